@@ -1,0 +1,48 @@
+"""Packaging. Versions are bounded here; `requirements.lock` pins what was tested."""
+
+from setuptools import find_packages, setup
+
+# What a training process on a pod imports, and nothing else.
+CORE = [
+    "jax>=0.10,<0.11",
+    "flax>=0.12.8,<0.13",
+    "optax>=0.2.8,<0.3",
+    "orbax-checkpoint>=0.12,<0.13",
+    "ml-collections>=1.1,<2",
+    "grain>=0.2.18,<0.3",
+    "array-record>=0.8.3,<0.9",
+    "numpy>=2.1",
+    "jinja2>=3.1",
+    "matplotlib>=3.9",
+    "rich>=13.9",
+    "tensorboardX>=2.6.2",
+]
+
+EXTRAS = {
+    # Preparing data: tasks and mixtures, tokenizers. Never imported while training.
+    "data": [
+        "seqio>=0.0.20,<0.1",
+        "tensorflow>=2.21,<2.22",
+        "tensorflow-text>=2.21,<2.22",
+        "tokenizers>=0.22,<0.24",
+    ],
+    "eval": ["lm-eval>=0.4.13,<0.5"],
+    "tpu": ["jax[tpu]>=0.10,<0.11"],
+    "cuda": ["jax[cuda13]>=0.10,<0.11"],
+    "dev": ["pytest>=8.3", "pytest-xdist>=3.6", "ruff>=0.14", "mypy>=1.18", "pre-commit>=4"],
+}
+
+setup(
+    name="codepretrain",
+    version="0.1.0",
+    description="Pre-training studies of text and code in JAX, from raw documents to error bars",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["codepretrain", "codepretrain.*"]),
+    package_data={"codepretrain.report": ["*.html"]},
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["codepretrain=codepretrain.cli:main"]},
+)
