@@ -214,7 +214,7 @@ class LoggingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """One experiment file: model, sources, phases, variants (name → its last phase), evaluations."""
+    """One experiment file. `variants` maps a name to its last phase; `baseline` is one of them."""
 
     name: str
     model: ModelConfig
