@@ -1,0 +1,80 @@
+"""What each token id stands for, for a process that must not import a tokenizer."""
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from codepretrain.errors import UserError
+
+_FORMAT_VERSION = 1
+
+
+class Vocabulary:
+    """The byte string of each id; bos, eos, pad and ids without text have the empty one.
+
+    The tokenizer is byte-level and lossless, so the pieces of a document's ids, joined, are its
+    UTF-8 text.
+    """
+
+    def __init__(self, pieces: Sequence[bytes], *, bos: int, eos: int, pad: int) -> None:
+        assert all(pieces[special] == b"" for special in (bos, eos, pad)), "specials have no text"
+        self.pieces = tuple(pieces)
+        self.bos, self.eos, self.pad = bos, eos, pad
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    @cached_property
+    def num_bytes(self) -> np.ndarray:
+        """Bytes of text each id stands for: [V] int32."""
+        return np.array([len(piece) for piece in self.pieces], np.int32)
+
+    def decode(self, ids: Iterable[int]) -> bytes:
+        """The text of the ids; a cut inside a character leaves bytes that are no valid UTF-8."""
+        return b"".join(self.pieces[token] for token in ids)
+
+    def save(self, path: Path) -> None:
+        value = {
+            "format_version": _FORMAT_VERSION,
+            "bos": self.bos,
+            "eos": self.eos,
+            "pad": self.pad,
+            "pieces": [piece.hex() for piece in self.pieces],
+        }
+        path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def vocabulary_path(data_dir: Path) -> Path:
+    """Where `prepare` puts the vocabulary under the study's data directory."""
+    return data_dir / "tokenizer" / "vocabulary.json"
+
+
+def load_vocabulary(data_dir: Path, *, vocab_size: int | None = None) -> Vocabulary:
+    """The vocabulary of the prepared data, filled up with empty pieces to the model's `vocab_size`.
+
+    Raises:
+        UserError: not prepared, damaged, or larger than the model's vocabulary.
+    """
+    path = vocabulary_path(data_dir)
+    if not path.exists():
+        raise UserError(f"no vocabulary at {path}: run `codepretrain prepare` first")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if value["format_version"] != _FORMAT_VERSION:
+            raise ValueError(f"format version {value['format_version']}, not {_FORMAT_VERSION}")
+        pieces = [bytes.fromhex(piece) for piece in value["pieces"]]
+        specials = {name: int(value[name]) for name in ("bos", "eos", "pad")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"damaged vocabulary {path}: {error}; delete {path.parent} and prepare again"
+        ) from error
+    num_missing = (vocab_size or len(pieces)) - len(pieces)
+    if num_missing < 0:
+        raise UserError(
+            f"the tokenizer at {path.parent} has {len(pieces)} entries, more than "
+            f"model.vocab_size = {vocab_size}: raise model.vocab_size"
+        )
+    return Vocabulary(pieces + [b""] * num_missing, **specials)
