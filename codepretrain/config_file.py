@@ -48,7 +48,7 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:
             f"{path}: get_config() returned {type(values).__name__}, expected a ConfigDict "
             "(codepretrain.config_file.to_config_dict makes one)"
         )
-    nested = values.to_dict()
+    nested = to_dict(parse(StudyConfig, values.to_dict()))
     for override in overrides:
         match = _OVERRIDE.fullmatch(override)
         if match is None:

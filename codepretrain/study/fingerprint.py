@@ -1,0 +1,99 @@
+"""The hash of everything that can change a phase's result, and of nothing else.
+
+Resolved values go in, not the way they were written: two budgets that compile to the same steps,
+weights 1:1 and 0.5:0.5, or a learning rate taken from the parent and the same number written out
+give one fingerprint. Names of phases, repetition caps, execution, checkpointing, logging and
+evaluations stay out. A phase whose rows are not prepared yet is identified by the settings that
+will make them: such a fingerprint is provisional and changes once when the rows exist.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from codepretrain.config import StudyConfig
+from codepretrain.config_parse import to_dict
+from codepretrain.optim.schedules import resolve_rates
+from codepretrain.stream.plan import Segment, shares
+from codepretrain.study.graph import Phase
+
+FORMAT = 1
+
+
+def contents(config: StudyConfig, phase: Phase, *, rows: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what the fingerprint of `phase` hashes, as JSON-ready values.
+
+    Args:
+      rows: per source, the hash that stands for its training rows: the manifest's, or the
+        settings' while there is none.
+    """
+    training = to_dict(config.training)
+    del training["max_consecutive_skips"]  # ends a run, never alters one
+    sources = sorted(source for source, count in phase.rows_per_source().items() if count)
+    parent = contents(config, phase.parent, rows=rows) if phase.parent else None
+    return {
+        "format": FORMAT,
+        "seed": config.seed,
+        "model": to_dict(config.model),
+        "training": training,
+        "optimizer": {**to_dict(config.optimizer), "weight_decay": phase.weight_decay},
+        "max_seq_len": config.data.max_seq_len,
+        "num_steps": phase.num_steps,
+        "mixture": [
+            {"num_rows": segment.num_rows, "weights": _shares(segment)}
+            for segment in phase.segments
+        ],
+        "schedule": _schedule(phase),
+        "rows": {source: rows[source] for source in sources},
+        "start_ordinals": {source: phase.start_ordinals.get(source, 0) for source in sources},
+        "parent": digest(parent) if parent else None,
+        "parent_step": phase.parent_step if parent else None,
+        "carries_optimizer": phase.config.carries_optimizer if parent else None,
+    }
+
+
+def digest(contents: Mapping[str, Any]) -> str:
+    """Returns the fingerprint, 64 hexadecimal digits, of `contents`."""
+    canonical = json.dumps(contents, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def fingerprints(
+    config: StudyConfig, phases: Mapping[str, Phase], *, rows: Mapping[str, str]
+) -> dict[str, str]:
+    """Returns each phase's fingerprint by name. Phases that share one are trained once."""
+    return {name: digest(contents(config, p, rows=rows)) for name, p in phases.items()}
+
+
+def differences(stored: Mapping[str, Any], current: Mapping[str, Any], path: str = "") -> list[str]:
+    """Returns one "field: stored … ≠ current …" for each leaf in which two contents differ."""
+    found: list[str] = []
+    for key in sorted({*stored, *current}):
+        old, new = stored.get(key), current.get(key)
+        name = f"{path}{key}"
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new, f"{name}.")
+        elif old != new:
+            found.append(f"{name}: stored {old!r}, now {new!r}")
+    return found
+
+
+def _shares(segment: Segment) -> dict[str, str]:
+    return {source: str(share) for source, share in shares(segment.weights).items() if share}
+
+
+def _schedule(phase: Phase) -> dict[str, Any]:
+    schedule = phase.config.schedule
+    start, peak, end = resolve_rates(
+        schedule, num_steps=phase.num_steps, parent_learning_rate=phase.parent_learning_rate
+    )
+    constant = schedule.shape == "constant"
+    return {
+        "shape": schedule.shape,
+        "warmup_steps": schedule.warmup_steps,
+        "start": start if schedule.warmup_steps else peak,
+        "peak": peak,
+        "end": end,
+        "decay_fraction": None if constant else schedule.decay_fraction,
+    }

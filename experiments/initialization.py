@@ -1,0 +1,187 @@
+"""Which model should pre-training start from? (§3.1, Table 2 of the paper, 470M parameters.)
+
+"To Code, or Not To Code? Exploring Impact of Code in Pre-training", Aryabumi et al., 2024
+(arXiv 2408.10914). Four variants, each with a cooldown:
+
+    variant         pre-training                    continued            cooldown
+    text_only       400B text                       -                    32B text + 8B code
+    balanced_only   200B text + 200B code           -                    32B text + 8B code
+    balanced_text   100B text + 100B code           180B text + 20B code 32B text + 8B code
+    code_text       200B code (80% web, 20% markup) 180B text + 20B code 32B text + 8B code
+
+Run:      codepretrain plan --config experiments/initialization.py
+Cost:     the paper gives 4,736 chip-hours (TPU v5e) per 200B tokens at 470M and 1,024 per 40B
+          cooldown, so about 42,000 in all (our sum, not the paper's).
+Expected: the paper's Table 2. Natural-language reasoning before cooldown 49.0 (text_only), 51.8
+          (balanced_only), 53.0 (balanced_text), 53.3 (code_text).
+
+Each value is marked: `# paper` is stated there, `# inferred` is worked out by us from what is
+stated, `# ours` is a choice where the paper is silent.
+"""
+
+from ml_collections import ConfigDict
+
+from codepretrain.config import (
+    CheckpointConfig,
+    DataConfig,
+    EvaluatorConfig,
+    ExecutionConfig,
+    ModelConfig,
+    OptimizerConfig,
+    PhaseConfig,
+    ScheduleConfig,
+    SourceConfig,
+    StudyConfig,
+    TokenizerConfig,
+    TrainingConfig,
+)
+from codepretrain.config_file import to_config_dict
+
+# inferred: head_dim 128 and the parameter count; 468M with tied embeddings
+MODEL_470M = ModelConfig(
+    vocab_size=256_000,  # paper
+    d_model=1024,  # inferred
+    num_layers=16,  # inferred
+    num_heads=8,  # inferred
+    num_kv_heads=8,  # ours
+    head_dim=128,  # inferred
+    d_ff=2816,  # inferred
+)
+
+TEXT = {"text": 1.0}
+CODE = {"web_code": 0.8, "markup": 0.2}  # paper: the code initialiser
+
+
+def mixture(text: float, code: float) -> dict[str, float]:
+    """Returns weights of text and code; code is web code and markup as in the code initialiser."""
+    shares = {"text": text, **{source: code * share for source, share in CODE.items()}}
+    return {source: round(share, 6) for source, share in shares.items() if share}
+
+
+# paper: 20% code; the kinds are named there, their weights are ours
+COOLDOWN = {
+    "text_quality": 0.50,
+    "text_math": 0.15,
+    "text_instruct": 0.15,
+    "web_code": 0.20,
+}
+
+PRETRAIN_SCHEDULE = ScheduleConfig(
+    shape="cosine",  # paper
+    warmup_steps=1325,  # paper
+    peak_learning_rate=1e-3,  # ours: a sister paper of the same group
+    end_learning_rate=3e-4,  # ours: likewise
+)
+
+
+def pretrain(tokens: float, weights: dict[str, float]) -> PhaseConfig:
+    return PhaseConfig(tokens=int(tokens), mixture=weights, schedule=PRETRAIN_SCHEDULE)
+
+
+def continued(parent: str) -> PhaseConfig:
+    """Continued pre-training: 180B text + 20B code, schedule and optimizer started anew."""
+    return PhaseConfig(
+        parent=parent,
+        tokens=int(200e9),  # paper
+        mixture=mixture(text=0.9, code=0.1),  # paper: 10% code is kept
+        schedule=PRETRAIN_SCHEDULE,  # ours: whether the rate restarts is not said
+        carries_optimizer=False,  # ours: not said
+        cursor="fresh",  # ours: not said
+    )
+
+
+def cooldown(parent: str) -> PhaseConfig:
+    return PhaseConfig(
+        parent=parent,
+        tokens=int(40e9),  # paper
+        mixture=COOLDOWN,
+        schedule=ScheduleConfig(
+            shape="linear",  # paper
+            peak_learning_rate=None,  # ours: anneals from where the parent stood
+            end_learning_rate=1e-6,  # paper
+        ),
+        carries_optimizer=True,  # ours: not said
+    )
+
+
+SOURCES = {
+    "text": SourceConfig(
+        reader="jsonl",
+        kind="text",
+        options={"path": "corpora/slimpajama/*.jsonl.gz"},
+        num_tokens=int(503e9),  # paper: SlimPajama without GitHub and StackExchange
+        max_epochs=2.0,  # ours
+    ),
+    "web_code": SourceConfig(
+        reader="jsonl",
+        kind="code",
+        options={"path": "corpora/the_stack/*.jsonl.gz"},
+        num_tokens=int(139e9),  # paper: The Stack, 25 languages, filtered
+        max_epochs=2.0,  # ours: 160B of the code initialiser's 200B are web code, 1.15 epochs
+    ),
+    "markup": SourceConfig(
+        reader="jsonl",
+        kind="code",
+        options={"path": "corpora/markup/*.jsonl.gz"},
+        num_tokens=int(180e9),  # paper
+        max_epochs=2.0,  # ours
+    ),
+    # Sizes of the cooldown's sources are not published; a manifest gives them once prepared.
+    "text_quality": SourceConfig(
+        reader="jsonl", kind="text", options={"path": "corpora/quality/*.jsonl.gz"}
+    ),
+    "text_math": SourceConfig(
+        reader="jsonl", kind="text", options={"path": "corpora/math/*.jsonl.gz"}
+    ),
+    "text_instruct": SourceConfig(
+        reader="jsonl", kind="text", options={"path": "corpora/instruct/*.jsonl.gz"}
+    ),
+}
+
+
+def study(name: str, model: ModelConfig) -> StudyConfig:
+    """Returns Table 2's phases for a model of any size (`experiments/scale.py` reuses it)."""
+    return StudyConfig(
+        name=name,
+        model=model,
+        data=DataConfig(
+            max_seq_len=8192,  # paper
+            tokenizer=TokenizerConfig(vocab_size=256_000),  # paper
+            packing="concatenate",  # ours: not said
+            sources=SOURCES,
+        ),
+        training=TrainingConfig(batch_size=512),  # paper
+        optimizer=OptimizerConfig(  # paper: AdamW; its values are ours
+            beta1=0.9, beta2=0.95, weight_decay=0.1, max_gradient_norm=1.0
+        ),
+        execution=ExecutionConfig(loss_block_size=8192),
+        checkpoint=CheckpointConfig(permanent_interval_steps=5000),
+        evals={
+            "validation": EvaluatorConfig(
+                kind="validation_loss", interval_steps=5000, num_examples=512
+            ),
+        },
+        phases={
+            "text_pretrain": pretrain(400e9, TEXT),  # paper
+            "text_cooldown": cooldown("text_pretrain"),
+            "balanced_pretrain": pretrain(400e9, mixture(text=0.5, code=0.5)),  # paper
+            "balanced_cooldown": cooldown("balanced_pretrain"),
+            "balanced_init": pretrain(200e9, mixture(text=0.5, code=0.5)),  # paper
+            "balanced_text_continued": continued("balanced_init"),
+            "balanced_text_cooldown": cooldown("balanced_text_continued"),
+            "code_init": pretrain(200e9, CODE),  # paper
+            "code_text_continued": continued("code_init"),
+            "code_text_cooldown": cooldown("code_text_continued"),
+        },
+        variants={
+            "text_only": "text_cooldown",
+            "balanced_only": "balanced_cooldown",
+            "balanced_text": "balanced_text_cooldown",
+            "code_text": "code_text_cooldown",
+        },
+        baseline="text_only",
+    )
+
+
+def get_config() -> ConfigDict:
+    return to_config_dict(study("initialization", MODEL_470M))
