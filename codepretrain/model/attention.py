@@ -1,0 +1,100 @@
+"""Causal self-attention with rotary positions and grouped key-value heads."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from codepretrain.config import ModelConfig
+from codepretrain.errors import UserError
+from codepretrain.model.attention_kernels import attend, attention_kernel
+from codepretrain.model.constrain import Constrain
+from codepretrain.model.linear import Linear
+from codepretrain.model.norm import LayerNorm
+from codepretrain.model.remat import name_activation
+from codepretrain.model.rope import Rotation, rotate
+
+
+class KeyValue(NamedTuple):
+    """One layer's keys (after norm and rotation) and values: each [B, S, K, H] compute dtype."""
+
+    key: jax.Array
+    value: jax.Array
+
+
+class Attention(nnx.Module):
+    """Projects [B, T, D] to heads, normalises and rotates them, attends, and projects back.
+
+    Query and key norms (`uses_qk_norm`) are LayerNorms per head, before the rotation.
+    """
+
+    def __init__(
+        self, config: ModelConfig, *, kernel: str, constrain: Constrain, rngs: nnx.Rngs
+    ) -> None:
+        _check_heads(config)
+        D, queries = (config.d_model,), (config.num_heads, config.head_dim)
+        keys = (config.num_kv_heads, config.head_dim)
+        query_axes, key_axes = ("heads", "head_dim"), ("kv_heads", "head_dim")
+        self.query = Linear(D, queries, logical_axes=("embed", *query_axes), rngs=rngs)
+        self.key = Linear(D, keys, logical_axes=("embed", *key_axes), rngs=rngs)
+        self.value = Linear(D, keys, logical_axes=("embed", *key_axes), rngs=rngs)
+        self.output = Linear(queries, D, logical_axes=(*query_axes, "embed"), rngs=rngs)
+        if config.uses_qk_norm:
+            epsilon = config.norm_epsilon
+            self.query_norm = LayerNorm(queries, epsilon=epsilon, logical_axes=query_axes)
+            self.key_norm = LayerNorm(keys, epsilon=epsilon, logical_axes=key_axes)
+        self.uses_qk_norm = config.uses_qk_norm
+        self.kernel = attention_kernel(kernel)
+        self.constrain = constrain
+
+    def __call__(
+        self, x: jax.Array, *, turn: Rotation, segment_ids: jax.Array
+    ) -> tuple[jax.Array, KeyValue]:
+        """Returns attention within each segment [B, T, D], and its keys and values."""
+        query, present = self._heads(x, turn)
+        attended = self.kernel(query, *present, segment_ids=segment_ids)
+        return self._project(attended), present
+
+    def decode(
+        self, x: jax.Array, *, turn: Rotation, past: KeyValue, slots: jax.Array
+    ) -> tuple[jax.Array, KeyValue]:
+        """Returns attention of one new token per sequence over its past and itself.
+
+        x: [B, 1, D]; slots: [B] int32, where in `past` each sequence's token is written; a
+        sequence sees its slots 0 … slots[b].
+        """
+        query, present = self._heads(x, turn)
+        rows = jnp.arange(x.shape[0])
+        past = KeyValue(
+            *(old.at[rows, slots].set(new[:, 0]) for old, new in zip(past, present, strict=True))
+        )
+        mask = jnp.arange(past.key.shape[1])[None, None, :] <= slots[:, None, None]
+        return self._project(attend(query, *past, mask=mask)), past
+
+    def _heads(self, x: jax.Array, turn: Rotation) -> tuple[jax.Array, KeyValue]:
+        query, key, value = self.query(x), self.key(x), self.value(x)
+        if self.uses_qk_norm:
+            query, key = self.query_norm(query), self.key_norm(key)
+        heads, kv_heads = ("batch", "tokens", "heads", None), ("batch", "tokens", "kv_heads", None)
+        query = name_activation(self.constrain(rotate(query, turn), heads), "query")
+        key = name_activation(self.constrain(rotate(key, turn), kv_heads), "key")
+        value = name_activation(self.constrain(value, kv_heads), "value")
+        return query, KeyValue(key, value)
+
+    def _project(self, attended: jax.Array) -> jax.Array:
+        attended = self.constrain(attended, ("batch", "tokens", "heads", None))
+        return self.output(name_activation(attended, "attention_output"))
+
+
+def _check_heads(config: ModelConfig) -> None:
+    """Raises UserError where query heads cannot share key-value heads, or dims have no partner."""
+    if config.num_heads % config.num_kv_heads:
+        raise UserError(
+            f"model.num_kv_heads: {config.num_kv_heads} does not divide "
+            f"model.num_heads {config.num_heads}; every key-value head serves equally many"
+        )
+    if config.head_dim % 2:
+        raise UserError(
+            f"model.head_dim: {config.head_dim} is odd; RoPE turns dims in pairs, take an even one"
+        )

@@ -1,0 +1,48 @@
+"""The Command-R block: attention and MLP side by side."""
+
+import jax
+from flax import nnx
+
+from codepretrain.config import ModelConfig
+from codepretrain.model.attention import Attention, KeyValue
+from codepretrain.model.constrain import Constrain
+from codepretrain.model.mlp import MLP
+from codepretrain.model.norm import LayerNorm
+from codepretrain.model.remat import name_activation
+from codepretrain.model.rope import Rotation
+
+
+class Block(nnx.Module):
+    """x + attention(h) + mlp(h) with h = norm(x): one norm feeds both branches; [B, T, D].
+
+    Source: Command-R as published by Cohere (transformers, models/cohere); the parallel form is
+    from GPT-J (Wang & Komatsuzaki 2021).
+    """
+
+    def __init__(
+        self, config: ModelConfig, *, attention_kernel: str, constrain: Constrain, rngs: nnx.Rngs
+    ) -> None:
+        self.norm = LayerNorm((config.d_model,), epsilon=config.norm_epsilon, logical_axes=(None,))
+        self.attention = Attention(config, kernel=attention_kernel, constrain=constrain, rngs=rngs)
+        self.mlp = MLP(config, constrain=constrain, rngs=rngs)
+        self.constrain = constrain
+
+    def __call__(
+        self, x: jax.Array, *, turn: Rotation, segment_ids: jax.Array
+    ) -> tuple[jax.Array, KeyValue]:
+        """Returns the block's output and its attention's keys and values."""
+        x = name_activation(x, "block_input")
+        h = self.norm(x)
+        attended, present = self.attention(h, turn=turn, segment_ids=segment_ids)
+        return self._add(x, attended, self.mlp(h)), present
+
+    def decode(
+        self, x: jax.Array, *, turn: Rotation, past: KeyValue, slots: jax.Array
+    ) -> tuple[jax.Array, KeyValue]:
+        """Returns the block's output for one new token per sequence, and the longer past."""
+        h = self.norm(x)
+        attended, past = self.attention.decode(h, turn=turn, past=past, slots=slots)
+        return self._add(x, attended, self.mlp(h)), past
+
+    def _add(self, x: jax.Array, attended: jax.Array, transformed: jax.Array) -> jax.Array:
+        return self.constrain(x + attended + transformed, ("batch", "tokens", None))

@@ -1,0 +1,26 @@
+"""The SwiGLU feed-forward layer."""
+
+import jax
+from flax import nnx
+
+from codepretrain.config import ModelConfig
+from codepretrain.model.constrain import Constrain
+from codepretrain.model.linear import Linear
+
+
+class MLP(nnx.Module):
+    """y = down(silu(gate(x)) · up(x)), [B, T, D] to [B, T, D], without biases.
+
+    Source: Shazeer 2020, "GLU Variants Improve Transformer", eq. 6.
+    """
+
+    def __init__(self, config: ModelConfig, *, constrain: Constrain, rngs: nnx.Rngs) -> None:
+        D, F = (config.d_model,), (config.d_ff,)
+        self.gate = Linear(D, F, logical_axes=("embed", "mlp"), rngs=rngs)
+        self.up = Linear(D, F, logical_axes=("embed", "mlp"), rngs=rngs)
+        self.down = Linear(F, D, logical_axes=("mlp", "embed"), rngs=rngs)
+        self.constrain = constrain
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        hidden = jax.nn.silu(self.gate(x)) * self.up(x)
+        return self.down(self.constrain(hidden, ("batch", "tokens", "mlp")))

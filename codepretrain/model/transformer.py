@@ -1,0 +1,180 @@
+"""The language model, and its parameters as a plain tree.
+
+Letters: B batch, T tokens, D model, N query heads, K key-value heads, H head dim, F hidden,
+V vocabulary, L layers.
+
+Outside this folder parameters are nested dicts of float32 arrays:
+
+    embedding                        [V, D]        (unembedding [V, D] too, when they are not tied)
+    blocks/norm/scale                [L, D]
+    blocks/attention/query/kernel    [L, D, N, H]  key and value alike with K; query_norm/scale and
+    blocks/attention/output/kernel   [L, N, H, D]    key_norm/scale [L, heads, H] with qk-norm
+    blocks/mlp/gate/kernel, up       [L, D, F]     down [L, F, D]
+    final_norm/scale                 [D]
+
+How a step uses them, under jit:
+
+    params = jax.jit(init_params, static_argnums=0, out_shardings=…)(config, key)   # born sharded
+
+    def loss(params, batch):
+        model = bind(config, params, remat_policy="full", attention_kernel="reference")
+        hidden = model(batch.inputs, positions=batch.positions, segment_ids=batch.segment_ids)
+        … loss.cross_entropy_sums(hidden, model.output_embedding(), …)
+    jax.value_and_grad(loss)(params, batch)
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from codepretrain.config import ModelConfig
+from codepretrain.model.block import Block
+from codepretrain.model.constrain import Constrain, unconstrained
+from codepretrain.model.norm import LayerNorm
+from codepretrain.model.remat import rematerialize
+from codepretrain.model.rope import Rotation, rotation
+
+Params = dict[str, Any]  # nested dicts of arrays, or of anything else per parameter
+
+
+class Transformer(nnx.Module):
+    """A decoder of stacked blocks, scanned over layers.
+
+    The embedding is drawn from a truncated normal of standard deviation 1/sqrt(D): as the final
+    norm gives hidden states of length sqrt(D), the first logits have that of `logit_scale`.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        remat_policy: str,
+        attention_kernel: str,
+        rngs: nnx.Rngs,
+        constrain: Constrain = unconstrained,
+    ) -> None:
+        self.embedding = _embedding(config, rngs)
+        if not config.ties_embeddings:
+            self.unembedding = _embedding(config, rngs)
+
+        @nnx.split_rngs(splits=config.num_layers)
+        @nnx.vmap
+        def stack(rngs: nnx.Rngs) -> Block:
+            return Block(config, attention_kernel=attention_kernel, constrain=constrain, rngs=rngs)
+
+        self.blocks = stack(rngs)
+        self.final_norm = LayerNorm(
+            (config.d_model,), epsilon=config.norm_epsilon, logical_axes=(None,)
+        )
+        self.config = config
+        self.remat_policy = remat_policy
+        self.constrain = constrain
+
+    def __call__(
+        self, inputs: jax.Array, *, positions: jax.Array, segment_ids: jax.Array
+    ) -> jax.Array:
+        """Returns the hidden states after the final norm: [B, T, D] compute dtype.
+
+        inputs, positions, segment_ids: [B, T] int32, as in `batch.Batch`. What stands at padding
+        (segment 0) is finite and means nothing.
+        """
+        turn = self.rotation(positions)
+        graph, stacked = nnx.split(self.blocks)
+
+        def body(x: jax.Array, layer: nnx.State) -> tuple[jax.Array, None]:
+            x, _ = nnx.merge(graph, layer)(x, turn=turn, segment_ids=segment_ids)
+            return x, None
+
+        body = rematerialize(body, policy=self.remat_policy)
+        x, _ = jax.lax.scan(body, self.embed(inputs), stacked)
+        return self.final_norm(x)
+
+    def embed(self, inputs: jax.Array) -> jax.Array:
+        """Returns the embeddings of token ids [B, T]: [B, T, D] compute dtype.
+
+        Looked up in float32 and then cast, so that the gradient of a frequent token is a float32
+        sum. An id outside the vocabulary gives NaN.
+        """
+        vectors = jnp.take(self.embedding[...], inputs, axis=0)
+        vectors = vectors.astype(jnp.dtype(self.config.compute_dtype))
+        return self.constrain(vectors, ("batch", "tokens", None))
+
+    def rotation(self, positions: jax.Array) -> Rotation:
+        """Returns the turn of every pair of dims at these positions, the same in all layers."""
+        return rotation(positions, head_dim=self.config.head_dim, base=self.config.rope_base)
+
+    def output_embedding(self) -> jax.Array:
+        """Returns the matrix that turns hidden states into logits: [V, D] float32."""
+        tied = self.config.ties_embeddings
+        return self.embedding[...] if tied else self.unembedding[...]
+
+    def logits(self, hidden: jax.Array) -> jax.Array:
+        """Returns logit_scale · hidden · embeddingᵀ: [..., V] float32, for a few positions."""
+        embedding = self.output_embedding().astype(hidden.dtype)
+        logits = jnp.einsum("...d,vd->...v", hidden, embedding, preferred_element_type=jnp.float32)
+        return self.config.logit_scale * logits
+
+
+def _embedding(config: ModelConfig, rngs: nnx.Rngs) -> nnx.Param:
+    shape = (config.vocab_size, config.d_model)
+    draw = jax.nn.initializers.truncated_normal(config.d_model**-0.5)
+    return nnx.Param(draw(rngs.params(), shape, jnp.float32), logical_axes=("vocab", "embed"))
+
+
+def init_params(config: ModelConfig, key: jax.Array) -> Params:
+    """Returns random parameters. A function of `key` alone, on any mesh; for use under jit."""
+    model = Transformer(
+        config, remat_policy="none", attention_kernel="reference", rngs=nnx.Rngs(params=key)
+    )
+    return nnx.to_pure_dict(nnx.state(model, nnx.Param))
+
+
+def abstract_params(config: ModelConfig) -> Params:
+    """Returns the parameters' shapes and dtypes (`ShapeDtypeStruct`); allocates nothing."""
+    return jax.eval_shape(lambda key: init_params(config, key), jax.random.key(0))
+
+
+def logical_axes(config: ModelConfig) -> Params:
+    """Returns a tuple of names, one per dim, in the place of every parameter.
+
+    Names: "layers", "vocab", "embed", "heads", "kv_heads", "head_dim", "mlp"; None for the scales
+    of the norms over D, which are too small to split.
+    """
+
+    def names(path: tuple[str, ...], param: nnx.Param) -> tuple[str | None, ...]:
+        axes = param.get_metadata("logical_axes")
+        return ("layers", *axes) if path[0] == "blocks" else axes
+
+    state = nnx.state(_abstract_model(config), nnx.Param)
+    flat = {path: names(path, param) for path, param in nnx.to_flat_state(state)}
+    return nnx.traversals.unflatten_mapping(flat)
+
+
+def bind(
+    config: ModelConfig,
+    params: Params,
+    *,
+    remat_policy: str,
+    attention_kernel: str,
+    constrain: Constrain = unconstrained,
+) -> Transformer:
+    """Returns the model that computes with `params`, which may be traced; copies nothing.
+
+    Raises:
+      UserError: there is no such remat policy or attention kernel.
+    """
+    model = _abstract_model(
+        config,
+        remat_policy=remat_policy,
+        attention_kernel=attention_kernel,
+        constrain=constrain,
+    )
+    return nnx.merge(nnx.graphdef(model), params)
+
+
+def _abstract_model(config: ModelConfig, **execution: Any) -> Transformer:
+    defaults = {"remat_policy": "none", "attention_kernel": "reference"}
+    settings = defaults | execution
+    return nnx.eval_shape(lambda: Transformer(config, rngs=nnx.Rngs(params=0), **settings))
