@@ -1,0 +1,8 @@
+"""`python -m codepretrain` is the `codepretrain` command."""
+
+import sys
+
+from codepretrain.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
