@@ -1,0 +1,205 @@
+"""Intervals and paired differences for metrics over evaluation items.
+
+All intervals are 95%. They say how far a number could move had other items of the same kind been
+drawn; how far it would move under another training seed they cannot say.
+
+Two models answer the same items, so their difference is taken item by item: what makes an item hard
+for both cancels. "Not distinguishable" means that the interval of the difference contains zero.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+CONFIDENCE = 0.95
+_Z = 1.959963984540054  # standard normal quantile at (1 + CONFIDENCE) / 2
+_NUM_RESAMPLES = 10_000
+_RESAMPLED_NUMBERS = 1 << 21  # drawn at once: bounds the memory, not the result
+
+Verdict = Literal["higher", "lower", "not distinguishable"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A metric of a variant minus the same metric of the baseline.
+
+    p_value: two-sided, for the hypothesis of no difference, from what made the interval.
+    method: how it was found, for the reader of the report.
+    """
+
+    value: float
+    interval: Interval
+    p_value: float
+    num_items: int
+    is_paired: bool
+    method: str
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.interval.low > 0:
+            return "higher"
+        return "lower" if self.interval.high < 0 else "not distinguishable"
+
+
+@dataclass(frozen=True)
+class Items:
+    """One value per evaluation item; the metric is Σ values / Σ weights.
+
+    values: [I] float64. weights: [I] float64, or None where every item weighs one.
+    """
+
+    values: np.ndarray
+    weights: np.ndarray | None = None
+
+
+def normal_interval(value: float, standard_error: float) -> Interval:
+    """Returns value ± 1.96 standard errors; without bounds if the standard error is unknown."""
+    if not math.isfinite(standard_error):
+        return Interval(-math.inf, math.inf)
+    return Interval(value - _Z * standard_error, value + _Z * standard_error)
+
+
+def wilson_interval(proportion: float, count: int) -> Interval:
+    """Returns the score interval of a proportion of `count` items: right near 0 and 1 too.
+
+    Source: Wilson 1927, Journal of the American Statistical Association 22, 209–212.
+    """
+    if count == 0:
+        return Interval(0.0, 1.0)
+    z2 = _Z * _Z
+    centre = (proportion + z2 / (2 * count)) / (1 + z2 / count)
+    variance = proportion * (1 - proportion) / count + z2 / (4 * count * count)
+    half = _Z / (1 + z2 / count) * math.sqrt(variance)
+    # At 0 and 1 the bound is exact, but the sum above may miss it by a rounding.
+    low = 0.0 if proportion == 0 else max(0.0, centre - half)
+    high = 1.0 if proportion == 1 else min(1.0, centre + half)
+    return Interval(low, high)
+
+
+def paired_difference(ours: Items, baseline: Items, *, seed: int) -> Difference:
+    """Returns our metric minus the baseline's over the same items, in the same order.
+
+    Proportions (every value 0 or 1) take the adjusted interval for matched pairs, other means the
+    normal interval of the item-wise differences, ratios a bootstrap over items with `seed`.
+
+    Raises:
+      ValueError: the two have different numbers of items.
+    """
+    if len(ours.values) != len(baseline.values):
+        raise ValueError(
+            f"cannot pair {len(ours.values)} items with the baseline's {len(baseline.values)}"
+        )
+    if ours.weights is not None or baseline.weights is not None:
+        return _paired_ratio(ours, baseline, seed=seed)
+    if _is_binary(ours.values) and _is_binary(baseline.values):
+        return _paired_proportion(ours.values, baseline.values)
+    return _paired_mean(ours.values, baseline.values)
+
+
+def unpaired_difference(
+    ours: tuple[float, float], baseline: tuple[float, float], *, num_items: int
+) -> Difference:
+    """Returns the difference of two (value, standard error), taken as independent.
+
+    For runs whose item scores are not at hand: wider than a paired interval.
+    """
+    value = ours[0] - baseline[0]
+    error = math.hypot(ours[1], baseline[1])
+    return Difference(
+        value, normal_interval(value, error), _p(value, error), num_items, False, "unpaired normal"
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Returns p-values adjusted so that any false finding among all has at most its own chance.
+
+    Source: Holm 1979, Scandinavian Journal of Statistics 6, 65–70.
+    """
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def _paired_mean(ours: np.ndarray, baseline: np.ndarray) -> Difference:
+    differences = ours - baseline
+    count = len(differences)
+    value = float(differences.mean()) if count else math.nan
+    error = float(differences.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
+    interval = normal_interval(value, error)
+    return Difference(value, interval, _p(value, error), count, True, "paired normal")
+
+
+def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
+    """Half an item is added to each cell of won/lost/both/neither before the normal interval.
+
+    The plain one has no width when few items differ.
+    Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2".
+    """
+    count = len(ours)
+    won = float(((ours == 1) & (baseline == 0)).sum())
+    lost = float(((ours == 0) & (baseline == 1)).sum())
+    total = count + 2
+    centre = (won - lost) / total
+    error = math.sqrt((won + lost + 1) - (won - lost) ** 2 / total) / total
+    return Difference(
+        (won - lost) / count if count else math.nan,
+        normal_interval(centre, error),
+        _p(centre, error),
+        count,
+        True,
+        "matched pairs, Agresti–Min",
+    )
+
+
+def _paired_ratio(ours: Items, baseline: Items, *, seed: int) -> Difference:
+    """Percentile bootstrap over items: both models are resampled with the same items."""
+    sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
+    count = len(sums)
+    total = sums.sum(axis=0)
+    if count < 2 or total[1] == 0 or total[3] == 0:
+        return Difference(math.nan, Interval(-math.inf, math.inf), 1.0, count, True, "bootstrap")
+    value = float(total[0] / total[1] - total[2] / total[3])
+    rng = np.random.default_rng(seed)
+    num_at_once = max(1, _RESAMPLED_NUMBERS // count)
+    found = []
+    for start in range(0, _NUM_RESAMPLES, num_at_once):
+        shape = (min(num_at_once, _NUM_RESAMPLES - start), count)
+        resampled = sums[rng.integers(count, size=shape)].sum(axis=1)  # [resamples, 4]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found.append(resampled[:, 0] / resampled[:, 1] - resampled[:, 2] / resampled[:, 3])
+    differences = np.concatenate(found)
+    differences = differences[np.isfinite(differences)]  # a resample may hold no weight at all
+    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
+    p_value = min(1.0, 2 * (tail + 1) / (len(differences) + 1))
+    return Difference(
+        value, Interval(float(low), float(high)), p_value, count, True, "paired bootstrap"
+    )
+
+
+def _weights(items: Items) -> np.ndarray:
+    return np.ones_like(items.values) if items.weights is None else items.weights
+
+
+def _is_binary(values: np.ndarray) -> bool:
+    return bool(np.isin(values, (0, 1)).all())
+
+
+def _p(value: float, standard_error: float) -> float:
+    """Two-sided p-value of a normal estimate; 1 where nothing is known or nothing differs."""
+    if value == 0 or not math.isfinite(standard_error) or math.isnan(value):
+        return 1.0
+    return math.erfc(abs(value) / standard_error / math.sqrt(2)) if standard_error > 0 else 0.0

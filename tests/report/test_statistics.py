@@ -1,0 +1,128 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from codepretrain.report.statistics import (
+    Items,
+    holm,
+    normal_interval,
+    paired_difference,
+    unpaired_difference,
+    wilson_interval,
+)
+
+
+def test_wilson_agrees_with_scipy_and_stays_within_zero_and_one():
+    for successes, count in [(0, 5), (1, 5), (37, 120), (120, 120), (50, 100_000)]:
+        expected = stats.binomtest(successes, count).proportion_ci(0.95, method="wilson")
+        ours = wilson_interval(successes / count, count)
+        np.testing.assert_allclose([ours.low, ours.high], [expected.low, expected.high], atol=1e-12)
+    assert wilson_interval(0.0, 5).low == 0
+    assert wilson_interval(1.0, 5).high == 1
+    assert wilson_interval(math.nan, 0).high == 1
+
+
+def test_an_unknown_standard_error_leaves_the_interval_open():
+    assert normal_interval(3.0, math.nan).low == -math.inf
+    assert unpaired_difference((3.0, math.nan), (1.0, 0.1), num_items=1).verdict == (
+        "not distinguishable"
+    )
+
+
+def test_paired_mean_by_hand():
+    #              ours  baseline  difference
+    # item 0        1.5       1.0         0.5
+    # item 1        2.5       2.0         0.5
+    # item 2        3.5       2.0         1.5
+    # item 3        4.5       3.0         1.5    mean 1, sd² = 4·0.25/3, se = sqrt(1/3/4)
+    difference = paired_difference(
+        Items(np.array([1.5, 2.5, 3.5, 4.5])), Items(np.array([1.0, 2.0, 2.0, 3.0])), seed=0
+    )
+    error = math.sqrt(1 / 12)
+    assert difference.value == 1.0
+    assert difference.interval.low == pytest.approx(1 - 1.96 * error, abs=1e-4)
+    assert difference.p_value == pytest.approx(2 * stats.norm.sf(1 / error))
+    assert (difference.verdict, difference.is_paired, difference.num_items) == ("higher", True, 4)
+
+
+def test_paired_proportion_by_hand():
+    # 30 items: 10 both, 9 ours only, 2 the baseline's only, 9 neither. Half a one to each cell:
+    # centre (9.5 - 2.5)/32, variance ((9.5 + 2.5) - 7²/32)/32².
+    ours = np.array([1] * 10 + [1] * 9 + [0] * 2 + [0] * 9, float)
+    baseline = np.array([1] * 10 + [0] * 9 + [1] * 2 + [0] * 9, float)
+    difference = paired_difference(Items(ours), Items(baseline), seed=0)
+    error = math.sqrt(12 - 49 / 32) / 32
+    assert difference.value == pytest.approx(7 / 30)
+    assert difference.interval.low == pytest.approx(7 / 32 - 1.96 * error, abs=1e-4)
+    assert difference.interval.high == pytest.approx(7 / 32 + 1.96 * error, abs=1e-4)
+    assert difference.verdict == "higher"
+
+
+def test_identical_answers_are_not_distinguishable():
+    for values, weights in [([0, 1, 1], None), ([0.5, 2, 3], None), ([5, 9, 2], [2, 3, 1])]:
+        items = Items(np.array(values, float), weights and np.array(weights, float))
+        difference = paired_difference(items, items, seed=0)
+        assert difference.value == 0
+        assert difference.p_value == 1
+        assert difference.verdict == "not distinguishable"
+
+
+def ratio_items(seed, num_items=300):
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(20, 65, num_items).astype(float)
+    hardness = rng.normal(4, 1, num_items)
+    baseline = weights * hardness
+    ours = weights * (hardness - 0.05 + rng.normal(0, 0.1, num_items))
+    return Items(ours, weights), Items(baseline, weights)
+
+
+def test_bootstrap_of_a_ratio_agrees_with_linearisation_and_repeats_itself():
+    ours, baseline = ratio_items(seed=1)
+    difference = paired_difference(ours, baseline, seed=7)
+    gaps, weights = ours.values - baseline.values, ours.weights
+    value = gaps.sum() / weights.sum()
+    count = len(gaps)
+    error = math.sqrt(count / (count - 1) * ((gaps - value * weights) ** 2).sum()) / weights.sum()
+    assert difference.value == pytest.approx(value)
+    assert difference.interval.low == pytest.approx(value - 1.96 * error, abs=0.15 * error)
+    assert difference.interval.high == pytest.approx(value + 1.96 * error, abs=0.15 * error)
+    assert difference.verdict == "lower"
+    assert paired_difference(ours, baseline, seed=7) == difference
+
+
+def test_pairing_sees_what_independent_intervals_do_not():
+    ours, baseline = ratio_items(seed=2)
+    paired = paired_difference(ours, baseline, seed=0)
+    spread = 1 / math.sqrt(300)  # each model's own standard error: items differ by sd 1
+    unpaired = unpaired_difference((paired.value, spread), (0.0, spread), num_items=300)
+    assert paired.verdict == "lower"
+    assert unpaired.verdict == "not distinguishable"
+
+
+def test_bootstrap_intervals_cover_the_truth_about_as_often_as_they_say():
+    covered = 0
+    for seed in range(60):
+        ours, baseline = ratio_items(seed, num_items=80)
+        interval = paired_difference(ours, baseline, seed=seed).interval
+        covered += interval.low <= -0.05 <= interval.high
+    assert covered >= 52  # 57 expected; 52 or fewer happens in 2% of such campaigns
+
+
+def test_too_few_items_distinguish_nothing():
+    one = Items(np.array([2.0]))
+    assert paired_difference(one, Items(np.array([1.0])), seed=0).verdict == "not distinguishable"
+    ratio = Items(np.array([2.0]), np.array([1.0]))
+    assert paired_difference(ratio, ratio, seed=0).verdict == "not distinguishable"
+
+
+def test_items_that_do_not_match_are_refused():
+    with pytest.raises(ValueError, match="cannot pair 2 items with the baseline's 3"):
+        paired_difference(Items(np.zeros(2)), Items(np.zeros(3)), seed=0)
+
+
+def test_holm_by_hand():
+    # sorted: .01 ×4 = .04, .02 ×3 = .06, .03 ×2 = .06 (never below the one before), .9 ×1
+    assert holm([0.02, 0.9, 0.01, 0.03]) == pytest.approx([0.06, 0.9, 0.04, 0.06])
+    assert holm([]) == []
