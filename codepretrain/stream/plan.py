@@ -122,7 +122,7 @@ class PlannedRows(NamedTuple):
     record: np.ndarray  # [n] int64 record number in the source's rows
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
     """The rows of one phase in order. Batch t is positions [t · batch_size, (t + 1) · batch_size).
 

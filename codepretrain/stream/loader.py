@@ -1,0 +1,131 @@
+"""step → this host's part of the global batch, read ahead by threads."""
+
+import time
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+
+import grain
+
+from codepretrain.batch import Batch, batch_from_rows
+from codepretrain.errors import UserError
+from codepretrain.stream.plan import Plan
+from codepretrain.stream.rows import RowStore
+
+
+class HostBatches:
+    """This host's part of every batch from `start_step` on: a random-access source for Grain.
+
+    Host p of P has rows [p · B/P, (p + 1) · B/P) of the global batch, so the batch itself does not
+    depend on how many hosts there are.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        stores: Mapping[str, RowStore],
+        *,
+        process_index: int,
+        process_count: int,
+        masks_documents: bool,
+        start_step: int,
+    ) -> None:
+        """Raises UserError when the batch does not divide among the hosts."""
+        assert 0 <= process_index < process_count, (process_index, process_count)
+        assert 0 <= start_step <= plan.num_steps, (start_step, plan.num_steps)
+        if plan.batch_size % process_count:
+            raise UserError(
+                f"training.batch_size {plan.batch_size} does not divide among {process_count} "
+                "hosts: choose a multiple"
+            )
+        self._plan = plan
+        self._stores = [stores[source] for source in plan.sources]
+        self._start_step = start_step
+        self._num_rows = plan.batch_size // process_count
+        self._first_row = process_index * self._num_rows
+        self._masks_documents = masks_documents
+
+    def __len__(self) -> int:
+        return self._plan.num_steps - self._start_step
+
+    def __getitem__(self, index: int) -> tuple[int, Batch]:
+        step = self._start_step + index
+        start = step * self._plan.batch_size + self._first_row
+        planned = self._plan.rows(start, start + self._num_rows)
+        rows = [
+            self._stores[source][record]
+            for source, record in zip(
+                planned.source_index.tolist(), planned.record.tolist(), strict=True
+            )
+        ]
+        return step, batch_from_rows(rows, masks_documents=self._masks_documents)
+
+
+class BatchLoader(Iterator[tuple[int, Batch]]):
+    """Yields (step, this host's part of batch `step`) to the end of the phase.
+
+    Whole batches are read ahead by threads and come out in order. An error in a thread is raised by
+    the `next` that would have returned its batch; after that the loader is closed.
+
+    wait_s: seconds that the consumer has spent in `next`, waiting for data.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        stores: Mapping[str, RowStore],
+        *,
+        process_index: int,
+        process_count: int,
+        masks_documents: bool,
+        start_step: int = 0,
+        prefetch: int = 8,
+        threads: int = 4,
+    ) -> None:
+        """
+        prefetch: batches held ready. threads: how many batches are made at once. With either 0,
+        `next` itself reads.
+
+        Raises:
+          UserError: the batch does not divide among the hosts.
+        """
+        batches = HostBatches(
+            plan,
+            stores,
+            process_index=process_index,
+            process_count=process_count,
+            masks_documents=masks_documents,
+            start_step=start_step,
+        )
+        # Grain sees fewer threads than batches ahead: more could never all be at work.
+        options = grain.ReadOptions(
+            num_threads=min(threads, prefetch), prefetch_buffer_size=prefetch
+        )
+        self._iterator = iter(grain.MapDataset.source(batches).to_iter_dataset(options))
+        self.wait_s = 0.0
+
+    def __next__(self) -> tuple[int, Batch]:
+        started = time.perf_counter()
+        try:
+            return next(self._iterator)
+        except StopIteration:
+            raise
+        except BaseException:  # an interrupt leaves Grain's queue one batch short
+            self.close()
+            raise
+        finally:
+            self.wait_s += time.perf_counter() - started
+
+    def close(self) -> None:
+        """Drops what was read ahead; a thread at work ends with the batch it is making."""
+        self._iterator.close()
+
+    def __enter__(self) -> "BatchLoader":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
