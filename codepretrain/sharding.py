@@ -1,0 +1,157 @@
+"""The device mesh, and the one table that says which dim lies along which of its axes.
+
+    data    replicas: each holds the whole state and its own rows of the batch
+    fsdp    rows of the batch, and the parameters and moments in parts, gathered where they are used
+    tensor  the heads, the MLP and the vocabulary within a layer; never crosses a process
+
+Devices are laid out by process, `tensor` fastest: what talks most stays closest, slices and hosts
+part along `data` and `fsdp`, and process p holds the p-th contiguous part of every batch.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from codepretrain.batch import Batch
+from codepretrain.config import MeshConfig
+from codepretrain.errors import UserError
+
+AXES = ("data", "fsdp", "tensor")
+_ROWS = ("data", "fsdp")
+
+# Names of the dims of parameters and of activations → mesh axes.
+RULES: dict[str | None, str | tuple[str, ...] | None] = {
+    "batch": _ROWS,
+    "embed": "fsdp",
+    "heads": "tensor",
+    "kv_heads": "tensor",
+    "mlp": "tensor",
+    "vocab": "tensor",
+    "tokens": None,
+    "layers": None,
+    "head_dim": None,
+    None: None,
+}
+
+
+def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """Returns the mesh of these devices, or of all there are.
+
+    Raises:
+      UserError: the axes do not multiply to the number of devices, or `tensor` spans processes.
+    """
+    devices = sorted(devices or jax.devices(), key=lambda d: (d.process_index, d.id))
+    sizes = _axis_sizes(config, len(devices))
+    num_processes = len({device.process_index for device in devices})
+    if len(devices) // num_processes % sizes[2]:
+        raise UserError(
+            f"config.execution.mesh.tensor is {sizes[2]}, but each process has "
+            f"{len(devices) // num_processes} devices; tensor must divide them: what is split "
+            "within a layer stays within a process"
+        )
+    return Mesh(np.array(devices).reshape(sizes), AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _axis_sizes(config: MeshConfig, num_devices: int) -> tuple[int, int, int]:
+    sizes = [config.data, config.fsdp, config.tensor]
+    asked = "config.execution.mesh: data {} × fsdp {} × tensor {}".format(*sizes)
+    if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
+        raise UserError(f"{asked}; expected numbers from 1, and -1 for at most one of them")
+    known = math.prod(size for size in sizes if size != -1)
+    if -1 in sizes and num_devices % known == 0:
+        sizes[sizes.index(-1)] = num_devices // known
+    elif -1 in sizes:
+        raise UserError(
+            f"{asked}: the {num_devices} devices do not divide by {known}; the sizes given must "
+            f"multiply to one of {_divisors(num_devices)}"
+        )
+    elif known != num_devices:
+        raise UserError(
+            f"{asked} = {known} devices, but there are {num_devices}; make them multiply to "
+            f"{num_devices}, or set one to -1 to take what is left"
+        )
+    return sizes[0], sizes[1], sizes[2]
+
+
+def _divisors(number: int) -> str:
+    return ", ".join(str(n) for n in range(1, number + 1) if number % n == 0)
+
+
+def named_sharding(mesh: Mesh, names: tuple[str | None, ...]) -> NamedSharding:
+    """Returns the sharding of an array whose dims have these logical names."""
+    return NamedSharding(mesh, PartitionSpec(*(RULES[name] for name in names)))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of what every device holds whole."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of [B, T]: rows over data and fsdp."""
+    return named_sharding(mesh, ("batch", "tokens"))
+
+
+def num_row_shards(mesh: Mesh) -> int:
+    """Returns into how many parts a batch is split; its number of rows must divide by it."""
+    return math.prod(mesh.shape[axis] for axis in _ROWS)
+
+
+def param_shardings(logical_axes: Any, abstract_params: Any, mesh: Mesh) -> Any:
+    """Returns the sharding of every parameter, in the parameters' structure.
+
+    logical_axes: a tuple of names, one per dim, in the place of each parameter.
+
+    Raises:
+      UserError: a dim does not divide by the size of its mesh axis.
+    """
+
+    def sharding(path: Any, leaf: jax.ShapeDtypeStruct, names: tuple) -> NamedSharding:
+        for size, name in zip(leaf.shape, names, strict=True):
+            axis = RULES[name]
+            assert axis is None or isinstance(axis, str), f"{name} is no dim of a parameter"
+            if axis is not None and size % mesh.shape[axis]:
+                where = jax.tree_util.keystr(path, simple=True, separator="/")
+                raise UserError(
+                    f"parameter {where}: its dim {name!r} of size {size} does not divide by mesh "
+                    f"axis {axis} = {mesh.shape[axis]}; make config.execution.mesh.{axis} a "
+                    f"divisor of {size}"
+                )
+        return named_sharding(mesh, names)
+
+    return jax.tree_util.tree_map_with_path(sharding, abstract_params, logical_axes)
+
+
+class Constrain:
+    """Tells the compiler how an activation is laid out, from the logical names of its dims."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.mesh = mesh
+
+    def __call__(self, x: jax.Array, names: tuple[str | None, ...]) -> jax.Array:
+        return jax.lax.with_sharding_constraint(x, named_sharding(self.mesh, names))
+
+
+def check_batch_size(batch_size: int, *, num_microbatches: int, mesh: Mesh) -> None:
+    """Raises UserError unless every device gets equally many rows of every micro-batch."""
+    parts = num_row_shards(mesh) * num_microbatches
+    if batch_size % parts:
+        fits = sorted({max(batch_size // parts, 1) * parts, (batch_size // parts + 1) * parts})
+        raise UserError(
+            f"config.training.batch_size is {batch_size}, which does not divide by mesh data "
+            f"{mesh.shape['data']} × fsdp {mesh.shape['fsdp']} × num_microbatches "
+            f"{num_microbatches} = {parts}; {' and '.join(map(str, fits))} would fit"
+        )
+
+
+def global_batch(local: Batch, mesh: Mesh) -> Batch:
+    """Returns this process's rows as its part of the batch on the devices.
+
+    local: numpy [B/P, T]; process p of P gives rows p·B/P … (p+1)·B/P - 1. The result is [B, T].
+    """
+    sharding = batch_sharding(mesh)
+    return Batch(*(jax.make_array_from_process_local_data(sharding, x) for x in local))
