@@ -17,7 +17,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-
 # hidden, embedding, targets and log Z: what the backward pass keeps of the forward.
 _Residuals = tuple[jax.Array, jax.Array, jax.Array, jax.Array]
 

@@ -17,7 +17,8 @@ How a step uses them, under jit:
     params = jax.jit(init_params, static_argnums=0, out_shardings=…)(config, key)   # born sharded
 
     def loss(params, batch):
-        model = bind(config, params, remat_policy="full", attention_kernel="reference")
+        model = bind(config, params, remat_policy="full", attention_kernel="reference",
+                     constrain=…)  # on a mesh: see constrain.py
         hidden = model(batch.inputs, positions=batch.positions, segment_ids=batch.segment_ids)
         … loss.cross_entropy_sums(hidden, model.output_embedding(), …)
     jax.value_and_grad(loss)(params, batch)
@@ -97,7 +98,9 @@ class Transformer(nnx.Module):
         Looked up in float32 and then cast, so that the gradient of a frequent token is a float32
         sum. An id outside the vocabulary gives NaN.
         """
-        vectors = jnp.take(self.embedding[...], inputs, axis=0)
+        ids = self.constrain(inputs, ("lookup_batch", "tokens"))
+        vectors = jnp.take(self.embedding[...], ids, axis=0)
+        vectors = self.constrain(vectors, ("lookup_batch", "tokens", "lookup_embed"))
         vectors = vectors.astype(jnp.dtype(self.config.compute_dtype))
         return self.constrain(vectors, ("batch", "tokens", None))
 

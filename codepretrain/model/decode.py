@@ -1,0 +1,77 @@
+"""Generation one token at a time, with the keys and values of the past kept.
+
+A cache of capacity S holds sequences of different lengths side by side, each from slot 0 on:
+
+    slot            0  1  2  3  4  5          S = 6; lengths 4 and 2
+    sequence 0      a  b  c  d  .  .
+    sequence 1      e  f  .  .  .  .
+
+A token's slot is its position. Prompts are padded on the right; what their padding left in the
+slots from `lengths` on is never attended to, and the next tokens overwrite it.
+
+    hidden, cache = prefill(model, prompts, lengths, capacity=S)
+    token = argmax(model.logits(hidden))                      # [B]
+    hidden, cache = decode_step(model, token, cache)          # and so on, S - max(lengths) times
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from codepretrain.model.attention import KeyValue
+from codepretrain.model.transformer import Transformer
+
+
+class Cache(NamedTuple):
+    """The past of B sequences. Its keys and values are [L, B, S, K, H] compute dtype."""
+
+    past: KeyValue
+    lengths: jax.Array  # [B] int32, tokens so far
+
+    @property
+    def capacity(self) -> int:
+        return self.past.key.shape[2]
+
+
+def prefill(
+    model: Transformer, prompts: jax.Array, lengths: jax.Array, *, capacity: int
+) -> tuple[jax.Array, Cache]:
+    """Returns the hidden state of every prompt's last token [B, D], and the prompts' cache.
+
+    prompts: [B, P] int32, padded on the right, P ≤ capacity; lengths: [B] int32, 1 … P.
+    """
+    batch_size, width = prompts.shape
+    assert width <= capacity, f"prompts of {width} tokens for a cache of {capacity}"
+    positions = jnp.broadcast_to(jnp.arange(width, dtype=jnp.int32)[None], prompts.shape)
+    segment_ids = (positions < lengths[:, None]).astype(jnp.int32)
+    turn = model.rotation(positions)
+    graph, stacked = nnx.split(model.blocks)
+
+    def body(x: jax.Array, layer: nnx.State) -> tuple[jax.Array, KeyValue]:
+        return nnx.merge(graph, layer)(x, turn=turn, segment_ids=segment_ids)
+
+    x, past = jax.lax.scan(body, model.embed(prompts), stacked)
+    room = ((0, 0), (0, 0), (0, capacity - width), (0, 0), (0, 0))
+    past = jax.tree.map(lambda present: jnp.pad(present, room), past)
+    last = x[jnp.arange(batch_size), lengths - 1]
+    return model.final_norm(last), Cache(past, lengths)
+
+
+def decode_step(model: Transformer, tokens: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
+    """Returns the hidden state [B, D] of one more token per sequence, and the cache with it.
+
+    tokens: [B] int32. A sequence that has filled its capacity must not be continued: its token
+    would be dropped.
+    """
+    slots = cache.lengths
+    turn = model.rotation(slots[:, None])
+    graph, stacked = nnx.split(model.blocks)
+
+    def body(x: jax.Array, layer: tuple[nnx.State, KeyValue]) -> tuple[jax.Array, KeyValue]:
+        block, past = layer
+        return nnx.merge(graph, block).decode(x, turn=turn, past=past, slots=slots)
+
+    x, past = jax.lax.scan(body, model.embed(tokens[:, None]), (stacked, cache.past))
+    return model.final_norm(x[:, 0]), Cache(past, slots + 1)
