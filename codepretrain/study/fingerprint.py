@@ -7,13 +7,12 @@ evaluations stay out. A phase whose rows are not prepared yet is identified by t
 will make them: such a fingerprint is provisional and changes once when the rows exist.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from codepretrain.config import StudyConfig
 from codepretrain.config_parse import to_dict
+from codepretrain.identity import digest
 from codepretrain.optim.schedules import resolve_rates
 from codepretrain.stream.plan import Segment, shares
 from codepretrain.study.graph import Phase
@@ -53,12 +52,6 @@ def contents(config: StudyConfig, phase: Phase, *, rows: Mapping[str, str]) -> d
     }
 
 
-def digest(contents: Mapping[str, Any]) -> str:
-    """Returns the fingerprint, 64 hexadecimal digits, of `contents`."""
-    canonical = json.dumps(contents, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
 def fingerprints(
     config: StudyConfig, phases: Mapping[str, Phase], *, rows: Mapping[str, str]
 ) -> dict[str, str]:
@@ -66,21 +59,8 @@ def fingerprints(
     return {name: digest(contents(config, p, rows=rows)) for name, p in phases.items()}
 
 
-def differences(stored: Mapping[str, Any], current: Mapping[str, Any], path: str = "") -> list[str]:
-    """Returns one "field: stored … ≠ current …" for each leaf in which two contents differ."""
-    found: list[str] = []
-    for key in sorted({*stored, *current}):
-        old, new = stored.get(key), current.get(key)
-        name = f"{path}{key}"
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += differences(old, new, f"{name}.")
-        elif old != new:
-            found.append(f"{name}: stored {old!r}, now {new!r}")
-    return found
-
-
 def _shares(segment: Segment) -> dict[str, str]:
-    return {source: str(share) for source, share in shares(segment.weights).items() if share}
+    return {source: str(share) for source, share in shares(segment.weights).items()}
 
 
 def _schedule(phase: Phase) -> dict[str, Any]:

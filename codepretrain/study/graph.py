@@ -186,8 +186,8 @@ def _segments(
             )
     batch_size = config.training.batch_size
     return tuple(
-        Segment(num_rows=(end - start) * batch_size, weights=dict(w))
-        for start, end, w in zip(starts, ends, weights, strict=True)
+        Segment(num_rows=(end - start) * batch_size, weights={s: w for s, w in ws.items() if w > 0})
+        for start, end, ws in zip(starts, ends, weights, strict=True)
     )
 
 

@@ -132,8 +132,7 @@ def _describe_phase(
     return {
         "name": phase.name,
         "parent_step": phase.parent_step if phase.parent else None,
-        "parent_is_at_its_end": phase.parent is None
-        or phase.parent_step == phase.parent.num_steps,
+        "parent_is_at_its_end": phase.parent is None or phase.parent_step == phase.parent.num_steps,
         "steps": phase.num_steps,
         "tokens": phase.tokens,
         "requested_tokens": phase.requested_tokens,

@@ -1,0 +1,25 @@
+"""Hashing and comparing what identifies a result: nested, JSON-ready values."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def digest(contents: Mapping[str, Any]) -> str:
+    """Returns 64 hexadecimal digits that change with every key and value of `contents`."""
+    canonical = json.dumps(contents, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def differences(stored: Mapping[str, Any], current: Mapping[str, Any], path: str = "") -> list[str]:
+    """Returns "field: stored …, now …" for each leaf in which two contents differ."""
+    found: list[str] = []
+    for key in sorted({*stored, *current}):
+        old, new = stored.get(key), current.get(key)
+        name = f"{path}{key}"
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new, f"{name}.")
+        elif old != new:
+            found.append(f"{name}: stored {old!r:.40}, now {new!r:.40}")
+    return found
