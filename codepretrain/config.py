@@ -41,11 +41,17 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """A byte-level BPE: `path` names an existing `tokenizer.json`, else one is trained."""
+    """A byte-level BPE: `path` names an existing `tokenizer.json`, else one is trained.
+
+    `bos_token` and `eos_token` are the names, in that file or in the one to be trained, of the
+    tokens that begin and end a document.
+    """
 
     path: str | None = None
     vocab_size: int = 256_000
     training_bytes_per_source: int = 100_000_000
+    bos_token: str = "<bos>"
+    eos_token: str = "<eos>"
 
 
 @dataclass(frozen=True, kw_only=True)
