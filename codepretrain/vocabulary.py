@@ -13,14 +13,14 @@ _FORMAT_VERSION = 1
 
 
 class Vocabulary:
-    """The byte string of each id; bos, eos, pad and ids without text have the empty one.
+    """The byte string of each id; bos, eos and other ids without text have the empty one.
 
     The tokenizer is byte-level and lossless, so the pieces of a document's ids, joined, are its
     UTF-8 text.
     """
 
     def __init__(self, pieces: Sequence[bytes], *, bos: int, eos: int, pad: int) -> None:
-        assert all(pieces[special] == b"" for special in (bos, eos, pad)), "specials have no text"
+        assert pieces[bos] == pieces[eos] == b"", "bos and eos stand for no text"
         self.pieces = tuple(pieces)
         self.bos, self.eos, self.pad = bos, eos, pad
 

@@ -1,0 +1,63 @@
+"""Documents: one text each, with its provenance; and what became of a source's raw material."""
+
+import dataclasses
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """One text. `id` is unique within its source; `origin` says where a person would find it.
+
+    `language` is a programming or natural language, `licence` an SPDX expression or the words of
+    the origin; None where the origin does not say.
+    """
+
+    id: str
+    text: str
+    source: str
+    origin: str
+    language: str | None = None
+    licence: str | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        """UTF-8 bytes of the text."""
+        return len(self.text.encode())
+
+    def provenance(self) -> dict[str, Any]:
+        """Everything but the text."""
+        fields = dataclasses.asdict(self)
+        del fields["text"]
+        return {**fields, "num_bytes": self.num_bytes}
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Raw material that gave no document, and why. Reasons are few and counted."""
+
+    origin: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentsManifest:
+    """What reading one source gave: exact counts per split, and skipped counts per reason.
+
+    `was_capped`: reading stopped at the option `max_bytes`; there is more raw material.
+    """
+
+    source: str
+    settings_hash: str
+    num_documents: Mapping[str, int]
+    num_bytes: Mapping[str, int]
+    skipped: Mapping[str, int]
+    was_capped: bool
+
+
+def is_validation(document: Document, fraction: float) -> bool:
+    """Whether the document is held out: a pure function of its id and text, never of its place."""
+    digest = hashlib.sha256(f"{document.id}\0{document.text}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < fraction * 2**64

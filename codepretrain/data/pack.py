@@ -1,0 +1,124 @@
+"""Rows from tokenised documents: pure, streaming, in bounded memory.
+
+T = 8, documents of 6, 3 and 13 tokens (a0 is the bos of document a):
+
+    concatenate   a0 a1 a2 a3 a4 a5 b0 b1 b2 | b2 c0 c1 c2 c3 c4 c5 c6 c7 | c7 … c12  0  0  0
+    best_fit      c0 c1 c2 c3 c4 c5 c6 c7 c8 | a0 a1 a2 a3 a4 a5 b0 b1 b2 | c8 … c12  0  0  0  0
+
+A document is split over rows only where it must be: at the row's end (concatenate), or because it
+is longer than a row (best_fit). The two parts share a token: the last target of the first part is
+the first input of the second, so every token but bos is a target exactly once.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from codepretrain.row import PAD_ID, Row
+
+# Pieces that wait for a row. More fill rows better and hold up to this many times T tokens.
+WINDOW = 4096
+
+Packer = Callable[[Iterable[np.ndarray], int, np.ndarray], Iterator[Row]]
+
+
+class _Piece(NamedTuple):
+    document: int
+    offset: int
+    tokens: np.ndarray
+
+
+def concatenate(
+    documents: Iterable[np.ndarray], max_seq_len: int, num_bytes: np.ndarray
+) -> Iterator[Row]:
+    """Documents as one stream, cut every T tokens; only the last row is padded.
+
+    documents: token ids [n] int32 with bos and eos. num_bytes: [V], bytes that an id stands for.
+    """
+    pieces: list[_Piece] = []
+    free = max_seq_len + 1
+    for document, tokens in enumerate(documents):
+        start = 0
+        while start < len(tokens):
+            piece = _Piece(document, start, tokens[start : start + free])
+            pieces.append(piece)
+            free -= len(piece.tokens)
+            start += len(piece.tokens)
+            if not free:
+                yield _row(pieces, max_seq_len, num_bytes)
+                pieces, free = [], max_seq_len + 1
+                start -= 1  # the next row begins with this row's last token
+    if any(len(piece.tokens) > 1 for piece in pieces):
+        yield _row(pieces, max_seq_len, num_bytes)
+
+
+def best_fit(
+    documents: Iterable[np.ndarray], max_seq_len: int, num_bytes: np.ndarray
+) -> Iterator[Row]:
+    """Documents whole where they fit: a row takes the longest waiting piece that fits, and again.
+
+    Documents longer than a row are cut into chunks of T + 1; what is left over waits like a short
+    document. Over the window this is first-fit decreasing, one row at a time.
+    """
+    capacity = max_seq_len + 1
+    waiting = _Waiting(capacity)
+    for document, tokens in enumerate(documents):
+        offset = 0
+        while len(tokens) - offset >= capacity:
+            chunk = _Piece(document, offset, tokens[offset : offset + capacity])
+            yield _row([chunk], max_seq_len, num_bytes)
+            offset += max_seq_len
+        if len(tokens) - offset > 1:
+            waiting.add(_Piece(document, offset, tokens[offset:]))
+        if len(waiting) >= WINDOW:
+            yield _row(waiting.take_row(), max_seq_len, num_bytes)
+    while len(waiting):
+        yield _row(waiting.take_row(), max_seq_len, num_bytes)
+
+
+PACKERS: dict[str, Packer] = {"best_fit": best_fit, "concatenate": concatenate}
+
+
+class _Waiting:
+    """Pieces by length, first in first out; which lengths are there is kept as bits of an int."""
+
+    def __init__(self, capacity: int) -> None:
+        self.by_length: list[deque[_Piece]] = [deque() for _ in range(capacity + 1)]
+        self.lengths = 0
+        self.num_pieces = 0
+
+    def __len__(self) -> int:
+        return self.num_pieces
+
+    def add(self, piece: _Piece) -> None:
+        self.by_length[len(piece.tokens)].append(piece)
+        self.lengths |= 1 << len(piece.tokens)
+        self.num_pieces += 1
+
+    def take_row(self) -> list[_Piece]:
+        free = len(self.by_length) - 1
+        pieces = []
+        while fitting := self.lengths & ((2 << free) - 1):
+            length = fitting.bit_length() - 1
+            pieces.append(self.by_length[length].popleft())
+            if not self.by_length[length]:
+                self.lengths ^= 1 << length
+            free -= length
+        self.num_pieces -= len(pieces)
+        return pieces
+
+
+def _row(pieces: list[_Piece], max_seq_len: int, num_bytes: np.ndarray) -> Row:
+    lengths = np.array([len(piece.tokens) for piece in pieces], np.int32)
+    tokens = np.full(max_seq_len + 1, PAD_ID, np.int32)
+    tokens[: lengths.sum()] = np.concatenate([piece.tokens for piece in pieces])
+    return Row(
+        tokens=tokens,
+        piece_starts=(np.cumsum(lengths) - lengths).astype(np.int32),
+        piece_lengths=lengths,
+        documents=np.array([piece.document for piece in pieces], np.int64),
+        document_offsets=np.array([piece.offset for piece in pieces], np.int64),
+        piece_bytes=np.array([num_bytes[piece.tokens[1:]].sum() for piece in pieces], np.int64),
+    )

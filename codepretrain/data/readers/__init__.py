@@ -1,0 +1,30 @@
+"""Readers by name: from raw material to documents."""
+
+from codepretrain.config import SourceConfig
+from codepretrain.config_parse import parse, suggestion
+from codepretrain.data.readers.folder import Folder
+from codepretrain.data.readers.json_lines import JsonLines
+from codepretrain.data.readers.python_code import PythonCode
+from codepretrain.data.readers.python_prose import PythonProse
+from codepretrain.data.readers.reader import Reader
+from codepretrain.errors import UserError
+
+READERS: dict[str, type[Reader]] = {
+    "folder": Folder,
+    "jsonl": JsonLines,
+    "python_code": PythonCode,
+    "python_prose": PythonProse,
+}
+
+
+def make_reader(source: str, config: SourceConfig) -> Reader:
+    """The source's reader with its options.
+
+    Raises:
+        UserError: no such reader, an unknown or missing option, or one of the wrong type.
+    """
+    path = f"config.data.sources.{source}"
+    if config.reader not in READERS:
+        near = suggestion(config.reader, list(READERS))
+        raise UserError(f"{path}.reader: no reader named {config.reader!r}{near}")
+    return parse(READERS[config.reader], dict(config.options), path=f"{path}.options")

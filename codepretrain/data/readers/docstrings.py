@@ -1,0 +1,65 @@
+"""Docstrings of a Python module: taken out of its code, or alone."""
+
+import ast
+import warnings
+from collections.abc import Iterator
+
+_Owner = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def parse(code: str) -> ast.Module | None:
+    """The module's syntax tree, or None where this interpreter finds none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the compiler thinks of other people's code
+        try:
+            return ast.parse(code)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+
+
+def docstrings(tree: ast.Module) -> list[str]:
+    """The module's docstrings in the order of the file, cleaned of their indentation."""
+    owners = sorted(_owners(tree), key=lambda owner: getattr(owner, "lineno", 0))
+    return [text for owner in owners if (text := ast.get_docstring(owner))]
+
+
+def strip_docstrings(code: str, tree: ast.Module) -> str:
+    """The code without its docstrings, every other byte as it was.
+
+    A docstring that is alone on its lines goes with them. Where it is the only statement of a body,
+    or shares a line with others, `...` takes its place, so the result still parses.
+    """
+    lines = code.encode().splitlines(keepends=True)
+    for owner in sorted(_owners(tree), key=lambda o: o.body[0].lineno, reverse=True):
+        statement = owner.body[0]
+        assert statement.end_lineno is not None
+        assert statement.end_col_offset is not None
+        first, last = statement.lineno - 1, statement.end_lineno - 1
+        before = lines[first][: statement.col_offset]
+        after = lines[last][statement.end_col_offset :]
+        if len(owner.body) > 1 and not before.strip() and not after.strip():
+            lines[first : last + 1] = []
+        else:
+            lines[first : last + 1] = [before + b"..." + after]
+    return b"".join(lines).decode()
+
+
+def _owners(tree: ast.Module) -> Iterator[_Owner]:
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, _Owner) and _has_docstring(node):
+            yield node
+        # Definitions stand in bodies of statements (and handlers, cases), never in expressions.
+        todo.extend(
+            child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)
+        )
+
+
+def _has_docstring(node: _Owner) -> bool:
+    first = node.body[0] if node.body else None
+    return (
+        isinstance(first, ast.Expr)
+        and isinstance(first.value, ast.Constant)
+        and isinstance(first.value.value, str)
+    )

@@ -1,0 +1,55 @@
+"""Text files below a folder."""
+
+import fnmatch
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from codepretrain.data.document import Document, Skipped
+from codepretrain.data.readers.reader import Reader, chunks, read_utf8
+from codepretrain.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder(Reader):
+    """Files below `path` whose relative path matches `pattern` (`*` also matches `/`).
+
+    Links to folders are not followed. Hidden files and folders are left out.
+    """
+
+    path: str
+    pattern: str = "*"
+    language: str | None = None
+    licence: str | None = None
+
+    def shards(self) -> Sequence[Sequence[str]]:
+        root = Path(self.path).expanduser()
+        if not root.is_dir():
+            raise UserError(f"reader 'folder': path {self.path!r} is not a folder")
+        names = []
+        for folder, subfolders, files in os.walk(root):
+            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            relative = Path(folder).relative_to(root)
+            names += [(relative / name).as_posix() for name in files if not name.startswith(".")]
+        names = sorted(name for name in names if fnmatch.fnmatchcase(name, self.pattern))
+        if not names:
+            raise UserError(
+                f"reader 'folder': no file below {self.path!r} matches {self.pattern!r}"
+            )
+        return chunks(names)
+
+    def read(self, shard: Sequence[str], source: str) -> Iterator[Document | Skipped]:
+        for name in shard:
+            text = read_utf8(Path(self.path).expanduser() / name, name)
+            if isinstance(text, Skipped):
+                yield text
+                continue
+            yield Document(
+                id=name,
+                text=text,
+                source=source,
+                origin=f"{self.path}/{name}",
+                language=self.language,
+                licence=self.licence,
+            )

@@ -1,0 +1,91 @@
+"""The Python files that come with an interpreter: its standard library and installed packages."""
+
+import csv
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import Distribution
+from pathlib import Path
+
+PYTHON_LICENCE = "PSF-2.0"
+
+# Installed packages live below the standard library's folder in some layouts; the test suite is
+# mostly tables of expected values and files with deliberate syntax errors.
+_NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "__pycache__"}
+
+
+@dataclass(frozen=True)
+class PythonFile:
+    """`name` is unique and free of local paths; `origin` adds the distribution and its version."""
+
+    path: str
+    name: str
+    origin: str
+    licence: str | None
+
+
+@functools.cache
+def python_files() -> tuple[PythonFile, ...]:
+    """Every .py file, ordered by the hash of its name: any prefix is a sample of all packages."""
+    files = {file.name: file for file in (*_standard_library(), *_packages())}
+    by_hash = sorted(files, key=lambda name: hashlib.sha256(name.encode()).digest())
+    return tuple(files[name] for name in by_hash)
+
+
+def distributions() -> list[Distribution]:
+    """Installed distributions by name; the first on the path where one is there twice."""
+    found: dict[str, Distribution] = {}
+    for distribution in importlib.metadata.distributions():
+        found.setdefault(distribution.metadata["Name"] or "", distribution)
+    return [found[name] for name in sorted(found) if name]
+
+
+def licence(distribution: Distribution) -> str | None:
+    """The licence as the distribution states it: expression, classifier, or one short line."""
+    metadata = distribution.metadata
+    if expression := metadata.get_all("License-Expression"):
+        return expression[0]
+    for classifier in metadata.get_all("Classifier") or ():
+        if classifier.startswith("License :: OSI Approved :: "):
+            return classifier.rsplit(" :: ", 1)[1]
+    text = (metadata.get_all("License") or [""])[0]
+    return text if text and "\n" not in text and len(text) <= 60 else None
+
+
+def _standard_library() -> Iterator[PythonFile]:
+    root = Path(sysconfig.get_path("stdlib"))
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = [name for name in subfolders if name not in _NOT_LIBRARY]
+        relative = Path(folder).relative_to(root)
+        for file in files:
+            if file.endswith(".py"):
+                name = (relative / file).as_posix()
+                yield PythonFile(
+                    path=str(root / name),
+                    name=f"stdlib/{name}",
+                    origin=f"python=={platform.python_version()}:{name}",
+                    licence=PYTHON_LICENCE,
+                )
+
+
+def _packages() -> Iterator[PythonFile]:
+    """The files that each wheel's own record lists."""
+    for distribution in distributions():
+        terms = licence(distribution)
+        root = str(distribution.locate_file(""))
+        owner = f"{distribution.metadata['Name']}=={distribution.version}"
+        # `distribution.files` builds a path for every file: 12 s against 0.2 s for 120 wheels.
+        record = (distribution.read_text("RECORD") or "").splitlines()
+        for name, *_ in csv.reader(line for line in record if ".py," in line):
+            if name.endswith(".py") and not name.startswith(("..", "/")):
+                yield PythonFile(
+                    path=os.path.join(root, name),
+                    name=f"site-packages/{name}",
+                    origin=f"{owner}:{name}",
+                    licence=terms,
+                )

@@ -1,0 +1,101 @@
+"""Prose that every machine with Python holds: language topics, package descriptions, docstrings."""
+
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from codepretrain.data.document import Document, Skipped
+from codepretrain.data.readers.docstrings import docstrings, parse
+from codepretrain.data.readers.python_files import (
+    PYTHON_LICENCE,
+    PythonFile,
+    distributions,
+    licence,
+    python_files,
+)
+from codepretrain.data.readers.reader import Reader, chunks, read_utf8
+
+
+@dataclass(frozen=True, kw_only=True)
+class PythonProse(Reader):
+    """One document per language topic, per package description, per module with docstrings."""
+
+    includes_topics: bool = True
+    includes_descriptions: bool = True
+    includes_docstrings: bool = True
+    min_document_bytes: int = 200
+    max_document_bytes: int | None = 200_000
+
+    def shards(self) -> Sequence[str | Sequence[PythonFile]]:
+        shards: list[str | Sequence[PythonFile]] = []
+        if self.includes_topics:
+            shards.append("topics")
+        if self.includes_descriptions:
+            shards.append("descriptions")
+        if self.includes_docstrings:
+            shards.extend(chunks(python_files()))
+        return shards
+
+    def read(self, shard: str | Sequence[PythonFile], source: str) -> Iterator[Document | Skipped]:
+        if shard == "topics":
+            yield from _topics(source)
+        elif shard == "descriptions":
+            yield from _descriptions(source)
+        else:
+            assert not isinstance(shard, str)
+            yield from _docstrings(shard, source)
+
+
+def _topics(source: str) -> Iterator[Document]:
+    from pydoc_data.topics import topics  # half a megabyte that only this reader wants
+
+    for name in sorted(topics):
+        yield Document(
+            id=f"topics/{name}",
+            text=topics[name],
+            source=source,
+            origin=f"python=={platform.python_version()}:pydoc topic {name}",
+            language="en",
+            licence=PYTHON_LICENCE,
+        )
+
+
+def _descriptions(source: str) -> Iterator[Document | Skipped]:
+    for distribution in distributions():
+        name = distribution.metadata["Name"]
+        origin = f"{name}=={distribution.version}:METADATA"
+        metadata = distribution.metadata
+        headers = metadata.get_all("Description")
+        text = headers[0] if headers else metadata.get_payload()  # type: ignore[attr-defined]
+        if not text or text.strip() == "UNKNOWN":
+            yield Skipped(origin, "no description")
+            continue
+        yield Document(
+            id=f"descriptions/{name}",
+            text=text,
+            source=source,
+            origin=origin,
+            language="en",
+            licence=licence(distribution),
+        )
+
+
+def _docstrings(shard: Sequence[PythonFile], source: str) -> Iterator[Document | Skipped]:
+    for file in shard:
+        code = read_utf8(file.path, file.origin)
+        if isinstance(code, Skipped):
+            yield code
+            continue
+        if (tree := parse(code)) is None:
+            yield Skipped(file.origin, "not Python of this version")
+        elif not (texts := docstrings(tree)):
+            yield Skipped(file.origin, "no docstrings")
+        else:
+            yield Document(
+                id=f"docstrings/{file.name}",
+                text="\n\n".join(texts) + "\n",
+                source=source,
+                origin=f"{file.origin} (docstrings)",
+                language="en",
+                licence=file.licence,
+            )

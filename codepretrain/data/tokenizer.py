@@ -1,0 +1,174 @@
+"""Byte-level BPE: trained here or given, deterministic, and lossless.
+
+Digits stand alone, so a number is read digit by digit; otherwise words are cut as in GPT-2
+(Radford et al., 2019). There is no normaliser and no prefix space: the byte strings of a text's
+ids, joined, are its UTF-8 bytes. A text that spells a special token is tokenised like any other.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from codepretrain.config import TokenizerConfig
+from codepretrain.data.atomic import atomic_directory
+from codepretrain.errors import UserError
+from codepretrain.row import PAD_ID, file_sha256
+from codepretrain.vocabulary import Vocabulary
+
+PAD_TOKEN = "<pad>"
+
+
+def tokenizer_path(data_dir: Path) -> Path:
+    """Where the study's tokenizer lies under its data directory."""
+    return data_dir / "tokenizer" / "tokenizer.json"
+
+
+def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
+    """Ids: pad 0, bos 1, eos 2, the 256 bytes, then merges by falling frequency.
+
+    A small corpus may hold fewer merges than `vocab_size` asks for.
+    """
+    specials = [PAD_TOKEN, config.bos_token, config.eos_token]
+    smallest = len(specials) + 256
+    if config.vocab_size < smallest:
+        raise UserError(
+            f"config.data.tokenizer.vocab_size = {config.vocab_size}: expected at least {smallest}: "
+            "the 256 bytes and 3 special tokens"
+        )
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocab_size,
+        special_tokens=specials,
+        initial_alphabet=sorted(_byte_of_character()),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def save_tokenizer(tokenizer: Tokenizer, config: TokenizerConfig, data_dir: Path) -> None:
+    """Writes `tokenizer.json` and, for processes without a tokenizer, `vocabulary.json`."""
+    with atomic_directory(tokenizer_path(data_dir).parent) as partial:
+        tokenizer.save(str(partial / "tokenizer.json"), pretty=False)
+        _vocabulary(tokenizer, config).save(partial / "vocabulary.json")
+
+
+def copy_tokenizer(path: Path, config: TokenizerConfig, data_dir: Path) -> None:
+    """Takes over an existing `tokenizer.json`, byte for byte."""
+    tokenizer = load_tokenizer(path, config)
+    with atomic_directory(tokenizer_path(data_dir).parent) as partial:
+        (partial / "tokenizer.json").write_bytes(path.read_bytes())
+        _vocabulary(tokenizer, config).save(partial / "vocabulary.json")
+
+
+def load_tokenizer(path: Path, config: TokenizerConfig) -> Tokenizer:
+    """Reads a `tokenizer.json` and checks that it suits.
+
+    Raises:
+        UserError: no such file, damaged, not a lossless byte-level BPE, special tokens missing, or
+            more entries than `config.vocab_size`.
+    """
+    if not path.is_file():
+        raise UserError(f"config.data.tokenizer.path: no tokenizer at {path}")
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise UserError(f"damaged tokenizer {path}: {error}") from error
+    problems = _problems(tokenizer, config)
+    if problems:
+        raise UserError(f"tokenizer {path} does not suit: {'; '.join(problems)}")
+    tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def encode(tokenizer: Tokenizer, texts: Sequence[str], config: TokenizerConfig) -> list[list[int]]:
+    """Token ids of each document, bos and eos around them. Uses all cores; releases the GIL."""
+    bos, eos = special_ids(tokenizer, config)
+    encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
+    return [[bos, *encoding.ids, eos] for encoding in encodings]
+
+
+def special_ids(tokenizer: Tokenizer, config: TokenizerConfig) -> tuple[int, int]:
+    """The ids of bos and eos in a tokenizer that `load_tokenizer` accepted."""
+    bos = tokenizer.token_to_id(config.bos_token)
+    eos = tokenizer.token_to_id(config.eos_token)
+    assert bos is not None
+    assert eos is not None
+    return bos, eos
+
+
+def first_bytes(texts: Iterable[str], num_bytes: int) -> Iterator[str]:
+    """Whole texts, until `num_bytes` of UTF-8 have been given."""
+    for text in texts:
+        if num_bytes <= 0:
+            return
+        num_bytes -= len(text.encode())
+        yield text
+
+
+def tokenizer_hash(data_dir: Path) -> str:
+    """Hex sha256 of the study's `tokenizer.json`."""
+    return file_sha256(tokenizer_path(data_dir))
+
+
+def _problems(tokenizer: Tokenizer, config: TokenizerConfig) -> list[str]:
+    problems = []
+    value = json.loads(tokenizer.to_str())
+    if value["normalizer"] is not None:
+        problems.append(f"its normaliser {value['normalizer'].get('type')} alters the text")
+    steps = value["pre_tokenizer"] or {}
+    steps = steps.get("pretokenizers", [steps])
+    byte_level = [step for step in steps if step.get("type") == "ByteLevel"]
+    if value["model"]["type"] != "BPE" or not byte_level:
+        problems.append("expected a byte-level BPE")
+    elif value["model"].get("dropout"):
+        problems.append("its BPE dropout makes it random")
+    elif any(step.get("add_prefix_space") for step in byte_level):
+        problems.append("it adds a space before the text")
+    for token in (config.bos_token, config.eos_token):
+        if tokenizer.token_to_id(token) is None:
+            problems.append(f"it has no token {token!r}: set config.data.tokenizer.bos_token")
+    num_entries = max(tokenizer.get_vocab().values()) + 1
+    if num_entries > config.vocab_size:
+        problems.append(
+            f"it has {num_entries} entries, config.data.tokenizer.vocab_size is {config.vocab_size}"
+        )
+    return problems
+
+
+def _vocabulary(tokenizer: Tokenizer, config: TokenizerConfig) -> Vocabulary:
+    byte_of = _byte_of_character()
+    added = tokenizer.get_added_tokens_decoder()
+    entries = tokenizer.get_vocab()
+    pieces = [b""] * (max(entries.values()) + 1)
+    for token, index in entries.items():
+        if index not in added:
+            pieces[index] = bytes(byte_of[character] for character in token)
+        elif not added[index].special:
+            pieces[index] = token.encode()
+    bos, eos = special_ids(tokenizer, config)
+    return Vocabulary(pieces, bos=bos, eos=eos, pad=PAD_ID)
+
+
+@cache
+def _byte_of_character() -> dict[str, int]:
+    """Byte-level BPE writes a byte as a character: itself where it is printable in Latin-1, the
+    others, in order, as U+0100 and on. Source: Radford et al., 2019, `bytes_to_unicode`.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {
+        chr(0x100 + place): byte for place, byte in enumerate(others)
+    }
