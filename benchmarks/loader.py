@@ -1,0 +1,131 @@
+"""Batches from ArrayRecord: how fast they come, and how long a training step waits for them.
+
+    python benchmarks/loader.py [--max-seq-len 8192] [--batch-size 32] [--batches 64]
+
+Writes two sources of random tokens to a temporary directory and loads batches of them with several
+numbers of threads. "Waits" is the share of time that a consumer spends in `next` when its own work
+(a sleep, as when an accelerator computes) takes twice as long as making one batch in one thread.
+The files are in the page cache: this measures decoding and batching, not a disk.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from array_record.python.array_record_module import ArrayRecordWriter
+
+from codepretrain.row import Row, RowsManifest, Shard, encode_row, file_sha256, rows_directory
+from codepretrain.stream.loader import BatchLoader
+from codepretrain.stream.plan import Plan, Segment
+from codepretrain.stream.rows import open_sources
+
+VOCAB_SIZE = 256_000
+ROWS_PER_SOURCE = 2048
+PIECES_PER_ROW = 8
+SOURCES = ("text", "web_code")
+
+
+def random_row(rng: np.random.Generator, max_seq_len: int) -> Row:
+    cuts = np.sort(rng.choice(np.arange(1, max_seq_len + 1), PIECES_PER_ROW - 1, replace=False))
+    starts = np.concatenate([[0], cuts]).astype(np.int32)
+    lengths = np.diff(np.append(starts, max_seq_len + 1)).astype(np.int32)
+    numbers = rng.integers(0, 2**31, PIECES_PER_ROW)
+    return Row(
+        tokens=rng.integers(3, VOCAB_SIZE, max_seq_len + 1, dtype=np.int32),
+        piece_starts=starts,
+        piece_lengths=lengths,
+        documents=numbers,
+        document_offsets=np.zeros_like(numbers),
+        piece_bytes=4 * lengths.astype(np.int64),
+    )
+
+
+def write_array_record(path: Path, records: list[bytes]) -> None:
+    writer = ArrayRecordWriter(str(path), "group_size:1")
+    for record in records:
+        writer.write(record)
+    writer.close()
+
+
+def write_source(data_dir: Path, source: str, *, max_seq_len: int) -> None:
+    rng = np.random.default_rng(len(source))
+    directory = rows_directory(data_dir, source, "train")
+    directory.mkdir(parents=True)
+    records = [encode_row(random_row(rng, max_seq_len), VOCAB_SIZE) for _ in range(ROWS_PER_SOURCE)]
+    path = directory / "rows-00000-of-00001.arrayrecord"
+    write_array_record(path, records)
+    write_array_record(directory / "documents.arrayrecord", [b"{}"])
+    np.save(directory / "row_stats.npy", np.zeros((ROWS_PER_SOURCE, 3), np.uint32))
+    counts = {name: 0 for name in RowsManifest.__annotations__ if name.startswith("num_")}
+    manifest = RowsManifest(
+        **(counts | {"num_rows": ROWS_PER_SOURCE}),
+        source=source,
+        split="train",
+        format_version=1,
+        max_seq_len=max_seq_len,
+        packing="best_fit",
+        vocab_size=VOCAB_SIZE,
+        tokenizer_hash="",
+        settings_hash="",
+        shards=(Shard(path.name, ROWS_PER_SOURCE, path.stat().st_size, file_sha256(path)),),
+        row_stats_sha256=file_sha256(directory / "row_stats.npy"),
+        documents_sha256=file_sha256(directory / "documents.arrayrecord"),
+    )
+    (directory / "manifest.json").write_text(json.dumps(manifest.to_json()))
+
+
+def load_all(data_dir: Path, plan: Plan, *, threads: int, step_s: float) -> tuple[float, float]:
+    """Returns seconds in all and seconds waited for every batch but the first."""
+    loader = BatchLoader(
+        plan,
+        open_sources(data_dir, SOURCES, "train"),
+        process_index=0,
+        process_count=1,
+        masks_documents=True,
+        threads=threads,
+        prefetch=8,
+    )
+    with loader:
+        next(loader)
+        started, waited = time.perf_counter(), loader.wait_s
+        for _ in loader:
+            time.sleep(step_s)
+        return time.perf_counter() - started, loader.wait_s - waited
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--max-seq-len", type=int, default=8192)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--batches", type=int, default=64)
+    arguments = parser.parse_args()
+    batch_size, num_batches = arguments.batch_size, arguments.batches
+    plan = Plan.build(
+        [Segment(batch_size * (num_batches + 1), dict.fromkeys(SOURCES, 1.0))],
+        batch_size=batch_size,
+        seed=0,
+        start_ordinals={},
+        rows_available=dict.fromkeys(SOURCES, ROWS_PER_SOURCE),
+    )
+    with tempfile.TemporaryDirectory() as directory:
+        for source in SOURCES:
+            write_source(Path(directory), source, max_seq_len=arguments.max_seq_len)
+        alone, _ = load_all(Path(directory), plan, threads=0, step_s=0)
+        step_s = 2 * alone / num_batches
+        print(f"{batch_size} rows of {arguments.max_seq_len} tokens a batch, step {step_s:.3f} s\n")
+        print(f"{'threads':<10}{'batches/s':>12}{'rows/s':>12}{'M tokens/s':>12}{'waits':>10}")
+        for threads in (0, 1, 2, 4):
+            seconds, _ = load_all(Path(directory), plan, threads=threads, step_s=0)
+            busy, waited = load_all(Path(directory), plan, threads=threads, step_s=step_s)
+            rows = batch_size * num_batches / seconds
+            print(
+                f"{threads or 'none':<10}{num_batches / seconds:>12.1f}{rows:>12.0f}"
+                f"{rows * arguments.max_seq_len / 1e6:>12.1f}{waited / busy:>10.1%}"
+            )
+
+
+if __name__ == "__main__":
+    main()
