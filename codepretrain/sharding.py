@@ -34,6 +34,9 @@ RULES: dict[str | None, str | tuple[str, ...] | None] = {
     "tokens": None,
     "layers": None,
     "head_dim": None,
+    # Where embeddings are looked up, D stays split and rows are whole (`model/constrain.py`).
+    "lookup_batch": "data",
+    "lookup_embed": "fsdp",
     None: None,
 }
 
