@@ -68,6 +68,7 @@ def write_source(data_dir: Path, source: str, *, max_seq_len: int) -> None:
         max_seq_len=max_seq_len,
         packing="best_fit",
         vocab_size=VOCAB_SIZE,
+        rows_sha256="",
         tokenizer_hash="",
         settings_hash="",
         shards=(Shard(path.name, ROWS_PER_SOURCE, path.stat().st_size, file_sha256(path)),),

@@ -41,6 +41,7 @@ _MAGIC = b"ROW"
 # magic, version, bytes per token, tokens in the row, tokens in pieces, pieces; then crc32.
 _HEADER = struct.Struct("<3sBBIII")
 _CRC = struct.Struct("<I")
+_NOT_IN_HASH = {"shards", "settings_hash", "row_stats_sha256", "documents_sha256"}
 _PIECE_DTYPES = ("<u4", "<u8", "<u4", "<u4")  # lengths, documents, document_offsets, piece_bytes
 
 
@@ -145,7 +146,7 @@ class RowsManifest:
     num_bytes: UTF-8 bytes of the documents' text. num_tokens: with bos and eos, each token once.
     num_target_tokens = num_tokens - num_documents. num_padding: positions of the rows that are no
     target with weight, of num_rows × max_seq_len. num_split_documents: documents whose targets
-    stand in more than one row.
+    stand in more than one row. rows_sha256: of the encoded rows in order, whatever the shards.
     """
 
     source: str
@@ -161,6 +162,7 @@ class RowsManifest:
     num_rows: int
     num_padding: int
     num_split_documents: int
+    rows_sha256: str
     tokenizer_hash: str
     settings_hash: str
     shards: tuple[Shard, ...]
@@ -174,8 +176,13 @@ class RowsManifest:
 
     @property
     def hash(self) -> str:
-        """Hex sha256 of the canonical JSON: changes with any count, setting or byte of the rows."""
-        return hashlib.sha256(_canonical(dataclasses.asdict(self))).hexdigest()
+        """Hex sha256 of what training sees: name, counts, tokenizer and every encoded row.
+
+        How the rows are cut into files, how those are compressed, and by which settings they came
+        about are no part of it: they change no result.
+        """
+        value = {k: v for k, v in dataclasses.asdict(self).items() if k not in _NOT_IN_HASH}
+        return hashlib.sha256(_canonical(value)).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -77,6 +77,7 @@ def make_source(tmp_path: Path) -> Callable[..., RowStore]:
             "num_rows": num_rows,
             "num_padding": 2 * num_rows,
             "num_split_documents": 0,
+            "rows_sha256": "r" * 64,
             "tokenizer_hash": "t" * 64,
             "settings_hash": "s" * 64,
             "shards": tuple(shards),
