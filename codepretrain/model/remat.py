@@ -19,7 +19,7 @@ from jax.ad_checkpoint import checkpoint_name as name_activation
 
 from codepretrain.errors import UserError
 
-__all__ = ["REMAT_POLICIES", "name_activation", "rematerialize"]
+__all__ = ["REMAT_POLICIES", "checked_policy", "name_activation", "rematerialize"]
 
 _POLICIES = jax.checkpoint_policies
 REMAT_POLICIES: dict[str, Any] = {
@@ -35,17 +35,22 @@ REMAT_POLICIES: dict[str, Any] = {
 }
 
 
-def rematerialize(block: Callable, *, policy: str) -> Callable:
-    """Returns `block` (the body of the scan over layers) under the policy of this name.
+def checked_policy(policy: str) -> str:
+    """Returns `policy`.
 
     Raises:
-      UserError: there is no such policy.
+      UserError: there is none of this name.
     """
     if policy not in REMAT_POLICIES:
         raise UserError(
             f"execution.remat_policy: no policy is called {policy!r}; "
             f"expected one of {', '.join(sorted(REMAT_POLICIES))}"
         )
+    return policy
+
+
+def rematerialize(block: Callable, *, policy: str) -> Callable:
+    """Returns `block` (the body of the scan over layers) under the policy of this name."""
     if policy == "none":
         return block
     # Inside a scan the loop itself keeps XLA from merging the two computations.

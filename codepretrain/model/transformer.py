@@ -34,7 +34,7 @@ from codepretrain.config import ModelConfig
 from codepretrain.model.block import Block
 from codepretrain.model.constrain import Constrain, unconstrained
 from codepretrain.model.norm import LayerNorm
-from codepretrain.model.remat import rematerialize
+from codepretrain.model.remat import checked_policy, rematerialize
 from codepretrain.model.rope import Rotation, rotation
 
 Params = dict[str, Any]  # nested dicts of arrays, or of anything else per parameter
@@ -43,7 +43,7 @@ Params = dict[str, Any]  # nested dicts of arrays, or of anything else per param
 class Transformer(nnx.Module):
     """A decoder of stacked blocks, scanned over layers.
 
-    The embedding is drawn from a truncated normal of standard deviation 1/sqrt(D): as the final
+    The embedding is drawn from a normal distribution of standard deviation 1/sqrt(D): as the final
     norm gives hidden states of length sqrt(D), the first logits have that of `logit_scale`.
     """
 
@@ -70,7 +70,7 @@ class Transformer(nnx.Module):
             (config.d_model,), epsilon=config.norm_epsilon, logical_axes=(None,)
         )
         self.config = config
-        self.remat_policy = remat_policy
+        self.remat_policy = checked_policy(remat_policy)
         self.constrain = constrain
 
     def __call__(
@@ -122,7 +122,7 @@ class Transformer(nnx.Module):
 
 def _embedding(config: ModelConfig, rngs: nnx.Rngs) -> nnx.Param:
     shape = (config.vocab_size, config.d_model)
-    draw = jax.nn.initializers.truncated_normal(config.d_model**-0.5)
+    draw = jax.nn.initializers.normal(config.d_model**-0.5)
     return nnx.Param(draw(rngs.params(), shape, jnp.float32), logical_axes=("vocab", "embed"))
 
 

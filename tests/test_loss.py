@@ -1,0 +1,158 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from codepretrain.loss import cross_entropy_sums, token_losses
+
+SCALE, Z = 0.5, 0.1
+
+
+def example(*, B=2, T=7, D=16, V=37, dtype="float32"):
+    keys = jax.random.split(jax.random.key(0), 4)
+    hidden = jax.random.normal(keys[0], (B, T, D)).astype(dtype)
+    embedding = jax.random.normal(keys[1], (V, D))
+    targets = jax.random.randint(keys[2], (B, T), 0, V)
+    weights = (jax.random.uniform(keys[3], (B, T)) > 0.3).astype(jnp.float32)
+    return hidden, embedding, targets, weights
+
+
+def plain(hidden, embedding, targets, weights):
+    """The textbook formula on all logits at once."""
+    logits = jnp.einsum("btd,vd->btv", hidden, embedding.astype(hidden.dtype))
+    log_p = jax.nn.log_softmax(SCALE * logits.astype(jnp.float32))
+    nats = -jnp.take_along_axis(log_p, targets[..., None], axis=-1)[..., 0]
+    log_z = jax.nn.logsumexp(SCALE * logits.astype(jnp.float32), axis=-1)
+    return jnp.sum(weights * nats) + Z * jnp.sum(weights * log_z**2)
+
+
+def blocked(hidden, embedding, targets, weights, block_size):
+    sums = cross_entropy_sums(
+        hidden,
+        embedding,
+        targets,
+        weights,
+        logit_scale=SCALE,
+        z_loss_coefficient=Z,
+        block_size=block_size,
+    )
+    return sums.nats + sums.z_loss
+
+
+def test_two_tokens_by_hand():
+    # Logits 0 and ln 3 in either order: the probabilities are 1/4 and 3/4, log Z = ln 4.
+    hidden = jnp.ones((1, 3, 1))
+    embedding = jnp.array([[0.0], [np.log(3.0)]])
+    sums = cross_entropy_sums(
+        hidden,
+        embedding,
+        jnp.array([[0, 1, 1]]),
+        jnp.array([[1.0, 1.0, 0.0]]),
+        logit_scale=1.0,
+        z_loss_coefficient=0.5,
+        block_size=1,
+    )
+    np.testing.assert_allclose(sums.nats, np.log(4) + np.log(4 / 3), rtol=1e-6)
+    np.testing.assert_allclose(sums.z_loss, 2 * 0.5 * np.log(4) ** 2, rtol=1e-6)
+    assert sums.num_targets == 2
+
+
+@pytest.mark.parametrize(
+    ("block_size", "dtype", "rtol"),
+    [
+        (1, "float32", 1e-5),
+        (5, "float32", 1e-5),
+        (36, "float32", 1e-5),
+        (1000, "float32", 1e-5),
+        (5, "bfloat16", 2e-2),
+        (37, "bfloat16", 2e-2),
+    ],
+)
+def test_blocked_equals_plain_with_gradients(block_size, dtype, rtol):
+    arguments = example(dtype=dtype)
+    value, gradients = jax.value_and_grad(plain, (0, 1))(*arguments)
+    ours = jax.jit(jax.value_and_grad(blocked, (0, 1)), static_argnums=4)
+    our_value, our_gradients = ours(*arguments, block_size)
+    np.testing.assert_allclose(our_value, value, rtol=rtol / 10)
+    for gradient, our_gradient in zip(gradients, our_gradients, strict=True):
+        assert our_gradient.dtype == gradient.dtype
+        gradient, our_gradient = np.float32(gradient), np.float32(our_gradient)
+        scale = np.abs(gradient).max()
+        np.testing.assert_allclose(our_gradient, gradient, rtol=0, atol=rtol * scale)
+
+
+def test_bfloat16_does_not_depend_on_the_block_size():
+    """Accumulation is float32 throughout, so the blocks only reorder float32 sums."""
+    arguments = example(dtype="bfloat16")
+    value = blocked(*arguments, 37)
+    for block_size in (5, 8):
+        np.testing.assert_allclose(blocked(*arguments, block_size), value, rtol=1e-6)
+
+
+def test_token_losses_sum_to_nats():
+    hidden, embedding, targets, _ = example()
+    losses = token_losses(hidden, embedding, targets, logit_scale=SCALE, block_size=8)
+    logits = SCALE * np.float64(hidden) @ np.float64(embedding).T
+    p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    expected = -np.log(np.take_along_axis(p, np.array(targets)[..., None], -1)[..., 0])
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+
+def test_large_logits_do_not_overflow():
+    hidden, embedding, targets, weights = example()
+    value, gradients = jax.value_and_grad(blocked, (0, 1))(
+        1e4 * hidden, embedding, targets, jnp.zeros_like(weights).at[0, 0].set(1.0), 8
+    )
+    assert np.isfinite(value)
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_positions_without_weight_add_no_gradient():
+    hidden, embedding, targets, weights = example()
+    gradient = jax.grad(blocked)(hidden, embedding, targets, weights, 8)
+    np.testing.assert_array_equal(gradient[weights == 0], 0)
+    assert np.all(np.abs(gradient[weights == 1]).max(-1) > 0)
+
+
+def intermediates(jaxpr):
+    """Yields the shape of everything computed in a jaxpr, loops and calls included."""
+    for equation in jaxpr.eqns:
+        yield from (variable.aval.shape for variable in equation.outvars)
+        for parameter in jax.tree.leaves(
+            list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")
+        ):
+            inner = getattr(parameter, "jaxpr", parameter)
+            if hasattr(inner, "eqns"):
+                yield from intermediates(inner)
+
+
+def test_no_array_spans_tokens_and_vocabulary():
+    B, T, D, V, block_size = 4, 64, 8, 101, 16  # 7 blocks of 15: 105 ids with the padding
+    arguments = example(B=B, T=T, D=D, V=V)
+    gradient = jax.grad(blocked, (0, 1))
+    jaxpr = jax.make_jaxpr(gradient, static_argnums=4)(*arguments, block_size)
+    sizes = [np.prod(shape) for shape in intermediates(jaxpr.jaxpr)]
+    assert B * T * 15 in sizes  # the walk does see a block of logits
+    assert max(sizes) == B * T * 15
+
+
+def test_sharded_over_every_axis_equals_one_device():
+    """Vocabulary over `tensor`, D over `fsdp`, rows over both data axes: the same loss."""
+    arguments = example(B=4, V=64)
+    mesh = jax.make_mesh(
+        (2, 2, 2), ("data", "fsdp", "tensor"), axis_types=(jax.sharding.AxisType.Auto,) * 3
+    )
+    rows = jax.P(("data", "fsdp"))
+    shardings = [jax.NamedSharding(mesh, spec) for spec in (rows, jax.P("tensor", "fsdp"))]
+    shardings += [jax.NamedSharding(mesh, rows)] * 2
+    function = jax.jit(jax.value_and_grad(blocked, (0, 1)), static_argnums=4)
+    value, gradients = function(*arguments, 16)
+    sharded = [jax.device_put(x, s) for x, s in zip(arguments, shardings, strict=True)]
+    sharded_value, sharded_gradients = function(*sharded, 16)
+    np.testing.assert_allclose(sharded_value, value, rtol=1e-6)
+    for gradient, other in zip(gradients, sharded_gradients, strict=True):
+        np.testing.assert_allclose(other, gradient, rtol=1e-5, atol=1e-5)
+    compiled = function.lower(*sharded, 16).compile().as_text()
+    gathered = [line for line in compiled.splitlines() if " all-gather(" in line]
+    assert gathered  # along D, one block at a time …
+    assert not [line for line in gathered if "[64,16]" in line or "[4,16,16]" in line]
