@@ -1,0 +1,209 @@
+"""Variants × metrics: each value with its interval, and its difference to the baseline.
+
+A variant is judged by the evaluations at the end of its last phase. Differences are paired wherever
+the item scores of both runs are on disk.
+"""
+
+import dataclasses
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from codepretrain.evals.metric import Metric
+from codepretrain.report.collect import RunResults, StudyResults, read_items
+from codepretrain.report.statistics import (
+    CONFIDENCE,
+    Difference,
+    Interval,
+    Items,
+    holm,
+    normal_interval,
+    paired_difference,
+    unpaired_difference,
+    wilson_interval,
+)
+
+Outcome = Literal["better", "worse", "not distinguishable"]
+
+
+@dataclass(frozen=True, order=True)
+class MetricRow:
+    """One metric of one evaluator: a row of the table."""
+
+    evaluator: str
+    name: str
+    unit: str
+
+    @property
+    def lower_is_better(self) -> bool:
+        return self.unit.startswith(("nats", "bits"))
+
+    @property
+    def is_proportion(self) -> bool:
+        return self.unit == "fraction"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One variant's value. `difference` is to the baseline: None for itself and where it has none.
+
+    adjusted_p: the difference's p-value after Holm over all differences of the comparison.
+    """
+
+    run: str
+    step: int
+    metric: Metric
+    interval: Interval
+    difference: Difference | None = None
+    adjusted_p: float | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def survives_holm(self) -> bool:
+        return self.adjusted_p is not None and self.adjusted_p < 1 - CONFIDENCE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """`cells` lacks what was not measured. `num_differences`: over how many Holm was taken."""
+
+    baseline: str | None
+    variants: tuple[str, ...]
+    rows: tuple[MetricRow, ...]
+    cells: Mapping[tuple[MetricRow, str], Cell]
+    num_differences: int
+    problems: tuple[str, ...]
+
+    @property
+    def headline_rows(self) -> tuple[MetricRow, ...]:
+        """The rows without those that say the same in another unit: bits beside nats."""
+        units = {row.unit for row in self.rows}
+        repeats_nats = any(unit.startswith("nats") for unit in units)
+        return tuple(row for row in self.rows if not (repeats_nats and row.unit.startswith("bits")))
+
+
+def compare(results: StudyResults) -> Comparison:
+    """Returns the comparison of all variants of the study that have been measured."""
+    variants = tuple(results.spec.variants)
+    baseline = results.spec.baseline
+    runs = {variant: results.last_run(variant) for variant in variants}
+    rows = _rows(list(runs.values()))
+    cells = {
+        (row, variant): cell
+        for row in rows
+        for variant, run in runs.items()
+        if (cell := _cell(row, run)) is not None
+    }
+    problems: list[str] = []
+    if baseline is not None:
+        cells = _with_differences(cells, runs, baseline=baseline, problems=problems)
+    compared = [key for key, cell in cells.items() if cell.difference is not None]
+    adjusted = holm([_difference(cells[key]).p_value for key in compared])
+    for key, adjusted_p in zip(compared, adjusted, strict=True):
+        cells[key] = dataclasses.replace(cells[key], adjusted_p=adjusted_p)
+    return Comparison(
+        baseline=baseline,
+        variants=variants,
+        rows=rows,
+        cells=cells,
+        num_differences=len(compared),
+        problems=tuple(dict.fromkeys(problems)),
+    )
+
+
+def metric_interval(row: MetricRow, metric: Metric) -> Interval:
+    """Returns the metric's own interval: Wilson's for proportions, the normal one for the rest."""
+    if row.is_proportion:
+        return wilson_interval(metric.value, metric.count)
+    return normal_interval(metric.value, metric.standard_error)
+
+
+def _rows(runs: Sequence[RunResults]) -> tuple[MetricRow, ...]:
+    """Returns the metrics of all runs, in the order in which the evaluators give them."""
+    found: dict[MetricRow, None] = {}
+    for run in runs:
+        for evaluation in run.evaluations:
+            for name, metric in evaluation.metrics.items():
+                found.setdefault(MetricRow(evaluation.evaluator, name, metric.unit))
+    evaluators = list(dict.fromkeys(row.evaluator for row in found))
+    return tuple(sorted(found, key=lambda row: evaluators.index(row.evaluator)))
+
+
+def _cell(row: MetricRow, run: RunResults) -> Cell | None:
+    evaluation = run.at_end(row.evaluator)
+    metric = evaluation.metrics.get(row.name) if evaluation else None
+    if evaluation is None or metric is None:
+        return None
+    return Cell(
+        run=run.name, step=evaluation.step, metric=metric, interval=metric_interval(row, metric)
+    )
+
+
+def _with_differences(
+    cells: Mapping[tuple[MetricRow, str], Cell],
+    runs: Mapping[str, RunResults],
+    *,
+    baseline: str,
+    problems: list[str],
+) -> dict[tuple[MetricRow, str], Cell]:
+    items: dict[tuple[str, str], Mapping[str, Items]] = {}
+
+    def items_of(variant: str, row: MetricRow) -> Items | None:
+        key = (variant, row.evaluator)
+        if key not in items:
+            run = runs[variant]
+            try:
+                items[key] = read_items(run, step=run.plan.steps, evaluator=row.evaluator)
+            except ValueError as error:
+                problems.append(str(error))
+                items[key] = {}
+        return items[key].get(row.name)
+
+    compared = dict(cells)
+    for (row, variant), cell in cells.items():
+        reference = cells.get((row, baseline))
+        same_run = runs[variant].plan.run_dir == runs[baseline].plan.run_dir
+        if reference is None or same_run:
+            continue
+        pair = items_of(variant, row), items_of(baseline, row)
+        try:
+            difference = _take_difference(row, cell.metric, reference.metric, pair)
+        except ValueError as error:
+            problems.append(f"{row.evaluator} of {variant}: {error}")
+            difference = _take_difference(row, cell.metric, reference.metric, (None, None))
+        outcome = _outcome(row, difference)
+        compared[row, variant] = dataclasses.replace(cell, difference=difference, outcome=outcome)
+    return compared
+
+
+def _take_difference(
+    row: MetricRow, ours: Metric, baseline: Metric, items: tuple[Items | None, Items | None]
+) -> Difference:
+    if items[0] is None or items[1] is None:
+        return unpaired_difference(
+            (ours.value, ours.standard_error),
+            (baseline.value, baseline.standard_error),
+            num_items=min(ours.count, baseline.count),
+        )
+    seed = zlib.crc32(f"{row.evaluator}/{row.name}".encode())
+    difference = paired_difference(items[0], items[1], seed=seed)
+    gap = ours.value - baseline.value
+    if not math.isclose(difference.value, gap, rel_tol=1e-4, abs_tol=1e-6):
+        raise ValueError(
+            f"{row.name}: the item scores differ by {difference.value:.6g}, the metrics by "
+            f"{gap:.6g}; the items on disk are not those of this evaluation"
+        )
+    return difference
+
+
+def _outcome(row: MetricRow, difference: Difference) -> Outcome:
+    if difference.verdict == "not distinguishable":
+        return "not distinguishable"
+    return "better" if (difference.verdict == "lower") == row.lower_is_better else "worse"
+
+
+def _difference(cell: Cell) -> Difference:
+    assert cell.difference is not None
+    return cell.difference

@@ -1,0 +1,96 @@
+"""A variant's course: its phases one after the other on one axis of tokens.
+
+phase        pretrain                continue       cooldown
+tokens    0 ────────────────┬──────────────────┬─────────────┤
+                            branch: what pretrain read after this point is not on the path
+"""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from codepretrain.report.collect import RunResults, StudyResults
+
+
+@dataclass(frozen=True)
+class Curve:
+    """values at tokens of the study path, in order."""
+
+    tokens: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of a run that a variant went through: `start` to `end` in tokens of the path."""
+
+    run: RunResults
+    start: int
+    end: int
+
+    def position(self, step: int) -> int:
+        """Returns where the path stands after `step` updates of the run."""
+        return self.start + step * self.run.plan.step_tokens
+
+    def mixture(self) -> list[tuple[int, int, Mapping[str, float]]]:
+        """Returns (start, end, shares) for each stretch of constant mixture on the path."""
+        starts = [stretch["start_tokens"] for stretch in self.run.plan.mixture]
+        edges = [*(self.start + tokens for tokens in starts), self.end]
+        return [
+            (begin, min(stop, self.end), self.run.plan.shares_at(begin - self.start))
+            for begin, stop in itertools.pairwise(edges)
+            if begin < self.end
+        ]
+
+
+def spans(results: StudyResults, variant: str) -> list[Span]:
+    """Returns the stretches of a variant's path, in order."""
+    runs = results.path(variant)
+    starts = [run.plan.tokens_before for run in runs]
+    ends = [*starts[1:], starts[-1] + runs[-1].plan.tokens]
+    return [Span(*span) for span in zip(runs, starts, ends, strict=True)]
+
+
+def training_curve(results: StudyResults, variant: str, name: str) -> Curve:
+    """Returns a number of metrics.jsonl over the variant's path."""
+    return _curve(
+        (span.position(record["step"]), record[name])
+        for span in spans(results, variant)
+        for record in span.run.log
+        if name in record and span.position(record["step"]) <= span.end
+    )
+
+
+def loss_metrics(results: StudyResults) -> dict[str, tuple[str, str, str]]:
+    """Returns source → (evaluator, metric, unit) of its held-out loss in nats, where measured.
+
+    A metric is a source's when its name is the source's, or has it as a part between slashes.
+    """
+    found: dict[str, tuple[str, str, str]] = {}
+    for run in results.runs.values():
+        for evaluation in run.evaluations:
+            for name, metric in evaluation.metrics.items():
+                for source in set(name.split("/")) & set(results.spec.rows):
+                    if metric.unit.startswith("nats"):
+                        found.setdefault(source, (evaluation.evaluator, name, metric.unit))
+    return {source: found[source] for source in results.spec.rows if source in found}
+
+
+def loss_curves(results: StudyResults, variant: str) -> dict[str, Curve]:
+    """Returns source → held-out loss over the variant's path."""
+    curves = {}
+    for source, (evaluator, name, _) in loss_metrics(results).items():
+        curves[source] = _curve(
+            (span.position(evaluation.step), evaluation.metrics[name].value)
+            for span in spans(results, variant)
+            for evaluation in span.run.evaluations
+            if evaluation.evaluator == evaluator
+            and name in evaluation.metrics
+            and span.position(evaluation.step) <= span.end
+        )
+    return {source: curve for source, curve in curves.items() if curve.tokens}
+
+
+def _curve(points: Iterable[tuple[float, float]]) -> Curve:
+    ordered = sorted(points, key=lambda point: point[0])
+    return Curve(tuple(x for x, _ in ordered), tuple(y for _, y in ordered))

@@ -1,0 +1,92 @@
+"""The report as one self-contained HTML page: no network, no scripts."""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from codepretrain.metrics import TIME_KINDS
+from codepretrain.report import plots, tables, wording
+from codepretrain.report.collect import StudyResults
+from codepretrain.report.compare import Comparison
+
+
+def render(results: StudyResults, comparison: Comparison, *, written_at: str) -> str:
+    """Returns the page's HTML."""
+    environment = Environment(
+        loader=PackageLoader("codepretrain.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["breakable"] = breakable
+    environment.filters["spaced"] = lambda text: text.replace("_", " ")
+    template = environment.get_template("page.html")
+    return template.render(
+        written_at=written_at,
+        **_summary(results, comparison),
+        **_comparison(comparison),
+        **_figures(results, comparison),
+        **_tables(results, comparison),
+    )
+
+
+def breakable(text: str) -> Markup:
+    """Returns `text` escaped, with leave to break the line after underscores and slashes."""
+    return Markup(str(escape(text)).replace("_", "_<wbr>").replace("/", "/<wbr>"))
+
+
+def _summary(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
+    runs = {variant: results.last_run(variant) for variant in results.spec.variants}
+    of_runs = [problem for run in results.runs.values() for problem in run.problems]
+    return {
+        "spec": results.spec,
+        "variants": list(results.spec.variants),
+        "statuses": {variant: tables.status_text(run) for variant, run in runs.items()},
+        "num_complete": sum(run.status == "complete" for run in runs.values()),
+        "overview": wording.overview(comparison),
+        "findings": wording.findings(comparison),
+        "has_tentative": any(wording.is_tentative(cell) for cell in comparison.cells.values()),
+        "problems": list(dict.fromkeys([*results.problems, *of_runs, *comparison.problems])),
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    headline = comparison.headline_rows
+    others = tuple(row for row in comparison.rows if row not in headline)
+    return {
+        "comparison": comparison,
+        "headline_blocks": tables.blocks(comparison, headline),
+        "other_blocks": tables.blocks(comparison, others) if others else [],
+        "number_rows": tables.number_rows(comparison),
+        "row_view": tables.row_view,
+        "cell_view": tables.cell_view,
+    }
+
+
+def _figures(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
+    return {
+        "difference_svg": plots.difference_figure(comparison),
+        "loss_svg": plots.loss_figure(results),
+        "course_svgs": plots.course_figures(results),
+        "light_variants": plots.VARIANT_COLORS,
+        "dark_variants": plots.DARK_VARIANT_COLORS,
+        "light_sources": plots.SOURCE_COLORS,
+        "dark_sources": plots.DARK_SOURCE_COLORS,
+        "num_variant_colors": len(plots.VARIANT_COLORS),
+        "num_source_colors": len(plots.SOURCE_COLORS),
+    }
+
+
+def _tables(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
+    return {
+        "runs": list(results.runs.values()),
+        "phase_rows": tables.phase_rows(results),
+        "skipped_rows": tables.skipped_rows(results),
+        "ledger_rows": tables.ledger_rows(results),
+        "packing_rows": tables.packing_rows(results),
+        "time_rows": tables.time_rows(results),
+        "time_kinds": TIME_KINDS,
+        "end_rows": tables.end_rows(results),
+    }

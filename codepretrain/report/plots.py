@@ -1,0 +1,280 @@
+"""The report's figures as inline SVG that follows the page's colours and fonts.
+
+Figures are drawn at one unit a CSS pixel. Colours that mean something (a variant, a source) and the
+ink are replaced by the page's CSS variables, so a figure is legible in light, dark and print. Hues
+are Okabe and Ito's and Tol's, told apart in all common colour-vision deficiencies; line style and
+marker say the same again.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from codepretrain.report.collect import StudyResults
+from codepretrain.report.compare import Comparison, MetricRow
+from codepretrain.report.curves import Curve, loss_curves, loss_metrics, spans, training_curve
+from codepretrain.report.wording import difference_unit, label, tokens_text
+
+# What is drawn; the page puts the dark values in their place where the reader prefers dark.
+VARIANT_COLORS = ("#4d4d4d", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+SOURCE_COLORS = ("#332288", "#c59a1a", "#44aa99", "#cc6677", "#6fb7e0", "#999933", "#882255")
+DARK_VARIANT_COLORS = (
+    "#b8b8bf",
+    "#4aa3e0",
+    "#f07c2e",
+    "#2fbf95",
+    "#dd94bb",
+    "#f0b429",
+    "#8fd0f5",
+)
+DARK_SOURCE_COLORS = (
+    "#8f83e0",
+    "#d9b545",
+    "#5cc4b4",
+    "#e08797",
+    "#8cc9f0",
+    "#b5b54d",
+    "#c05c85",
+)
+INK, FAINT = "#1c1c1e", "#b5b5ba"
+_STYLES = ("-", "-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)), "-", (0, (4, 1)))
+_MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+_PIXEL = 1 / 72  # matplotlib's inch is 72 units of its SVG
+
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "font.size": 11,
+    "axes.titlesize": 12,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": FAINT,
+    "grid.alpha": 0.35,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 4,
+}
+
+
+def variant_style(index: int) -> dict[str, Any]:
+    """Colour, line and marker of the study's `index`-th variant."""
+    return {
+        "color": VARIANT_COLORS[index % len(VARIANT_COLORS)],
+        "linestyle": _STYLES[index % len(_STYLES)],
+        "marker": _MARKERS[index % len(_MARKERS)],
+    }
+
+
+def difference_figure(comparison: Comparison) -> str:
+    """Draws each difference to the baseline with its interval: a panel per unit, a line per metric.
+
+    Returns "" if there is nothing to compare.
+    """
+    by_unit: dict[str, list[MetricRow]] = {}
+    for row in comparison.headline_rows:
+        if any(_compared(comparison, row, variant) for variant in comparison.variants):
+            by_unit.setdefault(difference_unit(row), []).append(row)
+    if not by_unit:
+        return ""
+    others = [v for v in comparison.variants if v != comparison.baseline]
+    heights = [len(rows) * (14 + 12 * len(others)) for rows in by_unit.values()]
+    with matplotlib.rc_context({**_STYLE, "axes.grid.axis": "x"}):
+        figure = Figure(
+            figsize=(1000 * _PIXEL, (sum(heights) + 76 * len(heights)) * _PIXEL),
+            layout="constrained",
+        )
+        panels = figure.subplots(len(by_unit), 1, squeeze=False, height_ratios=heights)[:, 0]
+        for axes, (unit, rows) in zip(panels, by_unit.items(), strict=True):
+            _draw_differences(axes, comparison, rows)
+            better = "lower is better" if rows[0].lower_is_better else "higher is better"
+            axes.set_xlabel(f"difference to {comparison.baseline} in {unit}, {better}")
+        return _svg(figure, name="differences")
+
+
+def loss_figure(results: StudyResults) -> str:
+    """Draws held-out loss over tokens, a panel per source, a line per variant; "" without any."""
+    units = {source: unit for source, (_, _, unit) in loss_metrics(results).items()}
+    if not units:
+        return ""
+    num_columns = min(3, len(units))
+    num_rows = -(-len(units) // num_columns)
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(
+            figsize=(1000 * _PIXEL, (40 + 230 * num_rows) * _PIXEL), layout="constrained"
+        )
+        panels = figure.subplots(num_rows, num_columns, squeeze=False, sharex=True).flat
+        for axes, (source, unit) in zip(panels, units.items(), strict=False):
+            for index, variant in enumerate(results.spec.variants):
+                curve = loss_curves(results, variant).get(source)
+                if curve is not None:
+                    axes.plot(curve.tokens, curve.values, **variant_style(index))
+            axes.set_title(source)
+            axes.set_ylabel(unit)
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+            _set_token_axis(axes)
+        for axes in list(panels)[: num_rows * num_columns - len(units)]:
+            axes.set_visible(False)
+        return _svg(figure, name="loss")
+
+
+def course_figures(results: StudyResults) -> dict[str, str]:
+    """Draws each variant's course: loss per source, mixture and learning rate on one token axis."""
+    units = {source: unit for source, (_, _, unit) in loss_metrics(results).items()}
+    curves = {variant: loss_curves(results, variant) for variant in results.spec.variants}
+    values = [v for of in curves.values() for curve in of.values() for v in curve.values]
+    end = max((spans(results, variant)[-1].end for variant in results.spec.variants), default=1)
+    limits = (min(values), max(values)) if values else (0.0, 1.0)
+    margin = 0.05 * (limits[1] - limits[0] or 1)
+    sources = list(results.spec.rows)
+    figures = {}
+    for variant in results.spec.variants:
+        with matplotlib.rc_context(_STYLE):
+            figure = Figure(figsize=(490 * _PIXEL, 420 * _PIXEL), layout="constrained")
+            loss, mixture, rate = figure.subplots(3, 1, sharex=True, height_ratios=(5, 2.2, 2.2))
+            _draw_source_losses(loss, curves[variant], units, sources)
+            loss.set_ylim(limits[0] - margin, limits[1] + margin)
+            _draw_mixture(mixture, results, variant, sources)
+            _draw_learning_rate(rate, training_curve(results, variant, "learning_rate"))
+            _draw_phases((loss, mixture, rate), results, variant)
+            rate.set_xlim(0, end)
+            _set_token_axis(rate)
+            figures[variant] = _svg(figure, name=f"course-{variant}")
+    return figures
+
+
+def _compared(comparison: Comparison, row: MetricRow, variant: str) -> bool:
+    cell = comparison.cells.get((row, variant))
+    return cell is not None and cell.difference is not None
+
+
+def _draw_differences(axes: Axes, comparison: Comparison, rows: Sequence[MetricRow]) -> None:
+    others = [v for v in comparison.variants if v != comparison.baseline]
+    axes.axvline(0, color=INK, linewidth=0.9)
+    for position, row in enumerate(rows):
+        for rank, variant in enumerate(others):
+            cell = comparison.cells.get((row, variant))
+            if cell is None or cell.difference is None:
+                continue
+            style = variant_style(comparison.variants.index(variant))
+            scale = 100 if row.is_proportion else 1
+            y = position + 0.72 * ((rank + 0.5) / len(others) - 0.5)
+            ends = [scale * cell.difference.interval.low, scale * cell.difference.interval.high]
+            axes.plot(ends, [y, y], color=style["color"], linewidth=2, solid_capstyle="butt")
+            is_open = cell.outcome == "not distinguishable"
+            axes.plot(
+                scale * cell.difference.value,
+                y,
+                color=style["color"],
+                marker=style["marker"],
+                markersize=6,
+                markerfacecolor="#ffffff" if is_open else style["color"],
+            )
+        if position:
+            axes.axhline(position - 0.5, color=FAINT, linewidth=0.5, alpha=0.6)
+    axes.set_yticks(range(len(rows)), [label(row) for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+
+
+def _draw_source_losses(
+    axes: Axes, curves: Mapping[str, Curve], units: Mapping[str, str], sources: Sequence[str]
+) -> None:
+    for source, curve in curves.items():
+        index = sources.index(source)
+        color = SOURCE_COLORS[index % len(SOURCE_COLORS)]
+        marker = _MARKERS[index % len(_MARKERS)]
+        axes.plot(curve.tokens, curve.values, color=color, marker=marker)
+    axes.set_ylabel(f"held-out loss, {next(iter(units.values()), 'nats')}")
+
+
+def _draw_mixture(axes: Axes, results: StudyResults, variant: str, sources: Sequence[str]) -> None:
+    """Stacks each source's share; shares change at once, so the areas have vertical edges."""
+    edges: list[float] = []
+    shares: list[list[float]] = [[] for _ in sources]
+    for span in spans(results, variant):
+        for start, stop, weights in span.mixture():
+            edges += [start, stop]
+            for index, source in enumerate(sources):
+                shares[index] += [weights.get(source, 0.0)] * 2
+    colors = [SOURCE_COLORS[i % len(SOURCE_COLORS)] for i in range(len(sources))]
+    if edges:
+        axes.stackplot(edges, shares, colors=colors, linewidth=0)
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0, 0.5, 1], ["0", "50", "100%"])
+    axes.set_ylabel("mixture")
+    axes.grid(visible=False)
+
+
+def _draw_learning_rate(axes: Axes, curve: Curve) -> None:
+    axes.plot(curve.tokens, curve.values, color=INK, linewidth=1.4)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("learning rate")
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+    axes.ticklabel_format(axis="y", style="plain", useOffset=False)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:.2g}"))
+
+
+def _draw_phases(panels: Iterable[Axes], results: StudyResults, variant: str) -> None:
+    """Marks where one phase ends and the next begins."""
+    for number, axes in enumerate(panels):
+        for span in spans(results, variant):
+            if span.start:
+                axes.axvline(span.start, color=INK, linewidth=0.8, linestyle=(0, (3, 2)))
+            if number == 0:
+                axes.annotate(
+                    span.run.name,
+                    (span.start, 1),
+                    xycoords=("data", "axes fraction"),
+                    xytext=(3, 3),
+                    textcoords="offset points",
+                    fontsize=9,
+                )
+
+
+def _set_token_axis(axes: Axes) -> None:
+    axes.set_xlabel("tokens")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tokens, _: tokens_text(tokens)))
+
+
+def _svg(figure: Figure, *, name: str) -> str:
+    """Returns the figure as an <svg> element whose ids are its own and whose colours the page's."""
+    buffer = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": name}):
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'width="([\d.]+)pt" height="([\d.]+)pt"', r'style="width: \1px"', text, count=1)
+    text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
+    text = re.sub(r"(font: [^;\"]*?)'[^;\"]*'[^;\"]*", r"\1var(--sans)", text)
+    variables = {
+        **{color: f"var(--variant-{i})" for i, color in enumerate(VARIANT_COLORS)},
+        **{color: f"var(--source-{i})" for i, color in enumerate(SOURCE_COLORS)},
+        INK: "var(--ink)",
+        FAINT: "var(--faint)",
+        "#ffffff": "var(--paper)",
+    }
+    return re.sub(r"#[0-9a-f]{6}\b", lambda found: variables.get(found[0], found[0]), text)
