@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
-from jax.experimental import multihost_utils
 from rich.console import Console
 
 from codepretrain import jsonl
@@ -17,7 +15,8 @@ from codepretrain.checkpoint import Checkpoints
 from codepretrain.config import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator
-from codepretrain.evals.items import write_items
+from codepretrain.evals.record import record_evaluation
+from codepretrain.hosts import from_primary, largest
 from codepretrain.identity import differences
 from codepretrain.interrupt import Interrupt, Interrupted
 from codepretrain.metrics import MetricsWriter, TimeLedger
@@ -231,11 +230,13 @@ class Trainer:
 
     def _agree(self, value: int, step: int) -> int:
         """Returns the largest `value` of all processes; several only meet every logged step."""
-        if jax.process_count() == 1:
-            return value
-        if step % self.job.config.logging.interval_steps and step != self.job.stop_step:
+        if (
+            jax.process_count() > 1
+            and step % self.job.config.logging.interval_steps
+            and step != self.job.stop_step
+        ):
             return 0
-        return int(np.max(multihost_utils.process_allgather(np.int32(value))))
+        return largest(value)
 
     def _evaluate(self, state: TrainState, step: int) -> None:
         """Runs the evaluations that are due after `step` updates and not recorded yet."""
@@ -279,31 +280,3 @@ def check_identity(stored: Mapping[str, Any], current: Mapping[str, Any], *, whe
             f"the checkpoint {where} belongs to another phase: {'; '.join(found)}. Move it away, "
             "or start in another --workdir"
         )
-
-
-def from_primary(value: bool) -> bool:
-    """Returns what process 0 knows."""
-    if jax.process_count() == 1:
-        return value
-    return bool(multihost_utils.broadcast_one_to_all(np.bool_(value)))
-
-
-def record_evaluation(
-    evaluator: Evaluator,
-    params: Any,
-    writer: MetricsWriter,
-    run_dir: Path,
-    *,
-    step: int,
-    tokens: int,
-) -> None:
-    """Evaluates and writes metrics and per-item scores."""
-    result = evaluator(params)
-    if jax.process_index() == 0:
-        write_items(run_dir, evaluator.name, step, result.items)
-    writer.log_evaluation(
-        step=step,
-        tokens=tokens,
-        evaluator=evaluator.name,
-        metrics={name: dataclasses.asdict(m) for name, m in result.metrics.items()},
-    )

@@ -1,0 +1,49 @@
+"""What the devices run for a study: one mesh, one compiled step for all its phases."""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from codepretrain.batch import Batch
+from codepretrain.config import StudyConfig
+from codepretrain.sharding import make_mesh, replicated
+from codepretrain.state import TrainState, abstract_state, init_state
+from codepretrain.step import StepMetrics, compile_train_step
+
+
+class Program:
+    """The step is compiled at first use, once, ahead of time: it can never compile again."""
+
+    def __init__(self, config: StudyConfig, devices: Sequence[jax.Device] | None = None) -> None:
+        """Raises UserError when model or batch does not divide over the mesh."""
+        self.config = config
+        self.mesh = make_mesh(config.execution.mesh, devices)
+        self.abstract_state = abstract_state(config, self.mesh)
+
+    def compile(self) -> None:
+        """Compiles the step now, if it is not yet."""
+        _ = self._step
+
+    def initial_state(self) -> TrainState:
+        """Returns random parameters and a fresh optimizer, born sharded."""
+        return init_state(self.config, self.mesh)
+
+    def train_step(
+        self, state: TrainState, batch: Batch, learning_rate: float, weight_decay: float
+    ) -> tuple[TrainState, StepMetrics]:
+        """Runs one update and returns at once; `state` is donated.
+
+        batch: [B, T] on the devices (`sharding.global_batch`).
+        """
+        return self._step(state, batch, self._scalar(learning_rate), self._scalar(weight_decay))
+
+    @cached_property
+    def _step(self) -> jax.stages.Compiled:
+        return compile_train_step(self.config, self.mesh)
+
+    def _scalar(self, value: float) -> jax.Array:
+        scalar = np.asarray(value, jnp.float32)
+        return jax.make_array_from_callback((), replicated(self.mesh), lambda _: scalar)

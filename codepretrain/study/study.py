@@ -1,0 +1,128 @@
+"""A study opened in a working directory: its phases, its data, and where its runs are.
+
+workdir/data/<hash of the data settings>/    tokenizer, rows, evaluation items
+workdir/runs/<phase>-<fingerprint>/          run.json  metrics.jsonl  evals.jsonl  time.jsonl
+                                             ledger.json  checkpoints/  items/  tensorboard/
+workdir/reports/<study>/                     index.html  results.json
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from codepretrain import jsonl
+from codepretrain.config import StudyConfig
+from codepretrain.data.settings import data_dir, require_prepared
+from codepretrain.identity import digest
+from codepretrain.row import rows_directory
+from codepretrain.stream.ledger import LedgerKeeper
+from codepretrain.stream.plan import Plan
+from codepretrain.stream.rows import RowStore
+from codepretrain.study.fingerprint import contents
+from codepretrain.study.graph import Phase, branch_steps, plan_of, resolve
+from codepretrain.study.holdings import Holding, study_holdings
+from codepretrain.study.plan import check_caps
+
+_SHORT = 12  # digits of a fingerprint in a folder's name
+
+
+@dataclass(frozen=True)
+class Study:
+    """One experiment in one working directory. Cached values reflect the data when first read."""
+
+    config: StudyConfig
+    workdir: Path
+
+    @cached_property
+    def phases(self) -> dict[str, Phase]:
+        return resolve(self.config)
+
+    @cached_property
+    def data_dir(self) -> Path:
+        return data_dir(self.workdir, self.config)
+
+    @cached_property
+    def holdings(self) -> dict[str, Holding]:
+        return study_holdings(self.config, self.workdir)
+
+    @cached_property
+    def stores(self) -> dict[str, RowStore]:
+        """The training rows of every source, checked against the study's settings."""
+        require_prepared(self.config, self.data_dir)
+        return {
+            source: RowStore(rows_directory(self.data_dir, source, "train"))
+            for source in sorted(self.config.data.sources)
+        }
+
+    def check_caps(self) -> None:
+        """Raises UserError when a phase would read a source past its repetition cap."""
+        check_caps(self.config, self.phases, holdings=self.holdings)
+
+    def identity(self, name: str) -> dict[str, Any]:
+        """Returns what the fingerprint of a phase hashes."""
+        rows = {source: holding.identity for source, holding in self.holdings.items()}
+        return contents(self.config, self.phases[name], rows=rows)
+
+    def fingerprint(self, name: str) -> str:
+        return digest(self.identity(name))
+
+    def run_dir(self, name: str) -> Path:
+        """Returns the folder of the phase's run: one with its fingerprint, under any name."""
+        short = self.fingerprint(name)[:_SHORT]
+        runs = self.workdir / "runs"
+        existing = sorted(runs.glob(f"*-{short}")) if runs.is_dir() else []
+        return existing[0] if existing else runs / f"{name}-{short}"
+
+    def plan(self, name: str) -> Plan:
+        available = {source: len(store) for source, store in self.stores.items()}
+        return plan_of(self.phases[name], seed=self.config.seed, rows_available=available)
+
+    def parent_digest(self, name: str) -> str:
+        """Returns the ledger's digest where the phase branches off its parent, "" without one."""
+        phase = self.phases[name]
+        if phase.parent is None:
+            return ""
+        parent = phase.parent.name
+        keeper = LedgerKeeper(
+            self.plan(parent), self.stores, parent_digest=self.parent_digest(parent)
+        )
+        return keeper.advance_to(phase.parent_step).digest
+
+    def keep_steps(self, name: str) -> frozenset[int]:
+        """Returns the steps whose checkpoints are kept: ends, branch points, the interval's.
+
+        A phase that stands under several names keeps what any of them needs.
+        """
+        fingerprint = self.fingerprint(name)
+        names = [other for other in self.phases if self.fingerprint(other) == fingerprint]
+        steps = {step for other in names for step in branch_steps(self.phases, other)}
+        interval = self.config.checkpoint.permanent_interval_steps
+        if interval is not None:
+            steps |= set(range(interval, self.phases[name].num_steps, interval))
+        return frozenset(steps)
+
+    def is_complete(self, name: str) -> bool:
+        """Whether the phase's end is reached and every evaluation of it recorded."""
+        run_dir, num_steps = self.run_dir(name), self.phases[name].num_steps
+        ledger = run_dir / "ledger.json"
+        if not ledger.exists() or jsonl.decode(ledger.read_text())["step"] != num_steps:
+            return False
+        recorded = {
+            line["evaluator"]
+            for line in jsonl.read(run_dir / "evals.jsonl")
+            if line["step"] == num_steps
+        }
+        return recorded >= set(self.config.evals)
+
+
+def normalised_mixture(phase: Phase) -> tuple[Mapping[str, Any], ...]:
+    """Returns the phase's stretches of constant weights with the tokens before each."""
+    stretches, start = [], 0
+    for segment in phase.segments:
+        total = sum(segment.weights.values())
+        shares = {source: weight / total for source, weight in segment.weights.items()}
+        stretches.append({"start_tokens": start * phase.max_seq_len, "weights": shares})
+        start += segment.num_rows
+    return tuple(stretches)

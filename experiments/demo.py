@@ -1,0 +1,139 @@
+"""A whole study on a laptop: what does code in the mixture do to prose, and prose to code?
+
+The initialisation experiment of "To Code, or Not To Code?" (arXiv 2408.10914, §3.1 and §3.5) in
+miniature, on the corpora that every Python machine holds: installed packages' source as code;
+docstrings, the language reference and package descriptions as prose.
+
+    text_pretrain ────────────────────────────────────────────┬─ cooldown_without_code
+    balanced_init ──── balanced_text_continued                └─ cooldown_with_code
+    code_init ──────── code_text_continued
+
+Run:      make demo        (or: codepretrain run --config experiments/demo.py)
+Cost:     see the README's table of measured times.
+Expected: loss on code falls as its share rises, loss on prose rises; starting from code and going
+          on with 10% code keeps most of the code. A model this small says nothing about a large
+          one: every value here is `# ours`.
+"""
+
+from ml_collections import ConfigDict
+
+from codepretrain.config import (
+    CheckpointConfig,
+    DataConfig,
+    EvaluatorConfig,
+    ExecutionConfig,
+    LoggingConfig,
+    ModelConfig,
+    OptimizerConfig,
+    PhaseConfig,
+    ScheduleConfig,
+    SourceConfig,
+    StudyConfig,
+    TokenizerConfig,
+    TrainingConfig,
+)
+from codepretrain.config_file import to_config_dict
+
+MAX_SEQ_LEN = 256
+BATCH_SIZE = 16
+STEP_TOKENS = MAX_SEQ_LEN * BATCH_SIZE
+
+PEAK = ScheduleConfig(
+    shape="cosine", warmup_steps=20, peak_learning_rate=4e-3, end_learning_rate=8e-4
+)
+TEXT = {"text": 1.0}
+CODE = {"code": 1.0}
+BALANCED = {"text": 0.5, "code": 0.5}
+CONTINUED = {"text": 0.9, "code": 0.1}
+
+
+def pretrain(steps: int, mixture: dict[str, float]) -> PhaseConfig:
+    return PhaseConfig(tokens=steps * STEP_TOKENS, mixture=mixture, schedule=PEAK)
+
+
+def continued(parent: str, steps: int) -> PhaseConfig:
+    return PhaseConfig(
+        parent=parent,
+        tokens=steps * STEP_TOKENS,
+        mixture=CONTINUED,
+        schedule=PEAK,
+        carries_optimizer=False,
+    )
+
+
+def cooldown(mixture: dict[str, float]) -> PhaseConfig:
+    """Anneals from where the trunk stood; both cooldowns share the trunk, which is trained once."""
+    return PhaseConfig(
+        parent="text_pretrain",
+        tokens=40 * STEP_TOKENS,
+        mixture=mixture,
+        schedule=ScheduleConfig(shape="linear", end_learning_rate=1e-6),
+    )
+
+
+def get_config() -> ConfigDict:
+    return to_config_dict(
+        StudyConfig(
+            name="demo",
+            model=ModelConfig(
+                vocab_size=4096,
+                d_model=128,
+                num_layers=4,
+                num_heads=4,
+                num_kv_heads=4,
+                head_dim=32,
+                d_ff=352,
+                compute_dtype="float32",  # CPUs have no bfloat16 units
+            ),
+            data=DataConfig(
+                max_seq_len=MAX_SEQ_LEN,
+                tokenizer=TokenizerConfig(vocab_size=4096, training_bytes_per_source=4_000_000),
+                packing="best_fit",
+                validation_fraction=0.05,
+                sources={
+                    "text": SourceConfig(
+                        reader="python_prose", kind="text", options={"max_bytes": 8_000_000}
+                    ),
+                    "code": SourceConfig(
+                        reader="python_code", kind="code", options={"max_bytes": 12_000_000}
+                    ),
+                },
+            ),
+            training=TrainingConfig(batch_size=BATCH_SIZE),
+            optimizer=OptimizerConfig(weight_decay=0.1),
+            execution=ExecutionConfig(remat_policy="none", loss_block_size=4096),
+            checkpoint=CheckpointConfig(temporary_interval_s=30.0),
+            logging=LoggingConfig(interval_steps=10),
+            evals={
+                "validation": EvaluatorConfig(
+                    kind="validation_loss", interval_steps=50, num_examples=64
+                ),
+                "prose_continuation": EvaluatorConfig(
+                    kind="multiple_choice", options={"task": "prose_continuation"}
+                ),
+                "code_continuation": EvaluatorConfig(
+                    kind="multiple_choice", options={"task": "code_continuation"}
+                ),
+                "python_expression": EvaluatorConfig(
+                    kind="python_expression", options={"task": "python_expression"}
+                ),
+            },
+            phases={
+                "text_pretrain": pretrain(200, TEXT),
+                "cooldown_without_code": cooldown(TEXT),
+                "cooldown_with_code": cooldown({"text": 0.8, "code": 0.2}),
+                "balanced_init": pretrain(100, BALANCED),
+                "balanced_text_continued": continued("balanced_init", 100),
+                "code_init": pretrain(100, CODE),
+                "code_text_continued": continued("code_init", 100),
+            },
+            variants={
+                "text_only": "text_pretrain",
+                "text_cooldown": "cooldown_without_code",
+                "text_cooldown_with_code": "cooldown_with_code",
+                "balanced_text": "balanced_text_continued",
+                "code_text": "code_text_continued",
+            },
+            baseline="text_only",
+        )
+    )

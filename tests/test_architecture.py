@@ -1,0 +1,110 @@
+"""The rules that keep the house in order: who may import whom, and how long things may be."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "codepretrain"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 60
+
+_DATA_ONLY = ("seqio", "tensorflow", "tensorflow_text", "tokenizers", "apache_beam")
+
+# Module (or folder) → what it never imports, as prefixes of dotted names.
+NEVER = {
+    "codepretrain.model": (
+        "codepretrain.data codepretrain.stream codepretrain.study codepretrain.sharding "
+        "codepretrain.optim ml_collections orbax absl"
+    ),
+    "codepretrain.loss": (
+        "codepretrain.data codepretrain.stream codepretrain.study ml_collections orbax absl"
+    ),
+    "codepretrain.step": (
+        "codepretrain.data codepretrain.stream codepretrain.study ml_collections orbax absl"
+    ),
+    "codepretrain.optim": (
+        "codepretrain.data codepretrain.stream codepretrain.study codepretrain.model "
+        "ml_collections orbax absl"
+    ),
+    "codepretrain.sharding": "codepretrain.model codepretrain.data codepretrain.stream",
+    "codepretrain.stream": "codepretrain.data codepretrain.model jax",
+    "codepretrain.evals": "codepretrain.trainer codepretrain.study absl argparse",
+    "codepretrain.trainer": "codepretrain.study codepretrain.data absl argparse",
+    "codepretrain.report": "codepretrain.study codepretrain.trainer jax",
+    "codepretrain": "experiments launch tests",
+}
+STANDARD_LIBRARY_ONLY = ("config.py", "config_parse.py", "config_check.py", "errors.py")
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, at its top or within a function, as dotted names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{path}: imports are absolute"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def starts_with(name: str, prefix: str) -> bool:
+    return name == prefix or name.startswith(prefix + ".")
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_imports_go_down_only(path: Path) -> None:
+    module = module_name(path)
+    forbidden = {
+        prefix
+        for owner, prefixes in NEVER.items()
+        if starts_with(module, owner)
+        for prefix in prefixes.split()
+    }
+    if not starts_with(module, "codepretrain.data"):
+        forbidden |= set(_DATA_ONLY)
+    broken = {name for name in imports(path) for prefix in forbidden if starts_with(name, prefix)}
+    assert not broken, f"{module} must not import {sorted(broken)}"
+
+
+@pytest.mark.parametrize("name", STANDARD_LIBRARY_ONLY)
+def test_config_imports_the_standard_library_only(name: str) -> None:
+    for imported in imports(PACKAGE / name):
+        top = imported.split(".")[0]
+        assert top in sys.stdlib_module_names or top == "codepretrain", imported
+
+
+@pytest.mark.parametrize("path", FILES, ids=module_name)
+def test_files_and_functions_stay_short(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= MAX_FILE_LINES, f"{path.name} is too long: split it by idea"
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= MAX_FUNCTION_LINES, f"{path.name}: {node.name} has {length} lines"
+
+
+def test_only_the_command_line_reads_the_environment() -> None:
+    readers = {p.name for p in FILES if "os.environ" in p.read_text() or "getenv" in p.read_text()}
+    assert readers <= {"cli.py"}
+
+
+def test_the_training_process_imports_neither_tensorflow_nor_tokenizers() -> None:
+    """All that `codepretrain run` and `train` import, in a fresh interpreter."""
+    modules = "codepretrain.cli, codepretrain.study.run, codepretrain.trainer"
+    code = f"import sys, {modules}; print(*sorted(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    loaded = {name.split(".")[0] for name in result.stdout.split()}
+    assert not loaded & set(_DATA_ONLY)
