@@ -47,8 +47,13 @@ class Vocabulary:
         path.write_text(json.dumps(value), encoding="utf-8")
 
 
+def tokenizer_path(data_dir: Path) -> Path:
+    """Where `prepare` puts the tokenizer under the study's data directory."""
+    return data_dir / "tokenizer" / "tokenizer.json"
+
+
 def vocabulary_path(data_dir: Path) -> Path:
-    """Where `prepare` puts the vocabulary under the study's data directory."""
+    """Where `prepare` puts the vocabulary, beside the tokenizer."""
     return data_dir / "tokenizer" / "vocabulary.json"
 
 

@@ -15,15 +15,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from codepretrain.config import TokenizerConfig
 from codepretrain.data.atomic import atomic_directory
 from codepretrain.errors import UserError
-from codepretrain.row import PAD_ID, file_sha256
-from codepretrain.vocabulary import Vocabulary
+from codepretrain.row import PAD_ID
+from codepretrain.vocabulary import Vocabulary, tokenizer_path
 
 PAD_TOKEN = "<pad>"
-
-
-def tokenizer_path(data_dir: Path) -> Path:
-    """Where the study's tokenizer lies under its data directory."""
-    return data_dir / "tokenizer" / "tokenizer.json"
 
 
 def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
@@ -35,7 +30,7 @@ def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
     smallest = len(specials) + 256
     if config.vocab_size < smallest:
         raise UserError(
-            f"config.data.tokenizer.vocab_size = {config.vocab_size}: expected at least {smallest}: "
+            f"config.data.tokenizer.vocab_size = {config.vocab_size}: expected {smallest} or more: "
             "the 256 bytes and 3 special tokens"
         )
     tokenizer = Tokenizer(models.BPE())
@@ -116,11 +111,6 @@ def first_bytes(texts: Iterable[str], num_bytes: int) -> Iterator[str]:
             return
         num_bytes -= len(text.encode())
         yield text
-
-
-def tokenizer_hash(data_dir: Path) -> str:
-    """Hex sha256 of the study's `tokenizer.json`."""
-    return file_sha256(tokenizer_path(data_dir))
 
 
 def _problems(tokenizer: Tokenizer, config: TokenizerConfig) -> list[str]:

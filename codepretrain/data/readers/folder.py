@@ -28,7 +28,7 @@ class Folder(Reader):
         if not root.is_dir():
             raise UserError(f"reader 'folder': path {self.path!r} is not a folder")
         names = []
-        for folder, subfolders, files in os.walk(root):
+        for folder, subfolders, files in os.walk(root, onerror=_refuse):
             subfolders[:] = [name for name in subfolders if not name.startswith(".")]
             relative = Path(folder).relative_to(root)
             names += [(relative / name).as_posix() for name in files if not name.startswith(".")]
@@ -53,3 +53,7 @@ class Folder(Reader):
                 language=self.language,
                 licence=self.licence,
             )
+
+
+def _refuse(error: OSError) -> None:
+    raise UserError(f"reader 'folder': cannot list {error.filename}: {error.strerror}") from error

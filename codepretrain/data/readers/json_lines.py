@@ -43,6 +43,8 @@ class JsonLines(Reader):
                         yield self._document(line, f"{Path(shard).name}:{number}", source)
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             raise UserError(f"reader 'jsonl': {shard} is damaged: {error}") from error
+        except OSError as error:
+            raise UserError(f"reader 'jsonl': cannot read {shard}: {error.strerror}") from error
 
     def _document(self, line: bytes, name: str, source: str) -> Document | Skipped:
         try:

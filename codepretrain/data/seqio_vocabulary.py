@@ -1,0 +1,76 @@
+"""The study's tokenizer as a `seqio.Vocabulary`."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import seqio
+import tensorflow as tf
+from tokenizers import Tokenizer
+
+from codepretrain.config import TokenizerConfig
+from codepretrain.data.tokenizer import encode, load_tokenizer, special_ids
+from codepretrain.row import file_sha256
+
+
+class ByteLevelBPE(seqio.Vocabulary):
+    """Byte-level BPE read from a `tokenizer.json`; no unknown token, since every byte has an id.
+
+    `encode` adds neither bos nor eos, as seqio has it.
+    """
+
+    def __init__(self, path: Path, config: TokenizerConfig) -> None:
+        super().__init__()
+        self.path, self.config = Path(path), config
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        return load_tokenizer(self.path, self.config)
+
+    @property
+    def bos_id(self) -> int:
+        return special_ids(self.tokenizer, self.config)[0]
+
+    @property
+    def eos_id(self) -> int:
+        return special_ids(self.tokenizer, self.config)[1]
+
+    @property
+    def unk_id(self) -> None:
+        return None
+
+    @property
+    def _base_vocab_size(self) -> int:
+        return max(self.tokenizer.get_vocab().values()) + 1
+
+    def encode_documents(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text with bos and eos, on all cores."""
+        return encode(self.tokenizer, texts, self.config)
+
+    def _encode(self, s: str) -> list[int]:
+        return self.encode_documents([s])[0][1:-1]
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode(list(ids), skip_special_tokens=True)
+
+    def _encode_tf(self, s: tf.Tensor) -> tf.Tensor:
+        def ids(text: bytes) -> np.ndarray:
+            return np.array(self._encode(text.decode()), np.int32)
+
+        return tf.ensure_shape(tf.numpy_function(ids, [s], tf.int32), [None])
+
+    def _decode_tf(self, ids: tf.Tensor) -> tf.Tensor:
+        """ids: [..., n] → strings [...]."""
+
+        def texts(rows: np.ndarray) -> np.ndarray:
+            flat = [self._decode(row).encode() for row in rows.reshape(-1, rows.shape[-1]).tolist()]
+            return np.array(flat, object).reshape(rows.shape[:-1])
+
+        return tf.ensure_shape(tf.numpy_function(texts, [ids], tf.string), ids.shape[:-1])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ByteLevelBPE) and file_sha256(self.path) == file_sha256(other.path)
+
+    def __hash__(self) -> int:
+        return hash(file_sha256(self.path))
