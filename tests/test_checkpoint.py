@@ -3,8 +3,10 @@
 import dataclasses
 import errno
 import json
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -428,3 +430,69 @@ def test_the_record_is_json_of_every_file(checkpoints, tmp_path):
     assert {name: f["size"] for name, f in record["files"].items()} == {
         name: size for name, size in on_disk.items() if name not in written_later
     }
+
+
+ONE_OF_TWO_PROCESSES = """
+    import sys
+
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", 2)
+    process = int(sys.argv[1])
+    jax.distributed.initialize(sys.argv[2], num_processes=2, process_id=process)
+
+    import numpy as np
+
+    from codepretrain.batch import Batch
+    from codepretrain.checkpoint import Checkpoints
+    from codepretrain.config import CheckpointConfig, MeshConfig
+    from codepretrain.sharding import batch_sharding, global_batch, make_mesh, replicated
+
+    mesh = make_mesh(MeshConfig(data=2, fsdp=2))
+    rows = np.arange(8 * 3, dtype=np.int32).reshape(8, 3)
+    mine = rows[4 * process : 4 * process + 4]
+    state = {"rows": global_batch(Batch(mine, mine, mine, mine, mine), mesh).inputs}
+    whole = jax.jit(lambda x: x, out_shardings=replicated(mesh))
+    assert np.array_equal(whole(state["rows"]), rows)
+
+    to = Checkpoints(sys.argv[3], CheckpointConfig(), permanent_steps=(1,))
+    for step in (1, 2, 3):
+        to.save(step, state, ledger={"step": step}, identity={})
+    to.wait()
+    file = sorted((to.path(3) / "state" / "ocdbt.process_1" / "d").iterdir())[0]
+    jax.experimental.multihost_utils.sync_global_devices("before the damage")
+    if process == 0:
+        file.unlink()
+    jax.experimental.multihost_utils.sync_global_devices("after the damage")
+    abstract = jax.ShapeDtypeStruct((8, 3), np.int32, sharding=batch_sharding(mesh))
+    restored = to.restore({"rows": abstract})
+    assert np.array_equal(whole(restored.state["rows"]), rows)
+    to.close()
+    print(restored.step, *restored.damaged)
+"""
+
+
+def test_two_processes(tmp_path):
+    with socket.socket() as found:
+        found.bind(("localhost", 0))
+        address = f"localhost:{found.getsockname()[1]}"
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}  # two devices each
+    processes = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-c", textwrap.dedent(ONE_OF_TWO_PROCESSES)),
+                *(str(index), address, str(tmp_path / "run")),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for index in range(2)
+    ]
+    results = [(*process.communicate(timeout=120), process.returncode) for process in processes]
+    for out, err, returncode in results:
+        assert returncode == 0, err
+        last = out.splitlines()[-1]
+        assert re.fullmatch(rf"1 {tmp_path}/run/3: state/ocdbt.process_1/d/\w+ is missing", last)
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["1", "3"]
