@@ -27,5 +27,5 @@ def record_evaluation(
         step=step,
         tokens=tokens,
         evaluator=evaluator.name,
-        metrics={name: dataclasses.asdict(m) for name, m in result.metrics.items()},
+        metrics={name: metric.to_json() for name, metric in result.metrics.items()},
     )

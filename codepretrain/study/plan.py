@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from codepretrain.config import StudyConfig
 from codepretrain.model.size import (
@@ -66,40 +65,39 @@ def check_caps(
 
 
 def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
-    """Prints the graph as a table, a line per phase, and the variants below it."""
-    table = Table(title=f"study {plan['study']}", title_justify="left", box=None, pad_edge=False)
-    for column in ("phase", "parent", "fingerprint"):
-        table.add_column(column, no_wrap=True)
-    for column in ("steps", "tokens", "learning rate"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("tokens (epochs) per source")
+    """Prints the graph, three lines a phase, and the variants below it."""
+    console.print(f"study {plan['study']}", style="bold")
     for phase in plan["phases"]:
         rate = phase["learning_rate"]
-        mark = "?" if phase["fingerprint_is_provisional"] else ""
-        table.add_row(
-            phase["name"],
-            _spell_parent(phase),
-            phase["fingerprint"][:8] + mark,
-            f"{phase['steps']:,}",
-            spell_tokens(phase["tokens"]),
-            f"{rate['start']:.3g} → {rate['peak']:.3g} → {rate['end']:.3g}",
-            _spell_sources(phase),
-        )
-    console.print(table)
+        also = f" (also {', '.join(phase['aliases'])})" if phase["aliases"] else ""
+        lines = [
+            f"\n{phase['name']}{also}  {phase['fingerprint'][:12]}"
+            + ("?" if phase["fingerprint_is_provisional"] else ""),
+            f"  {_spell_parent(phase)}, {phase['steps']:,} steps, "
+            f"{spell_tokens(phase['tokens'])} tokens, learning rate "
+            f"{rate['start']:.3g} → {rate['peak']:.3g} → {rate['end']:.3g}"
+            + (f" after {rate['warmup_steps']:,} warm-up steps" if rate["warmup_steps"] else ""),
+            f"  {_spell_sources(phase)}",
+        ]
+        console.print("\n".join(lines), soft_wrap=True, highlight=False)
     first = plan["phases"][0]
     console.print(
         f"\n{first['parameters']:,} parameters ({first['parameters_non_embedding']:,} without "
         f"embeddings), {first['flops_per_token'] / 1e6:,.1f} MFLOPs per token "
-        f"(forward and backward); every phase shares them"
+        f"(forward and backward) in every phase",
+        soft_wrap=True,
+        highlight=False,
     )
     off = {p["name"]: p["tokens"] - p["requested_tokens"] for p in plan["phases"]}
     if any(off.values()):
         spelled = ", ".join(f"{name} {rest:+,}" for name, rest in off.items() if rest)
         console.print(f"tokens beyond the budgets, for whole steps: {spelled}", soft_wrap=True)
     if any(p["fingerprint_is_provisional"] for p in plan["phases"]):
-        console.print("? fingerprint is provisional until the phase's rows are prepared")
+        console.print(
+            "? fingerprint is provisional until the phase's rows are prepared", soft_wrap=True
+        )
     for variant, path in plan["variants"].items():
-        console.print(f"variant {variant}: {' → '.join(path)}", soft_wrap=True)
+        console.print(f"variant {variant}: {' → '.join(path)}", soft_wrap=True, highlight=False)
 
 
 def spell_tokens(tokens: float) -> str:
@@ -164,10 +162,9 @@ def _epochs(tokens: int, holding: Holding) -> float | None:
 
 def _spell_parent(phase: Mapping[str, Any]) -> str:
     if phase["parent"] is None:
-        return "-"
-    if phase["parent_is_at_its_end"]:
-        return phase["parent"]
-    return f"{phase['parent']} at step {phase['parent_step']:,}"
+        return "from random parameters"
+    place = "its end" if phase["parent_is_at_its_end"] else f"step {phase['parent_step']:,}"
+    return f"from {phase['parent']} at {place}"
 
 
 def _spell_sources(phase: Mapping[str, Any]) -> str:
@@ -175,5 +172,5 @@ def _spell_sources(phase: Mapping[str, Any]) -> str:
     for source, tokens in phase["tokens_per_source"].items():
         epochs = phase["epochs_per_source"][source]
         count = "?" if epochs is None else f"{epochs:.2f}"
-        spelled.append(f"{source} {spell_tokens(tokens)} ({count})")
+        spelled.append(f"{source} {spell_tokens(tokens)} ({count} epochs)")
     return ", ".join(spelled)

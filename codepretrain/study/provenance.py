@@ -14,7 +14,7 @@ from codepretrain.errors import UserError
 
 
 def code_version() -> str:
-    """Returns the package's version and, in a git checkout, the commit and whether it was edited."""
+    """Returns the package's version and, in a git checkout, the commit, marked if edited since."""
     version = metadata.version("codepretrain")
     folder = Path(__file__).resolve().parent
     try:

@@ -20,8 +20,7 @@ from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.metrics import MetricsWriter, check_installed
 from codepretrain.program import Program
 from codepretrain.report.collect import PhaseInput, ReportInput
-from codepretrain.report.page import write_report
-from codepretrain.report.terminal import print_report
+from codepretrain.report.write import write_report
 from codepretrain.row import rows_directory
 from codepretrain.state import TrainState, branch_state
 from codepretrain.stream.replay import render_replay, replay
@@ -116,9 +115,9 @@ def report_study(config: StudyConfig, workdir: Path, *, command_line: str) -> Pa
             "parameters without embeddings": f"{plan['phases'][0]['parameters_non_embedding']:,}",
         },
     )
-    page = write_report(spec, workdir / "reports" / config.name)
-    print_report(spec, Console())
-    print(f"report: {page}")
+    console = Console()
+    page = write_report(spec, workdir / "reports" / config.name, console=console)
+    console.print(f"report: {page}", soft_wrap=True)
     return page
 
 
