@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from codepretrain import jsonl
+from codepretrain.evals.items import items_path
 from codepretrain.evals.metric import Metric
 from codepretrain.report.statistics import Items
 from codepretrain.row import SPLITS, RowsManifest
@@ -165,13 +166,13 @@ def collect(spec: ReportInput) -> StudyResults:
 def read_items(run: RunResults, *, step: int, evaluator: str) -> dict[str, Items]:
     """Returns the scores per item of every metric of an evaluation, {} if they were not kept.
 
-    `items/<evaluator>-<step>.npz` holds an array per metric, and where the metric is a ratio of
-    sums the denominators as `<metric>/weight`.
+    The file is that of `codepretrain.evals.items`; for an average over groups of items it may
+    hold `<metric>/stratum`, the group of each item.
 
     Raises:
       ValueError: the file is damaged.
     """
-    path = Path(run.plan.run_dir) / "items" / f"{evaluator}-{step:08d}.npz"
+    path = items_path(Path(run.plan.run_dir), evaluator, step)
     if not path.exists():
         return {}
     try:
@@ -180,9 +181,9 @@ def read_items(run: RunResults, *, step: int, evaluator: str) -> dict[str, Items
     except Exception as error:  # zipfile, zlib and numpy each have their own for damage
         raise ValueError(f"{path} is damaged: {error}") from error
     return {
-        name: Items(values, arrays.get(f"{name}/weight"))
+        name: Items(values, arrays.get(f"{name}/weight"), arrays.get(f"{name}/stratum"))
         for name, values in arrays.items()
-        if not name.endswith("/weight")
+        if not name.endswith(("/weight", "/stratum"))
     }
 
 

@@ -5,6 +5,7 @@ the item scores of both runs are on disk.
 """
 
 import dataclasses
+import itertools
 import math
 import zlib
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from codepretrain.report.statistics import (
     wilson_interval,
 )
 
+MAX_PAIRS = 15
 Outcome = Literal["better", "worse", "not distinguishable"]
 
 
@@ -49,7 +51,7 @@ class MetricRow:
 class Cell:
     """One variant's value. `difference` is to the baseline: None for itself and where it has none.
 
-    adjusted_p: the difference's p-value after Holm over all differences of the comparison.
+    adjusted_p: the difference's p-value after Holm over all differences of the table.
     """
 
     run: str
@@ -67,29 +69,55 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """`cells` lacks what was not measured. `num_differences`: over how many Holm was taken."""
+    """Variants × metrics; `cells` lacks what was not measured."""
 
     baseline: str | None
     variants: tuple[str, ...]
     rows: tuple[MetricRow, ...]
     cells: Mapping[tuple[MetricRow, str], Cell]
-    num_differences: int
     problems: tuple[str, ...]
 
     @property
     def headline_rows(self) -> tuple[MetricRow, ...]:
-        """The rows without those that say the same in another unit: bits beside nats."""
-        units = {row.unit for row in self.rows}
-        repeats_nats = any(unit.startswith("nats") for unit in units)
-        return tuple(row for row in self.rows if not (repeats_nats and row.unit.startswith("bits")))
+        return headline_rows(self.rows)
+
+    @property
+    def headline_differences(self) -> list[Cell]:
+        """The cells whose differences are the comparison's findings."""
+        found = [self.cells.get((r, v)) for r in self.headline_rows for v in self.variants]
+        return [cell for cell in found if cell is not None and cell.difference is not None]
 
 
-def compare(results: StudyResults) -> Comparison:
+def compare_to_baseline(results: StudyResults) -> Comparison:
     """Returns the comparison of all variants of the study that have been measured."""
     variants = tuple(results.spec.variants)
-    baseline = results.spec.baseline
+    rows = metric_rows(results)
+    return compare(results, variants, rows=rows, baseline=results.spec.baseline)
+
+
+def compare_pairs(results: StudyResults) -> list[Comparison]:
+    """Returns the headline comparison of each two variants beside the baseline, later to earlier.
+
+    Where there are many, only those of variants that share a trunk: they differ by what came after.
+    """
+    others = [v for v in results.spec.variants if v != results.spec.baseline]
+    pairs = list(itertools.combinations(others, 2)) if results.spec.baseline else []
+    if len(pairs) > MAX_PAIRS:
+        first = {variant: phases[0] for variant, phases in results.spec.variants.items()}
+        pairs = [(left, right) for left, right in pairs if first[left] == first[right]]
+    rows = headline_rows(metric_rows(results))
+    return [compare(results, pair, rows=rows, baseline=pair[0]) for pair in pairs]
+
+
+def compare(
+    results: StudyResults,
+    variants: tuple[str, ...],
+    *,
+    rows: tuple[MetricRow, ...],
+    baseline: str | None,
+) -> Comparison:
+    """Returns the comparison of some variants with one of them."""
     runs = {variant: results.last_run(variant) for variant in variants}
-    rows = _rows(list(runs.values()))
     cells = {
         (row, variant): cell
         for row in rows
@@ -99,29 +127,21 @@ def compare(results: StudyResults) -> Comparison:
     problems: list[str] = []
     if baseline is not None:
         cells = _with_differences(cells, runs, baseline=baseline, problems=problems)
-    compared = [key for key, cell in cells.items() if cell.difference is not None]
-    adjusted = holm([_difference(cells[key]).p_value for key in compared])
-    for key, adjusted_p in zip(compared, adjusted, strict=True):
-        cells[key] = dataclasses.replace(cells[key], adjusted_p=adjusted_p)
+    headline = headline_rows(rows)
+    others = tuple(row for row in rows if row not in headline)
+    # The same losses in another unit are not further findings: they are corrected by themselves.
     return Comparison(
         baseline=baseline,
         variants=variants,
         rows=rows,
-        cells=cells,
-        num_differences=len(compared),
+        cells=_adjusted(_adjusted(cells, headline), others),
         problems=tuple(dict.fromkeys(problems)),
     )
 
 
-def metric_interval(row: MetricRow, metric: Metric) -> Interval:
-    """Returns the metric's own interval: Wilson's for proportions, the normal one for the rest."""
-    if row.is_proportion:
-        return wilson_interval(metric.value, metric.count)
-    return normal_interval(metric.value, metric.standard_error)
-
-
-def _rows(runs: Sequence[RunResults]) -> tuple[MetricRow, ...]:
-    """Returns the metrics of all runs, in the order in which the evaluators give them."""
+def metric_rows(results: StudyResults) -> tuple[MetricRow, ...]:
+    """Returns the metrics of all variants, in the order in which the evaluators give them."""
+    runs = [results.last_run(variant) for variant in results.spec.variants]
     found: dict[MetricRow, None] = {}
     for run in runs:
         for evaluation in run.evaluations:
@@ -129,6 +149,19 @@ def _rows(runs: Sequence[RunResults]) -> tuple[MetricRow, ...]:
                 found.setdefault(MetricRow(evaluation.evaluator, name, metric.unit))
     evaluators = list(dict.fromkeys(row.evaluator for row in found))
     return tuple(sorted(found, key=lambda row: evaluators.index(row.evaluator)))
+
+
+def headline_rows(rows: Sequence[MetricRow]) -> tuple[MetricRow, ...]:
+    """Returns the rows without those that say the same in another unit: bits beside nats."""
+    repeats_nats = any(row.unit.startswith("nats") for row in rows)
+    return tuple(row for row in rows if not (repeats_nats and row.unit.startswith("bits")))
+
+
+def metric_interval(row: MetricRow, metric: Metric) -> Interval:
+    """Returns the metric's own interval: Wilson's for proportions, the normal one for the rest."""
+    if row.is_proportion:
+        return wilson_interval(metric.value, metric.count)
+    return normal_interval(metric.value, metric.standard_error)
 
 
 def _cell(row: MetricRow, run: RunResults) -> Cell | None:
@@ -204,6 +237,17 @@ def _outcome(row: MetricRow, difference: Difference) -> Outcome:
     return "better" if (difference.verdict == "lower") == row.lower_is_better else "worse"
 
 
-def _difference(cell: Cell) -> Difference:
-    assert cell.difference is not None
-    return cell.difference
+def _adjusted(
+    cells: Mapping[tuple[MetricRow, str], Cell], rows: Sequence[MetricRow]
+) -> dict[tuple[MetricRow, str], Cell]:
+    """Returns the cells, those of `rows` with p-values after Holm."""
+    p_values = {
+        key: cell.difference.p_value
+        for key, cell in cells.items()
+        if cell.difference is not None and key[0] in rows
+    }
+    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    return {
+        key: dataclasses.replace(cell, adjusted_p=adjusted.get(key, cell.adjusted_p))
+        for key, cell in cells.items()
+    }

@@ -19,6 +19,14 @@ class Curve:
     tokens: tuple[float, ...]
     values: tuple[float, ...]
 
+    def thinned(self, num_points: int) -> "Curve":
+        """Returns at most `num_points` of the points, evenly taken, both ends among them."""
+        count = len(self.tokens)
+        if count <= num_points:
+            return self
+        kept = [round(i * (count - 1) / (num_points - 1)) for i in range(num_points)]
+        return Curve(tuple(self.tokens[i] for i in kept), tuple(self.values[i] for i in kept))
+
 
 @dataclass(frozen=True)
 class Span:
@@ -62,17 +70,15 @@ def training_curve(results: StudyResults, variant: str, name: str) -> Curve:
 
 
 def loss_metrics(results: StudyResults) -> dict[str, tuple[str, str, str]]:
-    """Returns source → (evaluator, metric, unit) of its held-out loss in nats, where measured.
-
-    A metric is a source's when its name is the source's, or has it as a part between slashes.
-    """
+    """Returns source → (evaluator, metric, unit) of its held-out loss, where it was measured."""
     found: dict[str, tuple[str, str, str]] = {}
     for run in results.runs.values():
         for evaluation in run.evaluations:
-            for name, metric in evaluation.metrics.items():
-                for source in set(name.split("/")) & set(results.spec.rows):
-                    if metric.unit.startswith("nats"):
-                        found.setdefault(source, (evaluation.evaluator, name, metric.unit))
+            for source in results.spec.rows:
+                name = f"source/{source}/nats_per_token"
+                if name in evaluation.metrics:
+                    unit = evaluation.metrics[name].unit
+                    found.setdefault(source, (evaluation.evaluator, name, unit))
     return {source: found[source] for source in results.spec.rows if source in found}
 
 

@@ -1,5 +1,6 @@
 """The report as one self-contained HTML page: no network, no scripts."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,7 +12,13 @@ from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
 
 
-def render(results: StudyResults, comparison: Comparison, *, written_at: str) -> str:
+def render(
+    results: StudyResults,
+    comparison: Comparison,
+    *,
+    pairs: Sequence[Comparison],
+    written_at: str,
+) -> str:
     """Returns the page's HTML."""
     environment = Environment(
         loader=PackageLoader("codepretrain.report", ""),
@@ -27,6 +34,7 @@ def render(results: StudyResults, comparison: Comparison, *, written_at: str) ->
         written_at=written_at,
         **_summary(results, comparison),
         **_comparison(comparison),
+        pairs=tables.pair_rows(pairs),
         **_figures(results, comparison),
         **_tables(results, comparison),
     )
@@ -74,13 +82,13 @@ def _figures(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
         "dark_variants": plots.DARK_VARIANT_COLORS,
         "light_sources": plots.SOURCE_COLORS,
         "dark_sources": plots.DARK_SOURCE_COLORS,
-        "num_variant_colors": len(plots.VARIANT_COLORS),
-        "num_source_colors": len(plots.SOURCE_COLORS),
+        "marker_paths": plots.MARKER_PATHS,
     }
 
 
 def _tables(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
     return {
+        "last_losses": tables.LAST_LOSSES,
         "runs": list(results.runs.values()),
         "phase_rows": tables.phase_rows(results),
         "skipped_rows": tables.skipped_rows(results),

@@ -7,6 +7,7 @@ marker say the same again.
 """
 
 import io
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -15,12 +16,13 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison, MetricRow
 from codepretrain.report.curves import Curve, loss_curves, loss_metrics, spans, training_curve
-from codepretrain.report.wording import difference_unit, label, tokens_text
+from codepretrain.report.wording import difference_unit, label, rate_text, tokens_text
 
 # What is drawn; the page puts the dark values in their place where the reader prefers dark.
 VARIANT_COLORS = ("#4d4d4d", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -46,12 +48,23 @@ DARK_SOURCE_COLORS = (
 INK, FAINT = "#1c1c1e", "#b5b5ba"
 _STYLES = ("-", "-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)), "-", (0, (4, 1)))
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+# The same markers as SVG paths around the origin, for the page's legends.
+MARKER_PATHS = (
+    "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
+    "M-4.5 -4.5h9v9h-9z",
+    "M0 -6L6 0L0 6L-6 0z",
+    "M0 -5.5L5.5 4.5H-5.5z",
+    "M0 5.5L5.5 -4.5H-5.5z",
+    "M-2 -6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
+    "M-5.5 -3L-3 -5.5L0 -2.5L3 -5.5L5.5 -3L2.5 0L5.5 3L3 5.5L0 2.5L-3 5.5L-5.5 3L-2.5 0z",
+)
+_POINTS = 1_000
 _PIXEL = 1 / 72  # matplotlib's inch is 72 units of its SVG
 
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
-    "font.size": 11,
-    "axes.titlesize": 12,
+    "font.size": 12,
+    "axes.titlesize": 13,
     "axes.titlelocation": "left",
     "axes.titlepad": 8,
     "axes.spines.top": False,
@@ -64,8 +77,8 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": FAINT,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
-    "xtick.labelsize": 10,
-    "ytick.labelsize": 10,
+    "xtick.labelsize": 11,
+    "ytick.labelsize": 11,
     "axes.grid": True,
     "axes.grid.axis": "y",
     "grid.color": FAINT,
@@ -99,10 +112,8 @@ def difference_figure(comparison: Comparison) -> str:
     others = [v for v in comparison.variants if v != comparison.baseline]
     heights = [len(rows) * (14 + 12 * len(others)) for rows in by_unit.values()]
     with matplotlib.rc_context({**_STYLE, "axes.grid.axis": "x"}):
-        figure = Figure(
-            figsize=(1000 * _PIXEL, (sum(heights) + 76 * len(heights)) * _PIXEL),
-            layout="constrained",
-        )
+        size = (1000 * _PIXEL, (sum(heights) + 76 * len(heights)) * _PIXEL)
+        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(hspace=0.06))
         panels = figure.subplots(len(by_unit), 1, squeeze=False, height_ratios=heights)[:, 0]
         for axes, (unit, rows) in zip(panels, by_unit.items(), strict=True):
             _draw_differences(axes, comparison, rows)
@@ -116,6 +127,8 @@ def loss_figure(results: StudyResults) -> str:
     units = {source: unit for source, (_, _, unit) in loss_metrics(results).items()}
     if not units:
         return ""
+    curves = {variant: loss_curves(results, variant) for variant in results.spec.variants}
+    end = _longest_path(results)
     num_columns = min(3, len(units))
     num_rows = -(-len(units) // num_columns)
     with matplotlib.rc_context(_STYLE):
@@ -124,10 +137,11 @@ def loss_figure(results: StudyResults) -> str:
         )
         panels = figure.subplots(num_rows, num_columns, squeeze=False, sharex=True).flat
         for axes, (source, unit) in zip(panels, units.items(), strict=False):
-            for index, variant in enumerate(results.spec.variants):
-                curve = loss_curves(results, variant).get(source)
-                if curve is not None:
-                    axes.plot(curve.tokens, curve.values, **variant_style(index))
+            drawn = {v: of[source] for v, of in curves.items() if source in of}
+            for variant, curve in drawn.items():
+                index = list(curves).index(variant)
+                axes.plot(curve.tokens, curve.values, **variant_style(index))
+            axes.set_ylim(*_loss_limits(drawn.values(), end=end))
             axes.set_title(source)
             axes.set_ylabel(unit)
             axes.yaxis.set_major_locator(MaxNLocator(5))
@@ -141,10 +155,8 @@ def course_figures(results: StudyResults) -> dict[str, str]:
     """Draws each variant's course: loss per source, mixture and learning rate on one token axis."""
     units = {source: unit for source, (_, _, unit) in loss_metrics(results).items()}
     curves = {variant: loss_curves(results, variant) for variant in results.spec.variants}
-    values = [v for of in curves.values() for curve in of.values() for v in curve.values]
-    end = max((spans(results, variant)[-1].end for variant in results.spec.variants), default=1)
-    limits = (min(values), max(values)) if values else (0.0, 1.0)
-    margin = 0.05 * (limits[1] - limits[0] or 1)
+    end = _longest_path(results)
+    limits = _loss_limits([c for of in curves.values() for c in of.values()], end=end)
     sources = list(results.spec.rows)
     figures = {}
     for variant in results.spec.variants:
@@ -152,9 +164,10 @@ def course_figures(results: StudyResults) -> dict[str, str]:
             figure = Figure(figsize=(490 * _PIXEL, 420 * _PIXEL), layout="constrained")
             loss, mixture, rate = figure.subplots(3, 1, sharex=True, height_ratios=(5, 2.2, 2.2))
             _draw_source_losses(loss, curves[variant], units, sources)
-            loss.set_ylim(limits[0] - margin, limits[1] + margin)
+            loss.set_ylim(*limits)
             _draw_mixture(mixture, results, variant, sources)
-            _draw_learning_rate(rate, training_curve(results, variant, "learning_rate"))
+            curve = training_curve(results, variant, "learning_rate").thinned(_POINTS)
+            _draw_learning_rate(rate, curve)
             _draw_phases((loss, mixture, rate), results, variant)
             rate.set_xlim(0, end)
             _set_token_axis(rate)
@@ -208,6 +221,20 @@ def _draw_source_losses(
     axes.set_ylabel(f"held-out loss, {next(iter(units.values()), 'nats')}")
 
 
+def _longest_path(results: StudyResults) -> int:
+    return max(spans(results, variant)[-1].end for variant in results.spec.variants)
+
+
+def _loss_limits(curves: Iterable[Curve], *, end: int) -> tuple[float, float]:
+    """Returns limits for the losses after the first tenth: before, they fall too far."""
+    points = [p for curve in curves for p in zip(curve.tokens, curve.values, strict=True)]
+    late = [v for t, v in points if t >= 0.1 * end and math.isfinite(v)]
+    if not late:
+        return (0.0, 1.0)
+    margin = 0.06 * ((max(late) - min(late)) or 1.0)
+    return (min(late) - margin, max(late) + margin)
+
+
 def _draw_mixture(axes: Axes, results: StudyResults, variant: str, sources: Sequence[str]) -> None:
     """Stacks each source's share; shares change at once, so the areas have vertical edges."""
     edges: list[float] = []
@@ -232,7 +259,7 @@ def _draw_learning_rate(axes: Axes, curve: Curve) -> None:
     axes.set_ylabel("learning rate")
     axes.yaxis.set_major_locator(MaxNLocator(3))
     axes.ticklabel_format(axis="y", style="plain", useOffset=False)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:.2g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: rate_text(rate)))
 
 
 def _draw_phases(panels: Iterable[Axes], results: StudyResults, variant: str) -> None:

@@ -1,6 +1,7 @@
 """`results.json`: every number of the report, for whoever computes further with them."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from codepretrain import jsonl
@@ -10,9 +11,16 @@ from codepretrain.report.curves import loss_curves, training_curve
 from codepretrain.report.tables import num_skipped, time_seconds, tokens_per_s
 
 FORMAT = 1
+_POINTS = 1_000  # of a training curve
 
 
-def record(results: StudyResults, comparison: Comparison, *, written_at: str) -> dict[str, Any]:
+def record(
+    results: StudyResults,
+    comparison: Comparison,
+    *,
+    pairs: Sequence[Comparison],
+    written_at: str,
+) -> dict[str, Any]:
     """Returns the report's numbers as JSON's own types; see `codepretrain.jsonl` for NaN."""
     return jsonl.plain(
         {
@@ -20,6 +28,7 @@ def record(results: StudyResults, comparison: Comparison, *, written_at: str) ->
             "written_at": written_at,
             "study": results.spec.to_json(),
             "comparison": _comparison(comparison),
+            "pairs": [_comparison(pair) for pair in pairs],
             "phases": {name: _run(run) for name, run in results.runs.items()},
             "manifests": {
                 source: {
@@ -37,7 +46,7 @@ def record(results: StudyResults, comparison: Comparison, *, written_at: str) ->
 def _comparison(comparison: Comparison) -> dict[str, Any]:
     return {
         "baseline": comparison.baseline,
-        "num_differences": comparison.num_differences,
+        "variants": comparison.variants,
         "cells": [
             {
                 "variant": variant,
@@ -69,8 +78,11 @@ def _run(run: RunResults) -> dict[str, Any]:
 
 
 def _curves(results: StudyResults, variant: str) -> dict[str, Any]:
-    """Points [tokens, value] over the variant's path."""
-    training = {name: training_curve(results, variant, name) for name in ("loss", "learning_rate")}
+    """Points [tokens, value] over the variant's path; metrics.jsonl has those left out."""
+    training = {
+        name: training_curve(results, variant, name).thinned(_POINTS)
+        for name in ("loss", "learning_rate")
+    }
     curves = {
         **{f"training/{name}": curve for name, curve in training.items()},
         **{f"held_out/{source}": c for source, c in loss_curves(results, variant).items()},

@@ -55,10 +55,13 @@ class Items:
     """One value per evaluation item; the metric is Σ values / Σ weights.
 
     values: [I] float64. weights: [I] float64, or None where every item weighs one.
+    strata: [I], the group that each item was drawn from, where the groups' shares of the whole are
+    known and only the items within them are a sample (an average over sources); None for one group.
     """
 
     values: np.ndarray
     weights: np.ndarray | None = None
+    strata: np.ndarray | None = None
 
 
 def normal_interval(value: float, standard_error: float) -> Interval:
@@ -165,19 +168,23 @@ def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
 
 
 def _paired_ratio(ours: Items, baseline: Items, *, seed: int) -> Difference:
-    """Percentile bootstrap over items: both models are resampled with the same items."""
+    """Percentile bootstrap over the items of each stratum; both models get the same items."""
     sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
     count = len(sums)
     total = sums.sum(axis=0)
     if count < 2 or total[1] == 0 or total[3] == 0:
         return Difference(math.nan, Interval(-math.inf, math.inf), 1.0, count, True, "bootstrap")
     value = float(total[0] / total[1] - total[2] / total[3])
+    strata = np.zeros(count) if ours.strata is None else ours.strata
+    sums = sums[np.argsort(strata, kind="stable")]
+    sizes = np.unique(strata, return_counts=True)[1].tolist()
     rng = np.random.default_rng(seed)
     num_at_once = max(1, _RESAMPLED_NUMBERS // count)
     found = []
     for start in range(0, _NUM_RESAMPLES, num_at_once):
-        shape = (min(num_at_once, _NUM_RESAMPLES - start), count)
-        resampled = sums[rng.integers(count, size=shape)].sum(axis=1)  # [resamples, 4]
+        size = min(num_at_once, _NUM_RESAMPLES - start)
+        drawn = [_draw_counts(rng, size, num_items) for num_items in sizes]
+        resampled = np.concatenate(drawn, axis=1) @ sums  # [resamples, 4]
         with np.errstate(invalid="ignore", divide="ignore"):
             found.append(resampled[:, 0] / resampled[:, 1] - resampled[:, 2] / resampled[:, 3])
     differences = np.concatenate(found)
@@ -188,6 +195,13 @@ def _paired_ratio(ours: Items, baseline: Items, *, seed: int) -> Difference:
     return Difference(
         value, Interval(float(low), float(high)), p_value, count, True, "paired bootstrap"
     )
+
+
+def _draw_counts(rng: np.random.Generator, size: int, count: int) -> np.ndarray:
+    """Returns how often each of `count` items is in each of `size` resamples: [size, count]."""
+    drawn = rng.integers(count, size=(size, count))
+    drawn += count * np.arange(size)[:, None]
+    return np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count).astype(float)
 
 
 def _weights(items: Items) -> np.ndarray:

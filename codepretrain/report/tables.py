@@ -1,7 +1,7 @@
 """What the page's tables say, as rows of text. No markup here, no numbers in the template."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,16 +12,19 @@ from codepretrain.report.wording import (
     NOT_THERE,
     difference_interval_text,
     difference_text,
+    difference_unit,
     duration_text,
     interval_text,
     is_tentative,
     label,
     number,
+    rate_text,
     signed,
     tokens_text,
     value_text,
 )
 
+LAST_LOSSES = 20  # logged losses whose mean is a phase's training loss
 MAX_VARIANTS = 5  # side by side: more would not fit a printed page
 
 
@@ -33,9 +36,13 @@ class Block:
     rows: tuple[tuple[MetricRow, tuple[Cell | None, ...]], ...]
 
     def groups(self) -> Iterator[tuple[str, list[tuple[MetricRow, tuple[Cell | None, ...]]]]]:
-        """Yields (evaluator, its rows)."""
-        for evaluator, rows in itertools.groupby(self.rows, key=lambda row: row[0].evaluator):
-            yield evaluator, list(rows)
+        """Yields (title, rows): held-out losses and tasks, in the order of the rows."""
+        for title, rows in itertools.groupby(self.rows, key=lambda row: _group(row[0])):
+            yield title, list(rows)
+
+
+def _group(row: MetricRow) -> str:
+    return "Held-out loss" if row.lower_is_better else "Tasks"
 
 
 def blocks(
@@ -76,7 +83,7 @@ def phase_rows(results: StudyResults) -> list[dict[str, Any]]:
 
 def _phase_row(results: StudyResults, run: RunResults) -> dict[str, Any]:
     plan, rate = run.plan, run.plan.learning_rate
-    losses = [record["loss"] for record in run.log if "loss" in record]
+    losses = [record["loss"] for record in run.log if "loss" in record][-LAST_LOSSES:]
     beyond = plan.tokens - plan.requested_tokens
     return {
         "name": run.name,
@@ -85,34 +92,42 @@ def _phase_row(results: StudyResults, run: RunResults) -> dict[str, Any]:
         "parent": parent_text(results, run),
         "steps": f"{plan.steps:,}",
         "tokens": tokens_text(plan.tokens),
-        "beyond": f"{signed(beyond, digits=0)} for whole steps" if beyond else "",
+        "beyond": f"{signed(beyond, digits=0)} against budget" if beyond else "",
         "sources": [
             (source, tokens_text(tokens), _epochs_text(plan.epochs_per_source.get(source)))
             for source, tokens in plan.tokens_per_source.items()
         ],
-        "learning_rate": " → ".join(f"{rate[k]:.3g}" for k in ("start", "peak", "end")),
-        "loss": number(losses[-1]) if losses else NOT_THERE,
+        "learning_rate": " → ".join(rate_text(rate[k]) for k in ("start", "peak", "end")),
+        "loss": number(sum(losses) / len(losses)) if losses else NOT_THERE,
         "skipped": f"{num_skipped(run):,}",
         "fingerprint": plan.fingerprint[:12],
     }
 
 
 def num_skipped(run: RunResults) -> int:
-    """Updates that the run skipped; `skipped` in the log counts them since the phase began."""
-    return int(max([record.get("skipped", 0) for record in run.log], default=0))
+    """Updates that the run skipped; the log counts them from the phase's beginning."""
+    return int(max([record.get("num_skipped", 0) for record in run.log], default=0))
 
 
 def skipped_rows(results: StudyResults) -> list[tuple[str, str, int]]:
-    """Where updates were skipped: (phase, steps between two log lines, how many)."""
-    found = []
+    """Where updates were skipped: (phase, steps that the log places them in, how many)."""
+    found: list[tuple[str, int, int, int]] = []  # phase, first, last, count
     for run in results.runs.values():
         step, so_far = 0, 0
         for record in run.log:
-            count = int(record.get("skipped", so_far))
+            count = int(record.get("num_skipped", so_far))
             if count > so_far:
-                found.append((run.name, f"{step + 1:,} – {record['step']:,}", count - so_far))
+                first, more = step + 1, count - so_far
+                if found and found[-1][0] == run.name and found[-1][2] == step:
+                    _, first, _, earlier = found.pop()
+                    more += earlier
+                found.append((run.name, first, record["step"], more))
             step, so_far = record["step"], max(so_far, count)
-    return found
+    return [(name, _range(first, last), count) for name, first, last, count in found]
+
+
+def _range(first: int, last: int) -> str:
+    return f"step {first:,}" if first == last else f"steps {first:,} – {last:,}"
 
 
 def ledger_rows(results: StudyResults) -> list[dict[str, Any]]:
@@ -240,7 +255,24 @@ def cell_view(row: MetricRow, cell: Cell) -> dict[str, Any]:
 def row_view(row: MetricRow) -> dict[str, str]:
     arrow = "lower is better" if row.lower_is_better else "higher is better"
     unit = "%" if row.is_proportion else row.unit
-    return {"label": label(row), "unit": unit, "direction": arrow}
+    return {
+        "label": label(row),
+        "unit": unit,
+        "difference_unit": difference_unit(row),
+        "direction": arrow,
+    }
+
+
+def pair_rows(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:
+    """One row a pair of variants: the second minus the first, for every headline metric."""
+    rows = []
+    for pair in pairs:
+        first, second = pair.variants
+        if pair.headline_differences:
+            cells = [(row, pair.cells.get((row, second))) for row in pair.headline_rows]
+            views = {label(row): cell_view(row, cell) for row, cell in cells if cell is not None}
+            rows.append({"variant": second, "reference": first, "cells": views})
+    return rows
 
 
 def end_rows(results: StudyResults) -> list[dict[str, Any]]:

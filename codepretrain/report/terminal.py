@@ -13,9 +13,8 @@ from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Cell, Comparison, MetricRow
 from codepretrain.report.tables import Block, blocks, status_text
 from codepretrain.report.wording import (
-    difference_interval_text,
     difference_text,
-    interval_text,
+    half_text,
     is_tentative,
     label,
     overview,
@@ -23,9 +22,8 @@ from codepretrain.report.wording import (
 )
 
 MAX_WIDTH = 100
-_CELL_WIDTH, _LABEL_WIDTH = 18, 22
-_STYLES = {"better": "green", "worse": "red", "not distinguishable": "dim", None: ""}
-_SHORT = {"better": "better", "worse": "worse", "not distinguishable": "not dist."}
+_CELL_WIDTH, _LABEL_WIDTH = 15, 16
+_MARKS = {"better": ("✓", "green"), "worse": ("✗", "red"), "not distinguishable": ("≈", "dim")}
 
 
 def print_comparison(console: Console, results: StudyResults, comparison: Comparison) -> None:
@@ -34,7 +32,7 @@ def print_comparison(console: Console, results: StudyResults, comparison: Compar
     console.print(Text(f"\n{results.spec.study}", style="bold"))
     console.print(Text(overview(comparison)), width=width)
     if comparison.rows:
-        num_columns = max(2, (width - _LABEL_WIDTH) // (_CELL_WIDTH + 2))
+        num_columns = max(2, (width - _LABEL_WIDTH - 3) // (_CELL_WIDTH + 1))
         for block in blocks(comparison, comparison.headline_rows, max_variants=num_columns):
             console.print(_table(comparison, block), width=width)
     for variant in comparison.variants:
@@ -45,7 +43,7 @@ def print_comparison(console: Console, results: StudyResults, comparison: Compar
 
 
 def _table(comparison: Comparison, block: Block) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("", width=_LABEL_WIDTH)
     for variant in block.variants:
         header = Text(_breakable(variant))
@@ -61,31 +59,34 @@ def _table(comparison: Comparison, block: Block) -> Table:
 
 
 def _cell(row: MetricRow, cell: Cell | None) -> Text:
-    """Value and its interval, below it the difference with its own."""
+    """The value, and below it the difference to the baseline; each with half its interval."""
     if cell is None:
         return Text("not measured", style="dim italic")
-    text = Text(value_text(row, cell.metric.value), style="bold")
-    text.append(f"\n{interval_text(row, cell.interval)}", style="not bold dim")
+    text = Text(value_text(row, cell.metric.value).rstrip("%"), style="bold")
+    text.append(f" ±{half_text(row, cell.interval)}", style="not bold dim")
     if cell.difference is not None and cell.outcome is not None:
-        dagger = "†" if is_tentative(cell) else ""
-        change = f"{difference_text(row, cell.difference)}{dagger} {_SHORT[cell.outcome]}"
-        style = f"not bold {_STYLES[cell.outcome]}"
-        text.append(f"\n{change}", style=style)
-        text.append(f"\n{difference_interval_text(row, cell.difference)}", style="not bold dim")
+        mark, style = _MARKS[cell.outcome]
+        mark = f"{mark}†" if is_tentative(cell) else f" {mark}"
+        text.append(f"\n{difference_text(row, cell.difference)}", style=f"not bold {style}")
+        text.append(f" ±{half_text(row, cell.difference.interval)}", style="not bold dim")
+        text.append(mark, style=f"not bold {style}")
     return text
 
 
 def _legend(comparison: Comparison) -> str:
-    text = "95% intervals over evaluation items; one training run per variant."
-    if comparison.num_differences:
-        text += " Third line: difference to the baseline, fourth: its interval, taken item by item."
-    if any(is_tentative(cell) for cell in comparison.cells.values()):
-        text += " † not after Holm's correction."
+    text = "± is half a 95% interval over evaluation items; one training run per variant."
+    if comparison.headline_differences:
+        text += (
+            f" Second line: difference to {comparison.baseline}, item by item:"
+            " ✓ better, ✗ worse, ≈ not distinguishable."
+        )
+    if any(is_tentative(cell) for cell in comparison.headline_differences):
+        text += " † not after Holm’s correction."
     return text
 
 
 def _breakable(name: str) -> str:
-    """Lets long names break after an underscore: a zero-width space would be copied with them."""
+    """Returns the name on several lines, broken after underscores, if it is wider than a column."""
     lines, line = [], ""
     for part in name.replace("_", "_\n").split("\n"):
         if line and len(line) + len(part) > _CELL_WIDTH:

@@ -7,6 +7,7 @@ from codepretrain.report.compare import Cell, Comparison, MetricRow
 from codepretrain.report.statistics import Difference, Interval
 
 NOT_THERE = "–"
+_MEASURES = ("nats_per_token", "bits_per_byte")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +36,18 @@ class Finding:
 
 
 def label(row: MetricRow) -> str:
-    """Returns the metric's name for a reader; its evaluator's where the metric has none."""
-    generic = ("accuracy", "pass_at_1", "value", "loss")
-    name = row.evaluator if row.name in generic else row.name
-    return name.replace("_", " ").replace("/", " · ")
+    """Returns the metric's name for a reader.
+
+    A loss is named by what it is over (source/code/nats_per_token: code), a task's only metric by
+    the task.
+    """
+    parts = row.name.split("/")
+    if parts[-1] in _MEASURES and len(parts) > 1:
+        scope, *names = parts[:-1]
+        return names[0] if scope == "source" else f"all {names[0] if names else 'sources'}"
+    if row.name in ("accuracy", "pass_at_1"):
+        return row.evaluator.replace("_", " ")
+    return f"{row.evaluator}: {row.name}".replace("_", " ")
 
 
 def number(value: float, *, digits: int = 3) -> str:
@@ -68,6 +77,12 @@ def interval_text(row: MetricRow, interval: Interval) -> str:
     return f"{low} – {high}"
 
 
+def half_text(row: MetricRow, interval: Interval) -> str:
+    """Returns half the interval's width, where there is no room for both ends."""
+    scale, digits = _scale(row)
+    return number(scale * (interval.high - interval.low) / 2, digits=digits)
+
+
 def difference_text(row: MetricRow, difference: Difference) -> str:
     """Returns the difference with its sign, proportions in percentage points."""
     scale, digits = _scale(row)
@@ -93,6 +108,14 @@ def tokens_text(tokens: float) -> str:
             text = f"{tokens / size:.{digits}f}"
             return (text.rstrip("0").rstrip(".") if "." in text else text) + unit
     return f"{tokens:.0f}"
+
+
+def rate_text(rate: float) -> str:
+    """Returns 0.0003 as "3e-4": learning rates are told apart by their exponents."""
+    if rate == 0 or rate >= 0.1:
+        return f"{rate:.3g}"
+    mantissa, exponent = f"{rate:.2e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
 
 
 def duration_text(seconds: float) -> str:
@@ -130,18 +153,20 @@ def is_tentative(cell: Cell) -> bool:
 
 def overview(comparison: Comparison) -> str:
     """Returns how many differences there are, and how many stand."""
-    cells = [cell for cell in comparison.cells.values() if cell.difference is not None]
     if comparison.baseline is None:
-        return "The study names no baseline, so values stand beside each other."
+        return "The study names no baseline: its variants stand beside each other."
+    cells = comparison.headline_differences
     if not cells:
         return f"Nothing can be compared with {comparison.baseline} yet."
-    distinguishable = sum(cell.outcome != "not distinguishable" for cell in cells)
-    surviving = distinguishable - sum(is_tentative(cell) for cell in cells)
-    return (
-        f"Of {len(cells)} differences to {comparison.baseline}, {distinguishable} are "
-        f"distinguishable from zero at 95%, {surviving} of them also after Holm's correction for "
-        f"making {len(cells)} comparisons."
+    found = sum(cell.outcome != "not distinguishable" for cell in cells)
+    tentative = sum(is_tentative(cell) for cell in cells)
+    text = (
+        f"{found} of {len(cells)} differences to {comparison.baseline} are distinguishable from "
+        "zero at 95%"
     )
+    if tentative:
+        return f"{text}, {found - tentative} of them also after Holm’s correction for {len(cells)}."
+    return f"{text}, and remain so after Holm’s correction." if found else f"{text}."
 
 
 def _entry(row: MetricRow, cell: Cell) -> Entry:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from codepretrain import jsonl
 from codepretrain.report.collect import ReportInput, collect
-from codepretrain.report.compare import compare
+from codepretrain.report.compare import compare_pairs, compare_to_baseline
 from codepretrain.report.page import render
 from codepretrain.report.record import record
 from codepretrain.report.terminal import print_comparison
@@ -20,14 +20,15 @@ def write_report(spec: ReportInput, out_dir: Path, *, console: Console | None = 
     Phases that are missing or under way are shown as such. Both files are replaced whole.
     """
     results = collect(spec)
-    comparison = compare(results)
+    comparison = compare_to_baseline(results)
+    pairs = compare_pairs(results)
     written_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     out_dir.mkdir(parents=True, exist_ok=True)
-    numbers = record(results, comparison, written_at=written_at)
+    numbers = record(results, comparison, pairs=pairs, written_at=written_at)
     text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
     jsonl.write_atomically(out_dir / "results.json", text + "\n")
     page = out_dir / "index.html"
-    jsonl.write_atomically(page, render(results, comparison, written_at=written_at))
+    jsonl.write_atomically(page, render(results, comparison, pairs=pairs, written_at=written_at))
     if console is not None:
         print_comparison(console, results, comparison)
     return page
