@@ -1,0 +1,17 @@
+"""Rows that every process holds whole, onto the mesh that the parameters lie on."""
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from codepretrain.sharding import batch_sharding, num_row_shards
+
+
+def rows_per_batch(wanted: int, mesh: Mesh) -> int:
+    """Returns the least number of rows from `wanted` on that the mesh divides among its devices."""
+    return -(-wanted // num_row_shards(mesh)) * num_row_shards(mesh)
+
+
+def place_rows(rows: np.ndarray, mesh: Mesh) -> jax.Array:
+    """Returns [B, T] on the devices; each process has the same whole array and puts its parts."""
+    return jax.make_array_from_callback(rows.shape, batch_sharding(mesh), lambda part: rows[part])

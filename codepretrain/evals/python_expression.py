@@ -1,0 +1,79 @@
+"""Completes Python expressions and looks at their value.
+
+The prompt ends within an expression; the model completes the line. What it wrote is evaluated by a
+program in the sandbox, which prints the value's repr; the completion is right when that is what the
+true completion gives, however it is written.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from codepretrain.evals.items import EvalResult, Items
+from codepretrain.evals.language_model import LanguageModel
+from codepretrain.evals.metric import proportion
+from codepretrain.evals.sandbox import Execution, SandboxLimits, run_programs
+from codepretrain.evals.tasks import GenerationItem
+from codepretrain.model.transformer import Params
+
+# An expression of one line needs little. Wide enough that a busy machine changes no result.
+LIMITS = SandboxLimits(wall_s=20.0, cpu_s=5, memory_bytes=512 << 20, output_bytes=16 << 10)
+
+
+class PythonExpression:
+    """Params → how often the completed expression has the expected value.
+
+    Metrics: `pass_at_1`, and `runs`, how often the expression has a value at all. One greedy
+    completion per item. Every process generates and runs the programs; the results are the same.
+    """
+
+    def __init__(self, model: LanguageModel, items: Sequence[GenerationItem]) -> None:
+        self._model = model
+        self._items = items
+
+    def __call__(self, params: Params) -> EvalResult:
+        most = max(item.max_new_tokens for item in self._items)
+        completions = self._model.generate(
+            params, [item.prompt for item in self._items], max_new_tokens=most, stop_bytes=b"\n"
+        )
+        decode = self._model.vocabulary.decode
+        texts = [
+            decode(ids[: item.max_new_tokens]).partition(b"\n")[0].decode(errors="replace")
+            for item, ids in zip(self._items, completions, strict=True)
+        ]
+        programs = [program(item, text) for item, text in zip(self._items, texts, strict=True)]
+        return grade(self._items, texts, run_programs(programs, limits=LIMITS))
+
+
+def program(item: GenerationItem, completion: str) -> str:
+    """Returns a program that prints the repr of the completed expression's value, and a newline."""
+    return f"print(repr(eval({item.expression_prefix + completion!r})))\n"
+
+
+def grade(
+    items: Sequence[GenerationItem], completions: Sequence[str], executions: Sequence[Execution]
+) -> EvalResult:
+    """Returns the result of these completions, given what became of their programs."""
+    scores = {
+        "pass_at_1": np.array(
+            [
+                execution.stdout == f"{item.expected}\n".encode()
+                for item, execution in zip(items, executions, strict=True)
+            ]
+        ),
+        "runs": np.array([execution.status == "passed" for execution in executions]),
+    }
+    records = [
+        {
+            "id": item.id,
+            "completion": completion,
+            "reference": item.reference,
+            "expected": item.expected,
+            "printed": execution.stdout[:200].decode(errors="replace"),
+            "status": execution.status,
+            "isolation": list(execution.isolation),
+        }
+        for item, completion, execution in zip(items, completions, executions, strict=True)
+    ]
+    metrics = {name: proportion(values) for name, values in scores.items()}
+    return EvalResult(metrics, Items(scores, records))
