@@ -36,7 +36,7 @@ from codepretrain.data.documents import (
 )
 from codepretrain.data.eval_items import write_eval_items
 from codepretrain.data.manifest import TokenizedDocument, write_rows
-from codepretrain.data.prepared import PreparedData, load_prepared, summary_table
+from codepretrain.data.prepared import PreparedData, load_prepared, summary
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.settings import (
@@ -93,7 +93,7 @@ def prepare(
                     stage()
                     seconds[name] = time.monotonic() - start
     prepared = load_prepared(config, data_dir, seconds=seconds)
-    console.print(summary_table(prepared))
+    console.print(summary(prepared))
     return prepared
 
 

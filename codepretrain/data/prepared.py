@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rich.console import Group
 from rich.table import Table
 
 from codepretrain.config import StudyConfig
@@ -55,28 +56,26 @@ def load_prepared(
     )
 
 
-def summary_table(prepared: PreparedData) -> Table:
-    """Sources × counts, for the terminal."""
+def summary(prepared: PreparedData) -> Group:
+    """Sources × counts, what was skipped and why, items per task: for the terminal."""
+    lines: list[str] = []
     table = Table(title=f"Prepared data (tokenizer {prepared.tokenizer_hash[:12]})")
-    table.add_column("source")
-    names = ("split", "documents", "MB", "tokens", "bytes/token", "rows", "used", "split documents")
-    for name in names:
-        table.add_column(name, justify="left" if name == "split" else "right")
-    table.add_column("skipped")
+    table.add_column("source", no_wrap=True)
+    for name in ("documents", "MB", "tokens", "rows", "filled", "cut"):
+        table.add_column(name, justify="right")
     for (source, split), rows in prepared.rows.items():
-        skipped = prepared.documents[source].skipped
         table.add_row(
-            source,
-            split,
+            f"{source} ({split})",
             f"{rows.num_documents:,}",
             f"{rows.num_bytes / 1e6:.2f}",
             f"{rows.num_tokens:,}",
-            f"{rows.num_bytes / max(1, rows.num_target_tokens):.2f}",
             f"{rows.num_rows:,}",
             f"{rows.efficiency:.1%}",
             f"{rows.num_split_documents:,}",
-            ", ".join(f"{count} {reason}" for reason, count in skipped.items())
-            if split == "train"
-            else "",
         )
-    return table
+    for source, documents in prepared.documents.items():
+        if documents.skipped:
+            reasons = ", ".join(f"{count:,} {why}" for why, count in documents.skipped.items())
+            lines.append(f"{source}: skipped {reasons}")
+    items = ", ".join(f"{value['num_items']} {task}" for task, value in prepared.eval_items.items())
+    return Group(table, *lines, f"items of held-out documents: {items}")

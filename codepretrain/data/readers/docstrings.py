@@ -1,20 +1,9 @@
 """Docstrings of a Python module: taken out of its code, or alone."""
 
 import ast
-import warnings
 from collections.abc import Iterator
 
 _Owner = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-
-
-def parse(code: str) -> ast.Module | None:
-    """The module's syntax tree, or None where this interpreter finds none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the compiler thinks of other people's code
-        try:
-            return ast.parse(code)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):
-            return None
 
 
 def docstrings(tree: ast.Module) -> list[str]:

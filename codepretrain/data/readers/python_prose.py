@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from codepretrain.data.document import Document, Skipped
-from codepretrain.data.readers.docstrings import docstrings, parse
+from codepretrain.data.python_syntax import parse_module
+from codepretrain.data.readers.docstrings import docstrings
 from codepretrain.data.readers.python_files import (
     PYTHON_LICENCE,
     PythonFile,
@@ -86,7 +87,7 @@ def _docstrings(shard: Sequence[PythonFile], source: str) -> Iterator[Document |
         if isinstance(code, Skipped):
             yield code
             continue
-        if (tree := parse(code)) is None:
+        if (tree := parse_module(code)) is None:
             yield Skipped(file.origin, "not Python of this version")
         elif not (texts := docstrings(tree)):
             yield Skipped(file.origin, "no docstrings")

@@ -1,0 +1,53 @@
+"""Held-out documents with their tokens, as the items of the local tasks need them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from codepretrain.config import TokenizerConfig
+from codepretrain.data.document import Document
+from codepretrain.data.documents import documents_directory, read_documents
+from codepretrain.data.tokenizer import encode
+from codepretrain.vocabulary import Vocabulary
+
+MAX_DOCUMENTS = 4096  # looked at per source
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """ids: with bos and eos."""
+
+    document: Document
+    ids: Sequence[int]
+    vocabulary: Vocabulary
+
+    @cached_property
+    def text(self) -> bytes:
+        return self.document.text.encode()
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """ends[i]: bytes of text up to token i, included."""
+        return np.cumsum(self.vocabulary.num_bytes[list(self.ids)])
+
+
+def held_out_documents(
+    data_dir: Path,
+    source: str,
+    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
+    *,
+    config: TokenizerConfig,
+) -> list[HeldOut]:
+    """The first documents of the source's validation split."""
+    documents = read_documents(documents_directory(data_dir, source), "validation")
+    chosen = list(islice(documents, MAX_DOCUMENTS))
+    tokens = encode(tokenizer, [document.text for document in chosen], config)
+    return [
+        HeldOut(document, ids, vocabulary) for document, ids in zip(chosen, tokens, strict=True)
+    ]
