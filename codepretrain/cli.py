@@ -23,7 +23,17 @@ from codepretrain.config_parse import suggestion
 from codepretrain.errors import UserError
 from codepretrain.interrupt import Interrupted
 
-_FULL_OR_FORBIDDEN = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+# What a file system says when the place, not the program, is wrong.
+_FULL_OR_FORBIDDEN = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
