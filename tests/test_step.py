@@ -23,7 +23,7 @@ from codepretrain.errors import UserError
 from codepretrain.model.transformer import bind
 from codepretrain.optim.optimizer import decay_mask
 from codepretrain.sharding import global_batch, make_mesh
-from codepretrain.state import TrainState, abstract_state, init_state
+from codepretrain.state import TrainState, abstract_state
 from codepretrain.step import compile_train_step, make_eval_step, make_train_step
 
 CONFIG = StudyConfig(
@@ -56,14 +56,23 @@ def mesh_of(**fields):
     return make_mesh(MeshConfig(**fields), jax.devices()[: math.prod(fields.values())])
 
 
+def abstract(mesh=None) -> TrainState:
+    return abstract_state(CONFIG, mesh or mesh_of(fsdp=1))
+
+
 @functools.cache
 def initial() -> TrainState:
-    """As numpy, since a step donates its state."""
-    return jax.tree.map(np.asarray, init_state(CONFIG, mesh_of(fsdp=1)))
+    """Random parameters and zero moments, as numpy, since a step donates its state."""
+    rng = np.random.default_rng(0)
+    state = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), abstract())
+    params = jax.tree.map(
+        lambda leaf: rng.normal(0.0, 0.2, leaf.shape).astype(np.float32), state.params
+    )
+    return dataclasses.replace(state, params=params)
 
 
 def state_on(mesh, **changes) -> TrainState:
-    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_state(CONFIG, mesh))
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract(mesh))
     return jax.device_put(dataclasses.replace(initial(), **changes), shardings)
 
 

@@ -48,12 +48,17 @@ def test_agrees_with_optax_step_for_step(params, decays_embeddings):
     expected, reference_state = params, reference.init(params)
     found, state = params, optimizer.init(params)
     update = jax.jit(optimizer.update)
+
+    @jax.jit
+    def reference_update(gradients, state, params):
+        with jax.numpy_dtype_promotion("standard"):
+            updates, state = reference.update(gradients, state, params)
+        return optax.apply_updates(params, updates), state
+
     for step, rate in enumerate(rates):
         gradients = gradients_at(step, params)
         reference_state[1].hyperparams["learning_rate"] = jnp.float32(rate)
-        with jax.numpy_dtype_promotion("standard"):
-            updates, reference_state = reference.update(gradients, reference_state, expected)
-        expected = optax.apply_updates(expected, updates)
+        expected, reference_state = reference_update(gradients, reference_state, expected)
         found, state, norm = update(
             gradients,
             state,
