@@ -28,20 +28,25 @@ from codepretrain.errors import UserError
 
 AttentionKernel = Callable[..., jax.Array]
 
+_HIDDEN = -1e30  # swallows any score it is added to; its exponential is exactly zero
+
 
 def attend(query: jax.Array, key: jax.Array, value: jax.Array, *, mask: jax.Array) -> jax.Array:
     """Returns attention [B, T, N, H] of T queries over S keys where mask [B, T, S] is true.
 
-    Materialises the scores [B, N, T, S] in float32.
+    Materialises the scores [B, N, T, S] in float32. Heads come first and the mask is added, not
+    selected: on two CPU cores, gradients at T 256 took 37 ms so, and 53 ms with tokens first.
     """
     B, T, N, H = query.shape
     K = key.shape[2]
-    grouped = query.reshape(B, T, K, N // K, H)
-    scores = jnp.einsum("btkgh,bskh->bkgts", grouped, key, preferred_element_type=jnp.float32)
+    query = query.reshape(B, T, K, N // K, H).transpose(0, 2, 3, 1, 4)
+    key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)
+    scores = jnp.einsum("bkgth,bksh->bkgts", query, key, preferred_element_type=jnp.float32)
     # The scale comes after the product, in float32: 1/sqrt(H) is no power of two for H = 128.
-    scores = jnp.where(mask[:, None, None], scores * H**-0.5, jnp.finfo(jnp.float32).min)
+    scores = scores * H**-0.5 + jnp.where(mask, 0.0, _HIDDEN)[:, None, None]
     weights = jax.nn.softmax(scores, axis=-1).astype(value.dtype)
-    return jnp.einsum("bkgts,bskh->btkgh", weights, value).reshape(B, T, N, H)
+    attended = jnp.einsum("bkgts,bksh->bkgth", weights, value)
+    return attended.transpose(0, 3, 1, 2, 4).reshape(B, T, N, H)
 
 
 def reference(

@@ -36,11 +36,11 @@ def test_two_keys_by_hand():
 
 def test_query_heads_share_key_value_heads_in_groups():
     """4 query heads over 2 key-value heads equal 4 over 4 with each key-value head repeated."""
-    keys = jax.random.split(jax.random.key(0), 3)
-    query = jax.random.normal(keys[0], (2, 5, 4, 8))
-    key, value = (jax.random.normal(k, (2, 5, 2, 8)) for k in keys[1:])
-    segment_ids = jnp.ones((2, 5), int)
-    kernel = attention_kernel("reference")
+    rng = np.random.default_rng(0)
+    query = rng.normal(size=(2, 5, 4, 8)).astype(np.float32)
+    key, value = rng.normal(size=(2, 2, 5, 2, 8)).astype(np.float32)
+    segment_ids = np.ones((2, 5), np.int32)
+    kernel = jax.jit(attention_kernel("reference"))
     grouped = kernel(query, key, value, segment_ids=segment_ids)
     repeated = kernel(
         query, key.repeat(2, axis=2), value.repeat(2, axis=2), segment_ids=segment_ids

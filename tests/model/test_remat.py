@@ -19,7 +19,7 @@ def gradients(tiny, noisy_params, forward, packed):
     return jax.jit(jax.grad(loss), static_argnums=1), params
 
 
-@pytest.mark.parametrize("policy", sorted(REMAT_POLICIES))
+@pytest.mark.parametrize("policy", sorted(REMAT_POLICIES.keys() - {"none"}))
 def test_every_policy_gives_the_same_gradients(gradients, policy):
     function, params = gradients
     expected, ours = function(params, "none"), function(params, policy)
