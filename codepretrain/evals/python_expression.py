@@ -1,8 +1,9 @@
 """Completes Python expressions and looks at their value.
 
-The prompt ends within an expression; the model completes the line. What it wrote is evaluated by a
-program in the sandbox, which prints the value's repr; the completion is right when that is what the
-true completion gives, however it is written.
+The prompt ends within an expression, and the model writes on to the end of the line. Its completion
+ends where it first makes an expression of what stood in the prompt; it is right if that has the
+value that the expression has in the document, however it is written. All of this, the parsing too,
+is done by a program in the sandbox.
 """
 
 from collections.abc import Sequence
@@ -45,9 +46,25 @@ class PythonExpression:
         return grade(self._items, texts, run_programs(programs, limits=LIMITS))
 
 
+_PROGRAM = """\
+import warnings
+warnings.simplefilter("ignore")  # of a compiler that finds the expression odd
+
+def completed(prefix, completion):
+    for stop in range(1, len(completion) + 1):
+        try:
+            return compile(prefix + completion[:stop], "<expression>", "eval")
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            pass
+    raise SystemExit("no expression")
+
+print(repr(eval(completed({prefix!r}, {completion!r}), {{}})))
+"""
+
+
 def program(item: GenerationItem, completion: str) -> str:
     """Returns a program that prints the repr of the completed expression's value, and a newline."""
-    return f"print(repr(eval({item.expression_prefix + completion!r})))\n"
+    return _PROGRAM.format(prefix=item.expression_prefix, completion=completion)
 
 
 def grade(
@@ -57,7 +74,7 @@ def grade(
     scores = {
         "pass_at_1": np.array(
             [
-                execution.stdout == f"{item.expected}\n".encode()
+                execution.status == "passed" and execution.stdout == f"{item.expected}\n".encode()
                 for item, execution in zip(items, executions, strict=True)
             ]
         ),

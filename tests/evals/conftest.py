@@ -1,14 +1,33 @@
 """A tiny model over bytes, and prepared validation rows, for every test of the evaluations."""
 
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from codepretrain.config import MeshConfig, ModelConfig
-from codepretrain.model.transformer import Params, init_params, logical_axes
+from codepretrain.config import (
+    DataConfig,
+    ExecutionConfig,
+    MeshConfig,
+    ModelConfig,
+    PhaseConfig,
+    ScheduleConfig,
+    SourceConfig,
+    StudyConfig,
+    TrainingConfig,
+)
+from codepretrain.data.manifest import TokenizedDocument, write_rows
+from codepretrain.evals.language_model import LanguageModel
+from codepretrain.model.transformer import Params, bind, init_params, logical_axes
+from codepretrain.row import rows_directory
 from codepretrain.sharding import make_mesh, param_shardings
-from codepretrain.vocabulary import Vocabulary
+from codepretrain.vocabulary import Vocabulary, vocabulary_path
 
 TEXT = b"\n abcdefghijklmnopqrstuvwxyz0123456789+-*/()[]{},.:=_'\"#"
 NUM_SPECIALS = 3
@@ -54,9 +73,139 @@ def sharded_params(params: Params, model_config: ModelConfig, mesh: Mesh) -> Par
     return jax.tree.map(lambda x, s: jax.device_put(np.asarray(x), s), params, shardings)
 
 
-@pytest.fixture
-def encode() -> "callable":
-    def encode(text: str) -> list[int]:
+@pytest.fixture(scope="session")
+def model(model_config: ModelConfig, vocabulary: Vocabulary, mesh: Mesh) -> LanguageModel:
+    """On all devices, in batches of 3, rounded up to 4; compiled once for all tests."""
+    return LanguageModel(model_config, vocabulary, mesh, batch_size=3, max_seq_len=24)
+
+
+@pytest.fixture(scope="session")
+def config(model_config: ModelConfig) -> StudyConfig:
+    """Three sources, two of one kind; rows of 16 tokens."""
+    kinds = {"prose": "text", "markup": "code", "web_code": "code"}
+    schedule = ScheduleConfig(shape="constant", peak_learning_rate=1e-3)
+    return StudyConfig(
+        name="tiny",
+        model=model_config,
+        data=DataConfig(
+            sources={
+                name: SourceConfig(reader="folder", kind=kind) for name, kind in kinds.items()
+            },
+            max_seq_len=16,
+            rows_per_shard=4,
+        ),
+        training=TrainingConfig(batch_size=8),
+        execution=ExecutionConfig(
+            mesh=MeshConfig(data=2, fsdp=2, tensor=2), loss_block_size=16, num_microbatches=2
+        ),
+        phases={"only": PhaseConfig(tokens=1024, mixture={"prose": 1.0}, schedule=schedule)},
+        variants={"only": "only"},
+    )
+
+
+@pytest.fixture(scope="session")
+def documents(config: StudyConfig) -> dict[str, list[list[int]]]:
+    """Held-out documents per source, as [bos] + ids + [eos], none longer than a row."""
+    rng = np.random.default_rng(0)
+    num_documents = {"prose": 9, "markup": 4, "web_code": 14}
+    return {
+        source: [
+            [1, *rng.integers(3, 55, size=rng.integers(1, 14)).tolist(), 2]
+            for _ in range(num_documents[source])
+        ]
+        for source in config.data.sources
+    }
+
+
+@pytest.fixture(scope="session")
+def data_dir(
+    tmp_path_factory: pytest.TempPathFactory,
+    config: StudyConfig,
+    vocabulary: Vocabulary,
+    documents: dict[str, list[list[int]]],
+) -> Path:
+    """A prepared data directory: vocabulary, held-out rows, items of the three tasks."""
+    root = tmp_path_factory.mktemp("data")
+    vocabulary_path(root).parent.mkdir()
+    vocabulary.save(vocabulary_path(root))
+    for source, tokenized in documents.items():
+        write_rows(
+            rows_directory(root, source, "validation"),
+            [
+                TokenizedDocument(
+                    provenance={"id": f"{i}", "num_bytes": len(vocabulary.decode(ids))},
+                    tokens=np.array(ids, np.int32),
+                )
+                for i, ids in enumerate(tokenized)
+            ],
+            source=source,
+            split="validation",
+            config=config.data,
+            num_bytes=vocabulary.num_bytes,
+            tokenizer_hash="t",
+            settings_hash="s",
+        )
+    _write_items(root / "evals")
+    return root
+
+
+def _write_items(directory: Path) -> None:
+    """Six questions with four choices each, and six sums to complete."""
+
+    def ids(text: str) -> list[int]:
         return [TEXT.index(byte) + NUM_SPECIALS for byte in text.encode()]
 
-    return encode
+    choices = ["two", "three", "four", "five"]
+    questions = [
+        {
+            "id": f"q{i}",
+            "document": "d",
+            "context": [1, *ids(f"question {i} ")],
+            "choices": [ids(choice) for choice in choices],
+            "answer": i % 3,
+            "choice_bytes": [len(choice) for choice in choices],
+        }
+        for i in range(6)
+    ]
+    sums = [
+        {
+            "id": f"e{i}",
+            "document": "d",
+            "prompt": [1, *ids(f"x = {i} + ")],
+            "prompt_text": f"x = {i} + ",
+            "expression_prefix": f"{i} + ",
+            "expected": repr(i + 2),
+            "reference": "2",
+            "max_new_tokens": 4,
+        }
+        for i in range(6)
+    ]
+    directory.mkdir()
+    tasks = {"prose_continuation": questions, "code_continuation": [], "python_expression": sums}
+    manifest = {}
+    for task, items in tasks.items():
+        data = "".join(json.dumps(item) + "\n" for item in items).encode()
+        (directory / f"{task}.jsonl").write_bytes(data)
+        manifest[task] = {"num_items": len(items), "sha256": hashlib.sha256(data).hexdigest()}
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.fixture(scope="session")
+def plain_logits(model_config: ModelConfig, params: Params) -> Callable[[list[int]], np.ndarray]:
+    """Token ids of one sequence, at most 32 → the logits of the whole forward pass: [T, V] float64.
+
+    What stands behind the sequence to fill it up cannot reach back (causality, tested elsewhere).
+    """
+
+    @jax.jit
+    def forward(params: Params, inputs: jax.Array) -> jax.Array:
+        positions = jnp.broadcast_to(jnp.arange(32, dtype=jnp.int32)[None], inputs.shape)
+        model = bind(model_config, params, remat_policy="none", attention_kernel="reference")
+        hidden = model(inputs, positions=positions, segment_ids=jnp.ones_like(inputs))
+        return model.logits(hidden)
+
+    def logits(ids: list[int]) -> np.ndarray:
+        filled = np.array([ids + [0] * (32 - len(ids))], np.int32)
+        return np.asarray(forward(params, filled)[0, : len(ids)], np.float64)
+
+    return logits

@@ -1,4 +1,4 @@
-import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -8,68 +8,47 @@ from jax.sharding import Mesh
 
 from codepretrain.config import MeshConfig, ModelConfig
 from codepretrain.evals.language_model import LanguageModel
-from codepretrain.model.transformer import Params, bind
+from codepretrain.model.transformer import Params
 from codepretrain.sharding import make_mesh
 from codepretrain.vocabulary import Vocabulary
 
-MAX_SEQ_LEN = 24
+PlainLogits = Callable[[list[int]], np.ndarray]
+
 CONTEXTS = [[1, 5, 9, 4], [1], [1, 7, 7, 7, 7, 7], [], [1, 30, 31]]
 CONTINUATIONS = [[6, 8], [40, 41, 42], [12], [9, 3, 3, 50], [2]]
 
 
-@pytest.fixture(scope="module")
-def model(model_config: ModelConfig, vocabulary: Vocabulary, mesh: Mesh) -> LanguageModel:
-    return LanguageModel(model_config, vocabulary, mesh, batch_size=3, max_seq_len=MAX_SEQ_LEN)
-
-
-def logits_of(config: ModelConfig, params: Params, ids: list[int]) -> np.ndarray:
-    """The plain way: one sequence, the whole forward pass, all logits [T, V].
-
-    What stands behind the sequence to fill it up cannot reach back (causality, tested elsewhere).
-    """
-    filled = np.array([ids + [0] * (32 - len(ids))], np.int32)
-    return np.asarray(all_logits(config, params, filled)[0, : len(ids)], np.float64)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def all_logits(config: ModelConfig, params: Params, inputs: jax.Array) -> jax.Array:
-    positions = jnp.broadcast_to(jnp.arange(32, dtype=jnp.int32)[None], inputs.shape)
-    bound = bind(config, params, remat_policy="none", attention_kernel="reference")
-    hidden = bound(inputs, positions=positions, segment_ids=jnp.ones_like(inputs))
-    return bound.logits(hidden)
-
-
 def plain_score(
-    config: ModelConfig, params: Params, context: list[int], continuation: list[int]
+    plain_logits: PlainLogits, context: list[int], continuation: list[int]
 ) -> tuple[float, bool]:
-    logits = logits_of(config, params, [*context, *continuation][:-1])[len(context) - 1 :]
+    logits = plain_logits([*context, *continuation][:-1])[len(context) - 1 :]
     log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     chosen = log_p[np.arange(len(continuation)), continuation]
     return chosen.sum(), bool((logits.argmax(axis=1) == continuation).all())
 
 
-def plain_greedy(config: ModelConfig, params: Params, prompt: list[int], count: int) -> list[int]:
+def plain_greedy(plain_logits: PlainLogits, prompt: list[int], count: int) -> list[int]:
     ids = list(prompt)
     for _ in range(count):
-        ids.append(int(logits_of(config, params, ids)[-1].argmax()))
+        ids.append(int(plain_logits(ids)[-1].argmax()))
     return ids[len(prompt) :]
 
 
 def test_scores_are_the_log_softmax_of_the_full_logits(
-    model: LanguageModel, model_config: ModelConfig, params: Params, sharded_params: Params
+    model: LanguageModel, plain_logits: PlainLogits, sharded_params: Params
 ) -> None:
     scores = model.score(sharded_params, CONTEXTS, CONTINUATIONS)
     for number, (context, continuation) in enumerate(zip(CONTEXTS, CONTINUATIONS, strict=True)):
-        expected, is_greedy = plain_score(model_config, params, context or [1], continuation)
+        expected, is_greedy = plain_score(plain_logits, context or [1], continuation)
         assert scores.log_probabilities[number] == pytest.approx(expected, abs=2e-5)
         assert scores.is_greedy[number] == is_greedy
     assert scores.num_tokens.tolist() == [2, 3, 1, 4, 1]
 
 
 def test_what_the_model_would_write_is_greedy_and_one_other_token_spoils_it(
-    model: LanguageModel, model_config: ModelConfig, params: Params, sharded_params: Params
+    model: LanguageModel, plain_logits: PlainLogits, sharded_params: Params
 ) -> None:
-    best = plain_greedy(model_config, params, [1, 9], 4)
+    best = plain_greedy(plain_logits, [1, 9], 4)
     others = [[*best[:number], best[number] ^ 1, *best[number + 1 :]] for number in range(4)]
     scores = model.score(sharded_params, [[1, 9]] * 5, [best, *others])
     assert scores.is_greedy.tolist() == [True, False, False, False, False]
@@ -85,7 +64,7 @@ def test_a_few_positions_at_a_time_give_the_same(
 ) -> None:
     """Three of the four positions at once: the last group is padded."""
     monkeypatch.setattr("codepretrain.evals.language_model._LOGITS_PER_DEVICE", 3 * 4 * 64 // 8)
-    few = LanguageModel(model_config, vocabulary, mesh, batch_size=3, max_seq_len=MAX_SEQ_LEN)
+    few = LanguageModel(model_config, vocabulary, mesh, batch_size=3, max_seq_len=24)
     assert few._num_at_once == 3
     ours = few.score(sharded_params, CONTEXTS, CONTINUATIONS)
     theirs = model.score(sharded_params, CONTEXTS, CONTINUATIONS)
@@ -93,31 +72,31 @@ def test_a_few_positions_at_a_time_give_the_same(
 
 
 def test_of_a_long_pair_the_start_of_the_context_is_left_out(
-    model: LanguageModel, model_config: ModelConfig, params: Params, sharded_params: Params
+    model: LanguageModel, plain_logits: PlainLogits, sharded_params: Params
 ) -> None:
     context, continuation = [int(i) for i in np.arange(60) % 50 + 3], [4, 5, 6]
-    kept = context[-(MAX_SEQ_LEN + 1 - 3) :]
+    kept = context[-(24 + 1 - 3) :]
     scores = model.score(sharded_params, [context], [continuation])
-    expected, _ = plain_score(model_config, params, kept, continuation)
+    expected, _ = plain_score(plain_logits, kept, continuation)
     assert scores.log_probabilities[0] == pytest.approx(expected, abs=2e-5)
 
 
-@pytest.mark.parametrize("continuation", [[], [5] * (MAX_SEQ_LEN + 1)])
+@pytest.mark.parametrize("continuation", [[], [5] * 25])
 def test_a_continuation_that_cannot_be_scored_is_refused(
     model: LanguageModel, sharded_params: Params, continuation: list[int]
 ) -> None:
-    message = f"continuation 1 has {len(continuation)} tokens, expected 1 to {MAX_SEQ_LEN}"
+    message = f"continuation 1 has {len(continuation)} tokens, expected 1 to 24"
     with pytest.raises(ValueError, match=message):
         model.score(sharded_params, [[1], [1]], [[5], continuation])
 
 
 def test_generation_with_the_cache_is_the_argmax_of_the_full_forward_pass(
-    model: LanguageModel, model_config: ModelConfig, params: Params, sharded_params: Params
+    model: LanguageModel, plain_logits: PlainLogits, sharded_params: Params
 ) -> None:
     prompts = [[1, 5, 9, 4], [1], [1, 7, 7, 7, 7, 7], [], [1, 30, 31]]
     completions = model.generate(sharded_params, prompts, max_new_tokens=6)
     for prompt, completion in zip(prompts, completions, strict=True):
-        expected = plain_greedy(model_config, params, prompt or [1], 6)
+        expected = plain_greedy(plain_logits, prompt or [1], 6)
         end = next((i for i, token in enumerate(expected) if token in (1, 2)), 6)
         assert completion == expected[:end]
 
@@ -142,7 +121,7 @@ def test_one_device_and_eight_agree(
     sharded_params: Params,
 ) -> None:
     mesh = make_mesh(MeshConfig(), jax.devices()[:1])
-    alone = LanguageModel(model_config, vocabulary, mesh, batch_size=2, max_seq_len=MAX_SEQ_LEN)
+    alone = LanguageModel(model_config, vocabulary, mesh, batch_size=2, max_seq_len=24)
     assert (alone.batch_size, model.batch_size) == (2, 4)
     ours = alone.score(params, CONTEXTS, CONTINUATIONS)
     theirs = model.score(sharded_params, CONTEXTS, CONTINUATIONS)
@@ -154,19 +133,17 @@ def test_one_device_and_eight_agree(
 
 
 def test_each_shape_is_compiled_once_whatever_the_parameters(
-    model_config: ModelConfig, vocabulary: Vocabulary, mesh: Mesh, sharded_params: Params
+    model: LanguageModel, sharded_params: Params
 ) -> None:
-    model = LanguageModel(model_config, vocabulary, mesh, batch_size=4, max_seq_len=MAX_SEQ_LEN)
+    def compiled(params: Params, count: int) -> tuple[int, int]:
+        prompts = [[1, 4 + i] for i in range(count)]
+        model.score(params, prompts, [[5, 6]] * count)
+        model.generate(params, prompts, max_new_tokens=4)
+        return model._score._cache_size(), model._generate._cache_size()
+
+    first = compiled(sharded_params, 2)
     others = jax.tree.map(lambda x: x * jnp.float32(0.5), sharded_params)
-
-    def prompts(count: int) -> list[list[int]]:
-        return [[1, 4 + i] for i in range(count)]
-
-    for weights, count in ((sharded_params, 2), (others, 7), (sharded_params, 1)):
-        model.score(weights, prompts(count), [[5, 6]] * count)
-        model.generate(weights, prompts(count), max_new_tokens=3)
-    assert model._score._cache_size() == 1
-    assert model._generate._cache_size() == 1
+    assert compiled(others, 7) == compiled(sharded_params, 1) == first
 
 
 def test_no_items_need_no_computation(model: LanguageModel, sharded_params: Params) -> None:

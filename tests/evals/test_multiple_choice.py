@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codepretrain.evals.language_model import LanguageModel
+from codepretrain.evals.metric import Metric
+from codepretrain.evals.multiple_choice import MultipleChoice, grade
+from codepretrain.evals.tasks import MultipleChoiceItem, load_items
+from codepretrain.model.transformer import Params
+
+
+def item(answer: int, choice_bytes: list[int]) -> MultipleChoiceItem:
+    return MultipleChoiceItem(
+        id=f"answer {answer}",
+        context=[1],
+        choices=[[3]] * len(choice_bytes),
+        answer=answer,
+        choice_bytes=choice_bytes,
+    )
+
+
+def test_grades_by_hand() -> None:
+    """
+    item  Σ log p       bytes     per byte          chosen  per byte  answer
+    0     -4  -6  -9    2  6  9   -2    -1  -1      0       1 (tie)   1
+    1     -5  -5  -7    5  5  7   -1    -1  -1      0 (tie) 0 (tie)   0
+    2     -9  -8  -2    3  8  1   -3    -1  -2      2       1         1
+    3     -1  -2        1  1      -1    -2          0       0         0
+    """
+    items = [item(1, [2, 6, 9]), item(0, [5, 5, 7]), item(1, [3, 8, 1]), item(0, [1, 1])]
+    log_p = [[-4.0, -6.0, -9.0], [-5.0, -5.0, -7.0], [-9.0, -8.0, -2.0], [-1.0, -2.0]]
+    result = grade(items, [np.array(values) for values in log_p])
+    values = {name: metric.value for name, metric in result.metrics.items()}
+    assert values == {
+        "accuracy": 0.5,
+        "accuracy_per_byte": 1.0,
+        "baseline/chance": pytest.approx((3 * 1 / 3 + 1 / 2) / 4),
+        "baseline/majority": 0.5,
+        "predicted/0": 0.75,
+        "predicted/1": 0.0,
+        "predicted/2": 0.25,
+    }
+    assert result.metrics["accuracy"] == Metric(0.5, 0.25, 4, "fraction")
+    assert result.items.scores["accuracy"].tolist() == [False, True, False, True]
+    assert set(result.items.scores) == {"accuracy", "accuracy_per_byte"}
+    assert result.items.records[2] == {
+        "id": "answer 1",
+        "answer": 1,
+        "chosen": 2,
+        "log_probabilities": [-9.0, -8.0, -2.0],
+    }
+
+
+def test_choices_are_scored_by_the_model_each_after_its_context(
+    model: LanguageModel, sharded_params: Params, data_dir: Path
+) -> None:
+    items = load_items(
+        data_dir, "prose_continuation", MultipleChoiceItem, num_examples=5, vocab_size=64
+    )
+    result = MultipleChoice(model, items)(sharded_params)
+    assert len(result.items.records) == 5
+    for asked, record in zip(items, result.items.records, strict=True):
+        alone = model.score(sharded_params, [asked.context] * 4, asked.choices)
+        np.testing.assert_allclose(record["log_probabilities"], alone.log_probabilities, rtol=1e-5)
+        assert record["chosen"] == int(alone.log_probabilities.argmax())

@@ -1,0 +1,160 @@
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jax.sharding import Mesh
+
+from codepretrain.config import StudyConfig
+from codepretrain.evals.items import EvalResult
+from codepretrain.evals.metric import ratio_of_sums
+from codepretrain.evals.validation_loss import Stratum, ValidationLoss, average
+from codepretrain.model.transformer import Params
+from codepretrain.stream.rows import RowStore, open_sources
+from codepretrain.vocabulary import Vocabulary
+
+
+@pytest.fixture(scope="module")
+def stores(config: StudyConfig, data_dir: Path) -> dict[str, RowStore]:
+    return open_sources(data_dir, config.data.sources, "validation")
+
+
+@pytest.fixture(scope="module")
+def on_all_rows(
+    config: StudyConfig, stores: dict[str, RowStore], mesh: Mesh, sharded_params: Params
+) -> EvalResult:
+    """Batches of four rows; the last one is not full."""
+    loss = ValidationLoss(config, stores, mesh, num_rows=1000, batch_size=3)
+    assert sum(map(len, stores.values())) % 4
+    return loss(sharded_params)
+
+
+@pytest.fixture(scope="module")
+def sums(
+    documents: dict[str, list[list[int]]],
+    vocabulary: Vocabulary,
+    plain_logits: Callable[[list[int]], np.ndarray],
+) -> dict[str, np.ndarray]:
+    """Nats, target tokens and bytes of each source, one document at a time, the plain way."""
+
+    def nats(ids: list[int]) -> float:
+        logits = plain_logits(ids[:-1])
+        log_p = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return -log_p[np.arange(len(ids) - 1), ids[1:]].sum()
+
+    return {
+        source: np.array(
+            [(nats(ids), len(ids) - 1, len(vocabulary.decode(ids))) for ids in tokenized]
+        ).sum(axis=0)
+        for source, tokenized in documents.items()
+    }
+
+
+def test_packed_rows_give_the_loss_of_the_documents(
+    on_all_rows: EvalResult, sums: dict[str, np.ndarray]
+) -> None:
+    for source, (nats, tokens, num_bytes) in sums.items():
+        per_token = on_all_rows.metrics[f"source/{source}/nats_per_token"]
+        per_byte = on_all_rows.metrics[f"source/{source}/bits_per_byte"]
+        assert per_token.value == pytest.approx(nats / tokens, rel=1e-5)
+        assert per_byte.value == pytest.approx(nats / np.log(2) / num_bytes, rel=1e-5)
+        assert (per_token.unit, per_byte.unit) == ("nats/token", "bits/byte")
+
+
+@pytest.mark.parametrize(
+    ("group", "sources"),
+    [("kind/code", ["markup", "web_code"]), ("all", ["markup", "web_code", "prose"])],
+)
+def test_averages_over_all_rows_are_ratios_of_sums(
+    on_all_rows: EvalResult, sums: dict[str, np.ndarray], group: str, sources: list[str]
+) -> None:
+    nats, tokens, num_bytes = sum(sums[source] for source in sources)
+    per_token = on_all_rows.metrics[f"{group}/nats_per_token"].value
+    per_byte = on_all_rows.metrics[f"{group}/bits_per_byte"].value
+    assert per_token == pytest.approx(nats / tokens, rel=1e-5)
+    assert per_byte == pytest.approx(nats / np.log(2) / num_bytes, rel=1e-5)
+
+
+def test_the_average_of_a_single_source_is_left_out(on_all_rows: EvalResult) -> None:
+    groups = [name.rpartition("/")[0] for name in on_all_rows.metrics]
+    assert list(dict.fromkeys(groups)) == [
+        "source/markup",
+        "source/prose",
+        "source/web_code",
+        "kind/code",
+        "all",
+    ]
+
+
+def test_the_first_rows_of_each_source_are_read_and_weighted_by_all_it_holds_out(
+    config: StudyConfig,
+    stores: dict[str, RowStore],
+    mesh: Mesh,
+    sharded_params: Params,
+    on_all_rows: EvalResult,
+) -> None:
+    few = ValidationLoss(config, stores, mesh, num_rows=2, batch_size=3)(sharded_params)
+    weights, values = [], []
+    for source, store in stores.items():
+        name = f"source/{source}/nats_per_token"
+        nats = on_all_rows.items.scores[name][:2]
+        np.testing.assert_allclose(few.items.scores[name], nats, rtol=1e-5)
+        weights.append(store.manifest.num_target_tokens)
+        values.append(nats.sum() / store.stats[:2, 2].sum())
+    assert few.metrics["all/nats_per_token"].value == pytest.approx(
+        np.average(values, weights=weights), rel=1e-5
+    )
+    assert few.metrics["all/nats_per_token"].count == 6
+
+
+def test_every_metric_is_the_ratio_of_its_items(on_all_rows: EvalResult) -> None:
+    scores = on_all_rows.items.scores
+    for name, metric in on_all_rows.metrics.items():
+        assert metric.value == pytest.approx(scores[name].sum() / scores[f"{name}/weight"].sum())
+        assert metric.count == len(scores[name])
+
+
+def test_an_average_by_hand() -> None:
+    """Ratio 2 of 30 held out, ratio 4 of 10: 2.5. Items scaled by 30/2 and by 10/3."""
+    strata = [
+        Stratum(np.array([4.0]), np.array([2.0]), held_out=30),
+        Stratum(np.array([8.0, 4.0]), np.array([2.0, 1.0]), held_out=10),
+    ]
+    metric, numerators, denominators = average(strata, "x")
+    assert metric.value == pytest.approx(2.5)
+    np.testing.assert_allclose(numerators, [60, 80 / 3, 40 / 3])
+    np.testing.assert_allclose(denominators, [30, 20 / 3, 10 / 3])
+
+
+def test_the_error_of_an_average_is_that_of_independent_sources() -> None:
+    rng = np.random.default_rng(0)
+    strata = [
+        Stratum(rng.normal(size=9), rng.uniform(1, 2, size=9), held_out=held_out)
+        for held_out in (300, 100)
+    ]
+    first, second = (ratio_of_sums(s.numerators, s.denominators, "x") for s in strata)
+    metric, _, _ = average(strata, "x")
+    expected = np.hypot(0.75 * first.standard_error, 0.25 * second.standard_error)
+    assert metric.standard_error == pytest.approx(expected)
+
+
+def test_the_same_parameters_give_the_same_numbers(
+    config: StudyConfig, stores: dict[str, RowStore], mesh: Mesh, sharded_params: Params
+) -> None:
+    loss = ValidationLoss(config, stores, mesh, num_rows=3, batch_size=4)
+    assert loss(sharded_params).metrics == loss(sharded_params).metrics
+
+
+def test_without_document_masks_the_loss_is_another(
+    config: StudyConfig,
+    stores: dict[str, RowStore],
+    mesh: Mesh,
+    sharded_params: Params,
+    on_all_rows: EvalResult,
+) -> None:
+    training = dataclasses.replace(config.training, masks_documents=False)
+    unmasked = dataclasses.replace(config, training=training)
+    result = ValidationLoss(unmasked, stores, mesh, num_rows=1000, batch_size=4)(sharded_params)
+    name = "all/nats_per_token"
+    assert result.metrics[name].value != pytest.approx(on_all_rows.metrics[name].value, rel=1e-4)
