@@ -176,7 +176,7 @@ def read_items(run: RunResults, *, step: int, evaluator: str) -> dict[str, Items
     if not path.exists():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name].astype(np.float64) for name in file.files}
     except Exception as error:  # zipfile, zlib and numpy each have their own for damage
         raise ValueError(f"{path} is damaged: {error}") from error
@@ -242,5 +242,5 @@ def _noting(problems: list[str]) -> Iterator[None]:
     """Goes on after a file that cannot be read, with what is wrong in `problems`."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         problems.append(str(error) or repr(error))

@@ -27,6 +27,7 @@ from codepretrain.report.statistics import (
 )
 
 MAX_PAIRS = 15
+_PRIMARY = ("nats_per_token", "accuracy", "pass_at_1")
 Outcome = Literal["better", "worse", "not distinguishable"]
 
 
@@ -43,8 +44,13 @@ class MetricRow:
         return self.unit.startswith(("nats", "bits"))
 
     @property
-    def is_proportion(self) -> bool:
-        return self.unit == "fraction"
+    def is_percentage(self) -> bool:
+        return self.unit in ("fraction", "share")
+
+    @property
+    def is_score(self) -> bool:
+        """Whether more, or less, of it is better. A share of answers or a chance level is not."""
+        return self.unit != "share"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,14 +128,14 @@ def compare(
         (row, variant): cell
         for row in rows
         for variant, run in runs.items()
-        if (cell := _cell(row, run)) is not None
+        if (cell := cell_at_end(row, run)) is not None
     }
     problems: list[str] = []
     if baseline is not None:
         cells = _with_differences(cells, runs, baseline=baseline, problems=problems)
     headline = headline_rows(rows)
     others = tuple(row for row in rows if row not in headline)
-    # The same losses in another unit are not further findings: they are corrected by themselves.
+    # The same findings measured again are no further findings: they are corrected by themselves.
     return Comparison(
         baseline=baseline,
         variants=variants,
@@ -152,19 +158,28 @@ def metric_rows(results: StudyResults) -> tuple[MetricRow, ...]:
 
 
 def headline_rows(rows: Sequence[MetricRow]) -> tuple[MetricRow, ...]:
-    """Returns the rows without those that say the same in another unit: bits beside nats."""
-    repeats_nats = any(row.unit.startswith("nats") for row in rows)
-    return tuple(row for row in rows if not (repeats_nats and row.unit.startswith("bits")))
+    """Returns the scores that answer the question: of each evaluator, the measure it is known by.
+
+    Bits per byte beside nats per token, or accuracy per byte beside accuracy, are the same finding
+    measured again.
+    """
+    known_by = {row.evaluator for row in rows if row.name.split("/")[-1] in _PRIMARY}
+    return tuple(
+        row
+        for row in rows
+        if row.is_score and (row.evaluator not in known_by or row.name.split("/")[-1] in _PRIMARY)
+    )
 
 
 def metric_interval(row: MetricRow, metric: Metric) -> Interval:
     """Returns the metric's own interval: Wilson's for proportions, the normal one for the rest."""
-    if row.is_proportion:
+    if row.unit == "fraction":
         return wilson_interval(metric.value, metric.count)
     return normal_interval(metric.value, metric.standard_error)
 
 
-def _cell(row: MetricRow, run: RunResults) -> Cell | None:
+def cell_at_end(row: MetricRow, run: RunResults) -> Cell | None:
+    """Returns a run's metric at its last step, None if it was not measured."""
     evaluation = run.at_end(row.evaluator)
     metric = evaluation.metrics.get(row.name) if evaluation else None
     if evaluation is None or metric is None:
@@ -198,7 +213,7 @@ def _with_differences(
     for (row, variant), cell in cells.items():
         reference = cells.get((row, baseline))
         same_run = runs[variant].plan.run_dir == runs[baseline].plan.run_dir
-        if reference is None or same_run:
+        if reference is None or same_run or not row.is_score:
             continue
         pair = items_of(variant, row), items_of(baseline, row)
         try:

@@ -1,5 +1,6 @@
 """The report as one self-contained HTML page: no network, no scripts."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,13 +63,14 @@ def _summary(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
     headline = comparison.headline_rows
-    others = tuple(row for row in comparison.rows if row not in headline)
+    others = [row for row in comparison.rows if row not in headline]
+    others.sort(key=lambda row: not row.is_score)
     return {
         "comparison": comparison,
         "headline_blocks": tables.blocks(comparison, headline),
-        "other_blocks": tables.blocks(comparison, others) if others else [],
+        "other_blocks": tables.blocks(comparison, tuple(others)) if others else [],
         "number_rows": tables.number_rows(comparison),
-        "row_view": tables.row_view,
+        "row_view": functools.partial(tables.row_view, comparison),
         "cell_view": tables.cell_view,
     }
 
@@ -96,5 +98,5 @@ def _tables(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
         "packing_rows": tables.packing_rows(results),
         "time_rows": tables.time_rows(results),
         "time_kinds": TIME_KINDS,
-        "end_rows": tables.end_rows(results),
+        "end_rows": tables.end_rows(results, comparison.headline_rows),
     }

@@ -169,7 +169,7 @@ def course_figures(results: StudyResults) -> dict[str, str]:
             curve = training_curve(results, variant, "learning_rate").thinned(_POINTS)
             _draw_learning_rate(rate, curve)
             _draw_phases((loss, mixture, rate), results, variant)
-            rate.set_xlim(0, end)
+            rate.set_xlim(-0.01 * end, 1.01 * end)
             _set_token_axis(rate)
             figures[variant] = _svg(figure, name=f"course-{variant}")
     return figures
@@ -189,7 +189,7 @@ def _draw_differences(axes: Axes, comparison: Comparison, rows: Sequence[MetricR
             if cell is None or cell.difference is None:
                 continue
             style = variant_style(comparison.variants.index(variant))
-            scale = 100 if row.is_proportion else 1
+            scale = 100 if row.is_percentage else 1
             y = position + 0.72 * ((rank + 0.5) / len(others) - 0.5)
             ends = [scale * cell.difference.interval.low, scale * cell.difference.interval.high]
             axes.plot(ends, [y, y], color=style["color"], linewidth=2, solid_capstyle="butt")
@@ -264,19 +264,9 @@ def _draw_learning_rate(axes: Axes, curve: Curve) -> None:
 
 def _draw_phases(panels: Iterable[Axes], results: StudyResults, variant: str) -> None:
     """Marks where one phase ends and the next begins."""
-    for number, axes in enumerate(panels):
-        for span in spans(results, variant):
-            if span.start:
-                axes.axvline(span.start, color=INK, linewidth=0.8, linestyle=(0, (3, 2)))
-            if number == 0:
-                axes.annotate(
-                    span.run.name,
-                    (span.start, 1),
-                    xycoords=("data", "axes fraction"),
-                    xytext=(3, 3),
-                    textcoords="offset points",
-                    fontsize=9,
-                )
+    for axes in panels:
+        for span in spans(results, variant)[1:]:
+            axes.axvline(span.start, color=INK, linewidth=0.8, linestyle=(0, (3, 2)))
 
 
 def _set_token_axis(axes: Axes) -> None:
@@ -296,7 +286,7 @@ def _svg(figure: Figure, *, name: str) -> str:
     text = re.sub(r'width="([\d.]+)pt" height="([\d.]+)pt"', r'style="width: \1px"', text, count=1)
     text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)
     text = re.sub(r'(href="|url\()#', rf"\1#{name}-", text)
-    text = re.sub(r"(font: [^;\"]*?)'[^;\"]*'[^;\"]*", r"\1var(--sans)", text)
+    text = re.sub(r"(font: [^;\"']*|font-family: )'[^;\"]*", r"\1var(--sans)", text)
     variables = {
         **{color: f"var(--variant-{i})" for i, color in enumerate(VARIANT_COLORS)},
         **{color: f"var(--source-{i})" for i, color in enumerate(SOURCE_COLORS)},

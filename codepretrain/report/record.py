@@ -51,7 +51,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
             {
                 "variant": variant,
                 "evaluator": row.evaluator,
-                "metric": row.name,
+                "name": row.name,
                 "unit": row.unit,
                 "lower_is_better": row.lower_is_better,
                 **dataclasses.asdict(cell),

@@ -7,9 +7,10 @@ from typing import Any
 
 from codepretrain.metrics import TIME_KINDS
 from codepretrain.report.collect import RunResults, StudyResults
-from codepretrain.report.compare import Cell, Comparison, MetricRow
+from codepretrain.report.compare import Cell, Comparison, MetricRow, cell_at_end
 from codepretrain.report.wording import (
     NOT_THERE,
+    bytes_text,
     difference_interval_text,
     difference_text,
     difference_unit,
@@ -42,6 +43,8 @@ class Block:
 
 
 def _group(row: MetricRow) -> str:
+    if not row.is_score:
+        return f"{row.evaluator}: what its scores stand against".replace("_", " ")
     return "Held-out loss" if row.lower_is_better else "Tasks"
 
 
@@ -92,7 +95,7 @@ def _phase_row(results: StudyResults, run: RunResults) -> dict[str, Any]:
         "parent": parent_text(results, run),
         "steps": f"{plan.steps:,}",
         "tokens": tokens_text(plan.tokens),
-        "beyond": f"{signed(beyond, digits=0)} against budget" if beyond else "",
+        "beyond": f"{beyond:+,} against budget".replace("-", "−") if beyond else "",
         "sources": [
             (source, tokens_text(tokens), _epochs_text(plan.epochs_per_source.get(source)))
             for source, tokens in plan.tokens_per_source.items()
@@ -145,7 +148,7 @@ def ledger_rows(results: StudyResults) -> list[dict[str, Any]]:
                     "tokens": tokens_text(entry.tokens),
                     "target_tokens": tokens_text(entry.target_tokens),
                     "documents": f"{entry.documents:,}",
-                    "bytes": f"{tokens_text(entry.bytes)}B",
+                    "bytes": bytes_text(entry.bytes),
                     "epochs": f"{entry.epochs:.2f}",
                 }
             )
@@ -164,7 +167,7 @@ def packing_rows(results: StudyResults) -> list[dict[str, Any]]:
                     "split": split,
                     "packing": manifest.packing.replace("_", " "),
                     "documents": f"{manifest.num_documents:,}",
-                    "bytes": f"{tokens_text(manifest.num_bytes)}B",
+                    "bytes": bytes_text(manifest.num_bytes),
                     "tokens": tokens_text(manifest.num_tokens),
                     "rows": f"{manifest.num_rows:,}",
                     "efficiency": f"{100 * manifest.efficiency:.1f}%",
@@ -252,14 +255,18 @@ def cell_view(row: MetricRow, cell: Cell) -> dict[str, Any]:
     return view
 
 
-def row_view(row: MetricRow) -> dict[str, str]:
-    arrow = "lower is better" if row.lower_is_better else "higher is better"
-    unit = "%" if row.is_proportion else row.unit
+def row_view(comparison: Comparison, row: MetricRow) -> dict[str, str]:
+    """A metric in text: what it is called, what it is in, and what is good."""
+    direction = "lower is better" if row.lower_is_better else "higher is better"
+    notes = ["%" if row.is_percentage else row.unit, *([direction] if row.is_score else [])]
+    chance = MetricRow(row.evaluator, "baseline/chance", "share")
+    levels = [cell for (other, _), cell in comparison.cells.items() if other == chance]
+    if levels and row.is_score:
+        notes.append(f"chance {value_text(chance, levels[0].metric.value)}")
     return {
         "label": label(row),
-        "unit": unit,
+        "notes": ", ".join(notes),
         "difference_unit": difference_unit(row),
-        "direction": arrow,
     }
 
 
@@ -275,28 +282,25 @@ def pair_rows(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:
     return rows
 
 
-def end_rows(results: StudyResults) -> list[dict[str, Any]]:
-    """Every evaluation at every phase's end: what a phase did, before the next one changed it."""
-    rows = []
+def end_rows(
+    results: StudyResults, rows: Sequence[MetricRow]
+) -> list[tuple[str, list[dict[str, str] | None]]]:
+    """The metrics `rows` at every phase's end: (phase, value and interval of each)."""
+    table = []
     for run in results.runs.values():
-        for evaluation in run.evaluations:
-            for name, metric in evaluation.metrics.items():
-                if evaluation.step == run.plan.steps:
-                    row = MetricRow(evaluation.evaluator, name, metric.unit)
-                    rows.append(
-                        {
-                            "phase": run.name,
-                            "metric": label(row),
-                            "unit": "" if row.is_proportion else row.unit,
-                            "value": value_text(row, metric.value),
-                            "standard_error": number(
-                                metric.standard_error * (100 if row.is_proportion else 1),
-                                digits=1 if row.is_proportion else 3,
-                            ),
-                            "count": f"{metric.count:,}",
-                        }
-                    )
-    return rows
+        cells = [cell_at_end(row, run) for row in rows]
+        if any(cells):
+            views = [
+                {
+                    "value": value_text(row, cell.metric.value),
+                    "interval": interval_text(row, cell.interval),
+                }
+                if cell
+                else None
+                for row, cell in zip(rows, cells, strict=True)
+            ]
+            table.append((run.name, views))
+    return table
 
 
 def _epochs_text(epochs: float | None) -> str:

@@ -52,7 +52,7 @@ def _table(comparison: Comparison, block: Block) -> Table:
         table.add_column(header, width=_CELL_WIDTH, overflow="fold")
     for _, rows in block.groups():
         for row, cells in rows:
-            name = Text(label(row)).append(f"\n{'%' if row.is_proportion else row.unit}", "dim")
+            name = Text(label(row)).append(f"\n{'%' if row.is_percentage else row.unit}", "dim")
             table.add_row(name, *(_cell(row, cell) for cell in cells))
         table.add_section()
     return table

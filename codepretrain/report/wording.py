@@ -47,6 +47,8 @@ def label(row: MetricRow) -> str:
         return names[0] if scope == "source" else f"all {names[0] if names else 'sources'}"
     if row.name in ("accuracy", "pass_at_1"):
         return row.evaluator.replace("_", " ")
+    if not row.is_score:
+        return row.name.replace("/", " ").replace("_", " ")
     return f"{row.evaluator}: {row.name}".replace("_", " ")
 
 
@@ -68,7 +70,7 @@ def signed(value: float, *, digits: int = 3) -> str:
 
 def value_text(row: MetricRow, value: float) -> str:
     """Returns a metric's value; proportions in percent."""
-    return f"{number(100 * value, digits=1)}%" if row.is_proportion else number(value)
+    return f"{number(100 * value, digits=1)}%" if row.is_percentage else number(value)
 
 
 def interval_text(row: MetricRow, interval: Interval) -> str:
@@ -97,7 +99,7 @@ def difference_interval_text(row: MetricRow, difference: Difference) -> str:
 
 
 def difference_unit(row: MetricRow) -> str:
-    return "points" if row.is_proportion else row.unit
+    return "points" if row.is_percentage else row.unit
 
 
 def tokens_text(tokens: float) -> str:
@@ -108,6 +110,12 @@ def tokens_text(tokens: float) -> str:
             text = f"{tokens / size:.{digits}f}"
             return (text.rstrip("0").rstrip(".") if "." in text else text) + unit
     return f"{tokens:.0f}"
+
+
+def bytes_text(num_bytes: float) -> str:
+    """Returns 1_790_000 as "1.79 MB"."""
+    text = tokens_text(num_bytes).replace("B", "G")
+    return f"{text[:-1]} {text[-1]}B" if text[-1].isalpha() else f"{text} B"
 
 
 def rate_text(rate: float) -> str:
@@ -181,7 +189,7 @@ def _entry(row: MetricRow, cell: Cell) -> Entry:
 
 def _scale(row: MetricRow) -> tuple[float, int]:
     """What a value is multiplied by to be shown, and its decimals."""
-    return (100.0, 1) if row.is_proportion else (1.0, 3)
+    return (100.0, 1) if row.is_percentage else (1.0, 3)
 
 
 def _nonzero(text: str) -> bool:

@@ -15,7 +15,8 @@ from codepretrain.config import LoggingConfig
 from codepretrain.evals import metric
 from codepretrain.evals.items import Items, write_items
 from codepretrain.metrics import MetricsWriter
-from codepretrain.report.collect import PhaseInput, ReportInput
+from codepretrain.report.collect import PhaseInput, ReportInput, collect
+from codepretrain.report.compare import compare_to_baseline
 from codepretrain.row import RowsManifest, Shard
 from codepretrain.stream.ledger import Ledger, SourceLedger
 
@@ -150,7 +151,14 @@ def task(learner, *, source, noise, ease):
     own = np.random.default_rng(noise).uniform(-0.12, 0.12, 200)
     chance = ease - 0.22 * learner.loss(source, 0.0)
     right = (shared + own < chance).astype(float)
-    return {"accuracy": metric.proportion(right)}, Items({"accuracy": right}, [])
+    chance = metric.Metric(0.25, 0.0, 200, "share")
+    metrics = {
+        "accuracy": metric.proportion(right),
+        "accuracy_per_byte": metric.proportion(1 - right),
+        "baseline/chance": chance,
+        "predicted/0": metric.proportion(shared < 0.4, "share"),
+    }
+    return metrics, Items({"accuracy": right, "accuracy_per_byte": 1 - right}, [])
 
 
 def write_manifests(root):
@@ -328,3 +336,19 @@ def copied_study(study, tmp_path):
     }
     rows = {s: d.replace(str(root), str(tmp_path / "study")) for s, d in study.rows.items()}
     return replace(study, phases=moved, rows=rows)
+
+
+@pytest.fixture(scope="session")
+def results(study):
+    return collect(study)
+
+
+@pytest.fixture(scope="session")
+def comparison(results):
+    return compare_to_baseline(results)
+
+
+@pytest.fixture
+def few_resamples(monkeypatch):
+    """For tests of anything but the intervals' ends: a bootstrap of 400 resamples."""
+    monkeypatch.setattr("codepretrain.report.statistics._NUM_RESAMPLES", 400)

@@ -1,0 +1,122 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codepretrain.evals.items import items_path
+from codepretrain.report.collect import PhaseInput, collect, read_items
+
+
+def run_dir(study, phase):
+    return Path(study.phases[phase].run_dir)
+
+
+def test_a_complete_study_is_read_whole(study):
+    results = collect(study)
+    assert {run.status for run in results.runs.values()} == {"complete"}
+    assert results.problems == ()
+    run = results.runs["code_init"]
+    assert (run.problems, run.last_step, len(run.log)) == ((), 200, 200)
+    assert run.ledger.sources["code"].rows == 3200
+    assert [session["last_step"] for session in run.sessions] == [125, 200]
+    assert run.at_end("validation_loss").step == 200
+    assert run.at_end("no_such_evaluator") is None
+    assert results.manifests["code"]["train"].num_rows == 5_200
+
+
+def test_what_is_not_there_is_missing_and_not_an_error(unfinished_study):
+    results = collect(unfinished_study)
+    assert results.runs["cooldown_code"].status == "missing"
+    run = results.runs["cooldown_text"]
+    assert (run.status, run.last_step) == ("incomplete", 35)
+    assert run.at_end("validation_loss") is None
+    assert all(not run.problems for run in results.runs.values())
+
+
+def test_a_study_of_which_nothing_exists(study, tmp_path):
+    plans = {n: replace(p, run_dir=str(tmp_path / n)) for n, p in study.phases.items()}
+    results = collect(replace(study, phases=plans, rows={"code": str(tmp_path / "none")}))
+    assert {run.status for run in results.runs.values()} == {"missing"}
+    assert results.manifests == {"code": {}}
+
+
+def test_damaged_files_are_named_and_the_rest_is_read(copied_study):
+    directory = run_dir(copied_study, "code_continue")
+    metrics = directory / "metrics.jsonl"
+    metrics.write_text("{damaged\n" + metrics.read_text())
+    (directory / "ledger.json").write_text("{")
+    (Path(copied_study.rows["code"]) / "train" / "manifest.json").write_text("{")
+    results = collect(copied_study)
+    run = results.runs["code_continue"]
+    assert "metrics.jsonl line 1 is damaged" in run.problems[0]
+    assert "ledger.json is damaged" in run.problems[1]
+    assert len(run.evaluations) > 0
+    assert len(results.problems) == 1
+    assert "train" not in results.manifests["code"]
+    assert "validation" in results.manifests["code"]
+
+
+def test_a_torn_last_line_of_a_run_under_way_is_no_problem_and_stays(copied_study):
+    path = run_dir(copied_study, "code_continue") / "metrics.jsonl"
+    before = path.read_bytes() + b'{"step": 201, "lo'
+    path.write_bytes(before)
+    run = collect(copied_study).runs["code_continue"]
+    assert (run.problems, run.last_step) == ((), 200)
+    assert path.read_bytes() == before
+
+
+def test_a_run_of_another_fingerprint_is_told(copied_study):
+    path = run_dir(copied_study, "code_init") / "run.json"
+    path.write_text(path.read_text().replace(copied_study.phases["code_init"].fingerprint, "beef"))
+    (problem,) = collect(copied_study).runs["code_init"].problems
+    assert "has fingerprint beef, the study expects" in problem
+
+
+def test_items_come_with_their_denominators_and_strata(study):
+    run = collect(study).runs["text_pretrain"]
+    items = read_items(run, step=400, evaluator="validation_loss")
+    assert set(items) == {
+        f"{scope}/{measure}"
+        for scope in ("source/text_reference", "source/text_docstrings", "source/code", "all")
+        for measure in ("nats_per_token", "bits_per_byte")
+    }
+    one, everything = items["source/code/nats_per_token"], items["all/nats_per_token"]
+    assert one.weights.shape == (120,)
+    assert one.strata is None
+    np.testing.assert_array_equal(np.unique(everything.strata), [0, 1, 2])
+    assert read_items(run, step=400, evaluator="prose_continuation")["accuracy"].weights is None
+    assert read_items(run, step=399, evaluator="prose_continuation") == {}
+
+
+def test_damaged_items_are_named(copied_study):
+    path = items_path(run_dir(copied_study, "text_pretrain"), "validation_loss", 400)
+    path.write_bytes(path.read_bytes()[:300])
+    run = collect(copied_study).runs["text_pretrain"]
+    with pytest.raises(ValueError, match=r"validation_loss-00000400\.npz is damaged"):
+        read_items(run, step=400, evaluator="validation_loss")
+
+
+def test_a_phase_is_taken_from_the_plan_command(tmp_path):
+    described = {
+        "name": "p",
+        "parent": None,
+        "parent_step": None,
+        "fingerprint": "f",
+        "steps": 10,
+        "tokens": 1280,
+        "requested_tokens": 1300,
+        "tokens_before": 0,
+        "tokens_per_source": {"code": 1280},
+        "epochs_per_source": {"code": None},
+        "learning_rate": {"start": 0.0, "peak": 1.0, "end": 0.5},
+        "parameters": 7,
+    }
+    mixture = (
+        {"start_tokens": 0, "weights": {"code": 3, "text": 1}},
+        {"start_tokens": 640, "weights": {"code": 1.0}},
+    )
+    phase = PhaseInput.from_plan(described, run_dir=tmp_path, mixture=mixture)
+    assert phase.step_tokens == 128
+    assert phase.shares_at(639) == {"code": 0.75, "text": 0.25}
+    assert phase.shares_at(640) == {"code": 1.0}

@@ -1,0 +1,48 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from codepretrain.report.collect import collect
+from codepretrain.report.compare import compare_to_baseline
+from codepretrain.report.terminal import print_comparison
+
+
+def printed(results, comparison, *, width, **options):
+    file = io.StringIO()
+    print_comparison(Console(file=file, width=width, **options), results, comparison)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 180])
+def test_it_fits_the_width_and_a_hundred_columns(results, comparison, width):
+    lines = printed(results, comparison, width=width).splitlines()
+    assert max(map(len, lines)) <= min(width, 100)
+
+
+def test_without_a_terminal_it_is_plain_text_with_every_number(results, comparison):
+    text = printed(results, comparison, width=100)
+    assert "\x1b" not in text
+    for marks in ("✓", "✗", "≈", "not distinguishable"):
+        assert marks in text
+    assert text.count("baseline") == 1  # in the header of its column
+    line = next(line for line in text.splitlines() if line.startswith("code  "))
+    assert line.split()[1] == "3.233"
+
+
+def test_on_a_terminal_it_has_colours(results, comparison):
+    text = printed(results, comparison, width=100, force_terminal=True, color_system="standard")
+    assert "\x1b[" in text
+
+
+def test_five_variants_stand_side_by_side_in_a_hundred_columns(results, comparison):
+    assert printed(results, comparison, width=100).count("cooldown_with_") == 1
+    assert printed(results, comparison, width=80).count("text_only\n") == 0
+
+
+def test_what_is_not_complete_is_named(unfinished_study, few_resamples):
+    results = collect(unfinished_study)
+    text = printed(results, compare_to_baseline(results), width=100)
+    assert "cooldown_text: cooldown_text is step 35 of 60" in text
+    assert "cooldown_with_code: cooldown_code is missing" in text
+    assert "not measured" in text

@@ -1,0 +1,144 @@
+import json
+import re
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from codepretrain.report.write import write_report
+
+VOID = {"meta", "br", "link", "img", "hr", "input", "wbr"}
+
+
+class Checker(HTMLParser):
+    """Fails on tags that do not match; collects attributes that could reach the network."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.links, self.ids, self.text = [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        attributes = dict(attrs)
+        self.links += [v for k, v in attributes.items() if k in ("src", "href", "xlink:href")]
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        assert tag not in ("script", "link", "img", "iframe"), tag
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def check(page):
+    checker = Checker()
+    checker.feed(page.read_text(encoding="utf-8"))
+    assert checker.open == []
+    return checker
+
+
+@pytest.fixture(scope="module")
+def page(study, tmp_path_factory):
+    return write_report(study, tmp_path_factory.mktemp("report") / "new" / "folder")
+
+
+def test_the_page_is_whole_and_reaches_for_nothing_outside_itself(page):
+    checker = check(page)
+    assert all(link.startswith("#") for link in checker.links)
+    assert len(checker.ids) == len(set(checker.ids))
+    assert {link[1:] for link in checker.links} <= set(checker.ids)
+    text = page.read_text()
+    assert not re.search(r"url\((?!#)", text)
+    assert "@import" not in text
+    assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]+"', "", text)
+
+
+def test_the_page_answers_and_tells_where_each_number_is_from(page, study):
+    text = " ".join("".join(check(page).text).split())
+    assert "code_to_text is better than text_only on code (−0.5" in text
+    assert "it is not distinguishable from it on prose continuation" in text
+    for expected in (
+        *(plan.run_dir for plan in study.phases.values()),
+        *(plan.fingerprint for plan in study.phases.values()),
+        study.command,
+        study.code_version,
+        "7f" * 32,
+        "1.9M (0.8M without embeddings)",
+    ):
+        assert expected in text
+
+
+def test_the_figures_are_well_formed_and_take_their_colours_from_the_page(page):
+    figures = re.findall(r'<div class="canvas">(<svg.*?</svg>)', page.read_text(), re.DOTALL)
+    assert len(figures) == 2 + 5
+    for figure in figures:
+        ElementTree.fromstring(figure)
+        assert "#1c1c1e" not in figure
+        assert "var(--ink)" in figure
+        assert "DejaVu" not in figure
+
+
+def test_results_json_has_every_number_and_no_nan(page, study):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    values = json.loads((page.parent / "results.json").read_text(), parse_constant=refuse)
+    cells = {(c["variant"], c["name"]): c for c in values["comparison"]["cells"]}
+    cell = cells["code_to_text", "source/code/nats_per_token"]
+    assert cell["difference"]["interval"]["high"] < 0
+    assert (cell["verdict"], cell["outcome"], cell["run"]) == ("lower", "better", "code_continue")
+    assert set(values["phases"]) == set(study.phases)
+    assert values["phases"]["code_init"]["num_skipped"] == 2
+    assert values["manifests"]["code"]["train"]["num_rows"] == 5_200
+    assert len(values["pairs"]) == 6
+    assert values["study"]["variants"]["text_only"] == ["text_pretrain"]
+    assert values["curves"]["text_only"]["training/loss"][0][0] == 2048
+
+
+def test_writing_again_gives_the_same_page(page, study, tmp_path):
+    again = write_report(study, tmp_path).read_text()
+    dated = r"\d{4}-\d\d-\d\d \d\d:\d\d UTC"
+    assert re.sub(dated, "", again) == re.sub(dated, "", page.read_text())
+
+
+def test_an_unfinished_study_has_a_page_too(unfinished_study, tmp_path, few_resamples):
+    text = " ".join("".join(check(write_report(unfinished_study, tmp_path)).text).split())
+    assert "3 of 5 complete" in text
+    assert "cooldown_text is not compared: its last phase is at step 35 of 60." in text
+    assert "cooldown_with_code is not compared: its last phase is missing." in text
+    assert "not measured" in text
+
+
+def test_a_study_of_which_nothing_exists_has_a_page_too(study, tmp_path):
+    plans = {n: replace(p, run_dir=str(tmp_path / n)) for n, p in study.phases.items()}
+    nothing = replace(study, phases=plans, rows={s: str(tmp_path / s) for s in study.rows})
+    text = "".join(check(write_report(nothing, tmp_path / "report")).text)
+    assert "Nothing can be compared with text_only yet." in text
+
+
+def test_a_study_without_a_baseline_has_a_page_too(study, tmp_path):
+    text = "".join(check(write_report(replace(study, baseline=None), tmp_path)).text)
+    assert "The study names no baseline" in text
+
+
+def test_what_could_not_be_read_is_on_the_page(copied_study, tmp_path, few_resamples):
+    path = tmp_path / "study" / "rows" / "code" / "train" / "manifest.json"
+    path.write_text("{")
+    text = "".join(check(write_report(copied_study, tmp_path / "report")).text)
+    assert "What could not be read" in text
+    assert "damaged manifest" in text
+
+
+def test_names_from_outside_cannot_break_the_page(study, tmp_path, few_resamples):
+    hostile = replace(study, study="<b>&", command="run '<script>alert(1)</script>'")
+    page = write_report(hostile, tmp_path)
+    check(page)
+    assert "&lt;script&gt;" in page.read_text()
