@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import absl.logging
 from rich.console import Console
 
 from codepretrain.config import StudyConfig
@@ -65,6 +66,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
+    absl.logging.set_verbosity(absl.logging.FATAL)  # Orbax logs what it also raises, at length
     parser = _parser()
     flags, rest = parser.parse_known_args(argv)
     overrides = [arg for arg in rest if arg.startswith("--config.")]

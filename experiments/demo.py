@@ -35,11 +35,11 @@ from codepretrain.config import (
 from codepretrain.config_file import to_config_dict
 
 MAX_SEQ_LEN = 256
-BATCH_SIZE = 16
+BATCH_SIZE = 8
 STEP_TOKENS = MAX_SEQ_LEN * BATCH_SIZE
 
 PEAK = ScheduleConfig(
-    shape="cosine", warmup_steps=20, peak_learning_rate=4e-3, end_learning_rate=8e-4
+    shape="cosine", warmup_steps=20, peak_learning_rate=5e-3, end_learning_rate=1e-3
 )
 TEXT = {"text": 1.0}
 CODE = {"code": 1.0}
@@ -78,7 +78,7 @@ def get_config() -> ConfigDict:
             model=ModelConfig(
                 vocab_size=4096,
                 d_model=128,
-                num_layers=4,
+                num_layers=3,
                 num_heads=4,
                 num_kv_heads=4,
                 head_dim=32,

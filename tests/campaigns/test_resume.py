@@ -144,9 +144,10 @@ def test_killed_twenty_times(workdir: Path, unbroken: Path, tiny_overrides: list
         else:
             wait_until_stepping(process, workdir)
             if kills % 2:
+                time.sleep(rng.uniform(0, 2))
                 in_saves += wait_for_a_save(process, workdir)
             else:
-                time.sleep(rng.uniform(0, 0.8))
+                time.sleep(rng.uniform(0, 4))
         if process.poll() is None:
             process.send_signal(signal.SIGKILL)
             kills += 1
@@ -168,7 +169,7 @@ def test_terminated(workdir: Path, unbroken: Path, tiny_overrides: list[str]) ->
     for number in range(NUM_TERMINATIONS):
         process = train(workdir, tiny_overrides)
         wait_until_stepping(process, workdir)
-        time.sleep(rng.uniform(0, 0.5))
+        time.sleep(rng.uniform(0, 3))
         if process.poll() is not None:
             break
         stop = signal.SIGINT if number % 2 else signal.SIGTERM
