@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from codepretrain.metrics import TIME_KINDS
-from codepretrain.report import plots, tables, wording
+from codepretrain.report import accounts, plots, tables, wording
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
 
@@ -52,7 +52,7 @@ def _summary(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
     return {
         "spec": results.spec,
         "variants": list(results.spec.variants),
-        "statuses": {variant: tables.status_text(run) for variant, run in runs.items()},
+        "statuses": {variant: accounts.status_text(run) for variant, run in runs.items()},
         "num_complete": sum(run.status == "complete" for run in runs.values()),
         "overview": wording.overview(comparison),
         "findings": wording.findings(comparison),
@@ -90,13 +90,13 @@ def _figures(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
 
 def _tables(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
     return {
-        "last_losses": tables.LAST_LOSSES,
+        "last_losses": accounts.LAST_LOSSES,
         "runs": list(results.runs.values()),
-        "phase_rows": tables.phase_rows(results),
-        "skipped_rows": tables.skipped_rows(results),
-        "ledger_rows": tables.ledger_rows(results),
-        "packing_rows": tables.packing_rows(results),
-        "time_rows": tables.time_rows(results),
+        "phase_rows": accounts.phase_rows(results),
+        "skipped_rows": accounts.skipped_rows(results),
+        "ledger_rows": accounts.ledger_rows(results),
+        "packing_rows": accounts.packing_rows(results),
+        "time_rows": accounts.time_rows(results),
         "time_kinds": TIME_KINDS,
         "end_rows": tables.end_rows(results, comparison.headline_rows),
     }

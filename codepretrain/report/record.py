@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from codepretrain import jsonl
+from codepretrain.report.accounts import num_skipped, time_seconds, tokens_per_s
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.curves import loss_curves, training_curve
-from codepretrain.report.tables import num_skipped, time_seconds, tokens_per_s
 
 FORMAT = 1
 _POINTS = 1_000  # of a training curve

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from codepretrain.report.accounts import status_text
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Cell, Comparison, MetricRow
-from codepretrain.report.tables import Block, blocks, status_text
+from codepretrain.report.tables import Block, blocks
 from codepretrain.report.wording import (
     difference_text,
     half_text,
