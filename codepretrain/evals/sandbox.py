@@ -15,7 +15,7 @@ success by exiting with code 0; whoever runs one to test it must ask for more th
 
 import contextlib
 import functools
-import json
+import marshal
 import os
 import re
 import selectors
@@ -157,7 +157,7 @@ def _launch(
     }
     try:
         process = subprocess.Popen(
-            [interpreter, "-I", "-S", str(_LAUNCHER), json.dumps(spec)],
+            [interpreter, "-I", "-S", str(_LAUNCHER), marshal.dumps(spec).hex()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -185,13 +185,13 @@ def _await_launch(process: subprocess.Popen[bytes], status: IO[bytes]) -> tuple[
             if not chunk:
                 break
             message += chunk
-    layers, _, problem = message.partition(b"\n")
-    if problem or not layers:
+    layers, failed, problem = message.partition(b"\n!")
+    if failed or not layers:
         _kill_group(process)
         assert process.stderr is not None
         reason = (problem or process.stderr.read()).decode(errors="replace").strip()
         raise RuntimeError(f"the sandbox could not be set up: {reason or 'no answer'}")
-    return tuple(json.loads(layers))
+    return tuple(layers.decode().splitlines())
 
 
 def _collect(

@@ -253,3 +253,15 @@ def test_the_numbers_of_the_system_calls_are_those_of_this_machines_headers() ->
     for name, (number, _) in sandbox_child._FORBIDDEN_CALLS.items():
         assert int(numbers[name]) == number, name
     assert int(numbers["prlimit64"]) == sandbox_child._PRLIMIT64[0]
+
+
+@needs_linux
+def test_an_interpreter_that_may_not_be_executed_is_our_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    granted("landlock")
+    monkeypatch.setattr("codepretrain.evals.sandbox._SYSTEM_FOLDERS", ())
+    monkeypatch.setattr(sys, "prefix", "/etc")
+    monkeypatch.setattr(sys, "base_prefix", "/etc")
+    with pytest.raises(RuntimeError, match=r"could not be set up: .*Permission denied"):
+        run_program("pass")
