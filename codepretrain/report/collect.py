@@ -116,8 +116,9 @@ class RunResults:
     @property
     def last_step(self) -> int:
         """Updates made, as far as the files tell."""
-        steps = [record["step"] for record in self.log]
-        return max([*steps, self.ledger.step if self.ledger else 0])
+        if self.log:
+            return self.log[-1]["step"]
+        return self.ledger.step if self.ledger else 0
 
     @property
     def status(self) -> Status:

@@ -85,6 +85,7 @@ def _figures(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
         "light_sources": plots.SOURCE_COLORS,
         "dark_sources": plots.DARK_SOURCE_COLORS,
         "marker_paths": plots.MARKER_PATHS,
+        "variant_look": plots.variant_look,
     }
 
 

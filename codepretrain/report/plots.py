@@ -26,24 +26,16 @@ from codepretrain.report.wording import difference_unit, label, rate_text, token
 
 # What is drawn; the page puts the dark values in their place where the reader prefers dark.
 VARIANT_COLORS = ("#4d4d4d", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-SOURCE_COLORS = ("#332288", "#c59a1a", "#44aa99", "#cc6677", "#6fb7e0", "#999933", "#882255")
+SOURCE_COLORS = (
+    *("#332288", "#c59a1a", "#44aa99", "#cc6677", "#6fb7e0"),
+    *("#999933", "#882255", "#117733", "#aa4499", "#8a8a92"),
+)
 DARK_VARIANT_COLORS = (
-    "#b8b8bf",
-    "#4aa3e0",
-    "#f07c2e",
-    "#2fbf95",
-    "#dd94bb",
-    "#f0b429",
-    "#8fd0f5",
+    *("#b8b8bf", "#4aa3e0", "#f07c2e", "#2fbf95", "#dd94bb", "#f0b429", "#8fd0f5"),
 )
 DARK_SOURCE_COLORS = (
-    "#8f83e0",
-    "#d9b545",
-    "#5cc4b4",
-    "#e08797",
-    "#8cc9f0",
-    "#b5b54d",
-    "#c05c85",
+    *("#8f83e0", "#d9b545", "#5cc4b4", "#e08797", "#8cc9f0"),
+    *("#b5b54d", "#c05c85", "#5fae74", "#c97fc0", "#a9a9b2"),
 )
 INK, FAINT = "#1c1c1e", "#b5b5ba"
 _STYLES = ("-", "-", (0, (6, 2)), (0, (2, 1.5)), (0, (6, 2, 1.5, 2)), "-", (0, (4, 1)))
@@ -89,13 +81,20 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+def variant_look(index: int) -> tuple[int, int]:
+    """Returns the places of colour and marker of the study's `index`-th variant.
+
+    Colours come round again after the last; by then each has another marker.
+    """
+    turn = index // len(VARIANT_COLORS)
+    return index % len(VARIANT_COLORS), (index + turn) % len(_MARKERS)
+
+
 def variant_style(index: int) -> dict[str, Any]:
-    """Colour, line and marker of the study's `index`-th variant."""
-    return {
-        "color": VARIANT_COLORS[index % len(VARIANT_COLORS)],
-        "linestyle": _STYLES[index % len(_STYLES)],
-        "marker": _MARKERS[index % len(_MARKERS)],
-    }
+    """Returns the colour, line and marker of the study's `index`-th variant."""
+    color, marker = variant_look(index)
+    style = {"color": VARIANT_COLORS[color], "marker": _MARKERS[marker]}
+    return {**style, "linestyle": _STYLES[index % len(_STYLES)]}
 
 
 def difference_figure(comparison: Comparison) -> str:

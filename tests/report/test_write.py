@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from codepretrain.report.plots import variant_look
 from codepretrain.report.write import write_report
 
 VOID = {"meta", "br", "link", "img", "hr", "input", "wbr"}
@@ -142,3 +143,12 @@ def test_names_from_outside_cannot_break_the_page(study, tmp_path, few_resamples
     page = write_report(hostile, tmp_path)
     check(page)
     assert "&lt;script&gt;" in page.read_text()
+
+
+def test_sixteen_variants_can_be_told_apart_and_have_a_page(study, tmp_path, few_resamples):
+    looks = [variant_look(index) for index in range(16)]
+    assert len(set(looks)) == 16
+    paths = list(study.variants.values())
+    many = {"text_only": paths[0]} | {f"variant_{i}": paths[i % 5] for i in range(1, 16)}
+    checker = check(write_report(replace(study, variants=many), tmp_path))
+    assert "variant_14 is" in " ".join("".join(checker.text).split())
