@@ -67,6 +67,10 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
     others.sort(key=lambda row: not row.is_score)
     return {
         "comparison": comparison,
+        "has_unpaired": any(
+            cell.difference is not None and not cell.difference.is_paired
+            for cell in comparison.cells.values()
+        ),
         "headline_blocks": tables.blocks(comparison, headline),
         "other_blocks": tables.blocks(comparison, tuple(others)) if others else [],
         "number_rows": tables.number_rows(comparison),

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -133,7 +134,9 @@ def test_a_study_without_a_baseline_has_a_page_too(study, tmp_path):
 def test_what_could_not_be_read_is_on_the_page(copied_study, tmp_path, few_resamples):
     path = tmp_path / "study" / "rows" / "code" / "train" / "manifest.json"
     path.write_text("{")
+    shutil.rmtree(tmp_path / "study" / "runs" / "text_pretrain-746578745f70" / "items")
     text = "".join(check(write_report(copied_study, tmp_path / "report")).text)
+    assert "marked unpaired under Provenance" in " ".join(text.split())
     assert "What could not be read" in text
     assert "damaged manifest" in text
 
