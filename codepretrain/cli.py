@@ -21,7 +21,9 @@ from rich.console import Console
 from codepretrain.config import StudyConfig
 from codepretrain.config_file import load_study
 from codepretrain.config_parse import suggestion
+from codepretrain.data.readers import make_reader
 from codepretrain.errors import UserError
+from codepretrain.evals.options import check_evaluators
 from codepretrain.interrupt import Interrupted
 
 # What a file system says when the place, not the program, is wrong.
@@ -76,6 +78,9 @@ def _dispatch(argv: list[str]) -> int:
             raise UserError(f"unknown argument {arg!r}{suggestion(arg.split('=')[0], known)}")
     flags.command_line = shlex.join(["codepretrain", *argv])
     config = load_study(flags.config, overrides)
+    check_evaluators(config)
+    for source, chosen in config.data.sources.items():
+        make_reader(source, chosen)
     return flags.function(config, flags, argv)
 
 

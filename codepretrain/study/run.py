@@ -2,7 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from codepretrain.config_parse import suggestion, to_dict
 from codepretrain.data.settings import is_prepared
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
+from codepretrain.hosts import from_primary
 from codepretrain.metrics import MetricsWriter, check_installed
 from codepretrain.program import Program
 from codepretrain.report.collect import PhaseInput, ReportInput
@@ -149,7 +151,7 @@ class _Runner:
         """Trains a phase from where it stands, its parent's checkpoint being there or remade."""
         study, phase = self.study, self.study.phases[name]
         run_dir = study.run_dir(name)
-        with exclusive(run_dir):
+        with _held(run_dir):
             if jax.process_index() == 0:
                 self._write_run_json(name, run_dir)
             self._trainer(self._job(name, stop_step=phase.num_steps)).run()
@@ -159,7 +161,7 @@ class _Runner:
         study = self.study
         run_dir = study.run_dir(name)
         with (
-            exclusive(run_dir),
+            _held(run_dir),
             MetricsWriter(
                 run_dir,
                 study.config.logging,
@@ -227,7 +229,7 @@ class _Runner:
             check_identity(restored.identity, study.identity(name), where=folder / str(step))
             return restored.state
         self.console.print(f"{name}: training up to step {step:,}, whose checkpoint is needed")
-        with exclusive(study.run_dir(name)):
+        with _held(study.run_dir(name)):
             job = self._job(name, stop_step=step)
             self._trainer(dataclasses.replace(job, is_rebuild=True)).run()
         return self._checkpoint(name, step)
@@ -248,6 +250,21 @@ class _Runner:
             "config": to_dict(study.config),
         }
         jsonl.write_atomically(run_dir / "run.json", jsonl.encode(record) + "\n")
+
+
+@contextmanager
+def _held(run_dir: Path) -> Iterator[None]:
+    """Holds the run for this job: process 0 takes the lock, and all end if it cannot."""
+    problem = ""
+    with ExitStack() as stack:
+        if jax.process_index() == 0:
+            try:
+                stack.enter_context(exclusive(run_dir))
+            except UserError as error:
+                problem = str(error)
+        if from_primary(bool(problem)):
+            raise UserError(problem or f"process 0 could not lock {run_dir}; it says why")
+        yield
 
 
 def _wanted(study: Study, only: Sequence[str] | None) -> list[str]:
