@@ -15,6 +15,7 @@ CORE = [
     "jinja2>=3.1",
     "matplotlib>=3.9",
     "rich>=13.9",
+    "safetensors>=0.7,<0.9",
     "tensorboardX>=2.6.2",
 ]
 
@@ -27,6 +28,8 @@ EXTRAS = {
         "tokenizers>=0.22,<0.24",
     ],
     "eval": ["lm-eval>=0.4.13,<0.5"],
+    # Checks of the exported model against the reference implementation (make test-parity).
+    "parity": ["torch>=2.13,<2.14", "transformers>=5.9,<6", "tokenizers>=0.22,<0.24"],
     "tpu": ["jax[tpu]>=0.10,<0.11"],
     "cuda": ["jax[cuda13]>=0.10,<0.11"],
     "dev": ["pytest>=8.3", "pytest-xdist>=3.6", "ruff>=0.14", "mypy>=1.18", "pre-commit>=4"],

@@ -130,6 +130,15 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--phase", required=True)
     replay.add_argument("--step", type=int, required=True, help="0 is the phase's first batch")
     replay.add_argument("--json", action="store_true", help="print JSON")
+    export = add("export", _export, "write a checkpoint as a transformers Cohere model")
+    export.add_argument("--phase", required=True)
+    export.add_argument("--step", type=int, help="a checkpoint's step (default: the phase's end)")
+    export.add_argument("--output", type=Path, required=True, help="folder to write")
+    export.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    export.add_argument("--max-shard-bytes", type=int, default=2_000_000_000)
+    load = add("import", _import, "read a transformers Cohere model for phases to start from")
+    load.add_argument("--model", type=Path, required=True, help="folder with config and weights")
+    load.add_argument("--name", required=True, help="what phases call it: initial_checkpoint")
     return parser
 
 
@@ -190,12 +199,14 @@ def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) ->
 def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     from codepretrain.study.graph import resolve
     from codepretrain.study.holdings import study_holdings
+    from codepretrain.study.imports import study_imports
     from codepretrain.study.plan import check_caps, describe, print_plan
 
     phases = resolve(config)
     holdings = study_holdings(config, flags.workdir)
     check_caps(config, phases, holdings=holdings)
-    plan = describe(config, phases, holdings=holdings)
+    imports = study_imports(config, flags.workdir)
+    plan = describe(config, phases, holdings=holdings, imports=imports)
     if flags.json:
         print(json.dumps(plan, indent=1))
     else:
@@ -232,3 +243,35 @@ def _replay(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> 
     text, values = replay_batch(config, flags.workdir, phase_name=flags.phase, step=flags.step)
     print(json.dumps(values, indent=1, ensure_ascii=False) if flags.json else text)
     return 0
+
+
+def _export(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    _use_the_host()
+    from codepretrain.interop.export import ExportOptions
+    from codepretrain.study.exchange import export_phase
+
+    options = ExportOptions(dtype=flags.dtype, max_shard_bytes=flags.max_shard_bytes)
+    export_phase(
+        config,
+        flags.workdir,
+        name=flags.phase,
+        step=flags.step,
+        output=flags.output,
+        options=options,
+    )
+    return 0
+
+
+def _import(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    _use_the_host()
+    from codepretrain.study.exchange import import_checkpoint
+
+    import_checkpoint(config, flags.workdir, source=flags.model, name=flags.name)
+    return 0
+
+
+def _use_the_host() -> None:
+    """Leaves the accelerators alone: files are all that is to be moved."""
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")

@@ -145,8 +145,10 @@ class MixtureChange:
 class PhaseConfig:
     """One stretch of training.
 
-    `parent` is another phase (at its end, or where it had seen `parent_tokens`), or None for random
-    parameters. `mixture` holds weights per source in tokens; they are normalised to sum to one.
+    `parent` is another phase (at its end, or where it had seen `parent_tokens`). Without one the
+    parameters are random, or those of `initial_checkpoint`: the name of a model that `codepretrain
+    import` has read; its optimizer starts fresh and its cursors at the beginning.
+    `mixture` holds weights per source in tokens; they are normalised to sum to one.
     `cursor`: "fresh" starts each source where the parent stopped, "replay" at its beginning.
     `carries_optimizer` keeps Adam's moments and step count from the parent.
     """
@@ -156,6 +158,7 @@ class PhaseConfig:
     schedule: ScheduleConfig
     parent: str | None = None
     parent_tokens: int | None = None
+    initial_checkpoint: str | None = None
     mixture_changes: tuple[MixtureChange, ...] = ()
     cursor: str = "fresh"
     carries_optimizer: bool = True

@@ -103,6 +103,12 @@ def _check_names(config: StudyConfig) -> None:
             _require(bool(_NAME.fullmatch(name)), f"config.{group}", expected, name)
 
 
+def check_import_name(path: str, name: str) -> None:
+    """Raises UserError for a name that an imported checkpoint cannot have."""
+    expected = "a name of lower-case letters, digits and _ that starts with a letter"
+    _require(bool(_NAME.fullmatch(name)), path, expected, name)
+
+
 def _check_model(config: StudyConfig) -> None:
     model, tokenizer = config.model, config.data.tokenizer
     if model.num_heads % model.num_kv_heads:
@@ -152,6 +158,13 @@ def _check_phase(config: StudyConfig, name: str, phase: PhaseConfig) -> None:
 
 def _check_parent(config: StudyConfig, name: str, phase: PhaseConfig) -> None:
     path = f"config.phases.{name}"
+    initial = phase.initial_checkpoint
+    if initial is not None:
+        if phase.parent is not None:
+            raise UserError(
+                f"{path} has both a parent and an initial_checkpoint; it can start from one only"
+            )
+        check_import_name(f"{path}.initial_checkpoint", initial)
     if phase.parent is None:
         if phase.parent_tokens is not None:
             raise UserError(f"{path}.parent_tokens is set, but {path}.parent is not")

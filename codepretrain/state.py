@@ -72,13 +72,24 @@ def branch_state(
     The arrays that carry over are shared with the parent: once the new state has been donated to a
     step, the parent's is gone too.
     """
+    if not carries_optimizer:
+        return state_from_params(config, mesh, parent.params)
+    return dataclasses.replace(parent, **_counters_on(state_shardings(config, mesh)))
+
+
+def state_from_params(config: StudyConfig, mesh: Mesh, params: Params) -> TrainState:
+    """Returns the state of a phase that starts from these parameters, with a fresh optimizer.
+
+    The arrays are shared with `params`, as in `branch_state`.
+    """
     shardings = state_shardings(config, mesh)
-    counters = {field: getattr(shardings, field) for field in _COUNTERS}
-    state = dataclasses.replace(parent, **jax.jit(_zero_counters, out_shardings=counters)())
-    if carries_optimizer:
-        return state
     init = jax.jit(AdamW(config.optimizer).init, out_shardings=shardings.opt_state)
-    return dataclasses.replace(state, opt_state=init(parent.params))
+    return TrainState(params=params, opt_state=init(params), **_counters_on(shardings))
+
+
+def _counters_on(shardings: TrainState) -> dict[str, jax.Array]:
+    counters = {field: getattr(shardings, field) for field in _COUNTERS}
+    return jax.jit(_zero_counters, out_shardings=counters)()
 
 
 def state_shardings(config: StudyConfig, mesh: Mesh) -> TrainState:

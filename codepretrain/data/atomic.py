@@ -13,11 +13,11 @@ from codepretrain.errors import UserError
 _HINTS = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "raise the quota",
-    errno.EACCES: "choose a --workdir that you may write to",
-    errno.EPERM: "choose a --workdir that you may write to",
-    errno.EROFS: "choose a --workdir that you may write to",
-    errno.ENOTDIR: "choose a --workdir whose path holds no file",
-    errno.EEXIST: "choose a --workdir whose path holds no file",
+    errno.EACCES: "choose a folder that you may write to",
+    errno.EPERM: "choose a folder that you may write to",
+    errno.EROFS: "choose a folder that you may write to",
+    errno.ENOTDIR: "choose a folder whose path holds no file",
+    errno.EEXIST: "choose a folder whose path holds no file",
 }
 
 

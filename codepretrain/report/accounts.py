@@ -26,6 +26,8 @@ def status_text(run: RunResults) -> str:
 
 def parent_text(results: StudyResults, run: RunResults) -> str:
     plan = run.plan
+    if plan.initial_checkpoint is not None:
+        return f"imported {plan.initial_checkpoint}"
     if plan.parent is None:
         return "random parameters"
     if plan.parent_step == results.runs[plan.parent].plan.steps:

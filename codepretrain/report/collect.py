@@ -47,6 +47,7 @@ class PhaseInput:
     tokens_per_source: Mapping[str, int]
     epochs_per_source: Mapping[str, float | None]
     learning_rate: Mapping[str, float]
+    initial_checkpoint: str | None = None
 
     @classmethod
     def from_plan(

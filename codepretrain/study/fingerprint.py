@@ -4,7 +4,8 @@ Resolved values go in, not the way they were written: two budgets that compile t
 weights 1:1 and 0.5:0.5, or a learning rate taken from the parent and the same number written out
 give one fingerprint. Names of phases, repetition caps, execution, checkpointing, logging and
 evaluations stay out. A phase whose rows are not prepared yet is identified by the settings that
-will make them: such a fingerprint is provisional and changes once when the rows exist.
+will make them, one that starts from a model not imported yet by the model's name: such a
+fingerprint is provisional and changes once when the rows exist and the weights are known.
 """
 
 from collections.abc import Mapping
@@ -20,17 +21,21 @@ from codepretrain.study.graph import Phase
 FORMAT = 1
 
 
-def contents(config: StudyConfig, phase: Phase, *, rows: Mapping[str, str]) -> dict[str, Any]:
+def contents(
+    config: StudyConfig, phase: Phase, *, rows: Mapping[str, str], imports: Mapping[str, str]
+) -> dict[str, Any]:
     """Returns what the fingerprint of `phase` hashes, as JSON-ready values.
 
     Args:
       rows: per source, the hash that stands for its training rows: the manifest's, or the
         settings' while there is none.
+      imports: per imported checkpoint, the hash that stands for its weights.
     """
     training = to_dict(config.training)
     del training["max_consecutive_skips"]  # ends a run, never alters one
     sources = sorted(source for source, count in phase.rows_per_source().items() if count)
-    parent = contents(config, phase.parent, rows=rows) if phase.parent else None
+    parent = contents(config, phase.parent, rows=rows, imports=imports) if phase.parent else None
+    initial = phase.config.initial_checkpoint
     return {
         "format": FORMAT,
         "seed": config.seed,
@@ -46,17 +51,24 @@ def contents(config: StudyConfig, phase: Phase, *, rows: Mapping[str, str]) -> d
         "schedule": _schedule(phase),
         "rows": {source: rows[source] for source in sources},
         "start_ordinals": {source: phase.start_ordinals.get(source, 0) for source in sources},
-        "parent": digest(parent) if parent else None,
+        "parent": digest(parent) if parent else imports[initial] if initial else None,
         "parent_step": phase.parent_step if parent else None,
         "carries_optimizer": phase.config.carries_optimizer if parent else None,
     }
 
 
 def fingerprints(
-    config: StudyConfig, phases: Mapping[str, Phase], *, rows: Mapping[str, str]
+    config: StudyConfig,
+    phases: Mapping[str, Phase],
+    *,
+    rows: Mapping[str, str],
+    imports: Mapping[str, str],
 ) -> dict[str, str]:
     """Returns each phase's fingerprint by name. Phases that share one are trained once."""
-    return {name: digest(contents(config, p, rows=rows)) for name, p in phases.items()}
+    return {
+        name: digest(contents(config, phase, rows=rows, imports=imports))
+        for name, phase in phases.items()
+    }
 
 
 def _shares(segment: Segment) -> dict[str, str]:

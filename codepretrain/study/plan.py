@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from codepretrain.config import StudyConfig
+from codepretrain.interop.record import ImportRecord
 from codepretrain.model.size import (
     flops_per_token,
     num_parameters,
@@ -15,10 +16,15 @@ from codepretrain.stream.repetition import check_repetition
 from codepretrain.study.fingerprint import fingerprints
 from codepretrain.study.graph import Phase
 from codepretrain.study.holdings import Holding
+from codepretrain.study.imports import import_identities
 
 
 def describe(
-    config: StudyConfig, phases: Mapping[str, Phase], *, holdings: Mapping[str, Holding]
+    config: StudyConfig,
+    phases: Mapping[str, Phase],
+    *,
+    holdings: Mapping[str, Holding],
+    imports: Mapping[str, ImportRecord | None],
 ) -> dict[str, Any]:
     """Returns the plan as JSON-ready values; `tokens` counts row positions.
 
@@ -26,7 +32,8 @@ def describe(
     `epochs_per_source` counts the phase alone, `epochs_at_end` the whole path up to its end; both
     are None where a source is neither prepared nor its `num_tokens` declared.
     """
-    prints = fingerprints(config, phases, rows={s: h.identity for s, h in holdings.items()})
+    rows = {source: holding.identity for source, holding in holdings.items()}
+    prints = fingerprints(config, phases, rows=rows, imports=import_identities(imports))
     names = _first_names(prints)
     return {
         "study": config.name,
@@ -36,7 +43,7 @@ def describe(
                 "parent": names[prints[phase.parent.name]] if phase.parent else None,
                 "aliases": [n for n in phases if n != name and prints[n] == prints[name]],
                 "fingerprint": prints[name],
-                "fingerprint_is_provisional": not _is_prepared(phase, holdings),
+                "fingerprint_is_provisional": not _is_settled(phase, holdings, imports),
             }
             for name, phase in phases.items()
             if names[prints[name]] == name
@@ -94,7 +101,8 @@ def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
         console.print(f"tokens beyond the budgets, for whole steps: {spelled}", soft_wrap=True)
     if any(p["fingerprint_is_provisional"] for p in plan["phases"]):
         console.print(
-            "? fingerprint is provisional until the phase's rows are prepared", soft_wrap=True
+            "? fingerprint is provisional until rows are prepared and models imported",
+            soft_wrap=True,
         )
     for variant, path in plan["variants"].items():
         console.print(f"variant {variant}: {' → '.join(path)}", soft_wrap=True, highlight=False)
@@ -115,7 +123,12 @@ def _first_names(prints: Mapping[str, str]) -> dict[str, str]:
     return names
 
 
-def _is_prepared(phase: Phase, holdings: Mapping[str, Holding]) -> bool:
+def _is_settled(
+    phase: Phase, holdings: Mapping[str, Holding], imports: Mapping[str, ImportRecord | None]
+) -> bool:
+    initial = phase.path[0].config.initial_checkpoint
+    if initial is not None and imports[initial] is None:
+        return False
     sources = {s for p in phase.path for s, rows in p.rows_per_source().items() if rows}
     return all(holdings[source].is_prepared for source in sources)
 
@@ -129,6 +142,7 @@ def _describe_phase(
     seq_len = config.data.max_seq_len
     return {
         "name": phase.name,
+        "initial_checkpoint": phase.config.initial_checkpoint,
         "parent_step": phase.parent_step if phase.parent else None,
         "parent_is_at_its_end": phase.parent is None or phase.parent_step == phase.parent.num_steps,
         "steps": phase.num_steps,
@@ -161,6 +175,8 @@ def _epochs(tokens: int, holding: Holding) -> float | None:
 
 
 def _spell_parent(phase: Mapping[str, Any]) -> str:
+    if phase["initial_checkpoint"] is not None:
+        return f"from imported {phase['initial_checkpoint']}"
     if phase["parent"] is None:
         return "from random parameters"
     place = "its end" if phase["parent_is_at_its_end"] else f"step {phase['parent_step']:,}"

@@ -24,8 +24,9 @@ from codepretrain.program import Program
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
 from codepretrain.row import rows_directory
-from codepretrain.state import TrainState, branch_state
+from codepretrain.state import TrainState, branch_state, state_from_params
 from codepretrain.stream.replay import render_replay, replay
+from codepretrain.study.exchange import imported_params
 from codepretrain.study.plan import describe
 from codepretrain.study.provenance import code_version, exclusive, machine_facts
 from codepretrain.study.study import Study, normalised_mixture
@@ -45,6 +46,7 @@ def run_study(
     """
     study = Study(config, workdir)
     study.check_caps()
+    study.check_imports()
     if not is_prepared(config, study.data_dir):
         if jax.process_index() == 0:
             prepare()
@@ -63,6 +65,7 @@ def train_phases(
     check_installed(config.logging)
     names = _wanted(study, only)
     study.check_caps()
+    study.check_imports()
     assert study.stores
     console = Console()
     missing = [name for name in names if not study.is_complete(name)]
@@ -92,7 +95,7 @@ def evaluate_phases(
 def report_study(config: StudyConfig, workdir: Path, *, command_line: str) -> Path:
     """Writes the page, prints the table, and returns the page's path."""
     study = Study(config, workdir)
-    plan = describe(config, study.phases, holdings=study.holdings)
+    plan = describe(config, study.phases, holdings=study.holdings, imports=study.imports)
     phases = {
         phase["name"]: PhaseInput.from_plan(
             phase,
@@ -202,6 +205,10 @@ class _Runner:
 
     def _initial_state(self, name: str) -> TrainState:
         phase = self.study.phases[name]
+        initial = phase.config.initial_checkpoint
+        if initial is not None:
+            params = imported_params(self.study, initial, self.program.abstract_state.params)
+            return state_from_params(self.study.config, self.program.mesh, params)
         if phase.parent is None:
             return self.program.initial_state()
         parent = self._checkpoint(phase.parent.name, phase.parent_step)
@@ -243,6 +250,7 @@ class _Runner:
             "parent": phase.parent.name if phase.parent else None,
             "parent_fingerprint": study.fingerprint(phase.parent.name) if phase.parent else None,
             "parent_step": phase.parent_step if phase.parent else None,
+            "initial_checkpoint": phase.config.initial_checkpoint,
             "steps": phase.num_steps,
             "tokens": phase.tokens,
             **self.facts,

@@ -3,6 +3,7 @@
 workdir/data/<hash of the data settings>/    tokenizer, rows, evaluation items
 workdir/runs/<phase>-<fingerprint>/          run.json  metrics.jsonl  evals.jsonl  time.jsonl
                                              ledger.json  checkpoints/  items/  tensorboard/
+workdir/imported/<name>/                     import.json  checkpoints/
 workdir/reports/<study>/                     index.html  results.json
 """
 
@@ -16,6 +17,7 @@ from codepretrain import jsonl
 from codepretrain.config import StudyConfig
 from codepretrain.data.settings import data_dir, require_prepared
 from codepretrain.identity import digest
+from codepretrain.interop.record import ImportRecord
 from codepretrain.row import rows_directory
 from codepretrain.stream.ledger import LedgerKeeper
 from codepretrain.stream.plan import Plan
@@ -23,6 +25,7 @@ from codepretrain.stream.rows import RowStore
 from codepretrain.study.fingerprint import contents
 from codepretrain.study.graph import Phase, branch_steps, plan_of, resolve
 from codepretrain.study.holdings import Holding, study_holdings
+from codepretrain.study.imports import check_imports, import_identities, study_imports
 from codepretrain.study.plan import check_caps
 
 _SHORT = 12  # digits of a fingerprint in a folder's name
@@ -48,6 +51,10 @@ class Study:
         return study_holdings(self.config, self.workdir)
 
     @cached_property
+    def imports(self) -> dict[str, ImportRecord | None]:
+        return study_imports(self.config, self.workdir)
+
+    @cached_property
     def stores(self) -> dict[str, RowStore]:
         """The training rows of every source, checked against the study's settings."""
         require_prepared(self.config, self.data_dir)
@@ -60,10 +67,15 @@ class Study:
         """Raises UserError when a phase would read a source past its repetition cap."""
         check_caps(self.config, self.phases, holdings=self.holdings)
 
+    def check_imports(self) -> None:
+        """Raises UserError when an imported checkpoint is missing or does not suit the data."""
+        check_imports(self.config, self.imports, self.workdir, self.data_dir)
+
     def identity(self, name: str) -> dict[str, Any]:
         """Returns what the fingerprint of a phase hashes."""
         rows = {source: holding.identity for source, holding in self.holdings.items()}
-        return contents(self.config, self.phases[name], rows=rows)
+        imports = import_identities(self.imports)
+        return contents(self.config, self.phases[name], rows=rows, imports=imports)
 
     def fingerprint(self, name: str) -> str:
         return digest(self.identity(name))

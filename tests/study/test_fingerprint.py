@@ -15,7 +15,7 @@ PHASE = "code_text_continued"
 def fingerprint(*overrides: str, rows: dict[str, str] = ROWS) -> str:
     flags = [f"--config.{override}" for override in overrides]
     config = load_study(Path("experiments/initialization.py"), flags)
-    return fingerprints(config, resolve(config), rows=rows)[PHASE]
+    return fingerprints(config, resolve(config), rows=rows, imports={})[PHASE]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,114 @@
+"""Checkpoints of a study to and from other tools' files."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from codepretrain.checkpoint_leaves import read_identity
+from codepretrain.config import StudyConfig
+from codepretrain.config_check import check_import_name
+from codepretrain.config_parse import suggestion
+from codepretrain.data.settings import data_dir
+from codepretrain.errors import UserError
+from codepretrain.interop.export import ExportOptions, export_checkpoint
+from codepretrain.interop.load import import_model, restore_params
+from codepretrain.interop.record import import_folder
+from codepretrain.interop.tokenizer_files import ids_digest
+from codepretrain.model.transformer import Params
+from codepretrain.study.imports import check_tokenizer
+from codepretrain.study.provenance import code_version, exclusive
+from codepretrain.study.study import Study
+from codepretrain.trainer import check_identity
+from codepretrain.vocabulary import tokenizer_path
+
+
+def export_phase(
+    config: StudyConfig,
+    workdir: Path,
+    *,
+    name: str,
+    step: int | None,
+    output: Path,
+    options: ExportOptions,
+) -> None:
+    """Writes a phase's checkpoint, by default that of its end, as a `transformers` model.
+
+    Raises:
+      UserError: there is no such checkpoint, or it cannot be written as asked.
+    """
+    study = Study(config, workdir)
+    if name not in study.phases:
+        raise UserError(f"there is no phase {name!r}{suggestion(name, list(study.phases))}")
+    phase = study.phases[name]
+    step = phase.num_steps if step is None else step
+    folder = _checkpoint(study, name, step)
+    check_identity(read_identity(folder), study.identity(name), where=folder)
+    step_tokens = phase.tokens // phase.num_steps
+    export_checkpoint(
+        folder,
+        output,
+        model=config.model,
+        max_seq_len=config.data.max_seq_len,
+        tokenizer=tokenizer_path(study.data_dir),
+        special_names=(config.data.tokenizer.bos_token, config.data.tokenizer.eos_token),
+        options=options,
+        provenance={
+            "study": config.name,
+            "path": [ancestor.name for ancestor in phase.path],
+            "step": step,
+            "fingerprint": study.fingerprint(name),
+            "initial_checkpoint": phase.path[0].config.initial_checkpoint,
+            "tokens": phase.tokens_before + step * step_tokens,
+            "seed": config.seed,
+            "code_version": code_version(),
+        },
+    )
+    Console().print(f"{name} at step {step:,}: written to {output}", soft_wrap=True)
+
+
+def import_checkpoint(config: StudyConfig, workdir: Path, *, source: Path, name: str) -> None:
+    """Reads a `transformers` Cohere model for the study's phases to start from.
+
+    Raises:
+      UserError: the model, its files, its tokenizer or the name do not suit.
+    """
+    check_import_name("--name", name)
+    folder = import_folder(workdir, name)
+    tokenizer = source / "tokenizer.json"
+    check_tokenizer(
+        config,
+        data_dir(workdir, config),
+        ids_sha256=ids_digest(tokenizer) if tokenizer.exists() else None,
+        source=source,
+    )
+    with exclusive(folder):
+        record, is_new = import_model(source, folder, config.model)
+    done = "imported" if is_new else "imported already:"
+    Console().print(
+        f"{name}: {done} {record.num_parameters:,} parameters, weights "
+        f"{record.weights_sha256[:12]} ({folder})",
+        soft_wrap=True,
+    )
+
+
+def imported_params(study: Study, name: str, abstract_params: Params) -> Params:
+    """Returns the parameters of an imported checkpoint, sharded as `abstract_params` says.
+
+    Raises:
+      UserError: it is damaged, or not the one that the phase's fingerprint was made of.
+    """
+    record = study.imports[name]
+    assert record is not None, "check_imports comes before training"
+    return restore_params(import_folder(study.workdir, name), record, abstract_params)
+
+
+def _checkpoint(study: Study, name: str, step: int) -> Path:
+    checkpoints = study.run_dir(name) / "checkpoints"
+    folder = checkpoints / str(step)
+    if not folder.is_dir():
+        there = sorted(int(p.name) for p in checkpoints.glob("*") if p.name.isdigit())
+        listing = f"only of {', '.join(map(str, there))}" if there else "nor of any other"
+        raise UserError(
+            f"phase {name!r} has no checkpoint of step {step} in {checkpoints}, {listing}"
+        )
+    return folder
