@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-resume test-mesh lint format lock benchmark clean
+.PHONY: demo test test-resume test-mesh test-parity lint format lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -16,6 +16,12 @@ test-resume: .venv/.installed
 
 test-mesh: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_mesh.py -s
+
+# Needs torch and transformers, which nothing else here does.
+test-parity: .venv/.installed
+	$(BIN)/pip install --quiet --constraint requirements.lock --constraint requirements-parity.lock \
+	  --editable '.[parity]'
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_parity.py -s
 
 lint: .venv/.installed
 	$(BIN)/ruff format --check .
@@ -34,11 +40,17 @@ benchmark: .venv/.installed
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[data,dev]'
 	touch $@
 
-# The lock covers every extra; it is made anew by hand, when versions are to move.
+# The locks are made anew by hand, when versions are to move. torch has one of its own: built for
+# CUDA it asks for other CUDA libraries than JAX. It is resolved for a platform where it asks for
+# none, and which build of that release is installed is left to pip.
+LOCK := $(BIN)/uv pip compile setup.py --python-version 3.11 --no-header --no-emit-index-url \
+  --quiet --upgrade
 lock:
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile setup.py --python-version 3.11 --all-extras --no-header \
-	  --no-emit-index-url --quiet --upgrade --output-file requirements.lock
+	$(LOCK) --extra data --extra eval --extra tpu --extra cuda --extra dev \
+	  --output-file requirements.lock
+	MACOSX_DEPLOYMENT_TARGET=14.0 $(LOCK) --extra parity --python-platform aarch64-apple-darwin \
+	  --constraint requirements.lock --no-annotate --output-file requirements-parity.lock
 
 clean:
 	rm -rf .venv *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -15,10 +15,14 @@ from codepretrain.integrity import find_damage
 
 
 class CheckpointLeaves:
-    """The state of one step's folder; what is not asked for is not read into memory."""
+    """The state of one step's folder; what is not asked for is not read into memory.
 
-    def __init__(self, path: Path, checkpointer: ocp.Checkpointer) -> None:
+    identity: what was saved with it to tell what it is a checkpoint of.
+    """
+
+    def __init__(self, path: Path, checkpointer: ocp.Checkpointer, *, identity: Any) -> None:
         self.path = path
+        self.identity = identity
         self._state = epath.Path(path) / "state"
         self._checkpointer = checkpointer
         tree = checkpointer.metadata(self._state).item_metadata.tree
@@ -52,11 +56,7 @@ def open_leaves(path: Path) -> Iterator[CheckpointLeaves]:
     """
     if faults := find_damage(epath.Path(path)):
         raise UserError(f"damaged checkpoint {path}: {'; '.join(faults[:3])}")
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-        yield CheckpointLeaves(path, checkpointer)
-
-
-def read_identity(path: Path) -> Any:
-    """Returns the `identity` that was saved with a step."""
     with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
-        return checkpointer.restore(epath.Path(path) / "identity")
+        identity = checkpointer.restore(epath.Path(path) / "identity")
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+        yield CheckpointLeaves(path, checkpointer, identity=identity)

@@ -36,6 +36,11 @@ NEVER = {
     "codepretrain.stream": "codepretrain.data codepretrain.model jax",
     "codepretrain.evals": "codepretrain.trainer codepretrain.study absl argparse",
     "codepretrain.trainer": "codepretrain.study codepretrain.data absl argparse",
+    "codepretrain.interop": (
+        "codepretrain.study codepretrain.trainer codepretrain.stream codepretrain.evals "
+        "codepretrain.data.prepare codepretrain.data.tokenizer codepretrain.data.tasks "
+        "torch transformers"
+    ),
     "codepretrain.report": "codepretrain.study codepretrain.trainer jax",
     "codepretrain": "experiments launch tests",
 }

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from codepretrain import jsonl
-from codepretrain.checkpoint_leaves import CheckpointLeaves, open_leaves
+from codepretrain.checkpoint_leaves import CheckpointLeaves
 from codepretrain.config import ModelConfig
 from codepretrain.data.atomic import atomic_directory
 from codepretrain.errors import UserError
@@ -41,8 +41,14 @@ class ExportOptions:
     max_shard_bytes: int = 2_000_000_000
 
 
+def check_output(output: Path) -> None:
+    """Raises UserError when there is something at `output` already."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UserError(f"--output {output} is there already: remove it, or choose another")
+
+
 def export_checkpoint(
-    step_folder: Path,
+    leaves: CheckpointLeaves,
     output: Path,
     *,
     model: ModelConfig,
@@ -54,21 +60,20 @@ def export_checkpoint(
 ) -> None:
     """Writes the folder `output`, whole or not at all.
 
-    step_folder: a committed checkpoint, of a run or imported. tokenizer: the study's
+    leaves: an open checkpoint with this model's `params`. tokenizer: the study's
     `tokenizer.json`. special_names: bos and eos in it. provenance: what else to record.
 
     Raises:
-      UserError: `output` is there; a setting that Cohere's model lacks; a damaged checkpoint.
+      UserError: `output` is there; a setting that Cohere's model lacks.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"--output {output} is there already: remove it, or choose another")
+    check_output(output)
     if options.max_shard_bytes <= 0:
         given = options.max_shard_bytes
         raise UserError(f"--max-shard-bytes: expected a positive number, got {given}")
     tokens = special_tokens(tokenizer, bos=special_names[0], eos=special_names[1])
     settings = to_cohere(model, tokens=tokens, max_seq_len=max_seq_len, dtype=options.dtype)
     ids = {k: settings[k] for k in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    with open_leaves(step_folder) as leaves, atomic_directory(output.absolute()) as folder:
+    with atomic_directory(output.absolute()) as folder:
         digest = _write_weights(folder, leaves, model, options)
         _write(folder / "config.json", settings)
         _write(folder / "generation_config.json", {**ids, "do_sample": False})

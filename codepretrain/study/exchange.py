@@ -4,18 +4,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from codepretrain.checkpoint_leaves import read_identity
+from codepretrain.checkpoint_leaves import open_leaves
 from codepretrain.config import StudyConfig
 from codepretrain.config_check import check_import_name
 from codepretrain.config_parse import suggestion
 from codepretrain.data.settings import data_dir
 from codepretrain.errors import UserError
-from codepretrain.interop.export import ExportOptions, export_checkpoint
+from codepretrain.interop.export import ExportOptions, check_output, export_checkpoint
 from codepretrain.interop.load import import_model, restore_params
 from codepretrain.interop.record import import_folder
 from codepretrain.interop.tokenizer_files import ids_digest
 from codepretrain.model.transformer import Params
-from codepretrain.study.imports import check_tokenizer
+from codepretrain.study.imports import check_tokenizer, import_identities
 from codepretrain.study.provenance import code_version, exclusive
 from codepretrain.study.study import Study
 from codepretrain.trainer import check_identity
@@ -42,27 +42,29 @@ def export_phase(
     phase = study.phases[name]
     step = phase.num_steps if step is None else step
     folder = _checkpoint(study, name, step)
-    check_identity(read_identity(folder), study.identity(name), where=folder)
-    step_tokens = phase.tokens // phase.num_steps
-    export_checkpoint(
-        folder,
-        output,
-        model=config.model,
-        max_seq_len=config.data.max_seq_len,
-        tokenizer=tokenizer_path(study.data_dir),
-        special_names=(config.data.tokenizer.bos_token, config.data.tokenizer.eos_token),
-        options=options,
-        provenance={
-            "study": config.name,
-            "path": [ancestor.name for ancestor in phase.path],
-            "step": step,
-            "fingerprint": study.fingerprint(name),
-            "initial_checkpoint": phase.path[0].config.initial_checkpoint,
-            "tokens": phase.tokens_before + step * step_tokens,
-            "seed": config.seed,
-            "code_version": code_version(),
-        },
-    )
+    check_output(output)
+    initial = phase.path[0].config.initial_checkpoint
+    with open_leaves(folder) as leaves:
+        check_identity(leaves.identity, study.identity(name), where=folder)
+        export_checkpoint(
+            leaves,
+            output,
+            model=config.model,
+            max_seq_len=config.data.max_seq_len,
+            tokenizer=tokenizer_path(study.data_dir),
+            special_names=(config.data.tokenizer.bos_token, config.data.tokenizer.eos_token),
+            options=options,
+            provenance={
+                "study": config.name,
+                "path": [ancestor.name for ancestor in phase.path],
+                "step": step,
+                "fingerprint": study.fingerprint(name),
+                "initial_weights": import_identities(study.imports).get(initial or ""),
+                "tokens": phase.tokens_before + step * (phase.tokens // phase.num_steps),
+                "seed": config.seed,
+                "code_version": code_version(),
+            },
+        )
     Console().print(f"{name} at step {step:,}: written to {output}", soft_wrap=True)
 
 

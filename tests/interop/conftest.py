@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from codepretrain.checkpoint import Checkpoints
+from codepretrain.checkpoint_leaves import open_leaves
 from codepretrain.config import CheckpointConfig, ModelConfig
 from codepretrain.interop.export import ExportOptions, export_checkpoint
 from codepretrain.interop.tensors import leaf_shapes, nested
@@ -92,16 +93,18 @@ def exported(tmp_path: Path, tokenizer: Path) -> Callable[..., tuple[Path, Leave
         step = tmp_path / f"{name}-run" / "7"
         if not step.exists():
             save_checkpoint(step.parent, leaves)
-        export_checkpoint(
-            step,
-            tmp_path / name,
-            model=config,
-            max_seq_len=64,
-            tokenizer=tokenizer,
-            special_names=("<bos>", "<eos>"),
-            options=options,
-            provenance={"study": "tiny", "step": 7},
-        )
+        with open_leaves(step) as opened:
+            assert opened.identity == {"a": 1}
+            export_checkpoint(
+                opened,
+                tmp_path / name,
+                model=config,
+                max_seq_len=64,
+                tokenizer=tokenizer,
+                special_names=("<bos>", "<eos>"),
+                options=options,
+                provenance={"study": "tiny", "step": 7},
+            )
         return tmp_path / name, leaves
 
     return export
