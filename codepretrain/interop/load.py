@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from codepretrain.checkpoint import Checkpoints
@@ -46,10 +47,12 @@ def import_model(source: Path, folder: Path, model: ModelConfig) -> tuple[Import
                 f"{record.weights_sha256[:12]}): choose another --name, or delete it"
             )
         return existing, False
+    # Of a host's own arrays Orbax would make two copies more; these it writes as they are.
+    arrays = {path: jax.block_until_ready(jax.device_put(leaves.pop(path))) for path in [*leaves]}
     checkpoints = _checkpoints(folder)
     try:
         identity = {"weights_sha256": record.weights_sha256}
-        checkpoints.save(STEP, {"params": nested(leaves)}, ledger={}, identity=identity)
+        checkpoints.save(STEP, {"params": nested(arrays)}, ledger={}, identity=identity)
     finally:
         checkpoints.close()
     record.save(folder)

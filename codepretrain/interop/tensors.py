@@ -21,12 +21,13 @@ Source: transformers, models/cohere/modeling_cohere.py.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
 from codepretrain.config import ModelConfig
-from codepretrain.model.transformer import abstract_params
+from codepretrain.model.transformer import Params, abstract_params
 
 _OUTSIDE_BLOCKS = {
     "embedding": "model.embed_tokens.weight",
@@ -105,7 +106,7 @@ class WeightsDigest:
         return self._sha.hexdigest()
 
 
-def nested(leaves: Mapping[str, np.ndarray]) -> dict:
+def nested(leaves: Mapping[str, Any]) -> Params:
     """Returns parameters by path as the tree that the model takes."""
     return traverse_util.unflatten_dict(dict(leaves), sep="/")
 

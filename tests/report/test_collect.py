@@ -101,6 +101,7 @@ def test_a_phase_is_taken_from_the_plan_command(tmp_path):
     described = {
         "name": "p",
         "parent": None,
+        "initial_checkpoint": None,
         "parent_step": None,
         "fingerprint": "f",
         "steps": 10,

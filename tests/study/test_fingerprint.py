@@ -76,3 +76,18 @@ def test_does_not_change_with_anything_else(override: str) -> None:
 def test_follows_the_rows_of_the_phase_and_its_ancestors() -> None:
     assert fingerprint(rows={**ROWS, "markup": "other"}) != fingerprint()
     assert fingerprint(rows={**ROWS, "text_math": "other"}) == fingerprint()
+
+
+def test_follows_the_imported_weights_not_their_name() -> None:
+    def with_import(name: str, weights: str) -> dict[str, str]:
+        flags = [f"--config.phases.code_init.initial_checkpoint={name}"]
+        config = load_study(Path("experiments/initialization.py"), flags)
+        return fingerprints(config, resolve(config), rows=ROWS, imports={name: weights})
+
+    base = with_import("base", "weights:1")
+    assert base == with_import("other", "weights:1")
+    assert base["code_init"] != with_import("base", "weights:2")["code_init"]
+    assert base["code_text_continued"] not in (
+        with_import("base", "weights:2")["code_text_continued"],
+        fingerprint(),
+    )
