@@ -6,7 +6,9 @@ stopped, and does nothing where all is there.
 
 import json
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -203,8 +205,10 @@ def _with_provenance(
 def _write_settings(config: StudyConfig, data_dir: Path) -> None:
     path = settings_path(data_dir)
     if not path.exists():
+        partial = path.with_suffix(".partial")
         with explained_errors(path):
-            path.write_text(json.dumps(study_settings(config), indent=1), encoding="utf-8")
+            partial.write_text(json.dumps(study_settings(config), indent=1), encoding="utf-8")
+            partial.replace(path)
 
 
 @contextmanager
@@ -216,7 +220,7 @@ def _executor(num_workers: int) -> Iterator[Executor | None]:
     executor = ProcessPoolExecutor(
         num_workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_ignore_interrupts,
+        initializer=_follow_parent,
     )
     try:
         yield executor
@@ -224,9 +228,17 @@ def _executor(num_workers: int) -> Iterator[Executor | None]:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; the main one decides."""
+def _follow_parent() -> None:
+    """A reading process ends with its parent, however that ends, and leaves Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
+
+
+def _exit_after_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _progress(console: Console) -> Progress:

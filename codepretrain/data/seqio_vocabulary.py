@@ -55,8 +55,8 @@ class ByteLevelBPE(seqio.Vocabulary):
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
     def _encode_tf(self, s: tf.Tensor) -> tf.Tensor:
-        def ids(text: bytes) -> np.ndarray:
-            return np.array(self._encode(text.decode()), np.int32)
+        def ids(text: bytes | np.ndarray) -> np.ndarray:  # an array [] when run eagerly
+            return np.array(self._encode(np.asarray(text, object).item().decode()), np.int32)
 
         return tf.ensure_shape(tf.numpy_function(ids, [s], tf.int32), [None])
 
