@@ -65,7 +65,7 @@ def cooldown(mixture: dict[str, float]) -> PhaseConfig:
     """Anneals from where the trunk stood; both cooldowns share the trunk, which is trained once."""
     return PhaseConfig(
         parent="text_pretrain",
-        tokens=40 * STEP_TOKENS,
+        tokens=60 * STEP_TOKENS,
         mixture=mixture,
         schedule=ScheduleConfig(shape="linear", end_learning_rate=1e-6),
     )
@@ -119,13 +119,13 @@ def get_config() -> ConfigDict:
                 ),
             },
             phases={
-                "text_pretrain": pretrain(200, TEXT),
+                "text_pretrain": pretrain(300, TEXT),
                 "cooldown_without_code": cooldown(TEXT),
                 "cooldown_with_code": cooldown({"text": 0.8, "code": 0.2}),
-                "balanced_init": pretrain(100, BALANCED),
-                "balanced_text_continued": continued("balanced_init", 100),
-                "code_init": pretrain(100, CODE),
-                "code_text_continued": continued("code_init", 100),
+                "balanced_init": pretrain(150, BALANCED),
+                "balanced_text_continued": continued("balanced_init", 150),
+                "code_init": pretrain(150, CODE),
+                "code_text_continued": continued("code_init", 150),
             },
             variants={
                 "text_only": "text_pretrain",

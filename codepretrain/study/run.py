@@ -44,6 +44,7 @@ def run_study(
       Interrupted: by a signal, with everything saved.
     """
     study = Study(config, workdir)
+    check_installed(config.logging)
     study.check_caps()
     if not is_prepared(config, study.data_dir):
         if jax.process_index() == 0:
