@@ -44,12 +44,12 @@ class ByteLevelBPE(seqio.Vocabulary):
     def _base_vocab_size(self) -> int:
         return max(self.tokenizer.get_vocab().values()) + 1
 
-    def encode_documents(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text with bos and eos, on all cores."""
+    def encode_documents(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Ids [n] int32 of each text with bos and eos, on all cores."""
         return encode(self.tokenizer, texts, self.config)
 
     def _encode(self, s: str) -> list[int]:
-        return self.encode_documents([s])[0][1:-1]
+        return self.encode_documents([s])[0][1:-1].tolist()
 
     def _decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)

@@ -91,8 +91,7 @@ def tokenize(dataset: tf.data.Dataset, *, vocabulary: ByteLevelBPE) -> tf.data.D
 
     def encode(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ids = vocabulary.encode_documents([text.decode() for text in texts])
-        lengths = np.array([len(document) for document in ids], np.int64)
-        return np.fromiter((i for document in ids for i in document), np.int32), lengths
+        return np.concatenate(ids), np.array([len(document) for document in ids], np.int64)
 
     def encode_batch(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         ids, lengths = tf.numpy_function(encode, [batch["text"]], (tf.int32, tf.int64))

@@ -34,7 +34,7 @@ def make(tmp_path):
 
     def build(code: str, language: str = "python") -> HeldOut:
         document = Document(id="d", text=code, source="s", origin="o", language=language)
-        return HeldOut(document, encode(tokenizer, [code], CONFIG)[0], vocabulary)
+        return HeldOut(document, encode(tokenizer, [code], CONFIG)[0].tolist(), vocabulary)
 
     return build
 
