@@ -30,6 +30,8 @@ _DOCUMENTS_PER_BATCH = 64
 
 def register_tasks(config: StudyConfig, data_dir: Path) -> dict[str, str]:
     """Registers a Task per source; returns its name, `codepretrain.<study>.<source>`, by source."""
+    if tf.config.get_visible_devices("GPU"):
+        tf.config.set_visible_devices([], "GPU")  # or TensorFlow takes all of its memory
     vocabulary = ByteLevelBPE(tokenizer_path(data_dir), config.data.tokenizer)
     names = {}
     for source in config.data.sources:
