@@ -12,8 +12,11 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import absl.logging
 from rich.console import Console
@@ -42,14 +45,19 @@ _FULL_OR_FORBIDDEN = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (default: the process's own) and returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    resume = shlex.join(["codepretrain", *argv])
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number, f"stopped; what was finished is kept. Go on with: {resume}")
+
     try:
-        return _dispatch(argv)
+        with _handling(signal.SIGTERM, terminate):
+            return _dispatch(argv)
     except UserError as error:
         return _fail(str(error), 2)
     except Interrupted as stop:
         return _fail(str(stop), 128 + stop.signal_number)
     except KeyboardInterrupt:
-        resume = shlex.join(["codepretrain", *argv])
         return _fail(
             f"stopped; what was finished is kept. Go on with: {resume}", 128 + signal.SIGINT
         )
@@ -60,6 +68,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in _FULL_OR_FORBIDDEN:
             raise
         return _fail(f"{error.filename or 'a file'}: {error.strerror}", 2)
+
+
+@contextmanager
+def _handling(number: int, handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handles a signal while within; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, previous)
 
 
 def _fail(message: str, code: int) -> int:
@@ -169,7 +190,12 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
 
 
 def _call_self(arguments: list[str]) -> None:
-    code = subprocess.call([sys.executable, "-m", "codepretrain", *arguments])
+    with subprocess.Popen([sys.executable, "-m", "codepretrain", *arguments]) as process:
+        try:
+            code = process.wait()
+        except BaseException:  # a signal for us: the other process stops as cleanly as we do
+            process.terminate()
+            raise
     if code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
     if code:  # it has told why
