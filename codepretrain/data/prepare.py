@@ -28,7 +28,7 @@ from rich.progress import (
 )
 
 from codepretrain.config import StudyConfig
-from codepretrain.data.atomic import exclusive, explained_errors
+from codepretrain.data.atomic import explained_errors
 from codepretrain.data.document import Document
 from codepretrain.data.documents import (
     collect,
@@ -44,7 +44,6 @@ from codepretrain.data.readers.reader import Reader
 from codepretrain.data.settings import (
     check_rows,
     current_tokenizer_hash,
-    digest,
     is_prepared,
     reading_settings,
     settings_hash,
@@ -58,6 +57,8 @@ from codepretrain.data.tokenizer import (
     train_tokenizer,
 )
 from codepretrain.errors import UserError
+from codepretrain.identity import digest
+from codepretrain.lock import exclusive
 from codepretrain.row import SPLITS, RowsManifest, rows_directory
 from codepretrain.vocabulary import load_vocabulary, tokenizer_path
 
@@ -80,7 +81,7 @@ def prepare(
         for source, chosen in sorted(config.data.sources.items())
     }
     seconds: dict[str, float] = {}
-    with exclusive(data_dir):
+    with explained_errors(data_dir), exclusive(data_dir):
         if not is_prepared(config, data_dir):
             with _progress(console) as progress:
                 stages: dict[str, Callable[[], None]] = {

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from codepretrain.data.atomic import atomic_directory, exclusive, explained_errors
+from codepretrain.data.atomic import atomic_directory, explained_errors
+from codepretrain.lock import exclusive
 from codepretrain.errors import UserError
 
 
@@ -61,7 +62,7 @@ def test_other_errors_pass_unchanged(tmp_path) -> None:
 def test_one_process_at_a_time(tmp_path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from codepretrain.data.atomic import exclusive\n"
+        "from codepretrain.lock import exclusive\n"
         "with exclusive(Path(sys.argv[1])): pass\n"
     )
 
@@ -70,5 +71,5 @@ def test_one_process_at_a_time(tmp_path) -> None:
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     with exclusive(tmp_path):
-        assert "another process is preparing" in other().stderr
+        assert "is in use by process" in other().stderr
     assert other().returncode == 0

@@ -1,5 +1,8 @@
+import multiprocessing
+import os
+import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -93,6 +96,32 @@ def test_no_training_documents_is_an_error(tmp_path) -> None:
     with pytest.raises(UserError, match=r"source 's' gave no training documents; .*'odd': 1"):
         run(tmp_path, Texts(texts=("!odd",)))
     assert not (tmp_path / "s").exists()
+
+
+def test_damaged_documents_are_named(tmp_path) -> None:
+    run(tmp_path, Texts(texts=tuple(f"text {n}" for n in range(300))))
+    path = tmp_path / "s" / "train.arrayrecord"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"damaged documents .*train.arrayrecord"):
+        list(read_documents(tmp_path / "s", "train"))
+    path.unlink()
+    with pytest.raises(UserError, match=r"damaged documents .*train.arrayrecord"):
+        list(read_documents(tmp_path / "s", "train"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Killed(Texts):
+    def read(self, shard: int, source: str) -> Iterator[Document | Skipped]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield from ()
+
+
+def test_a_killed_reading_process_is_an_error_not_a_hang() -> None:
+    with (
+        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor,
+        pytest.raises(UserError, match=r"a reading process was killed, .*--num-workers 1"),
+    ):
+        list(read_in_order(Killed(texts=("a",)), "s", executor))
 
 
 def test_manifest_errors(tmp_path) -> None:
