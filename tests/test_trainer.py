@@ -14,6 +14,7 @@ from codepretrain.config import StudyConfig
 from codepretrain.config_file import load_study
 from codepretrain.errors import UserError
 from codepretrain.interrupt import Interrupted
+from codepretrain.lock import exclusive
 from codepretrain.study.run import evaluate_phases, train_phases
 from codepretrain.study.study import Study
 from tests.conftest import TINY
@@ -168,8 +169,6 @@ def test_an_evaluation_that_is_added_later_is_run_alone(
 def test_two_processes_cannot_train_one_run(
     trained_copy: Path, config: StudyConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from codepretrain.study.provenance import exclusive
-
     run = Study(config, trained_copy).run_dir("cooldown")
     with exclusive(run), pytest.raises(UserError, match="is in use by process"):
         train_phases(config, trained_copy, only=["cooldown"], command_line="a test")

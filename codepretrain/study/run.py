@@ -19,6 +19,7 @@ from codepretrain.data.settings import is_prepared
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.hosts import from_primary
+from codepretrain.lock import exclusive
 from codepretrain.metrics import MetricsWriter, check_installed
 from codepretrain.program import Program
 from codepretrain.report.collect import PhaseInput, ReportInput
@@ -27,7 +28,7 @@ from codepretrain.row import rows_directory
 from codepretrain.state import TrainState, branch_state
 from codepretrain.stream.replay import render_replay, replay
 from codepretrain.study.plan import describe
-from codepretrain.study.provenance import code_version, exclusive, machine_facts
+from codepretrain.study.provenance import code_version, machine_facts
 from codepretrain.study.study import Study, normalised_mixture
 from codepretrain.trainer import Job, Trainer, check_identity, record_evaluation
 

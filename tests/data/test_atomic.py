@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from codepretrain.data.atomic import atomic_directory, explained_errors
-from codepretrain.lock import exclusive
 from codepretrain.errors import UserError
+from codepretrain.lock import exclusive
 
 
 def test_directory_appears_when_the_block_ends_well(tmp_path) -> None:
