@@ -203,8 +203,6 @@ def _call_self(arguments: list[str]) -> None:
 
 
 def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    # TensorFlow reports on accelerators that this command has no use for.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from codepretrain.data.prepare import prepare
     from codepretrain.data.settings import data_dir
 

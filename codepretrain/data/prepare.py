@@ -38,6 +38,7 @@ from codepretrain.data.documents import (
 )
 from codepretrain.data.eval_items import write_eval_items
 from codepretrain.data.manifest import TokenizedDocument, write_rows
+from codepretrain.data.native_log import stderr_to
 from codepretrain.data.prepared import PreparedData, load_prepared, summary
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
@@ -83,6 +84,7 @@ def prepare(
     seconds: dict[str, float] = {}
     with explained_errors(data_dir), exclusive(data_dir):
         if not is_prepared(config, data_dir):
+            _start_tensorflow(data_dir)
             with _progress(console) as progress:
                 stages: dict[str, Callable[[], None]] = {
                     "read": lambda: _read(config, data_dir, readers, num_workers, progress),
@@ -98,6 +100,14 @@ def prepare(
     prepared = load_prepared(config, data_dir, seconds=seconds)
     console.print(summary(prepared))
     return prepared
+
+
+def _start_tensorflow(data_dir: Path) -> None:
+    """Imports TensorFlow now, before there is a progress bar that its messages would tear."""
+    with stderr_to(data_dir / ".tensorflow.log"):
+        from codepretrain.data import tasks
+
+        tasks.leave_accelerators_alone()
 
 
 def _read(

@@ -28,10 +28,15 @@ from codepretrain.vocabulary import tokenizer_path
 _DOCUMENTS_PER_BATCH = 64
 
 
+def leave_accelerators_alone() -> None:
+    """Keeps TensorFlow from taking all of an accelerator's memory, which is for training."""
+    if tf.config.get_visible_devices("GPU"):
+        tf.config.set_visible_devices([], "GPU")
+
+
 def register_tasks(config: StudyConfig, data_dir: Path) -> dict[str, str]:
     """Registers a Task per source; returns its name, `codepretrain.<study>.<source>`, by source."""
-    if tf.config.get_visible_devices("GPU"):
-        tf.config.set_visible_devices([], "GPU")  # or TensorFlow takes all of its memory
+    leave_accelerators_alone()
     vocabulary = ByteLevelBPE(tokenizer_path(data_dir), config.data.tokenizer)
     names = {}
     for source in config.data.sources:
