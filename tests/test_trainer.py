@@ -161,6 +161,8 @@ def test_an_evaluation_that_is_added_later_is_run_alone(
     (run / "evals.jsonl").write_text("")
     evaluate_phases(config, trained_copy, only=["trunk"], step=20)
     assert [record["step"] for record in lines(run / "evals.jsonl")] == [20]
+    with pytest.raises(UserError, match=r"no whole checkpoint of step 7; there are: 20, 40"):
+        evaluate_phases(config, trained_copy, only=["trunk"], step=7)
     train_phases(config, trained_copy, only=["trunk"], command_line="a test")
     assert [record["step"] for record in lines(run / "evals.jsonl")] == [20, 40]
     assert (run / "metrics.jsonl").read_bytes() == metrics
