@@ -1,5 +1,7 @@
 """Packaging. Versions are bounded here; `requirements.lock` pins what was tested."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 # What a training process on a pod imports, and nothing else.
@@ -39,7 +41,7 @@ setup(
     name="codepretrain",
     version="0.1.0",
     description="Pre-training studies of text and code in JAX, from raw documents to error bars",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",

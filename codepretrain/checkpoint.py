@@ -78,6 +78,10 @@ class Checkpoints:
         """Returns whether the last save is long enough ago, by the clock of this process."""
         return time.monotonic() - self._last_save_s >= self._config.temporary_interval_s
 
+    def steps(self) -> list[int]:
+        """Returns the steps whose checkpoints were committed, whole still or not, in order."""
+        return sorted(ocp.utils.checkpoint_steps(self.directory))
+
     def save(self, step: int, state: Any, *, ledger: Any, identity: Any) -> None:
         """Starts to save, and returns as soon as the state has been copied and may be donated.
 
@@ -132,7 +136,7 @@ class Checkpoints:
           UserError: the checkpoint's leaves are not those of `abstract_state`.
         """
         damaged: list[str] = []
-        for found in sorted(ocp.utils.checkpoint_steps(self.directory), reverse=True):
+        for found in reversed(self.steps()):
             if found != (found if step is None else step) or found > (up_to or found):
                 continue
             path = self.directory / str(found)

@@ -12,12 +12,16 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import absl.logging
 from rich.console import Console
 
+from codepretrain import cli_exchange
 from codepretrain.config import StudyConfig
 from codepretrain.config_file import load_study
 from codepretrain.config_parse import suggestion
@@ -42,14 +46,19 @@ _FULL_OR_FORBIDDEN = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (default: the process's own) and returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    resume = shlex.join(["codepretrain", *argv])
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number, f"stopped; what was finished is kept. Go on with: {resume}")
+
     try:
-        return _dispatch(argv)
+        with _handling(signal.SIGTERM, terminate):
+            return _dispatch(argv)
     except UserError as error:
         return _fail(str(error), 2)
     except Interrupted as stop:
         return _fail(str(stop), 128 + stop.signal_number)
     except KeyboardInterrupt:
-        resume = shlex.join(["codepretrain", *argv])
         return _fail(
             f"stopped; what was finished is kept. Go on with: {resume}", 128 + signal.SIGINT
         )
@@ -60,6 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         if error.errno not in _FULL_OR_FORBIDDEN:
             raise
         return _fail(f"{error.filename or 'a file'}: {error.strerror}", 2)
+
+
+@contextmanager
+def _handling(number: int, handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handles a signal while within; only the main thread can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, previous)
 
 
 def _fail(message: str, code: int) -> int:
@@ -130,15 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("--phase", required=True)
     replay.add_argument("--step", type=int, required=True, help="0 is the phase's first batch")
     replay.add_argument("--json", action="store_true", help="print JSON")
-    export = add("export", _export, "write a checkpoint as a transformers Cohere model")
-    export.add_argument("--phase", required=True)
-    export.add_argument("--step", type=int, help="a checkpoint's step (default: the phase's end)")
-    export.add_argument("--output", type=Path, required=True, help="folder to write")
-    export.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
-    export.add_argument("--max-shard-bytes", type=int, default=2_000_000_000)
-    load = add("import", _import, "read a transformers Cohere model for phases to start from")
-    load.add_argument("--model", type=Path, required=True, help="folder with config and weights")
-    load.add_argument("--name", required=True, help="what phases call it: initial_checkpoint")
+    cli_exchange.add_commands(add)
     return parser
 
 
@@ -178,7 +192,12 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
 
 
 def _call_self(arguments: list[str]) -> None:
-    code = subprocess.call([sys.executable, "-m", "codepretrain", *arguments])
+    with subprocess.Popen([sys.executable, "-m", "codepretrain", *arguments]) as process:
+        try:
+            code = process.wait()
+        except BaseException:  # a signal for us: the other process stops as cleanly as we do
+            process.terminate()
+            raise
     if code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
     if code:  # it has told why
@@ -186,8 +205,6 @@ def _call_self(arguments: list[str]) -> None:
 
 
 def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    # TensorFlow reports on accelerators that this command has no use for.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from codepretrain.data.prepare import prepare
     from codepretrain.data.settings import data_dir
 
@@ -243,35 +260,3 @@ def _replay(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> 
     text, values = replay_batch(config, flags.workdir, phase_name=flags.phase, step=flags.step)
     print(json.dumps(values, indent=1, ensure_ascii=False) if flags.json else text)
     return 0
-
-
-def _export(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    _use_the_host()
-    from codepretrain.interop.export import ExportOptions
-    from codepretrain.study.exchange import export_phase
-
-    options = ExportOptions(dtype=flags.dtype, max_shard_bytes=flags.max_shard_bytes)
-    export_phase(
-        config,
-        flags.workdir,
-        name=flags.phase,
-        step=flags.step,
-        output=flags.output,
-        options=options,
-    )
-    return 0
-
-
-def _import(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    _use_the_host()
-    from codepretrain.study.exchange import import_checkpoint
-
-    import_checkpoint(config, flags.workdir, source=flags.model, name=flags.name)
-    return 0
-
-
-def _use_the_host() -> None:
-    """Leaves the accelerators alone: files are all that is to be moved."""
-    import jax
-
-    jax.config.update("jax_platforms", "cpu")

@@ -6,6 +6,7 @@ is handed to the operating system in one write: a killed process leaves whole li
 (power loss, full disk) a torn last one, which opening the file repairs.
 """
 
+import errno
 import json
 import math
 import os
@@ -120,10 +121,13 @@ class JsonLines:
     def append(self, record: Mapping[str, Any]) -> None:
         """Adds one line. Raises OSError when it could not be written whole."""
         line = (encode(record) + "\n").encode("utf-8")
-        num_written = self._file.write(line)
+        try:
+            num_written = self._file.write(line)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self._file.name) from error
         if num_written != len(line):
             raise OSError(
-                f"wrote {num_written} of {len(line)} bytes to {self._file.name}: is the disk full?"
+                errno.ENOSPC, f"wrote {num_written} of {len(line)} bytes", self._file.name
             )
 
     def sync(self) -> None:

@@ -65,7 +65,7 @@ def cooldown(mixture: dict[str, float]) -> PhaseConfig:
     """Anneals from where the trunk stood; both cooldowns share the trunk, which is trained once."""
     return PhaseConfig(
         parent="text_pretrain",
-        tokens=40 * STEP_TOKENS,
+        tokens=50 * STEP_TOKENS,
         mixture=mixture,
         schedule=ScheduleConfig(shape="linear", end_learning_rate=1e-6),
     )
@@ -106,7 +106,7 @@ def get_config() -> ConfigDict:
             logging=LoggingConfig(interval_steps=10),
             evals={
                 "validation": EvaluatorConfig(
-                    kind="validation_loss", interval_steps=50, num_examples=64
+                    kind="validation_loss", interval_steps=60, num_examples=64
                 ),
                 "prose_continuation": EvaluatorConfig(
                     kind="multiple_choice", options={"task": "prose_continuation"}
@@ -119,13 +119,13 @@ def get_config() -> ConfigDict:
                 ),
             },
             phases={
-                "text_pretrain": pretrain(200, TEXT),
+                "text_pretrain": pretrain(240, TEXT),
                 "cooldown_without_code": cooldown(TEXT),
                 "cooldown_with_code": cooldown({"text": 0.8, "code": 0.2}),
-                "balanced_init": pretrain(100, BALANCED),
-                "balanced_text_continued": continued("balanced_init", 100),
-                "code_init": pretrain(100, CODE),
-                "code_text_continued": continued("code_init", 100),
+                "balanced_init": pretrain(120, BALANCED),
+                "balanced_text_continued": continued("balanced_init", 120),
+                "code_init": pretrain(120, CODE),
+                "code_text_continued": continued("code_init", 120),
             },
             variants={
                 "text_only": "text_pretrain",

@@ -1,7 +1,6 @@
 """Folders that are there whole or not at all, and what a user is told when writing fails."""
 
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -41,7 +40,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     """Yields a new folder beside `path` that becomes `path` when the block ends well.
 
     However the block ends otherwise, `path` is not there. What an earlier, killed process left is
-    removed; so the caller holds `exclusive`, and has found `path` absent or incomplete.
+    removed; so the caller holds the folder (`lock.py`), and has found `path` absent or incomplete.
     """
     partial = path.with_name(f".{path.name}.partial")
     with explained_errors(path):
@@ -58,26 +57,6 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-
-
-@contextmanager
-def exclusive(directory: Path) -> Iterator[None]:
-    """Holds the folder for this process; the kernel lets go of it however the process ends.
-
-    Raises:
-        UserError: another process holds it, or the folder cannot be made.
-    """
-    with explained_errors(directory):
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / ".lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another process is preparing {directory}: wait until it ends"
-            ) from None
-        yield
 
 
 def _sync(path: Path) -> None:

@@ -31,9 +31,7 @@ def continuation_items(
     for held_out in documents:
         starts = range(1, len(held_out.ids) - size, size)
         if starts:
-            windows[held_out.document.id] = [
-                list(held_out.ids[start : start + size]) for start in starts
-            ]
+            windows[held_out.document.id] = [held_out.ids[start : start + size] for start in starts]
     if len(windows) < NUM_CHOICES:
         return []
     vocabulary = documents[0].vocabulary

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
 from pathlib import Path
 
@@ -101,15 +102,23 @@ def collect(
 
 
 def read_documents(directory: Path, split: str) -> Iterator[Document]:
-    """The documents of one split, in the order in which they were read."""
-    reader = ArrayRecordReader(str(directory / f"{split}.arrayrecord"), "max_parallelism:1")
+    """The documents of one split, in the order in which they were read.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    path = directory / f"{split}.arrayrecord"
     try:
+        reader = ArrayRecordReader(str(path), "max_parallelism:1")
         num_documents = reader.num_records()
         for start in range(0, num_documents, _READ_BATCH):
             for record in reader.read(start, min(start + _READ_BATCH, num_documents)):
                 yield Document(**json.loads(record))
-    finally:
         reader.close()
+    except (RuntimeError, ValueError, IndexError) as error:
+        raise UserError(
+            f"damaged documents {path}: {error}; delete {directory} and prepare again"
+        ) from error
 
 
 def read_in_order(
@@ -127,7 +136,7 @@ def read_in_order(
     ]
     try:
         while ahead:
-            yield from ahead.pop(0).result()
+            yield from _result(ahead.pop(0))
             ahead += [
                 executor.submit(_read_shard, reader, shard, source) for shard in islice(shards, 1)
             ]
@@ -173,6 +182,16 @@ class _Limits:
             return "exact duplicate"
         self.seen.add(digest)
         return None
+
+
+def _result(future: Future) -> list[Document | Skipped]:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a reading process was killed, most likely for want of memory: prepare again with "
+            "--num-workers 1"
+        ) from error
 
 
 def _read_shard(reader: Reader, shard: object, source: str) -> list[Document | Skipped]:

@@ -76,7 +76,7 @@ def _shift_left(left: Any, right: Any) -> Any:
 
 
 def _modulo(left: Any, right: Any) -> Any:
-    if isinstance(left, str | bytes) and re.search(r"%[^a-zA-Z]*?(\*|\d{3})", repr(left)):
+    if isinstance(left, str | bytes) and re.search(r"\*|\d{3}", repr(left)):
         raise NotClosed("formatted with a width that may be large")
     return left % right
 

@@ -1,6 +1,5 @@
 """Held-out documents with their tokens, as the items of the local tasks need them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -23,7 +22,7 @@ class HeldOut:
     """ids: with bos and eos."""
 
     document: Document
-    ids: Sequence[int]
+    ids: list[int]
     vocabulary: Vocabulary
 
     @cached_property
@@ -33,7 +32,7 @@ class HeldOut:
     @cached_property
     def ends(self) -> np.ndarray:
         """ends[i]: bytes of text up to token i, included."""
-        return np.cumsum(self.vocabulary.num_bytes[list(self.ids)])
+        return np.cumsum(self.vocabulary.num_bytes[self.ids])
 
 
 def held_out_documents(
@@ -49,5 +48,6 @@ def held_out_documents(
     chosen = list(islice(documents, MAX_DOCUMENTS))
     tokens = encode(tokenizer, [document.text for document in chosen], config)
     return [
-        HeldOut(document, ids, vocabulary) for document, ids in zip(chosen, tokens, strict=True)
+        HeldOut(document, ids.tolist(), vocabulary)
+        for document, ids in zip(chosen, tokens, strict=True)
     ]

@@ -155,10 +155,10 @@ class _RowsWriter:
         self.num_rows += 1
         self.stats.extend((row.num_documents_begun, int(row.piece_bytes.sum()), row.num_targets))
         # A document is split if its last target stands in a piece that is not its first.
-        ends = row.document_offsets + row.piece_lengths
-        last = ends == np.array([lengths[document] for document in row.documents])
-        continued = (row.document_offsets > 0) & (row.piece_lengths > 1)
-        self.num_split_documents += int(np.sum(last & continued))
+        columns = (row.documents, row.document_offsets, row.piece_lengths)
+        for document, start, length in zip(*(c.tolist() for c in columns), strict=True):
+            if start > 0 and length > 1 and start + length == lengths[document]:
+                self.num_split_documents += 1
 
     def close(self) -> tuple[Shard, ...]:
         """Names the shards, writes `row_stats.npy`, returns the shards' entries."""

@@ -25,9 +25,25 @@ Packer = Callable[[Iterable[np.ndarray], int, np.ndarray], Iterator[Row]]
 
 
 class _Piece(NamedTuple):
+    """tokens: [n] int32. num_bytes: bytes that its targets stand for, tokens[1:]."""
+
     document: int
     offset: int
     tokens: np.ndarray
+    num_bytes: int
+
+
+class _Document:
+    """A tokenised document that gives its pieces."""
+
+    def __init__(self, number: int, tokens: np.ndarray, num_bytes: np.ndarray) -> None:
+        self.number, self.tokens = number, tokens
+        self.bytes_before = np.cumsum(num_bytes[tokens])  # up to each token, it included
+
+    def piece(self, start: int, stop: int) -> _Piece:
+        stop = min(stop, len(self.tokens))
+        num_bytes = int(self.bytes_before[stop - 1] - self.bytes_before[start])
+        return _Piece(self.number, start, self.tokens[start:stop], num_bytes)
 
 
 def concatenate(
@@ -39,19 +55,19 @@ def concatenate(
     """
     pieces: list[_Piece] = []
     free = max_seq_len + 1
-    for document, tokens in enumerate(documents):
-        start = 0
+    for number, tokens in enumerate(documents):
+        document, start = _Document(number, tokens, num_bytes), 0
         while start < len(tokens):
-            piece = _Piece(document, start, tokens[start : start + free])
+            piece = document.piece(start, start + free)
             pieces.append(piece)
             free -= len(piece.tokens)
             start += len(piece.tokens)
             if not free:
-                yield _row(pieces, max_seq_len, num_bytes)
+                yield _row(pieces, max_seq_len)
                 pieces, free = [], max_seq_len + 1
                 start -= 1  # the next row begins with this row's last token
     if any(len(piece.tokens) > 1 for piece in pieces):
-        yield _row(pieces, max_seq_len, num_bytes)
+        yield _row(pieces, max_seq_len)
 
 
 def best_fit(
@@ -64,18 +80,17 @@ def best_fit(
     """
     capacity = max_seq_len + 1
     waiting = _Waiting(capacity)
-    for document, tokens in enumerate(documents):
-        offset = 0
-        while len(tokens) - offset >= capacity:
-            chunk = _Piece(document, offset, tokens[offset : offset + capacity])
-            yield _row([chunk], max_seq_len, num_bytes)
-            offset += max_seq_len
-        if len(tokens) - offset > 1:
-            waiting.add(_Piece(document, offset, tokens[offset:]))
+    for number, tokens in enumerate(documents):
+        document, start = _Document(number, tokens, num_bytes), 0
+        while len(tokens) - start >= capacity:
+            yield _row([document.piece(start, start + capacity)], max_seq_len)
+            start += max_seq_len
+        if len(tokens) - start > 1:
+            waiting.add(document.piece(start, len(tokens)))
         if len(waiting) >= WINDOW:
-            yield _row(waiting.take_row(), max_seq_len, num_bytes)
+            yield _row(waiting.take_row(), max_seq_len)
     while len(waiting):
-        yield _row(waiting.take_row(), max_seq_len, num_bytes)
+        yield _row(waiting.take_row(), max_seq_len)
 
 
 PACKERS: dict[str, Packer] = {"best_fit": best_fit, "concatenate": concatenate}
@@ -110,7 +125,7 @@ class _Waiting:
         return pieces
 
 
-def _row(pieces: list[_Piece], max_seq_len: int, num_bytes: np.ndarray) -> Row:
+def _row(pieces: list[_Piece], max_seq_len: int) -> Row:
     lengths = np.array([len(piece.tokens) for piece in pieces], np.int32)
     tokens = np.full(max_seq_len + 1, PAD_ID, np.int32)
     tokens[: lengths.sum()] = np.concatenate([piece.tokens for piece in pieces])
@@ -120,5 +135,5 @@ def _row(pieces: list[_Piece], max_seq_len: int, num_bytes: np.ndarray) -> Row:
         piece_lengths=lengths,
         documents=np.array([piece.document for piece in pieces], np.int64),
         document_offsets=np.array([piece.offset for piece in pieces], np.int64),
-        piece_bytes=np.array([num_bytes[piece.tokens[1:]].sum() for piece in pieces], np.int64),
+        piece_bytes=np.array([piece.num_bytes for piece in pieces], np.int64),
     )

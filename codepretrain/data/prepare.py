@@ -6,7 +6,9 @@ stopped, and does nothing where all is there.
 
 import json
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -26,7 +28,7 @@ from rich.progress import (
 )
 
 from codepretrain.config import StudyConfig
-from codepretrain.data.atomic import exclusive, explained_errors
+from codepretrain.data.atomic import explained_errors
 from codepretrain.data.document import Document
 from codepretrain.data.documents import (
     collect,
@@ -36,13 +38,13 @@ from codepretrain.data.documents import (
 )
 from codepretrain.data.eval_items import write_eval_items
 from codepretrain.data.manifest import TokenizedDocument, write_rows
+from codepretrain.data.native_log import stderr_to
 from codepretrain.data.prepared import PreparedData, load_prepared, summary
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.settings import (
     check_rows,
     current_tokenizer_hash,
-    digest,
     is_prepared,
     reading_settings,
     settings_hash,
@@ -56,6 +58,8 @@ from codepretrain.data.tokenizer import (
     train_tokenizer,
 )
 from codepretrain.errors import UserError
+from codepretrain.identity import digest
+from codepretrain.lock import exclusive
 from codepretrain.row import SPLITS, RowsManifest, rows_directory
 from codepretrain.vocabulary import load_vocabulary, tokenizer_path
 
@@ -78,8 +82,9 @@ def prepare(
         for source, chosen in sorted(config.data.sources.items())
     }
     seconds: dict[str, float] = {}
-    with exclusive(data_dir):
+    with explained_errors(data_dir), exclusive(data_dir):
         if not is_prepared(config, data_dir):
+            _start_tensorflow(data_dir)
             with _progress(console) as progress:
                 stages: dict[str, Callable[[], None]] = {
                     "read": lambda: _read(config, data_dir, readers, num_workers, progress),
@@ -95,6 +100,14 @@ def prepare(
     prepared = load_prepared(config, data_dir, seconds=seconds)
     console.print(summary(prepared))
     return prepared
+
+
+def _start_tensorflow(data_dir: Path) -> None:
+    """Imports TensorFlow now, before there is a progress bar that its messages would tear."""
+    with stderr_to(data_dir / ".tensorflow.log"):
+        from codepretrain.data import tasks
+
+        tasks.leave_accelerators_alone()
 
 
 def _read(
@@ -203,8 +216,10 @@ def _with_provenance(
 def _write_settings(config: StudyConfig, data_dir: Path) -> None:
     path = settings_path(data_dir)
     if not path.exists():
+        partial = path.with_suffix(".partial")
         with explained_errors(path):
-            path.write_text(json.dumps(study_settings(config), indent=1), encoding="utf-8")
+            partial.write_text(json.dumps(study_settings(config), indent=1), encoding="utf-8")
+            partial.replace(path)
 
 
 @contextmanager
@@ -216,7 +231,7 @@ def _executor(num_workers: int) -> Iterator[Executor | None]:
     executor = ProcessPoolExecutor(
         num_workers,
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=_ignore_interrupts,
+        initializer=_follow_parent,
     )
     try:
         yield executor
@@ -224,9 +239,17 @@ def _executor(num_workers: int) -> Iterator[Executor | None]:
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; the main one decides."""
+def _follow_parent() -> None:
+    """A reading process ends with its parent, however that ends, and leaves Ctrl-C to it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_exit_after_parent, daemon=True).start()
+
+
+def _exit_after_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _progress(console: Console) -> Progress:

@@ -44,19 +44,19 @@ class ByteLevelBPE(seqio.Vocabulary):
     def _base_vocab_size(self) -> int:
         return max(self.tokenizer.get_vocab().values()) + 1
 
-    def encode_documents(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text with bos and eos, on all cores."""
+    def encode_documents(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Ids [n] int32 of each text with bos and eos, on all cores."""
         return encode(self.tokenizer, texts, self.config)
 
     def _encode(self, s: str) -> list[int]:
-        return self.encode_documents([s])[0][1:-1]
+        return self.encode_documents([s])[0][1:-1].tolist()
 
     def _decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(list(ids), skip_special_tokens=True)
 
     def _encode_tf(self, s: tf.Tensor) -> tf.Tensor:
-        def ids(text: bytes) -> np.ndarray:
-            return np.array(self._encode(text.decode()), np.int32)
+        def ids(text: bytes | np.ndarray) -> np.ndarray:  # an array [] when run eagerly
+            return np.array(self._encode(np.asarray(text, object).item().decode()), np.int32)
 
         return tf.ensure_shape(tf.numpy_function(ids, [s], tf.int32), [None])
 

@@ -4,13 +4,13 @@ Light: a training process calls this, so no tokenizer, seqio or TensorFlow is im
 """
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from codepretrain.config import StudyConfig
 from codepretrain.errors import UserError
+from codepretrain.identity import digest
 from codepretrain.row import FORMAT_VERSION, SPLITS, RowsManifest, file_sha256, rows_directory
 from codepretrain.vocabulary import tokenizer_path
 
@@ -46,12 +46,6 @@ def study_settings(config: StudyConfig) -> dict[str, Any]:
         name: {**source_settings(config, name), "kind": chosen.kind}
         for name, chosen in sorted(config.data.sources.items())
     }
-
-
-def digest(settings: dict[str, Any]) -> str:
-    """Hex sha256 of settings."""
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def settings_hash(config: StudyConfig, source: str) -> str:

@@ -28,8 +28,15 @@ from codepretrain.vocabulary import tokenizer_path
 _DOCUMENTS_PER_BATCH = 64
 
 
+def leave_accelerators_alone() -> None:
+    """Keeps TensorFlow from taking all of an accelerator's memory, which is for training."""
+    if tf.config.get_visible_devices("GPU"):
+        tf.config.set_visible_devices([], "GPU")
+
+
 def register_tasks(config: StudyConfig, data_dir: Path) -> dict[str, str]:
     """Registers a Task per source; returns its name, `codepretrain.<study>.<source>`, by source."""
+    leave_accelerators_alone()
     vocabulary = ByteLevelBPE(tokenizer_path(data_dir), config.data.tokenizer)
     names = {}
     for source in config.data.sources:
@@ -91,8 +98,7 @@ def tokenize(dataset: tf.data.Dataset, *, vocabulary: ByteLevelBPE) -> tf.data.D
 
     def encode(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ids = vocabulary.encode_documents([text.decode() for text in texts])
-        lengths = np.array([len(document) for document in ids], np.int64)
-        return np.fromiter((i for document in ids for i in document), np.int32), lengths
+        return np.concatenate(ids), np.array([len(document) for document in ids], np.int64)
 
     def encode_batch(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         ids, lengths = tf.numpy_function(encode, [batch["text"]], (tf.int32, tf.int64))

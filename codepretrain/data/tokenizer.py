@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from codepretrain.config import TokenizerConfig
@@ -88,11 +89,15 @@ def load_tokenizer(path: Path, config: TokenizerConfig) -> Tokenizer:
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str], config: TokenizerConfig) -> list[list[int]]:
-    """Token ids of each document, bos and eos around them. Uses all cores; releases the GIL."""
+def encode(tokenizer: Tokenizer, texts: Sequence[str], config: TokenizerConfig) -> list[np.ndarray]:
+    """Token ids [n] int32 of each document, with bos and eos. Uses all cores; releases the GIL."""
     bos, eos = special_ids(tokenizer, config)
-    encodings = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-    return [[bos, *encoding.ids, eos] for encoding in encodings]
+    documents = []
+    for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
+        ids = np.empty(len(encoding) + 2, np.int32)
+        ids[0], ids[1:-1], ids[-1] = bos, encoding.ids, eos
+        documents.append(ids)
+    return documents
 
 
 def special_ids(tokenizer: Tokenizer, config: TokenizerConfig) -> tuple[int, int]:

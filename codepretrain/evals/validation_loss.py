@@ -72,6 +72,9 @@ class ValidationLoss:
                 strata = [self._stratum(s, numerators, denominators, total) for s in sources]
                 name = f"{group}/{measure}"
                 metrics[name], scores[name], scores[f"{name}/weight"] = average(strata, unit)
+                if len(strata) > 1:
+                    counts = [len(s.numerators) for s in strata]
+                    scores[f"{name}/stratum"] = np.repeat(np.arange(len(strata)), counts)
         records = [
             {"id": f"{source}/{record}", "nats": n, "tokens": int(t), "bytes": int(b)}
             for (source, record), n, t, b in zip(self._rows, nats, tokens, num_bytes, strict=True)

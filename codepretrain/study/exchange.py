@@ -14,9 +14,10 @@ from codepretrain.interop.export import ExportOptions, check_output, export_chec
 from codepretrain.interop.load import import_model, restore_params
 from codepretrain.interop.record import import_folder
 from codepretrain.interop.tokenizer_files import ids_digest
+from codepretrain.lock import exclusive
 from codepretrain.model.transformer import Params
 from codepretrain.study.imports import check_tokenizer, import_identities
-from codepretrain.study.provenance import code_version, exclusive
+from codepretrain.study.provenance import code_version
 from codepretrain.study.study import Study
 from codepretrain.trainer import check_identity
 from codepretrain.vocabulary import tokenizer_path

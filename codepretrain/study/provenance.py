@@ -1,16 +1,10 @@
-"""Which code, which machine, and who else is at work on a run."""
+"""Which code and which machine a result comes from."""
 
-import fcntl
-import os
 import platform
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-
-from codepretrain.errors import UserError
 
 
 def code_version() -> str:
@@ -38,29 +32,6 @@ def machine_facts() -> dict[str, str | int]:
         "jax": jax.__version__,
         "code_version": code_version(),
     }
-
-
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Holds `folder` for this process; the lock goes with the process, however it dies.
-
-    Raises:
-      UserError: another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().strip() or "another process"
-            raise UserError(
-                f"{folder} is in use by {holder}: wait for it to end, or stop it"
-            ) from None
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        yield
 
 
 def _git(folder: Path, *arguments: str) -> str:
