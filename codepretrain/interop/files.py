@@ -50,7 +50,14 @@ def write_tensors(
             name, value = next(stream)
             assert name == expected, f"{name} came where {expected} was planned"
             held[name] = np.ascontiguousarray(value)
-        save_file(held, folder / file, metadata={"format": "pt"})
+        path = folder / file
+        path.touch()
+        mode = path.stat().st_mode  # as the user's other files; save_file alone makes them private
+        try:
+            save_file(held, path, metadata={"format": "pt"})
+        except SafetensorError as error:  # the system's words are in its text
+            raise RuntimeError(f"{path}: {error}") from error
+        path.chmod(mode)
     assert next(stream, None) is None, "more tensors came than were planned"
     if len(shards) > 1:
         weight_map = {name: file for file, names in shards.items() for name in names}

@@ -1,5 +1,6 @@
 """Reads a Cohere model into a checkpoint that phases may start from, and gives it to them."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def import_model(source: Path, folder: Path, model: ModelConfig) -> tuple[Import
                 f"{record.weights_sha256[:12]}): choose another --name, or delete it"
             )
         return existing, False
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # of an import that was stopped
     # Of a host's own arrays Orbax would make two copies more; these it writes as they are.
     arrays = {path: jax.block_until_ready(jax.device_put(leaves.pop(path))) for path in [*leaves]}
     checkpoints = _checkpoints(folder)

@@ -100,6 +100,7 @@ def test_config_and_tokenizer_files(exported: Any) -> None:
         "special_tokens_map.json",
         "codepretrain.json",
     }
+    assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
     config = json.loads((folder / "config.json").read_text())
     assert config["architectures"] == ["CohereForCausalLM"]
     assert config["rope_parameters"] == {"rope_type": "default", "rope_theta": 1234.5}

@@ -75,6 +75,21 @@ def test_the_same_weights_again_change_nothing(tiny: Any, exported: Any, tmp_pat
         import_model(folder, home, tiny())
 
 
+def test_an_import_that_was_stopped_leaves_nothing_behind(
+    tiny: Any, exported: Any, tmp_path: Path
+) -> None:
+    folder, leaves = exported()
+    home = tmp_path / "imported"
+    import_model(folder, home, tiny())
+    (home / "import.json").unlink()  # it is written last
+    edit_tensors(folder, lambda t: {**t, "model.norm.weight": 2 * t["model.norm.weight"]})
+    (folder / "codepretrain.json").unlink()
+    record, is_new = import_model(folder, home, tiny())
+    assert is_new
+    params = restore_params(home, record, abstract_params(tiny()))
+    assert_same_bits(np.asarray(params["final_norm"]["scale"]), 2 * leaves["final_norm/scale"])
+
+
 def edit_tensors(folder: Path, change: Any) -> None:
     path = folder / "model.safetensors"
     save_file(change(load_file(path)), path)
