@@ -279,7 +279,8 @@ def test_the_tokenizer_gives_our_ids(tmp_path: Path, tokenizer: Path) -> None:
     folder = export(tmp_path, SMALL, draw(SMALL), tokenizer)
     settings = TokenizerConfig(vocab_size=512)
     text = "def f(x):\n    return x + 1234  # naïve ☃\n"
-    [ours] = encode(load_tokenizer(tokenizer, settings), [text], settings)
+    [encoded] = encode(load_tokenizer(tokenizer, settings), [text], settings)
+    ours = [int(token) for token in encoded]
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
     assert theirs(text)["input_ids"] == ours[:-1]  # a text to go on with has no end
     assert theirs.decode(ours, skip_special_tokens=True) == text
