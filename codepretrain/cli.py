@@ -208,7 +208,9 @@ def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) ->
     from codepretrain.data.prepare import prepare
     from codepretrain.data.settings import data_dir
 
-    num_workers = flags.num_workers or os.cpu_count() or 1
+    num_workers = os.cpu_count() or 1 if flags.num_workers is None else flags.num_workers
+    if num_workers < 1:
+        raise UserError(f"--num-workers: expected 1 or more, got {num_workers}")
     prepare(config, data_dir(flags.workdir, config), num_workers=num_workers)
     return 0
 

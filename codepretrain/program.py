@@ -9,7 +9,9 @@ import numpy as np
 
 from codepretrain.batch import Batch
 from codepretrain.config import StudyConfig
-from codepretrain.sharding import make_mesh, replicated
+from codepretrain.model.attention_kernels import attention_kernel
+from codepretrain.model.remat import checked_policy
+from codepretrain.sharding import check_batch_size, make_mesh, replicated
 from codepretrain.state import TrainState, abstract_state, init_state
 from codepretrain.step import StepMetrics, compile_train_step
 
@@ -18,9 +20,15 @@ class Program:
     """The step is compiled at first use, once, ahead of time: it can never compile again."""
 
     def __init__(self, config: StudyConfig, devices: Sequence[jax.Device] | None = None) -> None:
-        """Raises UserError when model or batch does not divide over the mesh."""
+        """Raises UserError where the config does not fit the devices; compiles nothing."""
+        execution = config.execution
+        attention_kernel(execution.attention_kernel)
+        checked_policy(execution.remat_policy)
         self.config = config
-        self.mesh = make_mesh(config.execution.mesh, devices)
+        self.mesh = make_mesh(execution.mesh, devices)
+        check_batch_size(
+            config.training.batch_size, num_microbatches=execution.num_microbatches, mesh=self.mesh
+        )
         self.abstract_state = abstract_state(config, self.mesh)
 
     def compile(self) -> None:

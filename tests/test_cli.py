@@ -89,6 +89,22 @@ def test_mistakes_in_the_command(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert "broken.py, line 2: " in fails_with(capsys, "plan", "--config", broken)
 
 
+def test_what_does_not_fit_the_devices_is_told_before_data_is_prepared(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_overrides: list[str]
+) -> None:
+    workdir = tmp_path / "new"
+    where = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
+    for mistake, message in {
+        "--config.execution.mesh.fsdp=3": "make them multiply to 8, or set one to -1",
+        "--config.training.batch_size=12": "8 and 16 would fit",
+        "--config.execution.remat_policy=ful": "full",
+        "--config.execution.attention_kernel=flash": "no kernel is called 'flash'",
+    }.items():
+        assert message in fails_with(capsys, "run", *where, mistake)
+    assert "--num-workers" in fails_with(capsys, "prepare", *where, "--num-workers=0")
+    assert not workdir.exists()
+
+
 def test_a_phase_or_step_that_is_not_there(
     capsys: pytest.CaptureFixture[str], workdir: Path, tiny_overrides: list[str]
 ) -> None:

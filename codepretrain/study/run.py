@@ -14,6 +14,7 @@ from codepretrain.data.settings import is_prepared
 from codepretrain.errors import UserError
 from codepretrain.hosts import from_primary
 from codepretrain.metrics import check_installed
+from codepretrain.program import Program
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
 from codepretrain.row import rows_directory
@@ -39,6 +40,7 @@ def run_study(
     check_installed(config.logging)
     study.check_caps()
     study.check_imports()
+    Program(config)  # says now what does not fit the devices
     if from_primary(not is_prepared(config, study.data_dir)):
         if jax.process_index() == 0:
             prepare()
@@ -79,8 +81,9 @@ def evaluate_phases(
 ) -> None:
     """Runs the evaluations that a phase's checkpoint lacks; by default at the end of each phase."""
     study = Study(config, workdir)
+    names = _named(study, only)
     runner = Runner(study, Console(), {})
-    for name in _named(study, only):
+    for name in names:
         runner.evaluate(name, study.phases[name].num_steps if step is None else step)
 
 
