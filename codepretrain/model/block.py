@@ -5,6 +5,7 @@ from flax import nnx
 
 from codepretrain.config import ModelConfig
 from codepretrain.model.attention import Attention, KeyValue
+from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.constrain import Constrain
 from codepretrain.model.mlp import MLP
 from codepretrain.model.norm import LayerNorm
@@ -20,7 +21,12 @@ class Block(nnx.Module):
     """
 
     def __init__(
-        self, config: ModelConfig, *, attention_kernel: str, constrain: Constrain, rngs: nnx.Rngs
+        self,
+        config: ModelConfig,
+        *,
+        attention_kernel: AttentionKernel,
+        constrain: Constrain,
+        rngs: nnx.Rngs,
     ) -> None:
         self.norm = LayerNorm((config.d_model,), epsilon=config.norm_epsilon, logical_axes=(None,))
         self.attention = Attention(config, kernel=attention_kernel, constrain=constrain, rngs=rngs)

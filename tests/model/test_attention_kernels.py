@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from codepretrain.errors import UserError
-from codepretrain.model.attention_kernels import attention_kernel
+from codepretrain.model.attention_kernels import as_kernel
 
 
 def test_the_mask_of_the_docstring():
@@ -12,7 +12,7 @@ def test_the_mask_of_the_docstring():
     segment_ids = jnp.array([[1, 1, 2, 2, 2, 0, 0]])
     query = key = jnp.ones((1, 7, 1, 7))
     values = jnp.eye(7)[None, :, None, :]
-    weights = attention_kernel("reference")(query, key, values, segment_ids=segment_ids)
+    weights = as_kernel("reference")(query, key, values, segment_ids)
     # fmt: off
     sees = np.array([[1, 0, 0, 0, 0, 0, 0],
                      [1, 1, 0, 0, 0, 0, 0],
@@ -30,7 +30,7 @@ def test_two_keys_by_hand():
     query = jnp.ones((1, 2, 1, 4))
     key = jnp.stack([jnp.zeros(4), jnp.full(4, np.log(3) / 2)])[None, :, None, :]
     value = jnp.array([[0.0, 0, 1, 2], [8, 4, 1, 2]])[None, :, None, :]
-    out = attention_kernel("reference")(query, key, value, segment_ids=jnp.ones((1, 2), int))
+    out = as_kernel("reference")(query, key, value, jnp.ones((1, 2), int))
     np.testing.assert_allclose(out[0, :, 0], [[0, 0, 1, 2], [6, 3, 1, 2]], rtol=1e-6)
 
 
@@ -40,8 +40,8 @@ def test_query_heads_share_key_value_heads_in_groups():
     query = rng.normal(size=(2, 5, 4, 8)).astype(np.float32)
     key, value = rng.normal(size=(2, 2, 5, 2, 8)).astype(np.float32)
     segment_ids = np.ones((2, 5), np.int32)
-    kernel = jax.jit(attention_kernel("reference"))
-    grouped = kernel(query, key, value, segment_ids=segment_ids)
+    kernel = jax.jit(as_kernel("reference"))
+    grouped = kernel(query, key, value, segment_ids)
     repeated = kernel(
         query, key.repeat(2, axis=2), value.repeat(2, axis=2), segment_ids=segment_ids
     )
@@ -50,4 +50,4 @@ def test_query_heads_share_key_value_heads_in_groups():
 
 def test_an_unknown_kernel_is_named_with_those_there_are():
     with pytest.raises(UserError, match=r"attention_kernel.*'flash'.*expected one of.*reference"):
-        attention_kernel("flash")
+        as_kernel("flash")
