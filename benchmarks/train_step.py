@@ -1,6 +1,6 @@
 """Step time, MFU and peak memory over several settings in one run, beside PyTorch where it is.
 
-    python benchmarks/train_step.py                                  the demo's model on this machine
+    python benchmarks/train_step.py                               the demo's model
     python benchmarks/train_step.py --size 470m --seq-len 8192 --batch 8 \\
         --remat full save_attention none --kernel pallas_gpu cudnn --peer
 
@@ -152,7 +152,8 @@ def in_process(script: str, setting: dict) -> dict:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode == 0:
         return json.loads(result.stdout.splitlines()[-1])
-    reason = [line for line in result.stderr.splitlines() if line.strip()][-1:]
+    lines = [line for line in result.stderr.splitlines() if "Error" in line.split(" ")[0]]
+    reason = lines[-1] if lines else f"exit status {result.returncode}"
     return {"by": "ours" if script == Path(__file__).name else "torch", "error": reason}
 
 
@@ -187,7 +188,7 @@ def line(result: dict) -> str:
     kernel = result["kernel"] if result["by"] == "ours" else "torch"
     cells = [f"{cell:>9}" for cell in named] + [f"{kernel:>11}"]
     if "error" in result:
-        return " ".join(cells) + "  " + " ".join(result["error"])[:120]
+        return " ".join(cells) + "  " + result["error"][:150]
     times = (1e3 * result[key] for key in ("median_s", "low_s", "high_s"))
     cells.append("{:>9.1f} {:>9.1f} {:>9.1f}".format(*times))
     cells.append(f"{result['tokens_per_s']:>9,.0f} {result['tflops_per_device']:>8.2f}")

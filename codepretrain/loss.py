@@ -74,21 +74,21 @@ def _score(
 # Names of the dims (`sharding.RULES`) of what every device sees its part of.
 _HIDDEN, _EMBEDDING, _POSITIONS = ("batch", "tokens", None), ("vocab", "embed"), ("batch", "tokens")
 _LOGITS = (*_POSITIONS, "vocab")
-_RESIDUALS = Residuals(_HIDDEN, _EMBEDDING, *[_POSITIONS] * 3, _LOGITS)
+_RESIDUALS = (_HIDDEN, _EMBEDDING, _POSITIONS, _POSITIONS, _POSITIONS, _LOGITS)
+_AXES = Axes(rows=("data", "fsdp"), vocab="tensor", embed="fsdp")
+assert (RULES["batch"], RULES["vocab"], RULES["embed"]) == _AXES
 
 
 def _on_each_device(function: Callable, blocks: Blocks, inputs: tuple, outputs: tuple) -> Callable:
     if blocks.mesh is None or blocks.mesh.size == 1:
         return functools.partial(function, axes=Axes(rows=(), vocab=None, embed=None))
-    rows = tuple(axis for axis in blocks.mesh.axis_names if axis in RULES["batch"])
-    axes = Axes(rows=rows, vocab=RULES["vocab"], embed=RULES["embed"])
     inputs, outputs = jax.tree.map(
         lambda names: named_sharding(blocks.mesh, names).spec,
         (inputs, outputs),
         is_leaf=lambda x: type(x) is tuple and all(name is None or name in RULES for name in x),
     )
     return jax.shard_map(
-        functools.partial(function, axes=axes),
+        functools.partial(function, axes=_AXES),
         mesh=blocks.mesh,
         in_specs=inputs,
         out_specs=outputs,
@@ -101,7 +101,7 @@ def _score_forward(
 ) -> tuple[tuple[jax.Array, jax.Array], Residuals]:
     function = functools.partial(forward, logit_scale=logit_scale, blocks=blocks)
     on_devices = _on_each_device(
-        function, blocks, (_HIDDEN, _EMBEDDING, _POSITIONS), (_POSITIONS, _RESIDUALS)
+        function, blocks, (_HIDDEN, _EMBEDDING, _POSITIONS), (_POSITIONS, Residuals(*_RESIDUALS))
     )
     target_logit, residuals = on_devices(hidden, embedding, targets)
     return (target_logit, residuals.log_z), residuals
@@ -115,7 +115,7 @@ def _score_backward(
 ) -> tuple[jax.Array, jax.Array, None]:
     function = functools.partial(backward, logit_scale=logit_scale, blocks=blocks)
     on_devices = _on_each_device(
-        function, blocks, (_RESIDUALS, _POSITIONS, _POSITIONS), (_HIDDEN, _EMBEDDING)
+        function, blocks, (Residuals(*_RESIDUALS), _POSITIONS, _POSITIONS), (_HIDDEN, _EMBEDDING)
     )
     return *on_devices(residuals, *cotangents), None
 

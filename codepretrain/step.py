@@ -223,6 +223,7 @@ def _loss_sums(config: StudyConfig, mesh: Mesh, params: Params, batch: Batch) ->
         remat_policy=config.execution.remat_policy,
         attention_kernel=step_kernel(config.execution, mesh),
         constrain=Constrain(mesh),
+        gradient_dtype=config.execution.gradient_reduction_dtype,
     )
     hidden = model(batch.inputs, positions=batch.positions, segment_ids=batch.segment_ids)
     return cross_entropy_sums(

@@ -144,7 +144,9 @@ def mesh_of_eight():
 def sharded(arguments, mesh):
     rows = jax.P(("data", "fsdp"))
     specs = (rows, jax.P("tensor", "fsdp"), rows, rows)
-    return [jax.device_put(x, jax.NamedSharding(mesh, s)) for x, s in zip(arguments, specs)]
+    return [
+        jax.device_put(x, jax.NamedSharding(mesh, s)) for x, s in zip(arguments, specs, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(

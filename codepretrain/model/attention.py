@@ -1,5 +1,6 @@
 """Causal self-attention with rotary positions and grouped key-value heads."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -34,16 +35,23 @@ class Attention(nnx.Module):
     """
 
     def __init__(
-        self, config: ModelConfig, *, kernel: AttentionKernel, constrain: Constrain, rngs: nnx.Rngs
+        self,
+        config: ModelConfig,
+        *,
+        kernel: AttentionKernel,
+        constrain: Constrain,
+        gradient_dtype: str,
+        rngs: nnx.Rngs,
     ) -> None:
         _check_heads(config)
         D, queries = (config.d_model,), (config.num_heads, config.head_dim)
         keys = (config.num_kv_heads, config.head_dim)
         query_axes, key_axes = ("heads", "head_dim"), ("kv_heads", "head_dim")
-        self.query = Linear(D, queries, logical_axes=("embed", *query_axes), rngs=rngs)
-        self.key = Linear(D, keys, logical_axes=("embed", *key_axes), rngs=rngs)
-        self.value = Linear(D, keys, logical_axes=("embed", *key_axes), rngs=rngs)
-        self.output = Linear(queries, D, logical_axes=(*query_axes, "embed"), rngs=rngs)
+        linear = functools.partial(Linear, gradient_dtype=gradient_dtype, rngs=rngs)
+        self.query = linear(D, queries, logical_axes=("embed", *query_axes))
+        self.key = linear(D, keys, logical_axes=("embed", *key_axes))
+        self.value = linear(D, keys, logical_axes=("embed", *key_axes))
+        self.output = linear(queries, D, logical_axes=(*query_axes, "embed"))
         if config.uses_qk_norm:
             epsilon = config.norm_epsilon
             self.query_norm = LayerNorm(queries, epsilon=epsilon, logical_axes=query_axes)

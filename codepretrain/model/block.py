@@ -26,11 +26,13 @@ class Block(nnx.Module):
         *,
         attention_kernel: AttentionKernel,
         constrain: Constrain,
+        gradient_dtype: str,
         rngs: nnx.Rngs,
     ) -> None:
         self.norm = LayerNorm((config.d_model,), epsilon=config.norm_epsilon, logical_axes=(None,))
-        self.attention = Attention(config, kernel=attention_kernel, constrain=constrain, rngs=rngs)
-        self.mlp = MLP(config, constrain=constrain, rngs=rngs)
+        execution = {"constrain": constrain, "gradient_dtype": gradient_dtype, "rngs": rngs}
+        self.attention = Attention(config, kernel=attention_kernel, **execution)
+        self.mlp = MLP(config, **execution)
         self.constrain = constrain
 
     def __call__(

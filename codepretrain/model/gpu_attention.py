@@ -92,8 +92,8 @@ def cudnn(
         )
 
     def of_many(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
-        blocks = {"block_q": block_q, "block_kv": block_kv, "interpret": False}
-        return pallas_gpu(query, key, value, segment_ids, **blocks)
+        arrays = query, key, value, segment_ids
+        return pallas_gpu(*arrays, block_q=block_q, block_kv=block_kv, interpret=False)
 
     fits = jnp.max(num_documents) <= _MAX_DOCUMENTS
     attended = jax.lax.cond(fits, packed, of_many, query, key, value)

@@ -32,7 +32,7 @@ def splash(
     takes the factor 1/sqrt(H) in float32 and is rounded to the compute dtype once more: the kernel
     has no factor of its own.
     """
-    B, T, N, H = query.shape
+    T, N, H = query.shape[1:]
     query = (query.astype(jnp.float32) * H**-0.5).astype(query.dtype)
     padding = -T % _LANES
     segment_ids = jnp.pad(segment_ids, ((0, 0), (0, padding)))

@@ -56,6 +56,7 @@ class Transformer(nnx.Module):
         attention_kernel: str | AttentionKernel,
         rngs: nnx.Rngs,
         constrain: Constrain = unconstrained,
+        gradient_dtype: str = "float32",
     ) -> None:
         kernel = as_kernel(attention_kernel)
         self.embedding = _embedding(config, rngs)
@@ -65,7 +66,13 @@ class Transformer(nnx.Module):
         @nnx.split_rngs(splits=config.num_layers)
         @nnx.vmap
         def stack(rngs: nnx.Rngs) -> Block:
-            return Block(config, attention_kernel=kernel, constrain=constrain, rngs=rngs)
+            return Block(
+                config,
+                attention_kernel=kernel,
+                constrain=constrain,
+                gradient_dtype=gradient_dtype,
+                rngs=rngs,
+            )
 
         self.blocks = stack(rngs)
         self.final_norm = LayerNorm(
@@ -164,8 +171,11 @@ def bind(
     remat_policy: str,
     attention_kernel: str | AttentionKernel,
     constrain: Constrain = unconstrained,
+    gradient_dtype: str = "float32",
 ) -> Transformer:
     """Returns the model that computes with `params`, which may be traced; copies nothing.
+
+    gradient_dtype: of the matrices' gradients while they are summed over devices (`linear.py`).
 
     Raises:
       UserError: there is no such remat policy or attention kernel.
@@ -175,6 +185,7 @@ def bind(
         remat_policy=remat_policy,
         attention_kernel=attention_kernel,
         constrain=constrain,
+        gradient_dtype=gradient_dtype,
     )
     return nnx.merge(nnx.graphdef(model), params)
 
