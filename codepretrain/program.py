@@ -9,11 +9,10 @@ import numpy as np
 
 from codepretrain.batch import Batch
 from codepretrain.config import StudyConfig
-from codepretrain.model.attention_kernels import attention_kernel
 from codepretrain.model.remat import checked_policy
 from codepretrain.sharding import check_batch_size, make_mesh, replicated
 from codepretrain.state import TrainState, abstract_state, init_state
-from codepretrain.step import StepMetrics, compile_train_step
+from codepretrain.step import StepMetrics, compile_train_step, step_kernel
 
 
 class Program:
@@ -22,10 +21,10 @@ class Program:
     def __init__(self, config: StudyConfig, devices: Sequence[jax.Device] | None = None) -> None:
         """Raises UserError where the config does not fit the devices; compiles nothing."""
         execution = config.execution
-        attention_kernel(execution.attention_kernel)
         checked_policy(execution.remat_policy)
         self.config = config
         self.mesh = make_mesh(execution.mesh, devices)
+        step_kernel(execution, self.mesh)
         check_batch_size(
             config.training.batch_size, num_microbatches=execution.num_microbatches, mesh=self.mesh
         )
