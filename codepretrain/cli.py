@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import absl.logging
 from rich.console import Console
@@ -25,6 +26,9 @@ from codepretrain.data.readers import make_reader
 from codepretrain.errors import UserError
 from codepretrain.evals.options import check_evaluators
 from codepretrain.interrupt import Interrupted
+
+if TYPE_CHECKING:
+    from codepretrain.study.graph import Phase
 
 # What a file system says when the place, not the program, is wrong.
 _FULL_OR_FORBIDDEN = (
@@ -118,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     prepare.add_argument("--num-workers", type=int, default=None, help="processes (default: cores)")
     plan = add("plan", _plan, "show the study's phases without data and without training")
     plan.add_argument("--json", action="store_true", help="print JSON")
+    _add_pod(plan)
     train = add("train", _train, "train the phases that are not trained yet")
     train.add_argument("--phase", action="append", help="only this phase and what it needs")
     _add_machine(train)
@@ -140,6 +145,18 @@ def _add_machine(command: argparse.ArgumentParser) -> None:
     group.add_argument("--num-processes", type=int)
     group.add_argument("--process-id", type=int)
     group.add_argument("--cpu-devices", type=int, help="use this many CPU devices as a small pod")
+
+
+def _add_pod(plan: argparse.ArgumentParser) -> None:
+    group = plan.add_argument_group("a pod, which need not be here (needs the extra `tpu`)")
+    group.add_argument("--topology", metavar="CHIP:AxB", help="compile for it, as v5e:16x16")
+    group.add_argument("--slices", type=int, default=1, help="so many of them (default: 1)")
+    group.add_argument(
+        "--search", action="store_true", help="try meshes, micro-batches and remat policies"
+    )
+    group.add_argument(
+        "--max-compiles", type=int, default=12, help="the most that a search tries (default: 12)"
+    )
 
 
 def _start_machine(flags: argparse.Namespace) -> None:
@@ -196,11 +213,40 @@ def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
     holdings = study_holdings(config, flags.workdir)
     check_caps(config, phases, holdings=holdings)
     plan = describe(config, phases, holdings=holdings)
+    if not flags.json:
+        print_plan(Console(), plan)
+    if flags.topology is not None:
+        trained = [phases[phase["name"]] for phase in plan["phases"]]
+        plan["pod"] = _plan_pod(config, flags, argv, trained)
+    elif flags.search or flags.slices != 1:
+        raise UserError("--search and --slices need a --topology, such as v5e:16x16")
     if flags.json:
         print(json.dumps(plan, indent=1))
-    else:
-        print_plan(Console(), plan)
     return 0
+
+
+def _plan_pod(
+    config: StudyConfig, flags: argparse.Namespace, argv: list[str], phases: "Sequence[Phase]"
+) -> dict[str, Any]:
+    from codepretrain.machine.topology import check_compiler, parse_topology
+
+    topology = parse_topology(flags.topology, num_slices=flags.slices)
+    check_compiler()
+    os.environ.update(topology.environment)  # read by libtpu when it opens
+    import jax
+
+    jax.config.update("jax_platforms", "cpu")  # a TPU or GPU that is here is not touched
+    from codepretrain.study.pod_command import plan_pod
+
+    return plan_pod(
+        config,
+        topology,
+        phases,
+        command=[*(arg for arg in argv if arg not in ("--search", "--json")), "--json"],
+        max_compiles=flags.max_compiles,
+        searches=flags.search,
+        prints=not flags.json,
+    )
 
 
 def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:

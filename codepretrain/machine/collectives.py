@@ -166,10 +166,10 @@ def _device_groups(instruction: Instruction, num_chips: int) -> np.ndarray:
 def parse_groups(text: str, num_chips: int) -> np.ndarray:
     """Returns [groups, chips of each] from any of the ways in which HLO spells replica groups.
 
-        {{0,1},{2,3}}                                               listed
-        [2,4]<=[4,2]T(1,0)                                          iota, reshaped and transposed
-        mesh['a'=2,'b'=4], device_ids=([4,2]T(1,0)) {'b'}           axes of a mesh, perhaps in parts:
-        mesh['a'=8] {'a':(2)4}                                      size 4, major to it 2
+    {{0,1},{2,3}}                                               listed
+    [2,4]<=[4,2]T(1,0)                                          iota, reshaped and transposed
+    mesh['a'=2,'b'=4], device_ids=([4,2]T(1,0)) {'b'}           axes of a mesh, perhaps in parts:
+    mesh['a'=8] {'a':(2)4}                                      size 4, major to it 2
     """
     if text == "{}":
         return np.arange(num_chips)[None]

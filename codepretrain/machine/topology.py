@@ -1,8 +1,8 @@
 """Pods that are not here: named, checked, and as devices that a program can be compiled for.
 
-    v5e:16x16       256 chips in a torus of 16 × 16
-    v5p:4x4x8       128 chips in three dimensions
-    --slices 2      two of them, joined by the data-center network
+v5e:16x16       256 chips in a torus of 16 × 16
+v5p:4x4x8       128 chips in three dimensions
+--slices 2      two of them, joined by the data-center network
 """
 
 import importlib.util
@@ -19,7 +19,6 @@ from codepretrain.machine.chips import CHIPS, Chip
 # What `libtpu` reads before it opens: that there is no TPU here to ask, and that several processes
 # may compile at once. For the command line to set (nothing else touches the environment).
 COMPILER_ENVIRONMENT = {
-    "JAX_PLATFORMS": "cpu",
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_WORKER_HOSTNAMES": "localhost",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
