@@ -150,24 +150,30 @@ class Program:
 def parse(text: str) -> Program:
     """Returns the program that `compiled.as_text()` spells."""
     computations: dict[str, Computation] = {}
-    entry = current = None
+    entry, current = None, None
+    lines: list[str] = []  # of the current computation; one instruction each
     for line in text.splitlines():
         if current is None:
             if header := _HEADER.match(line):
-                current = Computation(header[2], {})
-                computations[current.name] = current
-                entry = current.name if header[1] else entry
-        elif line.startswith("}"):
-            current = None
-        elif named := _NAME.match(line):
-            instruction = _instruction(named[2], line[named.end() :], is_root=bool(named[1]))
-            current.instructions[instruction.name] = instruction
+                current = header[2]
+                entry = current if header[1] else entry
+        elif line.rstrip() == "}":
+            found = [_instruction(each) for each in lines]
+            computations[current] = Computation(current, {i.name: i for i in found})
+            current, lines = None, []
+        elif _NAME.match(line):
+            lines.append(line)
+        elif lines:  # metadata may hold line breaks
+            lines[-1] += line
     if entry is None:
         raise ValueError("this is no HLO text: it has no ENTRY computation")
     return Program(computations, entry)
 
 
-def _instruction(name: str, rest: str, *, is_root: bool) -> Instruction:
+def _instruction(line: str) -> Instruction:
+    named = _NAME.match(line)
+    assert named, line
+    name, rest = named[2], line[named.end() :]
     type_text = _balanced(rest, 0, ends=" ")
     opcode = _OPCODE.match(rest, len(type_text) + 1)
     assert opcode, f"%{name} = {rest:.200}"
@@ -179,7 +185,7 @@ def _instruction(name: str, rest: str, *, is_root: bool) -> Instruction:
         operands=tuple(re.findall(r"%([\w.\-]+)", arguments)),
         arguments=arguments,
         attributes=rest[opcode.end() + len(arguments) + 1 :],
-        is_root=is_root,
+        is_root=bool(named[1]),
     )
 
 

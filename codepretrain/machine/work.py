@@ -32,12 +32,22 @@ def compiled_flops(program: Program) -> int:
     )
 
 
-def num_silent_kernels(program: Program) -> int:
-    """Returns how many executions of kernels there are whose cost the program does not announce."""
-    return sum(
-        times
+def silent_attention_products(program: Program) -> int:
+    """Returns the products that attention kernels make without the program saying so.
+
+    Splash kernels do not announce their FLOPs: by their names, a forward pass makes 2 products of
+    [T, T] and H (scores, values), a backward pass 5 in one kernel (scores again, and the gradients
+    of values, weights, keys and queries), or 4 and 3 in two.
+    """
+    names = [
+        (instruction.name, times)
         for instruction, computation, times in program.walk()
         if _is_kernel(instruction) and not _kernel_flops(instruction, computation)
+    ]
+    splits = any("_dq" in name for name, _ in names)
+    products = {"_fwd": 2, "_dq": 3, "_dkv": 4 if splits else 5}
+    return sum(
+        times * number for name, times in names for part, number in products.items() if part in name
     )
 
 

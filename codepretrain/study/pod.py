@@ -20,7 +20,7 @@ from codepretrain.machine import hlo
 from codepretrain.machine.collectives import Collective, collectives
 from codepretrain.machine.roofline import roofline
 from codepretrain.machine.topology import Topology, topology_devices
-from codepretrain.machine.work import compiled_flops, hbm_bytes, num_silent_kernels
+from codepretrain.machine.work import compiled_flops, hbm_bytes, silent_attention_products
 from codepretrain.model.size import flops_per_token, forward_flops_per_token
 from codepretrain.sharding import make_mesh
 from codepretrain.state import abstract_state
@@ -127,8 +127,8 @@ def _account(
     sent = collectives(program, dict(mesh.shape), num_slices=topology.num_slices)
     tokens = config.training.batch_size * config.data.max_seq_len / topology.num_chips
     model_flops = tokens * flops_per_token(config.model, config.data.max_seq_len)
-    kernels = num_silent_kernels(program)
-    flops = compiled_flops(program) + _flops_of_kernels(config, tokens, kernels)
+    kernels = silent_attention_products(program) * _product_flops(config, tokens)
+    flops = compiled_flops(program) + kernels
     traffic = hbm_bytes(program)
     bounds = roofline(
         topology.chip,
@@ -142,7 +142,7 @@ def _account(
             "compiled": flops,
             "model": model_flops,
             "recomputation": flops / model_flops,
-            "kernels_by_formula": kernels,
+            "attention_by_formula": kernels,
         },
         "hbm_traffic": traffic,
         "collectives": _table(sent),
@@ -153,21 +153,14 @@ def _account(
     }
 
 
-def _flops_of_kernels(config: StudyConfig, tokens: float, num_executions: int) -> float:
-    """Returns the FLOPs of attention kernels that do not announce them, by formula.
+def _product_flops(config: StudyConfig, tokens: float) -> float:
+    """Returns the FLOPs of one product of [T, T] and H, causal half, of one run of a kernel.
 
-    A layer's forward kernel makes two products over the causal half and its backward kernels five;
-    per layer and micro-batch that is one execution of each forward, recomputed or not, and two
-    backward (dq; dk and dv, which recompute the scores: seven products in all).
+    tokens: a chip's in a step; a run sees one layer of one micro-batch.
     """
-    if not num_executions:
-        return 0.0
-    two_products = forward_flops_per_token(config.model, config.data.max_seq_len).attention
-    per_layer = two_products * tokens / config.model.num_layers
-    layers = config.model.num_layers * config.execution.num_microbatches
-    executions = num_executions / layers  # of one layer: 3 without recomputation, 4 with
-    forward = executions - 2
-    return per_layer * config.model.num_layers * (forward + 3.5)
+    seq_len, layers = config.data.max_seq_len, config.model.num_layers
+    two_products = forward_flops_per_token(config.model, seq_len).attention * tokens
+    return two_products / 2 / layers / config.execution.num_microbatches
 
 
 def _table(sent: Sequence[Collective]) -> list[dict[str, Any]]:

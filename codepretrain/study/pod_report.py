@@ -113,11 +113,11 @@ def gib(number: float) -> str:
 
 
 def _spell_flops(flops: Mapping[str, Any]) -> str:
-    by_formula = flops["kernels_by_formula"]
+    by_formula = flops["attention_by_formula"]
     return (
         f"FLOPs    {flops['compiled'] / 1e12:,.2f} T compiled, {flops['model'] / 1e12:,.2f} T by "
         f"the model's formula: {flops['recomputation']:.2f} times"
-        + (f" ({by_formula:,} runs of attention kernels by formula)" if by_formula else "")
+        + (f" (attention kernels, {by_formula / 1e12:,.2f} T, by formula)" if by_formula else "")
     )
 
 
