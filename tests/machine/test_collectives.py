@@ -61,7 +61,7 @@ def test_sent_bytes(line, kind, sent):
 
 def test_a_done_is_not_counted_again():
     lines = [
-        f"%s = (f32[4,8]{{1,0}}, f32[16,8]{{1,0}}) all-gather-start(%x), {GROUPS}, dimensions={{0}}",
+        f"%s = (f32[4,8]{{1,0}}, f32[16,8]{{1,0}}) all-gather-start(%x), {GROUPS}",
         "ROOT %d = f32[16,8]{1,0} all-gather-done(%s)",
     ]
     [found] = collectives(program(*lines), MESH)

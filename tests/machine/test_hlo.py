@@ -5,13 +5,13 @@ import pytest
 from codepretrain.machine.hlo import Shape, parse
 
 TEXT = """\
-HloModule jit_step, is_scheduled=true, entry_computation_layout={(f32[4,8]{1,0:T(8,128)})->f32[]}
+HloModule jit_step, is_scheduled=true, entry_computation_layout={(f32[4,8]{1,0})->f32[4,8]}
 
 %fused (param_0: bf16[3,8,2], param_1: s32[]) -> bf16[8,2] {
   %param_0 = bf16[3,8,2]{2,1,0:T(8,128)(2,1)} parameter(0)
   %param_1 = s32[]{:T(128)} parameter(1)
   %zero = s32[]{:T(128)} constant(0)
-  %slice = bf16[1,8,2]{2,1,0} dynamic-slice(%param_0, %param_1, %zero, %zero), dynamic_slice_sizes={1,8,2}
+  %slice = bf16[1,8,2]{2,1,0} dynamic-slice(%param_0, %param_1, %zero, %zero)
   ROOT %view = bf16[8,2]{1,0} bitcast(%slice)
 }
 
@@ -28,22 +28,22 @@ HloModule jit_step, is_scheduled=true, entry_computation_layout={(f32[4,8]{1,0:T
   %x = f32[4,8]{1,0} get-tuple-element(%b), index=1
   %w = bf16[3,8,2]{2,1,0} get-tuple-element(%b), index=2
   %part = bf16[8,2]{1,0} fusion(%w, %i.1), kind=kLoop, calls=%fused
-  %whole = bf16[8,8]{1,0:T(8,128)(2,1)S(1)} all-gather(%part), channel_id=1, replica_groups=[2,4]<=[8], dimensions={1}, metadata={op_name="jit(step)/while/body/dot_general"}
+  %whole = bf16[8,8]{1,0:T(8,128)(2,1)S(1)} all-gather(%part), dimensions={1}
   %y = f32[4,8]{1,0} dot(%x, %whole), lhs_contracting_dims={1}, rhs_contracting_dims={0}
-  %kernel = f32[4,8]{1,0} custom-call(%y), custom_call_target="tpu_custom_call", frontend_attributes={kernel_metadata={
+  %kernel = f32[4,8]{1,0} custom-call(%y), frontend_attributes={kernel_metadata={
 "block": "{\\"size\\": 1}"
 }}, metadata={op_name="jit(step)/kernel"}
   %one = s32[]{:T(128)} constant(1)
   %next = s32[]{:T(128)} add(%i.1, %one)
-  ROOT %t = (s32[]{:T(128)}, f32[4,8]{1,0}, bf16[3,8,2]{2,1,0}) tuple(%next, %kernel, %w)
+  ROOT %t = (s32[], f32[4,8]{1,0}, bf16[3,8,2]{2,1,0}) tuple(%next, %kernel, %w)
 }
 
 ENTRY %main.1 (x.1: f32[4,8], w.1: bf16[3,8,2]) -> f32[4,8] {
   %x.1 = f32[4,8]{1,0} parameter(0)
   %w.1 = bf16[3,8,2]{2,1,0} parameter(1)
   %start = s32[]{:T(128)} constant(0)
-  %tuple.1 = (s32[]{:T(128)}, f32[4,8]{1,0}, bf16[3,8,2]{2,1,0}) tuple(%start, %x.1, %w.1)
-  %while.1 = (s32[]{:T(128)}, f32[4,8]{1,0}, bf16[3,8,2]{2,1,0}) while(%tuple.1), condition=%condition, body=%body
+  %tuple.1 = (s32[], f32[4,8]{1,0}, bf16[3,8,2]{2,1,0}) tuple(%start, %x.1, %w.1)
+  %while.1 = (s32[], f32[4,8], bf16[3,8,2]) while(%tuple.1), condition=%condition, body=%body
   %out = f32[4,8]{1,0} get-tuple-element(%while.1), index=1
   ROOT %sum = f32[4,8]{1,0} all-reduce(%out), replica_groups={{0,4},{1,5},{2,6},{3,7}}, to_apply=%add
 }

@@ -47,14 +47,15 @@ def test_products(line, flops):
     ],
 )
 def test_products_that_a_tpu_writes_as_windows(shapes, line, flops):
-    lines = [f"%{n} = {s}{{3,2,1,0}} parameter({i})" for i, (n, s) in enumerate(zip("ab", shapes))]
+    lines = [f"%{'ab'[i]} = {s}{{3,2,1,0}} parameter({i})" for i, s in enumerate(shapes)]
     assert compiled_flops(program(*lines, f"ROOT %y = {line}")) == flops
 
 
 def test_agrees_with_xla_where_nothing_loops():
     def f(x, w, kernel):
         y = jnp.einsum("bti,bsi->bts", x, x) @ x @ w
-        return jax.lax.conv_general_dilated(y, kernel, (2,), "SAME", dimension_numbers=("NWC", "WIO", "NWC"))  # fmt: skip
+        dims = ("NWC", "WIO", "NWC")
+        return jax.lax.conv_general_dilated(y, kernel, (2,), "SAME", dimension_numbers=dims)
 
     shapes = [(2, 12, 8), (8, 16), (3, 16, 4)]
     arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
