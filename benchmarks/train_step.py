@@ -1,42 +1,108 @@
-"""Step time of a model, with median and spread, on whatever devices there are.
+"""Step time, MFU and peak memory over several settings in one run, beside PyTorch where it is.
 
-    python benchmarks/train_step.py                          the demo's model
-    python benchmarks/train_step.py --config.model.num_layers=8
-    python benchmarks/train_step.py --config experiments/initialization.py
+    python benchmarks/train_step.py                               the demo's model
+    python benchmarks/train_step.py --size 470m --seq-len 8192 --batch 8 \\
+        --remat full save_attention none --kernel pallas_gpu cudnn --peer
 
-Needs this package's model, loss, optim, step and no data: random tokens in packed documents of
-random length. Numbers are for this machine as loaded as it was; compare within one run.
+Needs jax, flax, optax and this package's model, loss, optim and step. Rows are random tokens in
+packed documents of random length. Options that take several values are combined, each setting in a
+process of its own, so that its peak memory is its own and running out of it ends only that one.
+`--peer` measures transformers' Cohere model of the same shape with `torch_peer.py` after each batch
+shape. `--rounds 2` goes through everything twice, so that a drift of the machine shows.
+
+MFU is model FLOPs (`model/size.py`: causal attention counted half, the output head counted,
+recomputation not) over the chip's dense bf16 peak, which `--peak-tflops` overrides.
 """
 
 import argparse
-import statistics
+import dataclasses
+import itertools
+import json
+import resource
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import jax
 import numpy as np
 
 from codepretrain.batch import Batch, batch_from_rows
-from codepretrain.config_file import load_study
+from codepretrain.config import (
+    DataConfig,
+    ExecutionConfig,
+    MeshConfig,
+    ModelConfig,
+    StudyConfig,
+    TrainingConfig,
+)
+from codepretrain.machine.chips import chip_of
+from codepretrain.model.shapes import shape
 from codepretrain.model.size import flops_per_token, num_parameters
 from codepretrain.program import Program
 from codepretrain.row import Row
 from codepretrain.sharding import global_batch
 
+# What `experiments/demo.py` trains on a laptop; CPUs have no bfloat16 units.
+DEMO = ModelConfig(
+    vocab_size=4096,
+    d_model=128,
+    num_layers=3,
+    num_heads=4,
+    num_kv_heads=4,
+    head_dim=32,
+    d_ff=352,
+    compute_dtype="float32",
+)
+COMBINED = ("size", "seq_len", "batch", "microbatches", "remat", "kernel", "layers", "vocabulary")
+_LABELS = ("size", "seq_len", "batch", "microbatches", "remat", "kernel")
+
+
+def model_config(size: str, *, layers: int | None, vocabulary: int | None) -> ModelConfig:
+    """Returns a named model, with another number of layers or ids if asked."""
+    config = DEMO if size == "demo" else shape(size)
+    changes = {"num_layers": layers, "vocab_size": vocabulary}
+    return dataclasses.replace(config, **{k: v for k, v in changes.items() if v is not None})
+
+
+def study_config(setting: dict) -> StudyConfig:
+    """Returns the study of one setting (a value per flag)."""
+    data, fsdp, tensor = setting["mesh"]
+    return StudyConfig(
+        name="benchmark",
+        model=model_config(
+            setting["size"], layers=setting["layers"], vocabulary=setting["vocabulary"]
+        ),
+        data=DataConfig(sources={}, max_seq_len=setting["seq_len"]),
+        training=TrainingConfig(batch_size=setting["batch"]),
+        execution=ExecutionConfig(
+            mesh=MeshConfig(data=data, fsdp=fsdp, tensor=tensor),
+            num_microbatches=setting["microbatches"],
+            remat_policy=setting["remat"],
+            attention_kernel=setting["kernel"],
+            attention_block_q=setting["block_q"],
+            attention_block_kv=setting["block_kv"],
+            loss_block_size=setting["loss_block_size"],
+            loss_block_tokens=setting["loss_block_tokens"],
+        ),
+        phases={},
+        variants={},
+    )
+
 
 def random_batch(batch_size: int, max_seq_len: int, vocab_size: int) -> Batch:
-    """Returns rows of random tokens in documents of 16 tokens up to a whole row."""
+    """Returns full rows of random tokens in documents of 16 tokens up to a whole row."""
     rng = np.random.default_rng(0)
     rows = []
     for _ in range(batch_size):
         cuts = np.sort(rng.choice(np.arange(16, max_seq_len), size=3, replace=False))
         starts = np.array([0, *cuts], np.int32)
-        lengths = np.diff([*starts, max_seq_len + 1]).astype(np.int32)
         zeros = np.zeros(len(starts), np.int64)
         rows.append(
             Row(
                 tokens=rng.integers(3, vocab_size, max_seq_len + 1).astype(np.int32),
                 piece_starts=starts,
-                piece_lengths=lengths,
+                piece_lengths=np.diff([*starts, max_seq_len + 1]).astype(np.int32),
                 documents=np.arange(len(starts)),
                 document_offsets=zeros,
                 piece_bytes=zeros,
@@ -45,37 +111,158 @@ def random_batch(batch_size: int, max_seq_len: int, vocab_size: int) -> Batch:
     return batch_from_rows(rows, masks_documents=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", default="experiments/demo.py")
-    parser.add_argument("--steps", type=int, default=20)
-    flags, overrides = parser.parse_known_args()
-    config = load_study(flags.config, overrides)
+def measure(setting: dict) -> dict:
+    """Runs one setting on the devices there are; returns its times in seconds and its memory."""
+    config = study_config(setting)
     program = Program(config)
     started = time.perf_counter()
     program.compile()
     compile_s = time.perf_counter() - started
     state = program.initial_state()
-    shape = (config.training.batch_size, config.data.max_seq_len)
-    batch = global_batch(random_batch(*shape, config.model.vocab_size), program.mesh)
+    rows = random_batch(setting["batch"], setting["seq_len"], config.model.vocab_size)
+    batch = global_batch(rows, program.mesh)
     seconds = []
-    for _ in range(flags.steps + 3):
+    for step in range(setting["warmup"] + setting["steps"]):
+        if setting["trace"] and step == setting["warmup"]:
+            jax.profiler.start_trace(setting["trace"])
         started = time.perf_counter()
-        state, metrics = program.train_step(state, batch, 1e-3, 0.1)
+        state, metrics = program.train_step(state, batch, 1e-4, 0.1)
         jax.block_until_ready((state, metrics))
         seconds.append(time.perf_counter() - started)
-    seconds = sorted(seconds[3:])  # the first ones warm caches up
-    median = statistics.median(seconds)
-    tokens = shape[0] * shape[1]
-    flops = flops_per_token(config.model, config.data.max_seq_len)
-    print(f"devices         {jax.device_count()} × {jax.devices()[0].device_kind}")
-    print(f"model           {num_parameters(config.model):,} parameters, {flops:,} FLOPs a token")
-    print(f"batch           {shape[0]} rows × {shape[1]} tokens")
-    print(f"compile         {compile_s:.1f} s")
-    print(f"step            {median:.4f} s median of {len(seconds)}, ", end="")
-    print(f"{seconds[0]:.4f} … {seconds[-1]:.4f}")
-    print(f"tokens          {tokens / median:,.0f} per second")
-    print(f"model FLOPs     {tokens * flops / median / 1e9:,.1f} GFLOP/s")
+    if setting["trace"]:
+        jax.profiler.stop_trace()
+    device = jax.devices()[0]
+    memory = (device.memory_stats() or {}).get("peak_bytes_in_use")
+    return {
+        "by": "ours",
+        "device": device.device_kind,
+        "num_devices": jax.device_count(),
+        "parameters": num_parameters(config.model),
+        "compile_s": compile_s,
+        "seconds": seconds[setting["warmup"] :],
+        "loss": float(metrics.loss),
+        "peak_bytes": memory or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    }
+
+
+def in_process(script: str, setting: dict) -> dict:
+    """Returns what the script measures in a process of its own; its last words if it fails."""
+    path = Path(__file__).with_name(script)
+    command = [sys.executable, str(path), "--one", json.dumps(setting)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode == 0:
+        return json.loads(result.stdout.splitlines()[-1])
+    lines = [line for line in result.stderr.splitlines() if "Error" in line.split(" ")[0]]
+    reason = lines[-1] if lines else f"exit status {result.returncode}"
+    return {"by": "ours" if script == Path(__file__).name else "torch", "error": reason}
+
+
+def derived(setting: dict, found: dict, peak_tflops: float | None) -> dict:
+    """Adds median, spread, tokens a second and MFU."""
+    if "error" in found:
+        return setting | found
+    model = study_config(setting).model
+    low, median, high = np.percentile(found["seconds"], [10, 50, 90])
+    tokens_per_s = setting["batch"] * setting["seq_len"] / median
+    chip = chip_of(found["device"])
+    known_peak = chip.peak_flops_per_s if chip else None
+    peak = peak_tflops * 1e12 if peak_tflops else known_peak
+    achieved = tokens_per_s * flops_per_token(model, setting["seq_len"]) / found["num_devices"]
+    return (
+        setting
+        | found
+        | {
+            "median_s": median,
+            "low_s": low,
+            "high_s": high,
+            "tokens_per_s": tokens_per_s,
+            "tflops_per_device": achieved / 1e12,
+            "mfu": achieved / peak if peak else None,
+        }
+    )
+
+
+def line(result: dict) -> str:
+    """Returns a result as a line of the table."""
+    named = [str(result[key]) for key in _LABELS if key != "kernel"]
+    kernel = result["kernel"] if result["by"] == "ours" else "torch"
+    cells = [f"{cell:>9}" for cell in named] + [f"{kernel:>11}"]
+    if "error" in result:
+        return " ".join(cells) + "  " + result["error"][:150]
+    times = (1e3 * result[key] for key in ("median_s", "low_s", "high_s"))
+    cells.append("{:>9.1f} {:>9.1f} {:>9.1f}".format(*times))
+    cells.append(f"{result['tokens_per_s']:>9,.0f} {result['tflops_per_device']:>8.2f}")
+    cells.append(f"{result['mfu']:>6.1%}" if result["mfu"] else "     -")
+    cells.append(f"{result['peak_bytes'] / 2**30:>8.2f} {result['compile_s']:>8.1f}")
+    return " ".join(cells)
+
+
+HEADER = " ".join(
+    [f"{name:>9}" for name in ("size", "tokens", "batch", "micro", "remat")]
+    + [f"{'kernel':>11}", f"{'ms':>9} {'10%':>9} {'90%':>9}", f"{'tokens/s':>9} {'TFLOP/s':>8}"]
+    + [f"{'MFU':>6} {'peak GiB':>8} {'compile':>8}"]
+)
+
+
+def run(settings: list[dict], *, peer: bool, rounds: int, peak_tflops: float | None) -> list[dict]:
+    """Measures every setting, and the peer once a shape and round; prints lines as they come."""
+    print(HEADER)
+    results = []
+    for _ in range(rounds):
+        seen = set()
+        for setting in settings:
+            found = [in_process(Path(__file__).name, setting)]
+            key = tuple(setting[name] for name in COMBINED if name != "kernel")
+            if peer and key not in seen:
+                seen.add(key)
+                found.append(in_process("torch_peer.py", setting))
+            for one in found:
+                results.append(derived(setting, one, peak_tflops))
+                print(line(results[-1]), flush=True)
+    return results
+
+
+def flags() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", nargs="+", default=["demo"])
+    parser.add_argument("--seq-len", nargs="+", type=int, default=[256])
+    parser.add_argument("--batch", nargs="+", type=int, default=[8])
+    parser.add_argument("--microbatches", nargs="+", type=int, default=[1])
+    parser.add_argument("--remat", nargs="+", default=["none"])
+    parser.add_argument("--kernel", nargs="+", default=["auto"])
+    parser.add_argument("--layers", nargs="+", type=int, default=[None])
+    parser.add_argument("--vocabulary", nargs="+", type=int, default=[None])
+    parser.add_argument("--block-q", type=int)
+    parser.add_argument("--block-kv", type=int)
+    parser.add_argument("--loss-block-size", type=int, default=8192)
+    parser.add_argument("--loss-block-tokens", type=int, default=8192)
+    parser.add_argument("--mesh", nargs=3, type=int, default=[1, -1, 1], help="data fsdp tensor")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--warmup", type=int, default=3)
+    parser.add_argument("--trace", help="write a profile of the timed steps to this folder")
+    parser.add_argument("--peak-tflops", type=float, help="of one device, dense bf16")
+    parser.add_argument("--peer", action="store_true", help="PyTorch beside it")
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--json", help="append every result to this file, one JSON object a line")
+    parser.add_argument("--one", help=argparse.SUPPRESS)  # a setting as JSON, for a child process
+    return parser
+
+
+def main() -> None:
+    values = vars(flags().parse_args())
+    if values["one"]:
+        print(json.dumps(measure(json.loads(values["one"]))))
+        return
+    settings = [
+        values | dict(zip(COMBINED, combination, strict=True))
+        for combination in itertools.product(*(values[name] for name in COMBINED))
+    ]
+    results = run(
+        settings, peer=values["peer"], rounds=values["rounds"], peak_tflops=values["peak_tflops"]
+    )
+    if values["json"]:
+        with open(values["json"], "a") as file:
+            file.writelines(json.dumps(result) + "\n" for result in results)
 
 
 if __name__ == "__main__":

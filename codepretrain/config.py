@@ -177,13 +177,24 @@ class MeshConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionConfig:
-    """How a phase is computed. Nothing here changes what is computed, beyond float rounding."""
+    """How a phase is computed. Nothing here changes what is computed, beyond float rounding.
+
+    `attention_kernel` is a name in `model/attention_kernels.py`, or "auto": its table's choice for
+    the devices. `attention_block_q` and `_kv` are the queries and keys that a kernel holds at a
+    time; None leaves them to the kernel. The loss computes `loss_block_size` logits of
+    `loss_block_tokens` positions at a time, on each device. `gradient_reduction_dtype` is that of
+    gradients while they are summed over devices.
+    """
 
     mesh: MeshConfig = MeshConfig()
     num_microbatches: int = 1
     remat_policy: str = "full"
     attention_kernel: str = "reference"
+    attention_block_q: int | None = None
+    attention_block_kv: int | None = None
     loss_block_size: int = 2048
+    loss_block_tokens: int = 8192
+    gradient_reduction_dtype: str = "float32"
     prefetch_batches: int = 8
     reader_threads: int = 4
 

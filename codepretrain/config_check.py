@@ -17,6 +17,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _CHOICES = {
     "model.compute_dtype": ("bfloat16", "float32"),
     "optimizer.first_moment_dtype": ("float32", "bfloat16"),
+    "execution.gradient_reduction_dtype": ("float32", "bfloat16"),
     "data.packing": ("best_fit", "concatenate"),
 }
 _POSITIVE = (
@@ -41,6 +42,7 @@ _POSITIVE = (
     "optimizer.max_gradient_norm",
     "execution.num_microbatches",
     "execution.loss_block_size",
+    "execution.loss_block_tokens",
     "execution.prefetch_batches",
     "execution.reader_threads",
     "checkpoint.temporary_interval_s",
@@ -86,6 +88,9 @@ def _check_values(config: StudyConfig) -> None:
         _require(evaluator.num_examples > 0, f"{path}.num_examples", "a positive number", 0)
         interval = evaluator.interval_steps
         _require(interval is None or interval > 0, f"{path}.interval_steps", "positive", interval)
+    for path in ("execution.attention_block_q", "execution.attention_block_kv"):
+        size = _get(config, path)
+        _require(size is None or size > 0, f"config.{path}", "a positive number or None", size)
     interval = config.checkpoint.permanent_interval_steps
     path = "config.checkpoint.permanent_interval_steps"
     _require(interval is None or interval > 0, path, "a positive number or None", interval)

@@ -13,7 +13,7 @@ a box of chips in it (`tests/machine/test_topology.py`).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -160,6 +160,22 @@ class Constrain:
 
     def __call__(self, x: jax.Array, names: tuple[str | None, ...]) -> jax.Array:
         return jax.lax.with_sharding_constraint(x, named_sharding(self.mesh, names))
+
+    def on_each_device(
+        self,
+        function: Callable[..., jax.Array],
+        *,
+        inputs: tuple[tuple[str | None, ...], ...],
+        output: tuple[str | None, ...],
+    ) -> Callable[..., jax.Array]:
+        """Returns `function` run by every device on its own part; no dim may be split unevenly."""
+        return jax.shard_map(
+            function,
+            mesh=self.mesh,
+            in_specs=tuple(named_sharding(self.mesh, names).spec for names in inputs),
+            out_specs=named_sharding(self.mesh, output).spec,
+            check_vma=False,  # kernels do not say how their outputs vary over the mesh
+        )
 
 
 def check_batch_size(batch_size: int, *, num_microbatches: int, mesh: Mesh) -> None:

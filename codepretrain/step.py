@@ -19,9 +19,10 @@ import optax
 from jax.sharding import Mesh
 
 from codepretrain.batch import Batch
-from codepretrain.config import StudyConfig
-from codepretrain.loss import LossSums, cross_entropy_sums, token_losses
+from codepretrain.config import ExecutionConfig, StudyConfig
+from codepretrain.loss import Blocks, LossSums, cross_entropy_sums, token_losses
 from codepretrain.machine.xla_options import xla_options
+from codepretrain.model.attention_kernels import AttentionKernel, choose_kernel
 from codepretrain.model.transformer import Params, bind
 from codepretrain.optim.optimizer import AdamW
 from codepretrain.sharding import (
@@ -64,8 +65,10 @@ def make_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
     scalars (`np.float32`), which may change at every call. The state is donated: use the new one.
 
     Raises:
-      UserError: the batch or a parameter does not divide over the mesh.
+      UserError: the batch or a parameter does not divide over the mesh, or the attention kernel
+        does not run on its devices.
     """
+    step_kernel(config.execution, mesh)
     check_batch_size(
         config.training.batch_size, num_microbatches=config.execution.num_microbatches, mesh=mesh
     )
@@ -116,19 +119,43 @@ def abstract_batch(config: StudyConfig, mesh: Mesh) -> Batch:
     return Batch(integers, integers, weights, integers, integers)
 
 
+def step_kernel(execution: ExecutionConfig, mesh: Mesh) -> AttentionKernel:
+    """Returns the attention kernel that the configuration names, for the devices of the mesh.
+
+    Raises:
+      UserError: there is none of this name, or it does not run on these devices.
+    """
+    return choose_kernel(
+        execution.attention_kernel,
+        platform=mesh.devices.flat[0].platform,
+        block_q=execution.attention_block_q,
+        block_kv=execution.attention_block_kv,
+    )
+
+
+def loss_blocks(execution: ExecutionConfig, mesh: Mesh) -> Blocks:
+    """Returns how the loss is computed on the mesh."""
+    return Blocks(
+        size=execution.loss_block_size,
+        tokens=execution.loss_block_tokens,
+        mesh=mesh,
+        reduction_dtype=execution.gradient_reduction_dtype,
+    )
+
+
 def make_eval_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
     """Returns the jitted function (params, batch) → nats and target tokens of every row.
 
     The batch may have any number of rows that divides over data × fsdp.
     """
-    constrain = Constrain(mesh)
+    constrain, kernel = Constrain(mesh), step_kernel(config.execution, mesh)
 
     def eval_step(params: Params, batch: Batch) -> RowSums:
         model = bind(
             config.model,
             params,
             remat_policy="none",  # there is no backward pass
-            attention_kernel=config.execution.attention_kernel,
+            attention_kernel=kernel,
             constrain=constrain,
         )
         hidden = model(batch.inputs, positions=batch.positions, segment_ids=batch.segment_ids)
@@ -137,7 +164,7 @@ def make_eval_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
             model.output_embedding(),
             batch.targets,
             logit_scale=config.model.logit_scale,
-            block_size=config.execution.loss_block_size,
+            blocks=loss_blocks(config.execution, mesh),
         )
         weights = batch.loss_weights
         return RowSums(nats=jnp.sum(weights * nats, axis=1), num_targets=jnp.sum(weights, axis=1))
@@ -196,8 +223,9 @@ def _loss_sums(config: StudyConfig, mesh: Mesh, params: Params, batch: Batch) ->
         config.model,
         params,
         remat_policy=config.execution.remat_policy,
-        attention_kernel=config.execution.attention_kernel,
+        attention_kernel=step_kernel(config.execution, mesh),
         constrain=Constrain(mesh),
+        gradient_dtype=config.execution.gradient_reduction_dtype,
     )
     hidden = model(batch.inputs, positions=batch.positions, segment_ids=batch.segment_ids)
     return cross_entropy_sums(
@@ -207,7 +235,7 @@ def _loss_sums(config: StudyConfig, mesh: Mesh, params: Params, batch: Batch) ->
         batch.loss_weights,
         logit_scale=config.model.logit_scale,
         z_loss_coefficient=config.training.z_loss_coefficient,
-        block_size=config.execution.loss_block_size,
+        blocks=loss_blocks(config.execution, mesh),
     )
 
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from codepretrain.loss import cross_entropy_sums, token_losses
+from codepretrain.loss import Blocks, cross_entropy_sums, token_losses
 
 SCALE, Z = 0.5, 0.1
 
@@ -26,7 +26,7 @@ def plain(hidden, embedding, targets, weights):
     return jnp.sum(weights * nats) + Z * jnp.sum(weights * log_z**2)
 
 
-def blocked(hidden, embedding, targets, weights, block_size):
+def blocked(hidden, embedding, targets, weights, block_size, tokens=6, mesh=None):
     sums = cross_entropy_sums(
         hidden,
         embedding,
@@ -34,7 +34,7 @@ def blocked(hidden, embedding, targets, weights, block_size):
         weights,
         logit_scale=SCALE,
         z_loss_coefficient=Z,
-        block_size=block_size,
+        blocks=Blocks(block_size, tokens, mesh),
     )
     return sums.nats + sums.z_loss
 
@@ -50,7 +50,7 @@ def test_two_tokens_by_hand():
         jnp.array([[1.0, 1.0, 0.0]]),
         logit_scale=1.0,
         z_loss_coefficient=0.5,
-        block_size=1,
+        blocks=Blocks(1),
     )
     np.testing.assert_allclose(sums.nats, np.log(4) + np.log(4 / 3), rtol=1e-6)
     np.testing.assert_allclose(sums.z_loss, 2 * 0.5 * np.log(4) ** 2, rtol=1e-6)
@@ -91,7 +91,7 @@ def test_bfloat16_does_not_depend_on_the_block_size():
 
 def test_token_losses_sum_to_nats():
     hidden, embedding, targets, _ = example()
-    losses = token_losses(hidden, embedding, targets, logit_scale=SCALE, block_size=8)
+    losses = token_losses(hidden, embedding, targets, logit_scale=SCALE, blocks=Blocks(8))
     logits = SCALE * np.float64(hidden) @ np.float64(embedding).T
     p = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
     expected = -np.log(np.take_along_axis(p, np.array(targets)[..., None], -1)[..., 0])
@@ -127,32 +127,56 @@ def intermediates(jaxpr):
 
 
 def test_no_array_spans_tokens_and_vocabulary():
-    B, T, D, V, block_size = 4, 64, 8, 101, 16  # 7 blocks of 15: 105 ids with the padding
+    B, T, D, V, W, C = 4, 64, 2, 101, 16, 64  # 7 blocks of ids, 4 of positions
     arguments = example(B=B, T=T, D=D, V=V)
     gradient = jax.grad(blocked, (0, 1))
-    jaxpr = jax.make_jaxpr(gradient, static_argnums=4)(*arguments, block_size)
+    jaxpr = jax.make_jaxpr(gradient, static_argnums=(4, 5))(*arguments, W, C)
     sizes = [np.prod(shape) for shape in intermediates(jaxpr.jaxpr)]
-    assert B * T * 15 in sizes  # the walk does see a block of logits
-    assert max(sizes) == B * T * 15
+    assert C * W in sizes  # the walk does see a block of logits
+    assert max(sizes) == C * W
 
 
-def test_sharded_over_every_axis_equals_one_device():
-    """Vocabulary over `tensor`, D over `fsdp`, rows over both data axes: the same loss."""
-    arguments = example(B=4, V=64)
-    mesh = jax.make_mesh(
-        (2, 2, 2), ("data", "fsdp", "tensor"), axis_types=(jax.sharding.AxisType.Auto,) * 3
-    )
+def mesh_of_eight():
+    axes = ("data", "fsdp", "tensor")
+    return jax.make_mesh((2, 2, 2), axes, axis_types=(jax.sharding.AxisType.Auto,) * 3)
+
+
+def sharded(arguments, mesh):
     rows = jax.P(("data", "fsdp"))
-    shardings = [jax.NamedSharding(mesh, spec) for spec in (rows, jax.P("tensor", "fsdp"))]
-    shardings += [jax.NamedSharding(mesh, rows)] * 2
-    function = jax.jit(jax.value_and_grad(blocked, (0, 1)), static_argnums=4)
-    value, gradients = function(*arguments, 16)
-    sharded = [jax.device_put(x, s) for x, s in zip(arguments, shardings, strict=True)]
-    sharded_value, sharded_gradients = function(*sharded, 16)
-    np.testing.assert_allclose(sharded_value, value, rtol=1e-6)
-    for gradient, other in zip(gradients, sharded_gradients, strict=True):
-        np.testing.assert_allclose(other, gradient, rtol=1e-5, atol=1e-5)
-    compiled = function.lower(*sharded, 16).compile().as_text()
-    gathered = [line for line in compiled.splitlines() if " all-gather(" in line]
-    assert gathered  # along D, one block at a time …
-    assert not [line for line in gathered if "[64,16]" in line or "[4,16,16]" in line]
+    specs = (rows, jax.P("tensor", "fsdp"), rows, rows)
+    return [
+        jax.device_put(x, jax.NamedSharding(mesh, s)) for x, s in zip(arguments, specs, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("block_size", "tokens", "dtype", "rtol"),
+    [
+        (7, 5, "float32", 1e-5),  # odd: 31 ids and 7 positions a device
+        (100, 100, "float32", 1e-5),  # one block
+        (7, 5, "bfloat16", 2e-2),
+        (100, 100, "bfloat16", 2e-2),
+    ],
+)
+def test_sharded_over_every_axis_equals_plain(block_size, tokens, dtype, rtol):
+    """Vocabulary over `tensor`, D over `fsdp`, rows over both data axes: the same loss."""
+    arguments, mesh = example(B=4, V=62, dtype=dtype), mesh_of_eight()
+    value, gradients = jax.value_and_grad(plain, (0, 1))(*arguments)
+    function = jax.jit(jax.value_and_grad(blocked, (0, 1)), static_argnums=(4, 5, 6))
+    our_value, our_gradients = function(*sharded(arguments, mesh), block_size, tokens, mesh)
+    np.testing.assert_allclose(our_value, value, rtol=rtol / 10)
+    for gradient, our_gradient in zip(gradients, our_gradients, strict=True):
+        assert our_gradient.dtype == gradient.dtype
+        gradient, our_gradient = np.float32(gradient), np.float32(our_gradient)
+        atol = rtol * np.abs(gradient).max()
+        np.testing.assert_allclose(our_gradient, gradient, rtol=0, atol=atol)
+
+
+def test_what_devices_send_each_other():
+    """Blocks of the embedding along D, never all of it; nothing wider."""
+    arguments, mesh = example(B=4, V=64), mesh_of_eight()
+    function = jax.jit(jax.grad(blocked, (0, 1)), static_argnums=(4, 5, 6))
+    compiled = function.lower(*sharded(arguments, mesh), 16, 100, mesh).compile().as_text()
+    gathers = [line for line in compiled.splitlines() if " all-gather(" in line]
+    assert len(gathers) == 2  # in the loops of forward and backward: blocks of 16 ids
+    assert all("[16,16]" in line for line in gathers)

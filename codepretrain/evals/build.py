@@ -29,6 +29,7 @@ from codepretrain.evals.sandbox import sandbox_isolation
 from codepretrain.evals.tasks import GenerationItem, MultipleChoiceItem, load_items
 from codepretrain.evals.validation_loss import ValidationLoss
 from codepretrain.model.transformer import Params
+from codepretrain.step import step_kernel
 from codepretrain.stream.rows import RowStore, open_sources
 from codepretrain.vocabulary import load_vocabulary
 
@@ -126,7 +127,7 @@ class _Builder:
             self.mesh,
             batch_size=self.batch_size,
             max_seq_len=config.data.max_seq_len,
-            attention_kernel=config.execution.attention_kernel,
+            attention_kernel=step_kernel(config.execution, self.mesh),
         )
 
     @cached_property

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 
 from codepretrain.config import ModelConfig
 from codepretrain.evals.placement import place_rows, rows_per_batch
+from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.decode import decode_step, prefill
 from codepretrain.model.transformer import Params, Transformer, bind
 from codepretrain.sharding import Constrain, replicated
@@ -48,7 +49,7 @@ class LanguageModel:
         *,
         batch_size: int,
         max_seq_len: int,
-        attention_kernel: str = "reference",
+        attention_kernel: str | AttentionKernel = "reference",
     ) -> None:
         """`batch_size` is rounded up to what the mesh divides among its devices."""
         assert len(vocabulary) == config.vocab_size, (len(vocabulary), config.vocab_size)

@@ -11,6 +11,9 @@ Where a group spans slices, s slices with k chips in each, the chips of a slice 
 the slice the row above holds for k, and each chip sends its part (1/k for what is summed up) to
 the other slices: the row above for s, over the data-center network.
 
+The TPU compiler splits such collectives itself: what is left to cross is a `send`
+of the megascale runtime, which names what it stands for; it counts for s slices.
+
 These are the least that a ring or a torus needs. The compiler may need more: where a gathered part
 is smaller than its tiles (D / fsdp < 16, say) it gathers by an all-reduce of the whole, which is
 then what stands here.
@@ -64,6 +67,8 @@ def collectives(
     """
     found, chains = [], set()
     for instruction, computation, times in program.walk():
+        if transfer := _between_slices(instruction, times, num_slices=num_slices):
+            found.append(transfer)
         kind = instruction.opcode.removesuffix("-start")
         if kind not in KINDS:
             continue
@@ -78,6 +83,27 @@ def collectives(
             _collective(kind, instruction, computation, times, mesh_shape, num_slices=num_slices)
         )
     return found
+
+
+def _between_slices(instruction: Instruction, times: int, *, num_slices: int) -> Collective | None:
+    """Returns what a send of the megascale runtime stands for; slices part along `data` alone."""
+    named = re.search(r'_xla_megascale_transfer_type="(\w+)"', instruction.attributes)
+    if instruction.opcode != "send" or named is None:
+        return None
+    kind = named[1].lower().replace("_", "-")
+    sent = instruction.shapes[0]
+    return Collective(
+        kind=kind if kind in KINDS else "collective-permute",
+        axes=("data",),
+        group_size=num_slices,
+        executions=times,
+        operand_bytes=sent.bytes,
+        sent_bytes=0.0,
+        dcn_bytes=times * _sent(kind, sent.bytes, num_slices),
+        dtype=sent.dtype,
+        dims=sent.dims,
+        source=_source(instruction),
+    )
 
 
 def _chain(instruction: Instruction, computation: Computation) -> tuple[str | None, str] | None:
@@ -132,11 +158,11 @@ def _collective(
 def _sent(kind: str, operand_bytes: float, size: int) -> float:
     if size == 1:
         return 0.0
-    if kind == "collective-permute":
-        return operand_bytes
     if kind == "all-gather":
         return operand_bytes * (size - 1)
-    return operand_bytes * (size - 1) / size * (2 if kind == "all-reduce" else 1)
+    if kind in ("reduce-scatter", "all-reduce", "all-to-all"):
+        return operand_bytes * (size - 1) / size * (2 if kind == "all-reduce" else 1)
+    return operand_bytes
 
 
 def _axes(groups: np.ndarray, mesh_shape: Mapping[str, int]) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """Causal self-attention with rotary positions and grouped key-value heads."""
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -8,12 +10,15 @@ from flax import nnx
 
 from codepretrain.config import ModelConfig
 from codepretrain.errors import UserError
-from codepretrain.model.attention_kernels import attend, attention_kernel
+from codepretrain.model.attention_kernels import AttentionKernel, attend
 from codepretrain.model.constrain import Constrain
 from codepretrain.model.linear import Linear
 from codepretrain.model.norm import LayerNorm
 from codepretrain.model.remat import name_activation
 from codepretrain.model.rope import Rotation, rotate
+
+_QUERY = ("batch", "tokens", "heads", None)
+_KEY = ("batch", "tokens", "kv_heads", None)
 
 
 class KeyValue(NamedTuple):
@@ -30,31 +35,42 @@ class Attention(nnx.Module):
     """
 
     def __init__(
-        self, config: ModelConfig, *, kernel: str, constrain: Constrain, rngs: nnx.Rngs
+        self,
+        config: ModelConfig,
+        *,
+        kernel: AttentionKernel,
+        constrain: Constrain,
+        gradient_dtype: str,
+        rngs: nnx.Rngs,
     ) -> None:
         _check_heads(config)
         D, queries = (config.d_model,), (config.num_heads, config.head_dim)
         keys = (config.num_kv_heads, config.head_dim)
         query_axes, key_axes = ("heads", "head_dim"), ("kv_heads", "head_dim")
-        self.query = Linear(D, queries, logical_axes=("embed", *query_axes), rngs=rngs)
-        self.key = Linear(D, keys, logical_axes=("embed", *key_axes), rngs=rngs)
-        self.value = Linear(D, keys, logical_axes=("embed", *key_axes), rngs=rngs)
-        self.output = Linear(queries, D, logical_axes=(*query_axes, "embed"), rngs=rngs)
+        linear = functools.partial(Linear, gradient_dtype=gradient_dtype, rngs=rngs)
+        self.query = linear(D, queries, logical_axes=("embed", *query_axes))
+        self.key = linear(D, keys, logical_axes=("embed", *key_axes))
+        self.value = linear(D, keys, logical_axes=("embed", *key_axes))
+        self.output = linear(queries, D, logical_axes=(*query_axes, "embed"))
         if config.uses_qk_norm:
             epsilon = config.norm_epsilon
             self.query_norm = LayerNorm(queries, epsilon=epsilon, logical_axes=query_axes)
             self.key_norm = LayerNorm(keys, epsilon=epsilon, logical_axes=key_axes)
         self.uses_qk_norm = config.uses_qk_norm
-        self.kernel = attention_kernel(kernel)
         self.constrain = constrain
+        self.kernel = kernel
 
     def __call__(
         self, x: jax.Array, *, turn: Rotation, segment_ids: jax.Array
     ) -> tuple[jax.Array, KeyValue]:
         """Returns attention within each segment [B, T, D], and its keys and values."""
         query, present = self._heads(x, turn)
-        attended = self.kernel(query, *present, segment_ids=segment_ids)
-        return self._project(attended), present
+        kernel: Callable[..., jax.Array] = self.kernel
+        if not self.kernel.is_partitionable:
+            kernel = self.constrain.on_each_device(
+                kernel, inputs=(_QUERY, _KEY, _KEY, _QUERY[:2]), output=_QUERY
+            )
+        return self._project(kernel(query, *present, segment_ids)), present
 
     def decode(
         self, x: jax.Array, *, turn: Rotation, past: KeyValue, slots: jax.Array
@@ -76,15 +92,13 @@ class Attention(nnx.Module):
         query, key, value = self.query(x), self.key(x), self.value(x)
         if self.uses_qk_norm:
             query, key = self.query_norm(query), self.key_norm(key)
-        heads, kv_heads = ("batch", "tokens", "heads", None), ("batch", "tokens", "kv_heads", None)
-        query = name_activation(self.constrain(rotate(query, turn), heads), "query")
-        key = name_activation(self.constrain(rotate(key, turn), kv_heads), "key")
-        value = name_activation(self.constrain(value, kv_heads), "value")
+        query = name_activation(self.constrain(rotate(query, turn), _QUERY), "query")
+        key = name_activation(self.constrain(rotate(key, turn), _KEY), "key")
+        value = name_activation(self.constrain(value, _KEY), "value")
         return query, KeyValue(key, value)
 
     def _project(self, attended: jax.Array) -> jax.Array:
-        attended = self.constrain(attended, ("batch", "tokens", "heads", None))
-        return self.output(name_activation(attended, "attention_output"))
+        return self.output(self.constrain(attended, _QUERY))
 
 
 def _check_heads(config: ModelConfig) -> None:

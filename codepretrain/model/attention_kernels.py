@@ -17,18 +17,106 @@ Who sees whom, for segment_ids 1 1 2 2 2 0 0 (rows are queries, columns keys):
 
 Padding (0) is a segment like another: nothing else sees it, and as every query sees at least itself
 no softmax is empty and no output is NaN.
+
+    name        for         [T, T]     by
+    reference   any device  whole      this file
+    splash      TPU         never      Pallas splash attention       (`splash_attention.py`)
+    pallas_gpu  NVIDIA GPU  never      Pallas flash attention        (`gpu_attention.py`)
+    cudnn       NVIDIA GPU  never      cuDNN's, bfloat16, Hopper on  (`gpu_attention.py`)
+    auto                               splash on TPU, pallas_gpu on GPU, reference on CPU
+
+A name is never exchanged for another in silence: where a kernel cannot run, asking for it is an
+error. Choosing by measurement is the user's (`benchmarks/train_step.py` compares them).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 
 from codepretrain.errors import UserError
-
-AttentionKernel = Callable[..., jax.Array]
+from codepretrain.model.remat import name_activation
 
 _HIDDEN = -1e30  # swallows any score it is added to; its exponential is exactly zero
+
+
+@dataclass(frozen=True)
+class AttentionKernel:
+    """A kernel with its settings. Hashable, so that it may be a static part of a model.
+
+    block_q, block_kv: queries and keys that it holds at a time, None for its own choice.
+    interpret: run a Pallas kernel in Python, operation by operation, on any device; for tests.
+    """
+
+    name: str
+    block_q: int | None = None
+    block_kv: int | None = None
+    interpret: bool = False
+
+    @property
+    def is_partitionable(self) -> bool:
+        """Whether the compiler can split it over devices; others run on each device's part."""
+        return self.name == "reference"
+
+    def __call__(
+        self, query: jax.Array, key: jax.Array, value: jax.Array, segment_ids: jax.Array
+    ) -> jax.Array:
+        """Returns the attention [B, T, N, H] that this file's docstring defines."""
+        if self.name == "reference":
+            return reference(query, key, value, segment_ids)
+        settings = {"block_q": self.block_q, "block_kv": self.block_kv, "interpret": self.interpret}
+        return _load(self.name)(query, key, value, segment_ids, **settings)
+
+
+# Name → the platform it runs on; None for any.
+_PLATFORMS = {"reference": None, "splash": "tpu", "pallas_gpu": "gpu", "cudnn": "gpu"}
+_AUTOMATIC = {"tpu": "splash", "gpu": "pallas_gpu", "cpu": "reference"}
+
+
+def _load(name: str) -> Callable[..., jax.Array]:
+    """Imports a kernel where it is used: Pallas takes a second, and a CPU never needs it."""
+    if name == "splash":
+        from codepretrain.model.splash_attention import splash
+
+        return splash
+    from codepretrain.model import gpu_attention
+
+    return {"pallas_gpu": gpu_attention.pallas_gpu, "cudnn": gpu_attention.cudnn}[name]
+
+
+def as_kernel(kernel: str | AttentionKernel) -> AttentionKernel:
+    """Returns the kernel, or the one of this name with its own settings.
+
+    Raises:
+      UserError: there is none of this name.
+    """
+    if isinstance(kernel, AttentionKernel):
+        return kernel
+    if kernel not in _PLATFORMS:
+        raise UserError(
+            f"execution.attention_kernel: no kernel is called {kernel!r}; "
+            f"expected one of auto, {', '.join(sorted(_PLATFORMS))}"
+        )
+    return AttentionKernel(kernel)
+
+
+def choose_kernel(
+    name: str, *, platform: str, block_q: int | None = None, block_kv: int | None = None
+) -> AttentionKernel:
+    """Returns the kernel of this name for devices of `platform` ("cpu", "gpu", "tpu").
+
+    Raises:
+      UserError: there is none of this name, or it does not run on such devices.
+    """
+    known = as_kernel(_AUTOMATIC[platform] if name == "auto" else name).name
+    where = _PLATFORMS[known]
+    if where not in (None, platform):
+        raise UserError(
+            f"execution.attention_kernel: {known!r} runs on {where}, but the devices are "
+            f"{platform}; here 'auto' takes {_AUTOMATIC[platform]!r}"
+        )
+    return AttentionKernel(known, block_q=block_q, block_kv=block_kv)
 
 
 def attend(query: jax.Array, key: jax.Array, value: jax.Array, *, mask: jax.Array) -> jax.Array:
@@ -50,27 +138,11 @@ def attend(query: jax.Array, key: jax.Array, value: jax.Array, *, mask: jax.Arra
 
 
 def reference(
-    query: jax.Array, key: jax.Array, value: jax.Array, *, segment_ids: jax.Array
+    query: jax.Array, key: jax.Array, value: jax.Array, segment_ids: jax.Array
 ) -> jax.Array:
     """The plain formula: the ground truth of every other kernel, and the one for CPUs."""
     T = query.shape[1]
     causal = jnp.tril(jnp.ones((1, T, T), jnp.bool_))
     same_segment = segment_ids[:, :, None] == segment_ids[:, None, :]
-    return attend(query, key, value, mask=causal & same_segment)
-
-
-_KERNELS: dict[str, AttentionKernel] = {"reference": reference}
-
-
-def attention_kernel(name: str) -> AttentionKernel:
-    """Returns the kernel called `name`.
-
-    Raises:
-      UserError: there is none of this name.
-    """
-    if name not in _KERNELS:
-        raise UserError(
-            f"execution.attention_kernel: no kernel is called {name!r}; "
-            f"expected one of {', '.join(sorted(_KERNELS))}"
-        )
-    return _KERNELS[name]
+    attended = attend(query, key, value, mask=causal & same_segment)
+    return name_activation(attended, "attention_output")

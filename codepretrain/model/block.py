@@ -5,6 +5,7 @@ from flax import nnx
 
 from codepretrain.config import ModelConfig
 from codepretrain.model.attention import Attention, KeyValue
+from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.constrain import Constrain
 from codepretrain.model.mlp import MLP
 from codepretrain.model.norm import LayerNorm
@@ -20,11 +21,18 @@ class Block(nnx.Module):
     """
 
     def __init__(
-        self, config: ModelConfig, *, attention_kernel: str, constrain: Constrain, rngs: nnx.Rngs
+        self,
+        config: ModelConfig,
+        *,
+        attention_kernel: AttentionKernel,
+        constrain: Constrain,
+        gradient_dtype: str,
+        rngs: nnx.Rngs,
     ) -> None:
         self.norm = LayerNorm((config.d_model,), epsilon=config.norm_epsilon, logical_axes=(None,))
-        self.attention = Attention(config, kernel=attention_kernel, constrain=constrain, rngs=rngs)
-        self.mlp = MLP(config, constrain=constrain, rngs=rngs)
+        execution = {"constrain": constrain, "gradient_dtype": gradient_dtype, "rngs": rngs}
+        self.attention = Attention(config, kernel=attention_kernel, **execution)
+        self.mlp = MLP(config, **execution)
         self.constrain = constrain
 
     def __call__(

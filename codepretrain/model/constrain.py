@@ -5,6 +5,9 @@ with a sharding (`jax.lax.with_sharding_constraint`). The model itself knows no 
 uses `unconstrained`. On a mesh the names are needed: left alone, the partitioner splits activations
 like the parameters, along D, and sums every product over all devices.
 
+`Constrain.on_each_device` is for functions that the compiler cannot split (`jax.shard_map`): a
+hand-written kernel sees the part of every array that lies on its device.
+
     name                    the dim                             under fully sharded data parallelism
     batch                   rows                                all data-parallel axes
     tokens                  positions                           not split
@@ -19,13 +22,36 @@ rows for dims afterwards (an all-to-all of [B, T, D]); the embedding itself is n
 """
 
 from collections.abc import Callable
+from typing import Protocol
 
 import jax
 
-Constrain = Callable[[jax.Array, tuple[str | None, ...]], jax.Array]
+Names = tuple[str | None, ...]
 
 
-def unconstrained(x: jax.Array, names: tuple[str | None, ...]) -> jax.Array:
-    """Returns x as it is; checks that there is one name per dim."""
-    assert x.ndim == len(names), f"{names} for an activation of shape {x.shape}"
-    return x
+class Constrain(Protocol):
+    """Lays out activations by the logical names of their dims."""
+
+    def __call__(self, x: jax.Array, names: Names) -> jax.Array:
+        """Returns x, laid out as the names of its dims say."""
+
+    def on_each_device(
+        self, function: Callable[..., jax.Array], *, inputs: tuple[Names, ...], output: Names
+    ) -> Callable[..., jax.Array]:
+        """Returns `function` run by every device on its own part of the inputs."""
+
+
+class _Unconstrained:
+    """One device, or a compiler left to itself: checks that there is one name per dim."""
+
+    def __call__(self, x: jax.Array, names: Names) -> jax.Array:
+        assert x.ndim == len(names), f"{names} for an activation of shape {x.shape}"
+        return x
+
+    def on_each_device(
+        self, function: Callable[..., jax.Array], *, inputs: tuple[Names, ...], output: Names
+    ) -> Callable[..., jax.Array]:
+        return function
+
+
+unconstrained: Constrain = _Unconstrained()

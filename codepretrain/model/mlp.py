@@ -1,5 +1,7 @@
 """The SwiGLU feed-forward layer."""
 
+import functools
+
 import jax
 from flax import nnx
 
@@ -14,11 +16,14 @@ class MLP(nnx.Module):
     Source: Shazeer 2020, "GLU Variants Improve Transformer", eq. 6.
     """
 
-    def __init__(self, config: ModelConfig, *, constrain: Constrain, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, config: ModelConfig, *, constrain: Constrain, gradient_dtype: str, rngs: nnx.Rngs
+    ) -> None:
         D, F = (config.d_model,), (config.d_ff,)
-        self.gate = Linear(D, F, logical_axes=("embed", "mlp"), rngs=rngs)
-        self.up = Linear(D, F, logical_axes=("embed", "mlp"), rngs=rngs)
-        self.down = Linear(F, D, logical_axes=("mlp", "embed"), rngs=rngs)
+        linear = functools.partial(Linear, gradient_dtype=gradient_dtype, rngs=rngs)
+        self.gate = linear(D, F, logical_axes=("embed", "mlp"))
+        self.up = linear(D, F, logical_axes=("embed", "mlp"))
+        self.down = linear(F, D, logical_axes=("mlp", "embed"))
         self.constrain = constrain
 
     def __call__(self, x: jax.Array) -> jax.Array:

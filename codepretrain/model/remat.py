@@ -1,7 +1,8 @@
 """What the backward pass finds in memory and what it computes again, by name.
 
 Activations are named where they arise (`checkpoint_name`): "block_input", "query", "key", "value"
-(after norm and rotation) and "attention_output" (before the output projection).
+(after norm and rotation) and "attention_output" (before the output projection, with whatever else
+the kernel's own backward pass wants: a kernel gives the name where that arises).
 
     policy          kept per layer                            computed again
     full            block_input                               everything

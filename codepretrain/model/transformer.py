@@ -31,6 +31,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from codepretrain.config import ModelConfig
+from codepretrain.model.attention_kernels import AttentionKernel, as_kernel
 from codepretrain.model.block import Block
 from codepretrain.model.constrain import Constrain, unconstrained
 from codepretrain.model.norm import LayerNorm
@@ -52,10 +53,12 @@ class Transformer(nnx.Module):
         config: ModelConfig,
         *,
         remat_policy: str,
-        attention_kernel: str,
+        attention_kernel: str | AttentionKernel,
         rngs: nnx.Rngs,
         constrain: Constrain = unconstrained,
+        gradient_dtype: str = "float32",
     ) -> None:
+        kernel = as_kernel(attention_kernel)
         self.embedding = _embedding(config, rngs)
         if not config.ties_embeddings:
             self.unembedding = _embedding(config, rngs)
@@ -63,7 +66,13 @@ class Transformer(nnx.Module):
         @nnx.split_rngs(splits=config.num_layers)
         @nnx.vmap
         def stack(rngs: nnx.Rngs) -> Block:
-            return Block(config, attention_kernel=attention_kernel, constrain=constrain, rngs=rngs)
+            return Block(
+                config,
+                attention_kernel=kernel,
+                constrain=constrain,
+                gradient_dtype=gradient_dtype,
+                rngs=rngs,
+            )
 
         self.blocks = stack(rngs)
         self.final_norm = LayerNorm(
@@ -160,10 +169,13 @@ def bind(
     params: Params,
     *,
     remat_policy: str,
-    attention_kernel: str,
+    attention_kernel: str | AttentionKernel,
     constrain: Constrain = unconstrained,
+    gradient_dtype: str = "float32",
 ) -> Transformer:
     """Returns the model that computes with `params`, which may be traced; copies nothing.
+
+    gradient_dtype: of the matrices' gradients while they are summed over devices (`linear.py`).
 
     Raises:
       UserError: there is no such remat policy or attention kernel.
@@ -173,6 +185,7 @@ def bind(
         remat_policy=remat_policy,
         attention_kernel=attention_kernel,
         constrain=constrain,
+        gradient_dtype=gradient_dtype,
     )
     return nnx.merge(nnx.graphdef(model), params)
 

@@ -125,3 +125,13 @@ def test_along_data_all_goes_across():
     line = f"ROOT %y = f32[4,8]{{1,0}} all-reduce(%x), {groups}, to_apply=%add"
     [found] = collectives(program(line), MESH, num_slices=2)
     assert (found.sent_bytes, found.dcn_bytes) == (0.0, 2 * 128 / 2)
+
+
+def test_what_the_megascale_runtime_sends():
+    line = (
+        "%s = (f32[4,8]{1,0}, u32[], token[]) send(%x, %t), channel_id=1, is_host_transfer=true, "
+        'frontend_attributes={_xla_megascale_transfer_type="ALL_REDUCE"}'
+    )
+    [found] = collectives(program("%t = token[] after-all()", line), MESH, num_slices=2)
+    assert (found.kind, found.axes) == ("all-reduce", ("data",))
+    assert (found.sent_bytes, found.dcn_bytes) == (0.0, 2 * 128 / 2)

@@ -19,7 +19,7 @@ HloModule jit_step, is_scheduled=true, entry_computation_layout={(f32[4,8]{1,0})
   %c = (s32[]{:T(128)}, f32[4,8]{1,0}, bf16[3,8,2]{2,1,0}) parameter(0)
   %i = s32[]{:T(128)} get-tuple-element(%c), index=0
   %three = s32[]{:T(128)} constant(3)
-  ROOT %less = pred[]{:T(512)} compare(%i, %three), direction=LT
+  ROOT %less = pred[] compare(%i, %three), direction=LT
 }
 
 %body (b: (s32[], f32[4,8], bf16[3,8,2])) -> (s32[], f32[4,8], bf16[3,8,2]) {
@@ -42,10 +42,10 @@ ENTRY %main.1 (x.1: f32[4,8], w.1: bf16[3,8,2]) -> f32[4,8] {
   %x.1 = f32[4,8]{1,0} parameter(0)
   %w.1 = bf16[3,8,2]{2,1,0} parameter(1)
   %start = s32[]{:T(128)} constant(0)
-  %tuple.1 = (s32[], f32[4,8]{1,0}, bf16[3,8,2]{2,1,0}) tuple(%start, %x.1, %w.1)
+  %tuple.1 = (s32[], f32[4,8], bf16[3,8,2]) tuple(%start, %x.1, %w.1)
   %while.1 = (s32[], f32[4,8], bf16[3,8,2]) while(%tuple.1), condition=%condition, body=%body
   %out = f32[4,8]{1,0} get-tuple-element(%while.1), index=1
-  ROOT %sum = f32[4,8]{1,0} all-reduce(%out), replica_groups={{0,4},{1,5},{2,6},{3,7}}, to_apply=%add
+  ROOT %sum = f32[4,8] all-reduce(%out), replica_groups={{0,4},{1,5},{2,6},{3,7}}, to_apply=%add
 }
 """
 
