@@ -1,7 +1,7 @@
 """The least time that a step can take on a chip: a bound, not a forecast.
 
     compute   FLOPs compiled / peak FLOP/s
-    hbm       bytes read and written / HBM bandwidth
+    hbm       bytes read and written (as `work.hbm_bytes` counts them) / HBM bandwidth
     ici       bytes sent within a slice / what a chip's links send together
     dcn       bytes sent to other slices / a chip's share of its host's network
     bound     the largest of them: what is not faster even if all four overlap perfectly

@@ -14,7 +14,7 @@ _FREE = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "call",
     "conditional", "after-all", "iota", "partition-id", "replica-id", "optimization-barrier",
 }  # fmt: skip
-_SLICES = ("dynamic-slice", "slice", "gather", "slice-start")
+_SLICES = ("dynamic-slice", "slice", "gather")
 _COST = re.compile(r'"cost_estimate":\{[^}]*?"flops":"?(\d+)"?')
 
 
@@ -62,8 +62,8 @@ def hbm_bytes(program: Program) -> int:
     for instruction, computation, times in program.walk():
         if computation.name in fused or instruction.opcode in _FREE:
             continue
-        if instruction.opcode.endswith("-done"):
-            continue
+        if instruction.opcode.endswith(("-start", "-update")):
+            continue  # counted when it is done
         total += times * _traffic(program, instruction, computation)
     return total
 
@@ -81,6 +81,10 @@ def _fused(program: Program) -> set[str]:
 def _traffic(program: Program, instruction: Instruction, computation: Computation) -> int:
     operands = computation.operands(instruction)
     written = _bytes(instruction)
+    if instruction.opcode.endswith("-done"):
+        return written + min(
+            instruction.bytes, sum(map(_bytes, _sources(instruction, computation)))
+        )
     if instruction.opcode == "dynamic-update-slice":  # in place
         return 2 * _bytes(operands[1])
     if instruction.opcode in _SLICES:
@@ -97,6 +101,14 @@ def _traffic(program: Program, instruction: Instruction, computation: Computatio
         added = sum(_bytes(inner.operands(update)[1]) for update in updates)
         written = max(written - in_place, 0) + added
     return read + written
+
+
+def _sources(done: Instruction, computation: Computation) -> list[Instruction]:
+    """Returns what an asynchronous copy, slice or collective reads."""
+    start = computation.operands(done)[0]
+    while start.opcode.endswith("-update"):
+        start = computation.operands(start)[0]
+    return computation.operands(start)
 
 
 def _read_by_fusion(inner: Computation, position: int, operand: Instruction) -> int:

@@ -101,3 +101,16 @@ def test_bytes_of_hbm():
         "ROOT %twice = f32[4,8]{1,0} add(%fast, %fast)",  # 128 written
     ]
     assert hbm_bytes(program(*lines, extra=fused)) == 260 + 128 + 128
+
+
+def test_bytes_of_asynchronous_copies():
+    """Into scratch memory: read once. The start's tuple names source and result, and is no copy."""
+    start = "(f32[4,8]{1,0:S(1)}, f32[4,8]{1,0}, u32[]{:S(2)})"
+    lines = [
+        "%x = f32[4,8]{1,0} parameter(0)",
+        f"%s = {start} copy-start(%x)",
+        "%fast = f32[4,8]{1,0:S(1)} copy-done(%s)",
+        "%part = (f32[8,8]{1,0}, f32[1,8]{1,0:S(1)}, u32[]) slice-start(%x), slice={[0:1], [0:8]}",
+        "ROOT %row = f32[1,8]{1,0:S(1)} slice-done(%part)",
+    ]
+    assert hbm_bytes(program(*lines)) == 128 + 32
