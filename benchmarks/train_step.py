@@ -39,9 +39,10 @@ from codepretrain.config import (
 from codepretrain.machine.chips import chip_of
 from codepretrain.model.shapes import shape
 from codepretrain.model.size import flops_per_token, num_parameters
-from codepretrain.program import Program
 from codepretrain.row import Row
-from codepretrain.sharding import global_batch
+from codepretrain.sharding import global_batch, make_mesh, replicated
+from codepretrain.state import init_state
+from codepretrain.step import compile_train_step
 
 # What `experiments/demo.py` trains on a laptop; CPUs have no bfloat16 units.
 DEMO = ModelConfig(
@@ -114,19 +115,20 @@ def random_batch(batch_size: int, max_seq_len: int, vocab_size: int) -> Batch:
 def measure(setting: dict) -> dict:
     """Runs one setting on the devices there are; returns its times in seconds and its memory."""
     config = study_config(setting)
-    program = Program(config)
+    mesh = make_mesh(config.execution.mesh)
     started = time.perf_counter()
-    program.compile()
+    train_step = compile_train_step(config, mesh)
     compile_s = time.perf_counter() - started
-    state = program.initial_state()
+    state, planned = init_state(config, mesh), train_step.memory_analysis()
     rows = random_batch(setting["batch"], setting["seq_len"], config.model.vocab_size)
-    batch = global_batch(rows, program.mesh)
+    batch = global_batch(rows, mesh)
+    rates = jax.device_put((np.float32(1e-4), np.float32(0.1)), replicated(mesh))
     seconds = []
     for step in range(setting["warmup"] + setting["steps"]):
         if setting["trace"] and step == setting["warmup"]:
             jax.profiler.start_trace(setting["trace"])
         started = time.perf_counter()
-        state, metrics = program.train_step(state, batch, 1e-4, 0.1)
+        state, metrics = train_step(state, batch, *rates)
         jax.block_until_ready((state, metrics))
         seconds.append(time.perf_counter() - started)
     if setting["trace"]:
@@ -141,6 +143,7 @@ def measure(setting: dict) -> dict:
         "compile_s": compile_s,
         "seconds": seconds[setting["warmup"] :],
         "loss": float(metrics.loss),
+        "temporary_bytes": planned.temp_size_in_bytes,  # what the compiler plans besides the state
         "peak_bytes": memory or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 

@@ -189,7 +189,7 @@ class ExecutionConfig:
     mesh: MeshConfig = MeshConfig()
     num_microbatches: int = 1
     remat_policy: str = "full"
-    attention_kernel: str = "reference"
+    attention_kernel: str = "auto"
     attention_block_q: int | None = None
     attention_block_kv: int | None = None
     loss_block_size: int = 2048

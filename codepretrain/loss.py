@@ -12,7 +12,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from codepretrain.loss_blocks import Axes, Blocks, Residuals, backward, forward
+from codepretrain.loss_blocks import Residuals, backward, forward
+from codepretrain.loss_layout import Axes, Blocks
 from codepretrain.sharding import RULES, named_sharding
 
 

@@ -19,31 +19,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.sharding import Mesh
 
-_LANES = 128  # blocks are multiples of it where they can: the width of a TPU's registers
-_NO_ID = -(2**31)  # no target is this
-
-
-class Blocks(NamedTuple):
-    """How the loss is computed. Changes nothing but the order of float32 sums.
-
-    size: ids in a block; tokens: positions in a block, on each device. mesh: None for one device.
-    reduction_dtype: of the embedding's gradient while it is summed over devices.
-    """
-
-    size: int
-    tokens: int = 8192
-    mesh: Mesh | None = None
-    reduction_dtype: str = "float32"
-
-
-class Axes(NamedTuple):
-    """Mesh axes that split the rows, the vocabulary and D of the embedding."""
-
-    rows: tuple[str, ...]
-    vocab: str | None
-    embed: str | None
+from codepretrain.loss_layout import (
+    Axes,
+    Blocks,
+    Positions,
+    VocabularyLayout,
+    join,
+    positions,
+    split,
+    vocabulary_layout,
+)
 
 
 class Residuals(NamedTuple):
@@ -57,46 +43,8 @@ class Residuals(NamedTuple):
     exponentials: jax.Array | None  # exp(logits - maximum), if one block covers everything
 
 
-class _Layout(NamedTuple):
-    """Block j of J holds the ids start(j) … start(j) + W - 1. The last one is moved back to fit:
-    ids that it shares with the one before count in that one alone.
-    """
-
-    num_ids: int
-    width: int
-    num_blocks: int
-
-    def start(self, block: jax.Array) -> jax.Array:
-        return jnp.minimum(block * self.width, self.num_ids - self.width)
-
-    def ids(self, block: jax.Array) -> jax.Array:
-        """Returns [W] int32: the block's ids on this device; `_NO_ID` for those not to count."""
-        ids = self.start(block) + jnp.arange(self.width, dtype=jnp.int32)
-        return jnp.where(ids >= block * self.width, ids, _NO_ID)
-
-
-def _layout(num_ids: int, size: int) -> _Layout:
-    num_blocks = -(-num_ids // size)
-    width = -(-num_ids // num_blocks)
-    width = min(width + -width % _LANES, size, num_ids)
-    return _Layout(num_ids, width, -(-num_ids // width))
-
-
-def _split(x: jax.Array, num_parts: int) -> jax.Array:
-    """Returns [P, …] as [parts, C, …], zeros standing in for positions from P on."""
-    padding = -x.shape[0] % num_parts
-    x = jnp.pad(x, ((0, padding), *[(0, 0)] * (x.ndim - 1)))
-    return x.reshape(num_parts, -1, *x.shape[1:])
-
-
-def _join(parts: jax.Array, like: jax.Array) -> jax.Array:
-    """Returns [parts, C, …] as `like`'s [B, T, …], without the positions that `_split` added."""
-    B, T = like.shape[:2]
-    return parts.reshape(-1, *parts.shape[2:])[: B * T].reshape(B, T, *parts.shape[2:])
-
-
 def _gathered(
-    embedding: jax.Array, layout: _Layout, j: jax.Array, *, dtype: jnp.dtype, axes: Axes
+    embedding: jax.Array, layout: VocabularyLayout, j: jax.Array, *, dtype: jnp.dtype, axes: Axes
 ) -> jax.Array:
     """Returns block j of the embedding: [W, D] in the compute dtype."""
     block = lax.dynamic_slice_in_dim(embedding, layout.start(j), layout.width).astype(dtype)
@@ -107,11 +55,6 @@ def _logits(hidden: jax.Array, block: jax.Array, ids: jax.Array, scale: float) -
     """Returns [C, W] float32; -inf for ids that do not count."""
     logits = jnp.einsum("cd,wd->cw", hidden, block, preferred_element_type=jnp.float32)
     return jnp.where(ids[None] >= 0, logits * scale, -jnp.inf)
-
-
-def _local(targets: jax.Array, num_ids: int, axes: Axes) -> jax.Array:
-    """Returns the targets as ids on this device; other devices' are out of 0 … num_ids - 1."""
-    return targets - lax.axis_index(axes.vocab) * num_ids if axes.vocab else targets
 
 
 class _Running(NamedTuple):
@@ -131,22 +74,6 @@ def _sums_over_vocabulary(running: _Running, axes: Axes) -> _Running:
     return _Running(maximum, *lax.psum((total, running.target_logit), axes.vocab))
 
 
-class _Positions(NamedTuple):
-    """The device's positions in parts: [parts, C, D], and [parts, C] int32."""
-
-    hidden: jax.Array
-    targets: jax.Array
-
-
-def _positions(
-    hidden: jax.Array, targets: jax.Array, *, num_ids: int, blocks: Blocks, axes: Axes
-) -> _Positions:
-    B, T, D = hidden.shape
-    num_parts = -(-B * T // blocks.tokens)
-    targets = _local(targets, num_ids, axes).reshape(-1)
-    return _Positions(_split(hidden.reshape(-1, D), num_parts), _split(targets, num_parts))
-
-
 def forward(
     hidden: jax.Array,
     embedding: jax.Array,
@@ -160,8 +87,8 @@ def forward(
 
     hidden: [B, T, D]; embedding: [V, D], or this device's part of both dims; targets: [B, T] int32.
     """
-    layout = _layout(embedding.shape[0], blocks.size)
-    parts = _positions(hidden, targets, num_ids=layout.num_ids, blocks=blocks, axes=axes)
+    layout = vocabulary_layout(embedding.shape[0], blocks.size)
+    parts = positions(hidden, targets, num_ids=layout.num_ids, blocks=blocks, axes=axes)
     exponentials = None
     if layout.num_blocks == len(parts.targets) == 1:
         block = _gathered(embedding, layout, jnp.int32(0), dtype=hidden.dtype, axes=axes)
@@ -169,13 +96,13 @@ def forward(
         exponentials = exponentials.reshape(*targets.shape, -1)
     else:
         running = _scan(parts, embedding, layout, logit_scale=logit_scale, axes=axes)
-    maximum, total, target_logit = (_join(x, like=targets) for x in running)
+    maximum, total, target_logit = (join(x, like=targets) for x in running)
     log_z = maximum + jnp.log(total)
     return target_logit, Residuals(hidden, embedding, targets, log_z, maximum, exponentials)
 
 
 def _whole(
-    parts: _Positions, block: jax.Array, *, logit_scale: float, axes: Axes
+    parts: Positions, block: jax.Array, *, logit_scale: float, axes: Axes
 ) -> tuple[_Running, jax.Array]:
     """Returns what is known of all positions [1, P], and exp(logits - maximum): [1, P, V]."""
     logits = jnp.einsum("bpd,vd->bpv", parts.hidden, block, preferred_element_type=jnp.float32)
@@ -195,7 +122,12 @@ def _index(targets: jax.Array, num_ids: int) -> jax.Array:
 
 
 def _scan(
-    parts: _Positions, embedding: jax.Array, layout: _Layout, *, logit_scale: float, axes: Axes
+    parts: Positions,
+    embedding: jax.Array,
+    layout: VocabularyLayout,
+    *,
+    logit_scale: float,
+    axes: Axes,
 ) -> _Running:
     """Returns what is known of every position after all blocks: [parts, C] each."""
 
@@ -203,7 +135,7 @@ def _scan(
         block = _gathered(embedding, layout, j, dtype=parts.hidden.dtype, axes=axes)
         ids = layout.ids(j)
 
-        def add(part: tuple[_Running, _Positions]) -> _Running:
+        def add(part: tuple[_Running, Positions]) -> _Running:
             (maximum, total, target_logit), (x, target) = part
             logits = _logits(x, block, ids, logit_scale)
             new_maximum = jnp.maximum(maximum, jnp.max(logits, axis=-1))
@@ -235,8 +167,8 @@ def backward(
     d logits = d target_logit · onehot(target) + d log_z · softmax, block by block.
     """
     hidden, embedding, targets, log_z, maximum, exponentials = residuals
-    layout = _layout(embedding.shape[0], blocks.size)
-    parts = _positions(hidden, targets, num_ids=layout.num_ids, blocks=blocks, axes=axes)
+    layout = vocabulary_layout(embedding.shape[0], blocks.size)
+    parts = positions(hidden, targets, num_ids=layout.num_ids, blocks=blocks, axes=axes)
     cotangents = d_target_logit * logit_scale, d_log_z * logit_scale
     if exponentials is not None:
         d_logits = _d_logits_whole(parts, exponentials, log_z - maximum, cotangents)
@@ -244,17 +176,17 @@ def backward(
         d_parts, d_block = _products(d_logits, parts.hidden[0], block)
         d_embedding, d_parts = _reduced(d_block, blocks, axes), d_parts[None]
     else:
-        known = (_split(x.reshape(-1), len(parts.targets)) for x in (log_z, *cotangents))
+        known = (split(x.reshape(-1), len(parts.targets)) for x in (log_z, *cotangents))
         d_parts, d_embedding = _scan_backward(
             parts, tuple(known), embedding, logit_scale=logit_scale, blocks=blocks, axes=axes
         )
-    d_hidden = _join(d_parts, like=targets)
+    d_hidden = join(d_parts, like=targets)
     d_hidden = lax.psum(d_hidden, axes.vocab) if axes.vocab else d_hidden
     return d_hidden.astype(hidden.dtype), d_embedding.astype(embedding.dtype)
 
 
 def _d_logits_whole(
-    parts: _Positions,
+    parts: Positions,
     exponentials: jax.Array,
     log_total: jax.Array,
     cotangents: tuple[jax.Array, jax.Array],
@@ -288,7 +220,7 @@ def _reduced(d_block: jax.Array, blocks: Blocks, axes: Axes) -> jax.Array:
 
 
 def _scan_backward(
-    parts: _Positions,
+    parts: Positions,
     known: tuple[jax.Array, jax.Array, jax.Array],
     embedding: jax.Array,
     *,
@@ -300,7 +232,7 @@ def _scan_backward(
 
     known: log Z and the scaled cotangents of target logit and log Z, [parts, C] each.
     """
-    layout, dtype = _layout(embedding.shape[0], blocks.size), parts.hidden.dtype
+    layout, dtype = vocabulary_layout(embedding.shape[0], blocks.size), parts.hidden.dtype
 
     def add_block(
         carry: tuple[jax.Array, jax.Array], j: jax.Array

@@ -20,7 +20,8 @@ from jax.sharding import Mesh
 
 from codepretrain.batch import Batch
 from codepretrain.config import ExecutionConfig, StudyConfig
-from codepretrain.loss import Blocks, LossSums, cross_entropy_sums, token_losses
+from codepretrain.loss import LossSums, cross_entropy_sums, token_losses
+from codepretrain.loss_layout import Blocks
 from codepretrain.machine.xla_options import xla_options
 from codepretrain.model.attention_kernels import AttentionKernel, choose_kernel
 from codepretrain.model.transformer import Params, bind

@@ -103,10 +103,7 @@ def test_overrides_reach_nested_fields(tmp_path: Path) -> None:
         ("--config.phases.trnk.tokens=1e6", "config.phases.trnk: no such field; did you mean tru"),
         ("--config.phases.trunk.tokens=10", "less than one step of 256 tokens"),
         ("--config.phases.anneal.parent=trunc", "there is no phase 'trunc'; did you mean trunk?"),
-        (
-            "--config.phases.trunk.parent=anneal",
-            "the phases form a circle: anneal → trunk → anneal",
-        ),
+        ("--config.phases.trunk.parent=anneal", "the phases form a circle: anneal → trunk → anneal"),
         ("--config.phases.anneal.parent_tokens=99e9", "lies outside the parent 'trunk'"),
         ("--config.variants.annealed=aneal", "there is no phase 'aneal'; did you mean anneal?"),
         ("--config.baseline=trunk", "config.baseline: there is no variant 'trunk'"),

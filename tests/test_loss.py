@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from codepretrain.loss import Blocks, cross_entropy_sums, token_losses
+from codepretrain.loss import cross_entropy_sums, token_losses
+from codepretrain.loss_layout import Blocks
 
 SCALE, Z = 0.5, 0.1
 

@@ -1,5 +1,6 @@
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from flax import nnx
 
 from codepretrain.model.linear import Linear
@@ -26,3 +27,13 @@ def test_glorot_over_the_matrix_whichever_way_it_is_split():
         # 120,000 draws: the standard deviation's own standard error is 0.2%.
         np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 800), rtol=0.01)
         np.testing.assert_allclose(kernel.mean(), 0, atol=5e-4)
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [("float32", 257.0), ("bfloat16", 256.0)])
+def test_the_gradient_leaves_the_product_in_its_own_dtype(dtype, expected):
+    """257 ones add up to 257, which bfloat16 cannot hold; the parameter's gradient is float32."""
+    linear = Linear((1,), (1,), logical_axes=(None, None), rngs=nnx.Rngs(0), gradient_dtype=dtype)
+    x = jnp.ones((1, 257, 1), jnp.bfloat16)
+    gradients = nnx.grad(lambda m: m(x).sum().astype(jnp.float32))(linear)
+    assert gradients.kernel[...].dtype == jnp.float32
+    assert gradients.kernel[...] == expected
