@@ -19,9 +19,9 @@ from pathlib import Path
 from types import FrameType
 
 import absl.logging
-from rich.console import Console
 
 from codepretrain import cli_exchange
+from codepretrain.cli_plan import add_plan_command
 from codepretrain.config import StudyConfig
 from codepretrain.config_file import load_study
 from codepretrain.config_parse import suggestion
@@ -138,8 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_machine(add("run", _run, "do what is missing of prepare, train, evaluate and report"))
     prepare = add("prepare", _prepare, "read the sources, train the tokenizer, pack the rows")
     prepare.add_argument("--num-workers", type=int, default=None, help="processes (default: cores)")
-    plan = add("plan", _plan, "show the study's phases without data and without training")
-    plan.add_argument("--json", action="store_true", help="print JSON")
+    add_plan_command(add)
     train = add("train", _train, "train the phases that are not trained yet")
     train.add_argument("--phase", action="append", help="only this phase and what it needs")
     _add_machine(train)
@@ -212,24 +211,6 @@ def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) ->
     if num_workers < 1:
         raise UserError(f"--num-workers: expected 1 or more, got {num_workers}")
     prepare(config, data_dir(flags.workdir, config), num_workers=num_workers)
-    return 0
-
-
-def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    from codepretrain.study.graph import resolve
-    from codepretrain.study.holdings import study_holdings
-    from codepretrain.study.imports import study_imports
-    from codepretrain.study.plan import check_caps, describe, print_plan
-
-    phases = resolve(config)
-    holdings = study_holdings(config, flags.workdir)
-    check_caps(config, phases, holdings=holdings)
-    imports = study_imports(config, flags.workdir)
-    plan = describe(config, phases, holdings=holdings, imports=imports)
-    if flags.json:
-        print(json.dumps(plan, indent=1))
-    else:
-        print_plan(Console(), plan)
     return 0
 
 

@@ -8,7 +8,7 @@ Units are in the names: `_tokens` counts row positions (a row of `max_seq_len` p
 `max_seq_len` tokens), `_steps` counts optimizer updates, `_s` is seconds, `_bytes` bytes.
 
 Which fields change a phase's result, and so its fingerprint: `seed`, `model`, `data`, `training`,
-`optimizer` and the phase itself. `execution`, `checkpoint`, `evals` and `logging` do not.
+`optimizer` and the phase itself. `execution`, `checkpoint`, `evals`, `logging` and `cost` do not.
 """
 
 from collections.abc import Mapping
@@ -167,11 +167,15 @@ class PhaseConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MeshConfig:
-    """Devices along each mesh axis; one of them may be -1, which takes what is left."""
+    """Devices along each mesh axis; one of them may be -1, which takes what is left.
 
-    data: int = 1
-    fsdp: int = -1
-    tensor: int = 1
+    Without any of them the machine's own rule holds (`machine/mesh_rules.py`); as soon as one is
+    given, the others are data 1, fsdp -1, tensor 1.
+    """
+
+    data: int | None = None
+    fsdp: int | None = None
+    tensor: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +237,18 @@ class LoggingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CostConfig:
+    """What `plan` reckons chip-hours and money with.
+
+    `mfu` is the share of the chips' peak that training is expected to reach (`machine/chips.py`);
+    the price is in the currency of your bill.
+    """
+
+    mfu: float = 0.4
+    price_per_chip_hour: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyConfig:
     """One experiment file. `variants` maps a name to its last phase; `baseline` is one of them."""
 
@@ -249,3 +265,4 @@ class StudyConfig:
     checkpoint: CheckpointConfig = CheckpointConfig()
     evals: Mapping[str, EvaluatorConfig] = field(default_factory=_empty)
     logging: LoggingConfig = LoggingConfig()
+    cost: CostConfig = CostConfig()

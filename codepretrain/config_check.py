@@ -80,6 +80,9 @@ def _check_values(config: StudyConfig) -> None:
     for path in _BELOW_ONE:
         value = _get(config, path)
         _require(0 <= value < 1, f"config.{path}", "a number in [0, 1)", value)
+    mfu, price = config.cost.mfu, config.cost.price_per_chip_hour
+    _require(0 < mfu <= 1, "config.cost.mfu", "a share in (0, 1]", mfu)
+    _require(price is None or price >= 0, "config.cost.price_per_chip_hour", "zero or more", price)
     for name, evaluator in config.evals.items():
         path = f"config.evals.{name}"
         _require(evaluator.num_examples > 0, f"{path}.num_examples", "a positive number", 0)

@@ -270,14 +270,18 @@ class TimeLedger:
         self._charge()
         return dict(self._seconds)
 
+    def sessions(self, step: int) -> list[dict[str, Any]]:
+        """Returns the lines of all sessions, this one's up to now; `step`: updates made by now."""
+        seconds = self.seconds
+        wall_s = self._mark - self._since
+        line = {**self._line, "last_step": step, "seconds": seconds, "wall_s": wall_s}
+        return [*self._earlier, line]
+
     def save(self, step: int) -> None:
         """Writes this session's line; `step`: updates the run has made by now."""
         if not self._is_primary:
             return
-        seconds = self.seconds
-        wall_s = self._mark - self._since
-        line = {**self._line, "last_step": step, "seconds": seconds, "wall_s": wall_s}
-        lines = [jsonl.encode(record) + "\n" for record in [*self._earlier, line]]
+        lines = [jsonl.encode(record) + "\n" for record in self.sessions(step)]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         jsonl.write_atomically(self._path, "".join(lines))
 

@@ -9,7 +9,9 @@ import numpy as np
 
 from codepretrain.batch import Batch
 from codepretrain.config import StudyConfig
+from codepretrain.machine.chips import chip_of, model_flops_utilisation
 from codepretrain.model.remat import checked_policy
+from codepretrain.model.size import flops_per_token
 from codepretrain.sharding import check_batch_size, make_mesh, replicated
 from codepretrain.state import TrainState, abstract_state, init_state
 from codepretrain.step import StepMetrics, compile_train_step, step_kernel
@@ -46,6 +48,18 @@ class Program:
         batch: [B, T] on the devices (`sharding.global_batch`).
         """
         return self._step(state, batch, self._scalar(learning_rate), self._scalar(weight_decay))
+
+    def mfu(self, tokens_per_s: float) -> float | None:
+        """Returns the model FLOPs utilisation (`machine/chips.py`); None on unknown chips."""
+        chip = chip_of(self.mesh.devices.flat[0].device_kind)
+        if chip is None:
+            return None
+        return model_flops_utilisation(
+            tokens_per_s=tokens_per_s,
+            flops_per_token=flops_per_token(self.config.model, self.config.data.max_seq_len),
+            num_chips=self.mesh.size,
+            chip=chip,
+        )
 
     @cached_property
     def _step(self) -> jax.stages.Compiled:

@@ -4,8 +4,12 @@
     fsdp    rows of the batch, and the parameters and moments in parts, gathered where they are used
     tensor  the heads, the MLP and the vocabulary within a layer; never crosses a process
 
-Devices are laid out by process, `tensor` fastest: what talks most stays closest, slices and hosts
-part along `data` and `fsdp`, and process p holds the p-th contiguous part of every batch.
+Devices are laid out by slice, then process, then number, `tensor` fastest: what talks most stays
+closest, slices part along `data` alone, hosts along `data` and `fsdp`, and process p holds the p-th
+contiguous part of every batch, which the loader and the evaluators rely on. That is why the order
+is not `mesh_utils.create_device_mesh`'s, which may deal a host's chips all over the mesh. Nothing
+is lost by it: TPU hosts are numbered along the torus, so every group of neighbours along an axis is
+a box of chips in it (`tests/machine/test_topology.py`).
 """
 
 import math
@@ -19,6 +23,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from codepretrain.batch import Batch
 from codepretrain.config import MeshConfig
 from codepretrain.errors import UserError
+from codepretrain.machine.mesh_rules import mesh_rule
 
 AXES = ("data", "fsdp", "tensor")
 _ROWS = ("data", "fsdp")
@@ -45,11 +50,23 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
     """Returns the mesh of these devices, or of all there are.
 
     Raises:
-      UserError: the axes do not multiply to the number of devices, or `tensor` spans processes.
+      UserError: the axes do not multiply to the number of devices, `tensor` spans processes, or
+        `fsdp` spans slices.
     """
-    devices = sorted(devices or jax.devices(), key=lambda d: (d.process_index, d.id))
+    devices = sorted(devices or jax.devices(), key=lambda d: (_slice(d), d.process_index, d.id))
+    processes = [device.process_index for device in devices]
+    assert processes == sorted(processes), "processes are numbered slice by slice"
+    num_slices, num_processes = len({_slice(device) for device in devices}), len({*processes})
+    devices_per_slice = len(devices) // num_slices
+    if config == MeshConfig():
+        config = mesh_rule(devices[0].device_kind, devices_per_slice=devices_per_slice)
     sizes = _axis_sizes(config, len(devices))
-    num_processes = len({device.process_index for device in devices})
+    if devices_per_slice % (sizes[1] * sizes[2]):
+        raise UserError(
+            f"config.execution.mesh: fsdp {sizes[1]} × tensor {sizes[2]} does not divide the "
+            f"{devices_per_slice} devices of each of the {num_slices} slices; what is gathered in "
+            f"every layer stays within a slice: make data a multiple of {num_slices}"
+        )
     if len(devices) // num_processes % sizes[2]:
         raise UserError(
             f"config.execution.mesh.tensor is {sizes[2]}, but each process has "
@@ -59,8 +76,14 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
     return Mesh(np.array(devices).reshape(sizes), AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
+def _slice(device: jax.Device) -> int:
+    """Returns which slice a device is of; where there is but one, devices do not say."""
+    return getattr(device, "slice_index", 0)
+
+
 def _axis_sizes(config: MeshConfig, num_devices: int) -> tuple[int, int, int]:
-    sizes = [config.data, config.fsdp, config.tensor]
+    given = (config.data, config.fsdp, config.tensor)
+    sizes = [d if n is None else n for n, d in zip(given, (1, -1, 1), strict=True)]
     asked = "config.execution.mesh: data {} × fsdp {} × tensor {}".format(*sizes)
     if sizes.count(-1) > 1 or any(size < 1 and size != -1 for size in sizes):
         raise UserError(f"{asked}; expected numbers from 1, and -1 for at most one of them")

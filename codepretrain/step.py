@@ -22,6 +22,7 @@ from codepretrain.batch import Batch
 from codepretrain.config import ExecutionConfig, StudyConfig
 from codepretrain.loss import LossSums, cross_entropy_sums, token_losses
 from codepretrain.loss_layout import Blocks
+from codepretrain.machine.xla_options import xla_options
 from codepretrain.model.attention_kernels import AttentionKernel, choose_kernel
 from codepretrain.model.transformer import Params, bind
 from codepretrain.optim.optimizer import AdamW
@@ -107,7 +108,8 @@ def compile_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Compiled:
     """
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=replicated(mesh))
     state, batch = abstract_state(config, mesh), abstract_batch(config, mesh)
-    return make_train_step(config, mesh).lower(state, batch, scalar, scalar).compile()
+    lowered = make_train_step(config, mesh).lower(state, batch, scalar, scalar)
+    return lowered.compile(xla_options(mesh.devices.flat[0].device_kind))
 
 
 def abstract_batch(config: StudyConfig, mesh: Mesh) -> Batch:

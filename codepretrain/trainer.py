@@ -16,6 +16,7 @@ from codepretrain.config import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator
 from codepretrain.evals.record import record_evaluation
+from codepretrain.goodput import goodput
 from codepretrain.hosts import from_primary, largest
 from codepretrain.identity import differences
 from codepretrain.interrupt import Interrupt, Interrupted
@@ -184,6 +185,10 @@ class Trainer:
         self.pending.clear()
         seconds = self.time.seconds
         rates = self._rates(len(steps), seconds)
+        shares = {
+            "mfu": self.program.mfu(rates["tokens_per_s"]),
+            "goodput": goodput(self.time.sessions(steps[-1][0])).goodput,
+        }
         for step, rate, metrics in steps:
             record = {
                 "step": step,
@@ -191,7 +196,7 @@ class Trainer:
                 "learning_rate": rate,
                 **{name: value.item() for name, value in metrics._asdict().items()},
             }
-            self.writer.log_step({**record, **rates} if step == steps[-1][0] else record)
+            self.writer.log_step({**record, **rates, **shares} if step == steps[-1][0] else record)
         self.time.save(steps[-1][0])
         self.progress.update(steps[-1][0], loss=float(steps[-1][2].loss), **rates)
         self._check_skips(steps[-1][0], int(steps[-1][2].num_consecutive_skipped))

@@ -36,17 +36,9 @@ from codepretrain.config import (
     TrainingConfig,
 )
 from codepretrain.config_file import to_config_dict
+from codepretrain.model.shapes import shape
 
-# inferred: head_dim 128 and the parameter count; 468M with tied embeddings
-MODEL_470M = ModelConfig(
-    vocab_size=256_000,  # paper
-    d_model=1024,  # inferred
-    num_layers=16,  # inferred
-    num_heads=8,  # inferred
-    num_kv_heads=8,  # ours
-    head_dim=128,  # inferred
-    d_ff=2816,  # inferred
-)
+MODEL_470M = shape("470m")  # inferred: see model/shapes.py
 
 TEXT = {"text": 1.0}
 CODE = {"web_code": 0.8, "markup": 0.2}  # paper: the code initialiser

@@ -63,6 +63,8 @@ class Device:
 
     id: int
     process_index: int
+    slice_index: int = 0
+    device_kind: str = "cpu"
 
 
 def test_processes_part_along_rows():

@@ -48,6 +48,7 @@ def _product(x: jax.Array, kernel: jax.Array, num_in_dims: int, gradient_dtype: 
 def _product_forward(
     x: jax.Array, kernel: jax.Array, num_in_dims: int, gradient_dtype: str
 ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    kernel = kernel.astype(x.dtype)
     return _product(x, kernel, num_in_dims, gradient_dtype), (x, kernel)
 
 
@@ -66,7 +67,7 @@ def _product_backward(
     d_kernel = jnp.tensordot(
         x, d_y, axes=(positions, positions), preferred_element_type=jnp.dtype(gradient_dtype)
     )
-    return d_x, d_kernel.astype(kernel.dtype)
+    return d_x, d_kernel.astype(jnp.float32)
 
 
 _product.defvjp(_product_forward, _product_backward)

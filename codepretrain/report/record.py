@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from codepretrain import jsonl
+from codepretrain.goodput import goodput
 from codepretrain.report.accounts import num_skipped, time_seconds, tokens_per_s
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.compare import Comparison
@@ -70,6 +71,7 @@ def _run(run: RunResults) -> dict[str, Any]:
         "num_skipped": num_skipped(run),
         "tokens_per_s": tokens_per_s(run),
         "seconds": time_seconds(run),
+        "goodput": goodput(run.sessions).goodput,
         "sessions": run.sessions,
         "ledger": run.ledger.to_json() if run.ledger else None,
         "evaluations": [dataclasses.asdict(evaluation) for evaluation in run.evaluations],

@@ -1,0 +1,141 @@
+"""A pod plan as text: memory, arithmetic, traffic, bounds and cost."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+_GIB = 2**30
+
+
+def print_step(console: Console, plan: Mapping[str, Any]) -> None:
+    """Prints what `pod.plan_step` returned."""
+    _line(console, "")
+    _line(console, f"[bold]{spell_pod(plan)}[/bold], mesh {spell_mesh(plan)}")
+    _line(
+        console,
+        f"batch {plan['batch_size']} × {plan['max_seq_len']} in {plan['num_microbatches']} "
+        f"micro-batch{'es' if plan['num_microbatches'] > 1 else ''}, remat "
+        f"{plan['remat_policy']}, attention {plan['attention_kernel']}; per chip and step:",
+    )
+    memory = plan["memory"]
+    if not plan["fits"]:
+        _line(
+            console,
+            f"  [bold]does not fit[/bold]: {gib(memory['total'])} of {gib(memory['hbm'])} HBM "
+            f"({gib(memory['arguments'])} parameters, moments and batch), "
+            f"{gib(memory['missing'])} too much",
+        )
+        return
+    lines = [
+        f"memory   {gib(memory['total'])} of {gib(memory['hbm'])} HBM "
+        f"({gib(memory['free'])} free): arguments {gib(memory['arguments'])}, outputs "
+        f"{gib(memory['outputs'])} (of which in place {gib(memory['aliased'])}), temporaries "
+        f"{gib(memory['temporaries'])}, code {gib(memory['generated_code'])}; "
+        f"peak {gib(memory['peak'])}",
+        _spell_flops(plan["flops"]),
+        f"HBM      {plan['hbm_traffic'] / 1e9:,.1f} GB read and written",
+    ]
+    for line in lines:
+        _line(console, "  " + line)
+    console.print(_traffic(plan["collectives"]))
+    bound = plan["bound_s"]
+    parts = ", ".join(f"{name} {bound[name]:.3f} s" for name in ("compute", "hbm", "ici", "dcn"))
+    _line(console, f"  lower bounds of a step: {parts}")
+    _line(
+        console,
+        f"  so no faster than {bound['step']:.3f} s a step ({plan['bound_by']}), MFU no higher "
+        f"than {plan['bound_mfu']:.1%}, {plan['bound_tokens_per_s_per_chip']:,.0f} tokens/s/chip; "
+        f"a bound, not a forecast",
+    )
+
+
+def print_cost(console: Console, cost: Mapping[str, Any]) -> None:
+    """Prints what `cost.study_cost` returned."""
+    priced = cost["price_per_chip_hour"] is not None
+    table = Table(title=f"cost at an assumed MFU of {cost['mfu']:.0%}", title_justify="left")
+    for name in ("phase", "tokens", "chip-hours", "hours on this pod", *(["price"] * priced)):
+        table.add_column(name, justify="left" if name == "phase" else "right")
+    for name, row in [*cost["phases"].items(), ("all", cost["total"])]:
+        cells = [name, f"{row['tokens'] / 1e9:,.1f}B", f"{row['chip_hours']:,.0f}"]
+        cells.append(f"{row['pod_hours']:,.1f}")
+        table.add_row(*cells, *([f"{row['price']:,.0f}"] if priced else []))
+    console.print(table)
+    for entry in cost["calibration"]:
+        then = entry["study_chip_hours"]
+        _line(
+            console,
+            f"published: {entry['published']} in {entry['chip_hours']:,} {entry['chip']} "
+            f"chip-hours, an MFU of {entry['implied_mfu']:.1%}"
+            + (f"; this study at that MFU: {then:,.0f} chip-hours" if then else ""),
+        )
+
+
+def print_search(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    """Prints the candidates of a search that fit, best bound first, then those that do not."""
+    table = Table(title="what fits, best bound first; bounds are no forecasts")
+    names = ("mesh", "micro-batches", "remat", "HBM", "recomputation", "bound", "by", "MFU ≤")
+    for name in names:
+        table.add_column(name, justify="left" if name in ("mesh", "remat", "by") else "right")
+    for plan in found:
+        settings = [spell_mesh(plan), str(plan["num_microbatches"]), plan["remat_policy"]]
+        if plan.get("fits"):
+            table.add_row(
+                *settings,
+                gib(plan["memory"]["total"]),
+                f"{plan['flops']['recomputation']:.2f}",
+                f"{plan['bound_s']['step']:.3f} s",
+                plan["bound_by"],
+                f"{plan['bound_mfu']:.1%}",
+            )
+        else:
+            reason = plan.get("error") or f"{gib(plan['memory']['missing'])} too much"
+            table.add_row(*settings, "no", "", "", reason, "")
+    console.print(table)
+
+
+def spell_pod(plan: Mapping[str, Any]) -> str:
+    """Returns "2 × v5e:16x16 (512 chips)"."""
+    slices = f"{plan['num_slices']} × " if plan["num_slices"] > 1 else ""
+    return f"{slices}{plan['topology']} ({plan['num_chips']} chips)"
+
+
+def spell_mesh(plan: Mapping[str, Any]) -> str:
+    """Returns "data 8 × fsdp 32"; axes of size 1 are left out."""
+    sizes = [f"{axis} {size}" for axis, size in plan["mesh"].items() if size != 1]
+    return " × ".join(sizes) or "one chip"
+
+
+def gib(number: float) -> str:
+    """Returns bytes as "15.75 GiB"."""
+    return f"{number / _GIB:.2f} GiB"
+
+
+def _spell_flops(flops: Mapping[str, Any]) -> str:
+    by_formula = flops["attention_by_formula"]
+    return (
+        f"FLOPs    {flops['compiled'] / 1e12:,.2f} T compiled, {flops['model'] / 1e12:,.2f} T by "
+        f"the model's formula: {flops['recomputation']:.2f} times"
+        + (f" (attention kernels, {by_formula / 1e12:,.2f} T, by formula)" if by_formula else "")
+    )
+
+
+def _traffic(rows: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, padding=(0, 2))
+    for name in ("collective", "axes", "runs", "GB sent in the slice", "GB to other slices"):
+        table.add_column(name, justify="left" if name in ("collective", "axes") else "right")
+    for row in rows:
+        if row["ici"] + row["dcn"] >= 1e6:
+            table.add_row(
+                row["kind"],
+                row["axes"],
+                f"{row['executions']:,}",
+                f"{row['ici'] / 1e9:,.3f}",
+                f"{row['dcn'] / 1e9:,.3f}" if row["dcn"] else "",
+            )
+    return table
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, highlight=False)
