@@ -123,8 +123,10 @@ def _spell_flops(flops: Mapping[str, Any]) -> str:
 
 def _traffic(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, padding=(0, 2))
-    for name in ("collective", "axes", "runs", "GB sent in the slice", "GB to other slices"):
-        table.add_column(name, justify="left" if name in ("collective", "axes") else "right")
+    for name in ("collective", "axes", "runs", "GB in slice", "GB to others"):
+        table.add_column(
+            name, justify="left" if name in ("collective", "axes") else "right", no_wrap=True
+        )
     for row in rows:
         if row["ici"] + row["dcn"] >= 1e6:
             table.add_row(
