@@ -33,7 +33,7 @@ format: .venv/.installed
 	$(BIN)/ruff check --fix .
 
 benchmark: .venv/.installed
-	for name in loader planning train_step growth; do \
+	for name in loader pack planning train_step growth; do \
 	  $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 .venv/.installed: setup.py requirements.lock
