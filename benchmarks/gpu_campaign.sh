@@ -3,9 +3,9 @@
 #
 #     benchmarks/gpu_campaign.sh [output folder, default gpu_campaign] [python, default python3]
 #
-# Needs jax with CUDA, flax, optax and, for the peer, torch and transformers. About 25 minutes on an
-# H200. Leaves tables (tables.txt), every result (results.jsonl) and a profile for TensorBoard.
-# STAGE=kernels|models|batches|profile runs one part, so that a short lease can be used in pieces.
+# Needs jax with CUDA, flax, optax and, for the peer, torch and transformers. Leaves tables
+# (tables.txt), every result (results.jsonl) and a profile for TensorBoard.
+# STAGE=kernels|models|batches|profile runs one part. Written without a GPU, and not run yet.
 set -uo pipefail
 out=${1:-gpu_campaign}
 python=${2:-python3}
