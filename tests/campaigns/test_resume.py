@@ -29,7 +29,7 @@ NUM_KILLS = 20
 NUM_TERMINATIONS = 5
 STEPS = 1500
 # What a log line says of the machine and not of the run.
-TIMING = {"tokens_per_s", "wait_share", "mfu"}
+TIMING = {"tokens_per_s", "wait_share", "mfu", "goodput"}
 """Options of the runs of this campaign: long enough to be killed, and saving all the time."""
 OPTIONS = [
     f"--config.phases.trunk.tokens={STEPS * 8 * 64}",
