@@ -93,6 +93,15 @@ class Computation:
         """Returns the instructions that make an instruction's operands."""
         return [self.instructions[name] for name in instruction.operands]
 
+    def origins(self, instruction: Instruction) -> list[Instruction]:
+        """Returns what its operands are copies of, or they themselves."""
+        found = self.operands(instruction)
+        for i, operand in enumerate(found):
+            while operand.opcode in ("copy", "copy-start", "copy-done"):
+                operand = self.operands(operand)[0]
+            found[i] = operand
+        return found
+
 
 @dataclass(frozen=True)
 class Program:
@@ -127,24 +136,47 @@ class Program:
                     yield instruction, computation, times
 
     def trip_count(self, loop: Instruction) -> int:
-        """Returns how often a while loop's body runs: as noted there, or counted by its condition.
+        """Returns how often a while loop's body runs: as noted there, or counted by its counter.
+
+        A loop's counter begins at 0 and is compared with a constant; each pass adds a constant to
+        it, which is not always 1: the TPU compiler unrolls loops around collectives by two.
 
         Raises:
-          ValueError: it is neither noted, nor does the condition compare with one constant.
+          ValueError: it is neither noted, nor has the loop such a counter.
         """
         if noted := _TRIPS.search(loop.attributes):
             return int(noted[1])
-        condition = loop.attribute("condition")
-        assert condition is not None, loop
-        # A scan counts from 0 to its length: the condition holds no other number.
-        numbers = {
-            int(i.arguments)
-            for i in self.computations[condition.lstrip("%")].instructions.values()
-            if i.opcode == "constant" and i.shapes[0].dtype in ("s32", "u32", "s64", "u64")
-        }
-        if len(numbers) != 1:
-            raise ValueError(f"loop {loop.name}: its trip count is not known, {sorted(numbers)}")
-        return numbers.pop()
+        condition, body = (
+            self.computations[(loop.attribute(name) or "").lstrip("%")]
+            for name in ("condition", "body")
+        )
+        compared = condition.origins(condition.root)
+        ends = _integers(compared)
+        counters = [i for i in compared if i.opcode == "get-tuple-element"]
+        step = None
+        if condition.root.attribute("direction") == "LT" and len(ends) == len(counters) == 1:
+            step = _step(body, counters[0].attribute("index"))
+        if not step:
+            raise ValueError(f"loop {loop.name}: its trip count is not known")
+        return -(-ends[0] // step)
+
+
+def _integers(instructions: list[Instruction]) -> list[int]:
+    """Returns the values of those that are constants."""
+    constants = [i.arguments for i in instructions if i.opcode == "constant"]
+    return [int(text) for text in constants if re.fullmatch(r"-?\d+", text)]
+
+
+def _step(body: Computation, index: str | None) -> int | None:
+    """Returns the constant that a loop's body adds to element `index` of its tuple."""
+    if index is None or body.root.opcode != "tuple":
+        return None
+    added = body.origins(body.root)[int(index)]
+    if added.opcode != "add":
+        return None
+    terms = body.origins(added)
+    steps = _integers(terms)
+    return steps[0] if steps and any(i.attribute("index") == index for i in terms) else None
 
 
 def parse(text: str) -> Program:

@@ -77,8 +77,31 @@ def test_a_noted_trip_count_goes_first():
     assert program.executions["fused"] == 5
 
 
-def test_an_unknown_trip_count():
-    program = parse(TEXT.replace("constant(3)", "parameter(1)"))
+@pytest.mark.parametrize(("step", "times"), [(1, 3), (2, 2), (3, 1)])
+def test_an_unrolled_loop_counts_in_steps(step, times):
+    """As the TPU compiler unrolls a product that overlaps with a gather: 0, 2 of 3 is two runs."""
+    program = parse(TEXT.replace("constant(1)", f"constant({step})"))
+    assert program.executions["fused"] == times
+
+
+def test_a_counter_that_is_copied():
+    copied = TEXT.replace("add(%i.1, %one)", "add(%i.2, %one)").replace(
+        "  %next =", "  %i.2 = s32[]{:T(128)S(6)} copy(%i.1)\n  %next ="
+    )
+    assert parse(copied).executions["fused"] == 3
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ("constant(3)", "parameter(1)"),  # compared with no constant
+        ("direction=LT", "direction=GE"),
+        ("add(%i.1, %one)", "multiply(%i.1, %one)"),
+        ("tuple(%next, %kernel", "tuple(%i.1, %kernel"),  # the counter stands still
+    ],
+)
+def test_an_unknown_trip_count(ours, theirs):
+    program = parse(TEXT.replace(ours, theirs))
     with pytest.raises(ValueError, match=r"loop while.1: its trip count is not known"):
         _ = program.executions
 
