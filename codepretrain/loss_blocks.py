@@ -201,22 +201,24 @@ def _d_logits_whole(
 
 
 def _products(d_logits: jax.Array, x: jax.Array, block: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns the gradients of hidden states [C, D] and of a block [W, D], both float32."""
+    """Returns the gradients of hidden states [C, D] and of a block [D, W], both float32."""
     d_x = jnp.einsum("cw,wd->cd", d_logits, block, preferred_element_type=jnp.float32)
-    return d_x, jnp.einsum("cw,cd->wd", d_logits, x, preferred_element_type=jnp.float32)
+    return d_x, jnp.einsum("cw,cd->dw", d_logits, x, preferred_element_type=jnp.float32)
 
 
 def _reduced(d_block: jax.Array, blocks: Blocks, axes: Axes) -> jax.Array:
-    """Returns the gradient of a block, [W, D] of this device's rows, summed over all devices' rows.
+    """Returns the gradient of a block, summed over all devices' rows: [W, D] of the dims that the
+    device holds of the embedding.
 
-    Each device keeps the dims that it holds of the embedding.
+    d_block: [D, W] of its own rows. D goes first, for libtpu 0.0.42 scatters no dim that lies along
+    a tile's lanes: it reduces everything on every chip instead.
     """
     if not axes.rows:
-        return d_block
+        return d_block.T
     d_block = d_block.astype(blocks.reduction_dtype)
     others = tuple(axis for axis in axes.rows if axis != axes.embed)
-    d_block = lax.psum_scatter(d_block, axes.embed, scatter_dimension=1, tiled=True)
-    return lax.psum(d_block, others).astype(jnp.float32)
+    d_block = lax.psum_scatter(d_block, axes.embed, scatter_dimension=0, tiled=True)
+    return lax.psum(d_block, others).astype(jnp.float32).T
 
 
 def _scan_backward(
@@ -249,7 +251,7 @@ def _scan_backward(
             more, d_more = _products(d_logits.astype(dtype), x, block)
             return d_block + d_more, d_x + more
 
-        start = jnp.zeros(block.shape, jnp.float32)
+        start = jnp.zeros(block.shape[::-1], jnp.float32)
         d_block, d_parts = lax.scan(add, start, (parts, known, d_parts))
         d_block = _reduced(d_block, blocks, axes)
         at = layout.start(j)
