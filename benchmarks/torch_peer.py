@@ -19,6 +19,7 @@ from train_step import model_config
 from transformers import CohereConfig, CohereForCausalLM
 
 from codepretrain.config import ModelConfig
+from codepretrain.machine.host_memory import keep_freed_memory
 
 _MAX_LOGITS = 2**30  # 4 GiB in float32
 _Z_LOSS = 1e-4
@@ -72,6 +73,8 @@ def objective(model: CohereForCausalLM, tokens: torch.Tensor) -> torch.Tensor:
 def measure(setting: dict) -> dict:
     """Runs one setting; returns its times in seconds and its memory, as `train_step.measure`."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu" and not setting["returns_memory"]:
+        keep_freed_memory()  # as ours does
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high")
     config = model_config(

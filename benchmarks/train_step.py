@@ -37,6 +37,7 @@ from codepretrain.config import (
     TrainingConfig,
 )
 from codepretrain.machine.chips import chip_of
+from codepretrain.machine.host_memory import has_accelerator, keep_freed_memory
 from codepretrain.model.shapes import shape
 from codepretrain.model.size import flops_per_token, num_parameters
 from codepretrain.row import Row
@@ -114,6 +115,8 @@ def random_batch(batch_size: int, max_seq_len: int, vocab_size: int) -> Batch:
 
 def measure(setting: dict) -> dict:
     """Runs one setting on the devices there are; returns its times in seconds and its memory."""
+    if not setting["returns_memory"] and not has_accelerator():
+        keep_freed_memory()  # as `codepretrain train` does
     config = study_config(setting)
     mesh = make_mesh(config.execution.mesh)
     started = time.perf_counter()
@@ -243,6 +246,11 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--trace", help="write a profile of the timed steps to this folder")
+    parser.add_argument(
+        "--returns-memory",
+        action="store_true",
+        help="leave malloc alone on a CPU, here and in the peer (machine/host_memory.py)",
+    )
     parser.add_argument("--peak-tflops", type=float, help="of one device, dense bf16")
     parser.add_argument("--peer", action="store_true", help="PyTorch beside it")
     parser.add_argument("--rounds", type=int, default=1)

@@ -29,6 +29,7 @@ from codepretrain.data.readers import make_reader
 from codepretrain.errors import UserError
 from codepretrain.evals.options import check_evaluators
 from codepretrain.interrupt import Interrupted
+from codepretrain.machine.host_memory import has_accelerator, keep_freed_memory
 
 # What a file system says when the place, not the program, is wrong.
 _FULL_OR_FORBIDDEN = (
@@ -165,6 +166,8 @@ def _add_machine(command: argparse.ArgumentParser) -> None:
 
 
 def _start_machine(flags: argparse.Namespace) -> None:
+    if flags.cpu_devices is not None or not has_accelerator():
+        keep_freed_memory()
     import jax
 
     if flags.cpu_devices is not None:

@@ -5,6 +5,8 @@ import pytest
 
 from codepretrain.config import MeshConfig
 from codepretrain.errors import UserError
+from codepretrain.machine.hlo import parse
+from codepretrain.machine.work import compiled_flops
 from codepretrain.model.attention_kernels import AttentionKernel, as_kernel, choose_kernel
 from codepretrain.model.gpu_attention import documents
 from codepretrain.sharding import Constrain, make_mesh
@@ -83,6 +85,25 @@ def test_interpreted_kernels_equal_the_reference(name, dtype, rtol):
     assert_close(run(AttentionKernel(name, interpret=True), *arguments), expected, rtol)
 
 
+@pytest.mark.parametrize("block_q", [None, 37, 200, 300])
+@pytest.mark.parametrize(("dtype", "rtol"), [("float32", 1e-5), ("bfloat16", 2e-2)])
+def test_blocks_of_queries_equal_the_reference(block_q, dtype, rtol):
+    """T 200 in blocks of 64, 37 and whole: output and gradients."""
+    arguments = example(dtype)
+    run = jax.jit(with_gradients, static_argnums=0)
+    expected = run(AttentionKernel("reference"), *arguments)
+    assert_close(run(AttentionKernel("blocked", block_q=block_q), *arguments), expected, rtol)
+
+
+@pytest.mark.parametrize(("T", "share"), [(256, 5 / 8), (1024, 9 / 16), (40, 1)])
+def test_blocks_compute_no_scores_of_later_keys(T, share):
+    query = jax.ShapeDtypeStruct((1, T, 2, 16), jnp.float32)
+    ids = jax.ShapeDtypeStruct((1, T), jnp.int32)
+    lowered = jax.jit(AttentionKernel("blocked")).lower(query, query, query, ids)
+    products = compiled_flops(parse(lowered.compile().as_text()))
+    assert products == share * 2 * 2 * 2 * 16 * T * T
+
+
 def test_each_device_runs_the_kernel_on_its_rows_and_heads():
     """Rows over data and fsdp, heads over tensor: as on one device."""
     arguments = example("float32", B=4)
@@ -109,7 +130,7 @@ def test_documents_for_cudnn():
 
 def test_auto_and_named_kernels_by_platform():
     assert choose_kernel("auto", platform="tpu").name == "splash"
-    assert choose_kernel("auto", platform="cpu").name == "reference"
+    assert choose_kernel("auto", platform="cpu").name == "blocked"
     assert choose_kernel("cudnn", platform="gpu", block_q=64) == AttentionKernel("cudnn", 64)
     with pytest.raises(UserError, match="'splash' runs on tpu, but the devices are cpu"):
         choose_kernel("splash", platform="cpu")

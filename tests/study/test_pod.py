@@ -63,7 +63,10 @@ def _config(num_layers: int) -> StudyConfig:
         data=DataConfig(sources={}, max_seq_len=T),
         training=TrainingConfig(batch_size=B),
         execution=ExecutionConfig(
-            num_microbatches=MICROBATCHES, remat_policy="full", loss_block_size=256
+            num_microbatches=MICROBATCHES,
+            remat_policy="full",
+            attention_kernel="reference",
+            loss_block_size=256,
         ),
         phases={},
         variants={},
