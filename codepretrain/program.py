@@ -26,11 +26,19 @@ class Program:
         checked_policy(execution.remat_policy)
         self.config = config
         self.mesh = make_mesh(execution.mesh, devices)
-        step_kernel(execution, self.mesh)
+        self.attention_kernel = step_kernel(execution, self.mesh)
         check_batch_size(
             config.training.batch_size, num_microbatches=execution.num_microbatches, mesh=self.mesh
         )
         self.abstract_state = abstract_state(config, self.mesh)
+
+    def description(self) -> str:
+        """Returns a line on what runs: devices, mesh, attention kernel and what that cannot do."""
+        kind = self.mesh.devices.flat[0].device_kind
+        mesh = " × ".join(f"{axis} {size}" for axis, size in self.mesh.shape.items())
+        kernel, limits = self.attention_kernel.name, self.attention_kernel.limits
+        line = f"{self.mesh.size} × {kind}, mesh {mesh}, attention kernel {kernel}"
+        return f"{line}: {limits}" if limits else line
 
     def compile(self) -> None:
         """Compiles the step now, if it is not yet."""

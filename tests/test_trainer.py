@@ -15,6 +15,8 @@ from codepretrain.config_file import load_study
 from codepretrain.errors import UserError
 from codepretrain.interrupt import Interrupted
 from codepretrain.lock import exclusive
+from codepretrain.model.attention_kernels import AttentionKernel
+from codepretrain.program import Program
 from codepretrain.study.run import evaluate_phases, train_phases
 from codepretrain.study.study import Study
 from tests.conftest import TINY
@@ -62,6 +64,18 @@ def test_what_a_run_records(trained: Path, config: StudyConfig) -> None:
     branch = json.loads((study.run_dir("branch") / "run.json").read_text())
     assert branch["parent_fingerprint"] == run_json["fingerprint"]
     assert branch["parent_step"] == 20
+
+
+def test_a_run_says_what_it_runs_on(
+    trained_copy: Path, config: StudyConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is computed; what a kernel leaves to another is told with its name."""
+    evaluate_phases(config, trained_copy, only=["branch"], step=None)
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "8 × cpu, mesh data 1 × fsdp 8 × tensor 1, attention kernel blocked"
+    program = Program(config)
+    program.attention_kernel = AttentionKernel("cudnn")
+    assert "attention kernel cudnn: it keeps at most 64 documents" in program.description()
 
 
 def test_a_child_goes_on_from_the_parents_cursors_and_digest(

@@ -27,7 +27,8 @@ no softmax is empty and no output is NaN.
     auto                               splash on TPU, pallas_gpu on GPU, blocked on CPU
 
 A name is never exchanged for another in silence: where a kernel cannot run, asking for it is an
-error. Choosing by measurement is the user's (`benchmarks/train_step.py` compares them).
+error, and what it leaves to another for some rows (`limits`) is printed when a run starts. Choosing
+by measurement is the user's (`benchmarks/train_step.py` compares them).
 """
 
 from collections.abc import Callable
@@ -57,6 +58,11 @@ class AttentionKernel:
     interpret: bool = False
 
     @property
+    def limits(self) -> str | None:
+        """What it cannot do and who does it then: to be announced by whoever runs it."""
+        return _LIMITS.get(self.name)
+
+    @property
     def is_partitionable(self) -> bool:
         """Whether the compiler can split it over devices; others run on each device's part."""
         return self.name in ("reference", "blocked")
@@ -80,6 +86,10 @@ _PLATFORMS = {
     "splash": "tpu",
     "pallas_gpu": "gpu",
     "cudnn": "gpu",
+}
+_LIMITS = {
+    "cudnn": "it keeps at most 64 documents of a row apart; where a row of a device's micro-batch "
+    "holds more, all of that micro-batch's rows go through pallas_gpu there"
 }
 _AUTOMATIC = {"tpu": "splash", "gpu": "pallas_gpu", "cpu": "blocked"}
 

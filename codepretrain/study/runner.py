@@ -34,6 +34,8 @@ class Runner:
         self.console = console
         self.facts = facts
         self.program = Program(study.config)
+        if jax.process_index() == 0:
+            console.print(self.program.description(), highlight=False, soft_wrap=True)
         self.evaluators: list[Evaluator] = build_evaluators(
             study.config, study.data_dir, self.program.mesh
         )

@@ -8,7 +8,7 @@ from codepretrain.errors import UserError
 from codepretrain.machine.hlo import parse
 from codepretrain.machine.work import compiled_flops
 from codepretrain.model.attention_kernels import AttentionKernel, as_kernel, choose_kernel
-from codepretrain.model.gpu_attention import documents
+from codepretrain.model.gpu_attention import _MAX_DOCUMENTS, documents
 from codepretrain.sharding import Constrain, make_mesh
 
 
@@ -134,6 +134,13 @@ def test_auto_and_named_kernels_by_platform():
     assert choose_kernel("cudnn", platform="gpu", block_q=64) == AttentionKernel("cudnn", 64)
     with pytest.raises(UserError, match="'splash' runs on tpu, but the devices are cpu"):
         choose_kernel("splash", platform="cpu")
+
+
+def test_what_cudnn_leaves_to_another_kernel_is_told():
+    told = AttentionKernel("cudnn").limits
+    assert f"at most {_MAX_DOCUMENTS} documents of a row" in told
+    assert "pallas_gpu" in told
+    assert AttentionKernel("blocked").limits is None
 
 
 def test_an_unknown_kernel_is_named_with_those_there_are():
