@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-resume test-mesh test-parity lint format lock benchmark clean
+.PHONY: demo test test-resume test-mesh test-pod test-parity lint format lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -16,6 +16,11 @@ test-resume: .venv/.installed
 
 test-mesh: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_mesh.py -s
+
+# The studies' steps as the TPU compiler compiles them for 256 chips: needs libtpu, and no TPU.
+test-pod: .venv/.installed
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[tpu]'
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_pod.py -s
 
 # Needs torch and transformers, which nothing else here does.
 test-parity: .venv/.installed

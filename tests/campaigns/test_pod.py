@@ -1,0 +1,184 @@
+"""The studies' own steps, compiled by the TPU compiler for a pod of 256 chips: `make test-pod`.
+
+`tests/study/test_pod.py` reads a small step compiled for CPU devices; this reads 470M and 2.8B
+parameters at 512 × 8192 tokens as a TPU would run them. Needs the extra `tpu`, and no TPU. Each
+step is compiled once, in a process of its own, as `codepretrain plan --topology` compiles it.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codepretrain.config import StudyConfig
+from codepretrain.config_file import load_study
+from codepretrain.machine.collectives import Collective, collectives
+from codepretrain.machine.hlo import Program, parse
+from codepretrain.machine.topology import parse_topology
+from codepretrain.machine.work import compiled_flops, silent_attention_products
+from codepretrain.model.size import forward_flops_per_token
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.campaign
+
+POD = parse_topology("v5e:16x16")
+MESH = {"data": 8, "fsdp": 32, "tensor": 1}
+STUDIES = {"470m": "initialization", "2_8b": "scale"}
+CASES = [("470m", "save_attention"), ("470m", "full"), ("2_8b", "full")]
+
+SCRIPT = """
+import json, sys
+import jax
+jax.config.update("jax_platforms", "cpu")
+from codepretrain.config_file import load_study
+from codepretrain.machine.topology import parse_topology, topology_devices
+from codepretrain.sharding import make_mesh
+from codepretrain.step import compile_train_step
+study, topology, output, *overrides = sys.argv[1:]
+config = load_study(study, overrides)
+mesh = make_mesh(config.execution.mesh, topology_devices(parse_topology(topology)))
+compiled = compile_train_step(config, mesh)
+memory = compiled.memory_analysis()
+with open(output, "w") as file:
+    json.dump({"text": compiled.as_text(), "peak": memory.peak_memory_in_bytes,
+               "mesh": dict(mesh.shape)}, file)
+"""
+
+
+@dataclass(frozen=True)
+class Step:
+    config: StudyConfig
+    program: Program
+    peak_bytes: int
+    sent: list[Collective]
+
+    @property
+    def tokens(self) -> int:
+        """Of one chip in one step."""
+        return self.config.training.batch_size * self.config.data.max_seq_len // POD.num_chips
+
+
+@pytest.fixture(scope="module")
+def step(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Step]:
+    pytest.importorskip("libtpu")
+    folder, steps = tmp_path_factory.mktemp("pod"), {}
+
+    def compiled(size: str, policy: str, **changes: int) -> Step:
+        key = (size, policy, *changes.items())
+        if key not in steps:
+            path = ROOT / "experiments" / f"{STUDIES[size]}.py"
+            overrides = [
+                f"--config.execution.remat_policy={policy}",
+                *(f"--config.model.{name}={value}" for name, value in changes.items()),
+            ]
+            steps[key] = _compile(path, overrides, folder / f"{len(steps)}.json")
+        return steps[key]
+
+    return compiled
+
+
+def _compile(study: Path, overrides: list[str], output: Path) -> Step:
+    # The other tests' flags would have the compiler do its work badly.
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | POD.environment
+    command = [sys.executable, "-c", SCRIPT, str(study), POD.name, str(output), *overrides]
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
+    found: dict[str, Any] = json.loads(output.read_text())
+    assert found["mesh"] == MESH
+    program = parse(found["text"])
+    return Step(load_study(study, overrides), program, found["peak"], collectives(program, MESH))
+
+
+@pytest.mark.parametrize(("size", "policy"), CASES)
+def test_it_fits(step, size, policy):
+    assert step(size, policy).peak_bytes < POD.chip.hbm_bytes
+
+
+@pytest.mark.parametrize(("size", "policy"), CASES)
+def test_arithmetic_is_the_policys(step, size, policy):
+    """Every product is one of the model's, of the backward pass or of what the policy recomputes.
+
+    Matrices: forward 1, backward 2, and again what the backward pass reads and was not kept: with
+    `save_attention` gate and up, with `full` query, key and value too. Attention kernels: forward
+    2 products, backward 5, `full` runs the forward again. The head: logits twice, two gradients.
+    """
+    found = step(size, policy)
+    model = found.config.model
+    forward = forward_flops_per_token(model, found.config.data.max_seq_len)
+    D, F = model.d_model, model.d_ff
+    projections = D * (model.num_heads + 2 * model.num_kv_heads) * model.head_dim
+    again = 2 * model.num_layers * (2 * D * F + (projections if policy == "full" else 0))
+    expected = found.tokens * (3 * forward.matrices + again + 4 * forward.output_head)
+    assert compiled_flops(found.program) == pytest.approx(expected, rel=0.01)
+    products = model.num_layers * (2 + 5 + (2 if policy == "full" else 0))
+    assert silent_attention_products(found.program) == products
+
+
+@pytest.mark.parametrize(("size", "policy"), CASES)
+def test_no_logits(step, size, policy):
+    """No array of a chip's tokens and the vocabulary: the largest is a block of the loss."""
+    found = step(size, policy)
+    execution = found.config.execution
+    block = execution.loss_block_size * execution.loss_block_tokens
+    vocabulary = found.config.model.vocab_size
+    for instruction, _, _ in found.program.walk():
+        for shape in instruction.shapes:
+            assert shape.size < found.tokens * vocabulary
+            if vocabulary in shape.dims:
+                assert shape.size <= vocabulary * found.config.model.d_model // MESH["fsdp"]
+            elif found.config.model.d_model not in shape.dims and len(shape.dims) == 2:
+                assert shape.size <= block
+
+
+@pytest.mark.parametrize(("size", "policy"), CASES)
+def test_the_embedding_is_gathered_in_blocks_of_bfloat16(step, size, policy):
+    found = step(size, policy)
+    model, width = found.config.model, found.config.execution.loss_block_size
+    gathers = [c for c in found.sent if c.kind == "all-gather" and "shard_map" in c.source]
+    assert gathers
+    for one in gathers:
+        assert one.dtype == "bf16"
+        assert math.prod(one.dims) <= width * model.d_model
+
+
+@pytest.mark.parametrize(("size", "policy"), CASES)
+def test_a_layer_gathers_and_scatters_its_matrices(step, size, policy):
+    """In bfloat16 twice, forward and backward, and their gradients once in float32: FSDP's rule."""
+    found = step(size, policy)
+    model, n = found.config.model, MESH["fsdp"]
+    matrices = 2 * model.d_model * (model.num_heads + model.num_kv_heads) * model.head_dim
+    matrices += 3 * model.d_model * model.d_ff
+    in_layers = [c for c in found.sent if c.executions == model.num_layers]
+
+    def sent(kind: str, axes: tuple[str, ...]) -> float:
+        return sum(c.sent_bytes for c in in_layers if (c.kind, c.axes) == (kind, axes))
+
+    share = model.num_layers * matrices * (n - 1) / n
+    assert sent("all-gather", ("fsdp",)) == pytest.approx(2 * 2 * share, rel=0.02)
+    assert sent("reduce-scatter", ("fsdp",)) == pytest.approx(4 * share, rel=0.02)
+    over_data = 2 * 4 * model.num_layers * matrices / n * (MESH["data"] - 1) / MESH["data"]
+    assert sent("all-reduce", ("data",)) == pytest.approx(over_data, rel=0.02)
+
+
+@pytest.mark.parametrize(("size", "policy"), CASES)
+def test_nothing_large_is_reduced_whole_over_fsdp(step, size, policy):
+    """What is summed over fsdp is scattered, the embedding's gradient with it."""
+    for one in step(size, policy).sent:
+        if one.kind == "all-reduce" and "fsdp" in one.axes:
+            assert one.operand_bytes < 2**20, one
+    scattered = [c for c in step(size, policy).sent if c.kind == "reduce-scatter"]
+    assert any("shard_map" in one.source for one in scattered)
+
+
+def test_the_program_does_not_grow_with_layers(step):
+    sizes = [
+        sum(len(c.instructions) for c in found.program.computations.values())
+        for found in (step("470m", "full"), step("470m", "full", num_layers=48))
+    ]
+    assert sizes[1] <= 1.05 * sizes[0]
