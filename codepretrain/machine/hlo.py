@@ -117,8 +117,10 @@ class Program:
 
         def visit(name: str, times: int) -> None:
             counts[name] += times
-            for instruction in self.computations[name].instructions.values():
-                trips = self.trip_count(instruction) if instruction.opcode == "while" else 1
+            computation = self.computations[name]
+            for instruction in computation.instructions.values():
+                is_loop = instruction.opcode == "while"
+                trips = self.trip_count(instruction, computation) if is_loop else 1
                 if instruction.opcode.endswith(("-update", "-done")):
                     continue  # its start has been counted
                 for called in instruction.called:
@@ -135,11 +137,12 @@ class Program:
                 for instruction in computation.instructions.values():
                     yield instruction, computation, times
 
-    def trip_count(self, loop: Instruction) -> int:
+    def trip_count(self, loop: Instruction, computation: Computation) -> int:
         """Returns how often a while loop's body runs: as noted there, or counted by its counter.
 
-        A loop's counter begins at 0 and is compared with a constant; each pass adds a constant to
-        it, which is not always 1: the TPU compiler unrolls loops around collectives by two.
+        A loop's counter begins at a constant and is compared with one; each pass adds a constant to
+        it. They are not always 0 and 1: the TPU compiler unrolls loops around collectives by two,
+        and takes the first pass out of loops around transfers between slices.
 
         Raises:
           ValueError: it is neither noted, nor has the loop such a counter.
@@ -151,14 +154,15 @@ class Program:
             for name in ("condition", "body")
         )
         compared = condition.origins(condition.root)
+        indices = [i.attribute("index") for i in compared if i.opcode == "get-tuple-element"]
         ends = _integers(compared)
-        counters = [i for i in compared if i.opcode == "get-tuple-element"]
-        step = None
-        if condition.root.attribute("direction") == "LT" and len(ends) == len(counters) == 1:
-            step = _step(body, counters[0].attribute("index"))
-        if not step:
-            raise ValueError(f"loop {loop.name}: its trip count is not known")
-        return -(-ends[0] // step)
+        if condition.root.attribute("direction") == "LT" and len(ends) == len(indices) == 1:
+            index = indices[0] or ""
+            starts = _integers([_element(computation, computation.operands(loop)[0], index)])
+            steps = _steps(body, index)
+            if starts and steps:
+                return max(0, -(-(ends[0] - starts[0]) // steps[0]))
+        raise ValueError(f"loop {loop.name}: its trip count is not known")
 
 
 def _integers(instructions: list[Instruction]) -> list[int]:
@@ -167,16 +171,16 @@ def _integers(instructions: list[Instruction]) -> list[int]:
     return [int(text) for text in constants if re.fullmatch(r"-?\d+", text)]
 
 
-def _step(body: Computation, index: str | None) -> int | None:
-    """Returns the constant that a loop's body adds to element `index` of its tuple."""
-    if index is None or body.root.opcode != "tuple":
-        return None
-    added = body.origins(body.root)[int(index)]
-    if added.opcode != "add":
-        return None
-    terms = body.origins(added)
-    steps = _integers(terms)
-    return steps[0] if steps and any(i.attribute("index") == index for i in terms) else None
+def _element(computation: Computation, values: Instruction, index: str) -> Instruction:
+    """Returns what an element of a tuple is a copy of; the tuple where it is not made here."""
+    return computation.origins(values)[int(index)] if values.opcode == "tuple" else values
+
+
+def _steps(body: Computation, index: str) -> list[int]:
+    """Returns the constant that a loop's body adds to element `index` of its tuple; [] if none."""
+    added = _element(body, body.root, index)
+    terms = body.origins(added) if added.opcode == "add" else []
+    return _integers(terms) if any(i.attribute("index") == index for i in terms) else []
 
 
 def parse(text: str) -> Program:

@@ -24,7 +24,7 @@ from codepretrain.machine.work import compiled_flops, hbm_bytes, silent_attentio
 from codepretrain.model.size import flops_per_token, forward_flops_per_token
 from codepretrain.sharding import make_mesh
 from codepretrain.state import abstract_state
-from codepretrain.step import abstract_batch, compile_train_step
+from codepretrain.step import abstract_batch, compile_train_step, step_kernel
 
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 # Both of the compiler's ways to say it: "… temporaries (29.29G) exceeds available HBM (15.75G)"
@@ -53,7 +53,7 @@ def plan_step(config: StudyConfig, topology: Topology) -> dict[str, Any]:
         "max_seq_len": config.data.max_seq_len,
         "num_microbatches": config.execution.num_microbatches,
         "remat_policy": config.execution.remat_policy,
-        "attention_kernel": config.execution.attention_kernel,
+        "attention_kernel": step_kernel(config.execution, mesh).name,
     }
     start = time.monotonic()
     try:

@@ -84,6 +84,14 @@ def test_an_unrolled_loop_counts_in_steps(step, times):
     assert program.executions["fused"] == times
 
 
+def test_a_loop_whose_first_pass_was_taken_out():
+    """As the TPU compiler does around transfers between slices."""
+    program = parse(
+        TEXT.replace("%start = s32[]{:T(128)} constant(0)", "%start = s32[] constant(1)")
+    )
+    assert program.executions["fused"] == 2
+
+
 def test_a_counter_that_is_copied():
     copied = TEXT.replace("add(%i.1, %one)", "add(%i.2, %one)").replace(
         "  %next =", "  %i.2 = s32[]{:T(128)S(6)} copy(%i.1)\n  %next ="
@@ -98,6 +106,7 @@ def test_a_counter_that_is_copied():
         ("direction=LT", "direction=GE"),
         ("add(%i.1, %one)", "multiply(%i.1, %one)"),
         ("tuple(%next, %kernel", "tuple(%i.1, %kernel"),  # the counter stands still
+        ("%start = s32[]{:T(128)} constant(0)", "%start = s32[] parameter(2)"),
     ],
 )
 def test_an_unknown_trip_count(ours, theirs):
