@@ -74,24 +74,31 @@ def print_cost(console: Console, cost: Mapping[str, Any]) -> None:
 
 def print_search(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
     """Prints the candidates of a search that fit, best bound first, then those that do not."""
-    table = Table(title="what fits, best bound first; bounds are no forecasts")
-    names = ("mesh", "micro-batches", "remat", "HBM", "recomputation", "bound", "by", "MFU ≤")
+    table = Table(
+        title="what fits, best bound first; bounds are no forecasts",
+        caption="mesh: data × fsdp × tensor; micro: micro-batches; FLOPs: compiled ÷ the model's",
+        box=None,
+        padding=(0, 1),
+    )
+    names = ("mesh", "micro", "remat", "GiB", "FLOPs", "bound s", "MFU ≤", "by")
     for name in names:
-        table.add_column(name, justify="left" if name in ("mesh", "remat", "by") else "right")
+        is_text = name in (names[0], "remat", "by")
+        table.add_column(name, justify="left" if is_text else "right", no_wrap=name != "by")
     for plan in found:
-        settings = [spell_mesh(plan), str(plan["num_microbatches"]), plan["remat_policy"]]
+        sizes = " × ".join(str(size) for size in plan["mesh"].values())
+        settings = [sizes, str(plan["num_microbatches"]), plan["remat_policy"]]
         if plan.get("fits"):
             table.add_row(
                 *settings,
-                gib(plan["memory"]["total"]),
+                f"{plan['memory']['total'] / _GIB:.2f}",
                 f"{plan['flops']['recomputation']:.2f}",
-                f"{plan['bound_s']['step']:.3f} s",
-                plan["bound_by"],
+                f"{plan['bound_s']['step']:.3f}",
                 f"{plan['bound_mfu']:.1%}",
+                plan["bound_by"],
             )
         else:
             reason = plan.get("error") or f"{gib(plan['memory']['missing'])} too much"
-            table.add_row(*settings, "no", "", "", reason, "")
+            table.add_row(*settings, "no", "", "", "", reason)
     console.print(table)
 
 

@@ -106,7 +106,7 @@ def test_a_search_that_is_stopped_shows_what_it_found(capsys, monkeypatch):
         plan(searches=True)
     told = capsys.readouterr().out
     assert "best bound first" in told
-    assert "0.610 s" in told
+    assert "0.610" in told
 
 
 def test_a_candidate_that_fails_says_why(monkeypatch):
