@@ -168,7 +168,10 @@ def test_a_layer_gathers_and_scatters_its_matrices(step, size, policy):
 
 @pytest.mark.parametrize(("size", "policy"), CASES)
 def test_nothing_large_is_reduced_whole_over_fsdp(step, size, policy):
-    """What is summed over fsdp is scattered, the embedding's gradient with it."""
+    """What is summed over fsdp is scattered, the embedding's gradient with it.
+
+    At 2.8B a chip's 80 dims of it are padded to 96 by the compiler, a fifth more to send.
+    """
     found = step(size, policy)
     for one in found.sent:
         if one.kind == "all-reduce" and "fsdp" in one.axes:
@@ -179,7 +182,9 @@ def test_nothing_large_is_reduced_whole_over_fsdp(step, size, policy):
         for one in found.sent
         if one.kind == "reduce-scatter" and one.executions != model.num_layers
     )
-    assert outside_layers == pytest.approx(4 * model.vocab_size * model.d_model, rel=0.02)
+    dims = model.d_model // MESH["fsdp"]
+    padded = -(-dims // 32) * 32 / dims
+    assert outside_layers == pytest.approx(4 * model.vocab_size * model.d_model * padded, rel=0.02)
 
 
 def test_the_program_does_not_grow_with_layers(step):
