@@ -78,6 +78,15 @@ def test_a_run_says_what_it_runs_on(
     assert "attention kernel cudnn: it keeps at most 64 documents" in program.description()
 
 
+def test_a_mistake_is_told_where_nothing_is_left_to_train(
+    trained_copy: Path, tiny_overrides: list[str]
+) -> None:
+    mistaken = [*tiny_overrides, "--config.execution.attention_kernel=blockd"]
+    config = load_study(TINY, mistaken)
+    with pytest.raises(UserError, match="no kernel is called 'blockd'"):
+        train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+
+
 def test_a_child_goes_on_from_the_parents_cursors_and_digest(
     trained: Path, config: StudyConfig
 ) -> None:

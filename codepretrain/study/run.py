@@ -61,6 +61,7 @@ def train_phases(
     study.check_caps()
     study.check_imports()
     assert study.stores
+    Program(config)  # a mistake is told even where nothing is left to train
     console = Console()
     missing = [name for name in names if not study.is_complete(name)]
     for name in sorted({*names} - {*missing}):
