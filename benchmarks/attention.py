@@ -80,9 +80,12 @@ def main() -> None:
     parser.add_argument("--block-kv", type=int)
     flags = parser.parse_args()
     platform = jax.devices()[0].platform
-    own = {"gpu": ["pallas_gpu", "cudnn"], "tpu": ["splash"], "cpu": ["reference", "blocked"]}[
-        platform
-    ]
+    by_platform = {
+        "gpu": ["pallas_gpu", "cudnn"],
+        "tpu": ["splash"],
+        "cpu": ["reference", "blocked"],
+    }
+    own = by_platform[platform]
     T = flags.seq_len
     arrays = inputs(batch=flags.batch, seq_len=T, heads=16, kv_heads=16, head_dim=128)
     arrays = [x.astype(jnp.bfloat16) for x in arrays]

@@ -3,7 +3,7 @@
 glibc returns large blocks to the system when they are freed. The temporaries of a step are such a
 block: without this, each step maps and clears all of their pages anew. With the demo's model (no
 rematerialisation) that was 46,000 page faults a step and a quarter of its CPU time
-(`benchmarks/train_step.py --returns-memory` shows it).
+(`benchmarks/train_step.py --returns-memory` measures the step without it).
 
 Only where CPUs train: beside an accelerator it saves nothing, and one heap means that all threads
 wait for one lock.

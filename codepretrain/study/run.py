@@ -61,12 +61,12 @@ def train_phases(
     study.check_caps()
     study.check_imports()
     assert study.stores
-    Program(config)  # a mistake is told even where nothing is left to train
     console = Console()
     missing = [name for name in names if not study.is_complete(name)]
     for name in sorted({*names} - {*missing}):
         console.print(f"{name}: trained already ({study.run_dir(name)})", soft_wrap=True)
     if not missing:
+        Program(config)  # a mistake in the execution is told even so
         return
     runner = Runner(study, console, {"command": command_line, **machine_facts()})
     for name in missing:
