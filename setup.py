@@ -49,5 +49,5 @@ setup(
     package_data={"codepretrain.report": ["*.html"]},
     install_requires=CORE,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["codepretrain=codepretrain.cli:main"]},
+    entry_points={"console_scripts": ["codepretrain=codepretrain.cli.main:main"]},
 )

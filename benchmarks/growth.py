@@ -83,7 +83,7 @@ def main() -> None:
         description=__doc__.splitlines()[0], parents=[step_flags()], conflict_handler="resolve"
     )
     parser.add_argument("--doublings", type=int, default=2)
-    parser.set_defaults(remat=["full"], steps=7, loss_block_size=1024, loss_block_tokens=512)
+    parser.set_defaults(remat=["full"], steps=7, loss_vocab_block=1024, loss_token_block=512)
     values = vars(parser.parse_args())
     base = values | {
         name: values[name][0] for name in ("size", "microbatches", "remat", "kernel", *AXES)

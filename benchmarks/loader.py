@@ -17,10 +17,17 @@ from pathlib import Path
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
 
-from codepretrain.row import Row, RowsManifest, Shard, encode_row, file_sha256, rows_directory
+from codepretrain.rows.format import (
+    Row,
+    RowsManifest,
+    Shard,
+    encode_row,
+    file_sha256,
+    rows_directory,
+)
+from codepretrain.rows.store import open_sources
 from codepretrain.stream.loader import BatchLoader
-from codepretrain.stream.plan import Plan, Segment
-from codepretrain.stream.rows import open_sources
+from codepretrain.stream.order import MixtureStage, RowOrder
 
 VOCAB_SIZE = 256_000
 ROWS_PER_SOURCE = 2048
@@ -35,11 +42,11 @@ def random_row(rng: np.random.Generator, max_seq_len: int) -> Row:
     numbers = rng.integers(0, 2**31, PIECES_PER_ROW)
     return Row(
         tokens=rng.integers(3, VOCAB_SIZE, max_seq_len + 1, dtype=np.int32),
-        piece_starts=starts,
-        piece_lengths=lengths,
+        segment_starts=starts,
+        segment_lengths=lengths,
         documents=numbers,
         document_offsets=np.zeros_like(numbers),
-        piece_bytes=4 * lengths.astype(np.int64),
+        segment_bytes=4 * lengths.astype(np.int64),
     )
 
 
@@ -78,14 +85,14 @@ def write_source(data_dir: Path, source: str, *, max_seq_len: int) -> None:
     (directory / "manifest.json").write_text(json.dumps(manifest.to_json()))
 
 
-def load_all(data_dir: Path, plan: Plan, *, threads: int, step_s: float) -> tuple[float, float]:
+def load_all(data_dir: Path, plan: RowOrder, *, threads: int, step_s: float) -> tuple[float, float]:
     """Returns seconds in all and seconds waited for every batch but the first."""
     loader = BatchLoader(
         plan,
         open_sources(data_dir, SOURCES, "train"),
         process_index=0,
         process_count=1,
-        masks_documents=True,
+        mask_documents=True,
         threads=threads,
         prefetch=8,
     )
@@ -104,8 +111,8 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=64)
     arguments = parser.parse_args()
     batch_size, num_batches = arguments.batch_size, arguments.batches
-    plan = Plan.build(
-        [Segment(batch_size * (num_batches + 1), dict.fromkeys(SOURCES, 1.0))],
+    plan = RowOrder.build(
+        [MixtureStage(batch_size * (num_batches + 1), dict.fromkeys(SOURCES, 1.0))],
         batch_size=batch_size,
         seed=0,
         start_ordinals={},

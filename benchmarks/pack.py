@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from codepretrain.config import (
+from codepretrain.config.schema import (
     DataConfig,
     ModelConfig,
     SourceConfig,
@@ -28,13 +28,14 @@ from codepretrain.config import (
     TokenizerConfig,
     TrainingConfig,
 )
+from codepretrain.data import seqio_tasks
 from codepretrain.data.documents import collect, documents_directory, read_documents
 from codepretrain.data.manifest import TokenizedDocument, write_rows
 from codepretrain.data.pack import PACKERS
 from codepretrain.data.readers import make_reader
 from codepretrain.data.tokenizer import encode, load_tokenizer, save_tokenizer, train_tokenizer
-from codepretrain.row import RowsManifest, rows_directory
-from codepretrain.vocabulary import load_vocabulary, tokenizer_path
+from codepretrain.rows.format import RowsManifest, rows_directory
+from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 
 SOURCE = "code"
 
@@ -102,10 +103,10 @@ def collect_documents(config: StudyConfig, data_dir: Path, stages: Stages) -> No
 
 
 def task_to_rows(config: StudyConfig, data_dir: Path, packing: str) -> RowsManifest:
-    from codepretrain.data import tasks
-
     documents = read_documents(documents_directory(data_dir, SOURCE), "train")
-    tokens = tasks.tokenized_documents(tasks.register_tasks(config, data_dir)[SOURCE], "train")
+    tokens = seqio_tasks.tokenized_documents(
+        seqio_tasks.register_tasks(config, data_dir)[SOURCE], "train"
+    )
     return write_rows(
         rows_directory(data_dir, f"{SOURCE}_{packing}", "train"),
         (
@@ -148,11 +149,9 @@ def main() -> None:
             rows = packer(ids, flags.max_seq_len, num_bytes)
             stages.time(f"pack, {name} (alone)", partial(count, rows))
 
-        from codepretrain.data import tasks
-
-        task = tasks.register_tasks(config, data_dir)[SOURCE]
+        task = seqio_tasks.register_tasks(config, data_dir)[SOURCE]
         stages.time(
-            "tokenize (seqio Task)", lambda: count(tasks.tokenized_documents(task, "train"))
+            "tokenize (seqio Task)", lambda: count(seqio_tasks.tokenized_documents(task, "train"))
         )
         for name in PACKERS:
             manifest = stages.time(

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from codepretrain.stream.ledger import LedgerKeeper, check_resume
-from codepretrain.stream.plan import Plan, Segment
+from codepretrain.stream.order import MixtureStage, RowOrder
 
 BATCH_SIZE = 512
 MAX_SEQ_LEN = 8192
@@ -47,9 +47,9 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - started, result
 
 
-def build(num_steps: int) -> Plan:
-    return Plan.build(
-        [Segment(num_steps * BATCH_SIZE, {s: weight for s, (weight, _) in SOURCES.items()})],
+def build(num_steps: int) -> RowOrder:
+    return RowOrder.build(
+        [MixtureStage(num_steps * BATCH_SIZE, {s: weight for s, (weight, _) in SOURCES.items()})],
         batch_size=BATCH_SIZE,
         seed=0,
         start_ordinals={},
@@ -57,7 +57,7 @@ def build(num_steps: int) -> Plan:
     )
 
 
-def stand_ins(plan: Plan, directory: Path) -> dict[str, Any]:
+def stand_ins(plan: RowOrder, directory: Path) -> dict[str, Any]:
     """What the ledger asks of a row store: its statistics and two fields of its manifest."""
     rng = np.random.default_rng(0)
     stores = {}

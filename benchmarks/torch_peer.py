@@ -3,7 +3,7 @@
 Float32 parameters and AdamW moments, bfloat16 autocast on a GPU and float32 on a CPU, scaled
 dot-product attention, `torch.compile`, clipping by global norm, the same z-loss. Rows are one
 document each, plain causal attention: PyTorch's fused kernels take no boundaries, so the peer does
-no less than its best. From 2³⁰ logits on, the loss goes over chunks of positions, rematerialised.
+no less than its best. From 2³⁰ logits on, the loss goes over chunks of positions, rematerialized.
 
     python benchmarks/torch_peer.py --one '{"size": "demo", "batch": 8, "seq_len": 256, …}'
 """
@@ -18,8 +18,8 @@ from torch.utils.checkpoint import checkpoint
 from train_step import model_config
 from transformers import CohereConfig, CohereForCausalLM
 
-from codepretrain.config import ModelConfig
-from codepretrain.machine.host_memory import keep_freed_memory
+from codepretrain.config.schema import ModelConfig
+from codepretrain.hardware.host_memory import keep_freed_memory
 
 _MAX_LOGITS = 2**30  # 4 GiB in float32
 _Z_LOSS = 1e-4
@@ -38,8 +38,8 @@ def cohere(config: ModelConfig) -> CohereForCausalLM:
             head_dim=config.head_dim,
             layer_norm_eps=config.norm_epsilon,
             logit_scale=config.logit_scale,
-            use_qk_norm=config.uses_qk_norm,
-            tie_word_embeddings=config.ties_embeddings,
+            use_qk_norm=config.use_qk_norm,
+            tie_word_embeddings=config.tie_embeddings,
             attention_bias=False,
             use_cache=False,
             attn_implementation="sdpa",

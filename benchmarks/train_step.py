@@ -27,8 +27,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from codepretrain.batch import Batch, batch_from_rows
-from codepretrain.config import (
+from codepretrain.config.schema import (
     DataConfig,
     ExecutionConfig,
     MeshConfig,
@@ -36,14 +35,15 @@ from codepretrain.config import (
     StudyConfig,
     TrainingConfig,
 )
-from codepretrain.machine.chips import chip_of
-from codepretrain.machine.host_memory import has_accelerator, keep_freed_memory
-from codepretrain.model.shapes import shape
+from codepretrain.hardware.chips import chip_of
+from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
+from codepretrain.model.presets import preset
 from codepretrain.model.size import flops_per_token, num_parameters
-from codepretrain.row import Row
-from codepretrain.sharding import global_batch, make_mesh, replicated
-from codepretrain.state import init_state
-from codepretrain.step import compile_train_step
+from codepretrain.rows.format import Row
+from codepretrain.stream.batch import Batch, batch_from_rows
+from codepretrain.train.sharding import global_batch, make_mesh, replicated
+from codepretrain.train.state import init_state
+from codepretrain.train.step import compile_train_step
 
 # What `experiments/demo.py` trains on a laptop; CPUs have no bfloat16 units.
 DEMO = ModelConfig(
@@ -62,7 +62,7 @@ _LABELS = ("size", "seq_len", "batch", "microbatches", "remat", "kernel")
 
 def model_config(size: str, *, layers: int | None, vocabulary: int | None) -> ModelConfig:
     """Returns a named model, with another number of layers or ids if asked."""
-    config = DEMO if size == "demo" else shape(size)
+    config = DEMO if size == "demo" else preset(size)
     changes = {"num_layers": layers, "vocab_size": vocabulary}
     return dataclasses.replace(config, **{k: v for k, v in changes.items() if v is not None})
 
@@ -84,8 +84,8 @@ def study_config(setting: dict) -> StudyConfig:
             attention_kernel=setting["kernel"],
             attention_block_q=setting["block_q"],
             attention_block_kv=setting["block_kv"],
-            loss_block_size=setting["loss_block_size"],
-            loss_block_tokens=setting["loss_block_tokens"],
+            loss_vocab_block=setting["loss_vocab_block"],
+            loss_token_block=setting["loss_token_block"],
         ),
         phases={},
         variants={},
@@ -103,14 +103,14 @@ def random_batch(batch_size: int, max_seq_len: int, vocab_size: int) -> Batch:
         rows.append(
             Row(
                 tokens=rng.integers(3, vocab_size, max_seq_len + 1).astype(np.int32),
-                piece_starts=starts,
-                piece_lengths=np.diff([*starts, max_seq_len + 1]).astype(np.int32),
+                segment_starts=starts,
+                segment_lengths=np.diff([*starts, max_seq_len + 1]).astype(np.int32),
                 documents=np.arange(len(starts)),
                 document_offsets=zeros,
-                piece_bytes=zeros,
+                segment_bytes=zeros,
             )
         )
-    return batch_from_rows(rows, masks_documents=True)
+    return batch_from_rows(rows, mask_documents=True)
 
 
 def measure(setting: dict) -> dict:
@@ -240,8 +240,8 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument("--vocabulary", nargs="+", type=int, default=[None])
     parser.add_argument("--block-q", type=int)
     parser.add_argument("--block-kv", type=int)
-    parser.add_argument("--loss-block-size", type=int, default=8192)
-    parser.add_argument("--loss-block-tokens", type=int, default=8192)
+    parser.add_argument("--loss-vocab-block", type=int, default=8192)
+    parser.add_argument("--loss-token-block", type=int, default=8192)
     parser.add_argument("--mesh", nargs=3, type=int, default=[1, -1, 1], help="data fsdp tensor")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--warmup", type=int, default=3)
@@ -249,7 +249,7 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument(
         "--returns-memory",
         action="store_true",
-        help="leave malloc alone on a CPU, here and in the peer (machine/host_memory.py)",
+        help="leave malloc alone on a CPU, here and in the peer (hardware/host_memory.py)",
     )
     parser.add_argument("--peak-tflops", type=float, help="of one device, dense bf16")
     parser.add_argument("--peer", action="store_true", help="PyTorch beside it")

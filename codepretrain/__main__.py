@@ -2,7 +2,7 @@
 
 import sys
 
-from codepretrain.cli import main
+from codepretrain.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,7 +12,7 @@ def from_primary(value: bool) -> bool:
     return bool(multihost_utils.broadcast_one_to_all(np.bool_(value)))
 
 
-def largest(value: int) -> int:
+def max_over_processes(value: int) -> int:
     """Returns the largest `value` of all processes."""
     if jax.process_count() == 1:
         return value

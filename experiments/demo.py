@@ -1,6 +1,6 @@
 """A whole study on a laptop: what does code in the mixture do to prose, and prose to code?
 
-The initialisation experiment of "To Code, or Not To Code?" (arXiv 2408.10914, §3.1 and §3.5) in
+The initialization experiment of "To Code, or Not To Code?" (arXiv 2408.10914, §3.1 and §3.5) in
 miniature, on the corpora that every Python machine holds: installed packages' source as code;
 docstrings, the language reference and package descriptions as prose.
 
@@ -17,7 +17,8 @@ Expected: loss on code falls as its share rises, loss on prose rises; starting f
 
 from ml_collections import ConfigDict
 
-from codepretrain.config import (
+from codepretrain.config.load import to_config_dict
+from codepretrain.config.schema import (
     CheckpointConfig,
     DataConfig,
     EvaluatorConfig,
@@ -32,7 +33,6 @@ from codepretrain.config import (
     TokenizerConfig,
     TrainingConfig,
 )
-from codepretrain.config_file import to_config_dict
 
 MAX_SEQ_LEN = 256
 BATCH_SIZE = 8
@@ -57,7 +57,7 @@ def continued(parent: str, steps: int) -> PhaseConfig:
         tokens=steps * STEP_TOKENS,
         mixture=CONTINUED,
         schedule=PEAK,
-        carries_optimizer=False,
+        carry_optimizer=False,
     )
 
 
@@ -101,7 +101,7 @@ def get_config() -> ConfigDict:
             ),
             training=TrainingConfig(batch_size=BATCH_SIZE),
             optimizer=OptimizerConfig(weight_decay=0.1),
-            execution=ExecutionConfig(remat_policy="none", loss_block_size=4096),
+            execution=ExecutionConfig(remat_policy="none", loss_vocab_block=4096),
             checkpoint=CheckpointConfig(temporary_interval_s=30.0),
             logging=LoggingConfig(interval_steps=10),
             evals={

@@ -21,7 +21,8 @@ stated, `# ours` is a choice where the paper is silent.
 
 from ml_collections import ConfigDict
 
-from codepretrain.config import (
+from codepretrain.config.load import to_config_dict
+from codepretrain.config.schema import (
     CheckpointConfig,
     DataConfig,
     EvaluatorConfig,
@@ -35,17 +36,16 @@ from codepretrain.config import (
     TokenizerConfig,
     TrainingConfig,
 )
-from codepretrain.config_file import to_config_dict
-from codepretrain.model.shapes import shape
+from codepretrain.model.presets import preset
 
-MODEL_470M = shape("470m")  # inferred: see model/shapes.py
+MODEL_470M = preset("470m")  # inferred: see model/presets.py
 
 TEXT = {"text": 1.0}
-CODE = {"web_code": 0.8, "markup": 0.2}  # paper: the code initialiser
+CODE = {"web_code": 0.8, "markup": 0.2}  # paper: the code initializer
 
 
 def mixture(text: float, code: float) -> dict[str, float]:
-    """Returns weights of text and code; code is web code and markup as in the code initialiser."""
+    """Returns weights of text and code; code is web code and markup as in the code initializer."""
     shares = {"text": text, **{source: code * share for source, share in CODE.items()}}
     return {source: round(share, 6) for source, share in shares.items() if share}
 
@@ -77,8 +77,8 @@ def continued(parent: str) -> PhaseConfig:
         tokens=int(200e9),  # paper
         mixture=mixture(text=0.9, code=0.1),  # paper: 10% code is kept
         schedule=PRETRAIN_SCHEDULE,  # ours: whether the rate restarts is not said
-        carries_optimizer=False,  # ours: not said
-        cursor="fresh",  # ours: not said
+        carry_optimizer=False,  # ours: not said
+        data_order="continue",  # ours: not said
     )
 
 
@@ -92,7 +92,7 @@ def cooldown(parent: str) -> PhaseConfig:
             peak_learning_rate=None,  # ours: anneals from where the parent stood
             end_learning_rate=1e-6,  # paper
         ),
-        carries_optimizer=True,  # ours: not said
+        carry_optimizer=True,  # ours: not said
     )
 
 
@@ -109,7 +109,7 @@ SOURCES = {
         kind="code",
         options={"path": "corpora/the_stack/*.jsonl.gz"},
         num_tokens=int(139e9),  # paper: The Stack, 25 languages, filtered
-        max_epochs=2.0,  # ours: 160B of the code initialiser's 200B are web code, 1.15 epochs
+        max_epochs=2.0,  # ours: 160B of the code initializer's 200B are web code, 1.15 epochs
     ),
     "markup": SourceConfig(
         reader="jsonl",
@@ -146,7 +146,7 @@ def study(name: str, model: ModelConfig) -> StudyConfig:
         optimizer=OptimizerConfig(  # paper: AdamW; its values are ours
             beta1=0.9, beta2=0.95, weight_decay=0.1, max_gradient_norm=1.0
         ),
-        execution=ExecutionConfig(loss_block_size=8192),
+        execution=ExecutionConfig(loss_vocab_block=8192),
         checkpoint=CheckpointConfig(permanent_interval_steps=5000),
         evals={
             "validation": EvaluatorConfig(

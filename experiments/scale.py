@@ -1,4 +1,4 @@
-"""Does what code does for the initialisation hold at six times the size? (§3.2 of the paper, 2.8B.)
+"""Does what code does for the initialization hold at six times the size? (§3.2 of the paper, 2.8B.)
 
 The variants, phases and token budgets of `experiments/initialization.py`, with 2.8B parameters.
 
@@ -13,11 +13,11 @@ Expected: natural-language average over that of 470M: balanced_text +33.1%, code
 
 from ml_collections import ConfigDict
 
-from codepretrain.config_file import to_config_dict
-from codepretrain.model.shapes import shape
+from codepretrain.config.load import to_config_dict
+from codepretrain.model.presets import preset
 from experiments.initialization import study
 
-MODEL_2_8B = shape("2_8b")  # inferred: 2.77B; see model/shapes.py
+MODEL_2_8B = preset("2_8b")  # inferred: 2.77B; see model/presets.py
 
 
 def get_config() -> ConfigDict:

@@ -3,8 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-from codepretrain.config_file import load_study
-from codepretrain.model.shapes import shape
+from codepretrain.config.load import load_study
+from codepretrain.model.presets import preset
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
@@ -12,5 +12,5 @@ EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 def test_scale_differs_from_initialization_in_the_model_alone():
     small = load_study(EXPERIMENTS / "initialization.py")
     large = load_study(EXPERIMENTS / "scale.py")
-    assert large.model == shape("2_8b")
+    assert large.model == preset("2_8b")
     assert dataclasses.replace(large, name=small.name, model=small.model) == small

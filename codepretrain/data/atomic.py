@@ -40,7 +40,8 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     """Yields a new folder beside `path` that becomes `path` when the block ends well.
 
     However the block ends otherwise, `path` is not there. What an earlier, killed process left is
-    removed; so the caller holds the folder (`lock.py`), and has found `path` absent or incomplete.
+    removed; so the caller holds the folder (`files/lock.py`), and has found `path` absent or
+    incomplete.
     """
     partial = path.with_name(f".{path.name}.partial")
     with explained_errors(path):

@@ -11,7 +11,7 @@ from typing import Any
 class Document:
     """One text. `id` is unique within its source; `origin` says where a person would find it.
 
-    `language` is a programming or natural language, `licence` an SPDX expression or the words of
+    `language` is a programming or natural language, `license` an SPDX expression or the words of
     the origin; None where the origin does not say.
     """
 
@@ -20,7 +20,7 @@ class Document:
     source: str
     origin: str
     language: str | None = None
-    licence: str | None = None
+    license: str | None = None
 
     @property
     def num_bytes(self) -> int:

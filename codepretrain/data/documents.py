@@ -21,7 +21,7 @@ from codepretrain.data.atomic import atomic_directory
 from codepretrain.data.document import Document, DocumentsManifest, Skipped, is_validation
 from codepretrain.data.readers.reader import Reader
 from codepretrain.errors import UserError
-from codepretrain.row import SPLITS
+from codepretrain.rows.format import SPLITS
 
 _READ_BATCH = 256
 _SHARDS_IN_FLIGHT = 8

@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codepretrain.config import StudyConfig
+from codepretrain.config.schema import StudyConfig
 from codepretrain.data.atomic import atomic_directory
 from codepretrain.data.continuation_items import continuation_items
 from codepretrain.data.expression_items import expression_items
 from codepretrain.data.held_out import held_out_documents
 from codepretrain.data.tokenizer import load_tokenizer
-from codepretrain.vocabulary import load_vocabulary, tokenizer_path
+from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 
 MAX_ITEMS = 512
 

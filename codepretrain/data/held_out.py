@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from codepretrain.config import TokenizerConfig
+from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.document import Document
 from codepretrain.data.documents import documents_directory, read_documents
 from codepretrain.data.tokenizer import encode
-from codepretrain.vocabulary import Vocabulary
+from codepretrain.rows.vocabulary import Vocabulary
 
 MAX_DOCUMENTS = 4096  # looked at per source
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordWriter
 
-from codepretrain.config import DataConfig
+from codepretrain.config.schema import DataConfig
 from codepretrain.data.atomic import atomic_directory
 from codepretrain.data.pack import PACKERS
 from codepretrain.errors import UserError
-from codepretrain.row import (
+from codepretrain.rows.format import (
     FORMAT_VERSION,
     Row,
     RowsManifest,
@@ -153,9 +153,9 @@ class _RowsWriter:
         self.digest.update(record)
         self.writer.write(record)
         self.num_rows += 1
-        self.stats.extend((row.num_documents_begun, int(row.piece_bytes.sum()), row.num_targets))
-        # A document is split if its last target stands in a piece that is not its first.
-        columns = (row.documents, row.document_offsets, row.piece_lengths)
+        self.stats.extend((row.num_documents_begun, int(row.segment_bytes.sum()), row.num_targets))
+        # A document is split if its last target stands in a segment that is not its first.
+        columns = (row.documents, row.document_offsets, row.segment_lengths)
         for document, start, length in zip(*(c.tolist() for c in columns), strict=True):
             if start > 0 and length > 1 and start + length == lengths[document]:
                 self.num_split_documents += 1

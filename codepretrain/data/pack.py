@@ -1,4 +1,4 @@
-"""Rows from tokenised documents: pure, streaming, in bounded memory.
+"""Rows from tokenized documents: pure, streaming, in bounded memory.
 
 T = 8, documents of 6, 3 and 13 tokens (a0 is the bos of document a):
 
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from codepretrain.row import PAD_ID, Row
+from codepretrain.rows.format import PAD_ID, Row
 
 # Pieces that wait for a row. More fill rows better and hold up to this many times T tokens.
 WINDOW = 4096
@@ -24,7 +24,7 @@ WINDOW = 4096
 Packer = Callable[[Iterable[np.ndarray], int, np.ndarray], Iterator[Row]]
 
 
-class _Piece(NamedTuple):
+class _Segment(NamedTuple):
     """tokens: [n] int32. num_bytes: bytes that its targets stand for, tokens[1:]."""
 
     document: int
@@ -34,16 +34,16 @@ class _Piece(NamedTuple):
 
 
 class _Document:
-    """A tokenised document that gives its pieces."""
+    """A tokenized document that gives its segments."""
 
     def __init__(self, number: int, tokens: np.ndarray, num_bytes: np.ndarray) -> None:
         self.number, self.tokens = number, tokens
         self.bytes_before = np.cumsum(num_bytes[tokens])  # up to each token, it included
 
-    def piece(self, start: int, stop: int) -> _Piece:
+    def segment(self, start: int, stop: int) -> _Segment:
         stop = min(stop, len(self.tokens))
         num_bytes = int(self.bytes_before[stop - 1] - self.bytes_before[start])
-        return _Piece(self.number, start, self.tokens[start:stop], num_bytes)
+        return _Segment(self.number, start, self.tokens[start:stop], num_bytes)
 
 
 def concatenate(
@@ -53,27 +53,27 @@ def concatenate(
 
     documents: token ids [n] int32 with bos and eos. num_bytes: [V], bytes that an id stands for.
     """
-    pieces: list[_Piece] = []
+    segments: list[_Segment] = []
     free = max_seq_len + 1
     for number, tokens in enumerate(documents):
         document, start = _Document(number, tokens, num_bytes), 0
         while start < len(tokens):
-            piece = document.piece(start, start + free)
-            pieces.append(piece)
-            free -= len(piece.tokens)
-            start += len(piece.tokens)
+            segment = document.segment(start, start + free)
+            segments.append(segment)
+            free -= len(segment.tokens)
+            start += len(segment.tokens)
             if not free:
-                yield _row(pieces, max_seq_len)
-                pieces, free = [], max_seq_len + 1
+                yield _row(segments, max_seq_len)
+                segments, free = [], max_seq_len + 1
                 start -= 1  # the next row begins with this row's last token
-    if any(len(piece.tokens) > 1 for piece in pieces):
-        yield _row(pieces, max_seq_len)
+    if any(len(segment.tokens) > 1 for segment in segments):
+        yield _row(segments, max_seq_len)
 
 
 def best_fit(
     documents: Iterable[np.ndarray], max_seq_len: int, num_bytes: np.ndarray
 ) -> Iterator[Row]:
-    """Documents whole where they fit: a row takes the longest waiting piece that fits, and again.
+    """Documents whole where they fit: a row takes the longest waiting segment that fits, and again.
 
     Documents longer than a row are cut into chunks of T + 1; what is left over waits like a short
     document. Over the window this is first-fit decreasing, one row at a time.
@@ -83,10 +83,10 @@ def best_fit(
     for number, tokens in enumerate(documents):
         document, start = _Document(number, tokens, num_bytes), 0
         while len(tokens) - start >= capacity:
-            yield _row([document.piece(start, start + capacity)], max_seq_len)
+            yield _row([document.segment(start, start + capacity)], max_seq_len)
             start += max_seq_len
         if len(tokens) - start > 1:
-            waiting.add(document.piece(start, len(tokens)))
+            waiting.add(document.segment(start, len(tokens)))
         if len(waiting) >= WINDOW:
             yield _row(waiting.take_row(), max_seq_len)
     while len(waiting):
@@ -100,40 +100,40 @@ class _Waiting:
     """Pieces by length, first in first out; which lengths are there is kept as bits of an int."""
 
     def __init__(self, capacity: int) -> None:
-        self.by_length: list[deque[_Piece]] = [deque() for _ in range(capacity + 1)]
+        self.by_length: list[deque[_Segment]] = [deque() for _ in range(capacity + 1)]
         self.lengths = 0
-        self.num_pieces = 0
+        self.num_segments = 0
 
     def __len__(self) -> int:
-        return self.num_pieces
+        return self.num_segments
 
-    def add(self, piece: _Piece) -> None:
-        self.by_length[len(piece.tokens)].append(piece)
-        self.lengths |= 1 << len(piece.tokens)
-        self.num_pieces += 1
+    def add(self, segment: _Segment) -> None:
+        self.by_length[len(segment.tokens)].append(segment)
+        self.lengths |= 1 << len(segment.tokens)
+        self.num_segments += 1
 
-    def take_row(self) -> list[_Piece]:
+    def take_row(self) -> list[_Segment]:
         free = len(self.by_length) - 1
-        pieces = []
+        segments = []
         while fitting := self.lengths & ((2 << free) - 1):
             length = fitting.bit_length() - 1
-            pieces.append(self.by_length[length].popleft())
+            segments.append(self.by_length[length].popleft())
             if not self.by_length[length]:
                 self.lengths ^= 1 << length
             free -= length
-        self.num_pieces -= len(pieces)
-        return pieces
+        self.num_segments -= len(segments)
+        return segments
 
 
-def _row(pieces: list[_Piece], max_seq_len: int) -> Row:
-    lengths = np.array([len(piece.tokens) for piece in pieces], np.int32)
+def _row(segments: list[_Segment], max_seq_len: int) -> Row:
+    lengths = np.array([len(segment.tokens) for segment in segments], np.int32)
     tokens = np.full(max_seq_len + 1, PAD_ID, np.int32)
-    tokens[: lengths.sum()] = np.concatenate([piece.tokens for piece in pieces])
+    tokens[: lengths.sum()] = np.concatenate([segment.tokens for segment in segments])
     return Row(
         tokens=tokens,
-        piece_starts=(np.cumsum(lengths) - lengths).astype(np.int32),
-        piece_lengths=lengths,
-        documents=np.array([piece.document for piece in pieces], np.int64),
-        document_offsets=np.array([piece.offset for piece in pieces], np.int64),
-        piece_bytes=np.array([piece.num_bytes for piece in pieces], np.int64),
+        segment_starts=(np.cumsum(lengths) - lengths).astype(np.int32),
+        segment_lengths=lengths,
+        documents=np.array([segment.document for segment in segments], np.int64),
+        document_offsets=np.array([segment.offset for segment in segments], np.int64),
+        segment_bytes=np.array([segment.num_bytes for segment in segments], np.int64),
     )

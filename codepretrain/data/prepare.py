@@ -27,7 +27,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from codepretrain.config import StudyConfig
+from codepretrain.config.schema import StudyConfig
 from codepretrain.data.atomic import explained_errors
 from codepretrain.data.document import Document
 from codepretrain.data.documents import (
@@ -42,7 +42,16 @@ from codepretrain.data.native_log import stderr_to
 from codepretrain.data.prepared import PreparedData, load_prepared, summary
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
-from codepretrain.data.settings import (
+from codepretrain.data.tokenizer import (
+    copy_tokenizer,
+    first_bytes,
+    save_tokenizer,
+    train_tokenizer,
+)
+from codepretrain.errors import UserError
+from codepretrain.files.identity import digest
+from codepretrain.files.lock import exclusive
+from codepretrain.rows.data_dir import (
     check_rows,
     current_tokenizer_hash,
     is_prepared,
@@ -51,17 +60,8 @@ from codepretrain.data.settings import (
     settings_path,
     study_settings,
 )
-from codepretrain.data.tokenizer import (
-    copy_tokenizer,
-    first_bytes,
-    save_tokenizer,
-    train_tokenizer,
-)
-from codepretrain.errors import UserError
-from codepretrain.identity import digest
-from codepretrain.lock import exclusive
-from codepretrain.row import SPLITS, RowsManifest, rows_directory
-from codepretrain.vocabulary import load_vocabulary, tokenizer_path
+from codepretrain.rows.format import SPLITS, RowsManifest, rows_directory
+from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 
 
 def prepare(
@@ -105,9 +105,9 @@ def prepare(
 def _start_tensorflow(data_dir: Path) -> None:
     """Imports TensorFlow now, before there is a progress bar that its messages would tear."""
     with stderr_to(data_dir / ".tensorflow.log"):
-        from codepretrain.data import tasks
+        from codepretrain.data import seqio_tasks
 
-        tasks.leave_accelerators_alone()
+        seqio_tasks.leave_accelerators_alone()
 
 
 def _read(
@@ -176,17 +176,17 @@ def _pack(config: StudyConfig, data_dir: Path, progress: Progress) -> None:
                 missing.append((source, split))
     if not missing:
         return
-    # TensorFlow takes seconds to import: only when there is something to tokenise.
-    from codepretrain.data import tasks
+    # TensorFlow takes seconds to import: only when there is something to tokenize.
+    from codepretrain.data import seqio_tasks
 
-    names = tasks.register_tasks(config, data_dir)
+    names = seqio_tasks.register_tasks(config, data_dir)
     num_bytes = load_vocabulary(data_dir).num_bytes
     tokenizer_hash = current_tokenizer_hash(config, data_dir)
     for source, split in missing:
         documents = documents_directory(data_dir, source)
         total = load_documents_manifest(documents).num_bytes[split]
         with _task(progress, f"packing {source}, {split}", total) as advance:
-            tokens = tasks.tokenized_documents(names[source], split)
+            tokens = seqio_tasks.tokenized_documents(names[source], split)
             write_rows(
                 rows_directory(data_dir, source, split),
                 _with_provenance(read_documents(documents, split), tokens, advance),
@@ -197,7 +197,7 @@ def _pack(config: StudyConfig, data_dir: Path, progress: Progress) -> None:
                 tokenizer_hash=tokenizer_hash,
                 settings_hash=settings_hash(config, source),
             )
-    tasks.register_mixtures(config, data_dir)
+    seqio_tasks.register_mixtures(config, data_dir)
 
 
 def _make_items(config: StudyConfig, data_dir: Path) -> None:

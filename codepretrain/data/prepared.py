@@ -9,12 +9,12 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from codepretrain.config import StudyConfig
+from codepretrain.config.schema import StudyConfig
 from codepretrain.data.document import DocumentsManifest
 from codepretrain.data.documents import documents_directory, load_documents_manifest
-from codepretrain.data.settings import current_tokenizer_hash, require_prepared
-from codepretrain.row import RowsManifest
-from codepretrain.vocabulary import load_vocabulary
+from codepretrain.rows.data_dir import current_tokenizer_hash, require_prepared
+from codepretrain.rows.format import RowsManifest
+from codepretrain.rows.vocabulary import load_vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)

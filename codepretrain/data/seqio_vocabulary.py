@@ -9,9 +9,9 @@ import seqio
 import tensorflow as tf
 from tokenizers import Tokenizer
 
-from codepretrain.config import TokenizerConfig
+from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.tokenizer import encode, load_tokenizer, special_ids
-from codepretrain.row import file_sha256
+from codepretrain.rows.format import file_sha256
 
 
 class ByteLevelBPE(seqio.Vocabulary):

@@ -1,8 +1,8 @@
 """Byte-level BPE: trained here or given, deterministic, and lossless.
 
 Digits stand alone, so a number is read digit by digit; otherwise words are cut as in GPT-2
-(Radford et al., 2019). There is no normaliser and no prefix space: the byte strings of a text's
-ids, joined, are its UTF-8 bytes. A text that spells a special token is tokenised like any other.
+(Radford et al., 2019). There is no normalizer and no prefix space: the byte strings of a text's
+ids, joined, are its UTF-8 bytes. A text that spells a special token is tokenized like any other.
 """
 
 import json
@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from codepretrain.config import TokenizerConfig
+from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.atomic import atomic_directory
 from codepretrain.errors import UserError
-from codepretrain.row import PAD_ID
-from codepretrain.vocabulary import Vocabulary, tokenizer_path
+from codepretrain.rows.format import PAD_ID
+from codepretrain.rows.vocabulary import Vocabulary, tokenizer_path
 
 PAD_TOKEN = "<pad>"
 
@@ -122,7 +122,7 @@ def _problems(tokenizer: Tokenizer, config: TokenizerConfig) -> list[str]:
     problems = []
     value = json.loads(tokenizer.to_str())
     if value["normalizer"] is not None:
-        problems.append(f"its normaliser {value['normalizer'].get('type')} alters the text")
+        problems.append(f"its normalizer {value['normalizer'].get('type')} alters the text")
     steps = value["pre_tokenizer"] or {}
     steps = steps.get("pretokenizers", [steps])
     byte_level = [step for step in steps if step.get("type") == "ByteLevel"]
@@ -147,14 +147,14 @@ def _vocabulary(tokenizer: Tokenizer, config: TokenizerConfig) -> Vocabulary:
     byte_of = _byte_of_character()
     added = tokenizer.get_added_tokens_decoder()
     entries = tokenizer.get_vocab()
-    pieces = [b""] * (max(entries.values()) + 1)
+    token_bytes = [b""] * (max(entries.values()) + 1)
     for token, index in entries.items():
         if index not in added:
-            pieces[index] = bytes(byte_of[character] for character in token)
+            token_bytes[index] = bytes(byte_of[character] for character in token)
         elif not added[index].special:
-            pieces[index] = token.encode()
+            token_bytes[index] = token.encode()
     bos, eos = special_ids(tokenizer, config)
-    return Vocabulary(pieces, bos=bos, eos=eos, pad=PAD_ID)
+    return Vocabulary(token_bytes, bos=bos, eos=eos, pad=PAD_ID)
 
 
 @cache

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jax.sharding import Mesh
 
-from codepretrain.config import EvaluatorConfig, StudyConfig
+from codepretrain.config.schema import EvaluatorConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.items import EvalResult
 from codepretrain.evals.language_model import LanguageModel
@@ -26,12 +26,12 @@ from codepretrain.evals.options import (
 )
 from codepretrain.evals.python_expression import PythonExpression
 from codepretrain.evals.sandbox import sandbox_isolation
-from codepretrain.evals.tasks import GenerationItem, MultipleChoiceItem, load_items
+from codepretrain.evals.task_items import GenerationItem, MultipleChoiceItem, load_items
 from codepretrain.evals.validation_loss import ValidationLoss
 from codepretrain.model.transformer import Params
-from codepretrain.step import step_kernel
-from codepretrain.stream.rows import RowStore, open_sources
-from codepretrain.vocabulary import load_vocabulary
+from codepretrain.rows.store import RowStore, open_sources
+from codepretrain.rows.vocabulary import load_vocabulary
+from codepretrain.train.step import step_kernel
 
 Evaluate = Callable[[Params], EvalResult]
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from codepretrain import jsonl
 from codepretrain.evals.metric import Metric
+from codepretrain.files import jsonl
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from codepretrain.config import ModelConfig
+from codepretrain.config.schema import ModelConfig
 from codepretrain.evals.placement import place_rows, rows_per_batch
 from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.decode import decode_step, prefill
 from codepretrain.model.transformer import Params, Transformer, bind
-from codepretrain.sharding import Constrain, replicated
-from codepretrain.vocabulary import Vocabulary
+from codepretrain.rows.vocabulary import Vocabulary
+from codepretrain.train.sharding import Constrain, replicated
 
 _SMALLEST_WIDTH = 128  # narrower batches cost a compilation and save nothing
 _LOGITS_PER_DEVICE = 1 << 26  # held at once, float32: 256 MiB
@@ -133,7 +133,9 @@ class LanguageModel:
         room = self.max_seq_len - max_new_tokens
         prompts = [list(prompt or [self.vocabulary.bos])[-room:] for prompt in prompts]
         specials = (self.vocabulary.eos, self.vocabulary.bos)
-        stops = np.array([bool(set(piece) & set(stop_bytes)) for piece in self.vocabulary.pieces])
+        stops = np.array(
+            [bool(set(piece) & set(stop_bytes)) for piece in self.vocabulary.token_bytes]
+        )
         stops[list(specials)] = True
         completions: list[list[int]] = [[] for _ in prompts]
         for width, chunk in _batches([len(prompt) for prompt in prompts], self, limit=room):

@@ -62,7 +62,7 @@ def ratio_of_sums(
     """R = Σy / Σx over n clusters, such as Σ nats / Σ tokens over rows.
 
     What one cluster holds is correlated, so the clusters are the sample, not their tokens. With the
-    residuals e = y - R·x (they sum to zero), the standard error is by linearisation
+    residuals e = y - R·x (they sum to zero), the standard error is by linearization
 
         SE = sqrt( n/(n-1) · Σe² ) / Σx
 

@@ -12,7 +12,7 @@ import numpy as np
 from codepretrain.evals.items import EvalResult, Items
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.evals.metric import Metric, proportion
-from codepretrain.evals.tasks import MultipleChoiceItem
+from codepretrain.evals.task_items import MultipleChoiceItem
 from codepretrain.model.transformer import Params
 
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from codepretrain.config import EvaluatorConfig, StudyConfig
-from codepretrain.config_parse import parse, suggestion
+from codepretrain.config.parse import parse, suggestion
+from codepretrain.config.schema import EvaluatorConfig, StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.evals.tasks import TASKS, GenerationItem, MultipleChoiceItem
+from codepretrain.evals.task_items import TASKS, GenerationItem, MultipleChoiceItem
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from codepretrain.sharding import batch_sharding, num_row_shards
+from codepretrain.train.sharding import batch_sharding, num_row_shards
 
 
 def rows_per_batch(wanted: int, mesh: Mesh) -> int:

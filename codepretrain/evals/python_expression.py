@@ -14,7 +14,7 @@ from codepretrain.evals.items import EvalResult, Items
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.evals.metric import proportion
 from codepretrain.evals.sandbox import Execution, SandboxLimits, run_programs
-from codepretrain.evals.tasks import GenerationItem
+from codepretrain.evals.task_items import GenerationItem
 from codepretrain.model.transformer import Params
 
 # An expression of one line needs little. Wide enough that a busy machine changes no result.

@@ -16,14 +16,14 @@ from typing import NamedTuple
 import numpy as np
 from jax.sharding import Mesh
 
-from codepretrain.batch import Batch, batch_from_rows
-from codepretrain.config import StudyConfig
+from codepretrain.config.schema import StudyConfig
 from codepretrain.evals.items import EvalResult, Items
 from codepretrain.evals.metric import Metric, ratio_of_sums, weighted_average
 from codepretrain.evals.placement import place_rows, rows_per_batch
 from codepretrain.model.transformer import Params
-from codepretrain.step import make_eval_step
-from codepretrain.stream.rows import RowStore
+from codepretrain.rows.store import RowStore
+from codepretrain.stream.batch import Batch, batch_from_rows
+from codepretrain.train.step import make_eval_step
 
 
 class ValidationLoss:
@@ -46,7 +46,7 @@ class ValidationLoss:
         self._stores = stores
         self._mesh = mesh
         self._batch_size = rows_per_batch(batch_size, mesh)
-        self._masks_documents = config.training.masks_documents
+        self._masks_documents = config.training.mask_documents
         self._eval_step = make_eval_step(config, mesh)
         self._groups = _groups({source: config.data.sources[source].kind for source in stores})
         self._rows = [
@@ -87,7 +87,7 @@ class ValidationLoss:
         for start in range(0, len(self._rows), self._batch_size):
             chunk = self._rows[start : start + self._batch_size]
             rows = [self._stores[source][record] for source, record in chunk]
-            batch = batch_from_rows(rows, masks_documents=self._masks_documents)
+            batch = batch_from_rows(rows, mask_documents=self._masks_documents)
             missing = ((0, self._batch_size - len(chunk)), (0, 0))  # of weight 0 and segment 0
             batch = Batch(*(place_rows(np.pad(x, missing), self._mesh) for x in batch))
             sums.append(np.array(self._eval_step(params, batch), np.float64)[:, : len(chunk)])

@@ -19,11 +19,11 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from codepretrain import jsonl
-from codepretrain.checkpoint_leaves import CheckpointLeaves
-from codepretrain.config import ModelConfig
+from codepretrain.checkpoint.leaves import CheckpointLeaves
+from codepretrain.config.schema import ModelConfig
 from codepretrain.data.atomic import atomic_directory
 from codepretrain.errors import UserError
+from codepretrain.files import jsonl
 from codepretrain.interop.files import plan_shards, write_tensors
 from codepretrain.interop.settings import to_cohere
 from codepretrain.interop.tensors import WeightsDigest, leaf_shapes, tensor_shapes, to_tensors

@@ -7,8 +7,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from codepretrain import jsonl
 from codepretrain.errors import UserError
+from codepretrain.files import jsonl
 from codepretrain.interop.settings import read_json
 
 INDEX = "model.safetensors.index.json"

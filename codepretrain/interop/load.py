@@ -7,12 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from codepretrain.checkpoint import Checkpoints
-from codepretrain.config import CheckpointConfig, ModelConfig
+from codepretrain.checkpoint.manager import Checkpoints
+from codepretrain.config.schema import CheckpointConfig, ModelConfig
 from codepretrain.errors import UserError
 from codepretrain.interop.export import PROVENANCE
 from codepretrain.interop.files import TensorFiles
-from codepretrain.interop.record import ImportRecord, load_record
+from codepretrain.interop.import_record import ImportRecord, load_record
 from codepretrain.interop.settings import check_settings, read_json
 from codepretrain.interop.tensors import (
     WeightsDigest,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codepretrain.config import ModelConfig
+from codepretrain.config.schema import ModelConfig
 from codepretrain.errors import UserError
 
 # Where config.json is silent, Cohere's class has these. A default that changed between releases
@@ -28,8 +28,8 @@ _FIELDS = {
     "d_ff": "intermediate_size",
     "norm_epsilon": "layer_norm_eps",
     "logit_scale": "logit_scale",
-    "ties_embeddings": "tie_word_embeddings",
-    "uses_qk_norm": "use_qk_norm",
+    "tie_embeddings": "tie_word_embeddings",
+    "use_qk_norm": "use_qk_norm",
 }
 # What Cohere's model can do and ours cannot: setting → the only value that we can read.
 _FIXED = {"hidden_act": "silu", "attention_bias": False, "model_type": "cohere"}

@@ -13,7 +13,7 @@
     blocks/mlp/down/kernel         [F, D]     …down_proj.weight                           [D, F]
 
 A matrix there has outputs first; heads lie one after the other in it, and the dims of a head in the
-same order as here, since both turn neighbouring dims together (see `model/rope.py`).
+same order as here, since both turn neighboring dims together (see `model/rope.py`).
 
 Source: transformers, models/cohere/modeling_cohere.py.
 """
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from codepretrain.config import ModelConfig
+from codepretrain.config.schema import ModelConfig
 from codepretrain.model.transformer import Params, abstract_params
 
 _OUTSIDE_BLOCKS = {

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from codepretrain.errors import UserError
-from codepretrain.identity import digest
+from codepretrain.files.identity import digest
 from codepretrain.interop.settings import SpecialTokens, read_json
-from codepretrain.row import PAD_ID
+from codepretrain.rows.format import PAD_ID
 
 
 def special_tokens(tokenizer: Path, *, bos: str, eos: str) -> SpecialTokens:

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from codepretrain.config import ModelConfig
+from codepretrain.config.schema import ModelConfig
 from codepretrain.errors import UserError
 from codepretrain.model.attention_kernels import AttentionKernel, attend
 from codepretrain.model.constrain import Constrain
 from codepretrain.model.linear import Linear
 from codepretrain.model.norm import LayerNorm
 from codepretrain.model.remat import name_activation
-from codepretrain.model.rope import Rotation, rotate
+from codepretrain.model.rope import RopeAngles, rotate
 
 _QUERY = ("batch", "tokens", "heads", None)
 _KEY = ("batch", "tokens", "kv_heads", None)
@@ -29,9 +29,9 @@ class KeyValue(NamedTuple):
 
 
 class Attention(nnx.Module):
-    """Projects [B, T, D] to heads, normalises and rotates them, attends, and projects back.
+    """Projects [B, T, D] to heads, normalizes and rotates them, attends, and projects back.
 
-    Query and key norms (`uses_qk_norm`) are LayerNorms per head, before the rotation.
+    Query and key norms (`use_qk_norm`) are LayerNorms per head, before the rotation.
     """
 
     def __init__(
@@ -52,19 +52,19 @@ class Attention(nnx.Module):
         self.key = linear(D, keys, logical_axes=("embed", *key_axes))
         self.value = linear(D, keys, logical_axes=("embed", *key_axes))
         self.output = linear(queries, D, logical_axes=(*query_axes, "embed"))
-        if config.uses_qk_norm:
+        if config.use_qk_norm:
             epsilon = config.norm_epsilon
             self.query_norm = LayerNorm(queries, epsilon=epsilon, logical_axes=query_axes)
             self.key_norm = LayerNorm(keys, epsilon=epsilon, logical_axes=key_axes)
-        self.uses_qk_norm = config.uses_qk_norm
+        self.use_qk_norm = config.use_qk_norm
         self.constrain = constrain
         self.kernel = kernel
 
     def __call__(
-        self, x: jax.Array, *, turn: Rotation, segment_ids: jax.Array
+        self, x: jax.Array, *, rope: RopeAngles, segment_ids: jax.Array
     ) -> tuple[jax.Array, KeyValue]:
         """Returns attention within each segment [B, T, D], and its keys and values."""
-        query, present = self._heads(x, turn)
+        query, present = self._heads(x, rope)
         kernel: Callable[..., jax.Array] = self.kernel
         if not self.kernel.is_partitionable:
             kernel = self.constrain.on_each_device(
@@ -73,14 +73,14 @@ class Attention(nnx.Module):
         return self._project(kernel(query, *present, segment_ids)), present
 
     def decode(
-        self, x: jax.Array, *, turn: Rotation, past: KeyValue, slots: jax.Array
+        self, x: jax.Array, *, rope: RopeAngles, past: KeyValue, slots: jax.Array
     ) -> tuple[jax.Array, KeyValue]:
         """Returns attention of one new token per sequence over its past and itself.
 
         x: [B, 1, D]; slots: [B] int32, where in `past` each sequence's token is written; a
         sequence sees its slots 0 … slots[b].
         """
-        query, present = self._heads(x, turn)
+        query, present = self._heads(x, rope)
         rows = jnp.arange(x.shape[0])
         past = KeyValue(
             *(old.at[rows, slots].set(new[:, 0]) for old, new in zip(past, present, strict=True))
@@ -88,12 +88,12 @@ class Attention(nnx.Module):
         mask = jnp.arange(past.key.shape[1])[None, None, :] <= slots[:, None, None]
         return self._project(attend(query, *past, mask=mask)), past
 
-    def _heads(self, x: jax.Array, turn: Rotation) -> tuple[jax.Array, KeyValue]:
+    def _heads(self, x: jax.Array, rope: RopeAngles) -> tuple[jax.Array, KeyValue]:
         query, key, value = self.query(x), self.key(x), self.value(x)
-        if self.uses_qk_norm:
+        if self.use_qk_norm:
             query, key = self.query_norm(query), self.key_norm(key)
-        query = name_activation(self.constrain(rotate(query, turn), _QUERY), "query")
-        key = name_activation(self.constrain(rotate(key, turn), _KEY), "key")
+        query = name_activation(self.constrain(rotate(query, rope), _QUERY), "query")
+        key = name_activation(self.constrain(rotate(key, rope), _KEY), "key")
         value = name_activation(self.constrain(value, _KEY), "value")
         return query, KeyValue(key, value)
 

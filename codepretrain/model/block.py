@@ -3,14 +3,14 @@
 import jax
 from flax import nnx
 
-from codepretrain.config import ModelConfig
+from codepretrain.config.schema import ModelConfig
 from codepretrain.model.attention import Attention, KeyValue
 from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.constrain import Constrain
 from codepretrain.model.mlp import MLP
 from codepretrain.model.norm import LayerNorm
 from codepretrain.model.remat import name_activation
-from codepretrain.model.rope import Rotation
+from codepretrain.model.rope import RopeAngles
 
 
 class Block(nnx.Module):
@@ -36,20 +36,20 @@ class Block(nnx.Module):
         self.constrain = constrain
 
     def __call__(
-        self, x: jax.Array, *, turn: Rotation, segment_ids: jax.Array
+        self, x: jax.Array, *, rope: RopeAngles, segment_ids: jax.Array
     ) -> tuple[jax.Array, KeyValue]:
         """Returns the block's output and its attention's keys and values."""
         x = name_activation(x, "block_input")
         h = self.norm(x)
-        attended, present = self.attention(h, turn=turn, segment_ids=segment_ids)
+        attended, present = self.attention(h, rope=rope, segment_ids=segment_ids)
         return self._add(x, attended, self.mlp(h)), present
 
     def decode(
-        self, x: jax.Array, *, turn: Rotation, past: KeyValue, slots: jax.Array
+        self, x: jax.Array, *, rope: RopeAngles, past: KeyValue, slots: jax.Array
     ) -> tuple[jax.Array, KeyValue]:
         """Returns the block's output for one new token per sequence, and the longer past."""
         h = self.norm(x)
-        attended, past = self.attention.decode(h, turn=turn, past=past, slots=slots)
+        attended, past = self.attention.decode(h, rope=rope, past=past, slots=slots)
         return self._add(x, attended, self.mlp(h)), past
 
     def _add(self, x: jax.Array, attended: jax.Array, transformed: jax.Array) -> jax.Array:

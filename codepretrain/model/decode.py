@@ -46,11 +46,11 @@ def prefill(
     assert width <= capacity, f"prompts of {width} tokens for a cache of {capacity}"
     positions = jnp.broadcast_to(jnp.arange(width, dtype=jnp.int32)[None], prompts.shape)
     segment_ids = (positions < lengths[:, None]).astype(jnp.int32)
-    turn = model.rotation(positions)
+    rope = model.rotation(positions)
     graph, stacked = nnx.split(model.blocks)
 
     def body(x: jax.Array, layer: nnx.State) -> tuple[jax.Array, KeyValue]:
-        return nnx.merge(graph, layer)(x, turn=turn, segment_ids=segment_ids)
+        return nnx.merge(graph, layer)(x, rope=rope, segment_ids=segment_ids)
 
     x, past = jax.lax.scan(body, model.embed(prompts), stacked)
     room = ((0, 0), (0, 0), (0, capacity - width), (0, 0), (0, 0))
@@ -66,12 +66,12 @@ def decode_step(model: Transformer, tokens: jax.Array, cache: Cache) -> tuple[ja
     would be dropped.
     """
     slots = cache.lengths
-    turn = model.rotation(slots[:, None])
+    rope = model.rotation(slots[:, None])
     graph, stacked = nnx.split(model.blocks)
 
     def body(x: jax.Array, layer: tuple[nnx.State, KeyValue]) -> tuple[jax.Array, KeyValue]:
         block, past = layer
-        return nnx.merge(graph, block).decode(x, turn=turn, past=past, slots=slots)
+        return nnx.merge(graph, block).decode(x, rope=rope, past=past, slots=slots)
 
     x, past = jax.lax.scan(body, model.embed(tokens[:, None]), (stacked, cache.past))
     return model.final_norm(x[:, 0]), Cache(past, slots + 1)

@@ -16,7 +16,7 @@ class Linear(nnx.Module):
     kernel: [*in_shape, *out_shape] float32. Computes in the dtype of x. The kernel's gradient
     leaves the product over all positions in `gradient_dtype`, and so is summed over devices in it.
 
-    Initialised glorot-normal over the matrix that the kernel stands for: the fan-in is the product
+    Initialized glorot-normal over the matrix that the kernel stands for: the fan-in is the product
     of `in_shape`, the fan-out that of `out_shape`, whichever way they are split into heads.
     Source: Glorot & Bengio 2010, eq. 12, truncated at two standard deviations as in JAX.
     """

@@ -5,7 +5,7 @@ import functools
 import jax
 from flax import nnx
 
-from codepretrain.config import ModelConfig
+from codepretrain.config.schema import ModelConfig
 from codepretrain.model.constrain import Constrain
 from codepretrain.model.linear import Linear
 

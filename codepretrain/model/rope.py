@@ -1,6 +1,6 @@
-"""Interleaved rotary positions: dims 2i and 2i+1 of a head turn by position · base^(-2i/H).
+"""Interleaved rotary positions: dims 2i and 2i+1 of a head rope by position · base^(-2i/H).
 
-Source: Su et al. 2021, eq. 15 and 34 (pairs are neighbours, as there and in Command-R; not the two
+Source: Su et al. 2021, eq. 15 and 34 (pairs are neighbors, as there and in Command-R; not the two
 halves of the head, as in Llama's code).
 """
 
@@ -11,25 +11,25 @@ import jax.numpy as jnp
 import numpy as np
 
 
-class Rotation(NamedTuple):
+class RopeAngles(NamedTuple):
     """Cosine and sine of every pair's angle: each [B, T, H/2] float32."""
 
     cos: jax.Array
     sin: jax.Array
 
 
-def rotation(positions: jax.Array, *, head_dim: int, base: float) -> Rotation:
+def rotation(positions: jax.Array, *, head_dim: int, base: float) -> RopeAngles:
     """Returns the rotation at `positions` [B, T] int32, shared by all layers and heads."""
-    # The frequencies in float64: at position 8192 their float32 error would turn by 5e-4 radians.
+    # The frequencies in float64: at position 8192 their float32 error would rope by 5e-4 radians.
     frequencies = (base ** (-np.arange(0, head_dim, 2) / head_dim)).astype(np.float32)
     angles = positions.astype(jnp.float32)[..., None] * frequencies[None, None, :]
-    return Rotation(cos=jnp.cos(angles), sin=jnp.sin(angles))
+    return RopeAngles(cos=jnp.cos(angles), sin=jnp.sin(angles))
 
 
-def rotate(x: jax.Array, turn: Rotation) -> jax.Array:
-    """Returns x [B, T, heads, H] with each pair of its dims turned; in float32, then x's dtype."""
+def rotate(x: jax.Array, rope: RopeAngles) -> jax.Array:
+    """Returns x [B, T, heads, H] with each pair of its dims rotated; in float32, then x's dtype."""
     pairs = x.astype(jnp.float32).reshape(*x.shape[:-1], -1, 2)
     even, odd = pairs[..., 0], pairs[..., 1]
-    cos, sin = turn.cos[:, :, None, :], turn.sin[:, :, None, :]
-    turned = jnp.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
-    return turned.reshape(x.shape).astype(x.dtype)
+    cos, sin = rope.cos[:, :, None, :], rope.sin[:, :, None, :]
+    rotated = jnp.stack([even * cos - odd * sin, even * sin + odd * cos], axis=-1)
+    return rotated.reshape(x.shape).astype(x.dtype)

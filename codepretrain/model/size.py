@@ -5,12 +5,12 @@ D model, N query heads, K key-value heads, H head dim, F hidden, V vocabulary, L
 
 from dataclasses import dataclass
 
-from codepretrain.config import ModelConfig
+from codepretrain.config.schema import ModelConfig
 
 
 def num_parameters(config: ModelConfig) -> int:
     """Returns all parameters, the embedding counted once when input and output share it."""
-    num_embeddings = 1 if config.ties_embeddings else 2
+    num_embeddings = 1 if config.tie_embeddings else 2
     embedding = config.vocab_size * config.d_model
     return num_parameters_non_embedding(config) + num_embeddings * embedding
 
@@ -22,7 +22,7 @@ def num_parameters_non_embedding(config: ModelConfig) -> int:
     qk-norm, N·H + K·H scales; one final norm scale D.
     """
     scales = config.d_model
-    if config.uses_qk_norm:
+    if config.use_qk_norm:
         scales += (config.num_heads + config.num_kv_heads) * config.head_dim
     per_layer = _matrix_parameters_per_layer(config) + scales
     return config.num_layers * per_layer + config.d_model

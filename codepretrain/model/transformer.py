@@ -30,13 +30,13 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from codepretrain.config import ModelConfig
+from codepretrain.config.schema import ModelConfig
 from codepretrain.model.attention_kernels import AttentionKernel, as_kernel
 from codepretrain.model.block import Block
 from codepretrain.model.constrain import Constrain, unconstrained
 from codepretrain.model.norm import LayerNorm
 from codepretrain.model.remat import checked_policy, rematerialize
-from codepretrain.model.rope import Rotation, rotation
+from codepretrain.model.rope import RopeAngles, rotation
 
 Params = dict[str, Any]  # nested dicts of arrays, or of anything else per parameter
 
@@ -60,7 +60,7 @@ class Transformer(nnx.Module):
     ) -> None:
         kernel = as_kernel(attention_kernel)
         self.embedding = _embedding(config, rngs)
-        if not config.ties_embeddings:
+        if not config.tie_embeddings:
             self.unembedding = _embedding(config, rngs)
 
         @nnx.split_rngs(splits=config.num_layers)
@@ -90,11 +90,11 @@ class Transformer(nnx.Module):
         inputs, positions, segment_ids: [B, T] int32, as in `batch.Batch`. What stands at padding
         (segment 0) is finite and means nothing.
         """
-        turn = self.rotation(positions)
+        rope = self.rotation(positions)
         graph, stacked = nnx.split(self.blocks)
 
         def body(x: jax.Array, layer: nnx.State) -> tuple[jax.Array, None]:
-            x, _ = nnx.merge(graph, layer)(x, turn=turn, segment_ids=segment_ids)
+            x, _ = nnx.merge(graph, layer)(x, rope=rope, segment_ids=segment_ids)
             return x, None
 
         body = rematerialize(body, policy=self.remat_policy)
@@ -113,13 +113,13 @@ class Transformer(nnx.Module):
         vectors = vectors.astype(jnp.dtype(self.config.compute_dtype))
         return self.constrain(vectors, ("batch", "tokens", None))
 
-    def rotation(self, positions: jax.Array) -> Rotation:
-        """Returns the turn of every pair of dims at these positions, the same in all layers."""
+    def rotation(self, positions: jax.Array) -> RopeAngles:
+        """Returns the rope of every pair of dims at these positions, the same in all layers."""
         return rotation(positions, head_dim=self.config.head_dim, base=self.config.rope_base)
 
     def output_embedding(self) -> jax.Array:
         """Returns the matrix that turns hidden states into logits: [V, D] float32."""
-        tied = self.config.ties_embeddings
+        tied = self.config.tie_embeddings
         return self.embedding[...] if tied else self.unembedding[...]
 
     def logits(self, hidden: jax.Array) -> jax.Array:

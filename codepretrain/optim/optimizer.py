@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from codepretrain.config import OptimizerConfig
+from codepretrain.config.schema import OptimizerConfig
 
 # Per name of the leaf, or of the module that holds it: does it decay? None asks the config.
 _DECAYS: dict[str, bool | None] = {"kernel": True, "scale": False, "embedding": None}
@@ -62,7 +62,7 @@ class AdamW:
             step,
             params,
             directions,
-            decay_mask(params, decays_embeddings=self.config.decays_embeddings),
+            decay_mask(params, decay_embeddings=self.config.decay_embeddings),
         )
         return new_params, self._with_moment_dtype(state, self.config.first_moment_dtype), norm
 
@@ -75,7 +75,7 @@ class AdamW:
         return state._replace(mu=optax.tree.cast(state.mu, jnp.dtype(dtype)))
 
 
-def decay_mask(params: optax.Params, *, decays_embeddings: bool) -> optax.Params:
+def decay_mask(params: optax.Params, *, decay_embeddings: bool) -> optax.Params:
     """Returns, for each leaf, whether it decays: kernels do, scales do not, embeddings may.
 
     A leaf is known by its own name or the nearest name above it in its path, such as
@@ -88,7 +88,7 @@ def decay_mask(params: optax.Params, *, decays_embeddings: bool) -> optax.Params
             kind = "embedding" if name.endswith("embedding") else name
             if kind in _DECAYS:
                 known = _DECAYS[kind]
-                return decays_embeddings if known is None else known
+                return decay_embeddings if known is None else known
         raise AssertionError(f"no rule says whether {'/'.join(names)} decays")
 
     return jax.tree_util.tree_map_with_path(decays, params)

@@ -20,11 +20,11 @@ import math
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from codepretrain.config import ScheduleConfig
+from codepretrain.config.schema import ScheduleConfig
 from codepretrain.errors import UserError
 
 # What is left of the peak, 1 → 0, when `progress` (0 → 1) of the decay is done.
-SHAPES: Mapping[str, Callable[[float], float]] = MappingProxyType(
+PRESETS: Mapping[str, Callable[[float], float]] = MappingProxyType(
     {
         "constant": lambda progress: 1.0,
         "linear": lambda progress: 1.0 - progress,
@@ -62,7 +62,7 @@ def learning_rate(
     decay_steps = round(schedule.decay_fraction * (last - schedule.warmup_steps))
     if step <= last - decay_steps:
         return peak
-    left = SHAPES[schedule.shape](1.0 - (last - step) / decay_steps)
+    left = PRESETS[schedule.shape](1.0 - (last - step) / decay_steps)
     return peak * left + end * (1.0 - left)
 
 
@@ -76,9 +76,9 @@ def resolve_rates(
         rate for a shape that decays, or another one than the peak for one that does not; a warm-up
         that does not fit in the phase; a decay fraction outside [0, 1]; a rate that is negative.
     """
-    if schedule.shape not in SHAPES:
+    if schedule.shape not in PRESETS:
         raise UserError(
-            f"schedule.shape is {schedule.shape!r}; expected one of {', '.join(SHAPES)}"
+            f"schedule.shape is {schedule.shape!r}; expected one of {', '.join(PRESETS)}"
         )
     if not 0 <= schedule.warmup_steps < num_steps:
         raise UserError(

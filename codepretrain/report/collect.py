@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from codepretrain import jsonl
 from codepretrain.evals.items import items_path
 from codepretrain.evals.metric import Metric
-from codepretrain.report.statistics import Items
-from codepretrain.row import SPLITS, RowsManifest
+from codepretrain.files import jsonl
+from codepretrain.report.statistics import PairedScores
+from codepretrain.rows.format import SPLITS, RowsManifest
 from codepretrain.stream.ledger import Ledger
 
 Status = Literal["complete", "incomplete", "missing"]
@@ -64,7 +64,7 @@ class PhaseInput:
         return self.tokens // self.steps
 
     def shares_at(self, tokens: int) -> Mapping[str, float]:
-        """Returns the mixture, normalised, after `tokens` tokens of the phase."""
+        """Returns the mixture, normalized, after `tokens` tokens of the phase."""
         weights = [s["weights"] for s in self.mixture if s["start_tokens"] <= tokens][-1]
         return {source: weight / sum(weights.values()) for source, weight in weights.items()}
 
@@ -75,7 +75,7 @@ class ReportInput:
 
     variants: name → its phases from random parameters on, each a key of `phases`.
     rows: source → directory that holds `train/manifest.json` and `validation/manifest.json`.
-    facts: more about the study for the page's head, such as {"parameters": "468M"}.
+    details: more about the study for the page's head, such as {"parameters": "468M"}.
     """
 
     study: str
@@ -85,7 +85,7 @@ class ReportInput:
     variants: Mapping[str, tuple[str, ...]]
     phases: Mapping[str, PhaseInput]
     rows: Mapping[str, str]
-    facts: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         return jsonl.plain(dataclasses.asdict(self))
@@ -111,7 +111,7 @@ class RunResults:
     evaluations: tuple[Evaluation, ...]
     sessions: tuple[Mapping[str, Any], ...]
     ledger: Ledger | None
-    facts: Mapping[str, Any]
+    provenance: Mapping[str, Any]
     problems: tuple[str, ...]
 
     @property
@@ -165,7 +165,7 @@ def collect(spec: ReportInput) -> StudyResults:
     return StudyResults(spec=spec, runs=runs, manifests=manifests, problems=tuple(problems))
 
 
-def read_items(run: RunResults, *, step: int, evaluator: str) -> dict[str, Items]:
+def read_items(run: RunResults, *, step: int, evaluator: str) -> dict[str, PairedScores]:
     """Returns the scores per item of every metric of an evaluation, {} if they were not kept.
 
     The file is that of `codepretrain.evals.items`; for an average over groups of items it may
@@ -183,7 +183,7 @@ def read_items(run: RunResults, *, step: int, evaluator: str) -> dict[str, Items
     except Exception as error:  # zipfile, zlib and numpy each have their own for damage
         raise ValueError(f"{path} is damaged: {error}") from error
     return {
-        name: Items(values, arrays.get(f"{name}/weight"), arrays.get(f"{name}/stratum"))
+        name: PairedScores(values, arrays.get(f"{name}/weight"), arrays.get(f"{name}/stratum"))
         for name, values in arrays.items()
         if not name.endswith(("/weight", "/stratum"))
     }
@@ -196,7 +196,7 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
     evaluations: list[Evaluation] = []
     sessions: list[dict[str, Any]] = []
     ledger = None
-    facts: dict[str, Any] = {}
+    provenance: dict[str, Any] = {}
     with _noting(problems):
         log = jsonl.read(directory / "metrics.jsonl")
     with _noting(problems):
@@ -207,10 +207,11 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
         stored = _read_json(directory / "ledger.json")
         ledger = Ledger.from_json(stored) if stored else None
     with _noting(problems):
-        facts = _read_json(directory / "run.json") or {}
-    if facts.get("fingerprint", plan.fingerprint) != plan.fingerprint:
+        provenance = _read_json(directory / "run.json") or {}
+    if provenance.get("fingerprint", plan.fingerprint) != plan.fingerprint:
         problems.append(
-            f"{directory / 'run.json'} has fingerprint {facts['fingerprint']}, the study expects "
+            f"{directory / 'run.json'} has fingerprint {provenance['fingerprint']}, "
+            f"the study expects "
             f"{plan.fingerprint}"
         )
     return RunResults(
@@ -220,7 +221,7 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
         evaluations=tuple(evaluations),
         sessions=tuple(sessions),
         ledger=ledger,
-        facts=facts,
+        provenance=provenance,
         problems=tuple(problems),
     )
 

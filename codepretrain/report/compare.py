@@ -18,7 +18,7 @@ from codepretrain.report.statistics import (
     CONFIDENCE,
     Difference,
     Interval,
-    Items,
+    PairedScores,
     holm,
     normal_interval,
     paired_difference,
@@ -196,9 +196,9 @@ def _with_differences(
     baseline: str,
     problems: list[str],
 ) -> dict[tuple[MetricRow, str], Cell]:
-    items: dict[tuple[str, str], Mapping[str, Items]] = {}
+    items: dict[tuple[str, str], Mapping[str, PairedScores]] = {}
 
-    def items_of(variant: str, row: MetricRow) -> Items | None:
+    def items_of(variant: str, row: MetricRow) -> PairedScores | None:
         key = (variant, row.evaluator)
         if key not in items:
             run = runs[variant]
@@ -227,7 +227,10 @@ def _with_differences(
 
 
 def _take_difference(
-    row: MetricRow, ours: Metric, baseline: Metric, items: tuple[Items | None, Items | None]
+    row: MetricRow,
+    ours: Metric,
+    baseline: Metric,
+    items: tuple[PairedScores | None, PairedScores | None],
 ) -> Difference:
     if items[0] is None or items[1] is None:
         return unpaired_difference(

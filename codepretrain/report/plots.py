@@ -1,8 +1,8 @@
-"""The report's figures as inline SVG that follows the page's colours and fonts.
+"""The report's figures as inline SVG that follows the page's colors and fonts.
 
-Figures are drawn at one unit a CSS pixel. Colours that mean something (a variant, a source) and the
+Figures are drawn at one unit a CSS pixel. Colors that mean something (a variant, a source) and the
 ink are replaced by the page's CSS variables, so a figure is legible in light, dark and print. Hues
-are Okabe and Ito's and Tol's, told apart in all common colour-vision deficiencies; line style and
+are Okabe and Ito's and Tol's, told apart in all common color-vision deficiencies; line style and
 marker say the same again.
 """
 
@@ -82,16 +82,16 @@ _STYLE: dict[Any, Any] = {
 
 
 def variant_look(index: int) -> tuple[int, int]:
-    """Returns the places of colour and marker of the study's `index`-th variant.
+    """Returns the places of color and marker of the study's `index`-th variant.
 
-    Colours come round again after the last; by then each has another marker.
+    Colors come round again after the last; by then each has another marker.
     """
     turn = index // len(VARIANT_COLORS)
     return index % len(VARIANT_COLORS), (index + turn) % len(_MARKERS)
 
 
 def variant_style(index: int) -> dict[str, Any]:
-    """Returns the colour, line and marker of the study's `index`-th variant."""
+    """Returns the color, line and marker of the study's `index`-th variant."""
     color, marker = variant_look(index)
     style = {"color": VARIANT_COLORS[color], "marker": _MARKERS[marker]}
     return {**style, "linestyle": _STYLES[index % len(_STYLES)]}
@@ -275,7 +275,7 @@ def _set_token_axis(axes: Axes) -> None:
 
 
 def _svg(figure: Figure, *, name: str) -> str:
-    """Returns the figure as an <svg> element whose ids are its own and whose colours the page's."""
+    """Returns the figure as an <svg> element whose ids are its own and whose colors the page's."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})

@@ -51,7 +51,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Items:
+class PairedScores:
     """One value per evaluation item; the metric is Σ values / Σ weights.
 
     values: [I] float64. weights: [I] float64, or None where every item weighs one.
@@ -79,16 +79,16 @@ def wilson_interval(proportion: float, count: int) -> Interval:
     if count == 0:
         return Interval(0.0, 1.0)
     z2 = _Z * _Z
-    centre = (proportion + z2 / (2 * count)) / (1 + z2 / count)
+    center = (proportion + z2 / (2 * count)) / (1 + z2 / count)
     variance = proportion * (1 - proportion) / count + z2 / (4 * count * count)
     half = _Z / (1 + z2 / count) * math.sqrt(variance)
     # At 0 and 1 the bound is exact, but the sum above may miss it by a rounding.
-    low = 0.0 if proportion == 0 else max(0.0, centre - half)
-    high = 1.0 if proportion == 1 else min(1.0, centre + half)
+    low = 0.0 if proportion == 0 else max(0.0, center - half)
+    high = 1.0 if proportion == 1 else min(1.0, center + half)
     return Interval(low, high)
 
 
-def paired_difference(ours: Items, baseline: Items, *, seed: int) -> Difference:
+def paired_difference(ours: PairedScores, baseline: PairedScores, *, seed: int) -> Difference:
     """Returns our metric minus the baseline's over the same items, in the same order.
 
     Proportions (every value 0 or 1) take the adjusted interval for matched pairs, other means the
@@ -155,19 +155,19 @@ def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
     won = float(((ours == 1) & (baseline == 0)).sum())
     lost = float(((ours == 0) & (baseline == 1)).sum())
     total = count + 2
-    centre = (won - lost) / total
+    center = (won - lost) / total
     error = math.sqrt((won + lost + 1) - (won - lost) ** 2 / total) / total
     return Difference(
         (won - lost) / count if count else math.nan,
-        normal_interval(centre, error),
-        _p(centre, error),
+        normal_interval(center, error),
+        _p(center, error),
         count,
         True,
         "matched pairs, Agresti–Min",
     )
 
 
-def _paired_ratio(ours: Items, baseline: Items, *, seed: int) -> Difference:
+def _paired_ratio(ours: PairedScores, baseline: PairedScores, *, seed: int) -> Difference:
     """Percentile bootstrap over the items of each stratum; both models get the same items."""
     sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
     count = len(sums)
@@ -204,7 +204,7 @@ def _draw_counts(rng: np.random.Generator, size: int, count: int) -> np.ndarray:
     return np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count).astype(float)
 
 
-def _weights(items: Items) -> np.ndarray:
+def _weights(items: PairedScores) -> np.ndarray:
     return np.ones_like(items.values) if items.weights is None else items.weights
 
 

@@ -1,7 +1,7 @@
 """The comparison as a table in the terminal, at most 100 columns wide.
 
 Metrics go down and variants across; where variants do not fit, the table goes on below with the
-baseline repeated. Without a terminal (a file, a pipe) the same text comes without colours.
+baseline repeated. Without a terminal (a file, a pipe) the same text comes without colors.
 """
 
 from rich import box

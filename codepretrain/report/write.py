@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from codepretrain import jsonl
+from codepretrain.files import jsonl
 from codepretrain.report.collect import ReportInput, collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline
 from codepretrain.report.page import render
-from codepretrain.report.record import record
+from codepretrain.report.results_json import record
 from codepretrain.report.terminal import print_comparison
 
 

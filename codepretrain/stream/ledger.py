@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from codepretrain.errors import UserError
-from codepretrain.stream.plan import Plan, PlannedRows
-from codepretrain.stream.rows import RowStore
+from codepretrain.rows.store import RowStore
+from codepretrain.stream.order import OrderedRows, RowOrder
 
 _ROW_ID = np.dtype([("source", "<u8"), ("epoch", "<u4"), ("record", "<u8")])
 _CHUNK_ROWS = 1 << 19
@@ -84,7 +84,7 @@ class LedgerKeeper:
     """Keeps a phase's ledger, batch by batch or up to any step at once."""
 
     def __init__(
-        self, plan: Plan, stores: Mapping[str, RowStore], *, parent_digest: str = ""
+        self, plan: RowOrder, stores: Mapping[str, RowStore], *, parent_digest: str = ""
     ) -> None:
         """parent_digest: the parent's ledger's digest at the step where this phase branches off."""
         self.step = 0
@@ -139,7 +139,7 @@ class LedgerKeeper:
             digest=self._digest.hex(),
         )
 
-    def _take(self, rows: PlannedRows) -> None:
+    def _take(self, rows: OrderedRows) -> None:
         """Adds a whole number of batches to totals and digest."""
         for index, source in enumerate(self._plan.sources):
             records = rows.record[rows.source_index == index]

@@ -6,10 +6,10 @@ from types import TracebackType
 
 import grain
 
-from codepretrain.batch import Batch, batch_from_rows
 from codepretrain.errors import UserError
-from codepretrain.stream.plan import Plan
-from codepretrain.stream.rows import RowStore
+from codepretrain.rows.store import RowStore
+from codepretrain.stream.batch import Batch, batch_from_rows
+from codepretrain.stream.order import RowOrder
 
 
 class HostBatches:
@@ -21,12 +21,12 @@ class HostBatches:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: RowOrder,
         stores: Mapping[str, RowStore],
         *,
         process_index: int,
         process_count: int,
-        masks_documents: bool,
+        mask_documents: bool,
         start_step: int,
     ) -> None:
         """Raises UserError when the batch does not divide among the hosts."""
@@ -42,7 +42,7 @@ class HostBatches:
         self._start_step = start_step
         self._num_rows = plan.batch_size // process_count
         self._first_row = process_index * self._num_rows
-        self._masks_documents = masks_documents
+        self._masks_documents = mask_documents
 
     def __len__(self) -> int:
         return self._plan.num_steps - self._start_step
@@ -57,7 +57,7 @@ class HostBatches:
                 planned.source_index.tolist(), planned.record.tolist(), strict=True
             )
         ]
-        return step, batch_from_rows(rows, masks_documents=self._masks_documents)
+        return step, batch_from_rows(rows, mask_documents=self._masks_documents)
 
 
 class BatchLoader(Iterator[tuple[int, Batch]]):
@@ -71,12 +71,12 @@ class BatchLoader(Iterator[tuple[int, Batch]]):
 
     def __init__(
         self,
-        plan: Plan,
+        plan: RowOrder,
         stores: Mapping[str, RowStore],
         *,
         process_index: int,
         process_count: int,
-        masks_documents: bool,
+        mask_documents: bool,
         start_step: int = 0,
         prefetch: int = 8,
         threads: int = 4,
@@ -93,7 +93,7 @@ class BatchLoader(Iterator[tuple[int, Batch]]):
             stores,
             process_index=process_index,
             process_count=process_count,
-            masks_documents=masks_documents,
+            mask_documents=mask_documents,
             start_step=start_step,
         )
         # Grain sees fewer threads than batches ahead: more could never all be at work.

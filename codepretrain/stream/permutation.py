@@ -11,7 +11,7 @@ a row, so it ends, and two rows never walk to the same one: the result is a bije
 A half takes only about √num_rows values, so a round's function is a table, filled with the output
 of SHAKE-256 on the key. Nothing here depends on the platform: integers and SHA-3 only.
 
-Source: J. Black, P. Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002 (the generalised
+Source: J. Black, P. Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002 (the generalized
 Feistel construction and cycle walking). Deviation: eight rounds instead of three, against small
 domains; we want well-mixed orders, not secrecy.
 """

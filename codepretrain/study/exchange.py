@@ -4,23 +4,23 @@ from pathlib import Path
 
 from rich.console import Console
 
-from codepretrain.checkpoint_leaves import open_leaves
-from codepretrain.config import StudyConfig
-from codepretrain.config_check import check_import_name
-from codepretrain.config_parse import suggestion
-from codepretrain.data.settings import data_dir
+from codepretrain.checkpoint.leaves import open_leaves
+from codepretrain.config.parse import suggestion
+from codepretrain.config.schema import StudyConfig
+from codepretrain.config.validate import check_import_name
 from codepretrain.errors import UserError
+from codepretrain.files.lock import exclusive
 from codepretrain.interop.export import ExportOptions, check_output, export_checkpoint
+from codepretrain.interop.import_record import import_folder
 from codepretrain.interop.load import import_model, restore_params
-from codepretrain.interop.record import import_folder
 from codepretrain.interop.tokenizer_files import ids_digest
-from codepretrain.lock import exclusive
 from codepretrain.model.transformer import Params
+from codepretrain.rows.data_dir import data_dir
+from codepretrain.rows.vocabulary import tokenizer_path
 from codepretrain.study.imports import check_tokenizer, import_identities
 from codepretrain.study.provenance import code_version
-from codepretrain.study.study import Study
-from codepretrain.trainer import check_identity
-from codepretrain.vocabulary import tokenizer_path
+from codepretrain.study.workspace import Workspace
+from codepretrain.train.trainer import check_identity
 
 
 def export_phase(
@@ -37,7 +37,7 @@ def export_phase(
     Raises:
       UserError: there is no such checkpoint, or it cannot be written as asked.
     """
-    study = Study(config, workdir)
+    study = Workspace(config, workdir)
     if name not in study.phases:
         raise UserError(f"there is no phase {name!r}{suggestion(name, list(study.phases))}")
     phase = study.phases[name]
@@ -94,7 +94,7 @@ def import_checkpoint(config: StudyConfig, workdir: Path, *, source: Path, name:
     )
 
 
-def imported_params(study: Study, name: str, abstract_params: Params) -> Params:
+def imported_params(study: Workspace, name: str, abstract_params: Params) -> Params:
     """Returns the parameters of an imported checkpoint, sharded as `abstract_params` says.
 
     Raises:
@@ -105,7 +105,7 @@ def imported_params(study: Study, name: str, abstract_params: Params) -> Params:
     return restore_params(import_folder(study.workdir, name), record, abstract_params)
 
 
-def _checkpoint(study: Study, name: str, step: int) -> Path:
+def _checkpoint(study: Workspace, name: str, step: int) -> Path:
     checkpoints = study.run_dir(name) / "checkpoints"
     folder = checkpoints / str(step)
     if not folder.is_dir():

@@ -11,11 +11,11 @@ fingerprint is provisional and changes once when the rows exist and the weights 
 from collections.abc import Mapping
 from typing import Any
 
-from codepretrain.config import StudyConfig
-from codepretrain.config_parse import to_dict
-from codepretrain.identity import digest
+from codepretrain.config.parse import to_dict
+from codepretrain.config.schema import StudyConfig
+from codepretrain.files.identity import digest
 from codepretrain.optim.schedules import resolve_rates
-from codepretrain.stream.plan import Segment, shares
+from codepretrain.stream.order import MixtureStage, shares
 from codepretrain.study.graph import Phase
 
 FORMAT = 1
@@ -45,15 +45,14 @@ def contents(
         "max_seq_len": config.data.max_seq_len,
         "num_steps": phase.num_steps,
         "mixture": [
-            {"num_rows": segment.num_rows, "weights": _shares(segment)}
-            for segment in phase.segments
+            {"num_rows": stage.num_rows, "weights": _shares(stage)} for stage in phase.stages
         ],
         "schedule": _schedule(phase),
         "rows": {source: rows[source] for source in sources},
         "start_ordinals": {source: phase.start_ordinals.get(source, 0) for source in sources},
         "parent": digest(parent) if parent else imports[initial] if initial else None,
         "parent_step": phase.parent_step if parent else None,
-        "carries_optimizer": phase.config.carries_optimizer if parent else None,
+        "carry_optimizer": phase.config.carry_optimizer if parent else None,
     }
 
 
@@ -71,8 +70,8 @@ def fingerprints(
     }
 
 
-def _shares(segment: Segment) -> dict[str, str]:
-    return {source: str(share) for source, share in shares(segment.weights).items()}
+def _shares(stage: MixtureStage) -> dict[str, str]:
+    return {source: str(share) for source, share in shares(stage.weights).items()}
 
 
 def _schedule(phase: Phase) -> dict[str, Any]:

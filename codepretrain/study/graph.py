@@ -11,10 +11,10 @@ tokens. Everything here is a pure function of the config: no data, no devices.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from codepretrain.config import PhaseConfig, StudyConfig
+from codepretrain.config.schema import PhaseConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.optim import schedules
-from codepretrain.stream.plan import Plan, Segment, apportion
+from codepretrain.stream.order import MixtureStage, RowOrder, apportion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Phase:
     num_steps: int
     batch_size: int
     max_seq_len: int
-    segments: tuple[Segment, ...]
+    stages: tuple[MixtureStage, ...]
     start_ordinals: Mapping[str, int]
     parent_learning_rate: float | None
     weight_decay: float
@@ -75,8 +75,8 @@ class Phase:
     def rows_per_source(self) -> dict[str, int]:
         """Returns the rows that the whole phase draws of each source, exactly."""
         totals: dict[str, int] = {}
-        for segment in self.segments:
-            rows_of = apportion(segment.weights, segment.num_rows, max_seq_len=self.max_seq_len)
+        for stage in self.stages:
+            rows_of = apportion(stage.weights, stage.num_rows, max_seq_len=self.max_seq_len)
             for source, rows in rows_of.items():
                 totals[source] = totals.get(source, 0) + rows
         return totals
@@ -104,10 +104,10 @@ def resolve_phase(config: StudyConfig, name: str) -> Phase:
     return _resolve_into(phases, name, config)
 
 
-def plan_of(phase: Phase, *, seed: int, rows_available: Mapping[str, int]) -> Plan:
+def row_order(phase: Phase, *, seed: int, rows_available: Mapping[str, int]) -> RowOrder:
     """Returns which row of which source stands at every position of the phase."""
-    return Plan.build(
-        phase.segments,
+    return RowOrder.build(
+        phase.stages,
         batch_size=phase.batch_size,
         start_ordinals=phase.start_ordinals,
         seed=seed,
@@ -142,7 +142,7 @@ def _resolve_into(phases: dict[str, Phase], name: str, config: StudyConfig) -> P
         num_steps=num_steps,
         batch_size=config.training.batch_size,
         max_seq_len=config.data.max_seq_len,
-        segments=_segments(name, phase_config, num_steps, config),
+        stages=_stages(name, phase_config, num_steps, config),
         start_ordinals=_start_ordinals(phase_config, parent, parent_step, config),
         parent_learning_rate=parent.learning_rate(parent_step - 1) if parent else None,
         weight_decay=config.optimizer.weight_decay if decay is None else decay,
@@ -170,9 +170,9 @@ def _parent_step(phase: PhaseConfig, parent: Phase | None, config: StudyConfig) 
     return min(max(_steps(phase.parent_tokens, config), 1), parent.num_steps)
 
 
-def _segments(
+def _stages(
     name: str, phase: PhaseConfig, num_steps: int, config: StudyConfig
-) -> tuple[Segment, ...]:
+) -> tuple[MixtureStage, ...]:
     """Returns the stretches of constant weights; mixtures change between steps, never within."""
     starts = [0, *(_steps(change.at_tokens, config) for change in phase.mixture_changes)]
     weights = [phase.mixture, *(change.weights for change in phase.mixture_changes)]
@@ -186,7 +186,9 @@ def _segments(
             )
     batch_size = config.training.batch_size
     return tuple(
-        Segment(num_rows=(end - start) * batch_size, weights={s: w for s, w in ws.items() if w > 0})
+        MixtureStage(
+            num_rows=(end - start) * batch_size, weights={s: w for s, w in ws.items() if w > 0}
+        )
         for start, end, ws in zip(starts, ends, weights, strict=True)
     )
 
@@ -194,13 +196,13 @@ def _segments(
 def _start_ordinals(
     phase: PhaseConfig, parent: Phase | None, parent_step: int, config: StudyConfig
 ) -> dict[str, int]:
-    if parent is None or phase.cursor == "replay":
+    if parent is None or phase.data_order == "restart":
         return {}
     if parent_step == parent.num_steps:
         return parent.end_ordinals()
     # Where a cursor stands within a phase depends on the mixture alone, not on how much is held.
     sources = {**parent.start_ordinals, **parent.rows_per_source()}
-    plan = plan_of(parent, seed=config.seed, rows_available=dict.fromkeys(sources, 1))
+    plan = row_order(parent, seed=config.seed, rows_available=dict.fromkeys(sources, 1))
     return _add(parent.start_ordinals, plan.counts(parent_step * parent.batch_size))
 
 

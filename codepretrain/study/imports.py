@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from codepretrain.config import StudyConfig
+from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.interop.record import ImportRecord, import_folder, load_record
+from codepretrain.interop.import_record import ImportRecord, import_folder, load_record
 from codepretrain.interop.tokenizer_files import ids_digest
-from codepretrain.vocabulary import tokenizer_path
+from codepretrain.rows.vocabulary import tokenizer_path
 
 
 def study_imports(config: StudyConfig, workdir: Path) -> dict[str, ImportRecord | None]:

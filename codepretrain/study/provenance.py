@@ -19,8 +19,8 @@ def code_version() -> str:
     return f"{version}+{commit}{'.edited' if edited else ''}"
 
 
-def machine_facts() -> dict[str, str | int]:
-    """Returns what this process computes with. Initialises JAX."""
+def machine_provenance() -> dict[str, str | int]:
+    """Returns what this process computes with. Initializes JAX."""
     import jax
 
     devices = jax.devices()

@@ -8,21 +8,21 @@ import jax
 from jax.experimental import multihost_utils
 from rich.console import Console
 
-from codepretrain.config import StudyConfig
-from codepretrain.config_parse import suggestion
-from codepretrain.data.settings import is_prepared
+from codepretrain.config.parse import suggestion
+from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.hosts import from_primary
-from codepretrain.metrics import check_installed
-from codepretrain.program import Program
+from codepretrain.metrics.writer import check_installed
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
-from codepretrain.row import rows_directory
-from codepretrain.stream.replay import render_replay, replay
-from codepretrain.study.plan import describe
-from codepretrain.study.provenance import code_version, machine_facts
+from codepretrain.rows.data_dir import is_prepared
+from codepretrain.rows.format import rows_directory
+from codepretrain.stream.show_batch import list_batch, render_batch
+from codepretrain.study.describe import describe
+from codepretrain.study.provenance import code_version, machine_provenance
 from codepretrain.study.runner import Runner
-from codepretrain.study.study import Study, normalised_mixture
+from codepretrain.study.workspace import Workspace, normalized_mixture
+from codepretrain.train.program import Program
 
 
 def run_study(
@@ -36,7 +36,7 @@ def run_study(
       UserError: anything that can be known to fail, before the first phase starts.
       Interrupted: by a signal, with everything saved.
     """
-    study = Study(config, workdir)
+    study = Workspace(config, workdir)
     check_installed(config.logging)
     study.check_caps()
     study.check_imports()
@@ -55,7 +55,7 @@ def train_phases(
     config: StudyConfig, workdir: Path, *, only: Sequence[str] | None = None, command_line: str
 ) -> None:
     """Trains the phases that are missing, or those named in `only` with what they need."""
-    study = Study(config, workdir)
+    study = Workspace(config, workdir)
     check_installed(config.logging)
     names = _wanted(study, only)
     study.check_caps()
@@ -68,7 +68,7 @@ def train_phases(
     if not missing:
         Program(config)  # a mistake in the execution is told even so
         return
-    runner = Runner(study, console, {"command": command_line, **machine_facts()})
+    runner = Runner(study, console, {"command": command_line, **machine_provenance()})
     for name in missing:
         runner.train(name)
 
@@ -81,7 +81,7 @@ def evaluate_phases(
     step: int | None = None,
 ) -> None:
     """Runs the evaluations that a phase's checkpoint lacks; by default at the end of each phase."""
-    study = Study(config, workdir)
+    study = Workspace(config, workdir)
     names = _named(study, only)
     runner = Runner(study, Console(), {})
     for name in names:
@@ -90,13 +90,13 @@ def evaluate_phases(
 
 def report_study(config: StudyConfig, workdir: Path, *, command_line: str) -> Path:
     """Writes the page, prints the table, and returns the page's path."""
-    study = Study(config, workdir)
-    plan = describe(config, study.phases, holdings=study.holdings, imports=study.imports)
+    study = Workspace(config, workdir)
+    plan = describe(config, study.phases, source_sizes=study.source_sizes, imports=study.imports)
     phases = {
         phase["name"]: PhaseInput.from_plan(
             phase,
             run_dir=study.run_dir(phase["name"]),
-            mixture=normalised_mixture(study.phases[phase["name"]]),
+            mixture=normalized_mixture(study.phases[phase["name"]]),
         )
         for phase in plan["phases"]
     }
@@ -111,7 +111,7 @@ def report_study(config: StudyConfig, workdir: Path, *, command_line: str) -> Pa
             source: str(rows_directory(study.data_dir, source, "train").parent)
             for source in sorted(config.data.sources)
         },
-        facts={
+        details={
             "parameters": f"{plan['phases'][0]['parameters']:,}",
             "parameters without embeddings": f"{plan['phases'][0]['parameters_non_embedding']:,}",
         },
@@ -122,19 +122,19 @@ def report_study(config: StudyConfig, workdir: Path, *, command_line: str) -> Pa
     return page
 
 
-def replay_batch(
+def show_batch(
     config: StudyConfig, workdir: Path, *, phase_name: str, step: int
 ) -> tuple[str, dict[str, Any]]:
     """Returns the listing of one batch, as text and as values; needs no accelerator."""
-    study = Study(config, workdir)
+    study = Workspace(config, workdir)
     [name] = _named(study, [phase_name])
-    listing = replay(
+    listing = list_batch(
         study.plan(name), study.stores, step=step, parent_digest=study.parent_digest(name)
     )
-    return render_replay(listing), {"phase": name, **listing}
+    return render_batch(listing), {"phase": name, **listing}
 
 
-def _wanted(study: Study, only: Sequence[str] | None) -> list[str]:
+def _wanted(study: Workspace, only: Sequence[str] | None) -> list[str]:
     """Returns the phases to train, ancestors first, each fingerprint once."""
     wanted = {p.name for name in _named(study, only) for p in study.phases[name].path}
     seen: dict[str, str] = {}
@@ -144,7 +144,7 @@ def _wanted(study: Study, only: Sequence[str] | None) -> list[str]:
     return list(seen.values())
 
 
-def _named(study: Study, only: Sequence[str] | None) -> list[str]:
+def _named(study: Workspace, only: Sequence[str] | None) -> list[str]:
     for name in only or ():
         if name not in study.phases:
             raise UserError(f"there is no phase {name!r}{suggestion(name, list(study.phases))}")

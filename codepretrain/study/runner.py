@@ -10,29 +10,29 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from codepretrain import jsonl
-from codepretrain.checkpoint import Checkpoints
-from codepretrain.config_parse import to_dict
+from codepretrain.checkpoint.manager import Checkpoints
+from codepretrain.config.parse import to_dict
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
-from codepretrain.evals.record import record_evaluation
+from codepretrain.evals.recording import record_evaluation
+from codepretrain.files import jsonl
+from codepretrain.files.lock import exclusive
 from codepretrain.hosts import from_primary
-from codepretrain.lock import exclusive
-from codepretrain.metrics import MetricsWriter
-from codepretrain.program import Program
-from codepretrain.state import TrainState, branch_state, state_from_params
+from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.study.exchange import imported_params
-from codepretrain.study.study import Study
-from codepretrain.trainer import Job, Trainer, check_identity
+from codepretrain.study.workspace import Workspace
+from codepretrain.train.program import Program
+from codepretrain.train.state import TrainState, branch_state, state_from_params
+from codepretrain.train.trainer import PhaseRun, Trainer, check_identity
 
 
 class Runner:
-    """`facts` (command, machine, code version) are kept with every run."""
+    """`provenance` (command, machine, code version) are kept with every run."""
 
-    def __init__(self, study: Study, console: Console, facts: Mapping[str, Any]) -> None:
+    def __init__(self, study: Workspace, console: Console, provenance: Mapping[str, Any]) -> None:
         self.study = study
         self.console = console
-        self.facts = facts
+        self.provenance = provenance
         self.program = Program(study.config)
         if jax.process_index() == 0:
             console.print(self.program.description(), highlight=False, soft_wrap=True)
@@ -77,12 +77,12 @@ class Runner:
                     evaluator, state.params, writer, run_dir, step=step, tokens=step * step_tokens
                 )
 
-    def _trainer(self, job: Job) -> Trainer:
+    def _trainer(self, job: PhaseRun) -> Trainer:
         return Trainer(job, self.program, self.evaluators, self.console)
 
-    def _job(self, name: str, *, stop_step: int) -> Job:
+    def _job(self, name: str, *, stop_step: int) -> PhaseRun:
         study, phase = self.study, self.study.phases[name]
-        return Job(
+        return PhaseRun(
             name=name,
             config=study.config,
             plan=study.plan(name),
@@ -92,10 +92,10 @@ class Runner:
             identity=study.identity(name),
             stores=study.stores,
             parent_digest=study.parent_digest(name),
-            keep_steps=study.keep_steps(name),
+            permanent_steps=study.permanent_steps(name),
             initial_state=functools.partial(self._initial_state, name),
             stop_step=stop_step,
-            facts=self.facts,
+            provenance=self.provenance,
         )
 
     def _initial_state(self, name: str) -> TrainState:
@@ -111,7 +111,7 @@ class Runner:
             self.study.config,
             self.program.mesh,
             parent,
-            carries_optimizer=phase.config.carries_optimizer,
+            carry_optimizer=phase.config.carry_optimizer,
         )
 
     def _kept(self, name: str, step: int) -> TrainState | None:
@@ -138,7 +138,7 @@ class Runner:
         with _held(self.study.run_dir(name)):
             job = dataclasses.replace(
                 self._job(name, stop_step=step),
-                keep_steps=self.study.keep_steps(name) | {step},
+                permanent_steps=self.study.permanent_steps(name) | {step},
                 is_rebuild=True,
             )
             self._trainer(job).run()
@@ -158,7 +158,7 @@ class Runner:
             "initial_checkpoint": phase.config.initial_checkpoint,
             "steps": phase.num_steps,
             "tokens": phase.tokens,
-            **self.facts,
+            **self.provenance,
             "identity": study.identity(name),
             "config": to_dict(study.config),
         }

@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from codepretrain.checkpoint import Checkpoints
-from codepretrain.checkpoint_leaves import open_leaves
-from codepretrain.config import CheckpointConfig, ModelConfig
+from codepretrain.checkpoint.leaves import open_leaves
+from codepretrain.checkpoint.manager import Checkpoints
+from codepretrain.config.schema import CheckpointConfig, ModelConfig
 from codepretrain.interop.export import ExportOptions, export_checkpoint
 from codepretrain.interop.load import read_leaves
 from codepretrain.interop.tensors import leaf_shapes, nested
@@ -54,10 +54,10 @@ CASES: dict[str, tuple[dict[str, Any], list[int], str]] = {
     "multi-head": ({}, EVEN, "right"),
     "grouped, 2 of 4": ({"num_kv_heads": 2}, EVEN, "right"),
     "multi-query, 1 of 4": ({"num_kv_heads": 1}, EVEN, "right"),
-    "untied": ({"ties_embeddings": False}, EVEN, "right"),
-    "qk-norm": ({"uses_qk_norm": True}, EVEN, "right"),
+    "untied": ({"tie_embeddings": False}, EVEN, "right"),
+    "qk-norm": ({"use_qk_norm": True}, EVEN, "right"),
     "qk-norm, grouped, untied": (
-        {"uses_qk_norm": True, "num_kv_heads": 2, "ties_embeddings": False},
+        {"use_qk_norm": True, "num_kv_heads": 2, "tie_embeddings": False},
         EVEN,
         "right",
     ),
@@ -68,8 +68,8 @@ CASES: dict[str, tuple[dict[str, Any], list[int], str]] = {
     "rope base 8e6": ({"rope_base": 8e6}, EVEN, "right"),
     "odd length": ({"num_kv_heads": 2}, ODD, "right"),
     "one token": ({}, ONE, "right"),
-    "padded on the right": ({"num_kv_heads": 2, "uses_qk_norm": True}, PADDED, "right"),
-    "padded on the left": ({"num_kv_heads": 2, "uses_qk_norm": True}, PADDED, "left"),
+    "padded on the right": ({"num_kv_heads": 2, "use_qk_norm": True}, PADDED, "right"),
+    "padded on the left": ({"num_kv_heads": 2, "use_qk_norm": True}, PADDED, "left"),
     "8192 positions": ({"num_heads": 2, "num_kv_heads": 1, "head_dim": 128}, LONG, "right"),
     "8192 positions, base 5e5, qk-norm, untied": (
         {
@@ -77,8 +77,8 @@ CASES: dict[str, tuple[dict[str, Any], list[int], str]] = {
             "num_kv_heads": 1,
             "head_dim": 128,
             "rope_base": 5e5,
-            "uses_qk_norm": True,
-            "ties_embeddings": False,
+            "use_qk_norm": True,
+            "tie_embeddings": False,
         },
         LONG,
         "right",
@@ -188,7 +188,7 @@ def _table() -> Any:
 @pytest.fixture
 def tokenizer(tmp_path: Path) -> Path:
     """A byte-level BPE of 512 entries: specials, bytes, and some merges."""
-    from codepretrain.config import TokenizerConfig
+    from codepretrain.config.schema import TokenizerConfig
     from codepretrain.data.tokenizer import train_tokenizer
 
     trained = train_tokenizer(["def f(x): return x + 1\n" * 50], TokenizerConfig(vocab_size=300))
@@ -216,7 +216,7 @@ def test_logits_agree(case: str, tmp_path: Path, tokenizer: Path) -> None:
 def test_a_model_saved_by_transformers_is_read(tmp_path: Path, tokenizer: Path) -> None:
     """Their random model, their file layout and names, in shards; our logits."""
     config = dataclasses.replace(
-        SMALL, num_kv_heads=2, uses_qk_norm=True, rope_base=5e5, ties_embeddings=False
+        SMALL, num_kv_heads=2, use_qk_norm=True, rope_base=5e5, tie_embeddings=False
     )
     settings = transformers.CohereConfig(
         vocab_size=512,
@@ -243,7 +243,7 @@ def test_a_model_saved_by_transformers_is_read(tmp_path: Path, tokenizer: Path) 
 
 def test_both_write_the_same_text(tmp_path: Path, tokenizer: Path) -> None:
     """Greedy generation with both caches, from prompts of different lengths."""
-    config = dataclasses.replace(SMALL, num_kv_heads=2, uses_qk_norm=True)
+    config = dataclasses.replace(SMALL, num_kv_heads=2, use_qk_norm=True)
     params = draw(config)
     model = load(export(tmp_path, config, params, tokenizer))
     ids, real = texts([9, 5], "left")
@@ -273,7 +273,7 @@ def texts_to_the_left(ids: np.ndarray, real: np.ndarray) -> tuple[jax.Array, jax
 
 
 def test_the_tokenizer_gives_our_ids(tmp_path: Path, tokenizer: Path) -> None:
-    from codepretrain.config import TokenizerConfig
+    from codepretrain.config.schema import TokenizerConfig
     from codepretrain.data.tokenizer import encode, load_tokenizer
 
     folder = export(tmp_path, SMALL, draw(SMALL), tokenizer)

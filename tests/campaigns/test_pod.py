@@ -17,13 +17,13 @@ from typing import Any
 
 import pytest
 
-from codepretrain.config import StudyConfig
-from codepretrain.config_file import load_study
-from codepretrain.machine.collectives import Collective, collectives
-from codepretrain.machine.hlo import Program, parse
-from codepretrain.machine.topology import parse_topology
-from codepretrain.machine.work import compiled_flops, silent_attention_products
+from codepretrain.config.load import load_study
+from codepretrain.config.schema import StudyConfig
 from codepretrain.model.size import forward_flops_per_token
+from codepretrain.podplan.collectives import Collective, collectives
+from codepretrain.podplan.hlo import Program, parse
+from codepretrain.podplan.hlo_cost import compiled_flops, silent_attention_products
+from codepretrain.podplan.topology import parse_topology
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.campaign
@@ -37,10 +37,10 @@ SCRIPT = """
 import json, sys
 import jax
 jax.config.update("jax_platforms", "cpu")
-from codepretrain.config_file import load_study
-from codepretrain.machine.topology import parse_topology, topology_devices
-from codepretrain.sharding import make_mesh
-from codepretrain.step import compile_train_step
+from codepretrain.config.load import load_study
+from codepretrain.podplan.topology import parse_topology, topology_devices
+from codepretrain.train.sharding import make_mesh
+from codepretrain.train.step import compile_train_step
 study, topology, output, *overrides = sys.argv[1:]
 config = load_study(study, overrides)
 mesh = make_mesh(config.execution.mesh, topology_devices(parse_topology(topology)))
@@ -125,7 +125,7 @@ def test_no_logits(step, size, policy):
     """No array of a chip's tokens and the vocabulary: the largest is a block of the loss."""
     found = step(size, policy)
     execution = found.config.execution
-    block = execution.loss_block_size * execution.loss_block_tokens
+    block = execution.loss_vocab_block * execution.loss_token_block
     vocabulary = found.config.model.vocab_size
     for instruction, _, _ in found.program.walk():
         for shape in instruction.shapes:
@@ -139,7 +139,7 @@ def test_no_logits(step, size, policy):
 @pytest.mark.parametrize(("size", "policy"), CASES)
 def test_the_embedding_is_gathered_in_blocks_of_bfloat16(step, size, policy):
     found = step(size, policy)
-    model, width = found.config.model, found.config.execution.loss_block_size
+    model, width = found.config.model, found.config.execution.loss_vocab_block
     gathers = [c for c in found.sent if c.kind == "all-gather" and "shard_map" in c.source]
     assert gathers
     for one in gathers:

@@ -8,7 +8,7 @@ import pytest
 
 from codepretrain.data.atomic import atomic_directory, explained_errors
 from codepretrain.errors import UserError
-from codepretrain.lock import exclusive
+from codepretrain.files.lock import exclusive
 
 
 def test_directory_appears_when_the_block_ends_well(tmp_path) -> None:
@@ -62,7 +62,7 @@ def test_other_errors_pass_unchanged(tmp_path) -> None:
 def test_one_process_at_a_time(tmp_path) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from codepretrain.lock import exclusive\n"
+        "from codepretrain.files.lock import exclusive\n"
         "with exclusive(Path(sys.argv[1])): pass\n"
     )
 

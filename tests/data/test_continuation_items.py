@@ -6,7 +6,7 @@ import pytest
 from codepretrain.data.continuation_items import continuation_items
 from codepretrain.data.document import Document
 from codepretrain.data.held_out import HeldOut
-from codepretrain.vocabulary import Vocabulary
+from codepretrain.rows.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary([b"", b"", b"", *[bytes([b]) * 2 for b in range(250)]], bos=1, eos=2, pad=0)
 

@@ -13,7 +13,7 @@ def test_bytes_are_utf8_and_provenance_has_no_text() -> None:
         "source": "s",
         "origin": "o",
         "language": None,
-        "licence": None,
+        "license": None,
         "num_bytes": 3,
     }
 

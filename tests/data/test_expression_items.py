@@ -2,12 +2,12 @@ import random
 
 import pytest
 
-from codepretrain.config import TokenizerConfig
+from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.document import Document
 from codepretrain.data.expression_items import EXTRA_NEW_TOKENS, expression_items
 from codepretrain.data.held_out import HeldOut
 from codepretrain.data.tokenizer import encode, save_tokenizer, train_tokenizer
-from codepretrain.vocabulary import load_vocabulary
+from codepretrain.rows.vocabulary import load_vocabulary
 
 CONFIG = TokenizerConfig(vocab_size=259)  # bytes alone: the tokens of a text are plain to see
 CODE = """\

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from codepretrain.config import DataConfig, SourceConfig
+from codepretrain.config.schema import DataConfig, SourceConfig
 from codepretrain.data.manifest import TokenizedDocument, verify, write_rows
 from codepretrain.errors import UserError
-from codepretrain.row import RowsManifest
+from codepretrain.rows.format import RowsManifest
 
 NUM_BYTES = np.array([0, 0, 0, 1, 2], np.int32)
 

@@ -5,7 +5,7 @@ import pytest
 
 from codepretrain.data import pack
 from codepretrain.data.pack import PACKERS, best_fit, concatenate
-from codepretrain.row import Row
+from codepretrain.rows.format import Row
 
 NUM_BYTES = np.arange(100, dtype=np.int32) % 7
 
@@ -15,27 +15,27 @@ def make_documents(lengths: list[int], seed: int = 0) -> list[np.ndarray]:
     return [np.array([1, *rng.integers(3, 100, n - 2), 2], np.int32) for n in lengths]
 
 
-def pieces(row: Row) -> list[tuple[int, int, int]]:
-    columns = (row.documents, row.document_offsets, row.piece_lengths)
+def segments(row: Row) -> list[tuple[int, int, int]]:
+    columns = (row.documents, row.document_offsets, row.segment_lengths)
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def test_the_drawing_in_the_module() -> None:
     documents = make_documents([6, 3, 13])
     rows = list(concatenate(documents, 8, NUM_BYTES))
-    assert [pieces(row) for row in rows] == [
+    assert [segments(row) for row in rows] == [
         [(0, 0, 6), (1, 0, 3)],
         [(1, 2, 1), (2, 0, 8)],
         [(2, 7, 6)],
     ]
     rows = list(best_fit(documents, 8, NUM_BYTES))
-    assert [pieces(row) for row in rows] == [[(2, 0, 9)], [(0, 0, 6), (1, 0, 3)], [(2, 8, 5)]]
+    assert [segments(row) for row in rows] == [[(2, 0, 9)], [(0, 0, 6), (1, 0, 3)], [(2, 8, 5)]]
     assert rows[2].tokens.tolist() == [*documents[2][8:].tolist(), 0, 0, 0, 0]
 
 
 def test_a_row_that_ends_with_a_document_begins_the_next_with_its_eos() -> None:
     rows = list(concatenate(make_documents([9, 2]), 8, NUM_BYTES))
-    assert [pieces(row) for row in rows] == [[(0, 0, 9)], [(0, 8, 1), (1, 0, 2)]]
+    assert [segments(row) for row in rows] == [[(0, 0, 9)], [(0, 8, 1), (1, 0, 2)]]
     assert [row.num_documents_begun for row in rows] == [1, 1]
     # and when nothing follows, there is no row without targets
     assert len(list(concatenate(make_documents([9]), 8, NUM_BYTES))) == 1
@@ -43,7 +43,7 @@ def test_a_row_that_ends_with_a_document_begins_the_next_with_its_eos() -> None:
 
 def test_best_fit_takes_the_longest_piece_that_fits() -> None:
     rows = list(best_fit(make_documents([3, 5, 4, 6, 2, 9]), 8, NUM_BYTES))
-    assert [pieces(row) for row in rows] == [
+    assert [segments(row) for row in rows] == [
         [(5, 0, 9)],
         [(3, 0, 6), (0, 0, 3)],
         [(1, 0, 5), (2, 0, 4)],
@@ -63,15 +63,17 @@ def test_every_token_but_bos_is_a_target_exactly_once(name, max_seq_len, window,
     for row in PACKERS[name](iter(documents), max_seq_len, NUM_BYTES):
         assert row.tokens.shape == (max_seq_len + 1,)
         assert row.num_targets > 0 or max_seq_len == 1  # [eos, bos] is a row of two tokens
-        end = row.piece_starts + row.piece_lengths
-        assert row.piece_starts.tolist() == [0, *end[:-1].tolist()]
+        end = row.segment_starts + row.segment_lengths
+        assert row.segment_starts.tolist() == [0, *end[:-1].tolist()]
         assert end[-1] <= max_seq_len + 1
         assert not row.tokens[end[-1] :].any()
-        for start, (document, offset, length) in zip(row.piece_starts, pieces(row), strict=True):
+        for start, (document, offset, length) in zip(
+            row.segment_starts, segments(row), strict=True
+        ):
             expected = documents[document][offset : offset + length]
             np.testing.assert_array_equal(row.tokens[start : start + length], expected)
             targets[document][offset + 1 : offset + length] += 1
-        num_bytes += row.piece_bytes.sum()
+        num_bytes += row.segment_bytes.sum()
         begun += row.num_documents_begun
     for counts in targets:
         assert counts.tolist() == [0] + [1] * (len(counts) - 1)
@@ -84,13 +86,13 @@ def test_every_token_but_bos_is_a_target_exactly_once(name, max_seq_len, window,
 def test_best_fit_splits_nothing_that_fits_and_concatenate_pads_only_the_last_row() -> None:
     documents = make_documents([2 + n % 40 for n in range(300)])
     for row in best_fit(documents, 31, NUM_BYTES):
-        for document, offset, length in pieces(row):
+        for document, offset, length in segments(row):
             assert len(documents[document]) > 32 or (offset, length) == (
                 0,
                 len(documents[document]),
             )
     rows = list(concatenate(documents, 31, NUM_BYTES))
-    assert all(row.piece_lengths.sum() == 32 for row in rows[:-1])
+    assert all(row.segment_lengths.sum() == 32 for row in rows[:-1])
 
 
 def test_packing_streams_in_bounded_memory(monkeypatch) -> None:
@@ -107,5 +109,5 @@ def test_best_fit_wastes_little() -> None:
     rng = np.random.default_rng(0)
     documents = make_documents((2 + rng.lognormal(4, 1, 3000).astype(int)).tolist())
     rows = list(best_fit(documents, 256, NUM_BYTES))
-    filled = sum(int(row.piece_lengths.sum()) for row in rows)
+    filled = sum(int(row.segment_lengths.sum()) for row in rows)
     assert filled / (257 * len(rows)) > 0.99

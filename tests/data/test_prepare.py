@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from array_record.python.array_record_module import ArrayRecordReader
 
-from codepretrain.config import SourceConfig
+from codepretrain.config.schema import SourceConfig
 from codepretrain.data import prepare as prepare_module
 from codepretrain.data.documents import documents_directory, read_documents
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.errors import UserError
-from codepretrain.row import decode_row, rows_directory
-from codepretrain.vocabulary import load_vocabulary, tokenizer_path
+from codepretrain.rows.format import decode_row, rows_directory
+from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 
 
 def read_all(path: Path) -> list[bytes]:
@@ -40,10 +40,10 @@ def same_files(left: Path, right: Path) -> bool:
     return all(filecmp.cmp(left / name, right / name, shallow=False) for name in names)
 
 
-def test_rows_give_every_documents_text_back(prepared) -> None:
-    vocabulary = load_vocabulary(prepared.data_dir)
-    for (source, split), manifest in prepared.data.rows.items():
-        directory = rows_directory(prepared.data_dir, source, split)
+def test_rows_give_every_documents_text_back(prepared_data) -> None:
+    vocabulary = load_vocabulary(prepared_data.data_dir)
+    for (source, split), manifest in prepared_data.data.rows.items():
+        directory = rows_directory(prepared_data.data_dir, source, split)
         rows = [
             decode_row(record)
             for shard in manifest.shards
@@ -52,10 +52,10 @@ def test_rows_give_every_documents_text_back(prepared) -> None:
         pieces: dict[int, dict[int, list[int]]] = {}
         for row in rows:
             for i, document in enumerate(row.documents.tolist()):
-                start, length = int(row.piece_starts[i]), int(row.piece_lengths[i])
+                start, length = int(row.segment_starts[i]), int(row.segment_lengths[i])
                 tokens = row.tokens[start : start + length].tolist()
                 pieces.setdefault(document, {})[int(row.document_offsets[i])] = tokens
-        documents = list(read_documents(documents_directory(prepared.data_dir, source), split))
+        documents = list(read_documents(documents_directory(prepared_data.data_dir, source), split))
         provenance = [json.loads(r) for r in read_all(directory / "documents.arrayrecord")]
         assert len(documents) == len(provenance) == manifest.num_documents > 3
         for number, document in enumerate(documents):
@@ -68,7 +68,7 @@ def test_rows_give_every_documents_text_back(prepared) -> None:
         stats = np.load(directory / "row_stats.npy")
         assert stats.dtype == np.uint32
         assert stats.tolist() == [
-            [row.num_documents_begun, int(row.piece_bytes.sum()), row.num_targets] for row in rows
+            [row.num_documents_begun, int(row.segment_bytes.sum()), row.num_targets] for row in rows
         ]
         assert stats.sum(0).tolist() == [
             manifest.num_documents,
@@ -81,17 +81,19 @@ def test_rows_give_every_documents_text_back(prepared) -> None:
         )
 
 
-def test_shards_have_the_rows_asked_for(prepared) -> None:
-    manifest = prepared.data.rows["code", "train"]
+def test_shards_have_the_rows_asked_for(prepared_data) -> None:
+    manifest = prepared_data.data.rows["code", "train"]
     assert len(manifest.shards) > 1
     assert [shard.num_rows for shard in manifest.shards[:-1]] == [100] * (len(manifest.shards) - 1)
     assert manifest.shards[0].name == f"rows-00000-of-{len(manifest.shards):05}.arrayrecord"
-    manifest.check_files(rows_directory(prepared.data_dir, "code", "train"), reads_contents=True)
+    manifest.check_files(
+        rows_directory(prepared_data.data_dir, "code", "train"), reads_contents=True
+    )
 
 
-def test_no_document_is_in_both_splits(prepared) -> None:
-    for source in prepared.config.data.sources:
-        directory = documents_directory(prepared.data_dir, source)
+def test_no_document_is_in_both_splits(prepared_data) -> None:
+    for source in prepared_data.config.data.sources:
+        directory = documents_directory(prepared_data.data_dir, source)
         train, validation = (
             {document.id for document in read_documents(directory, split)}
             for split in ("train", "validation")
@@ -101,29 +103,29 @@ def test_no_document_is_in_both_splits(prepared) -> None:
         assert not train & validation
 
 
-def test_summary_names_sources_counts_and_items(prepared) -> None:
-    assert "code (train)" in prepared.printed
-    assert f"{prepared.data.rows['code', 'train'].num_rows:,}" in prepared.printed
-    assert "python_expression" in prepared.printed
-    assert "packing text, validation" in prepared.printed
+def test_summary_names_sources_counts_and_items(prepared_data) -> None:
+    assert "code (train)" in prepared_data.printed
+    assert f"{prepared_data.data.rows['code', 'train'].num_rows:,}" in prepared_data.printed
+    assert "python_expression" in prepared_data.printed
+    assert "packing text, validation" in prepared_data.printed
 
 
-def test_preparing_again_changes_nothing_and_reads_nothing(prepared, quiet) -> None:
-    again = prepare(prepared.config, prepared.data_dir, num_workers=1, console=quiet)
-    assert again == dataclasses.replace(prepared.data, seconds={})
-    assert load_prepared(prepared.config, prepared.data_dir) == again
+def test_preparing_again_changes_nothing_and_reads_nothing(prepared_data, quiet) -> None:
+    again = prepare(prepared_data.config, prepared_data.data_dir, num_workers=1, console=quiet)
+    assert again == dataclasses.replace(prepared_data.data, seconds={})
+    assert load_prepared(prepared_data.config, prepared_data.data_dir) == again
 
 
-def test_result_does_not_depend_on_workers(prepared, tmp_path, quiet) -> None:
-    prepare(prepared.config, tmp_path / "data", num_workers=2, console=quiet)
-    assert same_files(prepared.data_dir, tmp_path / "data")
+def test_result_does_not_depend_on_workers(prepared_data, tmp_path, quiet) -> None:
+    prepare(prepared_data.config, tmp_path / "data", num_workers=2, console=quiet)
+    assert same_files(prepared_data.data_dir, tmp_path / "data")
 
 
 @pytest.mark.parametrize(
     ("stage", "call"), [("collect", 2), ("save_tokenizer", 1), ("write_rows", 2)]
 )
 def test_interrupted_it_goes_on_where_it_was(
-    prepared, tmp_path, quiet, monkeypatch, stage, call
+    prepared_data, tmp_path, quiet, monkeypatch, stage, call
 ) -> None:
     """Interrupted within a call of each stage, while its files are half written."""
     original = getattr(prepare_module, stage)
@@ -146,11 +148,11 @@ def test_interrupted_it_goes_on_where_it_was(
     with monkeypatch.context() as patch:
         patch.setattr(prepare_module, stage, interrupted)
         with pytest.raises(KeyboardInterrupt):
-            prepare(prepared.config, tmp_path / "data", num_workers=1, console=quiet)
+            prepare(prepared_data.config, tmp_path / "data", num_workers=1, console=quiet)
     finished = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")}
     assert not list(tmp_path.rglob("*.partial"))
-    prepare(prepared.config, tmp_path / "data", num_workers=1, console=quiet)
-    assert same_files(prepared.data_dir, tmp_path / "data")
+    prepare(prepared_data.config, tmp_path / "data", num_workers=1, console=quiet)
+    assert same_files(prepared_data.data_dir, tmp_path / "data")
     assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
     assert len(finished) == {"collect": 1, "save_tokenizer": 2, "write_rows": 3}[stage]
 
@@ -167,32 +169,32 @@ def test_concatenate_pads_only_the_last_row(make_study, tmp_path, quiet) -> None
     assert data.eval_items["prose_continuation"]["num_items"] == 0
 
 
-def test_tokenizer_changed_under_packed_rows(prepared, tmp_path, quiet) -> None:
+def test_tokenizer_changed_under_packed_rows(prepared_data, tmp_path, quiet) -> None:
     data_dir = tmp_path / "data"
-    shutil.copytree(prepared.data_dir, data_dir)
+    shutil.copytree(prepared_data.data_dir, data_dir)
     shutil.rmtree(rows_directory(data_dir, "text", "train"))
     path = tokenizer_path(data_dir)
     path.write_text(path.read_text().replace('"dropout":null', '"dropout": null'))
     message = r"tokenizer changed under packed rows: .* packed with tokenizer \w{12}, .* is \w{12}"
     with pytest.raises(UserError, match=message):
-        prepare(prepared.config, data_dir, num_workers=1, console=quiet)
+        prepare(prepared_data.config, data_dir, num_workers=1, console=quiet)
 
 
-def test_given_tokenizer_is_copied_and_watched(prepared, make_study, tmp_path, quiet) -> None:
+def test_given_tokenizer_is_copied_and_watched(prepared_data, make_study, tmp_path, quiet) -> None:
     given = tmp_path / "given.json"
-    shutil.copy(tokenizer_path(prepared.data_dir), given)
+    shutil.copy(tokenizer_path(prepared_data.data_dir), given)
     config = make_study(tokenizer={"path": str(given)})
     data = prepare(config, tmp_path / "data", num_workers=1, console=quiet)
-    assert data.tokenizer_hash == prepared.data.tokenizer_hash
-    assert data.rows["text", "train"].hash == prepared.data.rows["text", "train"].hash
+    assert data.tokenizer_hash == prepared_data.data.tokenizer_hash
+    assert data.rows["text", "train"].hash == prepared_data.data.rows["text", "train"].hash
     given.write_text(given.read_text() + "\n")
     with pytest.raises(UserError, match=r"given.json is tokenizer \w{12}, .* prepared with"):
         prepare(config, tmp_path / "data", num_workers=1, console=quiet)
 
 
-def test_other_settings_in_the_same_place_are_named(prepared, make_study, quiet) -> None:
+def test_other_settings_in_the_same_place_are_named(prepared_data, make_study, quiet) -> None:
     with pytest.raises(UserError, match=r"other settings \(max_seq_len: 64 → 32\)"):
-        prepare(make_study(max_seq_len=32), prepared.data_dir, num_workers=1, console=quiet)
+        prepare(make_study(max_seq_len=32), prepared_data.data_dir, num_workers=1, console=quiet)
 
 
 def test_a_source_without_documents(make_study, tmp_path, quiet) -> None:
@@ -243,8 +245,8 @@ def test_a_killed_prepare_leaves_no_processes(corpus, tmp_path) -> None:
     assert done.stdout.split()
 
 
-def test_items_refer_to_held_out_documents(prepared) -> None:
-    config, data_dir = prepared.config, prepared.data_dir
+def test_items_refer_to_held_out_documents(prepared_data) -> None:
+    config, data_dir = prepared_data.config, prepared_data.data_dir
     tokenizer = load_tokenizer(tokenizer_path(data_dir), config.data.tokenizer)
     held_out = {
         source: {
@@ -260,7 +262,7 @@ def test_items_refer_to_held_out_documents(prepared) -> None:
     ):
         lines = (data_dir / "evals" / f"{task}.jsonl").read_text().splitlines()
         items = [json.loads(line) for line in lines]
-        assert len(items) == prepared.data.eval_items[task]["num_items"] > 4
+        assert len(items) == prepared_data.data.eval_items[task]["num_items"] > 4
         assert {item["document"] for item in items} <= held_out[source]
         assert [item["id"] for item in items] == [f"{task}/{n:05}" for n in range(len(items))]
     assert tokenizer.decode(items[0]["prompt"]) == items[0]["prompt_text"]

@@ -5,7 +5,7 @@ import sys
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from codepretrain.config import TokenizerConfig
+from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.tokenizer import (
     copy_tokenizer,
     encode,
@@ -16,8 +16,8 @@ from codepretrain.data.tokenizer import (
     train_tokenizer,
 )
 from codepretrain.errors import UserError
-from codepretrain.row import file_sha256
-from codepretrain.vocabulary import load_vocabulary, tokenizer_path
+from codepretrain.rows.format import file_sha256
+from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 
 CONFIG = TokenizerConfig(vocab_size=290)
 TEXTS = ["def add(a, b):\n    return a + b\n", "the return of the naïve 東京", "12345 12345"] * 5
@@ -46,9 +46,9 @@ def test_ids_are_specials_then_bytes_then_merges(data_dir) -> None:
     vocabulary = load_vocabulary(data_dir)
     assert [tokenizer.id_to_token(i) for i in range(3)] == ["<pad>", "<bos>", "<eos>"]
     assert special_ids(tokenizer, CONFIG) == (1, 2)
-    assert sorted(vocabulary.pieces[3:259]) == [bytes([byte]) for byte in range(256)]
+    assert sorted(vocabulary.token_bytes[3:259]) == [bytes([byte]) for byte in range(256)]
     assert len(vocabulary) == tokenizer.get_vocab_size() == 290
-    assert min(len(piece) for piece in vocabulary.pieces[259:]) > 1
+    assert min(len(piece) for piece in vocabulary.token_bytes[259:]) > 1
 
 
 @pytest.mark.parametrize("text", TEXTS[:3] + HARD)
@@ -66,14 +66,14 @@ def test_it_is_lossless_and_specials_in_a_text_are_text(data_dir, text) -> None:
 
 def test_digits_stand_alone(data_dir) -> None:
     tokenizer = load_tokenizer(tokenizer_path(data_dir), CONFIG)
-    pieces = tokenizer.encode("12345", add_special_tokens=False).tokens
-    assert pieces == ["1", "2", "3", "4", "5"]
+    token_bytes = tokenizer.encode("12345", add_special_tokens=False).tokens
+    assert token_bytes == ["1", "2", "3", "4", "5"]
 
 
 def test_training_is_deterministic_across_processes(data_dir, tmp_path) -> None:
     program = (
         "import json, sys; from pathlib import Path\n"
-        "from codepretrain.config import TokenizerConfig\n"
+        "from codepretrain.config.schema import TokenizerConfig\n"
         "from codepretrain.data.tokenizer import save_tokenizer, train_tokenizer\n"
         "config = TokenizerConfig(vocab_size=290)\n"
         "texts = json.load(sys.stdin)\n"
@@ -112,7 +112,7 @@ def test_unsuitable_tokenizers_are_refused(data_dir, tmp_path) -> None:
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.save(str(path))
-    with pytest.raises(UserError, match=r"normaliser NFC alters the text; it adds a space"):
+    with pytest.raises(UserError, match=r"normalizer NFC alters the text; it adds a space"):
         load_tokenizer(path, CONFIG)
     with pytest.raises(UserError, match=r"it has 290 entries, .*vocab_size is 289"):
         load_tokenizer(tokenizer_path(data_dir), TokenizerConfig(vocab_size=289))

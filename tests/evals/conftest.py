@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from codepretrain.config import (
+from codepretrain.config.schema import (
     DataConfig,
     ExecutionConfig,
     MeshConfig,
@@ -25,9 +25,9 @@ from codepretrain.config import (
 from codepretrain.data.manifest import TokenizedDocument, write_rows
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.model.transformer import Params, bind, init_params, logical_axes
-from codepretrain.row import rows_directory
-from codepretrain.sharding import make_mesh, param_shardings
-from codepretrain.vocabulary import Vocabulary, vocabulary_path
+from codepretrain.rows.format import rows_directory
+from codepretrain.rows.vocabulary import Vocabulary, vocabulary_path
+from codepretrain.train.sharding import make_mesh, param_shardings
 
 TEXT = b"\n abcdefghijklmnopqrstuvwxyz0123456789+-*/()[]{},.:=_'\"#"
 NUM_SPECIALS = 3
@@ -35,9 +35,9 @@ NUM_SPECIALS = 3
 
 @pytest.fixture(scope="session")
 def vocabulary() -> Vocabulary:
-    """Ids: pad 0, bos 1, eos 2, then one for each byte of TEXT, then empty pieces up to 64."""
-    pieces = [b"", b"", b"", *(bytes([byte]) for byte in TEXT)]
-    return Vocabulary(pieces + [b""] * (64 - len(pieces)), bos=1, eos=2, pad=0)
+    """Ids: pad 0, bos 1, eos 2, then one for each byte of TEXT, then empty token_bytes up to 64."""
+    token_bytes = [b"", b"", b"", *(bytes([byte]) for byte in TEXT)]
+    return Vocabulary(token_bytes + [b""] * (64 - len(token_bytes)), bos=1, eos=2, pad=0)
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +96,7 @@ def config(model_config: ModelConfig) -> StudyConfig:
         ),
         training=TrainingConfig(batch_size=8),
         execution=ExecutionConfig(
-            mesh=MeshConfig(data=2, fsdp=2, tensor=2), loss_block_size=16, num_microbatches=2
+            mesh=MeshConfig(data=2, fsdp=2, tensor=2), loss_vocab_block=16, num_microbatches=2
         ),
         phases={"only": PhaseConfig(tokens=1024, mixture={"prose": 1.0}, schedule=schedule)},
         variants={"only": "only"},

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from codepretrain import jsonl
-from codepretrain.config import EvaluatorConfig, StudyConfig
+from codepretrain.config.schema import EvaluatorConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.evals.items import EvalResult, Items, items_path, write_items
 from codepretrain.evals.options import check_evaluators
+from codepretrain.files import jsonl
 from codepretrain.model.transformer import Params
 
 EVALS = {
@@ -107,7 +107,7 @@ def test_a_source_that_holds_nothing_out_is_an_error(
     config: StudyConfig, data_dir: Path, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "codepretrain.stream.rows.RowStore.__len__",
+        "codepretrain.rows.store.RowStore.__len__",
         lambda store: 0 if store.manifest.source == "markup" else 5,
     )
     with pytest.raises(UserError, match=r"no held-out rows of markup: raise config\.data\.valid"):

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from codepretrain.config import MeshConfig, ModelConfig
+from codepretrain.config.schema import MeshConfig, ModelConfig
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.model.transformer import Params
-from codepretrain.sharding import make_mesh
-from codepretrain.vocabulary import Vocabulary
+from codepretrain.rows.vocabulary import Vocabulary
+from codepretrain.train.sharding import make_mesh
 
 PlainLogits = Callable[[list[int]], np.ndarray]
 
@@ -106,9 +106,11 @@ def test_generation_ends_with_the_token_that_holds_a_stop_byte_and_before_eos(
 ) -> None:
     (free,) = model.generate(sharded_params, [[1, 5, 9]], max_new_tokens=8)
     stop = free[3]
-    assert vocabulary.pieces[stop], "a token with text; take another prompt if the model changed"
+    assert vocabulary.token_bytes[stop], (
+        "a token with text; take another prompt if the model changed"
+    )
     (stopped,) = model.generate(
-        sharded_params, [[1, 5, 9]], max_new_tokens=8, stop_bytes=vocabulary.pieces[stop]
+        sharded_params, [[1, 5, 9]], max_new_tokens=8, stop_bytes=vocabulary.token_bytes[stop]
     )
     assert stopped == free[: free.index(stop) + 1]
 

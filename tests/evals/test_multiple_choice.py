@@ -6,7 +6,7 @@ import pytest
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.evals.metric import Metric
 from codepretrain.evals.multiple_choice import MultipleChoice, grade
-from codepretrain.evals.tasks import MultipleChoiceItem, load_items
+from codepretrain.evals.task_items import MultipleChoiceItem, load_items
 from codepretrain.model.transformer import Params
 
 

@@ -3,9 +3,9 @@ from pathlib import Path
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.evals.python_expression import PythonExpression, grade, program
 from codepretrain.evals.sandbox import run_programs
-from codepretrain.evals.tasks import GenerationItem, load_items
+from codepretrain.evals.task_items import GenerationItem, load_items
 from codepretrain.model.transformer import Params
-from codepretrain.vocabulary import Vocabulary
+from codepretrain.rows.vocabulary import Vocabulary
 
 ITEM = GenerationItem(
     id="e",

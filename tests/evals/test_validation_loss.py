@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from codepretrain.config import StudyConfig
+from codepretrain.config.schema import StudyConfig
 from codepretrain.evals.items import EvalResult
 from codepretrain.evals.metric import ratio_of_sums
 from codepretrain.evals.validation_loss import Stratum, ValidationLoss, average
 from codepretrain.model.transformer import Params
-from codepretrain.stream.rows import RowStore, open_sources
-from codepretrain.vocabulary import Vocabulary
+from codepretrain.rows.store import RowStore, open_sources
+from codepretrain.rows.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_without_document_masks_the_loss_is_another(
     sharded_params: Params,
     on_all_rows: EvalResult,
 ) -> None:
-    training = dataclasses.replace(config.training, masks_documents=False)
+    training = dataclasses.replace(config.training, mask_documents=False)
     unmasked = dataclasses.replace(config, training=training)
     result = ValidationLoss(unmasked, stores, mesh, num_rows=1000, batch_size=4)(sharded_params)
     name = "all/nats_per_token"

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codepretrain.checkpoint import Checkpoints
-from codepretrain.checkpoint_leaves import open_leaves
-from codepretrain.config import CheckpointConfig, ModelConfig
+from codepretrain.checkpoint.leaves import open_leaves
+from codepretrain.checkpoint.manager import Checkpoints
+from codepretrain.config.schema import CheckpointConfig, ModelConfig
 from codepretrain.interop.export import ExportOptions, export_checkpoint
 from codepretrain.interop.tensors import leaf_shapes, nested
 
@@ -24,8 +24,8 @@ TINY = ModelConfig(
     rope_base=1234.5,
     norm_epsilon=1e-6,
     logit_scale=0.3,
-    uses_qk_norm=True,
-    ties_embeddings=False,
+    use_qk_norm=True,
+    tie_embeddings=False,
     compute_dtype="float32",
 )
 TOKENIZER = """{

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from codepretrain.cli import main
+from codepretrain.cli.main import main
 from tests.conftest import TINY
 
 FROM_BASE = "--config.phases.trunk.initial_checkpoint=base"

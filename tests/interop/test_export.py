@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from codepretrain.config import ModelConfig
+from codepretrain.config.schema import ModelConfig
 from codepretrain.errors import UserError
 from codepretrain.interop.export import ExportOptions
 from codepretrain.interop.settings import SpecialTokens, to_cohere
@@ -69,8 +69,8 @@ def cohere_logits(folder: Path, ids: list[int]) -> np.ndarray:
     "changes",
     [
         {},
-        {"ties_embeddings": True, "uses_qk_norm": False, "num_kv_heads": 4, "head_dim": 8},
-        {"ties_embeddings": True, "num_kv_heads": 1, "rope_base": 500_000.0},
+        {"tie_embeddings": True, "use_qk_norm": False, "num_kv_heads": 4, "head_dim": 8},
+        {"tie_embeddings": True, "num_kv_heads": 1, "rope_base": 500_000.0},
     ],
 )
 def test_the_exported_weights_give_our_logits(

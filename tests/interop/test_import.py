@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from codepretrain.config import MeshConfig
+from codepretrain.config.schema import MeshConfig
 from codepretrain.errors import UserError
 from codepretrain.interop.export import ExportOptions
+from codepretrain.interop.import_record import load_record
 from codepretrain.interop.load import import_model, read_leaves, restore_params
-from codepretrain.interop.record import load_record
 from codepretrain.model.transformer import abstract_params, logical_axes
-from codepretrain.sharding import make_mesh, param_shardings
+from codepretrain.train.sharding import make_mesh, param_shardings
 
 
 def assert_same_bits(left: np.ndarray, right: np.ndarray) -> None:
@@ -26,7 +26,7 @@ def assert_same_bits(left: np.ndarray, right: np.ndarray) -> None:
 
 @pytest.mark.parametrize("max_shard_bytes", [10_000, 2_000_000_000])
 @pytest.mark.parametrize(
-    "changes", [{}, {"ties_embeddings": True, "uses_qk_norm": False, "num_kv_heads": 4}]
+    "changes", [{}, {"tie_embeddings": True, "use_qk_norm": False, "num_kv_heads": 4}]
 )
 def test_round_trip_is_bit_for_bit(
     tiny: Any, exported: Any, tmp_path: Path, changes: dict[str, Any], max_shard_bytes: int
@@ -174,7 +174,7 @@ def test_damaged_and_missing_files(tiny: Any, exported: Any, tmp_path: Path) -> 
 def test_tied_models_may_carry_the_head_twice_if_it_is_the_same(
     tiny: Any, exported: Any, tmp_path: Path
 ) -> None:
-    config = tiny(ties_embeddings=True)
+    config = tiny(tie_embeddings=True)
     folder, leaves = exported(config)
     edit_tensors(folder, lambda t: {**t, "lm_head.weight": t["model.embed_tokens.weight"]})
     assert_same_bits(read_leaves(folder, config)["embedding"], leaves["embedding"])

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from codepretrain.config import ModelConfig
+from codepretrain.config.schema import ModelConfig
 from codepretrain.model.transformer import abstract_params, bind
 
 TINY = ModelConfig(
@@ -56,7 +56,7 @@ def forward():
 
 @pytest.fixture(scope="session")
 def packed():
-    """Two rows [2, 12]: pieces of 5 and 4 tokens with 3 of padding, and one piece of 12."""
+    """Two rows [2, 12]: token_bytes of 5 and 4 tokens with 3 of padding, and one piece of 12."""
     inputs = jax.random.randint(jax.random.key(2), (2, 12), 1, TINY.vocab_size)
     positions = jnp.array([[0, 1, 2, 3, 4, 0, 1, 2, 3, 0, 0, 0], list(range(12))])
     segment_ids = jnp.array([[1] * 5 + [2] * 4 + [0] * 3, [1] * 12])

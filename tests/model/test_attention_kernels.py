@@ -3,13 +3,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from codepretrain.config import MeshConfig
+from codepretrain.config.schema import MeshConfig
 from codepretrain.errors import UserError
-from codepretrain.machine.hlo import parse
-from codepretrain.machine.work import compiled_flops
 from codepretrain.model.attention_kernels import AttentionKernel, as_kernel, choose_kernel
 from codepretrain.model.gpu_attention import _MAX_DOCUMENTS, documents
-from codepretrain.sharding import Constrain, make_mesh
+from codepretrain.podplan.hlo import parse
+from codepretrain.podplan.hlo_cost import compiled_flops
+from codepretrain.train.sharding import Constrain, make_mesh
 
 
 def test_the_mask_of_the_docstring():

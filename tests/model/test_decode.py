@@ -7,7 +7,7 @@ from codepretrain.model.decode import decode_step, prefill
 from codepretrain.model.transformer import bind
 
 
-@pytest.mark.parametrize("changes", [{}, {"uses_qk_norm": True, "num_kv_heads": 1}])
+@pytest.mark.parametrize("changes", [{}, {"use_qk_norm": True, "num_kv_heads": 1}])
 def test_prefill_and_steps_equal_the_full_forward(tiny, noisy_params, forward, changes):
     """Prompts of 3, 7 and 1 tokens side by side, continued by 5 tokens each."""
     config = tiny(**changes)

@@ -21,7 +21,7 @@ def test_epsilon_is_added_to_the_variance():
     np.testing.assert_allclose(y, [[-0.5, 0.5]], rtol=1e-6)
 
 
-def test_heads_are_normalised_and_scaled_one_by_one():
+def test_heads_are_normalized_and_scaled_one_by_one():
     y = layer_norm((2, 2), [[1.0, 1.0], [10.0, 0.0]])(jnp.array([[[[0.0, 2.0], [5.0, 7.0]]]]))
     np.testing.assert_allclose(y, [[[[-1, 1], [-10, 0]]]], rtol=1e-6)
 

@@ -3,7 +3,7 @@ import math
 import jax
 import pytest
 
-from codepretrain.config import ModelConfig
+from codepretrain.config.schema import ModelConfig
 from codepretrain.model.size import (
     flops_per_token,
     forward_flops_per_token,
@@ -40,8 +40,8 @@ def test_the_studys_models():
     [
         {},
         {"num_kv_heads": 4},
-        {"uses_qk_norm": True},
-        {"ties_embeddings": False, "uses_qk_norm": True, "num_kv_heads": 1},
+        {"use_qk_norm": True},
+        {"tie_embeddings": False, "use_qk_norm": True, "num_kv_heads": 1},
     ],
 )
 def test_counts_what_the_model_holds(tiny, changes):

@@ -29,7 +29,7 @@ def attended(weights, h, positions, segments, config):
     """Attention of one row h [T, D], a query and a head at a time."""
     T, group = len(h), config.num_heads // config.num_kv_heads
     q, k, v = (np.einsum("td,dnh->tnh", h, weights[n]["kernel"]) for n in ("query", "key", "value"))
-    if config.uses_qk_norm:
+    if config.use_qk_norm:
         q = norm(q, weights["query_norm"]["scale"], config.norm_epsilon)
         k = norm(k, weights["key_norm"]["scale"], config.norm_epsilon)
     out = np.zeros_like(h)
@@ -57,7 +57,7 @@ def numpy_logits(params, config, inputs, positions, segment_ids):
             mlp = (h @ gate / (1 + np.exp(-h @ gate)) * (h @ up)) @ down
             x = x + attended(block["attention"], h, places, segments, config) + mlp
         hidden = norm(x, params["final_norm"]["scale"], config.norm_epsilon)
-        embedding = params["embedding" if config.ties_embeddings else "unembedding"]
+        embedding = params["embedding" if config.tie_embeddings else "unembedding"]
         logits.append(config.logit_scale * hidden @ embedding.T)
     return np.stack(logits)
 
@@ -67,7 +67,7 @@ def numpy_logits(params, config, inputs, positions, segment_ids):
     [
         {},
         {"num_kv_heads": 4, "rope_base": 500.0, "logit_scale": 1.0},
-        {"num_kv_heads": 1, "uses_qk_norm": True, "ties_embeddings": False, "norm_epsilon": 0.1},
+        {"num_kv_heads": 1, "use_qk_norm": True, "tie_embeddings": False, "norm_epsilon": 0.1},
     ],
 )
 def test_agrees_with_numpy(tiny, noisy_params, forward, packed, changes):
@@ -80,8 +80,8 @@ def test_agrees_with_numpy(tiny, noisy_params, forward, packed, changes):
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_document_does_not_see_its_neighbours(tiny, noisy_params, forward, packed):
-    config = tiny(uses_qk_norm=True)
+def test_a_document_does_not_see_its_neighbors(tiny, noisy_params, forward, packed):
+    config = tiny(use_qk_norm=True)
     params = noisy_params(config)
     inputs, positions, segment_ids = packed
     hidden = forward(config, params, *packed)
@@ -143,7 +143,7 @@ def paths(tree, is_leaf=None):
 
 
 def test_names_shapes_and_axes_of_the_parameters(tiny):
-    config = tiny(uses_qk_norm=True, ties_embeddings=False)
+    config = tiny(use_qk_norm=True, tie_embeddings=False)
     expected = {
         "embedding": ((50, 32), ("vocab", "embed")),
         "unembedding": ((50, 32), ("vocab", "embed")),

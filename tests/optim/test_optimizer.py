@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from codepretrain.config import OptimizerConfig
+from codepretrain.config.schema import OptimizerConfig
 from codepretrain.optim.optimizer import AdamW, decay_mask
 
 
@@ -33,12 +33,12 @@ def gradients_at(step: int, params):
     )
 
 
-@pytest.mark.parametrize("decays_embeddings", [True, False])
-def test_agrees_with_optax_step_for_step(params, decays_embeddings):
-    config = OptimizerConfig(max_gradient_norm=1.0, decays_embeddings=decays_embeddings)
+@pytest.mark.parametrize("decay_embeddings", [True, False])
+def test_agrees_with_optax_step_for_step(params, decay_embeddings):
+    config = OptimizerConfig(max_gradient_norm=1.0, decay_embeddings=decay_embeddings)
     optimizer = AdamW(config)
     rates = [0.0, 1e-3, 3e-3, 1e-2, 1e-4, 1e-3]
-    mask = decay_mask(params, decays_embeddings=decays_embeddings)
+    mask = decay_mask(params, decay_embeddings=decay_embeddings)
     reference = optax.chain(
         optax.clip_by_global_norm(1.0),
         optax.inject_hyperparams(optax.adamw, static_args=("mask",))(
@@ -116,7 +116,7 @@ def test_decay_mask(params):
         "blocks": {"norm": {"scale": False}, "mlp": {"up": {"kernel": True}}},
         "output_embedding": False,
     }
-    assert decay_mask(params, decays_embeddings=False) == expected
-    assert decay_mask(params, decays_embeddings=True)["output_embedding"] is True
+    assert decay_mask(params, decay_embeddings=False) == expected
+    assert decay_mask(params, decay_embeddings=True)["output_embedding"] is True
     with pytest.raises(AssertionError, match="whether head/weights decays"):
-        decay_mask({"head": {"weights": 0.0}}, decays_embeddings=True)
+        decay_mask({"head": {"weights": 0.0}}, decay_embeddings=True)

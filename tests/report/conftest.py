@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codepretrain import jsonl
-from codepretrain.config import LoggingConfig
+from codepretrain.config.schema import LoggingConfig
 from codepretrain.evals import metric
 from codepretrain.evals.items import Items, write_items
-from codepretrain.metrics import MetricsWriter
+from codepretrain.files import jsonl
+from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.report.collect import PhaseInput, ReportInput, collect
 from codepretrain.report.compare import compare_to_baseline
-from codepretrain.row import RowsManifest, Shard
+from codepretrain.rows.format import RowsManifest, Shard
 from codepretrain.stream.ledger import Ledger, SourceLedger
 
 STEP_TOKENS = 16 * 128
@@ -258,7 +258,7 @@ def train(plan, name, learner, *, stop_step):
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     anneals = plan.learning_rate["end"] < 1e-5
     rows = dict.fromkeys(SOURCES, 0.0)
-    with MetricsWriter(run_dir, LoggingConfig(writes_tensorboard=False), name) as writer:
+    with MetricsWriter(run_dir, LoggingConfig(write_tensorboard=False), name) as writer:
         for step in range(stop_step + 1):
             annealed = step / plan.steps if anneals else 0.0
             if step % 25 == 0 or step == plan.steps:
@@ -308,7 +308,7 @@ def build_study(root, *, unfinished=None):
         variants=VARIANTS,
         phases=plans,
         rows={source: str(root / "rows" / source) for source in SOURCES},
-        facts={"Parameters": "1.9M (0.8M without embeddings)", "Sequence": "128 tokens"},
+        details={"Parameters": "1.9M (0.8M without embeddings)", "Sequence": "128 tokens"},
     )
 
 

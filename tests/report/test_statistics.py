@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from codepretrain.report.statistics import (
-    Items,
+    PairedScores,
     holm,
     normal_interval,
     paired_difference,
@@ -38,7 +38,9 @@ def test_paired_mean_by_hand():
     # item 2        3.5       2.0         1.5
     # item 3        4.5       3.0         1.5    mean 1, sd² = 4·0.25/3, se = sqrt(1/3/4)
     difference = paired_difference(
-        Items(np.array([1.5, 2.5, 3.5, 4.5])), Items(np.array([1.0, 2.0, 2.0, 3.0])), seed=0
+        PairedScores(np.array([1.5, 2.5, 3.5, 4.5])),
+        PairedScores(np.array([1.0, 2.0, 2.0, 3.0])),
+        seed=0,
     )
     error = math.sqrt(1 / 12)
     assert difference.value == 1.0
@@ -49,10 +51,10 @@ def test_paired_mean_by_hand():
 
 def test_paired_proportion_by_hand():
     # 30 items: 10 both, 9 ours only, 2 the baseline's only, 9 neither. Half a one to each cell:
-    # centre (9.5 - 2.5)/32, variance ((9.5 + 2.5) - 7²/32)/32².
+    # center (9.5 - 2.5)/32, variance ((9.5 + 2.5) - 7²/32)/32².
     ours = np.array([1] * 10 + [1] * 9 + [0] * 2 + [0] * 9, float)
     baseline = np.array([1] * 10 + [0] * 9 + [1] * 2 + [0] * 9, float)
-    difference = paired_difference(Items(ours), Items(baseline), seed=0)
+    difference = paired_difference(PairedScores(ours), PairedScores(baseline), seed=0)
     error = math.sqrt(12 - 49 / 32) / 32
     assert difference.value == pytest.approx(7 / 30)
     assert difference.interval.low == pytest.approx(7 / 32 - 1.96 * error, abs=1e-4)
@@ -62,7 +64,7 @@ def test_paired_proportion_by_hand():
 
 def test_identical_answers_are_not_distinguishable():
     for values, weights in [([0, 1, 1], None), ([0.5, 2, 3], None), ([5, 9, 2], [2, 3, 1])]:
-        items = Items(np.array(values, float), weights and np.array(weights, float))
+        items = PairedScores(np.array(values, float), weights and np.array(weights, float))
         difference = paired_difference(items, items, seed=0)
         assert difference.value == 0
         assert difference.p_value == 1
@@ -75,10 +77,10 @@ def ratio_items(seed, num_items=300):
     hardness = rng.normal(4, 1, num_items)
     baseline = weights * hardness
     ours = weights * (hardness - 0.05 + rng.normal(0, 0.1, num_items))
-    return Items(ours, weights), Items(baseline, weights)
+    return PairedScores(ours, weights), PairedScores(baseline, weights)
 
 
-def test_bootstrap_of_a_ratio_agrees_with_linearisation_and_repeats_itself():
+def test_bootstrap_of_a_ratio_agrees_with_linearization_and_repeats_itself():
     ours, baseline = ratio_items(seed=1)
     difference = paired_difference(ours, baseline, seed=7)
     gaps, weights = ours.values - baseline.values, ours.weights
@@ -111,15 +113,18 @@ def test_bootstrap_intervals_cover_the_truth_about_as_often_as_they_say():
 
 
 def test_too_few_items_distinguish_nothing():
-    one = Items(np.array([2.0]))
-    assert paired_difference(one, Items(np.array([1.0])), seed=0).verdict == "not distinguishable"
-    ratio = Items(np.array([2.0]), np.array([1.0]))
+    one = PairedScores(np.array([2.0]))
+    assert (
+        paired_difference(one, PairedScores(np.array([1.0])), seed=0).verdict
+        == "not distinguishable"
+    )
+    ratio = PairedScores(np.array([2.0]), np.array([1.0]))
     assert paired_difference(ratio, ratio, seed=0).verdict == "not distinguishable"
 
 
 def test_items_that_do_not_match_are_refused():
     with pytest.raises(ValueError, match="cannot pair 2 items with the baseline's 3"):
-        paired_difference(Items(np.zeros(2)), Items(np.zeros(3)), seed=0)
+        paired_difference(PairedScores(np.zeros(2)), PairedScores(np.zeros(3)), seed=0)
 
 
 def test_holm_by_hand():

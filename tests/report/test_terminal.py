@@ -30,7 +30,7 @@ def test_without_a_terminal_it_is_plain_text_with_every_number(results, comparis
     assert line.split()[1] == "3.233"
 
 
-def test_on_a_terminal_it_has_colours(results, comparison):
+def test_on_a_terminal_it_has_colors(results, comparison):
     text = printed(results, comparison, width=100, force_terminal=True, color_system="standard")
     assert "\x1b[" in text
 

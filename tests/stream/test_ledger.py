@@ -6,20 +6,23 @@ from dataclasses import replace
 import pytest
 
 from codepretrain.errors import UserError
+from codepretrain.rows.store import RowStore
 from codepretrain.stream.ledger import Ledger, LedgerKeeper, check_resume
-from codepretrain.stream.plan import Plan, Segment
-from codepretrain.stream.rows import RowStore
+from codepretrain.stream.order import MixtureStage, RowOrder
 
 Make = Callable[..., RowStore]
-Fixture = tuple[Plan, dict[str, RowStore]]
+Fixture = tuple[RowOrder, dict[str, RowStore]]
 
 
 @pytest.fixture
 def phase(make_source: Make) -> Fixture:
     """12 steps of 4 rows: 24 of each, then 20 of text and 4 of code. Code holds 5 rows."""
     stores = {"code": make_source("code", 5), "text": make_source("text", 40)}
-    plan = Plan.build(
-        [Segment(24, {"code": 0.5, "text": 0.5}), Segment(24, {"code": 1 / 6, "text": 5 / 6})],
+    plan = RowOrder.build(
+        [
+            MixtureStage(24, {"code": 0.5, "text": 0.5}),
+            MixtureStage(24, {"code": 1 / 6, "text": 5 / 6}),
+        ],
         batch_size=4,
         seed=0,
         start_ordinals={"code": 3},
@@ -28,7 +31,7 @@ def phase(make_source: Make) -> Fixture:
     return plan, stores
 
 
-def chain(plan: Plan, step: int, parent_digest: str = "") -> str:
+def chain(plan: RowOrder, step: int, parent_digest: str = "") -> str:
     """The digest chain, written out row by row."""
     digest = bytes.fromhex(parent_digest)
     for number in range(step):
@@ -58,7 +61,7 @@ def test_counts_by_reading_the_rows(phase: Fixture) -> None:
             assert entry.tokens == 8 * len(drawn)
             assert entry.target_tokens == sum(row.num_targets for row in drawn)
             assert entry.documents == sum(row.num_documents_begun for row in drawn)
-            assert entry.bytes == sum(row.piece_bytes.sum() for row in drawn)
+            assert entry.bytes == sum(row.segment_bytes.sum() for row in drawn)
 
 
 def test_by_hand_at_the_end(phase: Fixture) -> None:
@@ -135,8 +138,8 @@ def test_resume_names_what_differs(phase: Fixture) -> None:
         check_resume(ledger, replace(ledger, sources={**ledger.sources, "code": code}))
 
     other_seed = LedgerKeeper(
-        Plan.build(
-            plan.segments,
+        RowOrder.build(
+            plan.stages,
             batch_size=4,
             seed=1,
             start_ordinals={"code": 3},

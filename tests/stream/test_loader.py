@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codepretrain.batch import Batch, batch_from_rows
 from codepretrain.errors import UserError
+from codepretrain.rows.store import RowStore
+from codepretrain.stream.batch import Batch, batch_from_rows
 from codepretrain.stream.loader import BatchLoader, HostBatches
-from codepretrain.stream.plan import Plan, Segment
-from codepretrain.stream.rows import RowStore
+from codepretrain.stream.order import MixtureStage, RowOrder
 
 Make = Callable[..., RowStore]
 
@@ -22,8 +22,8 @@ class Phase:
 
     def __init__(self, make_source: Make) -> None:
         self.stores = {"code": make_source("code", 7), "text": make_source("text", 30)}
-        self.plan = Plan.build(
-            [Segment(80, {"code": 0.25, "text": 0.75})],
+        self.plan = RowOrder.build(
+            [MixtureStage(80, {"code": 0.25, "text": 0.75})],
             batch_size=8,
             seed=0,
             start_ordinals={},
@@ -38,11 +38,11 @@ class Phase:
                 self.stores[self.plan.sources[source]][int(record)]
                 for source, record in zip(rows.source_index, rows.record, strict=True)
             ],
-            masks_documents=True,
+            mask_documents=True,
         )
 
     def load(self, **changes: object) -> BatchLoader:
-        arguments: dict = {"process_index": 0, "process_count": 1, "masks_documents": True}
+        arguments: dict = {"process_index": 0, "process_count": 1, "mask_documents": True}
         return BatchLoader(self.plan, self.stores, **(arguments | changes))
 
 
@@ -161,16 +161,16 @@ SCRIPT = """
 import signal, sys, threading
 from pathlib import Path
 from codepretrain.stream.loader import BatchLoader
-from codepretrain.stream.plan import Plan, Segment
-from codepretrain.stream.rows import RowStore, open_sources
+from codepretrain.stream.order import RowOrder, MixtureStage
+from codepretrain.rows.store import RowStore, open_sources
 
 stores = open_sources(Path(sys.argv[1]), ["code", "text"], "train")
-plan = Plan.build(
-    [Segment(80, {"code": 1, "text": 1})], batch_size=8, seed=0, start_ordinals={},
+plan = RowOrder.build(
+    [MixtureStage(80, {"code": 1, "text": 1})], batch_size=8, seed=0, start_ordinals={},
     rows_available={source: len(store) for source, store in stores.items()},
 )
 loader = BatchLoader(
-    plan, stores, process_index=1, process_count=2, masks_documents=True, prefetch=4, threads=2
+    plan, stores, process_index=1, process_count=2, mask_documents=True, prefetch=4, threads=2
 )
 assert [step for step, _ in loader] == list(range(10))
 for name in ("tensorflow", "seqio", "tokenizers"):
@@ -183,7 +183,7 @@ if sys.argv[2] == "interrupt":  # while the consumer waits for threads that neve
     threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT)).start()
     try:
         next(BatchLoader(
-            plan, stores, process_index=0, process_count=8, masks_documents=True, threads=2
+            plan, stores, process_index=0, process_count=8, mask_documents=True, threads=2
         ))
     except KeyboardInterrupt:
         print("interrupted")

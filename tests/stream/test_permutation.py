@@ -53,8 +53,8 @@ def test_every_index_is_equally_likely_everywhere() -> None:
         assert chi_square.max() < limit
 
 
-def test_neighbours_are_scattered() -> None:
-    """The distance between neighbours' images is that of two uniform draws: a third of the size."""
+def test_neighbors_are_scattered() -> None:
+    """The distance between neighbors' images is that of two uniform draws: a third of the size."""
     num_rows = 100_000
     permuted = permute(np.arange(num_rows), num_rows=num_rows, key=epoch_key(0, "text", 0))
     assert abs(np.abs(np.diff(permuted)).mean() / num_rows - 1 / 3) < 0.005

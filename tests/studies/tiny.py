@@ -5,7 +5,8 @@ Tests override the corpora: --config.data.sources.text.options.path=…
 
 from ml_collections import ConfigDict
 
-from codepretrain.config import (
+from codepretrain.config.load import to_config_dict
+from codepretrain.config.schema import (
     CheckpointConfig,
     DataConfig,
     EvaluatorConfig,
@@ -19,7 +20,6 @@ from codepretrain.config import (
     TokenizerConfig,
     TrainingConfig,
 )
-from codepretrain.config_file import to_config_dict
 
 STEP_TOKENS = 8 * 64
 PEAK = ScheduleConfig(
@@ -54,9 +54,9 @@ def get_config() -> ConfigDict:
                 sources={"text": jsonl("text"), "code": jsonl("code")},
             ),
             training=TrainingConfig(batch_size=8),
-            execution=ExecutionConfig(remat_policy="none", loss_block_size=512),
+            execution=ExecutionConfig(remat_policy="none", loss_vocab_block=512),
             checkpoint=CheckpointConfig(temporary_interval_s=600.0),
-            logging=LoggingConfig(interval_steps=5, writes_tensorboard=False),
+            logging=LoggingConfig(interval_steps=5, write_tensorboard=False),
             evals={
                 "validation": EvaluatorConfig(
                     kind="validation_loss", interval_steps=20, num_examples=16
@@ -72,7 +72,7 @@ def get_config() -> ConfigDict:
                     tokens=10 * STEP_TOKENS,
                     mixture={"code": 1.0},
                     schedule=PEAK,
-                    carries_optimizer=False,
+                    carry_optimizer=False,
                 ),
                 "cooldown": PhaseConfig(
                     parent="trunk",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from codepretrain.config_file import load_study
+from codepretrain.config.load import load_study
 from codepretrain.study.fingerprint import fingerprints
 from codepretrain.study.graph import resolve
 
@@ -26,15 +26,15 @@ def fingerprint(*overrides: str, rows: dict[str, str] = ROWS) -> str:
         "model.compute_dtype=float32",
         "training.batch_size=256",
         "training.z_loss_coefficient=0",
-        "training.masks_documents=False",
+        "training.mask_documents=False",
         "optimizer.beta2=0.9",
         "optimizer.weight_decay=0.2",
         "phases.code_text_continued.tokens=100e9",
         "phases.code_text_continued.mixture.text=0.8",
         "phases.code_text_continued.schedule.shape=linear",
         "phases.code_text_continued.schedule.end_learning_rate=1e-5",
-        "phases.code_text_continued.carries_optimizer=True",
-        "phases.code_text_continued.cursor=replay",
+        "phases.code_text_continued.carry_optimizer=True",
+        "phases.code_text_continued.data_order=restart",
         "phases.code_text_continued.parent_tokens=100e9",
         "phases.code_text_continued.weight_decay=0.3",
         "phases.code_init.schedule.warmup_steps=10",
@@ -51,7 +51,7 @@ def test_changes_with_what_changes_the_result(override: str) -> None:
         "execution.num_microbatches=4",
         "execution.mesh.tensor=2",
         "execution.remat_policy=none",
-        "execution.loss_block_size=1024",
+        "execution.loss_vocab_block=1024",
         "checkpoint.temporary_interval_s=1",
         "logging.interval_steps=3",
         "evals.validation.num_examples=3",

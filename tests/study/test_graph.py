@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from codepretrain.config import MixtureChange, PhaseConfig, ScheduleConfig, StudyConfig
-from codepretrain.config_file import load_study
-from codepretrain.config_parse import parse
+from codepretrain.config.load import load_study
+from codepretrain.config.parse import parse
+from codepretrain.config.schema import MixtureChange, PhaseConfig, ScheduleConfig, StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.study.graph import branch_steps, plan_of, resolve
+from codepretrain.study.graph import branch_steps, resolve, row_order
 
 CONSTANT = ScheduleConfig(shape="constant", peak_learning_rate=1e-3)
 STEP = 4 * 64  # batch of 4 rows of 64 tokens
@@ -58,7 +58,7 @@ def test_children_start_where_the_parent_stopped_or_branched() -> None:
             trunk=trunk,
             at_end=child,
             halfway=dataclasses.replace(child, parent_tokens=STEP * 5),
-            replayed=dataclasses.replace(child, cursor="replay"),
+            replayed=dataclasses.replace(child, data_order="restart"),
         )
     )
     assert phases["at_end"].start_ordinals == {"text": 30, "code": 10}
@@ -80,7 +80,7 @@ def test_mixture_changes_between_steps() -> None:
     )
     resolved = resolve(small_study(a=phase))["a"]
     assert resolved.rows_per_source() == {"text": 16, "code": 24}
-    plan = plan_of(resolved, seed=0, rows_available={"text": 100, "code": 100})
+    plan = row_order(resolved, seed=0, rows_available={"text": 100, "code": 100})
     assert plan.counts(16) == {"text": 16, "code": 0}
 
 

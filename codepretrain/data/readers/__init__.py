@@ -1,7 +1,7 @@
 """Readers by name: from raw material to documents."""
 
-from codepretrain.config import SourceConfig
-from codepretrain.config_parse import parse, suggestion
+from codepretrain.config.parse import parse, suggestion
+from codepretrain.config.schema import SourceConfig
 from codepretrain.data.readers.folder import Folder
 from codepretrain.data.readers.json_lines import JsonLines
 from codepretrain.data.readers.python_code import PythonCode

@@ -21,7 +21,7 @@ class Folder(Reader):
     path: str
     pattern: str = "*"
     language: str | None = None
-    licence: str | None = None
+    license: str | None = None
 
     def shards(self) -> Sequence[Sequence[str]]:
         root = Path(self.path).expanduser()
@@ -51,7 +51,7 @@ class Folder(Reader):
                 source=source,
                 origin=f"{self.path}/{name}",
                 language=self.language,
-                licence=self.licence,
+                license=self.license,
             )
 
 

@@ -26,7 +26,7 @@ class JsonLines(Reader):
     text_field: str = "text"
     id_field: str | None = None
     language_field: str | None = None
-    licence_field: str | None = None
+    license_field: str | None = None
 
     def shards(self) -> Sequence[str]:
         paths = sorted(glob.glob(str(Path(self.path).expanduser()), recursive=True))
@@ -59,7 +59,7 @@ class JsonLines(Reader):
             source=source,
             origin=name,
             language=_optional(value, self.language_field),
-            licence=_optional(value, self.licence_field),
+            license=_optional(value, self.license_field),
         )
 
 

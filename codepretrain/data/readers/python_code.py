@@ -36,7 +36,7 @@ class PythonCode(Reader):
                 source=source,
                 origin=file.origin,
                 language="python",
-                licence=file.licence,
+                license=file.license,
             )
 
     def _code(self, file: PythonFile) -> str | Skipped:

@@ -26,7 +26,7 @@ class PythonFile:
     path: str
     name: str
     origin: str
-    licence: str | None
+    license: str | None
 
 
 @functools.cache
@@ -45,8 +45,8 @@ def distributions() -> list[Distribution]:
     return [found[name] for name in sorted(found) if name]
 
 
-def licence(distribution: Distribution) -> str | None:
-    """The licence as the distribution states it: expression, classifier, or one short line."""
+def license(distribution: Distribution) -> str | None:
+    """The license as the distribution states it: expression, classifier, or one short line."""
     metadata = distribution.metadata
     if expression := metadata.get_all("License-Expression"):
         return expression[0]
@@ -69,14 +69,14 @@ def _standard_library() -> Iterator[PythonFile]:
                     path=str(root / name),
                     name=f"stdlib/{name}",
                     origin=f"python=={platform.python_version()}:{name}",
-                    licence=PYTHON_LICENCE,
+                    license=PYTHON_LICENCE,
                 )
 
 
 def _packages() -> Iterator[PythonFile]:
     """The files that each wheel's own record lists."""
     for distribution in distributions():
-        terms = licence(distribution)
+        terms = license(distribution)
         root = str(distribution.locate_file(""))
         owner = f"{distribution.metadata['Name']}=={distribution.version}"
         # `distribution.files` builds a path for every file: 12 s against 0.2 s for 120 wheels.
@@ -87,5 +87,5 @@ def _packages() -> Iterator[PythonFile]:
                     path=os.path.join(root, name),
                     name=f"site-packages/{name}",
                     origin=f"{owner}:{name}",
-                    licence=terms,
+                    license=terms,
                 )

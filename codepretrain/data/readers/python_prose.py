@@ -11,7 +11,7 @@ from codepretrain.data.readers.python_files import (
     PYTHON_LICENCE,
     PythonFile,
     distributions,
-    licence,
+    license,
     python_files,
 )
 from codepretrain.data.readers.reader import Reader, chunks, read_utf8
@@ -57,7 +57,7 @@ def _topics(source: str) -> Iterator[Document]:
             source=source,
             origin=f"python=={platform.python_version()}:pydoc topic {name}",
             language="en",
-            licence=PYTHON_LICENCE,
+            license=PYTHON_LICENCE,
         )
 
 
@@ -77,7 +77,7 @@ def _descriptions(source: str) -> Iterator[Document | Skipped]:
             source=source,
             origin=origin,
             language="en",
-            licence=licence(distribution),
+            license=license(distribution),
         )
 
 
@@ -98,5 +98,5 @@ def _docstrings(shard: Sequence[PythonFile], source: str) -> Iterator[Document |
                 source=source,
                 origin=f"{file.origin} (docstrings)",
                 language="en",
-                licence=file.licence,
+                license=file.license,
             )

@@ -5,10 +5,10 @@ import zlib
 
 import pytest
 
-from codepretrain.config import SourceConfig
+from codepretrain.config.schema import SourceConfig
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers import READERS, make_reader
-from codepretrain.data.readers.python_files import distributions, licence, python_files
+from codepretrain.data.readers.python_files import distributions, license, python_files
 from codepretrain.errors import UserError
 
 
@@ -47,8 +47,8 @@ def test_folder(tmp_path) -> None:
         path.write_bytes(data)
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "gone.py").symlink_to(tmp_path / "absent")
-    documents, skipped = read(reader("folder", path=str(tmp_path), pattern="*.py", licence="MIT"))
-    assert [(d.id, d.text, d.licence) for d in documents] == [
+    documents, skipped = read(reader("folder", path=str(tmp_path), pattern="*.py", license="MIT"))
+    assert [(d.id, d.text, d.license) for d in documents] == [
         ("a.py", "a = 1\r\n", "MIT"),
         ("b.py", "b = 1\n", "MIT"),
         ("sub/c.py", "c", "MIT"),
@@ -128,7 +128,7 @@ def test_python_prose_of_this_interpreter() -> None:
     assert {item.reason for item in skipped} <= {"no description", "no docstrings"}
     topic = next(document for document in documents if document.id == "topics/lambda")
     assert "Lambda expressions" in topic.text
-    assert topic.licence == "PSF-2.0"
+    assert topic.license == "PSF-2.0"
     only = reader("python_prose", includes_docstrings=False, includes_descriptions=False)
     assert {d.id.split("/")[0] for d in read(only)[0]} == {"topics"}
 
@@ -139,7 +139,7 @@ def test_files_carry_their_distribution_and_no_local_path() -> None:
     numpy = [file for file in files if file.name == "site-packages/numpy/__init__.py"]
     assert len(numpy) == 1
     assert numpy[0].origin.startswith("numpy==")
-    assert "BSD" in (numpy[0].licence or "")
+    assert "BSD" in (numpy[0].license or "")
     assert not any("/test/" in file.name for file in files if file.name.startswith("stdlib"))
     assert not any(file.path in file.origin for file in files)
 
@@ -147,7 +147,7 @@ def test_files_carry_their_distribution_and_no_local_path() -> None:
 def test_distributions_are_in_order_and_named_once() -> None:
     names = [distribution.metadata["Name"] for distribution in distributions()]
     assert names == sorted(set(names))
-    assert sum(licence(distribution) is not None for distribution in distributions()) > 10
+    assert sum(license(distribution) is not None for distribution in distributions()) > 10
 
 
 @pytest.mark.parametrize("name", ["python_code", "python_prose"])

@@ -1,0 +1,269 @@
+"""Every knob of a study, as frozen dataclasses. Standard library only.
+
+A study file (`experiments/*.py`) defines `get_config()`, which returns these values as a locked
+`ml_collections.ConfigDict`; `codepretrain.config.load` applies the command line's overrides and
+builds the `StudyConfig` here. Nothing else in the package holds a default.
+
+Units are in the names: `_tokens` counts row positions (a row of `max_seq_len` positions is
+`max_seq_len` tokens), `_steps` counts optimizer updates, `_s` is seconds, `_bytes` bytes.
+
+Which fields change a phase's result, and so its fingerprint: `seed`, `model`, `data`, `training`,
+`optimizer` and the phase itself. `execution`, `checkpoint`, `evals`, `logging` and `cost` do not.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+
+def _empty() -> Mapping:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The Command-R block: one LayerNorm without bias feeds attention and SwiGLU in parallel."""
+
+    vocab_size: int
+    d_model: int
+    num_layers: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    d_ff: int
+    rope_base: float = 10_000.0
+    norm_epsilon: float = 1e-5
+    logit_scale: float = 1.0
+    tie_embeddings: bool = True
+    use_qk_norm: bool = False
+    compute_dtype: str = "bfloat16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """A byte-level BPE: `path` names an existing `tokenizer.json`, else one is trained.
+
+    `bos_token` and `eos_token` are the names, in that file or in the one to be trained, of the
+    tokens that begin and end a document.
+    """
+
+    path: str | None = None
+    vocab_size: int = 256_000
+    training_bytes_per_source: int = 100_000_000
+    bos_token: str = "<bos>"
+    eos_token: str = "<eos>"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceConfig:
+    """One named stream of documents of one kind.
+
+    `reader` is a name in `codepretrain.data.readers`, `options` are that reader's own arguments.
+    `num_tokens` is what the source is expected to hold: `plan` uses it to count epochs until the
+    source has been prepared; from then on its manifest does.
+    `max_epochs` is the repetition cap: a phase that would read the source more often is refused.
+    """
+
+    reader: str
+    kind: str
+    options: Mapping[str, str | int | float | bool] = field(default_factory=_empty)
+    num_tokens: int | None = None
+    max_epochs: float = 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """From raw documents to rows of `max_seq_len + 1` packed token ids."""
+
+    sources: Mapping[str, SourceConfig]
+    max_seq_len: int
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    packing: str = "best_fit"
+    validation_fraction: float = 0.01
+    rows_per_shard: int = 65_536
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """Batch and objective, the same in every phase of a study.
+
+    An update is skipped when its loss or gradient norm is not finite, or when the gradient norm
+    exceeds `spike_factor` times its running mean; after `max_consecutive_skips` skipped updates in
+    a row the run stops.
+    """
+
+    batch_size: int
+    z_loss_coefficient: float = 1e-4
+    mask_documents: bool = True
+    spike_factor: float = 10.0
+    max_consecutive_skips: int = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """AdamW with clipping by global norm. Norm scales are never decayed."""
+
+    beta1: float = 0.9
+    beta2: float = 0.95
+    epsilon: float = 1e-8
+    weight_decay: float = 0.1
+    decay_embeddings: bool = True
+    max_gradient_norm: float = 1.0
+    first_moment_dtype: str = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """Learning rate over one phase of N steps, s = 0 … N-1.
+
+    Warm-up: linear from `start_learning_rate` at s = 0 to the peak at s = `warmup_steps`.
+    Then the peak is held for all but the last `decay_fraction` of the remaining steps, and decays
+    along `shape` to exactly `end_learning_rate` at s = N-1. So `shape="linear", decay_fraction=0.1`
+    is warmup-stable-decay, and `shape="constant"` never decays.
+
+    `peak_learning_rate=None` takes the rate at which the parent phase stood at the branch point;
+    `start_learning_rate=None` warms up from there (re-warming).
+    """
+
+    shape: str
+    peak_learning_rate: float | None = None
+    end_learning_rate: float | None = None
+    warmup_steps: int = 0
+    start_learning_rate: float | None = 0.0
+    decay_fraction: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixtureChange:
+    """From `at_tokens` into the phase on, the mixture has these weights."""
+
+    at_tokens: int
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseConfig:
+    """One stretch of training.
+
+    `parent` is another phase (at its end, or where it had seen `parent_tokens`). Without one the
+    parameters are random, or those of `initial_checkpoint`: the name of a model that `codepretrain
+    import` has read; its optimizer starts fresh and its cursors at the beginning.
+    `mixture` holds weights per source in tokens; they are normalized to sum to one.
+    `data_order`: "continue" starts each source where the parent stopped, "restart" at the
+    beginning.
+    `carry_optimizer` keeps Adam's moments and step count from the parent.
+    """
+
+    tokens: int
+    mixture: Mapping[str, float]
+    schedule: ScheduleConfig
+    parent: str | None = None
+    parent_tokens: int | None = None
+    initial_checkpoint: str | None = None
+    mixture_changes: tuple[MixtureChange, ...] = ()
+    data_order: str = "continue"
+    carry_optimizer: bool = True
+    weight_decay: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeshConfig:
+    """Devices along each mesh axis; one of them may be -1, which takes what is left.
+
+    Without any of them the machine's own rule holds (`hardware/mesh_rules.py`); as soon as one is
+    given, the others are data 1, fsdp -1, tensor 1.
+    """
+
+    data: int | None = None
+    fsdp: int | None = None
+    tensor: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutionConfig:
+    """How a phase is computed. Nothing here changes what is computed, beyond float rounding.
+
+    `attention_kernel` is a name in `model/attention_kernels.py`, or "auto": its table's choice for
+    the devices. `attention_block_q` and `_kv` are the queries and keys that a kernel holds at a
+    time; None leaves them to the kernel. The loss computes `loss_vocab_block` logits of
+    `loss_token_block` positions at a time, on each device. `gradient_reduction_dtype` is that of
+    gradients while they are summed over devices.
+    """
+
+    mesh: MeshConfig = MeshConfig()
+    num_microbatches: int = 1
+    remat_policy: str = "full"
+    attention_kernel: str = "auto"
+    attention_block_q: int | None = None
+    attention_block_kv: int | None = None
+    loss_vocab_block: int = 2048
+    loss_token_block: int = 8192
+    gradient_reduction_dtype: str = "float32"
+    prefetch_batches: int = 8
+    reader_threads: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """Temporary checkpoints by time (only the newest is kept), permanent ones by step.
+
+    A phase's last step and every step at which another phase branches off are always permanent.
+    """
+
+    temporary_interval_s: float = 600.0
+    permanent_interval_steps: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatorConfig:
+    """One evaluation: its kind, how often it runs besides the phase's end, on how much.
+
+    `interval_steps=None` runs it at the end of the phase only. `num_examples` is items for a task,
+    rows per source for the validation loss. `options` are the evaluator's own.
+    """
+
+    kind: str
+    interval_steps: int | None = None
+    num_examples: int = 200
+    options: Mapping[str, str | int | float | bool] = field(default_factory=_empty)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoggingConfig:
+    """`wandb_project` needs the `wandb` package; JSONL is always written."""
+
+    interval_steps: int = 10
+    write_tensorboard: bool = True
+    wandb_project: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CostConfig:
+    """What `plan` reckons chip-hours and money with.
+
+    `mfu` is the share of the chips' peak that training is expected to reach (`hardware/chips.py`);
+    the price is in the currency of your bill.
+    """
+
+    mfu: float = 0.4
+    price_per_chip_hour: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+    """One experiment file. `variants` maps a name to its last phase; `baseline` is one of them."""
+
+    name: str
+    model: ModelConfig
+    data: DataConfig
+    training: TrainingConfig
+    phases: Mapping[str, PhaseConfig]
+    variants: Mapping[str, str]
+    baseline: str | None = None
+    seed: int = 0
+    optimizer: OptimizerConfig = OptimizerConfig()
+    execution: ExecutionConfig = ExecutionConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    evals: Mapping[str, EvaluatorConfig] = field(default_factory=_empty)
+    logging: LoggingConfig = LoggingConfig()
+    cost: CostConfig = CostConfig()

@@ -1,0 +1,92 @@
+"""`results.json`: every number of the report, for whoever computes further with them."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from codepretrain.files import jsonl
+from codepretrain.metrics.goodput import goodput
+from codepretrain.report.accounts import num_skipped, time_seconds, tokens_per_s
+from codepretrain.report.collect import RunResults, StudyResults
+from codepretrain.report.compare import Comparison
+from codepretrain.report.curves import loss_curves, training_curve
+
+FORMAT = 1
+_POINTS = 1_000  # of a training curve
+
+
+def record(
+    results: StudyResults,
+    comparison: Comparison,
+    *,
+    pairs: Sequence[Comparison],
+    written_at: str,
+) -> dict[str, Any]:
+    """Returns the report's numbers as JSON's own types; see `codepretrain.files.jsonl` for NaN."""
+    return jsonl.plain(
+        {
+            "format": FORMAT,
+            "written_at": written_at,
+            "study": results.spec.to_json(),
+            "comparison": _comparison(comparison),
+            "pairs": [_comparison(pair) for pair in pairs],
+            "phases": {name: _run(run) for name, run in results.runs.items()},
+            "manifests": {
+                source: {
+                    split: {**m.to_json(), "shards": len(m.shards), "hash": m.hash}
+                    for split, m in splits.items()
+                }
+                for source, splits in results.manifests.items()
+            },
+            "curves": {variant: _curves(results, variant) for variant in results.spec.variants},
+            "problems": [*results.problems, *comparison.problems],
+        }
+    )
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "baseline": comparison.baseline,
+        "variants": comparison.variants,
+        "cells": [
+            {
+                "variant": variant,
+                "evaluator": row.evaluator,
+                "name": row.name,
+                "unit": row.unit,
+                "lower_is_better": row.lower_is_better,
+                **dataclasses.asdict(cell),
+                "verdict": cell.difference.verdict if cell.difference else None,
+                "survives_holm": cell.survives_holm if cell.difference else None,
+            }
+            for (row, variant), cell in comparison.cells.items()
+        ],
+    }
+
+
+def _run(run: RunResults) -> dict[str, Any]:
+    return {
+        "status": run.status,
+        "last_step": run.last_step,
+        "num_skipped": num_skipped(run),
+        "tokens_per_s": tokens_per_s(run),
+        "seconds": time_seconds(run),
+        "goodput": goodput(run.sessions).goodput,
+        "sessions": run.sessions,
+        "ledger": run.ledger.to_json() if run.ledger else None,
+        "evaluations": [dataclasses.asdict(evaluation) for evaluation in run.evaluations],
+        "problems": run.problems,
+    }
+
+
+def _curves(results: StudyResults, variant: str) -> dict[str, Any]:
+    """Points [tokens, value] over the variant's path; metrics.jsonl has those left out."""
+    training = {
+        name: training_curve(results, variant, name).thinned(_POINTS)
+        for name in ("loss", "learning_rate")
+    }
+    curves = {
+        **{f"training/{name}": curve for name, curve in training.items()},
+        **{f"held_out/{source}": c for source, c in loss_curves(results, variant).items()},
+    }
+    return {name: list(zip(c.tokens, c.values, strict=True)) for name, c in curves.items()}

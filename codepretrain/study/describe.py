@@ -1,0 +1,192 @@
+"""What `codepretrain plan` shows: the graph with every number that is known before training."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from codepretrain.config.schema import StudyConfig
+from codepretrain.interop.import_record import ImportRecord
+from codepretrain.model.size import (
+    flops_per_token,
+    num_parameters,
+    num_parameters_non_embedding,
+)
+from codepretrain.stream.repetition import check_repetition
+from codepretrain.study.fingerprint import fingerprints
+from codepretrain.study.graph import Phase
+from codepretrain.study.imports import import_identities
+from codepretrain.study.source_sizes import SourceSize
+
+
+def describe(
+    config: StudyConfig,
+    phases: Mapping[str, Phase],
+    *,
+    source_sizes: Mapping[str, SourceSize],
+    imports: Mapping[str, ImportRecord | None],
+) -> dict[str, Any]:
+    """Returns the plan as JSON-ready values; `tokens` counts row positions.
+
+    Phases with one fingerprint are one entry, under the first name; `aliases` names the others.
+    `epochs_per_source` counts the phase alone, `epochs_at_end` the whole path up to its end; both
+    are None where a source is neither prepared nor its `num_tokens` declared.
+    """
+    rows = {source: size.identity for source, size in source_sizes.items()}
+    prints = fingerprints(config, phases, rows=rows, imports=import_identities(imports))
+    names = _first_names(prints)
+    return {
+        "study": config.name,
+        "phases": [
+            {
+                **_describe_phase(config, phase, source_sizes=source_sizes),
+                "parent": names[prints[phase.parent.name]] if phase.parent else None,
+                "aliases": [n for n in phases if n != name and prints[n] == prints[name]],
+                "fingerprint": prints[name],
+                "fingerprint_is_provisional": not _is_settled(phase, source_sizes, imports),
+            }
+            for name, phase in phases.items()
+            if names[prints[name]] == name
+        ],
+        "variants": {
+            variant: [names[prints[phase.name]] for phase in phases[last].path]
+            for variant, last in config.variants.items()
+        },
+    }
+
+
+def check_caps(
+    config: StudyConfig, phases: Mapping[str, Phase], *, source_sizes: Mapping[str, SourceSize]
+) -> None:
+    """Raises UserError for the first phase that would read a source past its repetition cap."""
+    for name, phase in phases.items():
+        drawn = {s for s, rows in phase.rows_per_source().items() if rows}
+        ordinals = {s: o for s, o in phase.end_ordinals().items() if s in drawn}
+        check_repetition(
+            phase=name,
+            ordinals=ordinals,
+            tokens_held={s: source_sizes[s].num_tokens for s in ordinals},
+            max_epochs={s: config.data.sources[s].max_epochs for s in ordinals},
+            max_seq_len=config.data.max_seq_len,
+        )
+
+
+def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
+    """Prints the graph, three lines a phase, and the variants below it."""
+    console.print(f"study {plan['study']}", style="bold")
+    for phase in plan["phases"]:
+        rate = phase["learning_rate"]
+        also = f" (also {', '.join(phase['aliases'])})" if phase["aliases"] else ""
+        lines = [
+            f"\n{phase['name']}{also}  {phase['fingerprint'][:12]}"
+            + ("?" if phase["fingerprint_is_provisional"] else ""),
+            f"  {_spell_parent(phase)}, {phase['steps']:,} steps, "
+            f"{spell_tokens(phase['tokens'])} tokens, learning rate "
+            f"{rate['start']:.3g} → {rate['peak']:.3g} → {rate['end']:.3g}"
+            + (f" after {rate['warmup_steps']:,} warm-up steps" if rate["warmup_steps"] else ""),
+            f"  {_spell_sources(phase)}",
+        ]
+        console.print("\n".join(lines), soft_wrap=True, highlight=False)
+    first = plan["phases"][0]
+    console.print(
+        f"\n{first['parameters']:,} parameters ({first['parameters_non_embedding']:,} without "
+        f"embeddings), {first['flops_per_token'] / 1e6:,.1f} MFLOPs per token "
+        f"(forward and backward) in every phase",
+        soft_wrap=True,
+        highlight=False,
+    )
+    off = {p["name"]: p["tokens"] - p["requested_tokens"] for p in plan["phases"]}
+    if any(off.values()):
+        spelled = ", ".join(f"{name} {rest:+,}" for name, rest in off.items() if rest)
+        console.print(f"tokens beyond the budgets, for whole steps: {spelled}", soft_wrap=True)
+    if any(p["fingerprint_is_provisional"] for p in plan["phases"]):
+        console.print(
+            "? fingerprint is provisional until rows are prepared and models imported",
+            soft_wrap=True,
+        )
+    for variant, path in plan["variants"].items():
+        console.print(f"variant {variant}: {' → '.join(path)}", soft_wrap=True, highlight=False)
+
+
+def spell_tokens(tokens: float) -> str:
+    """Returns 400_000_000_000 as "400B"; four significant digits."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(tokens) >= size:
+            return f"{tokens / size:.4g}{unit}"
+    return f"{tokens:.4g}"
+
+
+def _first_names(prints: Mapping[str, str]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for name, fingerprint in prints.items():
+        names.setdefault(fingerprint, name)
+    return names
+
+
+def _is_settled(
+    phase: Phase, source_sizes: Mapping[str, SourceSize], imports: Mapping[str, ImportRecord | None]
+) -> bool:
+    initial = phase.path[0].config.initial_checkpoint
+    if initial is not None and imports[initial] is None:
+        return False
+    sources = {s for p in phase.path for s, rows in p.rows_per_source().items() if rows}
+    return all(source_sizes[source].is_prepared for source in sources)
+
+
+def _describe_phase(
+    config: StudyConfig, phase: Phase, *, source_sizes: Mapping[str, SourceSize]
+) -> dict[str, Any]:
+    tokens = {s: rows * phase.max_seq_len for s, rows in phase.rows_per_source().items() if rows}
+    ends = {s: rows * phase.max_seq_len for s, rows in phase.end_ordinals().items()}
+    rates = [phase.learning_rate(step) for step in _turning_points(phase)]
+    seq_len = config.data.max_seq_len
+    return {
+        "name": phase.name,
+        "initial_checkpoint": phase.config.initial_checkpoint,
+        "parent_step": phase.parent_step if phase.parent else None,
+        "parent_is_at_its_end": phase.parent is None or phase.parent_step == phase.parent.num_steps,
+        "steps": phase.num_steps,
+        "tokens": phase.tokens,
+        "requested_tokens": phase.requested_tokens,
+        "tokens_before": phase.tokens_before,
+        "tokens_per_source": tokens,
+        "epochs_per_source": {s: _epochs(n, source_sizes[s]) for s, n in tokens.items()},
+        "epochs_at_end": {s: _epochs(ends[s], source_sizes[s]) for s in tokens},
+        "learning_rate": {
+            "start": phase.learning_rate(0),
+            "peak": max(rates),
+            "end": phase.learning_rate(phase.num_steps - 1),
+            "warmup_steps": phase.config.schedule.warmup_steps,
+        },
+        "parameters": num_parameters(config.model),
+        "parameters_non_embedding": num_parameters_non_embedding(config.model),
+        "flops_per_token": flops_per_token(config.model, seq_len),
+    }
+
+
+def _turning_points(phase: Phase) -> set[int]:
+    """Returns the steps at which the rate can be highest: it is monotonic in between."""
+    warmup = min(phase.config.schedule.warmup_steps, phase.num_steps - 1)
+    return {0, warmup, phase.num_steps - 1}
+
+
+def _epochs(tokens: int, size: SourceSize) -> float | None:
+    return tokens / size.num_tokens if size.num_tokens else None
+
+
+def _spell_parent(phase: Mapping[str, Any]) -> str:
+    if phase["initial_checkpoint"] is not None:
+        return f"from imported {phase['initial_checkpoint']}"
+    if phase["parent"] is None:
+        return "from random parameters"
+    place = "its end" if phase["parent_is_at_its_end"] else f"step {phase['parent_step']:,}"
+    return f"from {phase['parent']} at {place}"
+
+
+def _spell_sources(phase: Mapping[str, Any]) -> str:
+    spelled = []
+    for source, tokens in phase["tokens_per_source"].items():
+        epochs = phase["epochs_per_source"][source]
+        count = "?" if epochs is None else f"{epochs:.2f}"
+        spelled.append(f"{source} {spell_tokens(tokens)} ({count} epochs)")
+    return ", ".join(spelled)

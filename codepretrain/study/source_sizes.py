@@ -1,0 +1,52 @@
+"""What each source holds: counted where it is prepared, declared where it is not."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from codepretrain.config.schema import StudyConfig
+from codepretrain.rows.data_dir import data_dir, settings_hash
+from codepretrain.rows.format import RowsManifest, rows_directory
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceSize:
+    """One source's training rows.
+
+    identity: the hash of the rows' manifest once they are prepared; before, of the settings that
+    will make them. num_tokens: rows × max_seq_len; declared in the config, or None, before.
+    """
+
+    identity: str
+    num_rows: int | None
+    num_tokens: int | None
+
+    @property
+    def is_prepared(self) -> bool:
+        return self.num_rows is not None
+
+
+def load_source_sizes(config: StudyConfig, workdir: Path) -> dict[str, SourceSize]:
+    """Returns what every source of the study holds.
+
+    Raises:
+      UserError: a manifest is damaged or was made under other settings.
+    """
+    folder = data_dir(workdir, config)
+    return {source: _source_size(config, folder, source) for source in sorted(config.data.sources)}
+
+
+def _source_size(config: StudyConfig, folder: Path, source: str) -> SourceSize:
+    directory = rows_directory(folder, source, "train")
+    if not (directory / "manifest.json").exists():
+        declared = config.data.sources[source].num_tokens
+        return SourceSize(
+            identity=f"settings:{settings_hash(config, source)}",
+            num_rows=None,
+            num_tokens=declared,
+        )
+    manifest = RowsManifest.load(directory)
+    return SourceSize(
+        identity=manifest.hash,
+        num_rows=manifest.num_rows,
+        num_tokens=manifest.num_rows * manifest.max_seq_len,
+    )

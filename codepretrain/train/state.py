@@ -1,0 +1,117 @@
+"""Everything that changes while a phase is trained: the state that a step maps to the next."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+
+from codepretrain.config.schema import StudyConfig
+from codepretrain.model.transformer import Params, abstract_params, init_params, logical_axes
+from codepretrain.optim.optimizer import AdamW
+from codepretrain.train.sharding import param_shardings, replicated
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, kw_only=True)
+class TrainState:
+    """A phase's state after `step` of its steps. Scalars are replicated on the mesh.
+
+    `step` counts every step of the phase, the skipped included, so that it names the next batch;
+    `step - num_skipped` updates have been made. `gradient_norm_mean` is the running mean of the
+    norms of these updates, before clipping (see `train/step.py`).
+    """
+
+    step: jax.Array  # int32
+    params: Params
+    opt_state: optax.ScaleByAdamState
+    num_skipped: jax.Array  # int32
+    num_consecutive_skipped: jax.Array  # int32, up to and including the last step
+    gradient_norm_mean: jax.Array  # float32
+
+
+_COUNTERS = {
+    "step": jnp.int32,
+    "num_skipped": jnp.int32,
+    "num_consecutive_skipped": jnp.int32,
+    "gradient_norm_mean": jnp.float32,
+}
+
+
+def init_state(config: StudyConfig, mesh: Mesh) -> TrainState:
+    """Returns the state of a phase without a parent: random parameters, born sharded.
+
+    A function of the model, the optimizer and `seed` alone: the mesh changes no bit of it.
+    """
+    init = jax.jit(lambda key: _init(config, key), out_shardings=state_shardings(config, mesh))
+    return init(jax.random.key(config.seed))
+
+
+def _init(config: StudyConfig, key: jax.Array) -> TrainState:
+    params = init_params(config.model, key)
+    return TrainState(
+        params=params, opt_state=AdamW(config.optimizer).init(params), **_zero_counters()
+    )
+
+
+def _zero_counters() -> dict[str, jax.Array]:
+    return {name: jnp.zeros((), dtype) for name, dtype in _COUNTERS.items()}
+
+
+def branch_state(
+    config: StudyConfig, mesh: Mesh, parent: TrainState, *, carry_optimizer: bool
+) -> TrainState:
+    """Returns the state in which a phase starts, from that of its parent where it branches off.
+
+    Parameters carry over, and so do Adam's moments and count if `carry_optimizer`. The step and
+    all that belongs to the skipping of updates start anew, as batch and mixture do: the parent's
+    gradient norms say little about the new mixture's.
+
+    The arrays that carry over are shared with the parent: once the new state has been donated to a
+    step, the parent's is gone too.
+    """
+    if not carry_optimizer:
+        return state_from_params(config, mesh, parent.params)
+    return dataclasses.replace(parent, **_counters_on(state_shardings(config, mesh)))
+
+
+def state_from_params(config: StudyConfig, mesh: Mesh, params: Params) -> TrainState:
+    """Returns the state of a phase that starts from these parameters, with a fresh optimizer.
+
+    The arrays are shared with `params`, as in `branch_state`.
+    """
+    shardings = state_shardings(config, mesh)
+    init = jax.jit(AdamW(config.optimizer).init, out_shardings=shardings.opt_state)
+    return TrainState(params=params, opt_state=init(params), **_counters_on(shardings))
+
+
+def _counters_on(shardings: TrainState) -> dict[str, jax.Array]:
+    counters = {field: getattr(shardings, field) for field in _COUNTERS}
+    return jax.jit(_zero_counters, out_shardings=counters)()
+
+
+def state_shardings(config: StudyConfig, mesh: Mesh) -> TrainState:
+    """Returns the sharding of every leaf: moments lie as their parameters, counters everywhere.
+
+    Raises:
+      UserError: a parameter does not divide over the mesh.
+    """
+    params = param_shardings(logical_axes(config.model), abstract_params(config.model), mesh)
+    everywhere = replicated(mesh)
+    return TrainState(
+        params=params,
+        opt_state=optax.ScaleByAdamState(count=everywhere, mu=params, nu=params),
+        **dict.fromkeys(_COUNTERS, everywhere),
+    )
+
+
+def abstract_state(config: StudyConfig, mesh: Mesh) -> TrainState:
+    """Returns shape, dtype and sharding of every leaf; allocates nothing."""
+    shapes = jax.eval_shape(lambda key: _init(config, key), jax.random.key(0))
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
+        shapes,
+        state_shardings(config, mesh),
+    )

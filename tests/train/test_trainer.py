@@ -1,0 +1,211 @@
+"""Training phases in this process: records, divergence, interrupts, branch points made anew."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from codepretrain.cli.main import main
+from codepretrain.config.load import load_study
+from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
+from codepretrain.files.lock import exclusive
+from codepretrain.interrupt import Interrupted
+from codepretrain.model.attention_kernels import AttentionKernel
+from codepretrain.study.run import evaluate_phases, train_phases
+from codepretrain.study.workspace import Workspace
+from codepretrain.train import trainer
+from codepretrain.train.program import Program
+from tests.conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def config(tiny_overrides: list[str]) -> StudyConfig:
+    return load_study(TINY, tiny_overrides)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, prepared: Path, config: StudyConfig) -> Path:
+    """The trunk and its branch, trained; not to be written to."""
+    workdir = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("trained") / "workdir"))
+    train_phases(config, workdir, only=["branch"], command_line="a test")
+    train_phases(config, workdir, only=["trunk"], command_line="a test")
+    return workdir
+
+
+@pytest.fixture
+def trained_copy(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "workdir"))
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_what_a_run_records(trained: Path, config: StudyConfig) -> None:
+    study = Workspace(config, trained)
+    run = study.run_dir("trunk")
+    logged = lines(run / "metrics.jsonl")
+    assert [record["step"] for record in logged] == list(range(1, 41))
+    assert [record["tokens"] for record in logged] == [512 * step for step in range(1, 41)]
+    rates = [study.phases["trunk"].learning_rate(step) for step in range(40)]
+    assert [record["learning_rate"] for record in logged] == rates
+    assert [record["step"] for record in lines(run / "evals.jsonl")] == [20, 40]
+    ledger = json.loads((run / "ledger.json").read_text())
+    assert {s: entry["rows"] for s, entry in ledger["sources"].items()} == {"code": 96, "text": 224}
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["20", "40"]
+    session = lines(run / "time.jsonl")[0]
+    assert sum(session["seconds"].values()) == pytest.approx(session["wall_s"])
+    run_json = json.loads((run / "run.json").read_text())
+    assert run_json["fingerprint"] == study.fingerprint("trunk")
+    branch = json.loads((study.run_dir("branch") / "run.json").read_text())
+    assert branch["parent_fingerprint"] == run_json["fingerprint"]
+    assert branch["parent_step"] == 20
+
+
+def test_a_run_says_what_it_runs_on(
+    trained_copy: Path, config: StudyConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is computed; what a kernel leaves to another is told with its name."""
+    evaluate_phases(config, trained_copy, only=["branch"], step=None)
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "8 × cpu, mesh data 1 × fsdp 8 × tensor 1, attention kernel blocked"
+    program = Program(config)
+    program.attention_kernel = AttentionKernel("cudnn")
+    assert "attention kernel cudnn: it keeps at most 64 documents" in program.description()
+
+
+def test_a_mistake_is_told_where_nothing_is_left_to_train(
+    trained_copy: Path, tiny_overrides: list[str]
+) -> None:
+    mistaken = [*tiny_overrides, "--config.execution.attention_kernel=blockd"]
+    config = load_study(TINY, mistaken)
+    with pytest.raises(UserError, match="no kernel is called 'blockd'"):
+        train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+
+
+def test_a_child_goes_on_from_the_parents_cursors_and_digest(
+    trained: Path, config: StudyConfig
+) -> None:
+    study = Workspace(config, trained)
+    ledger = json.loads((study.run_dir("branch") / "ledger.json").read_text())
+    assert ledger["sources"]["code"]["start_ordinal"] == 48  # 30% of 20 steps of 8 rows
+    assert ledger["sources"]["code"]["ordinal"] == 48 + 80
+    assert study.parent_digest("branch") != study.parent_digest("cooldown") != ""
+
+
+def test_a_branch_point_that_is_not_kept_is_trained_again(
+    trained_copy: Path, config: StudyConfig
+) -> None:
+    """To the bit: the branch comes out as before, and the trunk's own record stays as it was."""
+    study = Workspace(config, trained_copy)
+    before = lines(study.run_dir("branch") / "metrics.jsonl")
+    trunk = (study.run_dir("trunk") / "metrics.jsonl").read_bytes()
+    shutil.rmtree(study.run_dir("branch"))
+    shutil.rmtree(study.run_dir("trunk") / "checkpoints" / "20")
+    train_phases(config, trained_copy, only=["branch"], command_line="a test")
+    after = lines(study.run_dir("branch") / "metrics.jsonl")
+    assert [record["loss"] for record in after] == [record["loss"] for record in before]
+    assert (study.run_dir("trunk") / "metrics.jsonl").read_bytes() == trunk
+    assert (study.run_dir("trunk") / "checkpoints" / "40").exists()
+
+
+def test_rows_that_changed_since_the_checkpoint_are_refused(
+    trained_copy: Path, config: StudyConfig
+) -> None:
+    """The folder of a run moved to where another phase expects its own."""
+    study = Workspace(config, trained_copy)
+    target = study.run_dir("cooldown")
+    shutil.copytree(study.run_dir("branch"), target)
+    (target / "ledger.json").unlink()
+    with pytest.raises(UserError, match=r"belongs to another phase: .*mixture: stored"):
+        train_phases(config, trained_copy, only=["cooldown"], command_line="a test")
+
+
+def test_a_run_that_keeps_skipping_updates_stops(
+    workdir: Path, tiny_overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = [
+        "--config.training.max_consecutive_skips=3",
+        "--config.phases.trunk.schedule.peak_learning_rate=1e30",
+    ]
+    config = load_study(TINY, [*tiny_overrides, *flags])
+    with pytest.raises(UserError, match=r"phase 'trunk' diverged: the updates of steps \d+ to \d+"):
+        train_phases(config, workdir, only=["trunk"], command_line="a test")
+    logged = lines(Workspace(config, workdir).run_dir("trunk") / "metrics.jsonl")
+    assert logged[-1]["num_consecutive_skipped"] >= 3
+    assert any(record["skipped"] for record in logged)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_says_how_to_go_on(
+    workdir: Path,
+    config: StudyConfig,
+    trained: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
+    batches = trainer.global_batch
+    seen = []
+
+    def stops_at_the_eighth(*arguments: object) -> object:
+        seen.append(1)
+        if len(seen) == 8:
+            os.kill(os.getpid(), number)
+        return batches(*arguments)
+
+    monkeypatch.setattr(trainer, "global_batch", stops_at_the_eighth)
+    with pytest.raises(Interrupted, match="at step 8 of 40; everything is saved") as stopped:
+        train_phases(config, workdir, only=["trunk"], command_line="a test")
+    assert stopped.value.signal_number == number
+    train_phases(config, workdir, only=["trunk"], command_line="a test")
+    ours, theirs = (
+        [
+            record["loss"]
+            for record in lines(Workspace(config, w).run_dir("trunk") / "metrics.jsonl")
+        ]
+        for w in (workdir, trained)
+    )
+    assert ours == theirs
+
+
+def test_an_evaluation_that_is_added_later_is_run_alone(
+    trained_copy: Path, tiny_overrides: list[str]
+) -> None:
+    flags = [
+        "--config.evals.validation.interval_steps=7",
+        "--config.evals.validation.num_examples=4",
+    ]
+    config = load_study(TINY, [*tiny_overrides, *flags])
+    run = Workspace(config, trained_copy).run_dir("trunk")
+    metrics = (run / "metrics.jsonl").read_bytes()
+    evaluate_phases(config, trained_copy, only=["trunk"])
+    assert [record["step"] for record in lines(run / "evals.jsonl")] == [20, 40]
+    (run / "evals.jsonl").write_text("")
+    evaluate_phases(config, trained_copy, only=["trunk"], step=20)
+    assert [record["step"] for record in lines(run / "evals.jsonl")] == [20]
+    with pytest.raises(UserError, match=r"no whole checkpoint of step 7; there are: 20, 40"):
+        evaluate_phases(config, trained_copy, only=["trunk"], step=7)
+    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    assert [record["step"] for record in lines(run / "evals.jsonl")] == [20, 40]
+    assert (run / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_two_processes_cannot_train_one_run(
+    trained_copy: Path, config: StudyConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Workspace(config, trained_copy).run_dir("cooldown")
+    with exclusive(run), pytest.raises(UserError, match="is in use by process"):
+        train_phases(config, trained_copy, only=["cooldown"], command_line="a test")
+
+
+def test_report_of_a_study_that_is_not_trained(
+    workdir: Path, tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--config", str(TINY), "--workdir", str(workdir), *tiny_overrides]
+    assert main(["report", *where]) == 0
+    assert (workdir / "reports" / "tiny" / "index.html").exists()
+    assert "report: " in capsys.readouterr().out
