@@ -14,7 +14,7 @@ from typing import Any
 from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig
 from codepretrain.files.identity import digest
-from codepretrain.optim.schedules import resolve_rates
+from codepretrain.optim.schedules import resolve
 from codepretrain.stream.order import MixtureStage, shares
 from codepretrain.study.graph import Phase
 
@@ -76,15 +76,15 @@ def _shares(stage: MixtureStage) -> dict[str, str]:
 
 def _schedule(phase: Phase) -> dict[str, Any]:
     schedule = phase.config.schedule
-    start, peak, end = resolve_rates(
+    rates = resolve(
         schedule, num_steps=phase.num_steps, parent_learning_rate=phase.parent_learning_rate
     )
     constant = schedule.shape == "constant"
     return {
         "shape": schedule.shape,
         "warmup_steps": schedule.warmup_steps,
-        "start": start if schedule.warmup_steps else peak,
-        "peak": peak,
-        "end": end,
+        "start": rates.start if schedule.warmup_steps else rates.peak,
+        "peak": rates.peak,
+        "end": rates.end,
         "decay_fraction": None if constant else schedule.decay_fraction,
     }
