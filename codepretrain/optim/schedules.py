@@ -26,7 +26,7 @@ from codepretrain.config.schema import ScheduleConfig
 from codepretrain.errors import UserError
 
 # The share of the way from the peak to the end rate that is left, 1 → 0, as progress goes 0 → 1.
-PRESETS: Mapping[str, Callable[[float], float]] = MappingProxyType(
+SHAPES: Mapping[str, Callable[[float], float]] = MappingProxyType(
     {
         "constant": lambda progress: 1.0,
         "linear": lambda progress: 1.0 - progress,
@@ -56,7 +56,7 @@ class Rates:
         steps_left = self.num_steps - 1 - step
         if steps_left >= self.decay_steps:
             return self.peak
-        left = PRESETS[self.shape](1.0 - steps_left / self.decay_steps)
+        left = SHAPES[self.shape](1.0 - steps_left / self.decay_steps)
         return self.peak * left + self.end * (1.0 - left)
 
     def prefix(self, num_steps: int) -> list[dict[str, Any]]:
@@ -139,9 +139,9 @@ def resolve(
         warm-up is longer than the phase; the decay fraction is outside [0, 1] or rounds to no
         step; a rate is negative or not finite.
     """
-    if schedule.shape not in PRESETS:
+    if schedule.shape not in SHAPES:
         raise UserError(
-            f"schedule.shape is {schedule.shape!r}; expected one of {', '.join(PRESETS)}"
+            f"schedule.shape is {schedule.shape!r}; expected one of {', '.join(SHAPES)}"
         )
     if not 0 <= schedule.warmup_steps < num_steps:
         raise UserError(
@@ -216,7 +216,7 @@ def _decay_steps(schedule: ScheduleConfig, num_steps: int, *, decays: bool) -> i
         raise UserError(
             f"schedule.decay_fraction is {schedule.decay_fraction:g}: "
             f"{schedule.decay_fraction:g} of the {remaining:,} steps after the warm-up rounds to 0 "
-            f"steps, so the rate would stay at its peak; expected at least {1.0 / remaining:.3g} (one "
-            "step), or shape 'constant'"
+            "steps, so the rate would stay at its peak; expected at least "
+            f"{1.0 / remaining:.3g} (one step), or shape 'constant'"
         )
     return decay_steps

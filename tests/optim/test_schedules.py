@@ -9,7 +9,7 @@ import pytest
 from codepretrain.config.schema import ScheduleConfig
 from codepretrain.errors import UserError
 from codepretrain.optim import schedules
-from codepretrain.optim.schedules import PRESETS, learning_rate, resolve
+from codepretrain.optim.schedules import SHAPES, learning_rate, resolve
 
 
 def rates(num_steps: int, parent: float | None = None, **fields) -> list[float]:
@@ -54,7 +54,7 @@ def test_by_hand(num_steps, fields, expected):
     assert rates(num_steps, peak_learning_rate=1.0, **fields) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("shape", [shape for shape in PRESETS if shape != "constant"])
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "constant"])
 @pytest.mark.parametrize("decay_fraction", [1.0, 0.3, 0.1])
 def test_first_and_last_are_exact(shape, decay_fraction):
     fields = {"shape": shape, "decay_fraction": decay_fraction}
