@@ -15,7 +15,7 @@ from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig
 from codepretrain.files.identity import digest
 from codepretrain.optim.schedules import resolve
-from codepretrain.stream.order import MixtureStage, shares
+from codepretrain.stream.mixture import MixtureStage, shares
 from codepretrain.study.graph import Phase
 
 FORMAT = 1
