@@ -134,14 +134,16 @@ def order_prefix(stages: Sequence[MixtureStage], num_rows: int) -> OrderPrefix:
 def _order_prefix(stages: tuple[tuple[tuple[str, int], ...], ...], num_rows: int) -> OrderPrefix:
     names = sorted({source for counts in stages for source, _ in counts})
     source_at = merge([dict(counts) for counts in stages], names, num_rows)
-    totals = np.bincount(source_at, minlength=len(names))
+    chunks = [source_at[start : start + _CHUNK] for start in range(0, num_rows, _CHUNK)]
+    totals = sum(
+        (np.bincount(chunk, minlength=len(names)) for chunk in chunks), np.zeros(len(names), int)
+    )
     present = np.flatnonzero(totals)
-    compact = np.zeros(len(names), np.uint8)
-    compact[present] = np.arange(len(present), dtype=np.uint8)
+    index_among_present = (np.cumsum(totals > 0) - 1).astype(np.uint8)
     rows = {names[index]: int(totals[index]) for index in present}
     hasher = hashlib.sha256(json.dumps(list(rows)).encode())
-    for start in range(0, num_rows, _CHUNK):
-        hasher.update(compact[source_at[start : start + _CHUNK]].tobytes())
+    for chunk in chunks:
+        hasher.update(index_among_present[chunk].tobytes())
     return OrderPrefix(rows, hasher.hexdigest())
 
 
@@ -176,4 +178,4 @@ def _place(counts: Sequence[int], source_at: np.ndarray) -> None:
             for t, num_t in enumerate(counts):
                 if t != s and num_t > 0:
                     position += ((2 * k + 1) * num_t + (num_s - (t > s))) // (2 * num_s)
-            source_at[position[position < length]] = s
+            source_at[position if length == num_rows else position[position < length]] = s
