@@ -104,7 +104,7 @@ def test_a_model_with_another_tokenizer_or_name(
     (model / "tokenizer.json").write_text(json.dumps(value))
     command = ["import", "--model", model, "--name", "base", *where]
     line = fails(capsys, *command, "--workdir", prepared)
-    assert "was trained with another tokenizer than that of the study's data" in line
+    assert "was trained with another tokenizer than the study's data" in line
     line = fails(capsys, *command, "--workdir", tmp_path / "new")
     assert f"take the model's: --config.data.tokenizer.path={model / 'tokenizer.json'}" in line
     line = fails(capsys, "import", "--model", tmp_path / "no", "--name", "base", *where)
