@@ -13,7 +13,7 @@ from codepretrain.rows.vocabulary import tokenizer_path
 
 
 def study_imports(config: StudyConfig, workdir: epath.Path) -> dict[str, ImportRecord | None]:
-    """Returns the record of each imported checkpoint that the study names, None if it is missing."""
+    """Returns the record of each imported checkpoint that the study names; None if missing."""
     names = {p.initial_checkpoint for p in config.phases.values() if p.initial_checkpoint}
     return {name: load_record(import_folder(workdir, name)) for name in sorted(names)}
 

@@ -34,7 +34,7 @@ def load_source_sizes(config: StudyConfig, workdir: epath.Path) -> dict[str, Sou
     Raises:
       UserError: a manifest is damaged or of another version.
     """
-    folder = epath.Path(data_dir(workdir, config))
+    folder = data_dir(workdir, config)
     return {source: _source_size(config, folder, source) for source in sorted(config.data.sources)}
 
 

@@ -8,6 +8,7 @@ workdir/reports/<study>/                     index.html  results.json
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +17,6 @@ from etils import epath
 from codepretrain.config.schema import StudyConfig
 from codepretrain.files import journal, storage
 from codepretrain.files.identity import digest
-from codepretrain.files.storage import StrPath
 from codepretrain.interop.import_record import ImportRecord
 from codepretrain.rows.data_dir import data_dir, require_prepared
 from codepretrain.rows.format import rows_directory
@@ -32,16 +32,16 @@ from codepretrain.study.source_sizes import SourceSize, load_source_sizes
 _SHORT = 12  # digits of a fingerprint in a folder's name
 
 
+@dataclass(frozen=True)
 class Workspace:
     """One experiment in one working directory, local or on an object store.
 
     What is read from the data is cached: it reflects the data at the first access.
     """
 
-    def __init__(self, config: StudyConfig, workdir: StrPath) -> None:
-        self.config = config
-        self.workdir = epath.Path(workdir)
-        self._digests: dict[tuple[str, int], str] = {}
+    config: StudyConfig
+    workdir: epath.Path
+    _digests: dict[tuple[str, int], str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def phases(self) -> dict[str, Phase]:
@@ -49,7 +49,7 @@ class Workspace:
 
     @cached_property
     def data_dir(self) -> epath.Path:
-        return epath.Path(data_dir(self.workdir, self.config))
+        return data_dir(self.workdir, self.config)
 
     @cached_property
     def source_sizes(self) -> dict[str, SourceSize]:
