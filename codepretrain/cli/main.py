@@ -29,6 +29,7 @@ from codepretrain.data.readers import make_reader
 from codepretrain.errors import UserError
 from codepretrain.evals.options import check_evaluators
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
+from codepretrain.hardware.numerics import check_environment
 from codepretrain.interrupt import Interrupted
 
 # What a file system says when the place, not the program, is wrong.
@@ -100,6 +101,7 @@ def _dispatch(argv: list[str]) -> int:
             known = ["--config", "--workdir", *_options_of(flags)]
             raise UserError(f"unknown argument {arg!r}{suggestion(arg.split('=')[0], known)}")
     flags.command_line = shlex.join(["codepretrain", *argv])
+    check_environment(os.environ)
     config = load_study(flags.config, overrides)
     check_evaluators(config)
     for source, chosen in config.data.sources.items():

@@ -187,7 +187,8 @@ class ExecutionConfig:
     the devices. `attention_block_q` and `_kv` are the queries and keys that a kernel holds at a
     time; None leaves them to the kernel. The loss computes `loss_vocab_block` logits of
     `loss_token_block` positions at a time, on each device. `gradient_reduction_dtype` is that of
-    gradients while they are summed over devices.
+    gradients while they are summed over devices. `deterministic` makes a training step on GPUs give
+    the same bits in every process, at some cost in speed; TPUs and CPUs do so anyway.
     """
 
     mesh: MeshConfig = MeshConfig()
@@ -199,6 +200,7 @@ class ExecutionConfig:
     loss_vocab_block: int = 2048
     loss_token_block: int = 8192
     gradient_reduction_dtype: str = "float32"
+    deterministic: bool = False
     prefetch_batches: int = 8
     reader_threads: int = 4
 

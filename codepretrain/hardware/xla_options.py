@@ -16,7 +16,7 @@ from collections.abc import Mapping
 
 from codepretrain.hardware.chips import chip_of
 
-_LATENCY_HIDING = {"xla_gpu_enable_latency_hiding_scheduler": "true"}
+_LATENCY_HIDING = {"xla_gpu_enable_latency_hiding_scheduler": "True"}
 XLA_OPTIONS: dict[str, Mapping[str, str]] = {
     "v5e": {},
     "v5p": {},

@@ -9,6 +9,7 @@ import numpy as np
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.hardware.chips import chip_of, model_flops_utilization
+from codepretrain.hardware.numerics import pin_numerics
 from codepretrain.model.remat import checked_policy
 from codepretrain.model.size import flops_per_token
 from codepretrain.stream.batch import Batch
@@ -21,7 +22,12 @@ class Program:
     """The step is compiled at first use, once, ahead of time: it can never compile again."""
 
     def __init__(self, config: StudyConfig, devices: Sequence[jax.Device] | None = None) -> None:
-        """Raises UserError where the config does not fit the devices; compiles nothing."""
+        """Pins JAX's settings (`hardware/numerics.py`); compiles nothing.
+
+        Raises:
+          UserError: the config does not fit the devices.
+        """
+        pin_numerics(config.model.compute_dtype)
         execution = config.execution
         checked_policy(execution.remat_policy)
         self.config = config

@@ -9,6 +9,7 @@ import optax
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.hardware.numerics import PRNG_IMPL
 from codepretrain.model.transformer import Params, abstract_params, init_params, logical_axes
 from codepretrain.optim.optimizer import AdamW
 from codepretrain.train.sharding import param_shardings, replicated
@@ -46,7 +47,7 @@ def init_state(config: StudyConfig, mesh: Mesh) -> TrainState:
     A function of the model, the optimizer and `seed` alone: the mesh changes no bit of it.
     """
     init = jax.jit(lambda key: _init(config, key), out_shardings=state_shardings(config, mesh))
-    return init(jax.random.key(config.seed))
+    return init(jax.random.key(config.seed, impl=PRNG_IMPL))
 
 
 def _init(config: StudyConfig, key: jax.Array) -> TrainState:
@@ -109,7 +110,7 @@ def state_shardings(config: StudyConfig, mesh: Mesh) -> TrainState:
 
 def abstract_state(config: StudyConfig, mesh: Mesh) -> TrainState:
     """Returns shape, dtype and sharding of every leaf; allocates nothing."""
-    shapes = jax.eval_shape(lambda key: _init(config, key), jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: _init(config, key), jax.random.key(0, impl=PRNG_IMPL))
     return jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
         shapes,

@@ -19,6 +19,7 @@ import optax
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import ExecutionConfig, StudyConfig
+from codepretrain.hardware.numerics import deterministic_options
 from codepretrain.hardware.xla_options import xla_options
 from codepretrain.model.attention_kernels import AttentionKernel, choose_kernel
 from codepretrain.model.transformer import Params, bind
@@ -109,7 +110,9 @@ def compile_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Compiled:
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=replicated(mesh))
     state, batch = abstract_state(config, mesh), abstract_batch(config, mesh)
     lowered = make_train_step(config, mesh).lower(state, batch, scalar, scalar)
-    return lowered.compile(xla_options(mesh.devices.flat[0].device_kind))
+    device, deterministic = mesh.devices.flat[0], config.execution.deterministic
+    options = deterministic_options(device.platform, deterministic=deterministic)
+    return lowered.compile({**xla_options(device.device_kind), **options})
 
 
 def abstract_batch(config: StudyConfig, mesh: Mesh) -> Batch:
