@@ -44,7 +44,13 @@ NEVER = {
     "codepretrain.report": "codepretrain.study codepretrain.train jax",
     "codepretrain": "experiments launch tests",
 }
-STANDARD_LIBRARY_ONLY = ("config/schema.py", "config/parse.py", "config/validate.py", "errors.py")
+STANDARD_LIBRARY_ONLY = (
+    "config/schema.py",
+    "config/parse.py",
+    "config/validate.py",
+    "config/values.py",
+    "errors.py",
+)
 
 
 def module_name(path: Path) -> str:
