@@ -46,6 +46,9 @@ class LockedMemory(MemoryFileSystem):
                 raise FileNotFoundError(path)
             self._rm(path)
 
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """There are no folders in an object store."""
+
 
 @pytest.fixture
 def memory() -> Iterator[epath.Path]:
