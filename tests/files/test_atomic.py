@@ -82,9 +82,7 @@ def test_killed_writers_leave_whole_files(
         assert content[0] >= number
 
 
-def test_a_full_disk_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = storage.parse(tmp_path / "x")
     atomic.write_text(path, "old")
 

@@ -61,9 +61,12 @@ def test_appears_whole(folder: epath.Path, scratch: Path) -> None:
 
 
 def test_an_error_leaves_nothing(folder: epath.Path, scratch: Path) -> None:
-    with pytest.raises(KeyError), whole_directory(folder / "rows") as made:
+    def fill_twice(made: Path) -> None:
         fill(made)
-        raise KeyError
+        fill(made)  # the folder "sub" is there
+
+    with pytest.raises(FileExistsError), whole_directory(folder / "rows") as made:
+        fill_twice(made)
     assert storage.names(folder) == []
     assert storage.names(scratch) == []
 
@@ -89,8 +92,9 @@ def test_the_first_of_two_makers_wins(folder: epath.Path) -> None:
 
 def test_what_is_not_ours_is_left_alone(folder: epath.Path) -> None:
     write_text(folder / "rows" / "novel.txt", "mine")
-    with pytest.raises(UserError, match="was not made by this program"), whole_directory(
-        folder / "rows"
+    with (
+        pytest.raises(UserError, match="was not made by this program"),
+        whole_directory(folder / "rows"),
     ):
         pytest.fail("the block must not run")
     assert storage.read_text(folder / "rows" / "novel.txt") == "mine"
@@ -148,9 +152,10 @@ def test_an_upload_that_arrived_altered_is_noticed(
         write_bytes(target, content[:-1] + b"?" if target.name == "b.bin" else content)
 
     monkeypatch.setattr(directory, "_put", put)
-    with pytest.raises(UserError, match=r"b\.bin differs from what was uploaded"), whole_directory(
-        memory / "rows"
-    ) as made:
+    with (
+        pytest.raises(UserError, match=r"b\.bin differs from what was uploaded"),
+        whole_directory(memory / "rows") as made,
+    ):
         fill(made)
     assert not is_whole(memory / "rows")
 

@@ -60,7 +60,8 @@ def test_a_folder_removed_under_the_holder_is_noticed(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot lock .*one of its parents is a file"), exclusive(
-        tmp_path / "file" / "run"
+    with (
+        pytest.raises(UserError, match=r"cannot lock .*one of its parents is a file"),
+        exclusive(tmp_path / "file" / "run"),
     ):
         pytest.fail("held")
