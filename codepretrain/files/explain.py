@@ -59,12 +59,13 @@ def explained(
 def _reason(error: Exception) -> str | None:
     if isinstance(error, FileNotFoundError) and error.errno is None:  # an object store's
         return "there is no such bucket or object: check the address"
+    is_store = type(error).__module__.split(".")[0] in _STORE_LIBRARIES
     code = error_number(error)
-    if code is not None:
+    if code is not None and not is_store:
         words = error.strerror if isinstance(error, OSError) else None
         remedy = f"; {_REMEDIES[code]}" if code in _REMEDIES else ""
         return (words or os.strerror(code)) + remedy
-    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in _STORE_LIBRARIES:
+    if is_store or isinstance(error, OSError):
         words = " ".join(str(error).split()) or type(error).__name__
         return f"{words[:_MAX_SHOWN]}; check the address, your credentials and the network"
     return None

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from etils import epath
@@ -143,7 +144,7 @@ def test_many_threads_share_one_download(
 
 
 def test_processes_share_a_cache_and_may_be_killed(
-    s3: epath.Path, tmp_path: Path, start: object
+    s3: epath.Path, tmp_path: Path, start: Any
 ) -> None:
     for number in range(10):
         put(s3, number)

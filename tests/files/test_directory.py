@@ -4,7 +4,9 @@ import os
 import random
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from etils import epath
@@ -118,7 +120,9 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
         (lambda path: sealed.write_sealed(path / "files.json", {}), "has format None"),
     ],
 )
-def test_damage_is_named(folder: epath.Path, damage: object, message: str) -> None:
+def test_damage_is_named(
+    folder: epath.Path, damage: Callable[[epath.Path], object], message: str
+) -> None:
     with whole_directory(folder / "rows") as made:
         fill(made)
     damage(folder / "rows")
@@ -162,7 +166,7 @@ def test_an_upload_that_arrived_altered_is_noticed(
 
 @pytest.mark.parametrize("kind", ["local", "s3", "gcs"])
 def test_killed_makers_leave_nothing_or_all(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest, start: object, scratch: Path
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, start: Any, scratch: Path
 ) -> None:
     """At a random moment, ten times; then the next maker succeeds and cleans up."""
     folder = storage.parse(tmp_path / "x") if kind == "local" else request.getfixturevalue(kind)
@@ -192,7 +196,7 @@ def test_killed_makers_leave_nothing_or_all(
     assert storage.names(scratch) == []
 
 
-def test_two_processes_make_one_directory(folder: epath.Path, start: object) -> None:
+def test_two_processes_make_one_directory(folder: epath.Path, start: Any) -> None:
     if os.fspath(folder).startswith(("memory://", "gs://")):
         pytest.skip("other processes do not see it, or the emulator gives both the lease")
     processes = [start(_MAKE, folder / "rows") for _ in range(3)]

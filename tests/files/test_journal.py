@@ -117,7 +117,7 @@ def test_a_journal_survives_a_copy_to_the_other_kind_of_storage(
 
 @pytest.mark.parametrize("kind", ["local", "s3", "gcs"])
 def test_a_killed_writer_loses_nothing_that_was_synced(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest, start: object
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, start: Any
 ) -> None:
     """Killed at a random moment, resumed at the record that was synced last, ten times."""
     folder = storage.parse(tmp_path / "x") if kind == "local" else request.getfixturevalue(kind)

@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from etils import epath
@@ -61,7 +62,7 @@ def test_epath_methods_give_whole_addresses(folder: epath.Path) -> None:
 
 @pytest.mark.parametrize("kind", ["s3", "gcs"])
 def test_what_another_process_wrote_is_seen_at_once(
-    kind: str, request: pytest.FixtureRequest, start: object
+    kind: str, request: pytest.FixtureRequest, start: Any
 ) -> None:
     folder = request.getfixturevalue(kind)
     write_bytes(folder / "a", b"1")

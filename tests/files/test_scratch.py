@@ -1,6 +1,7 @@
 """Folders to work in are removed, but never while their maker is at work."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def test_is_removed_in_the_end(tmp_path: Path) -> None:
     assert list((tmp_path / "x").iterdir()) == []
 
 
-def test_only_an_abandoned_one_is_removed(tmp_path: Path, start: object) -> None:
+def test_only_an_abandoned_one_is_removed(tmp_path: Path, start: Any) -> None:
     process = start(_MAKE, tmp_path)
     name = process.stdout.readline().strip()
     with scratch_folder(tmp_path, "rows"), scratch_folder(tmp_path, "rows-2"):
