@@ -1,11 +1,10 @@
 """Settings of JAX that change results, pinned, so that a fingerprint is enough to repeat a phase.
 
-JAX reads about a hundred settings from the environment (`JAX_ENABLE_X64=1`). Those that alter random
-numbers, dtypes or the program that is computed are pinned here for the whole process, whatever the
-environment says. Left alone are those that only raise errors, log, or say how the same program is
-compiled; the last may change rounding, as another kind of chip does, and every run records them.
-`tests/hardware/test_numerics.py` holds the decision for each setting that is part of what JAX
-traces: a new release of JAX with a new one fails there.
+JAX reads about a hundred settings from the environment (`JAX_ENABLE_X64=1`). Those that alter
+random numbers, dtypes or the program that is computed are pinned here for the whole process. Those
+that only raise errors, log, or say how the same program is compiled are not; the last may change
+rounding, as another kind of chip does. `tests/hardware/test_numerics.py` lists the decision for
+each setting that JAX traces, and fails for a setting that a new release of JAX adds.
 
 **Matrix products.** `model.compute_dtype="float32"` means float32: products are computed in full
 precision, not from bfloat16 parts (TPUs' default) or TF32 (GPUs'). With "bfloat16" the few products

@@ -73,7 +73,7 @@ def check_caps(
 
 
 def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
-    """Prints the graph, three lines a phase, and the variants below it."""
+    """Prints three lines per phase, then the variants."""
     console.print(f"study {plan['study']}", style="bold")
     for phase in plan["phases"]:
         rate = phase["learning_rate"]
@@ -99,10 +99,12 @@ def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
     off = {p["name"]: p["tokens"] - p["requested_tokens"] for p in plan["phases"]}
     if any(off.values()):
         spelled = ", ".join(f"{name} {rest:+,}" for name, rest in off.items() if rest)
-        console.print(f"tokens beyond the budgets, for whole steps: {spelled}", soft_wrap=True)
+        console.print(
+            f"tokens more or less than the budgets, to make whole steps: {spelled}", soft_wrap=True
+        )
     if any(p["fingerprint_is_provisional"] for p in plan["phases"]):
         console.print(
-            "? fingerprint is provisional until rows are prepared and models imported",
+            "? provisional fingerprint: it changes when rows are prepared or models imported",
             soft_wrap=True,
         )
     for variant, path in plan["variants"].items():
@@ -130,8 +132,9 @@ def _is_settled(
     initial = phase.path[0].config.initial_checkpoint
     if initial is not None and imports[initial] is None:
         return False
-    sources = {s for p in phase.path for s, rows in p.rows_per_source().items() if rows}
-    return all(source_sizes[source].is_prepared for source in sources)
+    steps = [*(child.parent_step for child in phase.path[1:]), phase.num_steps]
+    read = {s for p, step in zip(phase.path, steps, strict=True) for s in p.prefix(step).rows}
+    return all(source_sizes[source].is_prepared for source in read)
 
 
 def _describe_phase(
@@ -171,7 +174,7 @@ def _describe_phase(
 
 
 def _turning_points(phase: Phase) -> set[int]:
-    """Returns the steps at which the rate can be highest: it is monotonic in between."""
+    """Returns the steps at which the rate can be highest; it is monotonic between them."""
     warmup = min(phase.config.schedule.warmup_steps, phase.num_steps - 1)
     return {0, warmup, phase.num_steps - 1}
 

@@ -4,7 +4,7 @@
                     └── text_cooldown_with_code              text_code → text_cooldown_with_code
                         (the trunk is one phase: trained once)
 
-A phase of `tokens` becomes the nearest whole number of steps of `batch_size` rows of `max_seq_len`
+A phase of `tokens` has the nearest whole number of steps of `batch_size` rows of `max_seq_len`
 tokens. Everything here is a pure function of the config: no data, no devices.
 """
 
@@ -94,7 +94,7 @@ class Phase:
         return totals
 
     def prefix(self, step: int) -> OrderPrefix:
-        """Returns which sources stand where in the first `step` batches."""
+        """Returns the sources of the first `step` batches in order."""
         return order_prefix(self.stages, step * self.batch_size)
 
     def ordinals_at(self, step: int) -> dict[str, int]:
@@ -149,7 +149,7 @@ def row_order(phase: Phase, *, seed: int, rows_available: Mapping[str, int]) -> 
 
 
 def branch_steps(phases: Mapping[str, Phase], name: str) -> set[int]:
-    """Returns the steps of phase `name` that must be kept: its end, and where children branch."""
+    """Returns the steps of a phase whose checkpoints are kept: its end and its branch points."""
     steps = {phases[name].num_steps}
     for phase in phases.values():
         if phase.parent is not None and phase.parent.name == name:
@@ -216,16 +216,16 @@ def _parent_step(phase: PhaseConfig, parent: Phase | None, config: StudyConfig) 
 def _stages(
     name: str, phase: PhaseConfig, num_steps: int, config: StudyConfig
 ) -> tuple[MixtureStage, ...]:
-    """Returns the stretches of constant weights; mixtures change between steps, never within."""
+    """Returns the stages of constant weights. A mixture changes between steps, never within one."""
     starts = [0, *(_steps(change.at_tokens, config) for change in phase.mixture_changes)]
     weights = [phase.mixture, *(change.weights for change in phase.mixture_changes)]
     ends = [*starts[1:], num_steps]
     for start, end in zip(starts, ends, strict=True):
         if start >= end:
             raise UserError(
-                f"config.phases.{name}.mixture_changes: the stretch from step {start} to {end} "
-                f"holds no step; one step is {config.training.batch_size} rows of "
-                f"{config.data.max_seq_len} tokens"
+                f"config.phases.{name}.mixture_changes: expected at least one step between two "
+                f"changes, found none between step {start:,} and {end:,}; one step is "
+                f"{config.training.batch_size * config.data.max_seq_len:,} tokens"
             )
     batch_size = config.training.batch_size
     return tuple(

@@ -66,7 +66,7 @@ def test_a_trunk_with_two_names_is_planned_once(capsys: pytest.CaptureFixture[st
         (["--config.model.num_layer=4"], "did you mean num_layers?"),
         (["--config.model.num_layers=four"], "expected a whole number, got 'four'"),
         (["--config.phases.trunk.mixture.math=0.1"], "there is no source 'math'"),
-        (["--config.phases.trunk.mixture.text=-0.1"], "a weight of 0, or from 1e-9 to 1e15, got -0.1"),
+        (["--config.phases.trunk.mixture.text=-0.1"], "expected a weight of 0, or from 1e-9"),
         (["--confg", "x"], "did you mean --config?"),
     ],
 )

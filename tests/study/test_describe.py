@@ -1,14 +1,16 @@
 """The plan's numbers, and the repetition cap along a whole path."""
 
 import dataclasses
+import io
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from codepretrain.config.schema import PhaseConfig, StudyConfig
+from codepretrain.config.schema import MixtureChange, PhaseConfig, StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.study.describe import check_caps, describe
+from codepretrain.study.describe import check_caps, describe, print_plan
 from codepretrain.study.graph import resolve
 from codepretrain.study.source_sizes import SourceSize
 from tests.configs import CONSTANT, STEP_TOKENS, small_study
@@ -94,3 +96,33 @@ def test_epochs_at_the_end_count_every_row_of_the_path() -> None:
     assert [plan[name]["epochs_per_source"]["text"] for name in RESTARTED] == [1, 1, 1]
     assert [plan[name]["epochs_at_end"]["text"] for name in RESTARTED] == [1, 2, 3]
     assert [plan[name]["most_reads_of_a_row"]["text"] for name in RESTARTED] == [1, 2, 3]
+
+
+def test_a_fingerprint_is_settled_once_the_rows_before_the_branch_are_prepared() -> None:
+    """The trunk turns to code after the branch; code is not prepared."""
+    change = MixtureChange(at_tokens=6 * STEP_TOKENS, weights={"code": 1.0})
+    trunk = dataclasses.replace(phase(10), mixture_changes=(change,))
+    branch = phase(4, "trunk", parent_tokens=4 * STEP_TOKENS)
+    config = small_study({"trunk": trunk, "branch": branch})
+    sizes = SIZES | {"code": SourceSize(identity="settings:x", num_rows=None, num_tokens=None)}
+    plan = describe(config, resolve(config), source_sizes=sizes, imports={})
+    assert [p["fingerprint_is_provisional"] for p in plan["phases"]] == [True, False]
+
+
+def test_print_plan() -> None:
+    """The numbers of a path: a restart, an alias, a provisional fingerprint."""
+    config = study(3.0, **RESTARTED, same=phase(10))
+    sizes = {"text": SourceSize(identity="settings:x", num_rows=None, num_tokens=10 * STEP_TOKENS)}
+    plan = describe(config, resolve(config), source_sizes=sizes, imports={})
+    console = Console(file=io.StringIO(), width=200)
+    print_plan(console, plan)
+    lines = console.file.getvalue().splitlines()
+    assert lines[0] == "study small"
+    assert lines[2].startswith("first (also same)  ")
+    assert lines[2].endswith("?")
+    assert lines[3] == (
+        "  from random parameters, 10 steps, 2.56k tokens, learning rate 0.001 → 0.001 → 0.001"
+    )
+    assert lines[4] == "  text 2.56k (1.00 epochs)"
+    assert "  text 2.56k (1.00 epochs, 2.00 with its ancestors)" in lines
+    assert "variant only: first" in lines
