@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import StudyConfig
 from codepretrain.files import jsonl
 from codepretrain.files.identity import digest
@@ -102,18 +103,17 @@ class Workspace:
         )
         return keeper.advance_to(phase.parent_step).digest
 
-    def permanent_steps(self, name: str) -> frozenset[int]:
-        """Returns the steps whose checkpoints are kept: ends, branch points, the interval's.
+    def checkpoint_policy(self, name: str) -> CheckpointPolicy:
+        """Returns which checkpoints of a phase are saved and kept.
 
-        A phase that stands under several names keeps what any of them needs.
+        A phase that has several names keeps what any of them needs: its end and branch points.
         """
         fingerprint = self.fingerprint(name)
         names = [other for other in self.phases if self.fingerprint(other) == fingerprint]
         steps = {step for other in names for step in branch_steps(self.phases, other)}
-        interval = self.config.checkpoint.permanent_interval_steps
-        if interval is not None:
-            steps |= set(range(interval, self.phases[name].num_steps, interval))
-        return frozenset(steps)
+        return CheckpointPolicy.of_phase(
+            self.config.checkpoint, num_steps=self.phases[name].num_steps, branch_steps=steps
+        )
 
     def is_complete(self, name: str) -> bool:
         """Whether the phase's end is reached and every evaluation of it recorded."""
