@@ -14,6 +14,7 @@ coordination service of `jax.distributed`, not through the devices, so a backgro
 
 import itertools
 import json
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -146,10 +147,11 @@ def _report(compute: Callable[[], Any]) -> tuple[dict[str, Any], BaseException |
     report: dict[str, Any] = {"process": jax.process_index()}
     try:
         return report | {"value": compute()}, None
-    except Interrupted as stop:
-        return report | {"error": "interrupted", "text": str(stop), "signal": stop.signal_number}, (
-            stop
-        )
+    except (Interrupted, KeyboardInterrupt) as stop:
+        number = stop.signal_number if isinstance(stop, Interrupted) else signal.SIGINT
+        return report | {"error": "interrupted", "text": str(stop), "signal": int(number)}, stop
+    except SystemExit as end:
+        return report | {"error": "exit", "text": str(end), "code": end.code}, end
     except UserError as error:
         return report | {"error": "user", "text": str(error)}, error
     except BaseException as error:
@@ -159,7 +161,7 @@ def _report(compute: Callable[[], Any]) -> tuple[dict[str, Any], BaseException |
 
 def _severity(report: dict[str, Any]) -> int:
     """Orders reports: what explains most to a user comes first."""
-    return ["user", "interrupted", "other", None].index(report.get("error"))
+    return ["user", "interrupted", "exit", "other", None].index(report.get("error"))
 
 
 def _value(report: dict[str, Any], error: BaseException | None) -> Any:
@@ -173,7 +175,9 @@ def _value(report: dict[str, Any], error: BaseException | None) -> Any:
     raise _exception(report) from error
 
 
-def _exception(report: dict[str, Any]) -> Exception:
+def _exception(report: dict[str, Any]) -> BaseException:
+    if report["error"] == "exit":
+        return SystemExit(report["code"])
     if report["error"] == "user":
         return UserError(report["text"])
     if report["error"] == "interrupted":

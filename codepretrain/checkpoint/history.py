@@ -20,10 +20,9 @@ from codepretrain.files.storage import StrPath
 Event = Literal["committed", "deleted", "given_up"]
 
 
-def committed_steps(path: StrPath) -> set[int]:
-    """Returns the steps whose checkpoints should be there, by the journal at `path`."""
-    last = {record["step"]: record["event"] for record in read(path)}
-    return {step for step, event in last.items() if event == "committed"}
+def last_events(path: StrPath) -> dict[int, Event]:
+    """Returns the newest event of every step in the journal at `path`."""
+    return {record["step"]: record["event"] for record in read(path)}
 
 
 class History:
@@ -38,7 +37,8 @@ class History:
         """
         path = history_path(checkpoints)
         self._journal = Journal(path)
-        self.append("committed", sorted(set(present) - committed_steps(path)))
+        known = last_events(path)
+        self.append("committed", sorted(s for s in present if known.get(s) != "committed"))
 
     def append(self, event: Event, steps: Iterable[int]) -> None:
         """Adds a line for each step, and returns when they are safe."""

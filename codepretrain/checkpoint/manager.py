@@ -21,7 +21,7 @@ from etils import epath
 
 from codepretrain.checkpoint import record
 from codepretrain.checkpoint.arrays import Writing, read_arrays, some
-from codepretrain.checkpoint.history import History, committed_steps, history_path
+from codepretrain.checkpoint.history import History, history_path, last_events
 from codepretrain.checkpoint.integrity import verify
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.checkpoint.refusal import explained_save
@@ -89,14 +89,20 @@ class Checkpoints:
         """Returns the steps whose checkpoints were committed, in order; some may be damaged."""
         return decide("the list of checkpoints", self._committed)
 
-    def lost_steps(self, restored: Restored, *, up_to: int) -> list[int]:
+    def lost_steps(self, restored: Restored, *, up_to: int, recorded_step: int = 0) -> list[int]:
         """Returns the steps after `restored.step` that were committed and are not there.
 
-        Where every checkpoint is damaged, their steps count as well.
+        Where no checkpoint is whole, the damaged ones count as well.
+
+        Args:
+          recorded_step: a step that was committed by another record of the run; 0 if there is none.
         """
 
         def lost() -> list[int]:
-            gone = committed_steps(history_path(self.directory)) - {*self._committed()}
+            known = last_events(history_path(self.directory))
+            gone = {step for step, event in known.items() if event == "committed"}
+            gone |= {recorded_step} - known.keys()
+            gone -= {*self._committed()}
             if restored.state is None:
                 gone |= restored.damaged.keys()
             return sorted(step for step in gone if restored.step < step <= up_to)

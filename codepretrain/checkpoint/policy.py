@@ -6,7 +6,7 @@ the run back to its last permanent one.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from codepretrain.config.schema import CheckpointConfig
 
@@ -33,6 +33,10 @@ class CheckpointPolicy:
             interval = config.permanent_interval_steps
             steps |= frozenset(range(interval, num_steps, interval))
         return cls(config, steps)
+
+    def keeping(self, step: int) -> "CheckpointPolicy":
+        """Returns this policy with one more permanent step."""
+        return replace(self, permanent_steps=self.permanent_steps | {step})
 
     def is_permanent(self, step: int) -> bool:
         """Returns whether the checkpoint of this step stays."""

@@ -8,14 +8,13 @@ workdir/reports/<study>/                     index.html  results.json
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import StudyConfig
-from codepretrain.files import jsonl
 from codepretrain.files.identity import digest
 from codepretrain.interop.import_record import ImportRecord
 from codepretrain.rows.data_dir import data_dir, require_prepared
@@ -38,6 +37,7 @@ class Workspace:
 
     config: StudyConfig
     workdir: Path
+    run_dirs: Mapping[str, Path] = field(default_factory=dict)  # found already, by phase
 
     @cached_property
     def phases(self) -> dict[str, Phase]:
@@ -83,6 +83,8 @@ class Workspace:
 
     def run_dir(self, name: str) -> Path:
         """Returns the folder of the phase's run: one with its fingerprint, under any name."""
+        if name in self.run_dirs:
+            return self.run_dirs[name]
         short = self.fingerprint(name)[:_SHORT]
         runs = self.workdir / "runs"
         existing = sorted(runs.glob(f"*-{short}")) if runs.is_dir() else []
@@ -114,19 +116,6 @@ class Workspace:
         return CheckpointPolicy.of_phase(
             self.config.checkpoint, num_steps=self.phases[name].num_steps, branch_steps=steps
         )
-
-    def is_complete(self, name: str) -> bool:
-        """Whether the phase's end is reached and every evaluation of it recorded."""
-        run_dir, num_steps = self.run_dir(name), self.phases[name].num_steps
-        ledger = run_dir / "ledger.json"
-        if not ledger.exists() or jsonl.decode(ledger.read_text())["step"] != num_steps:
-            return False
-        recorded = {
-            line["evaluator"]
-            for line in jsonl.read(run_dir / "evals.jsonl")
-            if line["step"] == num_steps
-        }
-        return recorded >= set(self.config.evals)
 
 
 def normalized_mixture(phase: Phase) -> tuple[Mapping[str, Any], ...]:

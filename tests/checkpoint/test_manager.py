@@ -305,6 +305,7 @@ def test_a_lost_checkpoint_is_known_and_one_deleted_by_policy_is_not_missed(chec
     restored = reader.restore(TINY)
     assert restored.step == 4
     assert reader.lost_steps(restored, up_to=5) == [5]
+    assert reader.lost_steps(restored, up_to=9, recorded_step=7) == [5, 7]
     assert reader.lost_steps(restored, up_to=4) == []  # a branch point before it needs it not
     to.directory.rmtree()
     assert reader.lost_steps(reader.restore(TINY), up_to=5) == [2, 4, 5]
