@@ -14,8 +14,9 @@ from typing import Any
 
 from etils import epath
 
+from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import StudyConfig
-from codepretrain.files import journal, storage
+from codepretrain.files import storage
 from codepretrain.files.identity import digest
 from codepretrain.interop.import_record import ImportRecord
 from codepretrain.rows.data_dir import data_dir, require_prepared
@@ -41,6 +42,7 @@ class Workspace:
 
     config: StudyConfig
     workdir: epath.Path
+    run_dirs: Mapping[str, epath.Path] = field(default_factory=dict)  # found already, by phase
     _digests: dict[tuple[str, int], str] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
@@ -92,6 +94,8 @@ class Workspace:
 
     def run_dir(self, name: str) -> epath.Path:
         """Returns the folder of the phase's run: the one with its fingerprint, under any name."""
+        if name in self.run_dirs:
+            return self.run_dirs[name]
         short = self.fingerprint(name)[:_SHORT]
         runs = self.workdir / "runs"
         existing = [folder for folder in storage.names(runs) if folder.endswith(f"-{short}")]
@@ -118,31 +122,17 @@ class Workspace:
             self._digests[name, step] = keeper.advance_to(step).digest
         return self._digests[name, step]
 
-    def permanent_steps(self, name: str) -> frozenset[int]:
-        """Returns the steps whose checkpoints are kept: ends, branch points, the interval's.
+    def checkpoint_policy(self, name: str) -> CheckpointPolicy:
+        """Returns which checkpoints of a phase are saved and kept.
 
         Phases that share a fingerprint share a run, which keeps what any of them needs.
         """
         fingerprint = self.fingerprint(name)
         names = [other for other in self.phases if self.fingerprint(other) == fingerprint]
         steps = {step for other in names for step in branch_steps(self.phases, other)}
-        interval = self.config.checkpoint.permanent_interval_steps
-        if interval is not None:
-            steps |= set(range(interval, self.phases[name].num_steps, interval))
-        return frozenset(steps)
-
-    def is_complete(self, name: str) -> bool:
-        """Returns whether the phase has reached its end and every evaluation of it is recorded."""
-        run_dir, num_steps = self.run_dir(name), self.phases[name].num_steps
-        ledger = run_dir / "ledger.json"
-        if not storage.exists(ledger) or storage.read_json(ledger).get("step") != num_steps:
-            return False
-        recorded = {
-            record["evaluator"]
-            for record in journal.read(run_dir / "evals.jsonl")
-            if record["step"] == num_steps
-        }
-        return recorded >= set(self.config.evals)
+        return CheckpointPolicy.of_phase(
+            self.config.checkpoint, num_steps=self.phases[name].num_steps, branch_steps=steps
+        )
 
 
 def normalized_mixture(phase: Phase) -> tuple[Mapping[str, Any], ...]:

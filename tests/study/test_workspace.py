@@ -11,6 +11,7 @@ from etils import epath
 from codepretrain.config.schema import EvaluatorConfig, PhaseConfig, StudyConfig
 from codepretrain.files import atomic, journal
 from codepretrain.study.graph import resolve
+from codepretrain.study.progress import progress
 from codepretrain.study.workspace import Workspace, normalized_mixture
 from tests.configs import CONSTANT, STEP_TOKENS, small_study
 
@@ -52,46 +53,37 @@ def test_a_run_is_found_by_its_fingerprint_under_any_name(workdir: epath.Path) -
     assert workspace.run_dir("again") == workdir / "runs" / expected
 
 
-def test_a_run_is_complete_at_its_end_with_every_evaluation(workdir: epath.Path) -> None:
-    workspace = Workspace(study(), workdir)
-    assert not workspace.is_complete("trunk")
-    finish(workspace, "trunk", step=4, evaluated=[("validation", 4)])
-    assert not workspace.is_complete("trunk")
-    finish(workspace, "trunk", step=10, evaluated=[])
-    assert not workspace.is_complete("trunk")  # evaluated at step 4 only
-    finish(workspace, "trunk", step=10, evaluated=[("validation", 10)])
-    assert workspace.is_complete("trunk")
-    more = {**EVALS, "second": EvaluatorConfig(kind="validation_loss")}
-    assert not Workspace(study_with(evals=more), workdir).is_complete("trunk")
-
-
 def study_with(**changes: object) -> StudyConfig:
     return dataclasses.replace(study(), **changes)
 
 
 def test_an_extended_trunk_leaves_its_branches_complete(tmp_path: Path) -> None:
-    short, long = Workspace(study(10), tmp_path), Workspace(study(20), tmp_path)
+    short, long = (Workspace(study(n), epath.Path(tmp_path)) for n in (10, 20))
     for name in ("trunk", "branch"):
         finish(short, name, step=10, evaluated=[("validation", 10)])
     assert long.run_dir("branch") == short.run_dir("branch")
     assert long.run_dir("trunk") != short.run_dir("trunk")
-    assert long.is_complete("branch")
-    assert not long.is_complete("trunk")
+    assert progress(long, "branch") == "trained"
+    assert progress(long, "trunk") == "to train"
 
 
 def test_steps_that_are_kept(tmp_path: Path) -> None:
-    workspace = Workspace(study(), tmp_path)
-    assert workspace.permanent_steps("trunk") == {4, 10}
-    assert workspace.permanent_steps("branch") == {10}
+    def kept(workspace: Workspace, name: str) -> set[int]:
+        policy = workspace.checkpoint_policy(name)
+        return {step for step in range(1, 11) if policy.is_permanent(step)}
+
+    workspace = Workspace(study(), epath.Path(tmp_path))
+    assert kept(workspace, "trunk") == {4, 10}
+    assert kept(workspace, "branch") == {10}
     checkpoint = dataclasses.replace(study().checkpoint, permanent_interval_steps=3)
-    every_third = Workspace(study_with(checkpoint=checkpoint), tmp_path)
-    assert every_third.permanent_steps("trunk") == {3, 4, 6, 9, 10}
+    every_third = Workspace(study_with(checkpoint=checkpoint), epath.Path(tmp_path))
+    assert kept(every_third, "trunk") == {3, 4, 6, 9, 10}
 
 
 def test_digests_chain_along_the_path_and_are_computed_once(
     tmp_path: Path, make_source: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    workspace = Workspace(study(), tmp_path)
+    workspace = Workspace(study(), epath.Path(tmp_path))
     stores = {source: make_source(source, 20) for source in ("code", "text")}
     workspace.__dict__["stores"] = stores  # prepared rows without preparing a study
     assert workspace.parent_digest("trunk") == ""
