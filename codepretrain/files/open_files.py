@@ -13,6 +13,7 @@ from codepretrain.files.explain import explained, shown
 from codepretrain.files.storage import MissingFileError, StrPath
 
 _MAX_OPEN = 4096
+_MANY = 65_536
 
 
 class OpenFiles:
@@ -76,6 +77,16 @@ class _Descriptor:
     def __del__(self) -> None:
         if self.number >= 0:
             os.close(self.number)
+
+
+def raise_descriptor_limit() -> int:
+    """Lets this process open as many files as the system grants, and returns how many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MANY if hard == resource.RLIM_INFINITY else min(hard, _MANY)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return _MANY if soft == resource.RLIM_INFINITY else soft
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted
 
 
 def _limit() -> int:

@@ -16,7 +16,7 @@ from codepretrain.metrics.writer import check_installed
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
 from codepretrain.rows.data_dir import is_prepared
-from codepretrain.rows.format import rows_directory
+from codepretrain.rows.manifest import rows_directory
 from codepretrain.stream.show_batch import list_batch, render_batch
 from codepretrain.study.describe import describe
 from codepretrain.study.provenance import code_version, machine_provenance
