@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from codepretrain.data.manifest import TokenizedDocument, verify, write_rows
 
 from codepretrain.config.schema import DataConfig, SourceConfig
-from codepretrain.data.manifest import TokenizedDocument, verify, write_rows
 from codepretrain.errors import UserError
 from codepretrain.rows.format import RowsManifest
 
