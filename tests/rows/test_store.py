@@ -149,9 +149,7 @@ def test_names_the_shard_of_another_source_of_the_same_size(make_source: Make) -
     text, code = make_source("text", 4), make_source("code", 4)
     assert shard(text, 0).stat().st_size == shard(code, 0).stat().st_size
     shard(code, 0).replace(shard(text, 0))
-    with pytest.raises(
-        UserError, match=r"source 'text' \(train\): record 0 of .*is damaged"
-    ):
+    with pytest.raises(UserError, match=r"source 'text' \(train\): record 0 of .*is damaged"):
         reopen(text)[0]
 
 
