@@ -59,10 +59,14 @@ def write_rows(
     Raises:
       UserError: the tokenizer does not give a document's text back, or the disk is full.
     """
-    with whole_directory(directory) as folder:
-        read = _DocumentsWriter(folder, num_bytes)
+    with (
+        whole_directory(directory) as folder,
+        RecordWriter(folder, ROWS, records_per_shard=config.rows_per_shard) as rows,
+        RecordWriter(folder, DOCUMENTS, records_per_shard=_DOCUMENTS_PER_SHARD) as provenance,
+    ):
+        read = _DocumentsWriter(provenance, num_bytes)
+        written = _RowsWriter(rows, vocab_size=len(num_bytes))
         packer = PACKERS[config.packing]
-        written = _RowsWriter(folder, len(num_bytes), config.rows_per_shard)
         for row in packer(read.record(documents), config.max_seq_len, num_bytes):
             written.add(row, read.lengths)
         num_tokens, num_documents = sum(read.lengths), len(read.lengths)
@@ -80,18 +84,18 @@ def write_rows(
             num_bytes=read.num_bytes,
             num_tokens=num_tokens,
             num_target_tokens=num_targets,
-            num_rows=len(written.rows),
-            num_padding=len(written.rows) * config.max_seq_len - num_targets,
+            num_rows=len(rows),
+            num_padding=len(rows) * config.max_seq_len - num_targets,
             num_split_documents=written.num_split_documents,
-            rows_sha256=written.rows.sha256.hexdigest(),
+            rows_sha256=rows.sha256.hexdigest(),
             documents_hash=made_from.documents_hash,
             tokenizer_hash=made_from.tokenizer_hash,
             vocabulary_hash=made_from.vocabulary_hash,
             settings_hash=made_from.settings_hash,
-            row_shards=written.rows.close(),
-            document_shards=read.provenance.close(),
+            row_shards=rows.finish(),
+            document_shards=provenance.finish(),
         )
-        written.save_stats()
+        written.save_stats(folder / STATS)
         write_sealed(folder / MANIFEST, manifest.to_json())
     return manifest
 
@@ -99,8 +103,8 @@ def write_rows(
 class _DocumentsWriter:
     """Writes the provenance of documents on their way to the packer."""
 
-    def __init__(self, folder: Path, num_bytes: np.ndarray) -> None:
-        self.provenance = RecordWriter(folder, DOCUMENTS, records_per_shard=_DOCUMENTS_PER_SHARD)
+    def __init__(self, provenance: RecordWriter, num_bytes: np.ndarray) -> None:
+        self.provenance = provenance
         self.bytes_of_token = num_bytes
         self.lengths = array("I")
         self.num_bytes = 0
@@ -124,10 +128,9 @@ class _DocumentsWriter:
 class _RowsWriter:
     """Writes rows and collects their statistics."""
 
-    def __init__(self, folder: Path, vocab_size: int, rows_per_shard: int) -> None:
-        self.folder = folder
+    def __init__(self, rows: RecordWriter, *, vocab_size: int) -> None:
+        self.rows = rows
         self.vocab_size = vocab_size
-        self.rows = RecordWriter(folder, ROWS, records_per_shard=rows_per_shard)
         self.stats = array("I")  # 3 a row: documents begun, bytes, targets
         self.num_split_documents = 0
 
@@ -141,7 +144,7 @@ class _RowsWriter:
             if start > 0 and length > 1 and start + length == lengths[document]:
                 self.num_split_documents += 1
 
-    def save_stats(self) -> None:
+    def save_stats(self, path: Path) -> None:
         stats = np.array(self.stats, np.uint32).reshape(-1, 3)
-        with explained("write", self.folder / STATS):
-            np.save(self.folder / STATS, stats)
+        with explained("write", path):
+            np.save(path, stats)

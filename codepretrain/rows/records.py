@@ -21,6 +21,8 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 
@@ -47,7 +49,7 @@ def index_name(name: str) -> str:
 
 
 class RecordWriter:
-    """Writes records to numbered files in a local folder, and their index at the end.
+    """Writes records to numbered files in a local folder; `finish` writes their index.
 
     sha256: of all records in order, however they are divided into files.
     """
@@ -75,7 +77,7 @@ class RecordWriter:
         self._file.write(record)
         self.sha256.update(record)
 
-    def close(self) -> tuple[Shard, ...]:
+    def finish(self) -> tuple[Shard, ...]:
         """Writes the index and returns the files in order."""
         if self._file is not None:
             self._file.close()
@@ -90,6 +92,18 @@ class RecordWriter:
             Shard(name, min(self._records_per_shard, len(self) - start))
             for name, start in zip(self._shards, starts, strict=True)
         )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
 
     def _next_file(self) -> None:
         if self._file is not None:

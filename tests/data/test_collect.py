@@ -94,9 +94,7 @@ def test_order_does_not_depend_on_the_executor() -> None:
 
 
 def test_no_training_documents_is_an_error(tmp_path) -> None:
-    with pytest.raises(
-        UserError, match=r"sources.s has no training .*1 odd \(the first: 0\)"
-    ):
+    with pytest.raises(UserError, match=r"sources.s has no training .*1 odd \(the first: 0\)"):
         run(tmp_path, Texts(texts=("!odd",)))
     assert not (tmp_path / "s").exists()
 

@@ -1,21 +1,27 @@
 import dataclasses
 import filecmp
 import itertools
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 
-from codepretrain.config.schema import SourceConfig
+from codepretrain.config.schema import SourceConfig, TokenizerConfig
 from codepretrain.data import prepare as prepare_module
 from codepretrain.data.documents import documents_directory, read_documents
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
+from codepretrain.data.tokenizer import save_tokenizer, train_tokenizer
 from codepretrain.errors import UserError
+from codepretrain.files.directory import remove_directory
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.store import RowStore
-from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
+from codepretrain.rows.vocabulary import (
+    Vocabulary,
+    load_vocabulary,
+    tokenizer_directory,
+    tokenizer_path,
+)
 
 
 def same_files(left: Path, right: Path) -> bool:
@@ -114,17 +120,13 @@ def test_interrupted_it_goes_on_where_it_was(
     def interrupted(*args, **kwargs):
         if next(num_calls) != call:
             return original(*args, **kwargs)
-        num_written = itertools.count(1)
-
-        dumps = json.dumps
-
-        def interrupting_dumps(*args, **kwargs):
-            if stage == "save_tokenizer" or next(num_written) == 5:
-                raise KeyboardInterrupt
-            return dumps(*args, **kwargs)
-
+        if stage == "collect":
+            kwargs["advance"] = lambda num_bytes: next(_interrupting(range(1)))
+        if stage == "write_rows":
+            args = (args[0], _interrupting(args[1]))
         with monkeypatch.context() as patch:
-            patch.setattr(json, "dumps", interrupting_dumps)
+            if stage == "save_tokenizer":
+                patch.setattr(Vocabulary, "save", lambda *_: next(_interrupting(range(1))))
             return original(*args, **kwargs)
 
     with monkeypatch.context() as patch:
@@ -139,6 +141,12 @@ def test_interrupted_it_goes_on_where_it_was(
     assert len(finished) == {"collect": 1, "save_tokenizer": 2, "write_rows": 4}[stage]
 
 
+def _interrupting(items):
+    """Yields at most three of the items, then is interrupted."""
+    yield from itertools.islice(items, 1, 4)
+    raise KeyboardInterrupt
+
+
 def test_concatenate_pads_only_the_last_row(make_study, tmp_path, quiet) -> None:
     config = make_study(packing="concatenate", validation_fraction=0.0)
     data = prepare(config, tmp_path, num_workers=1, console=quiet)
@@ -151,13 +159,14 @@ def test_concatenate_pads_only_the_last_row(make_study, tmp_path, quiet) -> None
     assert data.num_items["prose_continuation"] == 0
 
 
-def test_tokenizer_changed_under_packed_rows(prepared_data, tmp_path, quiet) -> None:
+def test_tokenizer_changed_under_packed_rows(prepared_data, make_study, tmp_path, quiet) -> None:
     data_dir = tmp_path / "data"
     shutil.copytree(prepared_data.data_dir, data_dir)
     shutil.rmtree(rows_directory(data_dir, "text", "train"))
-    path = tokenizer_path(data_dir)
-    path.write_text(path.read_text().replace('"dropout":null', '"dropout": null'))
-    message = r"tokenizer changed under packed rows: .* packed with tokenizer \w{12}, .* is \w{12}"
+    remove_directory(tokenizer_directory(data_dir))
+    settings = TokenizerConfig(vocab_size=300)
+    save_tokenizer(train_tokenizer(["another text"], settings), settings, data_dir)
+    message = r"tokenizer changed under .* was made with tokenizer \w{12}, .* is \w{12}; restore"
     with pytest.raises(UserError, match=message):
         prepare(prepared_data.config, data_dir, num_workers=1, console=quiet)
 
@@ -189,10 +198,10 @@ def test_a_source_without_documents(make_study, tmp_path, quiet) -> None:
         config,
         data=dataclasses.replace(config.data, sources={**config.data.sources, "text": empty}),
     )
-    message = r"source 'text' gave no training documents.*\"no text in field 'body'\": 120"
+    message = r"sources.text: .*prose.jsonl line 1 has no field 'body'.* license, text"
     with pytest.raises(UserError, match=message):
         prepare(config, tmp_path, num_workers=1, console=quiet)
-    assert not documents_directory(tmp_path, "text").exists()
+    assert not documents_directory(tmp_path, "code").exists(), "told before the first is read"
 
 
 def test_wrong_options_are_refused_before_anything_is_written(make_study, tmp_path, quiet) -> None:
@@ -204,5 +213,32 @@ def test_wrong_options_are_refused_before_anything_is_written(make_study, tmp_pa
 
 def test_unwritable_place(make_study, tmp_path, quiet) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"cannot write .*file/data: Not a directory; choose"):
+    with pytest.raises(UserError, match=r"cannot lock .*file/data: Not a directory; one"):
         prepare(make_study(), tmp_path / "file" / "data", num_workers=1, console=quiet)
+
+
+def test_everything_that_is_missing_is_told_before_anything_is_read(
+    make_study, tmp_path, quiet, monkeypatch
+) -> None:
+    config = make_study(tokenizer={"path": str(tmp_path / "absent.json")})
+    sources = {
+        **config.data.sources,
+        "text": dataclasses.replace(
+            config.data.sources["text"], options={"path": str(tmp_path / "no.jsonl")}
+        ),
+    }
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, sources=sources))
+    read = []
+    monkeypatch.setattr(prepare_module, "collect", lambda source, *_, **__: read.append(source))
+    message = r"sources.text: reader 'jsonl': no file .*no.jsonl.*; .*tokenizer.path: .*absent.json"
+    with pytest.raises(UserError, match=message):
+        prepare(config, tmp_path / "data", num_workers=1, console=quiet)
+    assert read == []
+
+
+def test_too_many_workers_are_refused_before_anything_is_written(
+    make_study, tmp_path, quiet
+) -> None:
+    with pytest.raises(UserError, match=r"--num-workers: expected 1 to \d+ .*, found 100000"):
+        prepare(make_study(), tmp_path / "data", num_workers=100_000, console=quiet)
+    assert not (tmp_path / "data").exists()

@@ -15,9 +15,7 @@ def test_the_number_of_processes_is_bounded_by_the_machine() -> None:
     check_num_workers(1)
     check_num_workers(maximum)
     for number in (-1, 0, maximum + 1, 100_000):
-        with pytest.raises(
-            UserError, match=rf"--num-workers: expected 1 to {maximum} \("
-        ):
+        with pytest.raises(UserError, match=rf"--num-workers: expected 1 to {maximum} \("):
             check_num_workers(number)
 
 

@@ -62,7 +62,7 @@ def test_provenance_is_kept_with_token_counts(tmp_path) -> None:
     write(tmp_path / "rows", [6, 7])
     store = RowStore(tmp_path / "rows", source="s", split="train")
     assert store.document(1) == {"id": "1", "num_bytes": 5, "num_tokens": 7}
-    assert store.stats.tolist() == [[1, 4, 5], [1, 5, 6]]
+    assert store.stats.tolist() == [[1, 5, 6], [1, 4, 5]]  # the longer document first
 
 
 def test_a_tokenizer_that_loses_text_is_refused(tmp_path) -> None:

@@ -24,10 +24,10 @@ CONTENTS = [b"one", b"", b"three", b"4", b"five5"]
 
 def write(folder: Path, contents: list[bytes] = CONTENTS) -> tuple[Shard, ...]:
     folder.mkdir(exist_ok=True)
-    writer = RecordWriter(folder, "r", records_per_shard=2)
-    for content in contents:
-        writer.write(content)
-    shards = writer.close()
+    with RecordWriter(folder, "r", records_per_shard=2) as writer:
+        for content in contents:
+            writer.write(content)
+        shards = writer.finish()
     assert writer.sha256.hexdigest() == hashlib.sha256(b"".join(contents)).hexdigest()
     return shards
 

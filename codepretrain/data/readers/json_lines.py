@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.lines import read_lines
 from codepretrain.data.readers.reader import Reader
 from codepretrain.errors import UserError
+
+_LINES_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +33,8 @@ class JsonLines(Reader):
     license_field: str | None = None
 
     def shards(self) -> Sequence[str]:
-        paths = [path for path in _matches(os.path.expanduser(self.path)) if os.path.isfile(path)]
+        found = _matches(os.path.expanduser(self.path))
+        paths = sorted(path for path in found if os.path.isfile(path))
         if not paths:
             raise UserError(f"reader 'jsonl': no file matches path {self.path!r}")
         unreadable = [path for path in paths if not os.access(path, os.R_OK)]
@@ -39,12 +43,35 @@ class JsonLines(Reader):
                 f"reader 'jsonl': cannot read {unreadable[0]}: no permission"
                 + (f" (nor {len(unreadable) - 1} others)" if len(unreadable) > 1 else "")
             )
-        return sorted(paths)
+        self._check_text_field(paths)
+        return paths
 
     def read(self, shard: str, source: str) -> Iterator[Document | Skipped]:
         for number, line in read_lines(shard):
             if line.strip():
                 yield self._document(line, shard, number, source)
+
+    def _check_text_field(self, paths: Sequence[str]) -> None:
+        """Raises UserError where none of the first lines has the text field: it is misspelled."""
+        first: tuple[str, list[str]] | None = None
+        for number, line in islice(read_lines(paths[0]), _LINES_LOOKED_AT):
+            place = f"{paths[0]} line {number}"
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            if not isinstance(value, dict):
+                continue
+            if self.text_field in value:
+                return
+            first = first or (place, sorted(map(str, value)))
+        if first is not None:
+            place, fields = first
+            raise UserError(
+                f"reader 'jsonl': {place} has no field {self.text_field!r}, nor has any of the "
+                f"lines after it; its fields are: {', '.join(fields)[:200]}; set the option "
+                "text_field"
+            )
 
     def _document(self, line: bytes, shard: str, number: int, source: str) -> Document | Skipped:
         origin = f"{shard}:{number}"

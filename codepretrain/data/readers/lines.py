@@ -7,6 +7,7 @@ from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath, read_chunks
 
 _GZIP = 16 + zlib.MAX_WBITS
+_MAX_CHUNK_BYTES = 2**24  # of what a chunk of a file unpacks to
 
 
 def read_lines(path: StrPath) -> Iterator[tuple[int, bytes]]:
@@ -37,13 +38,17 @@ def _unpacked(path: StrPath) -> Iterator[bytes]:
             is_empty = False
             if unpacker.eof:  # another member, or the zeros that pad a tape
                 packed = packed.lstrip(b"\0")
-                unpacker = zlib.decompressobj(_GZIP) if packed else unpacker
+                if not packed:
+                    break
+                unpacker = zlib.decompressobj(_GZIP)
             try:
-                chunk = unpacker.decompress(packed, 2**24)
+                chunk = unpacker.decompress(packed, _MAX_CHUNK_BYTES)
             except zlib.error as error:
                 raise UserError(f"{path} is damaged: {error}") from error
             packed = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
             if chunk:
                 yield chunk
+    if chunk := unpacker.flush():  # what a full output buffer left inside
+        yield chunk
     if not unpacker.eof and not is_empty:
         raise UserError(f"{path} is damaged: it ends within its compressed data")
