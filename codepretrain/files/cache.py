@@ -2,7 +2,8 @@
 
     <directory>/<sha256>      a whole file, locked by each process that uses it
                 .<…>.partial  a download, locked by the process that makes it
-                .lock         held while a name appears or goes      .lock-5f     while one is downloaded
+                .lock         held while a name appears or goes
+                .lock-5f      held while a file whose hash begins so is downloaded
 
 A copy is named by its contents, verified when it is downloaded, and shared by all processes of a
 host. The least recently used copies are removed to make space, never one that a process holds.

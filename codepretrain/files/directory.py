@@ -14,14 +14,14 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from etils import epath
 
 from codepretrain.errors import UserError
 from codepretrain.files.atomic import sync, write_bytes
-from codepretrain.files.explain import explained, shown
+from codepretrain.files.explain import FULL, explained, shown
 from codepretrain.files.hashing import sha256_bytes, sha256_files
 from codepretrain.files.lease import Lease, LeaseLostError, exclusive
 from codepretrain.files.object_path import filesystem
@@ -61,12 +61,15 @@ def whole_directory(path: StrPath) -> Iterator[Path]:
       UserError: something else is at `path`; or no space, no permission, no network.
     """
     local = is_local(path)
-    with explained("write", path):
-        parent = Path(path).parent if local else Path(tempfile.gettempdir())
-        name = os.path.basename(path) if local else sha256_bytes(os.fspath(path).encode())[:16]
-        with scratch_folder(parent, name) as folder:
+    parent = Path(path).parent if local else Path(tempfile.gettempdir())
+    name = os.path.basename(path) if local else sha256_bytes(os.fspath(path).encode())[:16]
+    with ExitStack() as stack:
+        with explained("write", path):
             _check_free(path)
+            folder = stack.enter_context(scratch_folder(parent, name))
+        with explained("write", path, only=FULL):
             yield folder
+        with explained("write", path):
             files = _write_list(folder)
             if local:
                 _rename(folder, Path(path))

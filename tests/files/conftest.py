@@ -126,7 +126,7 @@ def start() -> Iterator[Start]:
     processes: list[subprocess.Popen[str]] = []
 
     def run(code: str, *arguments: os.PathLike[str] | str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", code, *map(os.fspath, arguments)]
+        command = [sys.executable, "-c", code, *(os.fspath(argument) for argument in arguments)]
         root = Path(__file__).parents[2]
         processes.append(subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root))
         return processes[-1]

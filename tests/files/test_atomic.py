@@ -3,6 +3,7 @@
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from etils import epath
@@ -67,7 +68,7 @@ def test_create_knows_its_own_file_after_a_lost_answer(
 
 @pytest.mark.parametrize("kind", ["local", "s3"])
 def test_killed_writers_leave_whole_files(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest, start: object
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, start: Any
 ) -> None:
     folder = storage.parse(tmp_path) if kind == "local" else request.getfixturevalue(kind)
     for kill_after in (1, 2, 5, 9):
@@ -82,9 +83,7 @@ def test_killed_writers_leave_whole_files(
         assert content[0] >= number
 
 
-def test_a_full_disk_leaves_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = storage.parse(tmp_path / "x")
     atomic.write_text(path, "old")
 

@@ -4,7 +4,9 @@ import os
 import random
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from etils import epath
@@ -61,9 +63,12 @@ def test_appears_whole(folder: epath.Path, scratch: Path) -> None:
 
 
 def test_an_error_leaves_nothing(folder: epath.Path, scratch: Path) -> None:
-    with pytest.raises(KeyError), whole_directory(folder / "rows") as made:
+    def fill_twice(made: Path) -> None:
         fill(made)
-        raise KeyError
+        fill(made)  # the folder "sub" is there
+
+    with pytest.raises(FileExistsError), whole_directory(folder / "rows") as made:
+        fill_twice(made)
     assert storage.names(folder) == []
     assert storage.names(scratch) == []
 
@@ -89,8 +94,9 @@ def test_the_first_of_two_makers_wins(folder: epath.Path) -> None:
 
 def test_what_is_not_ours_is_left_alone(folder: epath.Path) -> None:
     write_text(folder / "rows" / "novel.txt", "mine")
-    with pytest.raises(UserError, match="was not made by this program"), whole_directory(
-        folder / "rows"
+    with (
+        pytest.raises(UserError, match="was not made by this program"),
+        whole_directory(folder / "rows"),
     ):
         pytest.fail("the block must not run")
     assert storage.read_text(folder / "rows" / "novel.txt") == "mine"
@@ -114,7 +120,9 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
         (lambda path: sealed.write_sealed(path / "files.json", {}), "has format None"),
     ],
 )
-def test_damage_is_named(folder: epath.Path, damage: object, message: str) -> None:
+def test_damage_is_named(
+    folder: epath.Path, damage: Callable[[epath.Path], object], message: str
+) -> None:
     with whole_directory(folder / "rows") as made:
         fill(made)
     damage(folder / "rows")
@@ -148,16 +156,17 @@ def test_an_upload_that_arrived_altered_is_noticed(
         write_bytes(target, content[:-1] + b"?" if target.name == "b.bin" else content)
 
     monkeypatch.setattr(directory, "_put", put)
-    with pytest.raises(UserError, match=r"b\.bin differs from what was uploaded"), whole_directory(
-        memory / "rows"
-    ) as made:
+    with (
+        pytest.raises(UserError, match=r"b\.bin differs from what was uploaded"),
+        whole_directory(memory / "rows") as made,
+    ):
         fill(made)
     assert not is_whole(memory / "rows")
 
 
 @pytest.mark.parametrize("kind", ["local", "s3", "gcs"])
 def test_killed_makers_leave_nothing_or_all(
-    kind: str, tmp_path: Path, request: pytest.FixtureRequest, start: object, scratch: Path
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, start: Any, scratch: Path
 ) -> None:
     """At a random moment, ten times; then the next maker succeeds and cleans up."""
     folder = storage.parse(tmp_path / "x") if kind == "local" else request.getfixturevalue(kind)
@@ -187,7 +196,7 @@ def test_killed_makers_leave_nothing_or_all(
     assert storage.names(scratch) == []
 
 
-def test_two_processes_make_one_directory(folder: epath.Path, start: object) -> None:
+def test_two_processes_make_one_directory(folder: epath.Path, start: Any) -> None:
     if os.fspath(folder).startswith(("memory://", "gs://")):
         pytest.skip("other processes do not see it, or the emulator gives both the lease")
     processes = [start(_MAKE, folder / "rows") for _ in range(3)]

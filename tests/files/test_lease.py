@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_the_holder_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_a_killed_holder_lets_go(tmp_path: Path, start: object) -> None:
+def test_a_killed_holder_lets_go(tmp_path: Path, start: Any) -> None:
     process = start(_HOLD, tmp_path / "run", "60", "100")
     assert process.stdout.readline() == "held\n"
     with pytest.raises(UserError, match=f"process {process.pid} "), exclusive(tmp_path / "run"):
@@ -46,7 +47,7 @@ def test_a_killed_holder_lets_go(tmp_path: Path, start: object) -> None:
         pass
 
 
-def test_waits_for_the_holder(tmp_path: Path, start: object) -> None:
+def test_waits_for_the_holder(tmp_path: Path, start: Any) -> None:
     process = start(_HOLD, tmp_path / "run", "60", "0.3")
     assert process.stdout.readline() == "held\n"
     with exclusive(tmp_path / "run", waits=True):
@@ -60,7 +61,8 @@ def test_a_folder_removed_under_the_holder_is_noticed(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match="cannot lock .*one of its parents is a file"), exclusive(
-        tmp_path / "file" / "run"
+    with (
+        pytest.raises(UserError, match=r"cannot lock .*one of its parents is a file"),
+        exclusive(tmp_path / "file" / "run"),
     ):
         pytest.fail("held")

@@ -12,9 +12,7 @@ from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes
 
 
-def test_local_addresses_become_absolute(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_local_addresses_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     assert os.fspath(storage.parse("a/../b/")) == str(tmp_path / "b")
@@ -63,9 +61,7 @@ def test_a_missing_package_is_named(
     scheme: str, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = importlib.util.find_spec
-    monkeypatch.setattr(
-        storage, "find_spec", lambda name: None if name == package else found(name)
-    )
+    monkeypatch.setattr(storage, "find_spec", lambda name: None if name == package else found(name))
     with pytest.raises(UserError, match=f"`{package}` is not installed: run `pip install"):
         storage.parse(f"{scheme}://bucket/x")
 
@@ -125,9 +121,7 @@ def test_what_is_there(folder: epath.Path) -> None:
     assert storage.names(folder) == ["ab"]
 
 
-def test_a_large_file_comes_in_order(
-    folder: epath.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_file_comes_in_order(folder: epath.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "CHUNK_BYTES", 1000)
     content = os.urandom(5500)
     write_bytes(folder / "x", content)
