@@ -6,14 +6,13 @@ made of it.
 """
 
 import dataclasses
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from codepretrain.errors import UserError
+from codepretrain.rows.eval_items import items_directory, items_name, read_items
 
 Item = TypeVar("Item", "MultipleChoiceItem", "GenerationItem")
 
@@ -81,19 +80,13 @@ def load_items(
     Raises:
       UserError: the items were not prepared, there are none, or one is damaged or of another kind.
     """
-    directory = data_dir / "evals"
-    path = directory / f"{task}.jsonl"
+    values = read_items(data_dir, task)
+    directory = items_directory(data_dir)
+    path = directory / items_name(task)
     again = f"delete {directory} and run `codepretrain prepare` again"
-    if not (directory / "manifest.json").exists():
-        raise UserError(f"no task items at {directory}: run `codepretrain prepare` first")
     try:
-        manifest = json.loads((directory / "manifest.json").read_text(encoding="utf-8"))
-        data = path.read_bytes()
-        if hashlib.sha256(data).hexdigest() != manifest[task]["sha256"]:
-            raise ValueError("the file is not the one in its manifest (sha256 differs)")
-        lines = data.splitlines()[:num_examples]
-        items = [_item(kind, line, vocab_size) for line in lines]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        items = [_item(kind, value, vocab_size) for value in values[:num_examples]]
+    except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"damaged task items {path}: {error}; {again}") from error
     if not items:
         raise UserError(
@@ -103,9 +96,8 @@ def load_items(
     return items
 
 
-def _item(kind: type[Item], line: bytes, vocab_size: int) -> Item:
+def _item(kind: type[Item], value: Mapping[str, Any], vocab_size: int) -> Item:
     """Fields that this kind of item does not know are passed over. Raises ValueError."""
-    value = json.loads(line)
     names = [field.name for field in dataclasses.fields(kind)]
     missing = [name for name in names if name not in value]
     if missing:

@@ -19,7 +19,8 @@ from codepretrain.evals.items import items_path
 from codepretrain.evals.metric import Metric
 from codepretrain.files import jsonl
 from codepretrain.report.statistics import PairedScores
-from codepretrain.rows.format import SPLITS, RowsManifest
+from codepretrain.rows.format import SPLITS
+from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest
 from codepretrain.stream.ledger import Ledger
 
 Status = Literal["complete", "incomplete", "missing"]
@@ -158,9 +159,10 @@ def collect(spec: ReportInput) -> StudyResults:
     for source, directory in spec.rows.items():
         manifests[source] = {}
         for split in SPLITS:
-            if (Path(directory) / split / "manifest.json").exists():
+            folder = Path(directory) / split
+            if has_rows(folder):
                 with _noting(problems):
-                    manifests[source][split] = RowsManifest.load(Path(directory) / split)
+                    manifests[source][split] = load_manifest(folder, source=source, split=split)
     runs = {name: _read_run(name, plan) for name, plan in spec.phases.items()}
     return StudyResults(spec=spec, runs=runs, manifests=manifests, problems=tuple(problems))
 

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from etils import epath
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.files import storage
 from codepretrain.rows.data_dir import data_dir, settings_hash
-from codepretrain.rows.format import RowsManifest, rows_directory
+from codepretrain.rows.manifest import has_rows, load_manifest, rows_directory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +39,14 @@ def load_source_sizes(config: StudyConfig, workdir: epath.Path) -> dict[str, Sou
 
 def _source_size(config: StudyConfig, folder: epath.Path, source: str) -> SourceSize:
     directory = rows_directory(folder, source, "train")
-    if not storage.exists(directory / "manifest.json"):
+    if not has_rows(directory):
         declared = config.data.sources[source].num_tokens
         return SourceSize(
             identity=f"settings:{settings_hash(config, source)}",
             num_rows=None,
             num_tokens=declared,
         )
-    manifest = RowsManifest.load(directory)
+    manifest = load_manifest(directory, source=source, split="train")
     return SourceSize(
         identity=manifest.hash,
         num_rows=manifest.num_rows,

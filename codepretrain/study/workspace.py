@@ -20,8 +20,7 @@ from codepretrain.files import storage
 from codepretrain.files.identity import digest
 from codepretrain.interop.import_record import ImportRecord
 from codepretrain.rows.data_dir import data_dir, require_prepared
-from codepretrain.rows.format import rows_directory
-from codepretrain.rows.store import RowStore
+from codepretrain.rows.store import RowStore, open_sources
 from codepretrain.stream.ledger import LedgerKeeper
 from codepretrain.stream.order import RowOrder
 from codepretrain.study.describe import check_caps
@@ -65,10 +64,7 @@ class Workspace:
     def stores(self) -> dict[str, RowStore]:
         """The training rows of every source, checked against the study's settings."""
         require_prepared(self.config, self.data_dir)
-        return {
-            source: RowStore(rows_directory(self.data_dir, source, "train"))
-            for source in sorted(self.config.data.sources)
-        }
+        return open_sources(self.data_dir, self.config.data.sources, "train")
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

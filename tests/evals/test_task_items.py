@@ -1,13 +1,12 @@
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from codepretrain.data.eval_items import KINDS
+from codepretrain.data.eval_items import KINDS, write_items
 from codepretrain.errors import UserError
 from codepretrain.evals.task_items import TASKS, GenerationItem, MultipleChoiceItem, load_items
+from codepretrain.rows.eval_items import ItemsManifest, items_directory
 
 GOOD = {
     "id": "q",
@@ -19,11 +18,15 @@ GOOD = {
 
 
 def write(directory: Path, lines: list[Any]) -> None:
-    (directory / "evals").mkdir()
-    data = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
-    (directory / "evals" / "t.jsonl").write_bytes(data)
-    manifest = {"t": {"sha256": hashlib.sha256(data).hexdigest()}}
-    (directory / "evals" / "manifest.json").write_text(json.dumps(manifest))
+    manifest = ItemsManifest(
+        format_version=1,
+        settings_hash="s",
+        tokenizer_hash="t",
+        vocabulary_hash="v",
+        documents_hashes={},
+        num_items={"t": len(lines)},
+    )
+    write_items(items_directory(directory), {"t": lines}, manifest)
 
 
 def load(directory: Path, num_examples: int = 9) -> list[MultipleChoiceItem]:
@@ -68,5 +71,5 @@ def test_an_altered_file_is_refused(tmp_path: Path) -> None:
     write(tmp_path, [GOOD])
     path = tmp_path / "evals" / "t.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"answer": 1', b'"answer": 0'))
-    with pytest.raises(UserError, match=r"damaged task items .*t.jsonl: .*sha256 differs"):
+    with pytest.raises(UserError, match=r"damaged .*evals: t.jsonl was altered"):
         load(tmp_path)

@@ -88,9 +88,7 @@ def test_hosts_share_the_global_batch(phase: Phase, num_hosts: int) -> None:
 
 
 def test_refuses_a_batch_that_does_not_divide(phase: Phase) -> None:
-    with pytest.raises(
-        UserError, match=r"batch_size = 8 is not divisible by the 3 processes"
-    ):
+    with pytest.raises(UserError, match=r"batch_size = 8 is not divisible by the 3 processes"):
         phase.load(process_count=3)
 
 
@@ -121,7 +119,7 @@ def test_a_damaged_record_surfaces_at_its_batch(
         if record in phase.order.batch(step).record[phase.order.batch(step).source_index == text]
     )
     store = phase.stores["text"]
-    path = store.directory / store.manifest.shards[record // 4].name
+    path = store.directory / store.manifest.row_shards[record // 4].name
     contents = bytearray(path.read_bytes())
     contents[contents.index(np.array([1000 + record, 7, 2], "<u2").tobytes())] ^= 1
     path.write_bytes(contents)
@@ -129,7 +127,7 @@ def test_a_damaged_record_surfaces_at_its_batch(
     with phase.load(prefetch=prefetch, threads=threads) as loader:
         for expected in range(step):
             assert next(loader)[0] == expected
-        message = rf"source 'text' \(train\): record {record % 4} of .*{path.name} cannot be read"
+        message = rf"source 'text' \(train\): record {record % 4} of .*{path.name} is damaged"
         with pytest.raises(UserError, match=message):
             next(loader)
         with pytest.raises(ValueError, match="closed"):  # never on with the batch after it

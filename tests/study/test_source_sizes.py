@@ -9,7 +9,7 @@ import pytest
 
 from codepretrain.errors import UserError
 from codepretrain.rows.data_dir import data_dir, settings_hash
-from codepretrain.rows.format import rows_directory
+from codepretrain.rows.manifest import rows_directory
 from codepretrain.study.source_sizes import load_source_sizes
 from tests.configs import small_study
 

@@ -1,0 +1,88 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from codepretrain.errors import UserError
+from tests.data.readers.reading import read, reader
+
+
+def test_folder(tmp_path) -> None:
+    for name, data in {
+        "b.py": b"b = 1\n",
+        "a.py": b"\xef\xbb\xbfa = 1\r\n",
+        "sub/c.py": b"c",
+        "latin.py": b"\xe9",
+        ".hidden/d.py": b"d",
+        "note.md": b"#",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "gone.py").symlink_to(tmp_path / "absent")
+    documents, skipped = read(reader("folder", path=str(tmp_path), pattern="*.py", license="MIT"))
+    assert [(d.id, d.text, d.license) for d in documents] == [
+        ("a.py", "a = 1\r\n", "MIT"),
+        ("b.py", "b = 1\n", "MIT"),
+        ("sub/c.py", "c", "MIT"),
+    ]
+    assert [(s.origin, s.reason) for s in skipped] == [
+        (f"{tmp_path}/gone.py", "unreadable: No such file or directory"),
+        (f"{tmp_path}/latin.py", "not UTF-8"),
+    ]
+    with pytest.raises(UserError, match=r"no file below .* matches '\*.rs'"):
+        reader("folder", path=str(tmp_path), pattern="*.rs").shards()
+    with pytest.raises(UserError, match="is not a folder"):
+        reader("folder", path=str(tmp_path / "absent")).shards()
+
+
+def test_loops_pipes_and_broken_links_are_skipped_and_named(tmp_path: Path) -> None:
+    """Reading a pipe would wait for its writer, and a loop of links has no end."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "text.txt").write_text("a text")
+    (tmp_path / "a" / "up").symlink_to(tmp_path)
+    (tmp_path / "one.txt").symlink_to("two.txt")
+    (tmp_path / "two.txt").symlink_to("one.txt")
+    os.mkfifo(tmp_path / "pipe.txt")
+    with (tmp_path / "huge.txt").open("wb") as file:
+        file.truncate(2**30 + 1)
+    documents, skipped = read(reader("folder", path=str(tmp_path), pattern="*.txt"))
+    assert [document.id for document in documents] == ["a/text.txt"]
+    assert [(Path(s.origin).name, s.reason) for s in skipped] == [
+        ("huge.txt", "larger than 1 GiB"),
+        ("one.txt", "unreadable: Too many levels of symbolic links"),
+        ("pipe.txt", "not a regular file"),
+        ("two.txt", "unreadable: Too many levels of symbolic links"),
+    ]
+
+
+@pytest.mark.parametrize("path", ["/proc", "/proc/self", "/sys", "/dev", "/proc/self/cwd/.."])
+def test_the_kernels_file_systems_are_no_corpora(path: str, tmp_path: Path) -> None:
+    made = reader("folder", path=path)
+    if path == "/proc/self/cwd/..":
+        path = str(tmp_path / "link")
+        Path(path).symlink_to("/proc")
+        made = reader("folder", path=path)
+    with pytest.raises(UserError, match=rf"path '{path}' is in a file system of the kernel"):
+        made.shards()
+
+
+def test_system_folders_below_the_corpus_are_left_out() -> None:
+    made = reader("folder", path="/", pattern="proc/*")
+    original = os.walk
+    try:
+        os.walk = lambda root, **_: original_top(root, original)
+        with pytest.raises(UserError, match="no file below '/' matches"):
+            made.shards()
+    finally:
+        os.walk = original
+
+
+def original_top(root, walk):
+    """The top folder of a walk and, of those below that the reader chose, only the kernel's."""
+    folder, subfolders, _ = next(walk(root))
+    yield folder, subfolders, []
+    for name in subfolders:
+        if name in ("proc", "sys", "dev"):
+            yield next(walk(os.path.join(folder, name)))

@@ -1,0 +1,94 @@
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from codepretrain.errors import UserError
+from tests.data.readers.reading import read, reader
+
+
+def test_json_lines(tmp_path) -> None:
+    lines = [
+        {"body": "first", "name": 7, "lang": "en"},
+        {"text": "in another field"},
+        {"body": "né\n", "name": None},
+    ]
+    text = "".join(json.dumps(line) + "\n" for line in lines) + "\n{broken\n[1]\n"
+    (tmp_path / "b.jsonl").write_text(text)
+    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(b'{"body": "zipped"}'))
+    made = reader(
+        "jsonl",
+        path=str(tmp_path / "*.jsonl*"),
+        text_field="body",
+        id_field="name",
+        language_field="lang",
+    )
+    documents, skipped = read(made)
+    assert [(d.id, d.text, d.language) for d in documents] == [
+        ("a.jsonl.gz:1", "zipped", None),
+        ("7", "first", "en"),
+        ("b.jsonl:3", "né\n", None),
+    ]
+    assert [(s.origin, s.reason) for s in skipped] == [
+        (f"{tmp_path}/b.jsonl:2", "no field 'body'"),
+        (f"{tmp_path}/b.jsonl:5", "not JSON"),
+        (f"{tmp_path}/b.jsonl:6", "not a JSON object"),
+    ]
+
+
+def test_damaged_and_missing_files_are_errors(tmp_path) -> None:
+    with pytest.raises(UserError, match=r"no file matches path '.*absent'"):
+        reader("jsonl", path=str(tmp_path / "absent")).shards()
+    path = tmp_path / "a.jsonl.gz"
+    whole = gzip.compress(json.dumps({"text": "x" * 9999}).encode())
+    for data in (whole[:-9], b"not gzip", whole[:15] + b"\xff" * 9 + whole[24:]):
+        path.write_bytes(data)
+        with pytest.raises(UserError, match=r"a.jsonl.gz is damaged"):
+            read(reader("jsonl", path=str(path)))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b'{"text": "\xff"}', "not UTF-8"),
+        (b'{"text": 1', "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"9" * 9999, "not JSON"),
+        (b"null", "not a JSON object"),
+        (b'{"body": "x"}', "no field 'text'"),
+        (b'{"text": null}', "field 'text' is not text"),
+        (b'{"text": ["x"]}', "field 'text' is not text"),
+    ],
+)
+def test_a_line_that_gives_no_document_is_named(tmp_path: Path, line: bytes, reason: str) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"text": "first"}\n\n' + line + b'\n{"text": "last"}')
+    documents, skipped = read(reader("jsonl", path=str(path)))
+    assert [document.id for document in documents] == ["a.jsonl:1", "a.jsonl:4"]
+    assert [(s.origin, s.reason) for s in skipped] == [(f"{path}:3", reason)]
+
+
+def test_a_misspelled_text_field_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('\nnot JSON\n{"body": "x", "id": 1}\n[1]\n{"body": "y"}\n')
+    message = rf"{path} line 3 has no field 'text', nor has any .*; its fields are: body, id; set"
+    with pytest.raises(UserError, match=message):
+        reader("jsonl", path=str(path)).shards()
+    assert reader("jsonl", path=str(path), text_field="body").shards() == [str(path)]
+
+
+def test_loops_of_links_are_not_followed_and_folders_are_no_files(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.jsonl").write_text('{"text": "x"}\n')
+    (tmp_path / "a" / "one").symlink_to(tmp_path)
+    (tmp_path / "a" / "two").symlink_to(tmp_path)
+    (tmp_path / "folder.jsonl").mkdir()
+    made = reader("jsonl", path=str(tmp_path / "**" / "*.jsonl"))
+    assert made.shards() == [str(tmp_path / "a" / "x.jsonl")]
+
+
+def test_an_empty_file_gives_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").touch()
+    (tmp_path / "b.jsonl.gz").touch()
+    assert read(reader("jsonl", path=str(tmp_path / "*"))) == ([], [])

@@ -1,0 +1,212 @@
+"""Every file of prepared data, damaged in every way: noticed and named, or without any effect."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codepretrain.data.documents import documents_directory, read_documents
+from codepretrain.data.prepare import prepare
+from codepretrain.data.prepared import load_prepared, verify_prepared
+from codepretrain.errors import UserError
+from codepretrain.files.sealed import seal
+from codepretrain.rows.data_dir import is_prepared
+from codepretrain.rows.eval_items import read_items
+from codepretrain.rows.format import SPLITS
+from codepretrain.rows.store import open_sources
+from codepretrain.rows.vocabulary import load_vocabulary
+
+# file: the one that takes its place, of another source, split or task
+FILES = {
+    "settings.json": "documents/text/manifest.json",
+    "documents/text/files.json": "documents/code/files.json",
+    "documents/text/manifest.json": "documents/code/manifest.json",
+    "documents/text/train.arrayrecord": "documents/text/validation.arrayrecord",
+    "documents/text/validation.arrayrecord": "documents/code/validation.arrayrecord",
+    "tokenizer/files.json": "evals/files.json",
+    "tokenizer/tokenizer.json": "tokenizer/vocabulary.json",
+    "tokenizer/vocabulary.json": "evals/manifest.json",
+    "rows/text/train/files.json": "rows/code/train/files.json",
+    "rows/text/train/manifest.json": "rows/text/validation/manifest.json",
+    "rows/text/train/rows-00000.records": "rows/code/train/rows-00000.records",
+    "rows/text/train/rows.index.npy": "rows/code/train/rows.index.npy",
+    "rows/text/train/documents-00000.records": "rows/text/validation/documents-00000.records",
+    "rows/text/train/documents.index.npy": "rows/code/train/documents.index.npy",
+    "rows/text/train/row_stats.npy": "rows/code/train/row_stats.npy",
+    "evals/files.json": "tokenizer/files.json",
+    "evals/manifest.json": "rows/text/train/manifest.json",
+    "evals/prose_continuation.jsonl": "evals/code_continuation.jsonl",
+}
+_HARMLESS = {"settings.json"}  # read only to explain a mismatch of settings
+
+
+def _flipped(contents: bytes) -> bytes:
+    middle = len(contents) // 2
+    return contents[:middle] + bytes([contents[middle] ^ 1]) + contents[middle + 1 :]
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda contents: contents[:-2],
+    "halved": lambda contents: contents[: len(contents) // 2],
+    "empty": lambda contents: b"",
+    "longer": lambda contents: contents + b"\n{}",
+    "flipped": _flipped,
+    "list": lambda contents: b"[]",
+    "null": lambda contents: b"null",
+    "no fields": lambda contents: b"{}",
+    "not text": lambda contents: b"\xff\xfe\x00",
+    "nested": lambda contents: b"[" * 100_000,
+}
+
+
+@pytest.fixture(scope="module")
+def damaged_dir(prepared_data, tmp_path_factory) -> Path:
+    """A copy of the prepared data; each test damages one file and puts it back."""
+    path = tmp_path_factory.mktemp("damage") / "data"
+    shutil.copytree(prepared_data.data_dir, path)
+    return path
+
+
+def use_everything(config, data_dir: Path, quiet) -> dict[str, Any]:
+    """Does what the commands do with prepared data, and returns all that they take from it."""
+    if not is_prepared(config, data_dir):
+        prepare(config, data_dir, num_workers=1, console=quiet)
+    taken: dict[str, Any] = {"prepared": load_prepared(config, data_dir)}
+    for split in SPLITS:
+        for source, store in open_sources(data_dir, config.data.sources, split).items():
+            rows = [store[number] for number in range(len(store))]
+            taken[f"{source} {split}"] = (
+                store.manifest,
+                store.stats.tolist(),
+                [[column.tolist() for column in vars(row).values()] for row in rows],
+                [store.document(n) for n in range(store.manifest.num_documents)],
+                list(
+                    read_documents(
+                        documents_directory(data_dir, source), source=source, split=split
+                    )
+                ),
+            )
+    taken["vocabulary"] = load_vocabulary(data_dir).token_bytes
+    for task in taken["prepared"].num_items:
+        taken[task] = read_items(data_dir, task)
+    return taken
+
+
+@pytest.fixture(scope="module")
+def expected(prepared_data) -> dict[str, Any]:
+    return use_everything(prepared_data.config, prepared_data.data_dir, None)
+
+
+@pytest.fixture
+def check(prepared_data, damaged_dir, expected, quiet) -> Callable[..., None]:
+    """A function that damages a file, uses everything, and puts the file back."""
+
+    def damage(name: str, contents: bytes | None, *, names_file: bool = True) -> None:
+        path = damaged_dir / name
+        whole = path.read_bytes()
+        assert contents != whole, "the damage changes the file"
+        if contents is None:
+            path.unlink()
+        else:
+            path.write_bytes(contents)
+        try:
+            if name in _HARMLESS:
+                assert use_everything(prepared_data.config, damaged_dir, quiet) == expected
+                return
+            with pytest.raises(UserError) as caught:
+                use_everything(prepared_data.config, damaged_dir, quiet)
+            assert str(path.parent) in str(caught.value)
+            if names_file:
+                assert path.name in str(caught.value)
+            with pytest.raises(UserError):
+                verify_prepared(prepared_data.config, damaged_dir)
+        finally:
+            path.write_bytes(whole)
+
+    return damage
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+@pytest.mark.parametrize("name", FILES)
+def test_damaged(name: str, kind: str, check, damaged_dir: Path) -> None:
+    check(name, DAMAGE[kind]((damaged_dir / name).read_bytes()))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_deleted(name: str, check) -> None:
+    """Without its list of files a directory counts as incomplete, and is named itself."""
+    if name == "settings.json":
+        pytest.skip("it is written again")
+    check(name, None, names_file=not name.endswith("files.json"))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_replaced_by_a_file_of_another_source_split_or_task(
+    name: str, check, damaged_dir: Path
+) -> None:
+    """Another list of files names the files that it does not match."""
+    other = (damaged_dir / FILES[name]).read_bytes()
+    check(name, other, names_file=not name.endswith("files.json"))
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["as it is", "sealed again"])
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith("/manifest.json")])
+def test_each_field_altered(name: str, sealed: bool, check, damaged_dir: Path) -> None:
+    value = json.loads((damaged_dir / name).read_bytes())
+    del value["sha256"]
+    for field in value:
+        altered = value | {field: _altered(value[field])}
+        contents = seal(altered) if sealed else altered | {"sha256": seal(value)["sha256"]}
+        check(name, json.dumps(contents).encode())
+
+
+def test_reversed_entries_of_the_vocabulary(check, damaged_dir: Path) -> None:
+    value = json.loads((damaged_dir / "tokenizer/vocabulary.json").read_bytes())
+    del value["sha256"]
+    value["token_bytes"][3:] = value["token_bytes"][:2:-1]
+    check("tokenizer/vocabulary.json", json.dumps(seal(value)).encode())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("documents/text", "documents/code"),
+        ("rows/text", "rows/code"),
+        ("rows/text/train", "rows/text/validation"),
+        ("rows/text/validation", "rows/code/validation"),
+    ],
+)
+def test_directories_exchanged(
+    one: str, other: str, prepared_data, damaged_dir: Path, quiet
+) -> None:
+    _exchange(damaged_dir / one, damaged_dir / other)
+    try:
+        with pytest.raises(UserError, match=rf"{damaged_dir / 'x'}".replace("/x", "/(docu|rows)")):
+            use_everything(prepared_data.config, damaged_dir, quiet)
+    finally:
+        _exchange(damaged_dir / one, damaged_dir / other)
+
+
+def _exchange(one: Path, other: Path) -> None:
+    one.rename(one.with_name("spare"))
+    other.rename(one)
+    one.with_name("spare").rename(other)
+
+
+def _altered(value: Any) -> Any:
+    """Returns another value of the same type."""
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case str():
+            return value[::-1] + "x"
+        case list():
+            return value[:-1] if value else [{"name": "x", "num_records": 0}]
+        case dict():
+            return {key: _altered(item) for key, item in value.items()} or {"x": "y"}
+    raise AssertionError(value)
