@@ -13,6 +13,9 @@ CORE = [
     "ml-collections>=1.1,<2",
     "grain>=0.2.18,<0.3",
     "array-record>=0.8.3,<0.9",
+    # Paths and object stores (codepretrain/files). etils' backends are private: tests guard them.
+    "etils[epath,epy]>=1.15,<1.16",
+    "fsspec>=2026.9,<2027",
     "numpy>=2.1",
     "jinja2>=3.1",
     "matplotlib>=3.9",
@@ -28,6 +31,16 @@ EXTRAS = {
         "tensorflow>=2.21,<2.22",
         "tensorflow-text>=2.21,<2.22",
         "tokenizers>=0.22,<0.24",
+    ],
+    # A working directory in an object store: gs:// or s3://.
+    "gcs": ["gcsfs>=2026.9,<2027"],
+    "s3": ["s3fs>=2026.9,<2027"],
+    # Object stores emulated on loopback, for tests.
+    "storage-test": [
+        "gcsfs>=2026.9,<2027",
+        "s3fs>=2026.9,<2027",
+        "gcp-storage-emulator>=2026.7",
+        "moto[server]>=5.2,<6",
     ],
     "eval": ["lm-eval>=0.4.13,<0.5"],
     # Checks of the exported model against the reference implementation (make test-parity).
