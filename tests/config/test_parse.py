@@ -77,7 +77,7 @@ def test_values_that_are_nested_deeply() -> None:
     for _ in range(100_000):
         deep.append([])
         deep = deep[0]
-    with pytest.raises(UserError, match="mixture.text: expected a number, got list"):
+    with pytest.raises(UserError, match="text: expected a number, got list"):
         parse(StudyConfig, values)
 
 
