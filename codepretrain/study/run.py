@@ -129,7 +129,7 @@ def show_batch(
     study = Workspace(config, workdir)
     [name] = _named(study, [phase_name])
     listing = list_batch(
-        study.plan(name), study.stores, step=step, parent_digest=study.parent_digest(name)
+        study.row_order(name), study.stores, step=step, parent_digest=study.parent_digest(name)
     )
     return render_batch(listing), {"phase": name, **listing}
 

@@ -85,7 +85,7 @@ class Runner:
         return PhaseRun(
             name=name,
             config=study.config,
-            plan=study.plan(name),
+            plan=study.row_order(name),
             learning_rate=phase.learning_rate,
             weight_decay=phase.weight_decay,
             run_dir=study.run_dir(name),

@@ -121,7 +121,7 @@ def test_rows_that_changed_since_the_checkpoint_are_refused(
     target = study.run_dir("cooldown")
     shutil.copytree(study.run_dir("branch"), target)
     (target / "ledger.json").unlink()
-    with pytest.raises(UserError, match=r"belongs to another phase: .*mixture: stored"):
+    with pytest.raises(UserError, match=r"belongs to another phase: .*mixture.order: stored"):
         train_phases(config, trained_copy, only=["cooldown"], command_line="a test")
 
 
