@@ -5,6 +5,7 @@ the path where the file system or the store refuses. A folder of an object store
 object is below it.
 """
 
+import errno
 import json
 import os
 import posixpath
@@ -90,22 +91,38 @@ def is_local(path: StrPath) -> bool:
 
 
 def check_writable(folder: StrPath, *, name: str = "path") -> None:
-    """Makes the folder if needed, then writes and removes a file in it.
+    """Checks that files can be written below a folder, by writing and removing one.
+
+    A local folder that does not exist is not made: the file is written into the nearest parent.
 
     Raises:
       UserError: no permission, no such bucket, no credentials, no network, or a parent is a file.
     """
-    probe = os.path.join(folder, f".writable-{secrets.token_hex(8)}")
     with explained(f"write to {name}", folder):
         if is_local(folder):
-            os.makedirs(folder, exist_ok=True)
+            probe = os.path.join(_nearest_folder(os.fspath(folder)), _probe_name())
             with open(probe, "xb"):
                 pass
             os.unlink(probe)
         else:
-            fs, key = filesystem(probe)
+            fs, key = filesystem(os.path.join(folder, _probe_name()))
             fs.pipe_file(key, b"-")
             fs.rm_file(key)
+
+
+def _probe_name() -> str:
+    return f".writable-{secrets.token_hex(8)}"
+
+
+def _nearest_folder(folder: str) -> str:
+    """Returns a local folder if it exists, otherwise the nearest parent that does."""
+    try:
+        os.lstat(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return _nearest_folder(os.path.dirname(folder))
+    if not os.path.isdir(folder):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
+    return folder
 
 
 def make_folder(path: StrPath) -> None:

@@ -71,9 +71,17 @@ def test_a_folder_that_can_be_written(folder: epath.Path) -> None:
     assert storage.names(folder) == []
 
 
+def test_a_folder_is_not_made_by_the_check(tmp_path: Path) -> None:
+    storage.check_writable(tmp_path / "a" / "b")
+    assert not list(tmp_path.iterdir())
+
+
 def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
     for path, reason in [
+        (str(tmp_path / "loop" / "x"), "symbolic links form a loop"),
+        (str(tmp_path / "loop"), "one of its parents is a file"),
         ("/proc/nope", "No such file or directory"),
         (str(tmp_path / "file"), "one of its parents is a file"),
         (str(tmp_path / "file" / "x"), "one of its parents is a file"),

@@ -150,7 +150,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(exported: Any) -> None:
 
 def test_mistakes(tmp_path: Path, exported: Any) -> None:
     exported()
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         exported()
     with pytest.raises(UserError, match="--max-shard-bytes: expected a positive number, got 0"):
         exported(options=ExportOptions(max_shard_bytes=0), name="other")
@@ -158,7 +158,7 @@ def test_mistakes(tmp_path: Path, exported: Any) -> None:
     with pytest.raises(UserError, match="damaged checkpoint"):
         exported(name="other")
     assert not (tmp_path / "other").exists()
-    assert not list(tmp_path.glob(".*partial"))
+    assert not list(tmp_path.glob(".*partial*"))
 
 
 def test_a_setting_that_cohere_has_no_word_for(tiny: Any) -> None:
@@ -170,7 +170,7 @@ def test_a_setting_that_cohere_has_no_word_for(tiny: Any) -> None:
     values = dataclasses.asdict(tiny())
     config = to_cohere(Wider(**values), tokens=tokens, max_seq_len=8, dtype="float32")
     assert config["pad_token_id"] is None
-    with pytest.raises(UserError, match=r"config\.model\.num_experts = 2 cannot be said"):
+    with pytest.raises(UserError, match=r"config\.model\.num_experts = 2 is not supported"):
         to_cohere(Wider(**values, num_experts=2), tokens=tokens, max_seq_len=8, dtype="float32")
 
 

@@ -136,11 +136,11 @@ def test_tensors_that_do_not_fit(
     ("settings", "message"),
     [
         ({"rope_parameters": {"rope_theta": 5e5}}, "rope_base is 500000.0 there and 1234.5 here"),
-        ({"vocab_size": 51}, "It would fit with --config.model.vocab_size=51$"),
+        ({"vocab_size": 51}, "To match it, add --config.model.vocab_size=51$"),
         ({"model_type": "llama"}, "model_type is 'llama'; only models with model_type = 'cohere'"),
         ({"attention_bias": True}, "attention_bias is True"),
-        ({"rope_parameters": {"rope_type": "yarn"}}, "rotation is of type 'yarn'"),
-        ({"rope_parameters": None, "rope_theta": None}, "does not say rope_theta"),
+        ({"rope_parameters": {"rope_type": "yarn"}}, "rotary embedding is of type 'yarn'"),
+        ({"rope_parameters": None, "rope_theta": None}, "rope_theta is missing"),
         ({"num_key_value_heads": None}, "num_kv_heads is 4 there and 2 here"),
     ],
 )
@@ -162,7 +162,7 @@ def test_damaged_and_missing_files(tiny: Any, exported: Any, tmp_path: Path) -> 
     with pytest.raises(UserError, match=f"damaged .*{shards[1].name}"):
         import_model(folder, tmp_path / "imported", tiny())
     shards[1].unlink()
-    with pytest.raises(UserError, match=f"lacks {shards[1].name}, named in"):
+    with pytest.raises(UserError, match=f"lacks {shards[1].name}, which"):
         import_model(folder, tmp_path / "imported", tiny())
     (folder / "model.safetensors.index.json").unlink()
     with pytest.raises(UserError, match="holds neither"):

@@ -88,9 +88,7 @@ def test_hosts_share_the_global_batch(phase: Phase, num_hosts: int) -> None:
 
 
 def test_refuses_a_batch_that_does_not_divide(phase: Phase) -> None:
-    with pytest.raises(
-        UserError, match=r"batch_size = 8 is not divisible by the 3 processes"
-    ):
+    with pytest.raises(UserError, match=r"batch_size = 8 is not divisible by the 3 processes"):
         phase.load(process_count=3)
 
 
