@@ -1,93 +1,37 @@
-"""The `codepretrain` command: flags, machines, dispatch.
-
-Exit codes: 0 done; 2 a mistake in what was asked for, told in one line; 128 + signal number when
-stopped by one, with everything saved. The only module that reads flags and the environment.
-"""
+"""The `codepretrain` command: flags and dispatch. `process.py` has the exit codes."""
 
 import argparse
-import errno
 import json
 import os
 import shlex
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 
 import absl.logging
 
 from codepretrain.cli import interop
 from codepretrain.cli.plan import add_plan_command
+from codepretrain.cli.process import (
+    add_machine_flags,
+    relevant_environment,
+    run_command,
+    start_machine,
+)
 from codepretrain.config.load import load_study
 from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.readers import make_reader
 from codepretrain.errors import UserError
 from codepretrain.evals.options import check_evaluators
-from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
-from codepretrain.interrupt import Interrupted
-
-# What a file system says when the place, not the program, is wrong.
-_FULL_OR_FORBIDDEN = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (default: the process's own) and returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    resume = shlex.join(["codepretrain", *argv])
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number, f"stopped; what was finished is kept. Go on with: {resume}")
-
-    try:
-        with _handling(signal.SIGTERM, terminate):
-            return _dispatch(argv)
-    except UserError as error:
-        return _fail(str(error), 2)
-    except Interrupted as stop:
-        return _fail(str(stop), 128 + stop.signal_number)
-    except KeyboardInterrupt:
-        return _fail(
-            f"stopped; what was finished is kept. Go on with: {resume}", 128 + signal.SIGINT
-        )
-    except BrokenPipeError:  # the reader of our output (head, less) is gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
-    except OSError as error:
-        if error.errno not in _FULL_OR_FORBIDDEN:
-            raise
-        return _fail(f"{error.filename or 'a file'}: {error.strerror}", 2)
-
-
-@contextmanager
-def _handling(number: int, handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handles a signal while within; only the main thread can."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        signal.signal(number, previous)
-
-
-def _fail(message: str, code: int) -> int:
-    print(f"codepretrain: {message}", file=sys.stderr)
-    return code
+    return run_command(argv, lambda: _dispatch(argv))
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -136,17 +80,20 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(function=function)
         return command
 
-    _add_machine(add("run", _run, "do what is missing of prepare, train, evaluate and report"))
+    run = add("run", _run, "do what is missing of prepare, train, evaluate and report")
+    _add_profile(run)
+    add_machine_flags(run)
     prepare = add("prepare", _prepare, "read the sources, train the tokenizer, pack the rows")
     prepare.add_argument("--num-workers", type=int, default=None, help="processes (default: cores)")
     add_plan_command(add)
     train = add("train", _train, "train the phases that are not trained yet")
     train.add_argument("--phase", action="append", help="only this phase and what it needs")
-    _add_machine(train)
+    _add_profile(train)
+    add_machine_flags(train)
     evaluate = add("evaluate", _evaluate, "run the evaluations that are missing on checkpoints")
     evaluate.add_argument("--phase", action="append", help="only this phase")
     evaluate.add_argument("--step", type=int, help="a checkpoint's step (default: the phase's end)")
-    _add_machine(evaluate)
+    add_machine_flags(evaluate)
     add("report", _report, "write the page and print the table of what has been measured")
     show_batch = add("show-batch", _show_batch, "list the rows and documents of one batch")
     show_batch.add_argument("--phase", required=True)
@@ -156,31 +103,18 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_machine(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("machine")
-    group.add_argument("--distributed", action="store_true", help="join the pod's other hosts")
-    group.add_argument("--coordinator", help="host:port of process 0, where it is not discovered")
-    group.add_argument("--num-processes", type=int)
-    group.add_argument("--process-id", type=int)
-    group.add_argument("--cpu-devices", type=int, help="use this many CPU devices as a small pod")
-
-
-def _start_machine(flags: argparse.Namespace) -> None:
-    if flags.cpu_devices is not None or not has_accelerator():
-        keep_freed_memory()
-    import jax
-
-    if flags.cpu_devices is not None:
-        if flags.cpu_devices < 1:
-            raise UserError(f"--cpu-devices: expected 1 or more, got {flags.cpu_devices}")
-        jax.config.update("jax_platforms", "cpu")
-        jax.config.update("jax_num_cpu_devices", flags.cpu_devices)
-    if flags.distributed or flags.coordinator:
-        jax.distributed.initialize(flags.coordinator, flags.num_processes, flags.process_id)
+def _add_profile(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--profile",
+        type=int,
+        default=0,
+        metavar="STEPS",
+        help="profile this many steps of each phase, for TensorBoard and Perfetto",
+    )
 
 
 def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    _start_machine(flags)
+    start_machine(flags)
     from codepretrain.study.run import run_study
 
     def prepare() -> None:
@@ -189,7 +123,14 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
         command = ["prepare", "--config", flags.config, "--workdir", str(flags.workdir)]
         _call_self([*command, *overrides])
 
-    run_study(config, flags.workdir, prepare=prepare, command_line=flags.command_line)
+    run_study(
+        config,
+        flags.workdir,
+        prepare=prepare,
+        command_line=flags.command_line,
+        environment=relevant_environment(),
+        profile_steps=_profile_steps(flags),
+    )
     return 0
 
 
@@ -218,19 +159,39 @@ def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) ->
 
 
 def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    _start_machine(flags)
+    start_machine(flags)
     from codepretrain.study.run import train_phases
 
-    train_phases(config, flags.workdir, only=flags.phase, command_line=flags.command_line)
+    train_phases(
+        config,
+        flags.workdir,
+        only=flags.phase,
+        command_line=flags.command_line,
+        environment=relevant_environment(),
+        profile_steps=_profile_steps(flags),
+    )
     return 0
 
 
 def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    _start_machine(flags)
+    start_machine(flags)
     from codepretrain.study.run import evaluate_phases
 
-    evaluate_phases(config, flags.workdir, only=flags.phase, step=flags.step)
+    evaluate_phases(
+        config,
+        flags.workdir,
+        only=flags.phase,
+        step=flags.step,
+        command_line=flags.command_line,
+        environment=relevant_environment(),
+    )
     return 0
+
+
+def _profile_steps(flags: argparse.Namespace) -> int:
+    if flags.profile < 0:
+        raise UserError(f"--profile: expected 0 or more steps, got {flags.profile}")
+    return flags.profile
 
 
 def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:

@@ -18,6 +18,7 @@ import numpy as np
 from codepretrain.evals.items import items_path
 from codepretrain.evals.metric import Metric
 from codepretrain.files import jsonl
+from codepretrain.metrics.time_ledger import read_sessions
 from codepretrain.report.statistics import PairedScores
 from codepretrain.rows.format import SPLITS, RowsManifest
 from codepretrain.stream.ledger import Ledger
@@ -202,7 +203,7 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
     with _noting(problems):
         evaluations = [_evaluation(line) for line in jsonl.read(directory / "evals.jsonl")]
     with _noting(problems):
-        sessions = jsonl.read(directory / "time.jsonl")
+        sessions = read_sessions(directory / "time.jsonl")
     with _noting(problems):
         stored = _read_json(directory / "ledger.json")
         ledger = Ledger.from_json(stored) if stored else None

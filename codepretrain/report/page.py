@@ -7,7 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from codepretrain.metrics.time_ledger import TIME_KINDS
+from codepretrain.metrics.stopwatch import TIME_KINDS
 from codepretrain.report import accounts, plots, tables, wording
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison

@@ -25,7 +25,7 @@ from codepretrain.rows.vocabulary import tokenizer_path
 from codepretrain.study.imports import check_tokenizer, import_identities
 from codepretrain.study.provenance import code_version
 from codepretrain.study.workspace import Workspace
-from codepretrain.train.trainer import check_identity
+from codepretrain.train.phase_run import check_identity
 
 
 def export_phase(

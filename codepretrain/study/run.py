@@ -1,6 +1,6 @@
 """Does what is missing of a study: prepare → train → evaluate → report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +12,34 @@ from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.hosts import from_primary
-from codepretrain.metrics.writer import check_installed
+from codepretrain.metrics.copies import check_installed
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
 from codepretrain.rows.data_dir import is_prepared
 from codepretrain.rows.format import rows_directory
 from codepretrain.stream.show_batch import list_batch, render_batch
 from codepretrain.study.describe import describe
-from codepretrain.study.provenance import code_version, machine_provenance
+from codepretrain.study.provenance import code_version
 from codepretrain.study.runner import Runner
 from codepretrain.study.workspace import Workspace, normalized_mixture
 from codepretrain.train.program import Program
 
 
 def run_study(
-    config: StudyConfig, workdir: Path, *, prepare: Callable[[], None], command_line: str
+    config: StudyConfig,
+    workdir: Path,
+    *,
+    prepare: Callable[[], None],
+    command_line: str,
+    environment: Mapping[str, str] | None = None,
+    profile_steps: int = 0,
 ) -> None:
     """Prepares the data if it is missing, trains what is missing, and reports.
 
-    prepare: prepares the data in another process, so that this one never imports TensorFlow.
+    Args:
+      prepare: prepares the data in another process, so that this one never imports TensorFlow.
+      command_line, environment: how the process was started, for the provenance.
+      profile_steps: steps of each phase to profile, 0 for none.
 
     Raises:
       UserError: anything that can be known to fail, before the first phase starts.
@@ -46,13 +55,25 @@ def run_study(
             prepare()
         if jax.process_count() > 1:
             multihost_utils.sync_global_devices("prepared")
-    train_phases(config, workdir, command_line=command_line)
+    train_phases(
+        config,
+        workdir,
+        command_line=command_line,
+        environment=environment,
+        profile_steps=profile_steps,
+    )
     if jax.process_index() == 0:
         report_study(config, workdir, command_line=command_line)
 
 
 def train_phases(
-    config: StudyConfig, workdir: Path, *, only: Sequence[str] | None = None, command_line: str
+    config: StudyConfig,
+    workdir: Path,
+    *,
+    only: Sequence[str] | None = None,
+    command_line: str = "",
+    environment: Mapping[str, str] | None = None,
+    profile_steps: int = 0,
 ) -> None:
     """Trains the phases that are missing, or those named in `only` with what they need."""
     study = Workspace(config, workdir)
@@ -68,7 +89,9 @@ def train_phases(
     if not missing:
         Program(config)  # a mistake in the execution is told even so
         return
-    runner = Runner(study, console, {"command": command_line, **machine_provenance()})
+    runner = Runner(
+        study, console, command_line, environment=environment, profile_steps=profile_steps
+    )
     for name in missing:
         runner.train(name)
 
@@ -79,11 +102,13 @@ def evaluate_phases(
     *,
     only: Sequence[str] | None = None,
     step: int | None = None,
+    command_line: str = "",
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Runs the evaluations that a phase's checkpoint lacks; by default at the end of each phase."""
     study = Workspace(config, workdir)
     names = _named(study, only)
-    runner = Runner(study, Console(), {})
+    runner = Runner(study, Console(), command_line, environment=environment)
     for name in names:
         runner.evaluate(name, study.phases[name].num_steps if step is None else step)
 

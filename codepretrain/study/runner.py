@@ -5,7 +5,6 @@ import functools
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import jax
 from rich.console import Console
@@ -18,22 +17,42 @@ from codepretrain.evals.recording import record_evaluation
 from codepretrain.files import jsonl
 from codepretrain.files.lock import exclusive
 from codepretrain.hosts import from_primary
+from codepretrain.metrics.starts import record_start
+from codepretrain.metrics.stopwatch import Stopwatch, process_stopwatch
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.study.exchange import imported_params
+from codepretrain.study.provenance import provenance
 from codepretrain.study.workspace import Workspace
+from codepretrain.train.phase_run import PhaseRun, check_identity
 from codepretrain.train.program import Program
 from codepretrain.train.state import TrainState, branch_state, state_from_params
-from codepretrain.train.trainer import PhaseRun, Trainer, check_identity
+from codepretrain.train.trainer import Trainer
 
 
 class Runner:
-    """`provenance` (command, machine, code version) are kept with every run."""
+    """Trains and evaluates the phases of a study.
 
-    def __init__(self, study: Workspace, console: Console, provenance: Mapping[str, Any]) -> None:
+    Args:
+      command_line, environment: how this process was started, for the provenance of every run.
+      profile_steps: steps of each phase to profile, 0 for none.
+    """
+
+    def __init__(
+        self,
+        study: Workspace,
+        console: Console,
+        command_line: str,
+        *,
+        environment: Mapping[str, str] | None = None,
+        profile_steps: int = 0,
+    ) -> None:
         self.study = study
         self.console = console
-        self.provenance = provenance
+        self.profile_steps = profile_steps
         self.program = Program(study.config)
+        self.provenance = provenance(
+            self.program, command_line=command_line, environment=environment or {}
+        )
         if jax.process_index() == 0:
             console.print(self.program.description(), highlight=False, soft_wrap=True)
         self.evaluators: list[Evaluator] = build_evaluators(
@@ -47,7 +66,8 @@ class Runner:
         with _held(run_dir):
             if jax.process_index() == 0:
                 self._write_run_json(name, run_dir)
-            self._trainer(self._job(name, stop_step=phase.num_steps)).run()
+            phase_run = self._phase_run(name, stop_step=phase.num_steps)
+            self._trainer(phase_run, process_stopwatch()).run()
 
     def evaluate(self, name: str, step: int) -> None:
         """Runs the evaluations that are not recorded for the checkpoint of `step`."""
@@ -60,9 +80,11 @@ class Runner:
                 study.config.logging,
                 name,
                 resumed_step=study.phases[name].num_steps,
-                process_index=jax.process_index(),
+                is_primary=jax.process_index() == 0,
             ) as writer,
         ):
+            if jax.process_index() == 0:
+                record_start(run_dir / "starts.jsonl", "evaluate", self.provenance)
             state = self._kept(name, step)
             if state is None:
                 steps = ", ".join(map(str, self._checkpoints(name).steps())) or "none"
@@ -77,15 +99,15 @@ class Runner:
                     evaluator, state.params, writer, run_dir, step=step, tokens=step * step_tokens
                 )
 
-    def _trainer(self, job: PhaseRun) -> Trainer:
-        return Trainer(job, self.program, self.evaluators, self.console)
+    def _trainer(self, phase_run: PhaseRun, watch: Stopwatch) -> Trainer:
+        return Trainer(phase_run, self.program, self.evaluators, self.console, watch)
 
-    def _job(self, name: str, *, stop_step: int) -> PhaseRun:
+    def _phase_run(self, name: str, *, stop_step: int) -> PhaseRun:
         study, phase = self.study, self.study.phases[name]
         return PhaseRun(
             name=name,
             config=study.config,
-            plan=study.row_order(name),
+            order=study.row_order(name),
             learning_rate=phase.learning_rate,
             weight_decay=phase.weight_decay,
             run_dir=study.run_dir(name),
@@ -96,6 +118,7 @@ class Runner:
             initial_state=functools.partial(self._initial_state, name),
             stop_step=stop_step,
             provenance=self.provenance,
+            profile_steps=self.profile_steps,
         )
 
     def _initial_state(self, name: str) -> TrainState:
@@ -135,13 +158,14 @@ class Runner:
         if state is not None:
             return state
         self.console.print(f"{name}: training up to step {step:,}, whose checkpoint is needed")
-        with _held(self.study.run_dir(name)):
-            job = dataclasses.replace(
-                self._job(name, stop_step=step),
+        with _held(self.study.run_dir(name)), process_stopwatch().spent("rebuild"):
+            phase_run = dataclasses.replace(
+                self._phase_run(name, stop_step=step),
                 permanent_steps=self.study.permanent_steps(name) | {step},
                 is_rebuild=True,
+                profile_steps=0,
             )
-            self._trainer(job).run()
+            self._trainer(phase_run, Stopwatch()).run()
         state = self._kept(name, step)
         assert state is not None, f"{name} was trained to step {step} and not saved"
         return state
@@ -158,7 +182,6 @@ class Runner:
             "initial_checkpoint": phase.config.initial_checkpoint,
             "steps": phase.num_steps,
             "tokens": phase.tokens,
-            **self.provenance,
             "identity": study.identity(name),
             "config": to_dict(study.config),
         }
