@@ -17,6 +17,9 @@ def run() -> NoReturn:
     """Runs the command line and ends the process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end_at_once)
+    from codepretrain.cli.output import prepare_streams
+
+    prepare_streams()
     try:
         from codepretrain.cli.main import main
 

@@ -15,11 +15,15 @@ import os
 import select
 import signal
 import sys
+import traceback
 from typing import Any, TextIO
+
+import rich
 
 from codepretrain.errors import UserError
 
 PIPE_CODE = 128 + signal.SIGPIPE
+_PRINTERS = (os.path.dirname(__file__), os.path.dirname(rich.__file__))
 _MODES = {0: os.O_RDONLY, 1: os.O_WRONLY, 2: os.O_WRONLY}
 
 
@@ -57,6 +61,17 @@ def reader_is_gone(error: BaseException) -> bool:
     return isinstance(cause, BrokenPipeError) and (
         isinstance(error, SystemExit) or any(_is_broken(d) for d in (1, 2))
     )
+
+
+def refusal_of_stdout(error: BaseException) -> UserError | None:
+    """Returns what to tell the user if `error` means that stdout cannot be written, else None."""
+    if not isinstance(error, OSError) or error.filename is not None:
+        return None
+    printing = traceback.extract_tb(error.__traceback__)[-1].filename
+    if not printing.startswith(_PRINTERS):
+        return None
+    discard(sys.stdout)
+    return UserError(f"cannot write to standard output: {error.strerror}")
 
 
 def finish(code: int) -> int:

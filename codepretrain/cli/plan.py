@@ -1,14 +1,15 @@
 """The `plan` command: a study's phases, and the pod that they would run on, without either."""
 
 import argparse
-import json
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from codepretrain.cli.flags import whole_number
 from codepretrain.cli.interop import Add
+from codepretrain.cli.output import print_json
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 
@@ -22,12 +23,17 @@ def add_plan_command(add: Add) -> None:
     plan.add_argument("--json", action="store_true", help="print JSON")
     group = plan.add_argument_group("a pod, which need not be here (needs the extra `tpu`)")
     group.add_argument("--topology", metavar="CHIP:AxB", help="compile for it, as v5e:16x16")
-    group.add_argument("--slices", type=int, default=1, help="so many of them (default: 1)")
+    group.add_argument(
+        "--slices", type=whole_number(1, 1024), default=1, help="so many of them (default: 1)"
+    )
     group.add_argument(
         "--search", action="store_true", help="try meshes, micro-batches and remat policies"
     )
     group.add_argument(
-        "--max-compiles", type=int, default=12, help="the most that a search tries (default: 12)"
+        "--max-compiles",
+        type=whole_number(1),
+        default=12,
+        help="the most that a search tries (default: 12)",
     )
 
 
@@ -50,7 +56,7 @@ def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
     elif flags.search or flags.slices != 1:
         raise UserError("--search and --slices need a --topology, such as v5e:16x16")
     if flags.json:
-        print(json.dumps(plan, indent=1))
+        print_json(plan)
     return 0
 
 

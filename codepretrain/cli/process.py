@@ -22,7 +22,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from codepretrain import interrupt
-from codepretrain.errors import UserError
+from codepretrain.cli.environment import import_jax, start_backend
+from codepretrain.cli.flags import MAX_WORKERS, whole_number
+from codepretrain.cli.output import PIPE_CODE, discard, finish, reader_is_gone, refusal_of_stdout
+from codepretrain.errors import UserError, one_line
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
 from codepretrain.interrupt import Interrupted, PeerStopped
 from codepretrain.peers import Peers
@@ -59,7 +62,7 @@ class _Process:
     def outcome(self, error: BaseException) -> tuple[int, str]:
         """Returns the exit code and the line to print for an exception; raises what is a defect."""
         if isinstance(error, UserError):
-            return 2, str(error)
+            return 2, one_line(str(error))
         if isinstance(error, Interrupted):
             return 128 + error.signal_number, f"{error}. To resume, run: {self.resume}"
         if isinstance(error, PeerStopped):
@@ -67,7 +70,7 @@ class _Process:
         if isinstance(error, KeyboardInterrupt):
             return 128 + signal.SIGINT, f"stopped. To resume, run: {self.resume}"
         if isinstance(error, OSError) and error.errno in _REFUSALS:
-            return 2, f"{error.filename or 'a file'}: {error.strerror}"
+            return 2, one_line(f"{error.filename or 'a file'}: {error.strerror}")
         raise error
 
     def tell(self, message: str) -> None:
@@ -103,13 +106,14 @@ def run_command(argv: Sequence[str], command: Callable[[], int]) -> int:
     process = _process = _Process(shlex.join(["codepretrain", *argv]))
     with interrupt.handling(end=process.end):
         try:
-            code, message = command(), ""
-        except BrokenPipeError:  # the reader of our output (head, less) is gone
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code, message = 128 + signal.SIGPIPE, ""
+            code, message = finish(command()), ""
         except BaseException as error:
             interrupt.leave()
-            code, message = _result(process, error)
+            if reader_is_gone(error):
+                discard(sys.stdout)
+                code, message = PIPE_CODE, ""
+            else:
+                code, message = _result(process, refusal_of_stdout(error) or error)
         interrupt.leave()
         process.tell(message)
         if process.peers is not None:
@@ -149,12 +153,16 @@ def add_machine_flags(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("machine")
     group.add_argument("--distributed", action="store_true", help="join the pod's other hosts")
     group.add_argument("--coordinator", help="host:port of process 0, where it is not discovered")
-    group.add_argument("--num-processes", type=int)
-    group.add_argument("--process-id", type=int)
-    group.add_argument("--cpu-devices", type=int, help="use this many CPU devices as a small pod")
+    group.add_argument("--num-processes", type=whole_number(1), help="processes of the run")
+    group.add_argument("--process-id", type=whole_number(0), help="of this process")
+    group.add_argument(
+        "--cpu-devices",
+        type=whole_number(1, MAX_WORKERS),
+        help="use this many CPU devices as a small pod",
+    )
     group.add_argument(
         "--heartbeat-timeout-s",
-        type=int,
+        type=whole_number(1, 24 * 3600),
         default=HEARTBEAT_TIMEOUT_S,
         help="seconds of silence after which a process counts as lost (default: %(default)s)",
     )
@@ -164,34 +172,34 @@ def start_machine(flags: argparse.Namespace) -> None:
     """Initializes JAX, with the other processes of the run if there are any."""
     if flags.cpu_devices is not None or not has_accelerator():
         keep_freed_memory()
-    import jax
-
+    jax = import_jax()
     if flags.cpu_devices is not None:
-        if flags.cpu_devices < 1:
-            raise UserError(f"--cpu-devices: expected 1 or more, got {flags.cpu_devices}")
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", flags.cpu_devices)
     if flags.distributed or flags.coordinator:
         _join(flags)
-    jax.devices()
+    start_backend()
     interrupt.install()  # libtpu installs handlers of its own when it opens
 
 
 def _join(flags: argparse.Namespace) -> None:
-    if flags.heartbeat_timeout_s < 1:
-        raise UserError(
-            f"--heartbeat-timeout-s: expected 1 or more, got {flags.heartbeat_timeout_s}"
-        )
     import jax
     from jax._src import distributed  # public JAX has no access to its coordination service
 
     jax.config.update("jax_enable_preemption_service", False)  # it would take over SIGTERM
-    jax.distributed.initialize(
-        flags.coordinator,
-        flags.num_processes,
-        flags.process_id,
-        heartbeat_timeout_seconds=flags.heartbeat_timeout_s,
-    )
+    try:
+        jax.distributed.initialize(
+            flags.coordinator,
+            flags.num_processes,
+            flags.process_id,
+            heartbeat_timeout_seconds=flags.heartbeat_timeout_s,
+        )
+    except (ValueError, RuntimeError) as error:
+        where = f"--coordinator {flags.coordinator}" if flags.coordinator else "--distributed"
+        raise UserError(
+            f"{where}: cannot join the other processes: {error}; check --coordinator, "
+            "--num-processes and --process-id of every process"
+        ) from error
     interrupt.install()
     state = distributed.global_state
     if state.num_processes > 1:

@@ -5,12 +5,10 @@ the path where the file system or the store refuses. A folder of an object store
 object is below it.
 """
 
-import errno
 import json
 import os
 import posixpath
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -40,7 +38,7 @@ class MissingFileError(UserError):
 def parse(address: StrPath, *, name: str = "path") -> epath.Path:
     """Returns the path of an address: absolute if local, normalized, `~` expanded.
 
-    Looks at the address alone; `check_writable` asks the file system or the store.
+    Looks at the address alone; `writable.check_writable` asks the file system or the store.
 
     Args:
       name: what the address was given as (`--workdir`), for messages.
@@ -88,41 +86,6 @@ def _local(text: str, name: str) -> epath.Path:
 def is_local(path: StrPath) -> bool:
     """Returns whether a path is on a local file system."""
     return not split_scheme(path)[0]
-
-
-def check_writable(folder: StrPath, *, name: str = "path") -> None:
-    """Checks that files can be written below a folder, by writing and removing one.
-
-    A local folder that does not exist is not made: the file is written into the nearest parent.
-
-    Raises:
-      UserError: no permission, no such bucket, no credentials, no network, or a parent is a file.
-    """
-    with explained(f"write to {name}", folder):
-        if is_local(folder):
-            probe = os.path.join(_nearest_folder(os.fspath(folder)), _probe_name())
-            with open(probe, "xb"):
-                pass
-            os.unlink(probe)
-        else:
-            fs, key = filesystem(os.path.join(folder, _probe_name()))
-            fs.pipe_file(key, b"-")
-            fs.rm_file(key)
-
-
-def _probe_name() -> str:
-    return f".writable-{secrets.token_hex(8)}"
-
-
-def _nearest_folder(folder: str) -> str:
-    """Returns a local folder if it exists, otherwise the nearest parent that does."""
-    try:
-        os.lstat(folder)
-    except (FileNotFoundError, NotADirectoryError):
-        return _nearest_folder(os.path.dirname(folder))
-    if not os.path.isdir(folder):
-        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
-    return folder
 
 
 def make_folder(path: StrPath) -> None:

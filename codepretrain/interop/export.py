@@ -28,6 +28,7 @@ from codepretrain.files.atomic import write_json
 from codepretrain.files.directory import whole_directory
 from codepretrain.files.explain import shown
 from codepretrain.files.storage import StrPath
+from codepretrain.files.writable import check_writable
 from codepretrain.interop.settings import to_cohere
 from codepretrain.interop.tensor_files import plan_shards, write_tensors
 from codepretrain.interop.tensors import WeightsDigest, leaf_shapes, tensor_shapes, to_tensors
@@ -50,7 +51,7 @@ def check_output(output: StrPath) -> None:
     folder = epath.Path(output)
     if storage.is_file(folder) or storage.names(folder):
         raise UserError(f"--output {shown(output)} exists already: remove it, or choose another")
-    storage.check_writable(folder, name="--output")
+    check_writable(folder, name="--output")
 
 
 def check_options(options: ExportOptions) -> None:

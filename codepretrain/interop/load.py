@@ -30,16 +30,18 @@ from codepretrain.model.transformer import Params
 STEP = 0  # of the checkpoint: it has seen none of the study's batches
 
 
-def import_model(source: StrPath, folder: StrPath, model: ModelConfig) -> tuple[ImportRecord, bool]:
-    """Reads the model in `source` into `folder`; returns its record and whether it is new.
+def import_model(
+    source_path: StrPath, folder_path: StrPath, model: ModelConfig
+) -> tuple[ImportRecord, bool]:
+    """Reads the model in one folder into another; returns its record and whether it is new.
 
     Importing the same weights again changes nothing.
 
     Raises:
       UserError: the model is not the study's, its files are damaged, or were changed since they
-        were exported; `folder` holds other weights.
+        were exported; the second folder holds other weights.
     """
-    source, folder = epath.Path(source), epath.Path(folder)
+    source, folder = epath.Path(source_path), epath.Path(folder_path)
     check_settings(source, model)
     leaves = read_leaves(source, model)
     record = _record(source, leaves, model)

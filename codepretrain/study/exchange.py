@@ -10,6 +10,7 @@ from codepretrain.errors import UserError, quoted
 from codepretrain.files import storage
 from codepretrain.files.explain import shown
 from codepretrain.files.lease import exclusive
+from codepretrain.files.writable import check_writable
 from codepretrain.interop.export import (
     ExportOptions,
     check_options,
@@ -18,7 +19,6 @@ from codepretrain.interop.export import (
 )
 from codepretrain.interop.import_record import import_folder
 from codepretrain.interop.load import import_model, restore_params
-from codepretrain.interop.settings import check_settings
 from codepretrain.interop.tokenizer_files import ids_digest
 from codepretrain.model.transformer import Params
 from codepretrain.rows.vocabulary import tokenizer_path
@@ -84,7 +84,6 @@ def import_checkpoint(workspace: Workspace, *, source: epath.Path, name: str) ->
     check_import_name("--name", name)
     if not storage.is_dir(source):
         raise UserError(f"--model {shown(source)}: there is no such folder")
-    check_settings(source, config.model)
     tokenizer = source / "tokenizer.json"
     check_tokenizer(
         config,
@@ -93,7 +92,7 @@ def import_checkpoint(workspace: Workspace, *, source: epath.Path, name: str) ->
         source=source,
     )
     folder = import_folder(workspace.workdir, name)
-    storage.check_writable(folder, name="--workdir")
+    check_writable(folder, name="--workdir")
     with exclusive(folder):
         record, is_new = import_model(source, folder, config.model)
     done = "imported" if is_new else "already imported:"

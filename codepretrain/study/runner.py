@@ -15,7 +15,7 @@ from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.evals.recording import record_evaluation
 from codepretrain.files import jsonl
-from codepretrain.files.lock import exclusive
+from codepretrain.files.lease import exclusive
 from codepretrain.hosts import from_primary
 from codepretrain.metrics.starts import record_start
 from codepretrain.metrics.stopwatch import Stopwatch, process_stopwatch

@@ -81,7 +81,9 @@ def test_mistakes_in_the_config(
 
 
 def test_mistakes_in_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert "invalid choice: 'trian'" in fails_with(capsys, "trian", "--config", TINY)
+    assert "there is no command 'trian'; did you mean train?" in fails_with(
+        capsys, "trian", "--config", TINY
+    )
     assert "--config" in fails_with(capsys, "plan")
     assert "tinny.py does not exist" in fails_with(capsys, "plan", "--config", "tests/tinny.py")
     broken = tmp_path / "broken.py"

@@ -99,6 +99,7 @@ def test_config_and_tokenizer_files(exported: Any) -> None:
         "tokenizer_config.json",
         "special_tokens_map.json",
         "codepretrain.json",
+        "files.json",
     }
     assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
     config = json.loads((folder / "config.json").read_text())

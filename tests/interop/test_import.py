@@ -140,7 +140,10 @@ def test_tensors_that_do_not_fit(
         ({"model_type": "llama"}, "model_type is 'llama'; only models with model_type = 'cohere'"),
         ({"attention_bias": True}, "attention_bias is True"),
         ({"rope_parameters": {"rope_type": "yarn"}}, "rotary embedding is of type 'yarn'"),
-        ({"rope_parameters": None, "rope_theta": None}, "rope_theta is missing"),
+        (
+            {"rope_parameters": None, "rope_theta": None},
+            "rope_theta: expected a positive number, found null",
+        ),
         ({"num_key_value_heads": None}, "num_kv_heads is 4 there and 2 here"),
     ],
 )
