@@ -53,9 +53,11 @@ def _dispatch(argv: list[str]) -> int:
 def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Returns the flags and the overrides of a command line. Raises UserError for mistakes."""
     parser, commands = _parser()
-    if argv and not argv[0].startswith("-") and argv[0] not in commands.choices:
-        near = suggestion(argv[0], list(commands.choices))
-        raise UserError(f"there is no command {quoted(argv[0])}{near}")
+    names = list(commands.choices)
+    if argv and argv[0].startswith("-") and argv[0] not in ("-h", "--help"):
+        raise UserError(f"expected a command before {quoted(argv[0])}: {', '.join(names)}")
+    if argv and not argv[0].startswith("-") and argv[0] not in names:
+        raise UserError(f"there is no command {quoted(argv[0])}{suggestion(argv[0], names)}")
     flags, rest = parser.parse_known_args(argv)
     command = commands.choices[flags.command]
     known = [name for action in command._actions for name in action.option_strings]

@@ -10,6 +10,7 @@ from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.schema import CheckpointConfig, ModelConfig
 from codepretrain.errors import UserError
 from codepretrain.files import storage
+from codepretrain.files.lease import exclusive
 from codepretrain.files.storage import StrPath
 from codepretrain.interop.export import PROVENANCE
 from codepretrain.interop.import_record import ImportRecord, load_record
@@ -45,14 +46,21 @@ def import_model(
     check_settings(source, model)
     leaves = read_leaves(source, model)
     record = _record(source, leaves, model)
-    existing = load_record(folder)
-    if existing is not None:
-        if existing.weights_sha256 != record.weights_sha256:
-            raise UserError(
-                f"{folder} holds other weights ({existing.weights_sha256[:12]}, these are "
-                f"{record.weights_sha256[:12]}): choose another --name, or delete it"
-            )
-        return existing, False
+    with exclusive(folder):  # from here on: a model that cannot be read leaves no folder
+        existing = load_record(folder)
+        if existing is None:
+            _save(folder, leaves, record)
+            return record, True
+    if existing.weights_sha256 != record.weights_sha256:
+        raise UserError(
+            f"{folder} holds other weights ({existing.weights_sha256[:12]}, these are "
+            f"{record.weights_sha256[:12]}): choose another --name, or delete it"
+        )
+    return existing, False
+
+
+def _save(folder: epath.Path, leaves: dict[str, np.ndarray], record: ImportRecord) -> None:
+    """Writes the checkpoint, then its record; takes the leaves."""
     storage.remove_tree(folder / "checkpoints")  # of an import that was stopped
     # Orbax would copy a NumPy array twice; a JAX array it writes as it is.
     arrays = {path: jax.block_until_ready(jax.device_put(leaves.pop(path))) for path in [*leaves]}
@@ -63,7 +71,6 @@ def import_model(
     finally:
         checkpoints.close()
     record.save(folder)
-    return record, True
 
 
 def read_leaves(source: StrPath, model: ModelConfig) -> dict[str, np.ndarray]:

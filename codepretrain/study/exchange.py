@@ -9,7 +9,6 @@ from codepretrain.config.validate import check_import_name
 from codepretrain.errors import UserError, quoted
 from codepretrain.files import storage
 from codepretrain.files.explain import shown
-from codepretrain.files.lease import exclusive
 from codepretrain.files.writable import check_writable
 from codepretrain.interop.export import (
     ExportOptions,
@@ -93,8 +92,7 @@ def import_checkpoint(workspace: Workspace, *, source: epath.Path, name: str) ->
     )
     folder = import_folder(workspace.workdir, name)
     check_writable(folder, name="--workdir")
-    with exclusive(folder):
-        record, is_new = import_model(source, folder, config.model)
+    record, is_new = import_model(source, folder, config.model)
     done = "imported" if is_new else "already imported:"
     Console().print(
         f"{name}: {done} {record.num_parameters:,} parameters, weights "

@@ -276,5 +276,5 @@ def test_a_tokenizer_to_export(tmp_path: Path, value: Any, message: str) -> None
 
 
 def test_a_missing_tokenizer(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no tokenizer.json"):
+    with pytest.raises(UserError, match=r"holds no tokenizer\.json"):
         ids_digest(tmp_path / "tokenizer.json")
