@@ -21,6 +21,7 @@ def step(*, fits: bool, num_microbatches: int = 1, remat_policy: str = "none") -
         "chip": "v5e",
         "num_slices": 1,
         "num_chips": 256,
+        "num_hosts": 64,
         "mesh": {"data": 8, "fsdp": 32, "tensor": 1},
         "batch_size": 512,
         "max_seq_len": 8192,
@@ -65,7 +66,7 @@ def test_a_plan_that_fits(capsys, monkeypatch):
     monkeypatch.setattr(plan_pod, "plan_step", lambda config, topology: step(fits=True))
     plan()
     told = " ".join(capsys.readouterr().out.split())
-    assert "v5e:16x16 (256 chips), mesh data 8 × fsdp 32" in told
+    assert "v5e:16x16 (256 chips, 64 hosts), mesh data 8 × fsdp 32" in told
     assert "1.00 GiB of 15.75 GiB HBM (14.75 GiB free)" in told
     assert "1.50 times (attention kernels, 10.00 T, by formula)" in told
     assert "all-gather fsdp 112 2.000" in told
