@@ -49,7 +49,7 @@ class Program:
         return init_state(self.config, self.mesh)
 
     def train_step(
-        self, state: TrainState, batch: Batch, learning_rate: float, weight_decay: float
+        self, state: TrainState, batch: Batch[jax.Array], learning_rate: float, weight_decay: float
     ) -> tuple[TrainState, StepMetrics]:
         """Runs one update and returns at once; `state` is donated.
 

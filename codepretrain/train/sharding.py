@@ -156,7 +156,7 @@ def check_batch_size(batch_size: int, *, num_microbatches: int, mesh: Mesh) -> N
         )
 
 
-def global_batch(local: Batch, mesh: Mesh) -> Batch:
+def global_batch(local: Batch[np.ndarray], mesh: Mesh) -> Batch[jax.Array]:
     """Returns the batch on the devices, with this process's rows as its part.
 
     local: numpy [B/P, T]; process p of P provides rows p·B/P … (p+1)·B/P - 1. Returns [B, T].

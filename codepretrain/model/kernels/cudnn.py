@@ -11,7 +11,7 @@ Source: jax._src.cudnn (Apache-2.0); `jax.nn.dot_product_attention` passes no of
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -104,20 +104,19 @@ def _backward(residuals: Residuals, d_out: jax.Array, settings: pallas_gpu.Setti
     def by_cudnn(residuals: Residuals, d_out: jax.Array) -> Results:
         query, key, value, _, out, statistics, _ = residuals
         none = jnp.zeros(0, query.dtype)  # how the library spells an argument that is not given
-        options: tuple[Any, ...] = (
-            query.shape[-1] ** -0.5,
-            42,  # seed of the dropout that there is not
-            0.0,  # dropout rate
-            (False, False),  # no bias, no gradient of it
-            library.MaskType.PADDING_CAUSAL,
-            library.AttentionLayout.BTNH.value,
-            None,  # sliding window
-            library.check_cudnn_version(),
-            False,  # return_residual
-        )
         arrays = (query, key, value, none, lengths, lengths, offsets, offsets, none, none)
         gradients = library._dot_product_attention_bwd_rule(
-            *options, (*arrays, statistics, out), d_out
+            scale=query.shape[-1] ** -0.5,
+            seed=42,  # of dropout, which is not used
+            dropout_rate=0.0,
+            variadic_args=(False, False),  # no bias, and no gradient of one
+            mask_type=library.MaskType.PADDING_CAUSAL,
+            layout=library.AttentionLayout.BTNH.value,
+            sliding_window_length=None,
+            is_training=True,
+            return_residual=False,
+            res=(*arrays, statistics, out),
+            grad_output=d_out,
         )
         return gradients[0], gradients[1], gradients[2]
 
