@@ -66,7 +66,9 @@ def plan_step(config: StudyConfig, topology: Topology) -> dict[str, Any]:
             raise
         return {**plan, "fits": False, "memory": memory}
     seconds = time.monotonic() - start
-    program = hlo.parse(compiled.as_text())
+    text = compiled.as_text()
+    assert text is not None, "the TPU compiler returns the optimized program"
+    program = hlo.parse(text)
     return {
         **plan,
         "fits": True,
