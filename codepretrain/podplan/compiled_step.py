@@ -43,7 +43,8 @@ def plan_step(config: StudyConfig, topology: Topology) -> dict[str, Any]:
     Raises:
       UserError: no compiler or no such pod; model or batch does not divide over the mesh.
     """
-    mesh = make_mesh(config.execution.mesh, topology_devices(topology))
+    devices = topology_devices(topology)
+    mesh = make_mesh(config.execution.mesh, devices, d_model=config.model.d_model)
     plan = {
         "topology": topology.name,
         "chip": topology.chip.name,

@@ -70,7 +70,11 @@ def meshes(config: StudyConfig, topology: Topology) -> list[MeshConfig]:
     remaining devices by default spread over a whole slice.
     """
     chips, per_slice = topology.num_chips, topology.chips_per_slice
-    rule = mesh_rule(topology.chip.device_kinds[0], devices_per_slice=per_slice)
+    rule = mesh_rule(
+        topology.chip.device_kinds[0],
+        devices_per_slice=per_slice,
+        d_model=config.model.d_model,
+    )
     first = _filled(config.execution.mesh, chips) or _filled(rule, chips)
     assert first is not None
     inner, outermost = inner_axes("slice"), next(iter(AXES))

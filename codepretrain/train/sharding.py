@@ -30,8 +30,15 @@ from codepretrain.train.mesh_axes import (
 )
 
 
-def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(
+    config: MeshConfig,
+    devices: Sequence[jax.Device] | None = None,
+    *,
+    d_model: int | None = None,
+) -> Mesh:
     """Returns the mesh of these devices, or of all devices.
+
+    d_model: the model's D, for the machine's own rule where the config gives no axis.
 
     Raises:
       UserError: the axes do not multiply to the number of devices, or an axis spans more than it
@@ -43,7 +50,9 @@ def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -
     num_slices, num_processes = len({_slice(device) for device in devices}), len({*processes})
     devices_per_slice = len(devices) // num_slices
     if config == MeshConfig():
-        config = mesh_rule(devices[0].device_kind, devices_per_slice=devices_per_slice)
+        config = mesh_rule(
+            devices[0].device_kind, devices_per_slice=devices_per_slice, d_model=d_model
+        )
     sizes = axis_sizes(config, len(devices))
     inner, innermost = inner_axes("slice"), inner_axes("process")
     if devices_per_slice % product(sizes, inner):

@@ -17,3 +17,9 @@ def test_mesh_rule():
 def test_fsdp_divides_every_slice(chip, devices):
     fsdp = mesh_rule(chip.device_kinds[0], devices_per_slice=devices).fsdp
     assert devices % fsdp == 0
+
+
+@pytest.mark.parametrize(("d_model", "fsdp"), [(2560, 32), (768, 32), (384, 16), (100, 4), (8, 1)])
+def test_each_chip_holds_at_least_a_tile_of_rows(d_model, fsdp):
+    """16 rows of a bfloat16 tile, and the same number on every chip."""
+    assert mesh_rule("TPU v5 lite", devices_per_slice=256, d_model=d_model).fsdp == fsdp
