@@ -73,7 +73,7 @@ NUMBERS = [
     ("plan {c} --max-compiles -1", "--max-compiles: expected a whole number, at least 1"),
     ("plan {c} --max-compiles 0", "--max-compiles: expected a whole number, at least 1"),
     ("plan {c} --topology v5e", "v5e"),
-    ("plan {c} --topology v5e:0x4", "v5e:0x4"),
+    ("plan {c} --topology v5e:0x4", "got 0x4"),
     ("plan {c} --topology v9:4x4", "v9"),
     ("plan {c} --topology ''", "topology"),
     ("show-batch {c} --phase trunk --step -1", "--step: expected a whole number, at least 0"),
