@@ -14,7 +14,6 @@ thread as well (`handling(end=…)`). It notices a signal at once, passes it on 
 of the run, and ends the process if the main thread is not done after `GRACE_S`.
 """
 
-import _thread
 import os
 import select
 import signal
@@ -26,7 +25,7 @@ from typing import Protocol, Self
 
 GRACE_S = 3.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_END_OF_WATCH = 0  # not the number of a signal
+_END_OF_WATCH, _WAKE = 0, 255  # not numbers of signals
 
 
 class Interrupted(KeyboardInterrupt):
@@ -60,8 +59,8 @@ class _State:
 
     signal_number: the first stop signal, here or in another process; 0 before.
     depth: how many `deferred` blocks are entered.
-    pending: raised by the next handler call, which a thread has asked for.
-    is_ending: the main thread has been told to stop, and has `GRACE_S` to do so.
+    error: what the main thread has been told to end with; it has `GRACE_S` to do so.
+    is_pending: the next handler call raises `error`, as a thread has asked for.
     is_leaving: the command has its result; the handlers raise nothing from here on.
     end: ends the process; None where nothing may (a library call, a test).
     """
@@ -70,10 +69,11 @@ class _State:
         self.is_handling = False
         self.signal_number = 0
         self.depth = 0
-        self.pending: BaseException | None = None
-        self.is_ending = False
+        self.error: BaseException | None = None
+        self.is_pending = False
         self.is_leaving = False
         self.peers: Peers | None = None
+        self.watch: _Watch | None = None
         self.end: Callable[[BaseException], None] | None = None
 
 
@@ -167,14 +167,14 @@ def on_peer_signal(number: int) -> bool:
     _state.signal_number = _state.signal_number or number
     if _state.depth:
         return True
-    if not _state.is_ending:
+    if _state.error is None:
         _raise_in_main_thread(_interrupted())
     return False
 
 
 def on_peer_exit(exit_code: int, message: str) -> None:
     """Ends this process because another one has ended."""
-    if not _state.is_ending:
+    if _state.error is None:
         _raise_in_main_thread(PeerStopped(exit_code, message))
 
 
@@ -183,24 +183,27 @@ def _interrupted() -> Interrupted:
 
 
 def _raise_in_main_thread(error: BaseException) -> None:
-    _state.pending, _state.is_ending = error, True
-    _thread.interrupt_main(signal.SIGTERM)
+    _state.error, _state.is_pending = error, True
+    if _state.watch is not None:
+        _state.watch.wake()
+    main = threading.main_thread().ident  # a real signal, which also ends a sleep or a wait
+    signal.pthread_kill(main or 0, signal.SIGTERM)
 
 
 def _on_signal(number: int, frame: object) -> None:
     if _state.is_leaving:
         return
-    if _state.pending is not None:
-        error, _state.pending = _state.pending, None
-        raise error
-    if _state.signal_number or _state.is_ending:
+    if _state.is_pending and _state.error is not None:
+        _state.is_pending = False
+        raise _state.error
+    if _state.signal_number or _state.error is not None:
         if number == signal.SIGINT and _state.end is None:
             raise KeyboardInterrupt
         return  # the watching thread ends the process at a second Ctrl-C
     _state.signal_number = number
     if not _state.depth:
-        _state.is_ending = True
-        raise _interrupted()
+        _state.error = _interrupted()
+        raise _state.error
 
 
 class _Watch:
@@ -213,9 +216,15 @@ class _Watch:
         self._received: list[int] = []
         self._thread = threading.Thread(target=self._run, name="signals", daemon=True)
         self._thread.start()
+        _state.watch = self
         return self
 
+    def wake(self) -> None:
+        """Lets the thread look at what has changed."""
+        os.write(self._write, bytes([_WAKE]))
+
     def __exit__(self, *_: object) -> None:
+        _state.watch = None
         signal.set_wakeup_fd(self._previous)
         os.write(self._write, bytes([_END_OF_WATCH]))
         self._thread.join()
@@ -225,13 +234,13 @@ class _Watch:
     def _run(self) -> None:
         ending_since = None
         while True:
-            is_stopping = bool(self._received) or _state.is_ending
+            is_stopping = bool(self._received) or _state.error is not None
             ready = select.select([self._read], [], [], 0.1 if is_stopping else None)[0]
             numbers = os.read(self._read, 512) if ready else b""
             if _END_OF_WATCH in numbers:
                 return
             self._note([number for number in numbers if number in _SIGNALS])
-            if not (_state.is_ending or (self._received and not _state.depth)):
+            if _state.error is None and (_state.depth or not self._received):
                 ending_since = None
                 continue
             ending_since = ending_since or time.monotonic()
@@ -240,17 +249,16 @@ class _Watch:
 
     def _note(self, numbers: list[int]) -> None:
         for number in numbers:
-            is_ours = _state.pending is not None  # `_raise_in_main_thread` sends a SIGTERM, too
             if number == signal.SIGINT and self._received:
-                _state.signal_number = number
+                _state.signal_number, _state.error = number, None
                 self._end()
-            elif not self._received and not is_ours:
+            elif not self._received and not _state.is_pending:  # that is a SIGTERM of our own
                 self._received.append(number)
                 if _state.peers is not None:
                     _state.peers.announce_stop(number)
 
     def _end(self) -> None:
-        _state.signal_number = _state.signal_number or self._received[0]
-        error = _state.pending or _interrupted()
+        if _state.error is None and not _state.signal_number:  # no handler has run yet
+            _state.signal_number = self._received[0]
         assert _state.end is not None
-        _state.end(error)
+        _state.end(_state.error or _interrupted())

@@ -70,8 +70,7 @@ class Peers:
 
     def announce_exit(self, exit_code: int, message: str) -> None:
         """Tells all processes that this one ends, and why; the first such message counts."""
-        text = f"process {self._process_index}: {message}"
-        self._within(lambda: self._post({"kind": "exit", "code": exit_code, "text": text}))
+        self._within(lambda: self._post(self._exit(exit_code, message)))
 
     def reached_stop(self) -> bool:
         """Returns whether the agreed call is reached. All processes call this equally often."""
@@ -129,12 +128,13 @@ class Peers:
             else:
                 self.exit_message = message["code"], message["text"]
                 self._has_exit.set()
-                self._on_exit(*self.exit_message)
+                if message["process"] != self._process_index:
+                    self._on_exit(*self.exit_message)
 
     def _reply(self, signal_number: int) -> None:
         """Reports the calls made so far, and holds the next one until the stop call is known."""
         if not self._on_stop(signal_number):
-            self._post({"kind": "exit", "code": 128 + signal_number, "text": "stopped by a signal"})
+            self._post(self._exit(128 + signal_number, "stopped by a signal"))
             return
         with self._condition:
             self._is_counted = True
@@ -144,6 +144,10 @@ class Peers:
             self._client.key_value_set(key, str(num_calls))
         if self._process_index == 0:
             threading.Thread(target=self._choose_stop_call, daemon=True).start()
+
+    def _exit(self, exit_code: int, message: str) -> dict[str, Any]:
+        text = f"process {self._process_index}: {message}"
+        return {"kind": "exit", "process": self._process_index, "code": exit_code, "text": text}
 
     def _choose_stop_call(self) -> None:
         with contextlib.suppress(RuntimeError):

@@ -63,10 +63,10 @@ def provenance(
 def code_version() -> str:
     """Returns the package's version and, in a git checkout, the commit, marked if edited since."""
     version = metadata.version("codepretrain")
-    folder = Path(__file__).resolve().parent
+    folder = Path(__file__).resolve().parent.parent  # the whole package
     try:
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
-        edited = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", "..")
+        edited = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
     except (OSError, subprocess.CalledProcessError):  # no git, or installed from a package
         return version
     return f"{version}+{commit}{'.edited' if edited else ''}"

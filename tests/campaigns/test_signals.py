@@ -4,6 +4,7 @@ make test-signals
 """
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TINY
+from tests.conftest import ROOT, TINY
 from tests.fixtures.pod import Pod
 
 pytestmark = pytest.mark.campaign
@@ -122,14 +123,15 @@ def test_a_signal_in_the_command_evaluate(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a small file system")
-def test_a_full_disk_on_process_0_of_two(
+def test_a_full_disk_under_both_of_two_processes(
     workdir: Path, tmp_path: Path, train: list[str | Path]
 ) -> None:
-    """Both end promptly with code 2 and the same cause; nobody waits for the other."""
     small = tmp_path / "small"
     small.mkdir()
-    mount = f"mount -t tmpfs -o size=3m tmpfs {small} && cp -r {workdir}/. {small} && " + (
-        f'head -c 2500k /dev/zero > {small}/filler; exec "$@"'
+    mount = (
+        f"mount -t tmpfs -o size=16m tmpfs {small} && cp -r {workdir}/. {small} && "
+        f"left=$(df --output=avail -k {small} | tail -1) && "
+        f'head -c $((left - 200))k /dev/zero > {small}/filler && exec "$@"'
     )
     unshare = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
     if subprocess.run([*unshare, f"mount -t tmpfs tmpfs {small}"], capture_output=True).returncode:
@@ -147,10 +149,55 @@ def test_a_full_disk_on_process_0_of_two(
     command = [*unshare, mount, "sh", sys.executable, script, tmp_path / "pod"]
     arguments = [small if word == workdir else word for word in train]
     done = subprocess.run(
-        [str(word) for word in [*command, *arguments]], capture_output=True, text=True, timeout=120
+        [str(word) for word in [*command, *arguments]],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     outputs = [(tmp_path / "pod" / f"output-{index}").read_text() for index in range(2)]
     assert done.stdout.strip() == "[2, 2]", (done.stderr, outputs)
-    assert "pace left" in outputs[0]
-    assert "process 0" in outputs[1]
-    assert "pace left" in outputs[1]
+    for output in outputs:
+        assert output.count("codepretrain: ") == 1
+        assert "no space left for the checkpoint of step 20" in output
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_full_disk_under_one_of_two_processes(
+    tmp_path: Path, train: list[str | Path], failing: int
+) -> None:
+    """The other, which waits in a collective operation, ends with the same code and the cause."""
+    with Pod(tmp_path / "pod", num_processes=2, stage=f"full-disk-{failing}") as pod:
+        pod.start(*train)
+        assert pod.codes(timeout_s=60) == [2, 2], (pod.output(0), pod.output(1))
+        cause, follower = pod.output(failing), pod.output(1 - failing)
+    assert "codepretrain: full: No space left on device" in cause
+    assert f"codepretrain: process {failing}: full: No space left on device" in follower
+    assert "Traceback" not in cause + follower
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_defect_in_one_of_two_processes(
+    tmp_path: Path, train: list[str | Path], failing: int
+) -> None:
+    with Pod(tmp_path / "pod", num_processes=2, stage=f"defect-{failing}") as pod:
+        pod.start(*train)
+        assert pod.codes(timeout_s=60) == [1, 1], (pod.output(0), pod.output(1))
+        cause, follower = pod.output(failing), pod.output(1 - failing)
+    assert "Traceback" in cause
+    assert f"codepretrain: process {failing}: ZeroDivisionError: a defect" in follower
+    assert "Traceback" not in follower
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_one_of_two_processes_is_killed(
+    tmp_path: Path, train: list[str | Path], killed: int
+) -> None:
+    """Nobody is left to tell the cause; the other still ends."""
+    with Pod(tmp_path / "pod", num_processes=2, stage="step") as pod:
+        pod.start(*train, "--heartbeat-timeout-s=10")
+        pod.wait_for_stage()
+        pod.send(signal.SIGKILL, killed)
+        codes = pod.codes(timeout_s=60)
+    assert codes[killed] == -signal.SIGKILL
+    assert codes[1 - killed] not in (0, None), pod.output(1 - killed)
