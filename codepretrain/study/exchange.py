@@ -44,6 +44,11 @@ def export_phase(
         near = suggestion(name, list(workspace.phases))
         raise UserError(f"--phase: there is no phase {quoted(name)}{near}")
     check_options(options)
+    if workspace.workdir == output or workspace.workdir in output.parents:
+        raise UserError(
+            f"--output {shown(output)} is inside --workdir {shown(workspace.workdir)}, which holds "
+            "runs and data only: choose another folder"
+        )
     check_output(output)
     config, phase = workspace.config, workspace.phases[name]
     step = phase.num_steps if step is None else step
