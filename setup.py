@@ -76,5 +76,5 @@ setup(
     package_data={"codepretrain": ["py.typed"], "codepretrain.report": ["*.html"]},
     install_requires=CORE,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["codepretrain=codepretrain.cli.main:main"]},
+    entry_points={"console_scripts": ["codepretrain=codepretrain.__main__:run"]},
 )

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from codepretrain.data.manifest import TokenizedDocument, write_rows
 from rich.console import Console
 from rich.table import Table
 
@@ -30,7 +31,6 @@ from codepretrain.config.schema import (
 )
 from codepretrain.data import seqio_tasks
 from codepretrain.data.documents import collect, documents_directory, read_documents
-from codepretrain.data.manifest import TokenizedDocument, write_rows
 from codepretrain.data.pack import PACKERS
 from codepretrain.data.readers import make_reader
 from codepretrain.data.tokenizer import encode, load_tokenizer, save_tokenizer, train_tokenizer

@@ -32,6 +32,14 @@ NEVER = {
         "ml_collections orbax absl"
     ),
     "codepretrain.train.sharding": "codepretrain.model codepretrain.data",
+    "codepretrain.hardware": (
+        "codepretrain.model codepretrain.train codepretrain.stream codepretrain.podplan "
+        "codepretrain.study codepretrain.data jax"
+    ),
+    "codepretrain.podplan": (
+        "codepretrain.study codepretrain.data codepretrain.evals codepretrain.report "
+        "codepretrain.cli codepretrain.checkpoint absl argparse"
+    ),
     "codepretrain.train": "codepretrain.study codepretrain.data codepretrain.podplan absl argparse",
     "codepretrain.rows": "codepretrain.data codepretrain.stream codepretrain.model jax",
     "codepretrain.stream": "codepretrain.data codepretrain.model jax",
@@ -114,7 +122,7 @@ def test_only_the_command_line_reads_the_environment() -> None:
         for p in FILES
         if "os.environ" in p.read_text() or "getenv" in p.read_text()
     }
-    assert readers <= {"cli/main.py", "cli/plan.py"}
+    assert {reader.split("/")[0] for reader in readers} <= {"cli"}
 
 
 def test_the_training_process_imports_neither_tensorflow_nor_tokenizers() -> None:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from codepretrain import interrupt
 from codepretrain.config.schema import ModelConfig
 from codepretrain.evals.placement import place_rows, rows_per_batch
 from codepretrain.model.attention_kernels import AttentionKernel
@@ -109,6 +110,7 @@ class LanguageModel:
                 inputs[row, : len(ids) - 1] = ids[:-1]
                 lengths[row] = len(ids) - 1
                 targets[row, :size] = ids[-size:]
+            interrupt.check()
             result = self._score(params, *map(self._place, (inputs, lengths, targets)))
             nats, matches = map(np.asarray, result)
             log_probabilities[chunk] = -nats[: len(chunk)]
@@ -147,6 +149,7 @@ class LanguageModel:
                 lengths[row] = len(prompts[index])
                 is_used[row] = True
             arrays = map(self._place, (inputs, lengths, is_used))
+            interrupt.check()
             tokens = self._generate(params, *arrays, stops, max_new_tokens=max_new_tokens)
             for index, row in zip(chunk, np.asarray(tokens).tolist(), strict=False):
                 completions[index] = [token for token in row if token not in (-1, *specials)]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from codepretrain.metrics.time_ledger import TIME_KINDS
+from codepretrain.metrics.stopwatch import TIME_KINDS
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.wording import (
     NOT_THERE,

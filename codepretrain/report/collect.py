@@ -17,7 +17,8 @@ import numpy as np
 
 from codepretrain.evals.items import items_path
 from codepretrain.evals.metric import Metric
-from codepretrain.files import jsonl
+from codepretrain.files import journal, jsonl
+from codepretrain.metrics.time_ledger import read_sessions
 from codepretrain.report.statistics import PairedScores
 from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest
@@ -103,7 +104,8 @@ class Evaluation:
 class RunResults:
     """One phase: as planned, and what its run left.
 
-    log: lines of metrics.jsonl. sessions: lines of time.jsonl. ledger: at the last saved step.
+    log: records of metrics.jsonl. sessions: the last record of each session in time.jsonl.
+    starts: records of starts.jsonl. ledger: at the last saved step.
     """
 
     name: str
@@ -111,6 +113,7 @@ class RunResults:
     log: tuple[Mapping[str, Any], ...]
     evaluations: tuple[Evaluation, ...]
     sessions: tuple[Mapping[str, Any], ...]
+    starts: tuple[Mapping[str, Any], ...]
     ledger: Ledger | None
     provenance: Mapping[str, Any]
     problems: tuple[str, ...]
@@ -197,6 +200,7 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
     log: list[dict[str, Any]] = []
     evaluations: list[Evaluation] = []
     sessions: list[dict[str, Any]] = []
+    starts: list[dict[str, Any]] = []
     ledger = None
     provenance: dict[str, Any] = {}
     with _noting(problems):
@@ -204,7 +208,9 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
     with _noting(problems):
         evaluations = [_evaluation(line) for line in jsonl.read(directory / "evals.jsonl")]
     with _noting(problems):
-        sessions = jsonl.read(directory / "time.jsonl")
+        sessions = read_sessions(directory / "time.jsonl")
+    with _noting(problems):
+        starts = journal.read(directory / "starts.jsonl")
     with _noting(problems):
         stored = _read_json(directory / "ledger.json")
         ledger = Ledger.from_json(stored) if stored else None
@@ -222,6 +228,7 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
         log=tuple(log),
         evaluations=tuple(evaluations),
         sessions=tuple(sessions),
+        starts=tuple(starts),
         ledger=ledger,
         provenance=provenance,
         problems=tuple(problems),

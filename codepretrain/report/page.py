@@ -7,10 +7,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from codepretrain.metrics.time_ledger import TIME_KINDS
+from codepretrain.metrics.stopwatch import TIME_KINDS
 from codepretrain.report import accounts, plots, tables, wording
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
+from codepretrain.report.starts import start_rows
 
 
 def render(
@@ -102,6 +103,7 @@ def _tables(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
         "ledger_rows": accounts.ledger_rows(results),
         "packing_rows": accounts.packing_rows(results),
         "time_rows": accounts.time_rows(results),
+        "start_rows": start_rows(results),
         "time_kinds": TIME_KINDS,
         "end_rows": tables.end_rows(results, comparison.headline_rows),
     }

@@ -78,6 +78,7 @@ def _run(run: RunResults) -> dict[str, Any]:
         "seconds": time_seconds(run),
         "goodput": goodput(run.sessions).goodput,
         "sessions": run.sessions,
+        "starts": run.starts,
         "ledger": run.ledger.to_json() if run.ledger else None,
         "evaluations": [dataclasses.asdict(evaluation) for evaluation in run.evaluations],
         "problems": run.problems,
