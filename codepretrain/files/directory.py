@@ -1,0 +1,204 @@
+"""Directories that appear whole: there with all their files, or not there.
+
+    <directory>/   the files   files.json      sealed: size and SHA-256 of every file, written last
+
+Locally the files are made in a folder beside the directory, which is synced and renamed. In an
+object store nothing can be renamed: files are made in a local folder, uploaded, read back and
+compared by hash; `files.json` is uploaded last and makes the directory whole. `.uploading` is the
+first object to appear and the last to go, so what a killed upload left is known and removed at the
+next attempt, and a folder that someone else filled is never taken for such a rest.
+"""
+
+import errno
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from etils import epath
+
+from codepretrain.errors import UserError
+from codepretrain.files.atomic import sync, write_bytes
+from codepretrain.files.explain import explained, shown
+from codepretrain.files.hashing import sha256_bytes, sha256_files
+from codepretrain.files.lease import exclusive
+from codepretrain.files.object_path import filesystem
+from codepretrain.files.scratch import scratch_folder
+from codepretrain.files.sealed import read_sealed, write_sealed
+from codepretrain.files.storage import (
+    THREADS,
+    StrPath,
+    exists,
+    is_file,
+    is_local,
+    remove,
+    remove_tree,
+    sizes_below,
+)
+
+FILES = "files.json"
+_UPLOADING = ".uploading"
+_FORMAT = 1
+
+
+def is_whole(path: StrPath) -> bool:
+    """Returns whether a directory that `whole_directory` makes is there."""
+    return is_file(os.path.join(path, FILES))
+
+
+@contextmanager
+def whole_directory(path: StrPath) -> Iterator[Path]:
+    """Yields a new local folder whose files become the directory `path` when the block ends well.
+
+    However the block ends otherwise, nothing appears at `path`. Where another process made the
+    directory in the meantime, the first one stays and this one's files are dropped: go on with what
+    is at `path`, not with what the block computed. For an object store the local folder is in the
+    system's temporary directory (TMPDIR), which needs space for all files.
+
+    Raises:
+      UserError: something else is at `path`; or no space, no permission, no network.
+    """
+    local = is_local(path)
+    with explained("write", path):
+        parent = Path(path).parent if local else Path(tempfile.gettempdir())
+        name = os.path.basename(path) if local else sha256_bytes(os.fspath(path).encode())[:16]
+        with scratch_folder(parent, name) as folder:
+            _check_free(path)
+            yield folder
+            files = _write_list(folder)
+            if local:
+                _rename(folder, Path(path))
+            else:
+                _upload(folder, path, files)
+
+
+def check_directory(path: StrPath, *, reads_contents: bool, remedy: str) -> Mapping[str, str]:
+    """Compares a directory's files with its list, and returns the SHA-256 of each by name.
+
+    Args:
+      reads_contents: compare the hashes of all bytes, not only names and sizes.
+      remedy: what the user should do about damage, for the message.
+
+    Raises:
+      UserError: names each file that is missing, of another size, or altered.
+    """
+    listed = _read_list(path, remedy=remedy)
+    sizes = sizes_below(path)
+    problems = {name: "is missing" for name in listed if name not in sizes}
+    for name, (size, _) in listed.items():
+        if name in sizes and sizes[name] != size:
+            problems[name] = f"has {sizes[name]:,} bytes, expected {size:,}"
+    if reads_contents:
+        whole = sorted(listed.keys() - problems.keys())
+        hashes = sha256_files(_in(path, name) for name in whole)
+        for name, found in zip(whole, hashes, strict=True):
+            if found != listed[name][1]:
+                problems[name] = "was altered: its sha256 differs"
+    if problems:
+        what = "; ".join(f"{name} {problem}" for name, problem in sorted(problems.items()))
+        raise UserError(f"damaged {os.fspath(path)}: {what}; {remedy}")
+    return {name: sha256 for name, (_, sha256) in listed.items()}
+
+
+def remove_directory(path: StrPath) -> None:
+    """Removes a directory. A kill on the way leaves what the next `whole_directory` cleans up."""
+    if is_local(path):
+        with (
+            explained("remove", path),
+            scratch_folder(Path(path).parent, Path(path).name) as folder,
+        ):
+            if os.path.lexists(path):
+                os.rename(path, folder / "removed")
+                sync(folder.parent)
+        return
+    write_bytes(_in(path, _UPLOADING), b"removing")
+    remove(_in(path, FILES))
+    for name in sizes_below(path):
+        if name != _UPLOADING:
+            remove(_in(path, name))
+    remove(_in(path, _UPLOADING))
+
+
+def _check_free(path: StrPath) -> None:
+    """Raises UserError where there is anything that a killed upload did not leave."""
+    if is_local(path):
+        there = os.path.lexists(path) and (not os.path.isdir(path) or bool(os.listdir(path)))
+    else:
+        there = exists(path) and not is_file(os.path.join(path, _UPLOADING))
+    if there and not is_whole(path):
+        raise UserError(
+            f"{shown(path)} is incomplete, or was not made by this program: delete it, or choose "
+            "another path"
+        )
+
+
+def _write_list(folder: Path) -> dict[str, tuple[int, str]]:
+    """Hashes the files of a local folder, writes their list, and syncs them to the disk."""
+    sizes = sizes_below(folder)
+    found = sorted(sizes)
+    assert not {FILES, _UPLOADING} & sizes.keys(), f"{FILES} and {_UPLOADING} are reserved names"
+    hashes = sha256_files(folder / name for name in found)
+    files = {n: (sizes[n], sha256) for n, sha256 in zip(found, hashes, strict=True)}
+    listed = {n: {"size": size, "sha256": sha256} for n, (size, sha256) in files.items()}
+    write_sealed(folder / FILES, {"format": _FORMAT, "files": listed})
+    for top, _, some in os.walk(folder):
+        for name in some:
+            sync(os.path.join(top, name))
+        sync(top)
+    return files
+
+
+def _read_list(path: StrPath, *, remedy: str) -> dict[str, tuple[int, str]]:
+    where = _in(path, FILES)
+    contents, _ = read_sealed(where, remedy=remedy)
+    if contents.get("format") != _FORMAT:
+        raise UserError(
+            f"{os.fspath(where)} has format {contents.get('format')!r}, this version reads "
+            f"{_FORMAT}; {remedy}"
+        )
+    return {name: (file["size"], file["sha256"]) for name, file in contents["files"].items()}
+
+
+def _rename(folder: Path, path: Path) -> None:
+    try:
+        os.rename(folder, path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not is_whole(path):
+            raise
+        return  # another process was first
+    sync(path.parent)
+
+
+def _upload(folder: Path, path: StrPath, files: Mapping[str, tuple[int, str]]) -> None:
+    lock = epath.Path(path).parent / f".{os.path.basename(path)}.uploading"
+    with exclusive(lock, waits=True) as lease:
+        if is_whole(path):
+            return  # another process was first
+        write_bytes(_in(path, _UPLOADING), b"uploading")
+        for name in sizes_below(path).keys() - files.keys() - {_UPLOADING}:
+            remove(_in(path, name))
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda name: _put(folder / name, _in(path, name)), files))
+        hashes = sha256_files(_in(path, name) for name in files)
+        for (name, (_, expected)), found in zip(files.items(), hashes, strict=True):
+            if found != expected:
+                raise UserError(
+                    f"{os.fspath(_in(path, name))} differs from what was uploaded: rerun the same "
+                    "command"
+                )
+        lease.check()
+        write_bytes(_in(path, FILES), (folder / FILES).read_bytes())
+        remove(_in(path, _UPLOADING))
+    remove_tree(lock)
+
+
+def _put(file: Path, target: StrPath) -> None:
+    with explained("write", target):
+        fs, key = filesystem(target)
+        fs.put_file(os.fspath(file), key)
+
+
+def _in(path: StrPath, name: str) -> epath.Path:
+    return epath.Path(path) / name

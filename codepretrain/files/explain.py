@@ -1,0 +1,72 @@
+"""What a user is told when a file system or an object store refuses."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from codepretrain.errors import UserError
+
+_CHOOSE = "choose a folder that you may write to"
+_REMEDIES = {
+    errno.ENOSPC: "free some space and rerun the same command: finished parts are kept",
+    errno.EDQUOT: "raise the quota and rerun the same command: finished parts are kept",
+    errno.EACCES: "check its permissions, or choose another path",
+    errno.EPERM: "check its permissions, or choose another path",
+    errno.EROFS: _CHOOSE,
+    errno.ENOENT: _CHOOSE,
+    errno.ENOTDIR: "one of its parents is a file: choose another path",
+    errno.EEXIST: "one of its parents is a file: choose another path",
+    errno.EISDIR: "it is a folder and a file is expected: choose another path",
+    errno.ENAMETOOLONG: "choose a shorter path",
+    errno.ELOOP: "its symbolic links form a loop: choose another path",
+}
+_STORE_LIBRARIES = {"gcsfs", "s3fs", "google", "aiohttp", "botocore", "aiobotocore", "requests"}
+_MAX_SHOWN = 300
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """Returns a path as messages show it: whole, unless it is very long."""
+    text = os.fspath(path)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+@contextmanager
+def explained(action: str, path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns a refusal within the block into a UserError: `cannot <action> <path>: …`.
+
+    Other exceptions pass. Bare RuntimeErrors count where they quote the system's words, as those of
+    the ArrayRecord and safetensors writers do.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = _reason(error)
+        if reason is None:
+            raise
+        raise UserError(f"cannot {action} {shown(path)}: {reason}") from error
+
+
+def _reason(error: Exception) -> str | None:
+    if isinstance(error, FileNotFoundError) and error.errno is None:  # an object store's
+        return "there is no such bucket or object: check the address"
+    code = error_number(error)
+    if code is not None:
+        words = error.strerror if isinstance(error, OSError) else None
+        remedy = f"; {_REMEDIES[code]}" if code in _REMEDIES else ""
+        return (words or os.strerror(code)) + remedy
+    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in _STORE_LIBRARIES:
+        words = " ".join(str(error).split()) or type(error).__name__
+        return f"{words[:_MAX_SHOWN]}; check the address, your credentials and the network"
+    return None
+
+
+def error_number(error: BaseException) -> int | None:
+    """Returns the system's error number, also of a RuntimeError that quotes its words."""
+    if isinstance(error, OSError):
+        return error.errno
+    if isinstance(error, RuntimeError):
+        return next((code for code in _REMEDIES if os.strerror(code) in str(error)), None)
+    return None

@@ -1,0 +1,191 @@
+"""A journal: JSON lines that are appended to, survive a kill, and are never destroyed.
+
+Locally it is one file. A line is handed to the operating system in one write, so a killed process
+leaves whole lines; a power loss or a full disk at worst leaves a torn last line, which opening the
+journal repairs. In an object store it is a folder of numbered parts (`journal_parts.py`). Reading
+accepts either form anywhere, so a working directory may be copied from one storage to another.
+
+Opening with `keeps` begins a journal without the records that `keeps` rejects, as a resumed run
+does. The whole old journal stays beside it, `metrics.jsonl` as
+`metrics.until-20260131T120000Z.jsonl`.
+
+One process at a time has a journal open: the caller holds the folder (`lease.exclusive`).
+"""
+
+import errno
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Protocol, Self
+
+from codepretrain.errors import UserError
+from codepretrain.files import journal_parts
+from codepretrain.files.atomic import create, sync, write_bytes
+from codepretrain.files.explain import explained, shown
+from codepretrain.files.json_values import decode, encode
+from codepretrain.files.storage import (
+    MissingFileError,
+    StrPath,
+    is_local,
+    read_bytes,
+    remove_tree,
+)
+
+
+def read(path: StrPath) -> list[dict[str, Any]]:
+    """Returns the records of a journal, none if there is no such journal; changes nothing.
+
+    Raises:
+      UserError: a line other than a torn last one is damaged.
+    """
+    return [record for _, record in _lines(_content(path), path)]
+
+
+class Journal:
+    """A journal open for appending.
+
+    Attributes:
+      kept: the records that were in it and that `keeps` accepted.
+    """
+
+    def __init__(
+        self, path: StrPath, *, keeps: Callable[[dict[str, Any]], bool] | None = None
+    ) -> None:
+        """Keeps the accepted lines byte for byte, and repairs a torn end.
+
+        Raises:
+          UserError: a line other than a torn last one is damaged; or the journal cannot be written.
+        """
+        content = _content(path)
+        lines = _lines(content, path)
+        kept = [(t, record) for t, record in lines if keeps is None or keeps(record)]
+        if len(kept) < len(lines):
+            _set_aside(path, content)
+        self.kept = [record for _, record in kept]
+        whole = "".join(text + "\n" for text, _ in kept).encode("utf-8")
+        self._lines: _Lines
+        if is_local(path):
+            self._lines = _LocalLines(path, whole)
+        else:
+            self._lines = journal_parts.Parts(path, whole)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Adds one record. In an object store it may wait in memory until the next `sync`.
+
+        Raises:
+          UserError: the disk is full, or the store refuses.
+        """
+        self._lines.append((encode(record) + "\n").encode("utf-8"))
+
+    def sync(self) -> None:
+        """Returns when every record is safe, from power loss too.
+
+        Raises:
+          UserError: it cannot be written, or another process has opened the journal since.
+        """
+        self._lines.sync()
+
+    def close(self) -> None:
+        """Syncs in an object store, and lets the file go."""
+        self._lines.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class _Lines(Protocol):
+    """Where a journal's lines go."""
+
+    def append(self, line: bytes) -> None: ...
+    def sync(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class _LocalLines:
+    """One local file."""
+
+    def __init__(self, path: StrPath, whole: bytes) -> None:
+        self._path = path
+        if not os.path.exists(path) or read_bytes(path) != whole:
+            write_bytes(path, whole)
+        if os.path.isdir(journal_parts.folder(path)):  # copied from an object store
+            remove_tree(journal_parts.folder(path))
+        with explained("write", path):
+            self._file = open(path, "ab", buffering=0)  # noqa: SIM115
+
+    def append(self, line: bytes) -> None:
+        with explained("write", self._path):
+            num_written = self._file.write(line)
+            if num_written != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def sync(self) -> None:
+        with explained("write", self._path):
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _content(path: StrPath) -> bytes:
+    """Returns the bytes of a journal, in whichever form it is.
+
+    One form follows the other only where a copied journal was opened again, and that step removes
+    the older form last; so if both are there, the native one of this storage is complete.
+    """
+    readers = [read_bytes, journal_parts.read_parts]
+    for reader in readers if is_local(path) else reversed(readers):
+        try:
+            return reader(path)
+        except MissingFileError:
+            continue
+    return b""
+
+
+def _lines(content: bytes, path: StrPath) -> list[tuple[str, dict[str, Any]]]:
+    """Returns each line's text and record, but for a torn last one."""
+    lines = content.split(b"\n")
+    is_torn = lines[-1] != b""  # a whole journal ends with a newline
+    pairs = []
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            text = line.decode("utf-8")
+            pairs.append((text, decode(text)))
+        except ValueError as error:
+            if is_torn and number == len(lines):
+                break
+            raise UserError(
+                f"{shown(path)} line {number} is damaged ({error}): remove that line, or move the "
+                "file away to start a new one"
+            ) from error
+    return pairs
+
+
+def _set_aside(path: StrPath, content: bytes) -> None:
+    """Keeps a journal's present content under a new name beside it."""
+    stem, extension = os.path.splitext(os.fspath(path))
+    when = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    number = 1
+    while True:
+        suffix = "" if number == 1 else f"-{number}"
+        target = f"{stem}.until-{when}{suffix}{extension}"
+        if _link(path, target) or create(target, content):
+            return
+        number += 1
+
+
+def _link(path: StrPath, target: str) -> bool:
+    """Gives a local file a second name, which costs no space; the journal itself is replaced."""
+    if not is_local(path) or not os.path.isfile(path):
+        return False
+    try:
+        os.link(path, target)
+    except OSError:  # the name is taken, or the file system has no links: `create` finds out
+        return False
+    sync(os.path.dirname(target))
+    return True

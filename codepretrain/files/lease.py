@@ -1,0 +1,109 @@
+"""One process at a time in a folder.
+
+On a local file system the hold is a lock that the system drops with the process, however that ends.
+In an object store it is a lease that its holder renews and that expires; see `object_lease.py`.
+"""
+
+import fcntl
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from codepretrain.errors import UserError
+from codepretrain.files.explain import explained, shown
+from codepretrain.files.storage import StrPath, is_local
+
+TTL_S = 60.0
+_LOCK = ".lock"
+
+
+class LeaseLostError(UserError):
+    """The hold of a folder has passed, or may have passed, to another process."""
+
+
+class Lease(Protocol):
+    """A folder held."""
+
+    def check(self) -> None:
+        """Raises LeaseLostError unless the folder is still held; call it before what must not
+        happen twice: a checkpoint's commit, a journal's sync."""
+
+    def release(self) -> None:
+        """Lets others take the folder."""
+
+
+@contextmanager
+def exclusive(
+    folder: StrPath,
+    *,
+    ttl_s: float = TTL_S,
+    waits: bool = False,
+    announce: Callable[[str], None] | None = None,
+) -> Iterator[Lease]:
+    """Holds `folder` for this process until the block ends.
+
+    In an object store, a holder that does not renew its lease for `ttl_s` seconds loses it. After a
+    crash on another host the next holder waits that long; after a crash on this host it need not.
+
+    Args:
+      waits: wait for the present holder to end; by default only to see whether it is alive.
+      announce: is told whom we wait for, when we begin to wait.
+
+    Raises:
+      UserError: another process holds the folder.
+      LeaseLostError: at the end of the block, if the lease was lost on the way.
+    """
+    lease: Lease
+    if is_local(folder):
+        lease = _FileLock(folder, waits=waits)
+    else:
+        from codepretrain.files.object_lease import ObjectLease
+
+        lease = ObjectLease(folder, ttl_s=ttl_s, waits=waits, announce=announce)
+    try:
+        yield lease
+        lease.check()
+    finally:
+        lease.release()
+
+
+def in_use(folder: StrPath, holder: str) -> UserError:
+    """Returns the error that says who holds a folder."""
+    return UserError(f"{shown(folder)} is in use by {holder}: wait for it to end, or stop it")
+
+
+class _FileLock:
+    """`flock` on `<folder>/.lock`, which holds the holder's name."""
+
+    def __init__(self, folder: StrPath, *, waits: bool) -> None:
+        self._path = os.path.join(folder, _LOCK)
+        with explained("lock", folder):
+            os.makedirs(folder, exist_ok=True)
+            self._file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115
+            try:
+                fcntl.flock(self._file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+            except BlockingIOError:
+                self._file.seek(0)
+                holder = self._file.read(200).strip() or "another process"
+                self._file.close()
+                raise in_use(folder, holder) from None
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()} on {socket.gethostname()}")
+            self._file.flush()
+
+    def check(self) -> None:
+        try:
+            there = os.stat(self._path)
+        except OSError:
+            there = None
+        ours = os.fstat(self._file.fileno())
+        if there is None or (there.st_dev, there.st_ino) != (ours.st_dev, ours.st_ino):
+            raise LeaseLostError(
+                f"{shown(os.path.dirname(self._path))} was removed or replaced while this process "
+                "was using it: rerun the same command"
+            )
+
+    def release(self) -> None:
+        self._file.close()

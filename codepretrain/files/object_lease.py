@@ -1,0 +1,246 @@
+"""A lease in an object store that lacks locks: only create-if-absent is taken for granted.
+
+    <folder>/.lease/00000007      {"id": …, "holder": …, "beat": 12, "state": "held", …}
+
+Each hold is a *term*: the holder of the highest-numbered object holds the folder. To take over, a
+process creates the next number, which succeeds for one process alone, and then lists the terms: if
+a higher one is there, its number was an old one that had been removed, and it gives way. The
+highest object is never removed. A holder renews by rewriting its own object; no one else writes it.
+
+Clocks of different hosts are never compared. A taker watches the object: if its contents do not
+change for `ttl_s` on the taker's own clock, the holder is gone. The holder counts from the start
+of its last successful renewal and gives up for good at three quarters of `ttl_s`, on a clock that
+runs on while the machine is suspended; a renewal that takes longer does not count. What remains: a
+process that is stopped between `check` and a write may write after it lost the lease. So journals
+write each part by create-if-absent too.
+"""
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from etils import epath
+
+from codepretrain.files.atomic import create, write_bytes
+from codepretrain.files.explain import shown
+from codepretrain.files.lease import LeaseLostError, in_use
+from codepretrain.files.storage import MissingFileError, StrPath, names, read_bytes, remove
+
+_FOLDER = ".lease"
+_HELD, _RELEASED = "held", "released"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process, so that others on the same host can tell whether it is still there.
+
+    host_boot, pid_space: in which run of the system, and in which PID namespace, `pid` counts.
+    start: clock ticks from boot to the start of the process: a PID is used again.
+    """
+
+    host: str
+    pid: int
+    host_boot: str
+    pid_space: str
+    start: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
+
+    def is_dead(self) -> bool:
+        """Returns whether it is certainly gone: False for a process of another host."""
+        here = this_process()
+        if not self.host_boot or (self.host_boot, self.pid_space) != (
+            here.host_boot,
+            here.pid_space,
+        ):
+            return False
+        return _start(self.pid) != self.start
+
+
+def this_process() -> Process:
+    """Returns what identifies this process; empty strings where the system does not tell."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        space = os.readlink("/proc/self/ns/pid")
+    except OSError:
+        boot = space = ""
+    pid = os.getpid()
+    return Process(socket.gethostname(), pid, boot, space, _start(pid) or "")
+
+
+def _start(pid: int) -> str | None:
+    """Returns when a process started; None if there is none, or it has ended and is a zombie."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+class ObjectLease:
+    """A folder of an object store, held by this process from construction until `release`."""
+
+    def __init__(
+        self,
+        folder: StrPath,
+        *,
+        ttl_s: float,
+        waits: bool = False,
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
+        """Raises UserError if another process holds the folder and renews its lease."""
+        self._folder = epath.Path(folder)
+        self._ttl_s = ttl_s
+        self._id = secrets.token_hex(16)
+        self._process = this_process()
+        self._beat = 0
+        self._problem = ""
+        self._renewed_s = now_s()
+        self._term = self._acquire(waits, announce)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew_often, name="lease", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        self._give_up_late()
+        if self._problem:
+            raise LeaseLostError(
+                f"this process lost its hold of {shown(self._folder)}: {self._problem}; rerun the "
+                "same command"
+            )
+
+    def release(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        if not self._problem:
+            # Where this fails the lease expires.
+            with suppress(Exception):
+                write_bytes(self._object(self._term), self._content(_RELEASED))
+
+    def _acquire(self, waits: bool, announce: Callable[[str], None] | None) -> int:
+        while True:
+            terms = self._terms()
+            if terms:
+                _wait_until_free(
+                    self._object(terms[-1]), self._folder, self._ttl_s, waits, announce
+                )
+            term = max(terms, default=0) + 1
+            self._renewed_s = now_s()
+            if not create(self._object(term), self._content(_HELD)):
+                continue  # another process was first: see whether it lives
+            terms = self._terms()
+            if terms[-1] != term:
+                remove(self._object(term))
+                continue
+            for old in terms[:-1]:
+                remove(self._object(old))
+            return term
+
+    def _renew_often(self) -> None:
+        while not self._problem and not self._stop.wait(self._ttl_s / 5):
+            self._renew()
+
+    def _renew(self) -> None:
+        """Writes the next beat. What fails is tried again at the next one, until it is too late."""
+        started_s = now_s()
+        self._beat += 1
+        try:
+            write_bytes(self._object(self._term), self._content(_HELD))
+            terms = self._terms()
+        except Exception:  # whatever the library raises: the clock decides
+            return
+        self._give_up_late()
+        if terms[-1:] != [self._term]:
+            self._problem = self._problem or "another process took it over"
+        if not self._problem:
+            self._renewed_s = started_s
+
+    def _give_up_late(self) -> None:
+        """From here on another process may have seen the lease expire."""
+        age_s = now_s() - self._renewed_s
+        if not self._problem and age_s > 0.75 * self._ttl_s:
+            self._problem = f"it could not be renewed for {age_s:.0f} s"
+
+    def _terms(self) -> list[int]:
+        return sorted(int(n) for n in names(self._folder / _FOLDER) if n.isdigit())
+
+    def _object(self, term: int) -> epath.Path:
+        return self._folder / _FOLDER / f"{term:08d}"
+
+    def _content(self, state: str) -> bytes:
+        value = {
+            "id": self._id,
+            "state": state,
+            "beat": self._beat,
+            "ttl_s": self._ttl_s,
+            **vars(self._process),
+        }
+        return json.dumps(value).encode()
+
+
+def _wait_until_free(
+    term: epath.Path,
+    folder: epath.Path,
+    ttl_s: float,
+    waits: bool,
+    announce: Callable[[str], None] | None,
+) -> None:
+    """Returns when the holder of a term released it, is dead, or let it expire.
+
+    Raises:
+      UserError: the holder renewed it, and we do not wait.
+    """
+    seen, since_s = None, time.monotonic()
+    while True:
+        try:
+            content = read_bytes(term)
+        except MissingFileError:
+            return  # a later term is there: the caller lists again and finds it
+        value = _parsed(content)
+        holder = _holder(value)
+        ttl_s = max(ttl_s, float(value.get("ttl_s", 0)))
+        if value.get("state") == _RELEASED or (holder is not None and holder.is_dead()):
+            return
+        if seen is None and announce is not None:
+            announce(f"{folder} is held by {holder}: waiting to see whether it is alive")
+        if content != seen:
+            if seen is not None and not waits:
+                raise in_use(folder, str(holder or "another process"))
+            seen, since_s = content, time.monotonic()
+        if time.monotonic() - since_s > ttl_s:
+            return
+        time.sleep(ttl_s / 20)
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    """Returns a lease's contents; nothing from one that is damaged, which expires like others."""
+    try:
+        value = json.loads(content)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _holder(value: dict[str, Any]) -> Process | None:
+    try:
+        return Process(**{name: value[name] for name in Process.__dataclass_fields__})
+    except KeyError:
+        return None
+
+
+def now_s() -> float:
+    """Returns seconds on a clock that runs on while the machine is suspended."""
+    return (
+        time.clock_gettime(time.CLOCK_BOOTTIME)
+        if hasattr(time, "CLOCK_BOOTTIME")
+        else (time.monotonic())
+    )

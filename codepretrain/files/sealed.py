@@ -1,0 +1,63 @@
+"""JSON files that hold their own hash, so an altered one is noticed where it is opened.
+
+    {"format": 1, "rows": 120, …, "sha256": "5f3a…"}      sha256: of everything else
+
+The hash is returned too: whoever depends on the file records it and passes it as `expected`, so
+that another sealed file in its place is noticed as well.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from codepretrain.errors import UserError
+from codepretrain.files.atomic import write_json
+from codepretrain.files.explain import shown
+from codepretrain.files.hashing import sha256_json
+from codepretrain.files.json_values import plain, restore
+from codepretrain.files.storage import StrPath, read_json
+
+_SEAL = "sha256"
+
+
+def write_sealed(path: StrPath, contents: Mapping[str, Any]) -> str:
+    """Replaces `path` by `contents` with their hash, and returns the hash."""
+    sealed = seal(contents)
+    write_json(path, sealed)
+    return sealed[_SEAL]
+
+
+def seal(contents: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `contents` as JSON values, with their hash under "sha256"."""
+    assert _SEAL not in contents, f"{_SEAL!r} is the key of the seal"
+    values = plain(contents)
+    return {**values, _SEAL: sha256_json(values)}
+
+
+def read_sealed(
+    path: StrPath, *, expected: str | None = None, remedy: str = "restore or delete the file"
+) -> tuple[dict[str, Any], str]:
+    """Returns the contents of a sealed file and their hash.
+
+    Args:
+      expected: the hash that was recorded when the file was written, if known.
+      remedy: what the user should do about a damaged or wrong file, for the message.
+
+    Raises:
+      MissingFileError: there is no such file.
+      UserError: it is not a JSON object, was altered, or is not the one with the expected hash.
+    """
+    values = read_json(path, remedy=remedy)
+    found = values.pop(_SEAL, None)
+    try:
+        computed = sha256_json(values)
+    except ValueError:  # NaN or Infinity, which Python reads and JSON lacks
+        computed = ""
+    if found != computed:
+        what = "has no seal" if found is None else "was altered: its contents do not match its seal"
+        raise UserError(f"{shown(path)} {what}; {remedy}")
+    if expected is not None and found != expected:
+        raise UserError(
+            f"{shown(path)} is another file than expected: its sha256 is {found[:12]}…, expected "
+            f"{expected[:12]}…; {remedy}"
+        )
+    return restore(values), computed
