@@ -27,7 +27,7 @@ from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.readers import make_reader
 from codepretrain.errors import UserError
-from codepretrain.evals.options import check_evaluators
+from codepretrain.evals.registry import check_evaluators
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
 from codepretrain.interrupt import Interrupted
 

@@ -37,7 +37,7 @@ class Runner:
         if jax.process_index() == 0:
             console.print(self.program.description(), highlight=False, soft_wrap=True)
         self.evaluators: list[Evaluator] = build_evaluators(
-            study.config, study.data_dir, self.program.mesh
+            study.config, study.data_dir, self.program.mesh, console=console
         )
 
     def train(self, name: str) -> None:

@@ -1,13 +1,20 @@
 from pathlib import Path
 
+from codepretrain.evals.evaluator import no_progress
 from codepretrain.evals.language_model import LanguageModel
-from codepretrain.evals.python_expression import PythonExpression, grade, program
+from codepretrain.evals.python_expression import (
+    EVALUATOR,
+    ExpressionItem,
+    PythonExpression,
+    grade,
+    program,
+)
 from codepretrain.evals.sandbox import run_programs
-from codepretrain.evals.task_items import GenerationItem, load_items
+from codepretrain.evals.task_items import load_items
 from codepretrain.model.transformer import Params
 from codepretrain.rows.vocabulary import Vocabulary
 
-ITEM = GenerationItem(
+ITEM = ExpressionItem(
     id="e",
     prompt=[1],
     expression_prefix="[1, 2] + ",
@@ -44,17 +51,18 @@ def test_only_the_value_counts() -> None:
 def test_completions_of_the_model_are_run_and_reproducible(
     model: LanguageModel, vocabulary: Vocabulary, sharded_params: Params, data_dir: Path
 ) -> None:
-    items = load_items(data_dir, "python_expression", GenerationItem, num_examples=6, vocab_size=64)
+    items = load_items(data_dir, "python_expression", ExpressionItem, num_examples=6, vocab_size=64)
     evaluate = PythonExpression(model, items)
-    result = evaluate(sharded_params)
-    assert result.metrics == evaluate(sharded_params).metrics
+    result = evaluate(sharded_params, no_progress)
+    EVALUATOR.check_result(result)
+    assert result.metrics == evaluate(sharded_params, no_progress).metrics
     for item, record in zip(items, result.items.records, strict=True):
         (ids,) = model.generate(sharded_params, [item.prompt], max_new_tokens=4, stop_bytes=b"\n")
         assert record["completion"] == vocabulary.decode(ids).split(b"\n")[0].decode()
 
 
 def test_a_model_that_writes_the_reference_passes(data_dir: Path) -> None:
-    items = load_items(data_dir, "python_expression", GenerationItem, num_examples=6, vocab_size=64)
+    items = load_items(data_dir, "python_expression", ExpressionItem, num_examples=6, vocab_size=64)
     executions = run_programs([program(item, item.reference) for item in items])
     assert (
         grade(items, [item.reference for item in items], executions).metrics["pass_at_1"].value == 1

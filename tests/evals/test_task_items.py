@@ -7,7 +7,10 @@ import pytest
 
 from codepretrain.data.eval_items import KINDS
 from codepretrain.errors import UserError
-from codepretrain.evals.task_items import TASKS, GenerationItem, MultipleChoiceItem, load_items
+from codepretrain.evals import multiple_choice, python_expression
+from codepretrain.evals.multiple_choice import MultipleChoiceItem
+from codepretrain.evals.python_expression import ExpressionItem
+from codepretrain.evals.task_items import load_items
 
 GOOD = {
     "id": "q",
@@ -31,7 +34,7 @@ def load(directory: Path, num_examples: int = 9) -> list[MultipleChoiceItem]:
 
 
 def test_the_tasks_are_those_that_are_prepared() -> None:
-    assert set(TASKS) == set(KINDS)
+    assert {*multiple_choice.TASKS, *python_expression.TASKS} == set(KINDS)
 
 
 def test_the_first_items_are_taken(tmp_path: Path) -> None:
@@ -43,9 +46,9 @@ def test_the_first_items_are_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"answer": 2}, "item q: answer 2 is none of 2 choices"),
-        ({"choices": [[3]], "choice_bytes": [1]}, "item q: needs two choices or more"),
-        ({"choice_bytes": [1]}, "item q: needs two choices or more"),
+        ({"answer": 2}, "item q: answer 2 is out of range for 2 choices"),
+        ({"choices": [[3]], "choice_bytes": [1]}, "item q: expected two choices or more"),
+        ({"choice_bytes": [1]}, "item q: expected two choices or more"),
         ({"choices": [[3], []]}, "item q: has an empty choice"),
         ({"choice_bytes": [0, 2]}, "item q: has an empty choice"),
         ({"context": [10]}, r"item q: a token id is not in \[0, 10\)"),
@@ -60,13 +63,35 @@ def test_a_damaged_item_is_named(tmp_path: Path, changes: dict[str, Any], messag
 
 def test_items_of_another_kind_are_refused(tmp_path: Path) -> None:
     write(tmp_path, [GOOD])
-    with pytest.raises(UserError, match="no GenerationItem: prompt, expression_prefix, expected"):
-        load_items(tmp_path, "t", GenerationItem, num_examples=1, vocab_size=10)
+    with pytest.raises(UserError, match="no ExpressionItem: prompt, expression_prefix, expected"):
+        load_items(tmp_path, "t", ExpressionItem, num_examples=1, vocab_size=10)
 
 
 def test_an_altered_file_is_refused(tmp_path: Path) -> None:
     write(tmp_path, [GOOD])
     path = tmp_path / "evals" / "t.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"answer": 1', b'"answer": 0'))
-    with pytest.raises(UserError, match=r"damaged task items .*t.jsonl: .*sha256 differs"):
+    with pytest.raises(UserError, match=r"damaged task items .*t.jsonl: .*its sha256 differs"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("line", ["3", "[]", "null"])
+def test_a_line_that_is_no_object_is_named(tmp_path: Path, line: str) -> None:
+    write(tmp_path, [json.loads(line)])
+    with pytest.raises(UserError, match=r"t.jsonl: expected a JSON object a line, found"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize("manifest", ["[]", "null", "{}", "{"])
+def test_a_damaged_manifest_is_named(tmp_path: Path, manifest: str) -> None:
+    write(tmp_path, [GOOD])
+    (tmp_path / "evals" / "manifest.json").write_text(manifest)
+    with pytest.raises(UserError, match=r"(manifest|t)\.json.* run `codepretrain prepare` again"):
+        load(tmp_path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    write(tmp_path, [GOOD])
+    (tmp_path / "evals" / "t.jsonl").unlink()
+    with pytest.raises(UserError, match=r"there is no file .*t\.jsonl"):
         load(tmp_path)

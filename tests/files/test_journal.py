@@ -66,9 +66,7 @@ def test_a_torn_last_line_is_repaired(folder: epath.Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"xx\n", b"[1]\n", b"null\n", b"\xff\n", b"[" * 5000 + b"\n"])
-def test_a_damaged_line_is_named_and_nothing_is_written(
-    folder: epath.Path, damage: bytes
-) -> None:
+def test_a_damaged_line_is_named_and_nothing_is_written(folder: epath.Path, damage: bytes) -> None:
     path = folder / "metrics.jsonl"
     content = b'{"step": 1}\n' + damage + b'{"step": 3}\n'
     write_bytes(path, content)
