@@ -41,6 +41,7 @@ NEVER = {
         "codepretrain.data.prepare codepretrain.data.tokenizer codepretrain.data.seqio_tasks "
         "torch transformers"
     ),
+    "codepretrain.files": "codepretrain.config codepretrain.data codepretrain.study jax numpy",
     "codepretrain.report": "codepretrain.study codepretrain.train jax",
     "codepretrain": "experiments launch tests",
 }

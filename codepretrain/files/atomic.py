@@ -14,7 +14,7 @@ from typing import Any
 from codepretrain.files.explain import explained
 from codepretrain.files.json_values import plain
 from codepretrain.files.object_path import filesystem
-from codepretrain.files.storage import MissingFileError, StrPath, is_local, read_bytes
+from codepretrain.files.storage import MissingFileError, StrPath, is_file, is_local, read_bytes
 
 _REFUSALS = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 
@@ -53,6 +53,8 @@ def create(path: StrPath, content: bytes) -> bool:
     with explained("write", path):
         if is_local(path):
             return _create_local(path, content)
+        if is_file(path):  # some stores ignore the condition of the request below
+            return False
         fs, key = filesystem(path)
         try:
             fs.pipe_file(key, content, mode="create")

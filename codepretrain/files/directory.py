@@ -14,16 +14,16 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from etils import epath
 
 from codepretrain.errors import UserError
 from codepretrain.files.atomic import sync, write_bytes
-from codepretrain.files.explain import explained, shown
+from codepretrain.files.explain import FULL, explained, shown
 from codepretrain.files.hashing import sha256_bytes, sha256_files
-from codepretrain.files.lease import exclusive
+from codepretrain.files.lease import Lease, LeaseLostError, exclusive
 from codepretrain.files.object_path import filesystem
 from codepretrain.files.scratch import scratch_folder
 from codepretrain.files.sealed import read_sealed, write_sealed
@@ -61,12 +61,15 @@ def whole_directory(path: StrPath) -> Iterator[Path]:
       UserError: something else is at `path`; or no space, no permission, no network.
     """
     local = is_local(path)
-    with explained("write", path):
-        parent = Path(path).parent if local else Path(tempfile.gettempdir())
-        name = os.path.basename(path) if local else sha256_bytes(os.fspath(path).encode())[:16]
-        with scratch_folder(parent, name) as folder:
+    parent = Path(path).parent if local else Path(tempfile.gettempdir())
+    name = os.path.basename(path) if local else sha256_bytes(os.fspath(path).encode())[:16]
+    with ExitStack() as stack:
+        with explained("write", path):
             _check_free(path)
+            folder = stack.enter_context(scratch_folder(parent, name))
+        with explained("write", path, only=FULL):
             yield folder
+        with explained("write", path):
             files = _write_list(folder)
             if local:
                 _rename(folder, Path(path))
@@ -173,25 +176,34 @@ def _rename(folder: Path, path: Path) -> None:
 
 def _upload(folder: Path, path: StrPath, files: Mapping[str, tuple[int, str]]) -> None:
     lock = epath.Path(path).parent / f".{os.path.basename(path)}.uploading"
-    with exclusive(lock, waits=True) as lease:
-        if is_whole(path):
-            return  # another process was first
-        write_bytes(_in(path, _UPLOADING), b"uploading")
-        for name in sizes_below(path).keys() - files.keys() - {_UPLOADING}:
-            remove(_in(path, name))
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(lambda name: _put(folder / name, _in(path, name)), files))
-        hashes = sha256_files(_in(path, name) for name in files)
-        for (name, (_, expected)), found in zip(files.items(), hashes, strict=True):
-            if found != expected:
-                raise UserError(
-                    f"{os.fspath(_in(path, name))} differs from what was uploaded: rerun the same "
-                    "command"
-                )
-        lease.check()
-        write_bytes(_in(path, FILES), (folder / FILES).read_bytes())
-        remove(_in(path, _UPLOADING))
+    try:
+        with exclusive(lock, waits=True) as lease:
+            if not is_whole(path):
+                _upload_held(folder, path, files, lease)
+    except LeaseLostError:
+        if not is_whole(path):  # by another process, which removed the lease in the end
+            raise
     remove_tree(lock)
+
+
+def _upload_held(
+    folder: Path, path: StrPath, files: Mapping[str, tuple[int, str]], lease: Lease
+) -> None:
+    write_bytes(_in(path, _UPLOADING), b"uploading")
+    for name in sizes_below(path).keys() - files.keys() - {_UPLOADING}:
+        remove(_in(path, name))
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(lambda name: _put(folder / name, _in(path, name)), files))
+    hashes = sha256_files(_in(path, name) for name in files)
+    for (name, (_, expected)), found in zip(files.items(), hashes, strict=True):
+        if found != expected:
+            raise UserError(
+                f"{os.fspath(_in(path, name))} differs from what was uploaded: rerun the same "
+                "command"
+            )
+    lease.check()
+    write_bytes(_in(path, FILES), (folder / FILES).read_bytes())
+    remove(_in(path, _UPLOADING))
 
 
 def _put(file: Path, target: StrPath) -> None:

@@ -2,10 +2,12 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
 from codepretrain.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _CHOOSE = "choose a folder that you may write to"
 _REMEDIES = {
@@ -32,11 +34,16 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def explained(action: str, path: str | os.PathLike[str]) -> Iterator[None]:
+def explained(
+    action: str, path: str | os.PathLike[str], *, only: Collection[int] | None = None
+) -> Iterator[None]:
     """Turns a refusal within the block into a UserError: `cannot <action> <path>: …`.
 
     Other exceptions pass. Bare RuntimeErrors count where they quote the system's words, as those of
     the ArrayRecord and safetensors writers do.
+
+    Args:
+      only: the system's error numbers that are explained; by default all, and those of stores.
     """
     try:
         yield
@@ -44,7 +51,7 @@ def explained(action: str, path: str | os.PathLike[str]) -> Iterator[None]:
         raise
     except Exception as error:
         reason = _reason(error)
-        if reason is None:
+        if reason is None or (only is not None and error_number(error) not in only):
             raise
         raise UserError(f"cannot {action} {shown(path)}: {reason}") from error
 
@@ -52,12 +59,13 @@ def explained(action: str, path: str | os.PathLike[str]) -> Iterator[None]:
 def _reason(error: Exception) -> str | None:
     if isinstance(error, FileNotFoundError) and error.errno is None:  # an object store's
         return "there is no such bucket or object: check the address"
+    is_store = type(error).__module__.split(".")[0] in _STORE_LIBRARIES
     code = error_number(error)
-    if code is not None:
+    if code is not None and not is_store:
         words = error.strerror if isinstance(error, OSError) else None
         remedy = f"; {_REMEDIES[code]}" if code in _REMEDIES else ""
         return (words or os.strerror(code)) + remedy
-    if isinstance(error, OSError) or type(error).__module__.split(".")[0] in _STORE_LIBRARIES:
+    if is_store or isinstance(error, OSError):
         words = " ".join(str(error).split()) or type(error).__name__
         return f"{words[:_MAX_SHOWN]}; check the address, your credentials and the network"
     return None

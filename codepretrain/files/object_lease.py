@@ -141,6 +141,8 @@ class ObjectLease:
             if terms[-1] != term:
                 remove(self._object(term))
                 continue
+            if read_bytes(self._object(term)) != self._content(_HELD):
+                continue  # by a store that ignores the condition of `create`
             for old in terms[:-1]:
                 remove(self._object(old))
             return term

@@ -51,8 +51,8 @@ def read_sealed(
     try:
         computed = sha256_json(values)
     except ValueError:  # NaN or Infinity, which Python reads and JSON lacks
-        computed = ""
-    if found != computed:
+        computed = None
+    if found is None or computed is None or found != computed:
         what = "has no seal" if found is None else "was altered: its contents do not match its seal"
         raise UserError(f"{shown(path)} {what}; {remedy}")
     if expected is not None and found != expected:

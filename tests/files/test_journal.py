@@ -1,17 +1,36 @@
 """Journals: exact numbers, torn ends, what a kill leaves, and nothing destroyed."""
 
 import math
+import random
 import re
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from etils import epath
 
 from codepretrain.errors import UserError
+from codepretrain.files import journal as journal_module
 from codepretrain.files import journal_parts, storage
 from codepretrain.files.atomic import write_bytes
 from codepretrain.files.journal import Journal, read
+
+_APPEND = """
+import sys
+from codepretrain.files import storage
+from codepretrain.files.journal import Journal
+resumed = int(sys.argv[2])
+with Journal(storage.parse(sys.argv[1]), keeps=lambda r: r["step"] <= resumed) as journal:
+    assert [r["step"] for r in journal.kept] == list(range(1, resumed + 1))
+    for step in range(resumed + 1, 10**9):
+        journal.append({"step": step, "text": "x" * 1000})
+        if step % 3 == 0:
+            journal.sync()
+            print(step, flush=True)
+"""
 
 
 def steps(path: epath.Path) -> list[int]:
@@ -96,47 +115,75 @@ def test_a_journal_survives_a_copy_to_the_other_kind_of_storage(
     assert storage.names(back) == ["metrics.jsonl"]
 
 
-def test_records_in_an_object_store_wait_for_a_sync(memory: epath.Path) -> None:
-    path = memory / "metrics.jsonl"
-    journal = Journal(path)
-    journal.append({"step": 1})
-    assert steps(path) == []
-    journal.sync()
-    assert steps(path) == [1]
-    journal.append({"step": 2, "text": "x" * journal_parts.FLUSH_BYTES})
-    assert steps(path) == [1, 2]
+@pytest.mark.parametrize("kind", ["local", "s3", "gcs"])
+def test_a_killed_writer_loses_nothing_that_was_synced(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, start: Any
+) -> None:
+    """Killed at a random moment, resumed at the record that was synced last, ten times."""
+    folder = storage.parse(tmp_path / "x") if kind == "local" else request.getfixturevalue(kind)
+    path, synced, rng = folder / "metrics.jsonl", 0, random.Random(0)
+    for _ in range(10):
+        process = start(_APPEND, path, str(synced))
+        for _ in range(rng.randrange(1, 8)):
+            synced = int(process.stdout.readline())
+        time.sleep(rng.uniform(0, 0.02))
+        process.kill()
+        process.wait()
+        found = steps(path)
+        assert found[:synced] == list(range(1, synced + 1))
+        assert found == list(range(1, len(found) + 1))
+    aside = [name for name in storage.names(folder) if ".until-" in name]
+    for name in aside:
+        found = steps(folder / name)
+        assert found == list(range(1, len(found) + 1))
+    others = {name for name in storage.names(folder) if not name.endswith(".tmp")} - {*aside}
+    assert others == {"metrics.jsonl" if kind == "local" else "metrics.jsonl.parts"}
 
 
-def test_many_parts_are_merged(memory: epath.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_parts, "_MAX_PARTS", 3)
-    path = memory / "metrics.jsonl"
-    with Journal(path) as journal:
-        for step in range(10):
-            journal.append({"step": step})
-            journal.sync()
-            assert steps(path) == list(range(step + 1))
-            assert len(storage.names(journal_parts.folder(path))) <= 4
-    assert len(storage.names(journal_parts.folder(path))) == 1
+@pytest.mark.parametrize("kind", ["local", "memory"])
+def test_a_kill_while_opening_leaves_the_old_or_the_new_journal(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every write and removal of the opening is the last one once."""
+    root = storage.parse(tmp_path / "x") if kind == "local" else request.getfixturevalue(kind)
+    outcomes = []
+    for num_allowed in range(20):
+        path = root / str(num_allowed) / "metrics.jsonl"
+        with Journal(path) as journal:
+            for step in range(4):
+                journal.append({"step": step})
+        with monkeypatch.context() as patch:
+            kill_after(patch, num_allowed)
+            try:
+                Journal(path, keeps=lambda record: record["step"] < 2).close()
+                break
+            except KeyboardInterrupt:
+                outcomes.append(steps(path))
+        if outcomes[-1] == [0, 1]:  # then the old records are safe already
+            assert [0, 1, 2, 3] in [steps(path.parent / n) for n in storage.names(path.parent)]
+    assert [0, 1, 2, 3] in outcomes
+    assert all(outcome in ([0, 1], [0, 1, 2, 3]) for outcome in outcomes)
+    assert steps(path) == [0, 1]
 
 
-def test_of_two_writers_the_older_is_told(memory: epath.Path) -> None:
-    path = memory / "metrics.jsonl"
-    old, new = Journal(path), Journal(path)
-    old.append({"step": 1})
-    new.append({"step": 2})
-    new.sync()
-    with pytest.raises(UserError, match="opened by another process"):
-        old.sync()
-    new.close()
-    assert steps(path) == [2]
+def kill_after(patch: pytest.MonkeyPatch, num_allowed: int) -> None:
+    """Lets so many changes of the storage pass, and none after them."""
+    left = [num_allowed]
 
+    def limited(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            if left[0] <= 0:
+                raise KeyboardInterrupt
+            left[0] -= 1
+            return original(*arguments, **options)
 
-def test_a_missing_part_is_named(memory: epath.Path) -> None:
-    path = memory / "metrics.jsonl"
-    journal = Journal(path)
-    for step in range(3):
-        journal.append({"step": step})
-        journal.sync()
-    storage.remove(journal_parts.folder(path) / "000001-00000002")
-    with pytest.raises(UserError, match="part 000001-00000002 is missing"):
-        read(path)
+        return call
+
+    for owner, name in [
+        (journal_module, "create"),
+        (journal_module, "_link"),
+        (journal_module, "write_bytes"),
+        (journal_parts, "create"),
+        (journal_parts, "remove"),
+    ]:
+        patch.setattr(owner, name, limited(getattr(owner, name)))

@@ -1,0 +1,44 @@
+"""Refusals become one line that names the path; other errors pass."""
+
+import errno
+
+import pytest
+
+from codepretrain.errors import UserError
+from codepretrain.files.explain import error_number, explained, shown
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left.*free some space"),
+        (RuntimeError("record 5: No space left on device"), "No space left.*free some space"),
+        (PermissionError(errno.EACCES, "Permission denied"), "Permission denied; check its perm"),
+        (OSError("Forbidden: b/x\nno access"), "Forbidden: b/x no access; check the address"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error$"),
+        (FileNotFoundError("bucket/x"), "there is no such bucket"),
+    ],
+)
+def test_refusals(error: Exception, message: str) -> None:
+    with (
+        pytest.raises(UserError, match=f"^cannot write /a/b: {message}"),
+        explained("write", "/a/b"),
+    ):
+        raise error
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("bug"), ZeroDivisionError()])
+def test_other_errors_pass(error: Exception) -> None:
+    with pytest.raises(type(error)), explained("write", "/a/b"):
+        raise error
+
+
+def test_a_user_error_passes_as_it_is() -> None:
+    with pytest.raises(UserError, match=r"^mine$"), explained("write", "/a/b"):
+        raise UserError("mine")
+
+
+def test_error_numbers_and_long_paths() -> None:
+    assert error_number(RuntimeError("x: Disk quota exceeded")) == errno.EDQUOT
+    assert error_number(ValueError("No space left on device")) is None
+    assert len(shown("x" * 5000)) < 310
