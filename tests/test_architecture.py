@@ -119,3 +119,12 @@ def test_the_training_process_imports_neither_tensorflow_nor_tokenizers() -> Non
     assert result.returncode == 0, result.stderr
     loaded = {name.split(".")[0] for name in result.stdout.split()}
     assert not loaded & set(_DATA_ONLY)
+
+
+def test_report_and_show_batch_import_no_jax() -> None:
+    """All that the two commands import before they read a working directory."""
+    modules = "codepretrain.cli.main, codepretrain.study.report, codepretrain.study.show_batch"
+    code = f"import sys, {modules}; print(*sorted(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    assert not {name.split(".")[0] for name in result.stdout.split()} & {"jax", "flax", "orbax"}

@@ -205,12 +205,13 @@ class ExecutionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
-    """Temporary checkpoints by time (only the newest is kept), permanent ones by step.
+    """Temporary checkpoints by time (the newest `num_temporary` are kept), permanent ones by step.
 
     A phase's last step and every step at which another phase branches off are always permanent.
     """
 
     temporary_interval_s: float = 600.0
+    num_temporary: int = 2
     permanent_interval_steps: int | None = None
 
 

@@ -46,6 +46,7 @@ _POSITIVE = (
     "execution.prefetch_batches",
     "execution.reader_threads",
     "checkpoint.temporary_interval_s",
+    "checkpoint.num_temporary",
     "logging.interval_steps",
 )
 _NOT_NEGATIVE = ("seed", "optimizer.weight_decay", "training.z_loss_coefficient")

@@ -8,13 +8,13 @@ workdir/reports/<study>/                     index.html  results.json
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import StudyConfig
-from codepretrain.files import jsonl
 from codepretrain.files.identity import digest
 from codepretrain.interop.import_record import ImportRecord
 from codepretrain.rows.data_dir import data_dir, require_prepared
@@ -37,6 +37,7 @@ class Workspace:
 
     config: StudyConfig
     workdir: Path
+    run_dirs: Mapping[str, Path] = field(default_factory=dict)  # found already, by phase
 
     @cached_property
     def phases(self) -> dict[str, Phase]:
@@ -82,6 +83,8 @@ class Workspace:
 
     def run_dir(self, name: str) -> Path:
         """Returns the folder of the phase's run: one with its fingerprint, under any name."""
+        if name in self.run_dirs:
+            return self.run_dirs[name]
         short = self.fingerprint(name)[:_SHORT]
         runs = self.workdir / "runs"
         existing = sorted(runs.glob(f"*-{short}")) if runs.is_dir() else []
@@ -102,31 +105,17 @@ class Workspace:
         )
         return keeper.advance_to(phase.parent_step).digest
 
-    def permanent_steps(self, name: str) -> frozenset[int]:
-        """Returns the steps whose checkpoints are kept: ends, branch points, the interval's.
+    def checkpoint_policy(self, name: str) -> CheckpointPolicy:
+        """Returns which checkpoints of a phase are saved and kept.
 
-        A phase that stands under several names keeps what any of them needs.
+        A phase that has several names keeps what any of them needs: its end and branch points.
         """
         fingerprint = self.fingerprint(name)
         names = [other for other in self.phases if self.fingerprint(other) == fingerprint]
         steps = {step for other in names for step in branch_steps(self.phases, other)}
-        interval = self.config.checkpoint.permanent_interval_steps
-        if interval is not None:
-            steps |= set(range(interval, self.phases[name].num_steps, interval))
-        return frozenset(steps)
-
-    def is_complete(self, name: str) -> bool:
-        """Whether the phase's end is reached and every evaluation of it recorded."""
-        run_dir, num_steps = self.run_dir(name), self.phases[name].num_steps
-        ledger = run_dir / "ledger.json"
-        if not ledger.exists() or jsonl.decode(ledger.read_text())["step"] != num_steps:
-            return False
-        recorded = {
-            line["evaluator"]
-            for line in jsonl.read(run_dir / "evals.jsonl")
-            if line["step"] == num_steps
-        }
-        return recorded >= set(self.config.evals)
+        return CheckpointPolicy.of_phase(
+            self.config.checkpoint, num_steps=self.phases[name].num_steps, branch_steps=steps
+        )
 
 
 def normalized_mixture(phase: Phase) -> tuple[Mapping[str, Any], ...]:

@@ -53,6 +53,7 @@ def test_changes_with_what_changes_the_result(override: str) -> None:
         "execution.remat_policy=none",
         "execution.loss_vocab_block=1024",
         "checkpoint.temporary_interval_s=1",
+        "checkpoint.num_temporary=3",
         "logging.interval_steps=3",
         "evals.validation.num_examples=3",
         "training.max_consecutive_skips=3",
