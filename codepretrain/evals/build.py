@@ -11,12 +11,12 @@ from rich.console import Console
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.evals.agreement import together
 from codepretrain.evals.evaluator import AnyEvaluatorKind, EvalResult, Evaluate
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.evals.progress import EvaluationProgress
 from codepretrain.evals.registry import evaluator_request
 from codepretrain.evals.row_loss import RowLoss
+from codepretrain.hosts import gather
 from codepretrain.rows.store import RowStore, open_sources
 from codepretrain.rows.vocabulary import load_vocabulary
 from codepretrain.train.step import step_kernel
@@ -64,21 +64,17 @@ def build_evaluators(
       UserError: an unknown kind, option or task, data that is missing or damaged, or a machine that
         cannot run the evaluation. On several processes, on all of them.
     """
-    return together(
-        lambda: _build(config, data_dir, mesh, console if jax.process_index() == 0 else None),
-        what="prepare the evaluations",
-    )
-
-
-def _build(
-    config: StudyConfig, data_dir: epath.Path, mesh: Mesh, console: Console | None
-) -> list[Evaluator]:
     resources = Resources(config, data_dir, mesh)
-    evaluators = []
-    for name, chosen in config.evals.items():
-        kind, request = evaluator_request(name, chosen)
-        evaluate = kind.build(request, resources)
-        evaluators.append(Evaluator(name, kind, chosen.interval_steps, evaluate, console))
+    shown = console if jax.process_index() == 0 else None
+    evaluators: list[Evaluator] = []
+
+    def build() -> None:
+        for name, chosen in config.evals.items():
+            kind, request = evaluator_request(name, chosen)
+            evaluate = kind.build(request, resources)
+            evaluators.append(Evaluator(name, kind, chosen.interval_steps, evaluate, shown))
+
+    gather("the evaluations", build)
     return evaluators
 
 

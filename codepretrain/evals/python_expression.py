@@ -6,13 +6,12 @@ value that it has in the document, however it is written. A program in the sandb
 including the parsing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codepretrain.evals.agreement import on_primary
 from codepretrain.evals.estimate import proportion
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Progress, Request
 from codepretrain.evals.item_scores import ItemScores
@@ -73,7 +72,8 @@ class ExpressionItem:
 class PythonExpression:
     """Params → how often the completed expression has the expected value.
 
-    Every process generates; process 0 runs the programs and tells the others what came of them.
+    Every process generates; process 0 alone runs the programs and grades them, and the others get
+    its grades: running a program twice may end in two ways.
     """
 
     def __init__(self, model: "LanguageModel", items: Sequence[ExpressionItem]) -> None:
@@ -93,17 +93,21 @@ class PythonExpression:
             decode(ids[: item.max_new_tokens]).partition(b"\n")[0].decode(errors="replace")
             for item, ids in zip(self._items, completions, strict=True)
         ]
+        from codepretrain.hosts import decide  # imports JAX
+
+        grades = decide("the grades of the programs", lambda: self._grade(texts, progress))
+        return result(grades)
+
+    def _grade(self, texts: Sequence[str], progress: Progress) -> list[dict[str, Any]]:
         programs = [program(item, text) for item, text in zip(self._items, texts, strict=True)]
-        executions = on_primary(lambda: _run(programs, progress), what="run the programs")
-        return grade(self._items, texts, executions)
-
-
-def _run(programs: Sequence[str], progress: Progress) -> list[Execution]:
-    executions: list[Execution] = []
-    for start in range(0, len(programs), _PROGRAMS_AT_ONCE):
-        executions += run_programs(programs[start : start + _PROGRAMS_AT_ONCE], limits=LIMITS)
-        progress(len(executions), len(programs), "programs")
-    return executions
+        executions: list[Execution] = []
+        for start in range(0, len(programs), _PROGRAMS_AT_ONCE):
+            executions += run_programs(programs[start : start + _PROGRAMS_AT_ONCE], limits=LIMITS)
+            progress(len(executions), len(programs), "programs")
+        return [
+            grade(item, text, execution)
+            for item, text, execution in zip(self._items, texts, executions, strict=True)
+        ]
 
 
 _PROGRAM = """\
@@ -127,33 +131,27 @@ def program(item: ExpressionItem, completion: str) -> str:
     return _PROGRAM.format(prefix=item.expression_prefix, completion=completion)
 
 
-def grade(
-    items: Sequence[ExpressionItem], completions: Sequence[str], executions: Sequence[Execution]
-) -> EvalResult:
-    """Returns the result of these completions, given the executions of their programs."""
-    scores = {
-        PASS_AT_1.name: np.array(
-            [
-                execution.status == "passed" and execution.stdout == f"{item.expected}\n".encode()
-                for item, execution in zip(items, executions, strict=True)
-            ]
-        ),
-        RUNS.name: np.array([execution.status == "passed" for execution in executions]),
+def grade(item: ExpressionItem, completion: str, execution: Execution) -> dict[str, Any]:
+    """Returns the record of one completion, given the execution of its program."""
+    has_value = execution.status == "passed"
+    return {
+        "id": item.id,
+        "completion": completion,
+        "reference": item.reference,
+        "expected": item.expected,
+        "printed": execution.stdout[:200].decode(errors="replace"),
+        "status": execution.status,
+        "isolation": list(execution.isolation),
+        RUNS.name: has_value,
+        PASS_AT_1.name: has_value and execution.stdout == f"{item.expected}\n".encode(),
     }
-    records = [
-        {
-            "id": item.id,
-            "completion": completion,
-            "reference": item.reference,
-            "expected": item.expected,
-            "printed": execution.stdout[:200].decode(errors="replace"),
-            "status": execution.status,
-            "isolation": list(execution.isolation),
-        }
-        for item, completion, execution in zip(items, completions, executions, strict=True)
-    ]
+
+
+def result(grades: Sequence[Mapping[str, Any]]) -> EvalResult:
+    """Returns the result of graded completions."""
+    scores = {spec.name: np.array([g[spec.name] for g in grades]) for spec in (PASS_AT_1, RUNS)}
     metrics = {spec.name: spec.metric(proportion(scores[spec.name])) for spec in (PASS_AT_1, RUNS)}
-    return EvalResult(metrics, ItemScores(scores, records))
+    return EvalResult(metrics, ItemScores(scores, grades))
 
 
 def _check(request: Request[PythonExpressionOptions]) -> None:
@@ -169,7 +167,7 @@ def _build(request: Request[PythonExpressionOptions], resources: "Resources") ->
         num_examples=request.num_examples,
         vocab_size=resources.config.model.vocab_size,
     )
-    on_primary(sandbox_isolation, what="run a harmless program in the sandbox")
+    sandbox_isolation()
     return PythonExpression(resources.language_model, items)
 
 

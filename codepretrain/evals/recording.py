@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 from etils import epath
 
-from codepretrain.evals.agreement import on_primary
 from codepretrain.evals.build import Evaluator
 from codepretrain.evals.item_scores import write_item_scores
+from codepretrain.hosts import decide
 from codepretrain.metrics.writer import MetricsWriter
 
 if TYPE_CHECKING:
@@ -34,4 +34,4 @@ def record_evaluation(
         write_item_scores(run_dir, evaluator.name, step, result.items)
         writer.log_evaluation(step=step, tokens=tokens, evaluator=evaluator.name, metrics=metrics)
 
-    on_primary(write, what=f"record the evaluation {evaluator.name}")
+    decide(f"the record of evaluation {evaluator.name!r}", write)

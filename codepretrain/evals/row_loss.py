@@ -7,9 +7,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.evals.agreement import together
 from codepretrain.evals.evaluator import Progress
 from codepretrain.evals.placement import place_rows, rows_per_batch
+from codepretrain.hosts import gather
 from codepretrain.model.transformer import Params
 from codepretrain.rows.format import Row
 from codepretrain.stream.batch import Batch, batch_from_rows
@@ -37,7 +37,8 @@ class RowLoss:
         sums = []
         for start in range(0, num_rows, self._batch_size):
             numbers = range(start, min(start + self._batch_size, num_rows))
-            rows = together(partial(_rows, read, numbers), what="read held-out rows")
+            rows: list[Row] = []
+            gather("held-out rows", partial(_read, rows, read, numbers))
             batch = batch_from_rows(rows, mask_documents=self._masks_documents)
             missing = ((0, self._batch_size - len(rows)), (0, 0))  # rows of weight and segment 0
             batch = Batch(*(place_rows(np.pad(x, missing), self._mesh) for x in batch))
@@ -47,5 +48,5 @@ class RowLoss:
         return nats, tokens
 
 
-def _rows(read: Callable[[int], Row], numbers: range) -> list[Row]:
-    return [read(number) for number in numbers]
+def _read(rows: list[Row], read: Callable[[int], Row], numbers: range) -> None:
+    rows += [read(number) for number in numbers]

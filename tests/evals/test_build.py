@@ -1,10 +1,12 @@
 import dataclasses
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from jax.sharding import Mesh
 
+from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import EvaluatorConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
@@ -13,6 +15,7 @@ from codepretrain.evals.evaluator import EvalResult, Progress
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.registry import evaluator_kind
 from codepretrain.model.transformer import Params
+from tests.fixtures.processes import RunJob
 
 EVALS = {
     "validation": EvaluatorConfig(kind="validation_loss", interval_steps=50, num_examples=3),
@@ -118,3 +121,34 @@ def test_every_evaluator_reports_its_progress_up_to_the_total(
             "expression": {"completions": 2, "programs": 2},
         }
         assert {what: total for what, (_, total) in ends.items()} == expected[evaluator.name]
+
+
+TWO_PROCESSES = """
+import json
+import pathlib
+
+from codepretrain.config.parse import parse
+from codepretrain.config.schema import MeshConfig, StudyConfig
+from codepretrain.errors import UserError
+from codepretrain.evals.build import build_evaluators
+from codepretrain.train.sharding import make_mesh
+
+config = parse(StudyConfig, json.loads(arguments[0]))
+data_dir = pathlib.Path(arguments[1])
+mesh = make_mesh(MeshConfig(data=2, fsdp=2))
+found = data_dir if process == 0 else data_dir / "elsewhere"
+try:
+    build_evaluators(config, found, mesh)
+except UserError as error:
+    print(error)
+"""
+
+
+def test_data_that_one_process_lacks_is_an_error_on_all(
+    config: StudyConfig, data_dir: Path, run_job: RunJob
+) -> None:
+    """Otherwise process 0 would go on, and wait in its first collective operation."""
+    study = with_evals(config, {"prose": EVALS["prose"]})
+    for ended in run_job(TWO_PROCESSES, json.dumps(to_dict(study)), data_dir):
+        assert ended.returncode == 0, ended.stderr
+        assert "elsewhere/evals: run `codepretrain prepare` first" in ended.stdout
