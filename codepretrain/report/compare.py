@@ -1,4 +1,4 @@
-"""Variants × metrics: each value with its interval, and its difference to the baseline.
+"""Variants × metrics: each value with its interval, and its difference from the baseline.
 
 A variant's values are those at the end of its last phase. Differences are paired wherever the item
 scores of both runs were kept. Each variant is one run, so a difference is one between two
@@ -69,7 +69,7 @@ class Cell:
     """One variant's value.
 
     Attributes:
-      difference: to the baseline; None for the baseline itself and where there is none.
+      difference: from the baseline; None for the baseline itself and where there is none.
       adjusted_p: the p-value of the difference after Holm over all differences of the table.
     """
 
@@ -102,7 +102,7 @@ class Comparison:
 
     @property
     def headline_differences(self) -> list[Cell]:
-        """The cells of the primary metrics that have a difference to the baseline."""
+        """The cells of the primary metrics that have a difference from the baseline."""
         found = [self.cells.get((r, v)) for r in self.headline_rows for v in self.variants]
         return [cell for cell in found if cell is not None and cell.difference is not None]
 

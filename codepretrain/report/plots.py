@@ -34,14 +34,14 @@ _POINTS = 1_000  # of a learning-rate curve
 
 
 def difference_figure(comparison: Comparison) -> str:
-    """Draws each difference to the baseline with its interval: a panel per unit, a line per metric.
+    """Draws the differences from the baseline: a panel per unit, a line per metric.
 
     Returns "" if there is nothing to compare.
     """
     panels_of: dict[str, list[MetricRow]] = {}
     for row in comparison.headline_rows:
         if any(_compared(comparison, row, variant) for variant in comparison.variants):
-            unit = f"difference to {comparison.baseline} in {difference_unit(row)}"
+            unit = f"difference from {comparison.baseline} in {difference_unit(row)}"
             panels_of.setdefault(f"{unit}, {direction_text(row)}", []).append(row)
     if not panels_of:
         return ""

@@ -90,6 +90,7 @@ def cell_view(row: MetricRow, cell: Cell) -> dict[str, Any]:
     }
     if cell.difference is not None:
         view["verdict"] = verdict_text(cell.difference)
+        view["sign"] = cell.difference.verdict
         view["difference"] = difference_text(row, cell.difference)
         view["difference_interval"] = difference_interval_text(row, cell.difference)
     return view

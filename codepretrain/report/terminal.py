@@ -69,7 +69,7 @@ def _table(comparison: Comparison, block: Block) -> Table:
 
 
 def _cell(row: MetricRow, cell: Cell | None) -> Text:
-    """Returns the value, and below it the difference to the baseline, with half intervals."""
+    """Returns the value, and below it the difference from the baseline, with half intervals."""
     if cell is None:
         return Text("not measured", style="dim italic")
     text = Text(value_text(row, cell.metric.value).rstrip("%"), style="bold")
@@ -87,7 +87,7 @@ def _legend(comparison: Comparison) -> str:
     text = "±: half of a 95% interval over evaluation items."
     if comparison.headline_differences:
         text += (
-            f" Second line: difference to {comparison.baseline}, paired by item."
+            f" Second line: difference from {comparison.baseline}, paired by item."
             f" In this pair of runs: ✓ favors the variant, ✗ favors {comparison.baseline},"
             " ≈ not distinguishable."
         )

@@ -11,14 +11,13 @@ NOT_THERE = "–"
 # Holds until a study has replicates: runs of the same recipe with other seeds.
 CAUTION = (
     "Each variant was trained once, so every comparison is between two checkpoints, not between "
-    "two recipes. With other seeds the same recipes may differ by another amount or in the other "
-    "direction."
+    "two recipes."
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One metric's difference to the baseline.
+    """One metric's difference from the baseline.
 
     is_tentative: distinguishable from zero by itself, but not after Holm's correction.
     """
@@ -213,8 +212,8 @@ def overview(comparison: Comparison) -> str:
     found = sum(cell.outcome != "not distinguishable" for cell in cells)
     tentative = sum(is_tentative(cell) for cell in cells)
     text = (
-        f"{found} of {len(cells)} differences between a checkpoint and that of "
-        f"{comparison.baseline} are distinguishable from zero at 95%"
+        f"{found} of {len(cells)} differences from the checkpoint of {comparison.baseline} are "
+        "distinguishable from zero at 95%"
     )
     if tentative:
         return f"{text}, {found - tentative} of them also after Holm’s correction for {len(cells)}."

@@ -11,8 +11,8 @@ def words(svg):
 
 def test_differences_have_a_panel_per_unit_and_direction(comparison):
     found = words(plots.difference_figure(comparison))
-    assert "difference to text_only in nats/token, lower is better" in found
-    assert "difference to text_only in points, higher is better" in found
+    assert "difference from text_only in nats/token, lower is better" in found
+    assert "difference from text_only in points, higher is better" in found
     assert {"code", "all sources", "prose continuation"} <= set(found)
 
 
@@ -23,8 +23,8 @@ def test_metrics_of_one_unit_and_two_directions_have_two_panels(comparison):
     cells = {(rows[row], variant): cell for (row, variant), cell in comparison.cells.items()}
     changed = replace(comparison, rows=tuple(rows.values()), cells=cells)
     found = words(plots.difference_figure(changed))
-    assert "difference to text_only in nats/token, lower is better" in found
-    assert "difference to text_only in nats/token, higher is better" in found
+    assert "difference from text_only in nats/token, lower is better" in found
+    assert "difference from text_only in nats/token, higher is better" in found
 
 
 def test_without_differences_there_is_no_figure(comparison):

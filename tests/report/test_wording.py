@@ -128,7 +128,7 @@ def test_findings_are_in_favor_of_one_or_not_distinguishable(study, comparison):
 
 def test_the_overview_counts_differences_between_checkpoints(comparison):
     text = overview(comparison)
-    assert "differences between a checkpoint and that of text_only are distinguishable" in text
+    assert "differences from the checkpoint of text_only are distinguishable" in text
     nothing = Comparison(
         baseline="text_only", variants=("text_only",), rows=(), cells={}, problems=()
     )
