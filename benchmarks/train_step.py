@@ -118,7 +118,7 @@ def measure(setting: dict) -> dict:
     if not setting["returns_memory"] and not has_accelerator():
         keep_freed_memory()  # as `codepretrain train` does
     config = study_config(setting)
-    mesh = make_mesh(config.execution.mesh)
+    mesh = make_mesh(config.execution.mesh, d_model=config.model.d_model)
     started = time.perf_counter()
     train_step = compile_train_step(config, mesh)
     compile_s = time.perf_counter() - started

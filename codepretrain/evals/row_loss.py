@@ -39,9 +39,9 @@ class RowLoss:
             numbers = range(start, min(start + self._batch_size, num_rows))
             rows: list[Row] = []
             gather("held-out rows", partial(_read, rows, read, numbers))
-            batch = batch_from_rows(rows, mask_documents=self._masks_documents)
+            local = batch_from_rows(rows, mask_documents=self._masks_documents)
             missing = ((0, self._batch_size - len(rows)), (0, 0))  # rows of weight and segment 0
-            batch = Batch(*(place_rows(np.pad(x, missing), self._mesh) for x in batch))
+            batch = Batch(*(place_rows(np.pad(x, missing), self._mesh) for x in local))
             sums.append(np.array(self._eval_step(params, batch), np.float64)[:, : len(rows)])
             progress(numbers.stop, num_rows, "rows")
         nats, tokens = np.concatenate(sums, axis=1)

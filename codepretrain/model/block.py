@@ -30,9 +30,14 @@ class Block(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         self.norm = LayerNorm((config.d_model,), epsilon=config.norm_epsilon, logical_axes=(None,))
-        execution = {"constrain": constrain, "gradient_dtype": gradient_dtype, "rngs": rngs}
-        self.attention = Attention(config, kernel=attention_kernel, **execution)
-        self.mlp = MLP(config, **execution)
+        self.attention = Attention(
+            config,
+            kernel=attention_kernel,
+            constrain=constrain,
+            gradient_dtype=gradient_dtype,
+            rngs=rngs,
+        )
+        self.mlp = MLP(config, constrain=constrain, gradient_dtype=gradient_dtype, rngs=rngs)
         self.constrain = constrain
 
     def __call__(

@@ -24,6 +24,7 @@ How a step uses them, under jit:
     jax.value_and_grad(loss)(params, batch)
 """
 
+from collections.abc import Hashable
 from typing import Any
 
 import jax
@@ -155,7 +156,7 @@ def logical_axes(config: ModelConfig) -> Params:
     of the norms over D, which are too small to split.
     """
 
-    def names(path: tuple[str, ...], param: nnx.Param) -> tuple[str | None, ...]:
+    def names(path: tuple[Hashable, ...], param: nnx.Param) -> tuple[str | None, ...]:
         axes = param.get_metadata("logical_axes")
         return ("layers", *axes) if path[0] == "blocks" else axes
 

@@ -67,7 +67,8 @@ def collectives(
     """
     found, chains = [], set()
     for instruction, computation, times in program.walk():
-        if transfer := _between_slices(instruction, times, num_slices=num_slices):
+        outermost = next(iter(mesh_shape))  # slices differ along it alone
+        if transfer := _between_slices(instruction, times, axis=outermost, num_slices=num_slices):
             found.append(transfer)
         kind = instruction.opcode.removesuffix("-start")
         if kind not in KINDS:
@@ -85,8 +86,10 @@ def collectives(
     return found
 
 
-def _between_slices(instruction: Instruction, times: int, *, num_slices: int) -> Collective | None:
-    """Returns what a send of the megascale runtime stands for; slices part along `data` alone."""
+def _between_slices(
+    instruction: Instruction, times: int, *, axis: str, num_slices: int
+) -> Collective | None:
+    """Returns the collective along `axis` that a send of the megascale runtime stands for."""
     named = re.search(r'_xla_megascale_transfer_type="(\w+)"', instruction.attributes)
     if instruction.opcode != "send" or named is None:
         return None
@@ -94,7 +97,7 @@ def _between_slices(instruction: Instruction, times: int, *, num_slices: int) ->
     sent = instruction.shapes[0]
     return Collective(
         kind=kind if kind in KINDS else "collective-permute",
-        axes=("data",),
+        axes=(axis,),
         group_size=num_slices,
         executions=times,
         operand_bytes=sent.bytes,
@@ -247,7 +250,7 @@ def _integers(text: str) -> list[int]:
 
 
 def by_kind_and_axis(found: Sequence[Collective]) -> dict[tuple[str, str], float]:
-    """Returns the bytes that one chip sends in a step, by kind and axes ("data", "data+fsdp")."""
+    """Returns the bytes that one chip sends in a step, by kind and axes ("fsdp", "data+fsdp")."""
     totals: dict[tuple[str, str], float] = {}
     for one in found:
         key = (one.kind, "+".join(one.axes))

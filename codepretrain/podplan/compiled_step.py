@@ -22,6 +22,7 @@ from codepretrain.podplan.collectives import Collective, collectives
 from codepretrain.podplan.hlo_cost import compiled_flops, hbm_bytes, silent_attention_products
 from codepretrain.podplan.roofline import roofline
 from codepretrain.podplan.topology import Topology, topology_devices
+from codepretrain.train.mesh_axes import AXES, axes_of
 from codepretrain.train.sharding import make_mesh
 from codepretrain.train.state import abstract_state
 from codepretrain.train.step import abstract_batch, compile_train_step, step_kernel
@@ -42,12 +43,14 @@ def plan_step(config: StudyConfig, topology: Topology) -> dict[str, Any]:
     Raises:
       UserError: no compiler or no such pod; model or batch does not divide over the mesh.
     """
-    mesh = make_mesh(config.execution.mesh, topology_devices(topology))
+    devices = topology_devices(topology)
+    mesh = make_mesh(config.execution.mesh, devices, d_model=config.model.d_model)
     plan = {
         "topology": topology.name,
         "chip": topology.chip.name,
         "num_slices": topology.num_slices,
         "num_chips": topology.num_chips,
+        "num_hosts": topology.num_hosts,
         "mesh": {axis: int(size) for axis, size in mesh.shape.items()},
         "batch_size": config.training.batch_size,
         "max_seq_len": config.data.max_seq_len,
@@ -64,7 +67,9 @@ def plan_step(config: StudyConfig, topology: Topology) -> dict[str, Any]:
             raise
         return {**plan, "fits": False, "memory": memory}
     seconds = time.monotonic() - start
-    program = hlo.parse(compiled.as_text())
+    text = compiled.as_text()
+    assert text is not None, "the TPU compiler returns the optimized program"
+    program = hlo.parse(text)
     return {
         **plan,
         "fits": True,
@@ -180,9 +185,12 @@ def _table(sent: Sequence[Collective]) -> list[dict[str, Any]]:
 def check_fits_batch(config: StudyConfig, topology: Topology) -> None:
     """Raises UserError where the batch has fewer rows than the pod has chips."""
     rows = config.training.batch_size
-    if rows < topology.num_chips and config.execution.mesh.tensor in (None, 1):
+    within_a_row = [axis for axis in AXES if axis not in axes_of("batch")]
+    given = dataclasses.asdict(config.execution.mesh)
+    if rows < topology.num_chips and all(given[axis] in (None, 1) for axis in within_a_row):
+        settings = " or ".join(f"config.execution.mesh.{axis}" for axis in within_a_row)
         raise UserError(
-            f"a batch of {rows} rows does not give each of {topology.num_chips} chips one: take "
-            f"a smaller topology, a larger config.training.batch_size, or set "
-            f"config.execution.mesh.tensor to {-(-topology.num_chips // rows)} or more"
+            f"config.training.batch_size: {rows} rows are fewer than the {topology.num_chips} "
+            f"chips of {topology.name}; use a smaller topology or a larger batch, or set "
+            f"{settings} to {-(-topology.num_chips // rows)} or more"
         )

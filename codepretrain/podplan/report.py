@@ -6,6 +6,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from codepretrain.train.mesh_axes import AXES
+
 _GIB = 2**30
 
 
@@ -76,7 +78,7 @@ def print_search(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
     """Prints the candidates of a search that fit, best bound first, then those that do not."""
     table = Table(
         title="what fits, best bound first; bounds are no forecasts",
-        caption="mesh: data × fsdp × tensor; micro: micro-batches; FLOPs: compiled ÷ the model's",
+        caption=f"mesh: {' × '.join(AXES)}; micro: micro-batches; FLOPs: compiled ÷ the model's",
         box=None,
         padding=(0, 1),
     )
@@ -103,9 +105,10 @@ def print_search(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def spell_pod(plan: Mapping[str, Any]) -> str:
-    """Returns "2 × v5e:16x16 (512 chips)"."""
+    """Returns "2 × v5e:16x16 (512 chips, 128 hosts)"."""
     slices = f"{plan['num_slices']} × " if plan["num_slices"] > 1 else ""
-    return f"{slices}{plan['topology']} ({plan['num_chips']} chips)"
+    hosts = f"{plan['num_hosts']} host{'s' if plan['num_hosts'] > 1 else ''}"
+    return f"{slices}{plan['topology']} ({plan['num_chips']} chips, {hosts})"
 
 
 def spell_mesh(plan: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ class Program:
         execution = config.execution
         checked_policy(execution.remat_policy)
         self.config = config
-        self.mesh = make_mesh(execution.mesh, devices)
+        self.mesh = make_mesh(execution.mesh, devices, d_model=config.model.d_model)
         self.attention_kernel = step_kernel(execution, self.mesh)
         check_batch_size(
             config.training.batch_size, num_microbatches=execution.num_microbatches, mesh=self.mesh
@@ -49,7 +49,7 @@ class Program:
         return init_state(self.config, self.mesh)
 
     def train_step(
-        self, state: TrainState, batch: Batch, learning_rate: float, weight_decay: float
+        self, state: TrainState, batch: Batch[jax.Array], learning_rate: float, weight_decay: float
     ) -> tuple[TrainState, StepMetrics]:
         """Runs one update and returns at once; `state` is donated.
 

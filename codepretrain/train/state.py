@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -87,7 +88,7 @@ def state_from_params(config: StudyConfig, mesh: Mesh, params: Params) -> TrainS
     return TrainState(params=params, opt_state=init(params), **_counters_on(shardings))
 
 
-def _counters_on(shardings: TrainState) -> dict[str, jax.Array]:
+def _counters_on(shardings: TrainState) -> dict[str, Any]:
     counters = {field: getattr(shardings, field) for field in _COUNTERS}
     return jax.jit(_zero_counters, out_shardings=counters)()
 
@@ -100,10 +101,11 @@ def state_shardings(config: StudyConfig, mesh: Mesh) -> TrainState:
     """
     params = param_shardings(logical_axes(config.model), abstract_params(config.model), mesh)
     everywhere = replicated(mesh)
+    counters: dict[str, Any] = dict.fromkeys(_COUNTERS, everywhere)
     return TrainState(
         params=params,
         opt_state=optax.ScaleByAdamState(count=everywhere, mu=params, nu=params),
-        **dict.fromkeys(_COUNTERS, everywhere),
+        **counters,
     )
 
 

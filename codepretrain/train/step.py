@@ -77,7 +77,10 @@ def make_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
     optimizer = AdamW(config.optimizer)
 
     def train_step(
-        state: TrainState, batch: Batch, learning_rate: jax.Array, weight_decay: jax.Array
+        state: TrainState,
+        batch: Batch[jax.Array],
+        learning_rate: jax.Array,
+        weight_decay: jax.Array,
     ) -> tuple[TrainState, StepMetrics]:
         sums, gradients = _sums_and_gradients(config, mesh, state.params, batch)
         gradients = jax.tree.map(lambda g: g / sums.num_targets, gradients)
@@ -112,7 +115,7 @@ def compile_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Compiled:
     return lowered.compile(xla_options(mesh.devices.flat[0].device_kind))
 
 
-def abstract_batch(config: StudyConfig, mesh: Mesh) -> Batch:
+def abstract_batch(config: StudyConfig, mesh: Mesh) -> Batch[jax.ShapeDtypeStruct]:
     """Returns shape, dtype and sharding of a training batch; allocates nothing."""
     shape, sharding = (config.training.batch_size, config.data.max_seq_len), batch_sharding(mesh)
     integers = jax.ShapeDtypeStruct(shape, jnp.int32, sharding=sharding)
@@ -151,7 +154,7 @@ def make_eval_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
     """
     constrain, kernel = Constrain(mesh), step_kernel(config.execution, mesh)
 
-    def eval_step(params: Params, batch: Batch) -> RowSums:
+    def eval_step(params: Params, batch: Batch[jax.Array]) -> RowSums:
         model = bind(
             config.model,
             params,
@@ -184,11 +187,11 @@ def _sums_and_gradients(
     """Returns the sums over the whole batch and the gradient of nats + z_loss, float32."""
     shardings = state_shardings(config, mesh).params
 
-    def objective(params: Params, microbatch: Batch) -> tuple[jax.Array, LossSums]:
+    def objective(params: Params, microbatch: Batch[jax.Array]) -> tuple[jax.Array, LossSums]:
         sums = _loss_sums(config, mesh, params, microbatch)
         return sums.nats + sums.z_loss, sums
 
-    def sums_and_gradients(microbatch: Batch) -> tuple[LossSums, Params]:
+    def sums_and_gradients(microbatch: Batch[jax.Array]) -> tuple[LossSums, Params]:
         gradients, sums = jax.grad(objective, has_aux=True)(params, microbatch)
         # Laid out as the parameters: each device reduces and keeps its own part alone.
         return sums, jax.lax.with_sharding_constraint(gradients, shardings)
@@ -196,7 +199,7 @@ def _sums_and_gradients(
     if config.execution.num_microbatches == 1:  # no second buffer for the gradients
         return sums_and_gradients(batch)
 
-    def add(total: tuple[LossSums, Params], microbatch: Batch) -> tuple:
+    def add(total: tuple[LossSums, Params], microbatch: Batch[jax.Array]) -> tuple:
         return jax.tree.map(jnp.add, total, sums_and_gradients(microbatch)), None
 
     zero = jnp.zeros((), jnp.float32)
@@ -204,7 +207,7 @@ def _sums_and_gradients(
     return jax.lax.scan(add, start, _microbatches(config, mesh, batch))[0]
 
 
-def _microbatches(config: StudyConfig, mesh: Mesh, batch: Batch) -> Batch:
+def _microbatches(config: StudyConfig, mesh: Mesh, batch: Batch[jax.Array]) -> Batch[jax.Array]:
     """Returns [M, B/M, T] for [B, T]: micro-batch m takes rows m, m + M, m + 2M, … of the batch.
 
     So each device's rows stay where they are; contiguous micro-batches would move them all.
@@ -219,7 +222,9 @@ def _microbatches(config: StudyConfig, mesh: Mesh, batch: Batch) -> Batch:
     return jax.tree.map(split, batch)
 
 
-def _loss_sums(config: StudyConfig, mesh: Mesh, params: Params, batch: Batch) -> LossSums:
+def _loss_sums(
+    config: StudyConfig, mesh: Mesh, params: Params, batch: Batch[jax.Array]
+) -> LossSums:
     model = bind(
         config.model,
         params,

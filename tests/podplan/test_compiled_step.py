@@ -157,7 +157,7 @@ def test_memory_that_is_missing():
 
 def test_a_batch_with_fewer_rows_than_chips():
     config = _config(2)
-    with pytest.raises(ValueError, match=r"batch of 16 rows does not give each of 256 chips one"):
+    with pytest.raises(ValueError, match=r"batch_size: 16 rows are fewer than the 256 chips"):
         compiled_step.check_fits_batch(config, parse_topology("v5e:16x16"))
     execution = dataclasses.replace(config.execution, mesh=MeshConfig(tensor=16))
     compiled_step.check_fits_batch(

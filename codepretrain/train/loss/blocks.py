@@ -14,7 +14,7 @@ What the devices of a mesh send each other:
                                    forward, and the gradient of the hidden states, backward
 """
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -31,16 +31,18 @@ from codepretrain.train.loss.layout import (
     vocabulary_layout,
 )
 
+Leaf = TypeVar("Leaf")
 
-class Residuals(NamedTuple):
-    """What the backward pass keeps of the forward: [B, T, …] each, but for the embedding."""
 
-    hidden: jax.Array
-    embedding: jax.Array
-    targets: jax.Array
-    log_z: jax.Array  # log Σ exp(logits)
-    maximum: jax.Array  # of the logits
-    exponentials: jax.Array | None  # exp(logits - maximum), if one block covers everything
+class Residuals(NamedTuple, Generic[Leaf]):
+    """What the forward pass keeps for the backward: [B, T, …] each, except the embedding."""
+
+    hidden: Leaf
+    embedding: Leaf
+    targets: Leaf
+    log_z: Leaf  # log Σ exp(logits)
+    maximum: Leaf  # of the logits
+    exponentials: Leaf | None  # exp(logits - maximum), if one block covers everything
 
 
 def _gathered(
@@ -82,7 +84,7 @@ def forward(
     logit_scale: float,
     blocks: Blocks,
     axes: Axes,
-) -> tuple[jax.Array, Residuals]:
+) -> tuple[jax.Array, Residuals[jax.Array]]:
     """Returns the targets' logits [B, T] float32, and the residuals with log Z.
 
     hidden: [B, T, D]; embedding: [V, D], or this device's part of both dims; targets: [B, T] int32.
@@ -154,7 +156,7 @@ def _scan(
 
 
 def backward(
-    residuals: Residuals,
+    residuals: Residuals[jax.Array],
     d_target_logit: jax.Array,
     d_log_z: jax.Array,
     *,
@@ -176,9 +178,12 @@ def backward(
         d_parts, d_block = _products(d_logits, parts.hidden[0], block)
         d_embedding, d_parts = _reduced(d_block, blocks, axes), d_parts[None]
     else:
-        known = (split(x.reshape(-1), len(parts.targets)) for x in (log_z, *cotangents))
+        log_z, d_target_logit, d_log_z = (
+            split(x.reshape(-1), len(parts.targets)) for x in (log_z, *cotangents)
+        )
+        known = log_z, d_target_logit, d_log_z
         d_parts, d_embedding = _scan_backward(
-            parts, tuple(known), embedding, logit_scale=logit_scale, blocks=blocks, axes=axes
+            parts, known, embedding, logit_scale=logit_scale, blocks=blocks, axes=axes
         )
     d_hidden = join(d_parts, like=targets)
     d_hidden = lax.psum(d_hidden, axes.vocab) if axes.vocab else d_hidden
