@@ -25,7 +25,8 @@ from codepretrain.evals.options import (
     evaluator_options,
 )
 from codepretrain.evals.python_expression import PythonExpression
-from codepretrain.evals.sandbox import sandbox_isolation
+from codepretrain.evals.sandbox.layers import parse_layers
+from codepretrain.evals.sandbox.run import require_layers
 from codepretrain.evals.tasks import GenerationItem, MultipleChoiceItem, load_items
 from codepretrain.evals.validation_loss import ValidationLoss
 from codepretrain.model.transformer import Params
@@ -60,7 +61,8 @@ def build_evaluators(config: StudyConfig, data_dir: Path, mesh: Mesh) -> list[Ev
     """Returns the study's evaluations in its own order; reads items, computes nothing.
 
     Raises:
-      UserError: an unknown kind, option or task, or data that is missing or damaged.
+      UserError: an unknown kind, option or task, data that is missing or damaged, or a machine that
+        does not grant the sandbox's required layers.
     """
     options = {name: evaluator_options(name, chosen) for name, chosen in config.evals.items()}
     # As many rows as training handles at once, which surely fit where no gradient is kept.
@@ -72,7 +74,9 @@ def build_evaluators(config: StudyConfig, data_dir: Path, mesh: Mesh) -> list[Ev
         PythonExpressionOptions: build.python_expression,
     }
     return [
-        Evaluator(name, chosen.interval_steps, makers[type(options[name])](chosen, options[name]))
+        Evaluator(
+            name, chosen.interval_steps, makers[type(options[name])](name, chosen, options[name])
+        )
         for name, chosen in config.evals.items()
     ]
 
@@ -86,7 +90,9 @@ class _Builder:
         self.mesh = mesh
         self.batch_size = batch_size
 
-    def validation_loss(self, chosen: EvaluatorConfig, _: ValidationLossOptions) -> Evaluate:
+    def validation_loss(
+        self, name: str, chosen: EvaluatorConfig, options: ValidationLossOptions
+    ) -> Evaluate:
         return ValidationLoss(
             self.config,
             self._stores,
@@ -95,7 +101,9 @@ class _Builder:
             batch_size=self.batch_size,
         )
 
-    def multiple_choice(self, chosen: EvaluatorConfig, options: MultipleChoiceOptions) -> Evaluate:
+    def multiple_choice(
+        self, name: str, chosen: EvaluatorConfig, options: MultipleChoiceOptions
+    ) -> Evaluate:
         items = load_items(
             self.data_dir,
             options.task,
@@ -106,7 +114,7 @@ class _Builder:
         return MultipleChoice(self._model, items)
 
     def python_expression(
-        self, chosen: EvaluatorConfig, options: PythonExpressionOptions
+        self, name: str, chosen: EvaluatorConfig, options: PythonExpressionOptions
     ) -> Evaluate:
         items = load_items(
             self.data_dir,
@@ -115,8 +123,10 @@ class _Builder:
             num_examples=chosen.num_examples,
             vocab_size=self.config.model.vocab_size,
         )
-        sandbox_isolation()
-        return PythonExpression(self._model, items)
+        option = f"config.evals.{name}.options.sandbox_layers"
+        required_layers = parse_layers(options.sandbox_layers, path=option)
+        require_layers(required_layers, option=option)
+        return PythonExpression(self._model, items, required_layers=required_layers)
 
     @cached_property
     def _model(self) -> LanguageModel:

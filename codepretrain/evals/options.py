@@ -6,6 +6,7 @@ from typing import Any
 from codepretrain.config import EvaluatorConfig, StudyConfig
 from codepretrain.config_parse import parse, suggestion
 from codepretrain.errors import UserError
+from codepretrain.evals.sandbox.layers import REQUIRED_LAYERS, parse_layers
 from codepretrain.evals.tasks import TASKS, GenerationItem, MultipleChoiceItem
 
 
@@ -21,7 +22,12 @@ class MultipleChoiceOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class PythonExpressionOptions:
+    """`sandbox_layers`: the layers of isolation (`sandbox/layers.py`), separated by commas, without
+    which no generated program runs. Other layers are used where the machine grants them.
+    """
+
     task: str = "python_expression"
+    sandbox_layers: str = ",".join(REQUIRED_LAYERS)
 
 
 Options = ValidationLossOptions | MultipleChoiceOptions | PythonExpressionOptions
@@ -41,7 +47,8 @@ def evaluator_options(name: str, config: EvaluatorConfig) -> Options:
     """Returns the options of the evaluation called `name`.
 
     Raises:
-      UserError: no such kind, an unknown or missing option, no such task or one of another kind.
+      UserError: no such kind, an unknown or missing option, no such task or one of another kind, or
+        an unknown sandbox layer.
     """
     path = f"config.evals.{name}"
     if config.kind not in KINDS:
@@ -53,6 +60,8 @@ def evaluator_options(name: str, config: EvaluatorConfig) -> Options:
         if options.task not in fitting:
             near = suggestion(options.task, fitting)
             raise UserError(f"{path}.options.task: no {config.kind} task {options.task!r}{near}")
+    if isinstance(options, PythonExpressionOptions):
+        parse_layers(options.sandbox_layers, path=f"{path}.options.sandbox_layers")
     return options
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from codepretrain.evals.items import EvalResult, Items
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.evals.metric import proportion
-from codepretrain.evals.sandbox import Execution, SandboxLimits, run_programs
+from codepretrain.evals.sandbox.layers import REQUIRED_LAYERS
+from codepretrain.evals.sandbox.run import Execution, SandboxLimits, run_programs
 from codepretrain.evals.tasks import GenerationItem
 from codepretrain.model.transformer import Params
 
@@ -28,9 +29,16 @@ class PythonExpression:
     completion per item. Every process generates and runs the programs; the results are the same.
     """
 
-    def __init__(self, model: LanguageModel, items: Sequence[GenerationItem]) -> None:
+    def __init__(
+        self,
+        model: LanguageModel,
+        items: Sequence[GenerationItem],
+        *,
+        required_layers: Sequence[str] = REQUIRED_LAYERS,
+    ) -> None:
         self._model = model
         self._items = items
+        self._required_layers = required_layers
 
     def __call__(self, params: Params) -> EvalResult:
         most = max(item.max_new_tokens for item in self._items)
@@ -43,7 +51,8 @@ class PythonExpression:
             for item, ids in zip(self._items, completions, strict=True)
         ]
         programs = [program(item, text) for item, text in zip(self._items, texts, strict=True)]
-        return grade(self._items, texts, run_programs(programs, limits=LIMITS))
+        executions = run_programs(programs, limits=LIMITS, required_layers=self._required_layers)
+        return grade(self._items, texts, executions)
 
 
 _PROGRAM = """\

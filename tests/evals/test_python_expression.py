@@ -2,7 +2,7 @@ from pathlib import Path
 
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.evals.python_expression import PythonExpression, grade, program
-from codepretrain.evals.sandbox import run_programs
+from codepretrain.evals.sandbox.run import run_programs
 from codepretrain.evals.tasks import GenerationItem, load_items
 from codepretrain.model.transformer import Params
 from codepretrain.vocabulary import Vocabulary
