@@ -11,6 +11,7 @@ import struct
 import sys
 
 from codepretrain.evals.sandbox import kernel, private_root
+from codepretrain.evals.sandbox.memory_cgroup import MemoryCgroup
 
 # For annotations alone; the real imports would cost a quarter of the start-up.
 TYPE_CHECKING = False
@@ -35,7 +36,12 @@ _SCOPES_SINCE_ABI, _SOCKETS_AND_SIGNALS = 6, 0b11
 
 
 def become_program(
-    spec: "dict[str, Any]", layers: "list[str]", folder: str | None, proceed: int, report: int
+    spec: "dict[str, Any]",
+    layers: "list[str]",
+    folder: str | None,
+    group: MemoryCgroup | None,
+    proceed: int,
+    report: int,
 ) -> "NoReturn":
     """Applies the layers and executes the program. Never returns.
 
@@ -43,11 +49,12 @@ def become_program(
       spec: what `launch.py` sends.
       layers: those to apply.
       folder: on the host, with the program and its directory; None with a private root.
+      group: the memory cgroup, if there is one.
       proceed: a pipe that tells when the identity of this process is set up.
       report: a pipe for `READY`, or a layer that failed and why.
     """
     try:
-        _confine(spec, layers, folder, proceed, report)
+        _confine(spec, layers, folder, group, proceed, report)
     except _LayerError as error:
         os.write(report, f"{error.layer}\n{error.reason}".encode(errors="replace"))
     except BaseException as error:
@@ -63,7 +70,12 @@ class _LayerError(Exception):
 
 
 def _confine(
-    spec: "dict[str, Any]", layers: "list[str]", folder: str | None, proceed: int, report: int
+    spec: "dict[str, Any]",
+    layers: "list[str]",
+    folder: str | None,
+    group: MemoryCgroup | None,
+    proceed: int,
+    report: int,
 ) -> None:
     os.setpgid(0, 0)
     _die_with_supervisor()
@@ -75,6 +87,7 @@ def _confine(
     else:
         program, work, stdin = f"{folder}/program.py", f"{folder}/work", os.devnull
     steps: list[tuple[str, Callable[[], None]]] = [
+        ("memory_cgroup", lambda: _enter_cgroup(group)),
         ("namespaces", lambda: _enter_private_root(spec, message)),
         ("capabilities", _drop_capabilities),
         ("limits", lambda: _set_limits(spec["limits"])),
@@ -104,6 +117,12 @@ def _confine(
 def _die_with_supervisor() -> None:
     if sys.platform == "linux":
         kernel.libc_call("prctl", _PR_SET_PDEATHSIG, _SIGKILL, 0, 0, 0)
+
+
+def _enter_cgroup(group: MemoryCgroup | None) -> None:
+    assert group is not None
+    if group.version == 1:
+        group.enter()
 
 
 def _replace_stdin(path: str) -> None:

@@ -12,6 +12,7 @@ _LIBC = ctypes.PyDLL(None, use_errno=True)
 # name: (x86_64, aarch64), from asm/unistd_64.h and asm-generic/unistd.h.
 NUMBERS = {
     "clone": (56, 220),
+    "clone3": (435, 435),
     "capset": (126, 91),
     "pivot_root": (155, 41),
     "open_tree": (428, 428),

@@ -15,7 +15,8 @@ import os
 import select
 import sys
 
-from codepretrain.evals.sandbox import confine, folder, kernel, memory_cgroup
+from codepretrain.evals.sandbox import confine, folder, kernel
+from codepretrain.evals.sandbox.memory_cgroup import MemoryCgroup
 
 # For annotations alone; the real imports would cost a quarter of the start-up.
 TYPE_CHECKING = False
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
 
 _CLONE_NEWNS, _CLONE_NEWCGROUP, _CLONE_NEWUTS = 0x0002_0000, 0x0200_0000, 0x0400_0000
 _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWPID = 0x0800_0000, 0x1000_0000, 0x2000_0000
-_CLONE_NEWNET = 0x4000_0000
+_CLONE_NEWNET, _CLONE_INTO_CGROUP = 0x4000_0000, 0x2_0000_0000
+_NAMESPACES = (
+    _CLONE_NEWUSER
+    | _CLONE_NEWPID
+    | _CLONE_NEWNS
+    | _CLONE_NEWNET
+    | _CLONE_NEWIPC
+    | _CLONE_NEWUTS
+    | _CLONE_NEWCGROUP
+)
 _SIGKILL, _SIGCHLD = 9, 17  # the module `signal` takes 3 ms to import
 _POLL_S = 0.01
 _ORPHAN_POLL_S = 1.0
@@ -52,7 +62,7 @@ def main() -> None:
             _send(spec, child.wait())
         finally:
             child.remove_traces()
-        return
+        os._exit(0)  # the evaluator waits for it: no time for the interpreter's own end
 
 
 def _read(size: int) -> bytes:
@@ -85,7 +95,7 @@ class _Child:
         self.spec = spec
         self.layers = layers
         self.folder: str | None = None
-        self._group: str | None = None
+        self._group: MemoryCgroup | None = None
         self._pid = 0
 
     def start(self) -> None:
@@ -94,7 +104,7 @@ class _Child:
         if "memory_cgroup" in self.layers:
             limits = self.spec["limits"]
             try:
-                self._group = memory_cgroup.create(limits["memory_bytes"] + limits["disk_bytes"])
+                self._group = MemoryCgroup(limits["memory_bytes"] + limits["disk_bytes"])
             except OSError as error:
                 raise _StartError("memory_cgroup", error) from error
         if "namespaces" not in self.layers:
@@ -107,7 +117,7 @@ class _Child:
                 for descriptor in (proceed_write, report_read, self.spec["status_fd"]):
                     os.close(descriptor)
                 confine.become_program(
-                    self.spec, self.layers, self.folder, proceed_read, report_write
+                    self.spec, self.layers, self.folder, self._group, proceed_read, report_write
                 )
             os.close(report_write)
             report_write = -1
@@ -142,8 +152,7 @@ class _Child:
         return {
             "exit_code": os.waitstatus_to_exitcode(status),
             "cpu_s": usage.ru_utime + usage.ru_stime,
-            "memory_exhausted": self._group is not None
-            and memory_cgroup.was_exhausted(self._group),
+            "memory_exhausted": self._group is not None and self._group.was_exhausted(),
         }
 
     def remove_traces(self) -> None:
@@ -155,7 +164,7 @@ class _Child:
         if self.folder:
             folder.remove(self.folder)
         if self._group:
-            memory_cgroup.remove(self._group)
+            self._group.remove()
 
     def _refuse_foreign_layers(self) -> None:
         if sys.platform != "linux":
@@ -165,17 +174,24 @@ class _Child:
 
     def _clone(self) -> int:
         """Forks, into new namespaces if they are asked for: there the child is process 1."""
-        if "namespaces" not in self.layers:
+        flags = _NAMESPACES if "namespaces" in self.layers else 0
+        if self._group and self._group.version == 2:
+            words = [0] * 11  # struct clone_args
+            words[0], words[4], words[10] = flags | _CLONE_INTO_CGROUP, _SIGCHLD, self._group.entry
+            arguments = b"".join(word.to_bytes(8, "little") for word in words)
+            try:
+                return kernel.system_call("clone3", arguments, len(arguments))
+            except OSError as error:
+                raise _StartError("memory_cgroup", error) from error
+        if not flags:
             return os.fork()
-        flags = _CLONE_NEWUSER | _CLONE_NEWPID | _CLONE_NEWNS | _CLONE_NEWNET | _CLONE_NEWIPC
-        flags |= _CLONE_NEWUTS | _CLONE_NEWCGROUP | _SIGCHLD
         try:
-            return kernel.system_call("clone", flags, 0, 0, 0, 0)
+            return kernel.system_call("clone", flags | _SIGCHLD, 0, 0, 0, 0)
         except OSError as error:
             raise _StartError("namespaces", error) from error
 
     def _identify(self) -> bytes:
-        """Says who the child is outside its user namespace, and moves it into its cgroup.
+        """Says who the child is outside its user namespace; returns what it is to do.
 
         Started by root it is `nobody` outside as well, if the files that it needs allow it.
         """
@@ -191,11 +207,6 @@ class _Child:
                 self._write_proc("gid_map", f"{confine.NOBODY} {outside[1]} 1")
             except OSError as error:
                 raise _StartError("namespaces", error) from error
-        if self._group:
-            try:
-                memory_cgroup.add(self._group, self._pid)
-            except OSError as error:
-                raise _StartError("memory_cgroup", error) from error
         return message
 
     def _write_proc(self, name: str, text: str) -> None:
