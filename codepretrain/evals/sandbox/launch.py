@@ -71,6 +71,8 @@ class Supervised:
 
     def close(self) -> None:
         """Ends what still runs and removes what is left of it."""
+        if self._process.poll() is None:
+            self.await_end()
         self._kill_supervisor()
         for pipe in (self._status, self._process.stdin, self._process.stdout, self._process.stderr):
             assert pipe is not None

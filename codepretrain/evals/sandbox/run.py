@@ -147,12 +147,13 @@ def run_program(
       layers: which to apply where they are granted; fewer than all is for testing them one by one.
 
     Raises:
-      UserError: this machine does not grant a required layer.
+      UserError: this machine does not grant a required layer; the program has not run.
       RuntimeError: the sandbox itself could not be set up. Never for what the program does.
     """
-    left_out = {name: "left out by the caller" for name in required_layers if name not in layers}
+    if left_out := set(required_layers) - set(layers):
+        raise ValueError(f"required layers are not among those to apply: {sorted(left_out)}")
     execution, missing = _execute(program, limits, layers, required_layers)
-    if error := missing_layers({**missing, **left_out}, required_layers, option="required_layers"):
+    if error := missing_layers(missing, required_layers, option="required_layers"):
         raise error
     assert execution is not None
     return execution

@@ -147,7 +147,10 @@ class _Child:
             if 0 in ready or os.getppid() != parent:
                 self._kill()
                 options = 0
-        self._kill_descendants()
+            elif ready:  # it has ended, and its number is not free yet
+                self._kill_group()
+        if len(watched) == 1:
+            self._kill_group()
         self._pid = 0
         return {
             "exit_code": os.waitstatus_to_exitcode(status),
@@ -160,7 +163,6 @@ class _Child:
         if self._pid:
             self._kill()
             os.waitpid(self._pid, 0)
-            self._kill_descendants()
         if self.folder:
             folder.remove(self.folder)
         if self._group:
@@ -215,9 +217,10 @@ class _Child:
 
     def _kill(self) -> None:
         os.kill(self._pid, _SIGKILL)
+        self._kill_group()
 
-    def _kill_descendants(self) -> None:
-        """Those of its process group; without a process namespace a program may have some."""
+    def _kill_group(self) -> None:
+        """Without a process namespace a program may have started others."""
         try:  # noqa: SIM105 (contextlib takes 2 ms to import)
             os.killpg(self._pid, _SIGKILL)
         except (ProcessLookupError, PermissionError):  # macOS answers "not permitted" for a zombie

@@ -1,8 +1,9 @@
 """Calls by which a program would reach out of its sandbox, and the error that each must end in.
 
-Each is an expression, evaluated by `attempt`: it prints "reached" if the call succeeds. `victim` is
-another process of the same user; `outside` is a file of that user, `library` a file that the
-program may read. `call(number, ...)` is a system call by its x86-64 number.
+Each line is an expression for `attempt`, which prints "reached" if the call succeeds, else the
+error. `victim` is another process of the same user; `outside` is a file of that user, `library` a
+file that the program may read. `call(number, ...)` is a system call by its x86-64 number. None of
+them does lasting harm where it succeeds.
 """
 
 PRELUDE = """\
@@ -64,31 +65,30 @@ call(157, 4, 0, 0, 0, 0)
 
 METADATA = """
 os.chmod(outside, 0o666)
-os.chmod(library, 0o666)
+os.chmod(library, os.stat(library).st_mode)
 os.chmod(__file__, 0o666)
-os.fchmod(0, 0o000)
+os.fchmod(0, os.fstat(0).st_mode)
 os.fchmod(1, 0o666)
 os.fchmod(own.fileno(), 0o777)
-os.chown(outside, 0, 0)
-os.lchown(outside, 0, 0)
-os.fchown(0, 0, 0)
+os.chown(outside, -1, -1)
+os.lchown(outside, -1, -1)
+os.fchown(0, -1, -1)
 os.chmod(outside, 0o666, dir_fd=directory)
-os.chown(outside, 0, 0, dir_fd=directory)
+os.chown(outside, -1, -1, dir_fd=directory)
 os.utime(outside, (0, 0))
-os.utime(library, (0, 0))
 call(132, outside.encode(), None)
 call(235, outside.encode(), None)
 os.setxattr(outside, "user.x", b"1")
 os.setxattr(0, "user.x", b"1")
 os.setxattr(outside, "system.posix_acl_access", b"1")
 os.removexattr(outside, "user.x")
-fcntl.ioctl(read_only, 0x40086602, struct.pack("l", 0))
-fcntl.ioctl(read_only, 0x401c5820, bytes(28))
+fcntl.ioctl(own, 0x40086602, struct.pack("l", 0))
+fcntl.ioctl(own, 0x401c5820, bytes(28))
 fcntl.ioctl(directory, 0x40086602, struct.pack("l", 0))
 fcntl.ioctl(directory, 0xc0185879, bytes(24))
 """
 
-MEMORY = """
+KERNEL_MEMORY = """
 os.pipe()
 fcntl.fcntl(1, 1031, 1 << 20)
 call(278, 1, buffer, 1, 0)
@@ -139,7 +139,7 @@ fcntl.lockf(read_only, fcntl.LOCK_SH)
 fcntl.fcntl(own, 37, bytes(32))
 os.fsync(read_only)
 os.fdatasync(read_only)
-os.sync()
+call(162)
 call(306, read_only.fileno())
 call(277, read_only.fileno(), 0, 0, 7)
 call(187, read_only.fileno(), 0, 1 << 20)
@@ -162,7 +162,7 @@ call(443, directory, 0, 0, buffer)
 call(322, -100, library.encode(), None, None, 0)
 """
 
-PROCESSES_AND_KERNEL = """
+PROCESSES = """
 os.fork()
 call(58)
 call(56, signal.SIGCHLD, 0, 0, 0, 0)
@@ -187,6 +187,9 @@ call(310, victim, buffer, 1, buffer, 1, 0)
 call(311, victim, buffer, 1, buffer, 1, 0)
 call(438, 3, 0, 0)
 call(448, 3, 0)
+"""
+
+MACHINE = """
 os.setuid(0)
 os.setgroups([])
 call(119, 0, 0, 0)
@@ -216,11 +219,11 @@ call(172, 3)
 call(173, 0, 1024, 1)
 call(103, 3, buffer, 100)
 call(99, buffer)
-call(163, None)
+call(163, b"/nowhere")
 call(167, b"x", 0)
 call(169, 0xfee1dead, 672274793, 0x89abcdef, 0)
-call(170, b"x", 1)
-call(171, b"x", 1)
+call(170, None, 1)
+call(171, None, 1)
 call(175, buffer, 0, b"")
 call(176, b"x", 0)
 call(246, 0, 0, None, 0)
@@ -237,8 +240,3 @@ call(463, -100, outside.encode(), 0, b"user.x", buffer, 16)
 call(467, directory, b"", 0, buffer, 32)
 call(469, -100, outside.encode(), buffer, 24, 0)
 """
-
-
-def expressions(text: str) -> list[str]:
-    """Returns the attacks of one class, one a line."""
-    return text.strip().splitlines()
