@@ -1,4 +1,4 @@
-"""What tests of the sandbox share: a victim outside, and limits that hostile programs reach soon."""
+"""What tests of the sandbox share: a victim outside, and limits that are soon reached."""
 
 import platform
 import subprocess

@@ -1,11 +1,13 @@
 """What a program finds in its own file system, and what it can do there."""
 
 import os
+import site
 import sys
 from pathlib import Path
 
 import pytest
 
+from codepretrain.evals.sandbox.interpreter_files import interpreter_files
 from codepretrain.evals.sandbox.run import SandboxLimits, run_program
 from tests.evals.sandbox.conftest import QUICK, error_of, granted, needs_linux, run_in
 
@@ -31,15 +33,9 @@ def test_nothing_of_the_host_is_there() -> None:
         "print(*[p for p in ('/proc', '/sys', '/tmp', '/home', '/etc/passwd', '/bin/sh', "
         "'/usr/share', '/usr/bin/env', '/run', '/var') if os.path.lexists(p)])"
     )
-    readable = tuple(interpreter_paths())
+    readable = interpreter_files().readable
     found = printed(program.replace("{readable!r}", repr(readable)))
     assert set(found) == {"empty", "program.py", "stdin", "work"}
-
-
-def interpreter_paths() -> tuple[str, ...]:
-    from codepretrain.evals.sandbox.interpreter_files import interpreter_files
-
-    return interpreter_files().readable
 
 
 def test_files_outside_do_not_exist(outside: Path) -> None:
@@ -47,8 +43,6 @@ def test_files_outside_do_not_exist(outside: Path) -> None:
 
 
 def test_installed_packages_are_hidden() -> None:
-    import site
-
     folders = [path for path in site.getsitepackages([sys.base_prefix]) if os.path.isdir(path)]
     program = f"import os\nfor p in {folders!r}:\n    if os.path.isdir(p): print(*os.listdir(p))"
     assert printed(program) == []
@@ -91,15 +85,15 @@ def test_the_program_is_the_only_process_and_is_nobody() -> None:
     assert printed(program) == ["1", "0", *["65534"] * 6, "sandbox"]
 
 
-def test_root_becomes_nobody_outside_as_well() -> None:
-    """Two processes of the host's root have its files' owner; the program does not."""
+def test_a_file_of_the_evaluators_user_is_not_the_programs_own() -> None:
+    """Of root's files the program is not the owner either: root becomes nobody outside as well."""
     granted(*NAMESPACES_ALONE)
-    owner = printed(f"import os; print(os.stat({os.__file__!r}).st_uid)")
-    assert owner == ["65534"]  # not mapped: shown as nobody
-    program = (
-        f"import os\ntry: os.chown({os.__file__!r}, -1, -1)\nexcept OSError as e: print(e.errno)"
-    )
-    assert printed(program) == ["30"]
+    path = interpreter_files().interpreter
+    if os.stat(path).st_uid == os.getuid() != 0:
+        pytest.skip("without root the program keeps the user outside, and owns the interpreter")
+    assert printed(f"import os; print(os.stat({path!r}).st_uid, os.getuid())") == ["65534"] * 2
+    program = f"import fcntl, os\nf = open({path!r})\ntry: os.fchmod(f.fileno(), 0o755)\n"
+    assert printed(program + "except OSError as error: print(error.errno)") == ["30"]
 
 
 def test_no_signal_reaches_a_process_outside(victim: int) -> None:

@@ -43,47 +43,100 @@ def test_how_a_program_ended(program: str, status: str, exit_code: int) -> None:
 
 
 HARMLESS = {
-    "imports": "import bisect, collections, copy, csv, dataclasses, datetime, decimal, enum, "
-    "fractions, functools, hashlib, heapq, inspect, io, itertools, json, math, operator, pathlib, "
-    "queue, random, re, statistics, string, struct, subprocess, textwrap, threading, time, "
-    "typing, unittest, uuid, warnings, multiprocessing, concurrent.futures, asyncio, socket, "
-    "sqlite3, zlib, logging, pickle, ctypes",
-    "numbers": "import math, decimal, fractions\nassert math.factorial(2002) % 2003 == 2002\n"
-    "assert str(decimal.Decimal(2).sqrt()).startswith('1.41421356')\n"
-    "assert fractions.Fraction(1, 3) + fractions.Fraction(1, 6) == fractions.Fraction(1, 2)\n"
-    "assert 3 ** 5000 % 7 == pow(3, 5000, 7)",
-    "recursion": "import sys, functools\nsys.setrecursionlimit(20000)\n"
-    "@functools.lru_cache(None)\ndef f(n): return n if n < 2 else f(n - 1) + f(n - 2)\n"
-    "assert f(1000) % 10 == 5",
-    "data": "import collections, heapq, json, re, dataclasses, copy, hashlib\n"
-    "assert collections.Counter('abca').most_common(1) == [('a', 2)]\n"
-    "assert heapq.nsmallest(2, [3, 1, 2]) == [1, 2]\n"
-    "assert json.loads(json.dumps({'a': [1, None]})) == {'a': [1, None]}\n"
-    "assert re.sub(r'(\\w+) (\\w+)', r'\\2 \\1', 'a b') == 'b a'\n"
-    "@dataclasses.dataclass\nclass P:\n    x: int = 0\n"
-    "assert copy.deepcopy(P(3)) == P(3)\n"
-    "assert hashlib.md5(b'x').hexdigest() == '9dd4e461268c8034f5c8564e155c67a6'",
-    "random": "import random, secrets, os\nrandom.seed(0)\nassert random.random() == 0.8444218515250481"
-    "\nassert len(os.urandom(8)) == 8 and secrets.token_hex(4)",
-    "time": "import datetime, time\nassert datetime.date(2024, 2, 29).weekday() == 3\n"
-    "time.sleep(0.01)\nassert time.monotonic() > 0 and time.process_time() >= 0\n"
-    "assert time.localtime(0).tm_hour == 0",
-    "files": "import os, tempfile, shutil, pathlib\n"
-    "with tempfile.TemporaryDirectory() as d:\n    p = pathlib.Path(d, 'a'); p.write_text('x')\n"
-    "    shutil.copyfile(p, 'b'); os.rename('b', 'c'); os.mkdir('e'); os.rmdir('e')\n"
-    "with tempfile.NamedTemporaryFile('w+') as f:\n    f.write('x'); f.seek(0); assert f.read() == 'x'"
-    "\nwith open('c', 'r+') as f: f.truncate(0)\nassert os.path.getsize('c') == 0\n"
-    "assert sorted(os.listdir()) == ['c']; os.remove('c')\nopen(os.devnull, 'w').write('x')",
-    "signals": "import signal\nseen = []\nsignal.signal(signal.SIGALRM, lambda *a: seen.append(1))\n"
-    "signal.setitimer(signal.ITIMER_REAL, 0.02)\nsignal.pause()\nassert seen == [1]",
-    "locks": "import threading, queue\nlock = threading.RLock()\nwith lock, lock: pass\n"
-    "q = queue.Queue(); q.put(1); assert q.get() == 1\n"
-    "assert not threading.Lock().acquire() is False\nassert not threading.Event().wait(0.01)",
-    "generators": "def g():\n    x = yield 1\n    yield x\ni = g()\nassert next(i) == 1 and i.send(2) == 2\n"
-    "async def a(): return 5\ntry: a().send(None)\nexcept StopIteration as e: assert e.value == 5",
-    "memory": "x = [0] * 5_000_000; y = bytearray(50_000_000); del x, y\nz = 'a' * 10_000_000",
-    "input": "import sys\nassert sys.stdin.read() == '' and not sys.stdin.isatty()\n"
-    "try: input()\nexcept EOFError: pass",
+    "imports": """\
+import bisect, collections, copy, csv, dataclasses, datetime, decimal, enum, fractions
+import functools, hashlib, heapq, inspect, io, itertools, json, math, operator
+import pathlib, queue, random, re, statistics, string, struct, subprocess, textwrap
+import threading, time, typing, unittest, uuid, warnings, multiprocessing
+import concurrent.futures, asyncio, socket, sqlite3, zlib, logging, pickle, ctypes
+""",
+    "numbers": """\
+import math, decimal, fractions
+assert math.factorial(2002) % 2003 == 2002
+assert str(decimal.Decimal(2).sqrt()).startswith('1.41421356')
+assert fractions.Fraction(1, 3) + fractions.Fraction(1, 6) == fractions.Fraction(1, 2)
+assert 3 ** 5000 % 7 == pow(3, 5000, 7)
+""",
+    "recursion": """\
+import sys, functools
+sys.setrecursionlimit(20000)
+@functools.lru_cache(None)
+def f(n): return n if n < 2 else f(n - 1) + f(n - 2)
+assert f(1000) % 10 == 5
+""",
+    "data": """\
+import collections, heapq, json, re, dataclasses, copy, hashlib
+assert collections.Counter('abca').most_common(1) == [('a', 2)]
+assert heapq.nsmallest(2, [3, 1, 2]) == [1, 2]
+assert json.loads(json.dumps({'a': [1, None]})) == {'a': [1, None]}
+assert re.sub(r'(\\w+) (\\w+)', r'\\2 \\1', 'a b') == 'b a'
+@dataclasses.dataclass
+class P:
+    x: int = 0
+assert copy.deepcopy(P(3)) == P(3)
+assert hashlib.md5(b'x').hexdigest() == '9dd4e461268c8034f5c8564e155c67a6'
+""",
+    "random": """\
+import os, random, secrets
+random.seed(0)
+assert random.random() == 0.8444218515250481
+assert len(os.urandom(8)) == 8 and secrets.token_hex(4)
+""",
+    "time": """\
+import datetime, time
+assert datetime.date(2024, 2, 29).weekday() == 3
+time.sleep(0.01)
+assert time.monotonic() > 0 and time.process_time() >= 0
+assert time.localtime(0).tm_hour == 0
+""",
+    "files": """\
+import os, tempfile, shutil, pathlib
+with tempfile.TemporaryDirectory() as d:
+    p = pathlib.Path(d, 'a'); p.write_text('x')
+    shutil.copyfile(p, 'b'); os.rename('b', 'c'); os.mkdir('e'); os.rmdir('e')
+with tempfile.NamedTemporaryFile('w+') as f:
+    f.write('x'); f.seek(0); assert f.read() == 'x'
+with open('c', 'r+') as f: f.truncate(0)
+assert os.path.getsize('c') == 0
+assert sorted(os.listdir()) == ['c']; os.remove('c')
+open(os.devnull, 'w').write('x')
+""",
+    "signals": """\
+import signal
+seen = []
+signal.signal(signal.SIGALRM, lambda *a: seen.append(1))
+signal.setitimer(signal.ITIMER_REAL, 0.02)
+signal.pause()
+assert seen == [1]
+""",
+    "locks": """\
+import threading, queue
+lock = threading.RLock()
+with lock, lock: pass
+q = queue.Queue(); q.put(1); assert q.get() == 1
+assert threading.Lock().acquire()
+assert not threading.Event().wait(0.01)
+""",
+    "generators": """\
+def g():
+    x = yield 1
+    yield x
+i = g()
+assert (next(i), i.send(2)) == (1, 2)
+async def a(): return 5
+try: a().send(None)
+except StopIteration as e: assert e.value == 5
+""",
+    "memory": """\
+x = [0] * 5_000_000; y = bytearray(50_000_000); del x, y
+z = 'a' * 10_000_000
+""",
+    "input": """\
+import sys
+assert sys.stdin.read() == '' and not sys.stdin.isatty()
+try: input()
+except EOFError: pass
+""",
 }
 
 

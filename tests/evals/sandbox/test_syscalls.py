@@ -78,5 +78,5 @@ def test_the_numbers_are_those_of_the_kernels_headers() -> None:
     aliases = dict(re.findall(r"#define __NR_(\w+)\s+__NR3264_(\w+)", text))
     for name, (first, second) in {**ALLOWED_CALLS, **kernel.NUMBERS}.items():
         assert int(x86[name]) == first <= NEWEST_KNOWN_CALL, name
-        number = aarch64.get(name, aarch64.get(aliases.get(name, ""), None))
+        number = aarch64.get(name, aarch64.get(aliases.get(name, "")))
         assert (None if number is None else int(number)) == second, name
