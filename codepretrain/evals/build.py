@@ -64,6 +64,7 @@ def build_evaluators(config: StudyConfig, data_dir: Path, mesh: Mesh) -> list[Ev
       UserError: an unknown kind, option or task, data that is missing or damaged, or a machine that
         does not grant the sandbox's required layers.
     """
+    require_sandbox(config)
     options = {name: evaluator_options(name, chosen) for name, chosen in config.evals.items()}
     # As many rows as training handles at once, which surely fit where no gradient is kept.
     batch_size = config.training.batch_size // config.execution.num_microbatches
@@ -74,11 +75,22 @@ def build_evaluators(config: StudyConfig, data_dir: Path, mesh: Mesh) -> list[Ev
         PythonExpressionOptions: build.python_expression,
     }
     return [
-        Evaluator(
-            name, chosen.interval_steps, makers[type(options[name])](name, chosen, options[name])
-        )
+        Evaluator(name, chosen.interval_steps, makers[type(options[name])](chosen, options[name]))
         for name, chosen in config.evals.items()
     ]
+
+
+def require_sandbox(config: StudyConfig) -> None:
+    """Checks that this machine grants what the study's evaluations require of the sandbox.
+
+    Raises:
+      UserError: it does not; names the evaluation, the layers and the reasons.
+    """
+    for name, chosen in config.evals.items():
+        options = evaluator_options(name, chosen)
+        if isinstance(options, PythonExpressionOptions):
+            option = f"config.evals.{name}.options.sandbox_layers"
+            require_layers(parse_layers(options.sandbox_layers, path=option), option=option)
 
 
 class _Builder:
@@ -90,9 +102,7 @@ class _Builder:
         self.mesh = mesh
         self.batch_size = batch_size
 
-    def validation_loss(
-        self, name: str, chosen: EvaluatorConfig, options: ValidationLossOptions
-    ) -> Evaluate:
+    def validation_loss(self, chosen: EvaluatorConfig, _: ValidationLossOptions) -> Evaluate:
         return ValidationLoss(
             self.config,
             self._stores,
@@ -101,9 +111,7 @@ class _Builder:
             batch_size=self.batch_size,
         )
 
-    def multiple_choice(
-        self, name: str, chosen: EvaluatorConfig, options: MultipleChoiceOptions
-    ) -> Evaluate:
+    def multiple_choice(self, chosen: EvaluatorConfig, options: MultipleChoiceOptions) -> Evaluate:
         items = load_items(
             self.data_dir,
             options.task,
@@ -114,7 +122,7 @@ class _Builder:
         return MultipleChoice(self._model, items)
 
     def python_expression(
-        self, name: str, chosen: EvaluatorConfig, options: PythonExpressionOptions
+        self, chosen: EvaluatorConfig, options: PythonExpressionOptions
     ) -> Evaluate:
         items = load_items(
             self.data_dir,
@@ -123,9 +131,7 @@ class _Builder:
             num_examples=chosen.num_examples,
             vocab_size=self.config.model.vocab_size,
         )
-        option = f"config.evals.{name}.options.sandbox_layers"
-        required_layers = parse_layers(options.sandbox_layers, path=option)
-        require_layers(required_layers, option=option)
+        required_layers = parse_layers(options.sandbox_layers, path="options.sandbox_layers")
         return PythonExpression(self._model, items, required_layers=required_layers)
 
     @cached_property

@@ -12,6 +12,7 @@ from codepretrain.config import StudyConfig
 from codepretrain.config_parse import suggestion
 from codepretrain.data.settings import is_prepared
 from codepretrain.errors import UserError
+from codepretrain.evals.build import require_sandbox
 from codepretrain.hosts import from_primary
 from codepretrain.metrics import check_installed
 from codepretrain.program import Program
@@ -41,6 +42,7 @@ def run_study(
     study.check_caps()
     study.check_imports()
     Program(config)  # says now what does not fit the devices
+    require_sandbox(config)
     if from_primary(not is_prepared(config, study.data_dir)):
         if jax.process_index() == 0:
             prepare()

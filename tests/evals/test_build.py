@@ -12,6 +12,7 @@ from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.evals.items import EvalResult, Items, items_path, write_items
 from codepretrain.evals.options import check_evaluators
+from codepretrain.evals.sandbox.run import Isolation
 from codepretrain.model.transformer import Params
 
 EVALS = {
@@ -76,6 +77,11 @@ def test_when_an_evaluation_is_due() -> None:
             "no multiple_choice task 'python_expression'; expected one of: prose_continuation",
         ),
         (
+            EvaluatorConfig(kind="python_expression", options={"sandbox_layers": "limits,secomp"}),
+            "config.evals.x.options.sandbox_layers: no sandbox layer 'secomp'; did you mean "
+            "seccomp?",
+        ),
+        (
             EvaluatorConfig(kind="validation_loss", options={"task": "prose_continuation"}),
             "config.evals.x.options.task: no such field",
         ),
@@ -101,6 +107,23 @@ def test_data_that_was_not_prepared_is_an_error(
     for name in EVALS:
         with pytest.raises(UserError, match="run `codepretrain prepare` first"):
             build_evaluators(with_evals(config, {name: EVALS[name]}), tmp_path, mesh)
+
+
+def test_a_machine_without_the_required_sandbox_layers_is_refused(
+    config: StudyConfig, data_dir: Path, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While evaluators are built, which is before any compute is spent on them."""
+    isolation = Isolation(("limits", "seccomp"), {"namespaces": "no clone", "landlock": "no rules"})
+    monkeypatch.setattr("codepretrain.evals.sandbox.run.sandbox_isolation", lambda: isolation)
+    with pytest.raises(UserError) as error:
+        build_evaluators(with_evals(config, {"x": EVALS["expression"]}), data_dir, mesh)
+    assert "namespaces (no clone" in str(error.value)
+    assert "landlock (no rules" in str(error.value)
+    layers = "limits,capabilities,seccomp"
+    assert f"config.evals.x.options.sandbox_layers={layers!r}" in str(error.value)
+    weaker = dataclasses.replace(EVALS["expression"], options={"sandbox_layers": layers})
+    (evaluator,) = build_evaluators(with_evals(config, {"x": weaker}), data_dir, mesh)
+    assert evaluator.name == "x"
 
 
 def test_a_source_that_holds_nothing_out_is_an_error(

@@ -161,7 +161,8 @@ def _set_limits(limits: "dict[str, Any]") -> None:
         "RLIMIT_FSIZE": limits["file_bytes"],
         "RLIMIT_STACK": 8 << 20,  # the same recursion depth on every machine
         "RLIMIT_NOFILE": 64,
-        "RLIMIT_CORE": 0,
+        # Not 0, which only forbids files: 1 also keeps the host's crash handler from being started.
+        "RLIMIT_CORE": 1,
         "RLIMIT_MEMLOCK": 0,
         "RLIMIT_MSGQUEUE": 0,
         "RLIMIT_SIGPENDING": 64,

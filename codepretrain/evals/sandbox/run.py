@@ -17,6 +17,9 @@ killed, the supervisor kills the program and removes its cgroup. If the supervis
 well, the kernel kills the program, and an empty cgroup remains; without `namespaces` its directory
 remains too.
 
+With fewer layers a program may do what the missing ones would have refused: without `namespaces`
+and `seccomp` it may even reach the supervisor, and forge its result.
+
 Never enforced: hiding the clock, the kernel's version and the processor, and side channels of a
 CPU. A program can claim success by exiting with code 0; whoever runs one to test it must ask for
 more than an exit code.

@@ -198,6 +198,8 @@ class _Child:
         Started by root it is `nobody` outside as well, if the files that it needs allow it.
         """
         message = confine.PROCEED
+        if sys.platform == "linux":  # when memory runs out, the program dies before the trainer
+            self._write_proc("oom_score_adj", "1000")
         if "namespaces" in self.layers:
             try:
                 outside, groups = (os.geteuid(), os.getegid()), "deny"

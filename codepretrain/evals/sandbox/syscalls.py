@@ -159,6 +159,8 @@ _FUTEX = _In(
 
 _ARCH_PRCTL = _In((0x1002, 0x1003))  # ARCH_SET_FS, ARCH_GET_FS: thread-local storage
 _ITSELF = _In((0,))
+_RLIMIT_CORE = 4  # must stay as it is: with 0 a crash starts the host's crash handler
+_RLIMITS = _In(kind for kind in range(16) if kind != _RLIMIT_CORE)
 _OWN_CLOCKS = _In(range(12))  # larger numbers are clocks of other processes and of devices
 
 # A call is allowed if all tests of any one alternative hold. Arguments are compared by their low 32
@@ -169,7 +171,7 @@ _CONDITIONS: dict[str, tuple[tuple[_Test, ...], ...]] = {
     "mmap": (((3, _Lacks(_MAP_LOCKED | _MAP_HUGETLB)),),),
     "madvise": (((2, _MADVISE),),),
     "futex": (((1, _FUTEX),),),
-    "prlimit64": (((0, _ITSELF),),),
+    "prlimit64": (((0, _ITSELF), (1, _RLIMITS)),),
     "sched_getaffinity": (((0, _ITSELF),),),
     "arch_prctl": (((0, _ARCH_PRCTL),),),
     "clock_gettime": (((0, _OWN_CLOCKS),),),

@@ -73,8 +73,21 @@ def test_limits_cannot_be_raised_again(name: str) -> None:
     assert error_of(execution) == "ValueError: not allowed to raise maximum limit"
 
 
-def test_no_core_is_dumped_and_few_files_are_opened() -> None:
-    program = "import ctypes, os\nopen('core', 'w')\nfiles = [open('core') for _ in range(99)]"
+@needs_linux
+def test_a_crash_starts_no_handler_of_the_host() -> None:
+    """A core limit of 1 byte is the kernel's sign not to run `core_pattern`; 0 is not."""
+    program = "import resource; print(resource.getrlimit(resource.RLIMIT_CORE))"
+    assert run_in(("limits",), program).stdout == b"(1, 1)\n"
+
+
+@needs_linux
+def test_the_kernel_prefers_to_kill_the_program_for_memory() -> None:
+    program = "print(open('/proc/self/oom_score_adj').read())"
+    assert run_in(("limits",), program).stdout.split() == [b"1000"]
+
+
+def test_few_files_are_opened() -> None:
+    program = "open('f', 'w')\nfiles = [open('f') for _ in range(99)]"
     assert "Too many open files" in error_of(run_in(("limits",), program))
 
 

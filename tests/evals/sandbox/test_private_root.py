@@ -126,8 +126,8 @@ def test_only_the_standard_descriptors_are_open() -> None:
         ("import os\nfor i in range(5000): os.mkdir(str(i))", "No space left"),
         ("import os\nwhile True:\n    os.mkdir('d'); os.chdir('d')", "No space left"),
         (
-            "import os\nwhile True:\n    f = os.open('f', os.O_CREAT | os.O_WRONLY); os.unlink('f')\n"
-            "    os.write(f, b'x' * (1 << 19))",
+            "import os\nwhile True:\n    f = os.open('f', os.O_CREAT | os.O_WRONLY)\n"
+            "    os.unlink('f'); os.write(f, b'x' * (1 << 19))",
             "No space left",
         ),
     ],

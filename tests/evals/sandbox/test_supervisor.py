@@ -176,3 +176,44 @@ def test_the_evaluators_descriptors_are_not_used_up() -> None:
     with pytest.raises(ValueError, match="required layers"):
         run_program("pass", layers=("limits",))
     assert len(os.listdir("/dev/fd")) == open_before
+
+
+CLONED_INTO_A_GROUP = """\
+import os, sys, types
+from codepretrain.evals.sandbox import supervisor
+group, layers = sys.argv[1], sys.argv[2:]
+child = supervisor._Child({}, layers)
+child._group = types.SimpleNamespace(version=2, entry=os.open(group, os.O_RDONLY))
+pid = child._clone()
+if pid == 0:
+    own = open("/proc/self/cgroup").read().splitlines()[-1]
+    os.write(1, f"{own} {os.getpid() == 1}".encode())
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+
+
+@needs_linux
+@pytest.mark.parametrize("layers", [("limits",), ("limits", "namespaces")], ids=str)
+def test_a_program_is_created_in_its_group_of_version_2(layers: tuple[str, ...]) -> None:
+    """The hierarchy of version 2 is enough here; it need not have the memory controller."""
+    granted(*layers)
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    roots = [fields[1] for fields in mounts if fields[2] == "cgroup2" and os.access(fields[1], 2)]
+    if not roots:
+        pytest.skip("no cgroup of version 2 that this user may change")
+    group = f"{roots[0]}/codepretrain-test-{os.getpid()}"
+    try:
+        os.mkdir(group)
+    except OSError as error:
+        pytest.skip(f"no cgroup may be made: {error}")
+    try:
+        command = [sys.executable, "-c", CLONED_INTO_A_GROUP, group, *layers]
+        printed = subprocess.run(
+            command, capture_output=True, text=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}
+        )
+        # In a namespace of its own the program sees its group as the root.
+        expected = "/ True" if "namespaces" in layers else f"/{os.path.basename(group)} False"
+        assert printed.stdout.endswith(expected), printed.stderr
+    finally:
+        os.rmdir(group)
