@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _SHARED_PREFIXES = ("/usr", "/usr/local")
-_LOADER_FOLDERS = ("/lib64", "/libx32", "/nix/store", "/gnu/store")
+_LOADER_FOLDERS = ("/lib64", "/nix/store", "/gnu/store")
 _FILES = ("/etc/ld.so.cache", "/dev/null", "/dev/urandom")
-_MAPPED_LIBRARY = re.compile(r"\s(/\S*/(?:libc|libpython|ld-|ld64|ld-musl)[^/]*\.so[^/]*)$", re.M)
+# libc.so.6, libc-2.31.so, ld-linux-x86-64.so.2, ld-musl-x86_64.so.1, libpython3.11.so.1.0
+_MAPPED_LIBRARY = re.compile(r"\s(/\S*/(?:libc[.-]|ld-|ld64|libpython\d)[^/\n]*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,13 @@ class InterpreterFiles:
 def interpreter_files() -> InterpreterFiles:
     """Returns the files of the interpreter that runs this process, outside its environment."""
     interpreter = os.path.realpath(getattr(sys, "_base_executable", None) or sys.executable)
-    wanted = [interpreter, *_python_library(), *_system_libraries(), *_LOADER_FOLDERS, *_FILES]
+    wanted = [
+        interpreter,
+        *_python_library(),
+        *_system_libraries(_maps()),
+        *_LOADER_FOLDERS,
+        *_FILES,
+    ]
     links: dict[str, str] = {}
     resolved = set()
     for path in wanted:
@@ -71,17 +78,23 @@ def _python_library() -> list[str]:
     return sorted(folder for folder in folders if os.path.isdir(folder))
 
 
-def _system_libraries() -> list[str]:
-    """The directories of the C library, with and without /usr, and a shared libpython."""
+def _maps() -> str:
     try:
-        maps = Path("/proc/self/maps").read_text(errors="surrogateescape")
+        return Path("/proc/self/maps").read_text(errors="surrogateescape")
     except OSError:  # not Linux
-        return ["/usr/lib"]
+        return ""
+
+
+def _system_libraries(maps: str) -> list[str]:
+    """The directories of the C library, with and without /usr, and a shared libpython.
+
+    `maps` is what this process has mapped, as /proc/self/maps tells it.
+    """
     found = set()
     for path in set(_MAPPED_LIBRARY.findall(maps)):
         if "/libpython" in path:
             found.add(path)
-        elif "site-packages" not in path and "dist-packages" not in path:
+        elif "-packages/" not in path:  # a package may bring a C library of its own
             folder = os.path.dirname(path)
             found |= {folder, f"/usr{folder}", folder.removeprefix("/usr")}
     return sorted(found)

@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from codepretrain.evals.sandbox.interpreter_files import _links, interpreter_files
+from codepretrain.evals.sandbox.interpreter_files import (
+    _links,
+    _system_libraries,
+    interpreter_files,
+)
 
 
 def test_paths_are_resolved_and_none_is_below_another() -> None:
@@ -47,3 +51,20 @@ def test_links_on_the_way_are_found(tmp_path: Path, path: str, expected: dict[st
     (tmp_path / "real" / "up").symlink_to("..")
     absolute = {f"{tmp_path}/{name}": target for name, target in expected.items()}
     assert _links(f"{tmp_path}/{path}") == absolute
+
+
+def test_the_directories_of_the_c_library_are_taken_and_no_others() -> None:
+    maps = """\
+7f36 r-xp 00026000 fe:00 154 /lib/x86_64-linux-gnu/libc-2.31.so
+7f37 r-xp 00026000 fe:00 155 /opt/python/lib/libpython3.11.so.1.0
+7f38 r-xp 00026000 fe:00 156 /usr/local/cuda/lib64/libcudart.so.12
+7f39 r-xp 00026000 fe:00 157 /opt/ssl/lib/libcrypto.so.3
+7f3a r-xp 00026000 fe:00 158 /venv/lib/python3.11/site-packages/x.libs/libc.so.6
+7f3b rw-p 00000000 00:00 0
+7f3c r-xp 00000000 00:00 0 [vdso]
+"""
+    assert _system_libraries(maps) == [
+        "/lib/x86_64-linux-gnu",
+        "/opt/python/lib/libpython3.11.so.1.0",
+        "/usr/lib/x86_64-linux-gnu",
+    ]

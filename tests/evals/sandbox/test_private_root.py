@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from codepretrain.evals.sandbox.interpreter_files import interpreter_files
-from codepretrain.evals.sandbox.run import SandboxLimits, run_program
+from codepretrain.evals.sandbox.run import SandboxLimits, run_program, sandbox_isolation
 from tests.evals.sandbox.conftest import QUICK, error_of, granted, needs_linux, run_in
 
 pytestmark = needs_linux
@@ -117,6 +117,7 @@ def test_only_the_standard_descriptors_are_open() -> None:
         "import os\nfor i in range(64):\n    try: os.fstat(i); print(i)\n    except OSError: pass"
     )
     assert printed(program) == ["0", "1", "2"]
+    assert printed(program, *sandbox_isolation().granted) == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize(
