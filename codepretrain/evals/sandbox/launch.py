@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from codepretrain.evals.sandbox import folder
+from codepretrain.evals.sandbox import folder, memory_cgroup
 from codepretrain.evals.sandbox.interpreter_files import interpreter_files
 from codepretrain.evals.sandbox.syscalls import filter_program
 
@@ -77,9 +77,12 @@ class Supervised:
         for pipe in (self._status, self._process.stdin, self._process.stdout, self._process.stderr):
             assert pipe is not None
             pipe.close()
-        if self.ready.get("folder"):  # if it was killed before it could
+        # If the supervisor was killed before it could:
+        if self.ready.get("folder"):
             with contextlib.suppress(OSError):
                 folder.remove(self.ready["folder"])
+        if self.ready.get("group"):
+            memory_cgroup.remove(self.ready["group"])
 
     def _receive(self, limit_s: float) -> Mapping[str, Any] | None:
         deadline = time.monotonic() + limit_s

@@ -40,7 +40,7 @@ class MemoryCgroup:
                 return
             except OSError as error:
                 problem = error
-                self.remove()
+                remove(self.path)
         raise problem
 
     def _set_limit(self, limit_bytes: int) -> None:
@@ -72,23 +72,27 @@ class MemoryCgroup:
             counts = dict(line.split() for line in file)
         return int(counts.get("oom_kill", 0)) > 0
 
-    def remove(self) -> None:
-        """Removes the group, whose processes have ended; the kernel may take a moment to notice."""
-        for _ in range(_REMOVAL_ATTEMPTS):
-            try:
-                os.rmdir(self.path)
-                return
-            except FileNotFoundError:
-                return
-            except OSError:
-                time.sleep(0.002)
-
     def _write(self, name: str, value: int) -> None:
         descriptor = os.open(f"{self.path}/{name}", os.O_WRONLY)
         try:
             os.write(descriptor, str(value).encode())
         finally:
             os.close(descriptor)
+
+
+def remove(path: str) -> None:
+    """Removes a group, whose processes have ended; the kernel may take a moment to notice.
+
+    A missing group is no error.
+    """
+    for _ in range(_REMOVAL_ATTEMPTS):
+        try:
+            os.rmdir(path)
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.002)
 
 
 def possible_parents(own_groups: str, mounts: str) -> tuple[int, list[str]]:

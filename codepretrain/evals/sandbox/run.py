@@ -13,9 +13,9 @@ for less, and a machine that does not grant one is refused. No root is needed.
     launch.py     supervisor.py  confine.py, private_root.py, then the interpreter
 
 A program leaves nothing behind: its files disappear with its mount namespace. If the evaluator is
-killed, the supervisor kills the program and removes its cgroup. If the supervisor is killed as
-well, the kernel kills the program, and an empty cgroup remains; without `namespaces` its directory
-remains too.
+killed, the supervisor kills the program and removes its cgroup; if the supervisor is killed, the
+kernel kills the program and the evaluator removes the cgroup. If both are killed at once, an empty
+cgroup remains, and without `namespaces` the program's directory.
 
 With fewer layers a program may do what the missing ones would have refused: without `namespaces`
 and `seccomp` it may even reach the supervisor, and forge its result.

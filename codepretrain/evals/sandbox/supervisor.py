@@ -15,7 +15,7 @@ import os
 import select
 import sys
 
-from codepretrain.evals.sandbox import confine, folder, kernel
+from codepretrain.evals.sandbox import confine, folder, kernel, memory_cgroup
 from codepretrain.evals.sandbox.memory_cgroup import MemoryCgroup
 
 # For annotations alone; the real imports would cost a quarter of the start-up.
@@ -58,7 +58,7 @@ def main() -> None:
                 return
             continue
         try:
-            _send(spec, {"layers": layers, "missing": missing, "folder": child.folder})
+            _send(spec, {"layers": layers, "missing": missing, **child.traces()})
             _send(spec, child.wait())
         finally:
             child.remove_traces()
@@ -158,6 +158,10 @@ class _Child:
             "memory_exhausted": self._group is not None and self._group.was_exhausted(),
         }
 
+    def traces(self) -> "dict[str, str | None]":
+        """Returns what the evaluator has to remove should this process be killed."""
+        return {"folder": self.folder, "group": self._group.path if self._group else None}
+
     def remove_traces(self) -> None:
         """Ends the program, if it runs, and removes its directory and cgroup."""
         if self._pid:
@@ -166,7 +170,7 @@ class _Child:
         if self.folder:
             folder.remove(self.folder)
         if self._group:
-            self._group.remove()
+            memory_cgroup.remove(self._group.path)
 
     def _refuse_foreign_layers(self) -> None:
         if sys.platform != "linux":

@@ -70,9 +70,8 @@ def test_version_2_falls_back_to_a_group_beside(
 
 
 HUNGRY = """\
-import sys
-from codepretrain.evals.sandbox.memory_cgroup import MemoryCgroup
-import os
+import os, sys
+from codepretrain.evals.sandbox.memory_cgroup import MemoryCgroup, remove
 group = MemoryCgroup(32 << 20)
 pid = os.fork()
 if pid == 0:
@@ -81,7 +80,7 @@ if pid == 0:
     os._exit(0)
 _, status = os.waitpid(pid, 0)
 print(os.waitstatus_to_exitcode(status), group.was_exhausted())
-group.remove()
+remove(group.path)
 print(os.path.exists(group.path))
 """
 

@@ -96,6 +96,7 @@ def test_a_program_dies_with_its_supervisor(running: tuple[int, int, int]) -> No
     os.kill(supervisor, signal.SIGKILL)
     assert until(lambda: not is_running(program))
     assert until(lambda: not is_running(evaluator))  # it reports an error and ends
+    assert not cgroups_of(supervisor)
     assert not {path for path in left_folders() if f"-{supervisor}-" in path}
 
 
