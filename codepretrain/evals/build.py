@@ -14,9 +14,9 @@ from codepretrain.errors import UserError
 from codepretrain.evals.evaluator import AnyEvaluatorKind, EvalResult, Evaluate
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.evals.progress import EvaluationProgress
-from codepretrain.evals.registry import evaluator_request
+from codepretrain.evals.registry import check_machine, evaluator_request
 from codepretrain.evals.row_loss import RowLoss
-from codepretrain.hosts import gather
+from codepretrain.hosts import decide, gather
 from codepretrain.rows.store import RowStore, open_sources
 from codepretrain.rows.vocabulary import load_vocabulary
 from codepretrain.train.step import step_kernel
@@ -64,6 +64,7 @@ def build_evaluators(
       UserError: an unknown kind, option or task, data that is missing or damaged, or a machine that
         cannot run the evaluation. On several processes, on all of them.
     """
+    decide("whether this machine can run the evaluations", lambda: check_machine(config))
     resources = Resources(config, data_dir, mesh)
     shown = console if jax.process_index() == 0 else None
     evaluators: list[Evaluator] = []

@@ -70,6 +70,8 @@ class EvaluatorKind(Generic[Options]):
       metrics: what it measures. Each metric of a result matches exactly one of them.
       build: makes the function; reads items, computes nothing.
       check: raises UserError for an option's value that cannot be used; reads no data.
+      check_machine: raises UserError if this machine cannot run it. Process 0 is asked, before any
+        data is prepared and before a phase starts.
     """
 
     name: str
@@ -77,6 +79,7 @@ class EvaluatorKind(Generic[Options]):
     metrics: tuple[MetricSpec, ...]
     build: Callable[[Request[Options], "Resources"], Evaluate]
     check: Callable[[Request[Options]], None] = lambda request: None
+    check_machine: Callable[[Request[Options]], None] = lambda request: None
 
     def __post_init__(self) -> None:
         assert any(spec.is_primary for spec in self.metrics), f"{self.name}: no primary metric"

@@ -16,7 +16,13 @@ from codepretrain.evals.estimate import proportion
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Progress, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import MetricSpec
-from codepretrain.evals.sandbox import Execution, SandboxLimits, run_programs, sandbox_isolation
+from codepretrain.evals.sandbox.layers import REQUIRED_LAYERS, parse_layers
+from codepretrain.evals.sandbox.run import (
+    Execution,
+    SandboxLimits,
+    require_layers,
+    run_programs,
+)
 from codepretrain.evals.task_items import check_task, load_items
 
 if TYPE_CHECKING:
@@ -41,7 +47,15 @@ _PROGRAMS_AT_ONCE = 64  # between two reports of progress
 
 @dataclass(frozen=True, kw_only=True)
 class PythonExpressionOptions:
+    """Options.
+
+    Attributes:
+      sandbox_layers: the layers of isolation (`sandbox/layers.py`), separated by commas, without
+        which no generated program runs. Other layers are used where the machine grants them.
+    """
+
     task: str = "python_expression"
+    sandbox_layers: str = ",".join(REQUIRED_LAYERS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +90,16 @@ class PythonExpression:
     its grades: running a program twice may end in two ways.
     """
 
-    def __init__(self, model: "LanguageModel", items: Sequence[ExpressionItem]) -> None:
+    def __init__(
+        self,
+        model: "LanguageModel",
+        items: Sequence[ExpressionItem],
+        *,
+        required_layers: Sequence[str] = REQUIRED_LAYERS,
+    ) -> None:
         self._model = model
         self._items = items
+        self._required_layers = required_layers
 
     def __call__(self, params: "Params", progress: Progress) -> EvalResult:
         completions = self._model.generate(
@@ -102,7 +123,11 @@ class PythonExpression:
         programs = [program(item, text) for item, text in zip(self._items, texts, strict=True)]
         executions: list[Execution] = []
         for start in range(0, len(programs), _PROGRAMS_AT_ONCE):
-            executions += run_programs(programs[start : start + _PROGRAMS_AT_ONCE], limits=LIMITS)
+            executions += run_programs(
+                programs[start : start + _PROGRAMS_AT_ONCE],
+                limits=LIMITS,
+                required_layers=self._required_layers,
+            )
             progress(len(executions), len(programs), "programs")
         return [
             grade(item, text, execution)
@@ -157,6 +182,19 @@ def result(grades: Sequence[Mapping[str, Any]]) -> EvalResult:
 def _check(request: Request[PythonExpressionOptions]) -> None:
     path = f"{request.path}.options.task"
     check_task(request.options.task, TASKS, kind="python_expression", path=path)
+    _layers(request)
+
+
+def _layers(request: Request[PythonExpressionOptions]) -> tuple[str, ...]:
+    return parse_layers(request.options.sandbox_layers, path=_layers_path(request))
+
+
+def _layers_path(request: Request[PythonExpressionOptions]) -> str:
+    return f"{request.path}.options.sandbox_layers"
+
+
+def _check_machine(request: Request[PythonExpressionOptions]) -> None:
+    require_layers(_layers(request), option=_layers_path(request))
 
 
 def _build(request: Request[PythonExpressionOptions], resources: "Resources") -> PythonExpression:
@@ -167,8 +205,7 @@ def _build(request: Request[PythonExpressionOptions], resources: "Resources") ->
         num_examples=request.num_examples,
         vocab_size=resources.config.model.vocab_size,
     )
-    sandbox_isolation()
-    return PythonExpression(resources.language_model, items)
+    return PythonExpression(resources.language_model, items, required_layers=_layers(request))
 
 
 EVALUATOR = EvaluatorKind(
@@ -177,4 +214,5 @@ EVALUATOR = EvaluatorKind(
     metrics=(PASS_AT_1, RUNS),
     build=_build,
     check=_check,
+    check_machine=_check_machine,
 )

@@ -44,3 +44,13 @@ def check_evaluators(config: StudyConfig) -> None:
     """Raises UserError unless every evaluation of the study can be built. Needs no JAX."""
     for name, evaluator in config.evals.items():
         evaluator_request(name, evaluator)
+
+
+def check_machine(config: StudyConfig) -> None:
+    """Raises UserError unless this machine can run every evaluation of the study.
+
+    On several processes process 0 asks for all.
+    """
+    for name, evaluator in config.evals.items():
+        kind, request = evaluator_request(name, evaluator)
+        kind.check_machine(request)

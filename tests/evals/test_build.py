@@ -14,6 +14,7 @@ from codepretrain.evals.estimate import Estimate
 from codepretrain.evals.evaluator import EvalResult, Progress
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.registry import evaluator_kind
+from codepretrain.evals.sandbox.run import Isolation
 from codepretrain.model.transformer import Params
 from tests.fixtures.processes import RunJob
 
@@ -71,6 +72,23 @@ def test_data_that_was_not_prepared_is_an_error(
     for name in EVALS:
         with pytest.raises(UserError, match="run `codepretrain prepare` first"):
             build_evaluators(with_evals(config, {name: EVALS[name]}), tmp_path, mesh)
+
+
+def test_a_machine_without_the_required_sandbox_layers_is_refused(
+    config: StudyConfig, data_dir: Path, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While evaluators are built, which is before any compute is spent on them."""
+    isolation = Isolation(("limits", "seccomp"), {"namespaces": "no clone", "landlock": "no rules"})
+    monkeypatch.setattr("codepretrain.evals.sandbox.run.sandbox_isolation", lambda: isolation)
+    with pytest.raises(UserError) as error:
+        build_evaluators(with_evals(config, {"x": EVALS["expression"]}), data_dir, mesh)
+    assert "namespaces (no clone" in str(error.value)
+    assert "landlock (no rules" in str(error.value)
+    layers = "limits,capabilities,seccomp"
+    assert f"config.evals.x.options.sandbox_layers={layers!r}" in str(error.value)
+    weaker = dataclasses.replace(EVALS["expression"], options={"sandbox_layers": layers})
+    (evaluator,) = build_evaluators(with_evals(config, {"x": weaker}), data_dir, mesh)
+    assert evaluator.name == "x"
 
 
 def test_a_source_that_holds_nothing_out_is_an_error(

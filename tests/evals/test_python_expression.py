@@ -10,7 +10,7 @@ from codepretrain.evals.python_expression import (
     program,
     result,
 )
-from codepretrain.evals.sandbox import run_programs
+from codepretrain.evals.sandbox.run import run_programs
 from codepretrain.evals.task_items import load_items
 from codepretrain.model.transformer import Params
 from codepretrain.rows.vocabulary import Vocabulary
@@ -77,7 +77,7 @@ TWO_PROCESSES = """
 from codepretrain.errors import UserError
 from codepretrain.evals import python_expression
 from codepretrain.evals.evaluator import no_progress
-from codepretrain.evals.sandbox import run_programs
+from codepretrain.evals.sandbox.run import run_programs
 
 class Model:
     vocabulary = type("", (), {"decode": staticmethod(bytes)})

@@ -64,6 +64,11 @@ def test_a_request_has_the_options_and_their_place() -> None:
             "no multiple_choice task 'python_expression'; expected one of: prose_continuation",
         ),
         (
+            EvaluatorConfig(kind="python_expression", options={"sandbox_layers": "limits,secomp"}),
+            "config.evals.x.options.sandbox_layers: no sandbox layer 'secomp'; did you mean "
+            "seccomp?",
+        ),
+        (
             EvaluatorConfig(kind="validation_loss", options={"task": "prose_continuation"}),
             "config.evals.x.options.task: no such field",
         ),
