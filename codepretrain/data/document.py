@@ -1,8 +1,7 @@
-"""Documents: one text each, with its provenance; and what became of a source's raw material."""
+"""Documents: one text each with its provenance, and raw material that gave none."""
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +27,7 @@ class Document:
         return len(self.text.encode())
 
     def provenance(self) -> dict[str, Any]:
-        """Everything but the text."""
+        """Returns everything but the text."""
         fields = dataclasses.asdict(self)
         del fields["text"]
         return {**fields, "num_bytes": self.num_bytes}
@@ -36,28 +35,13 @@ class Document:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Raw material that gave no document, and why. Reasons are few and counted."""
+    """Raw material that gave no document, and why. Reasons are few, so they can be counted."""
 
     origin: str
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class DocumentsManifest:
-    """What reading one source gave: exact counts per split, and skipped counts per reason.
-
-    `was_capped`: reading stopped at the option `max_bytes`; there is more raw material.
-    """
-
-    source: str
-    settings_hash: str
-    num_documents: Mapping[str, int]
-    num_bytes: Mapping[str, int]
-    skipped: Mapping[str, int]
-    was_capped: bool
-
-
 def is_validation(document: Document, fraction: float) -> bool:
-    """Whether the document is held out: a pure function of its id and text, never of its place."""
+    """Returns whether the document is held out: a function of its id and text, not its position."""
     digest = hashlib.sha256(f"{document.id}\0{document.text}".encode()).digest()
     return int.from_bytes(digest[:8], "big") < fraction * 2**64

@@ -1,198 +1,157 @@
-"""From raw material to a source's documents on disk: limited, distinct, split, counted.
+"""A source's documents on disk.
 
-`<data_dir>/documents/<source>/` holds `train.arrayrecord` and `validation.arrayrecord`, a document
-a record in reading order, and `manifest.json`. The tokenizer, the rows and the evaluation items are
-all made from these files, so raw material is read once.
+    <data_dir>/documents/<source>/
+        train.arrayrecord, validation.arrayrecord    a document a record, in reading order
+        manifest.json                                counts, sealed with its own hash
+        files.json                                   size and hash of every file, written last
+
+The tokenizer, the rows and the evaluation items are all made from these files, so raw material is
+read once. They are read in order, so they stay compressed.
 """
 
 import dataclasses
-import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
-from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from array_record.python.array_record_module import ArrayRecordReader, ArrayRecordWriter
+from array_record.python.array_record_module import ArrayRecordReader
+from etils import epath
 
-from codepretrain.data.atomic import atomic_directory
-from codepretrain.data.document import Document, DocumentsManifest, Skipped, is_validation
-from codepretrain.data.readers.reader import Reader
+from codepretrain.config.parse import parse
+from codepretrain.data.document import Document
 from codepretrain.errors import UserError
-from codepretrain.rows.format import SPLITS
+from codepretrain.files.directory import check_directory, is_whole
+from codepretrain.files.hashing import sha256_json
+from codepretrain.files.sealed import read_sealed
+from codepretrain.files.storage import StrPath
+from codepretrain.rows.shard_files import default_cache
+from codepretrain.rows.verify import check_contents
 
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
 _READ_BATCH = 256
-_SHARDS_IN_FLIGHT = 8
 
 
-def documents_directory(data_dir: Path, source: str) -> Path:
-    """Where the documents of one source lie under the study's data directory."""
-    return data_dir / "documents" / source
+@dataclass(frozen=True, kw_only=True)
+class DocumentsManifest:
+    """What reading one source gave: exact counts per split, and skipped material per reason.
+
+    skipped_examples: reason → origin of the first that was skipped for it. was_capped: reading
+    stopped at the option `max_bytes`, so there is more raw material.
+    """
+
+    format_version: int
+    source: str
+    settings_hash: str
+    num_documents: Mapping[str, int]
+    num_bytes: Mapping[str, int]
+    skipped: Mapping[str, int]
+    skipped_examples: Mapping[str, str]
+    was_capped: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
 
 
-def load_documents_manifest(directory: Path) -> DocumentsManifest:
-    """Raises UserError when the source was never (completely) read, or the manifest is damaged."""
-    path = directory / "manifest.json"
-    if not path.exists():
-        raise UserError(f"no documents at {directory}: run `codepretrain prepare` first")
-    try:
-        return DocumentsManifest(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+def documents_directory(data_dir: StrPath, source: str) -> epath.Path:
+    """Returns where the documents of one source are below the study's data directory."""
+    return epath.Path(data_dir) / "documents" / source
+
+
+def documents_name(split: str) -> str:
+    """Returns the file name of a split's documents."""
+    return f"{split}.arrayrecord"
+
+
+def has_documents(directory: StrPath) -> bool:
+    """Returns whether a source was completely read into a directory."""
+    return is_whole(directory)
+
+
+def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[DocumentsManifest, str]:
+    """Returns the manifest, and the hash of the directory: of all its files' hashes.
+
+    Raises:
+      UserError: the source was not (completely) read, a file is missing, truncated or damaged, or
+        these are the documents of another source.
+    """
+    hashes = _hashes(directory, reads_contents=False)
+    remedy = _remedy(directory)
+    check_contents(directory, hashes, [MANIFEST], remedy=remedy)
+    path = epath.Path(directory) / MANIFEST
+    value, _ = read_sealed(path, remedy=remedy)
+    if value.get("format_version") != FORMAT_VERSION:
         raise UserError(
-            f"damaged manifest {path}: {error}; delete {directory} and prepare again"
-        ) from error
-
-
-def collect(
-    source: str,
-    reader: Reader,
-    *,
-    directory: Path,
-    validation_fraction: float,
-    settings_hash: str,
-    executor: Executor | None,
-    advance: Callable[[int], None],
-) -> DocumentsManifest:
-    """Reads the source and writes its documents; `advance` is told the bytes of each one kept.
-
-    The result does not depend on the executor. The set of hashes that drops exact duplicates is
-    held in memory: about 100 bytes a document.
-
-    Raises:
-        UserError: nothing could be read, or the directory cannot be written.
-    """
-    limits = _Limits(reader)
-    num_documents, num_bytes = dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0)
-    with atomic_directory(directory) as partial:
-        writers = {
-            split: ArrayRecordWriter(str(partial / f"{split}.arrayrecord"), "group_size:64,zstd:3")
-            for split in SPLITS
-        }
-        for item in read_in_order(reader, source, executor):
-            document = limits.admit(item)
-            if document is None:
-                continue
-            split = "validation" if is_validation(document, validation_fraction) else "train"
-            writers[split].write(json.dumps(dataclasses.asdict(document)).encode())
-            num_documents[split] += 1
-            num_bytes[split] += document.num_bytes
-            advance(document.num_bytes)
-            if limits.was_reached:
-                break
-        for writer in writers.values():
-            writer.close()
-        if not num_documents["train"]:
-            raise UserError(
-                f"source {source!r} gave no training documents; held out: "
-                f"{num_documents['validation']}, skipped: {dict(limits.skipped)}"
-            )
-        manifest = DocumentsManifest(
-            source=source,
-            settings_hash=settings_hash,
-            num_documents=num_documents,
-            num_bytes=num_bytes,
-            skipped=dict(sorted(limits.skipped.items())),
-            was_capped=limits.was_reached,
+            f"{path} has format {value.get('format_version')!r}, this version reads "
+            f"{FORMAT_VERSION}; {remedy}"
         )
-        text = json.dumps(dataclasses.asdict(manifest), indent=1)
-        (partial / "manifest.json").write_text(text, encoding="utf-8")
-    return manifest
+    try:
+        manifest = parse(DocumentsManifest, value, path=str(path))
+    except UserError as error:
+        raise UserError(f"{error}; {remedy}") from error
+    if manifest.source != source:
+        raise UserError(
+            f"{path} is the manifest of source {manifest.source!r}, expected {source!r}; {remedy}"
+        )
+    return manifest, sha256_json(hashes)
 
 
-def read_documents(directory: Path, split: str) -> Iterator[Document]:
-    """The documents of one split, in the order in which they were read.
+def verify_documents(directory: StrPath) -> None:
+    """Compares the contents of every file with its hash.
 
     Raises:
-        UserError: the file is missing or damaged.
+      UserError: names each file that is missing, truncated or altered.
     """
-    path = directory / f"{split}.arrayrecord"
+    _hashes(directory, reads_contents=True)
+
+
+def read_documents(directory: StrPath, *, source: str, split: str) -> Iterator[Document]:
+    """Yields the documents of one split in the order in which they were read.
+
+    Raises:
+      UserError: the file is missing or damaged, or holds documents of another source.
+    """
+    manifest, _ = load_documents_manifest(directory, source=source)
+    path = epath.Path(directory) / documents_name(split)
+    sha256 = _hashes(directory, reads_contents=False)[documents_name(split)]
+    num_read = 0
+    with default_cache().hold(path, sha256=sha256) as local_path:
+        for record in _records(str(local_path), path, _remedy(directory)):
+            try:
+                document = Document(**json.loads(record))
+            except (ValueError, TypeError) as error:
+                raise UserError(f"damaged {path}: {error}; {_remedy(directory)}") from error
+            if document.source != source:
+                raise UserError(
+                    f"{path} holds a document of source {document.source!r}, expected {source!r}; "
+                    f"{_remedy(directory)}"
+                )
+            num_read += 1
+            yield document
+    if num_read != manifest.num_documents[split]:
+        raise UserError(
+            f"damaged {path}: expected {manifest.num_documents[split]} documents, found "
+            f"{num_read}; {_remedy(directory)}"
+        )
+
+
+def _records(local_path: str, path: StrPath, remedy: str) -> Iterator[bytes]:
     try:
-        reader = ArrayRecordReader(str(path), "max_parallelism:1")
-        num_documents = reader.num_records()
-        for start in range(0, num_documents, _READ_BATCH):
-            for record in reader.read(start, min(start + _READ_BATCH, num_documents)):
-                yield Document(**json.loads(record))
+        reader = ArrayRecordReader(local_path, "max_parallelism:1")
+        num_records = reader.num_records()
+        for start in range(0, num_records, _READ_BATCH):
+            yield from reader.read(start, min(start + _READ_BATCH, num_records))
         reader.close()
     except (RuntimeError, ValueError, IndexError) as error:
-        raise UserError(
-            f"damaged documents {path}: {error}; delete {directory} and prepare again"
-        ) from error
+        raise UserError(f"damaged {path}: {error}; {remedy}") from error
 
 
-def read_in_order(
-    reader: Reader, source: str, executor: Executor | None
-) -> Iterator[Document | Skipped]:
-    """Everything the reader yields, shard after shard, some shards read ahead by the executor."""
-    shards = iter(reader.shards())
-    if executor is None:
-        for shard in shards:
-            yield from reader.read(shard, source)
-        return
-    ahead: list[Future] = [
-        executor.submit(_read_shard, reader, shard, source)
-        for shard in islice(shards, _SHARDS_IN_FLIGHT)
-    ]
-    try:
-        while ahead:
-            yield from _result(ahead.pop(0))
-            ahead += [
-                executor.submit(_read_shard, reader, shard, source) for shard in islice(shards, 1)
-            ]
-    finally:
-        for future in ahead:
-            future.cancel()
+def _hashes(directory: StrPath, *, reads_contents: bool) -> Mapping[str, str]:
+    if not has_documents(directory):
+        raise UserError(f"no documents at {directory}: run `codepretrain prepare` first")
+    return check_directory(directory, reads_contents=reads_contents, remedy=_remedy(directory))
 
 
-class _Limits:
-    """Decides which documents are kept, by the reader's limits and by what was there before."""
-
-    def __init__(self, reader: Reader) -> None:
-        self.reader = reader
-        self.num_bytes = 0
-        self.seen: set[bytes] = set()
-        self.skipped: Counter[str] = Counter()
-
-    @property
-    def was_reached(self) -> bool:
-        return self.reader.max_bytes is not None and self.num_bytes >= self.reader.max_bytes
-
-    def admit(self, item: Document | Skipped) -> Document | None:
-        reason = item.reason if isinstance(item, Skipped) else self._objection(item)
-        if reason is not None:
-            self.skipped[reason] += 1
-            return None
-        assert isinstance(item, Document)
-        self.num_bytes += item.num_bytes
-        return item
-
-    def _objection(self, document: Document) -> str | None:
-        try:
-            text = document.text.encode()
-        except UnicodeEncodeError:
-            return "not valid Unicode"
-        maximum = self.reader.max_document_bytes
-        if len(text) < self.reader.min_document_bytes:
-            return "shorter than min_document_bytes"
-        if maximum is not None and len(text) > maximum:
-            return "longer than max_document_bytes"
-        digest = hashlib.sha256(text).digest()
-        if digest in self.seen:
-            return "exact duplicate"
-        self.seen.add(digest)
-        return None
-
-
-def _result(future: Future) -> list[Document | Skipped]:
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise UserError(
-            "a reading process was killed, most likely for want of memory: prepare again with "
-            "--num-workers 1"
-        ) from error
-
-
-def _read_shard(reader: Reader, shard: object, source: str) -> list[Document | Skipped]:
-    return list(reader.read(shard, source))
+def _remedy(directory: StrPath) -> str:
+    return f"delete {directory} and run `codepretrain prepare` again"

@@ -5,33 +5,45 @@ order, so the first n of them are a sample. A task may have several items of one
 scores are not quite independent.
 """
 
-import hashlib
 import json
 import random
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.atomic import atomic_directory
 from codepretrain.data.continuation_items import continuation_items
+from codepretrain.data.documents import documents_directory, load_documents_manifest
 from codepretrain.data.expression_items import expression_items
 from codepretrain.data.held_out import held_out_documents
 from codepretrain.data.tokenizer import load_tokenizer
-from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
+from codepretrain.files.atomic import write_text
+from codepretrain.files.directory import whole_directory
+from codepretrain.files.sealed import write_sealed
+from codepretrain.files.storage import StrPath
+from codepretrain.rows.data_dir import study_settings_hash
+from codepretrain.rows.eval_items import (
+    FORMAT_VERSION,
+    MANIFEST,
+    ItemsManifest,
+    items_directory,
+    items_name,
+)
+from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_hashes, tokenizer_path
 
 MAX_ITEMS = 512
 
-# Which kind of source gives a task its items.
+# Task → the kind of source whose documents it is made of.
 KINDS = {"prose_continuation": "text", "code_continuation": "code", "python_expression": "code"}
 
 
-def write_eval_items(config: StudyConfig, data_dir: Path) -> None:
-    """Writes `<data_dir>/evals/<task>.jsonl` and their manifest: task → {num_items, sha256}."""
+def write_eval_items(config: StudyConfig, data_dir: StrPath) -> None:
+    """Writes `<data_dir>/evals/`: the items of every task, and their manifest."""
+    items: dict[str, list[dict[str, Any]]] = {task: [] for task in KINDS}
     tokenizer = load_tokenizer(tokenizer_path(data_dir), config.data.tokenizer)
     vocabulary = load_vocabulary(data_dir)
-    items: dict[str, list[dict[str, Any]]] = {task: [] for task in KINDS}
+    documents_hashes = {}
     for source, chosen in sorted(config.data.sources.items()):
+        directory = documents_directory(data_dir, source)
+        _, documents_hashes[source] = load_documents_manifest(directory, source=source)
         documents = held_out_documents(
             data_dir, source, tokenizer, vocabulary, config=config.data.tokenizer
         )
@@ -40,23 +52,31 @@ def write_eval_items(config: StudyConfig, data_dir: Path) -> None:
                 make = expression_items if task == "python_expression" else continuation_items
                 rng = random.Random(f"{task}/{source}")
                 items[task] += make(documents, max_seq_len=config.data.max_seq_len, rng=rng)
-    _write(items, data_dir / "evals")
+    sampled = {
+        task: random.Random(task).sample(found, min(len(found), MAX_ITEMS))
+        for task, found in items.items()
+    }
+    tokenizer_hash, vocabulary_hash = tokenizer_hashes(data_dir)
+    manifest = ItemsManifest(
+        format_version=FORMAT_VERSION,
+        settings_hash=study_settings_hash(config),
+        tokenizer_hash=tokenizer_hash,
+        vocabulary_hash=vocabulary_hash,
+        documents_hashes=documents_hashes,
+        num_items={task: len(chosen) for task, chosen in sampled.items()},
+    )
+    write_items(items_directory(data_dir), sampled, manifest)
 
 
-def _write(items: Mapping[str, list[dict[str, Any]]], directory: Path) -> None:
-    manifest = {}
-    with atomic_directory(directory) as partial:
-        for task, found in items.items():
-            chosen = random.Random(task).sample(found, min(len(found), MAX_ITEMS))
+def write_items(
+    directory: StrPath, items: dict[str, list[dict[str, Any]]], manifest: ItemsManifest
+) -> None:
+    """Writes a directory of items by task; each gets the id `<task>/<number>`."""
+    with whole_directory(directory) as folder:
+        for task, chosen in items.items():
             lines = [
                 json.dumps({"id": f"{task}/{number:05d}", **item}) + "\n"
                 for number, item in enumerate(chosen)
             ]
-            data = "".join(lines).encode()
-            (partial / f"{task}.jsonl").write_bytes(data)
-            manifest[task] = {
-                "num_items": len(chosen),
-                "sha256": hashlib.sha256(data).hexdigest(),
-            }
-        text = json.dumps(manifest, indent=1)
-        (partial / "manifest.json").write_text(text, encoding="utf-8")
+            write_text(folder / items_name(task), "".join(lines))
+        write_sealed(folder / MANIFEST, manifest.to_json())

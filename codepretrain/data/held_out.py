@@ -1,9 +1,8 @@
-"""Held-out documents with their tokens, as the items of the local tasks need them."""
+"""Held-out documents with their tokens, from which the items of the local tasks are made."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -12,14 +11,15 @@ from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.document import Document
 from codepretrain.data.documents import documents_directory, read_documents
 from codepretrain.data.tokenizer import encode
+from codepretrain.files.storage import StrPath
 from codepretrain.rows.vocabulary import Vocabulary
 
-MAX_DOCUMENTS = 4096  # looked at per source
+MAX_DOCUMENTS = 4096  # per source
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """ids: with bos and eos."""
+    """ids: bos and eos included."""
 
     document: Document
     ids: list[int]
@@ -31,20 +31,21 @@ class HeldOut:
 
     @cached_property
     def ends(self) -> np.ndarray:
-        """ends[i]: bytes of text up to token i, included."""
+        """ends[i]: bytes of text up to and including token i."""
         return np.cumsum(self.vocabulary.num_bytes[self.ids])
 
 
 def held_out_documents(
-    data_dir: Path,
+    data_dir: StrPath,
     source: str,
     tokenizer: Tokenizer,
     vocabulary: Vocabulary,
     *,
     config: TokenizerConfig,
 ) -> list[HeldOut]:
-    """The first documents of the source's validation split."""
-    documents = read_documents(documents_directory(data_dir, source), "validation")
+    """Returns the first documents of the source's validation split."""
+    directory = documents_directory(data_dir, source)
+    documents = read_documents(directory, source=source, split="validation")
     chosen = list(islice(documents, MAX_DOCUMENTS))
     tokens = encode(tokenizer, [document.text for document in chosen], config)
     return [

@@ -1,25 +1,30 @@
-"""Keeps what native libraries say at start-up out of the terminal, in a file instead."""
+"""Keeps what native libraries print at start-up out of the terminal."""
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 
 @contextmanager
-def stderr_to(path: Path) -> Iterator[None]:
-    """Appends to `path` all that this process writes to its standard error while within.
+def captured_stderr() -> Iterator[None]:
+    """Withholds what this process writes to its standard error, unless the block fails.
 
     TensorFlow's C++ side reports on accelerators before any of its settings can be made.
     """
     sys.stderr.flush()
     kept = os.dup(2)
-    try:
-        with path.open("ab") as file:
-            os.dup2(file.fileno(), 2)
+    with tempfile.TemporaryFile() as captured:
+        os.dup2(captured.fileno(), 2)
+        try:
             yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(kept, 2)
-        os.close(kept)
+        except BaseException:
+            sys.stderr.flush()
+            captured.seek(0)
+            os.write(kept, captured.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)

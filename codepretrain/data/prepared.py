@@ -1,19 +1,25 @@
-"""What preparing gave: every count and hash, for a report. Imports no tokenizer or TensorFlow."""
+"""What was prepared: every count and hash, for a report. Imports no tokenizer or TensorFlow."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from rich.console import Group
 from rich.table import Table
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.document import DocumentsManifest
-from codepretrain.data.documents import documents_directory, load_documents_manifest
-from codepretrain.rows.data_dir import current_tokenizer_hash, require_prepared
-from codepretrain.rows.format import RowsManifest
+from codepretrain.data.documents import (
+    DocumentsManifest,
+    documents_directory,
+    load_documents_manifest,
+    verify_documents,
+)
+from codepretrain.errors import UserError
+from codepretrain.files.directory import check_directory
+from codepretrain.files.hashing import sha256_json
+from codepretrain.files.storage import StrPath
+from codepretrain.rows.data_dir import current_tokenizer, reading_settings, require_prepared
+from codepretrain.rows.eval_items import items_directory, load_items_manifest
+from codepretrain.rows.manifest import RowsManifest, rows_directory, rows_remedy
 from codepretrain.rows.vocabulary import load_vocabulary
 
 
@@ -21,47 +27,89 @@ from codepretrain.rows.vocabulary import load_vocabulary
 class PreparedData:
     """The manifests of a study's data.
 
-    eval_items: task → {"num_items", "sha256"}. seconds: wall time of each stage of this call of
-    `prepare`; a stage found finished is not there.
+    num_items: by task. seconds: wall time of each stage of this call of `prepare`; a stage that was
+    finished before is not there.
     """
 
     documents: Mapping[str, DocumentsManifest]
     rows: Mapping[tuple[str, str], RowsManifest]
-    eval_items: Mapping[str, Mapping[str, Any]]
+    num_items: Mapping[str, int]
     tokenizer_hash: str
     vocab_size: int
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def load_prepared(
-    config: StudyConfig, data_dir: Path, *, seconds: Mapping[str, float] | None = None
+    config: StudyConfig, data_dir: StrPath, *, seconds: Mapping[str, float] | None = None
 ) -> PreparedData:
     """Reads the manifests of everything that was prepared.
 
     Raises:
-        UserError: something is missing, incomplete, or does not suit the study.
+      UserError: something is missing or damaged, or does not match the study or its other parts.
     """
     rows = require_prepared(config, data_dir)
-    items = (data_dir / "evals" / "manifest.json").read_text(encoding="utf-8")
+    items, _ = load_items_manifest(data_dir)
+    documents = {}
+    for source in sorted(config.data.sources):
+        documents[source], documents_hash = check_documents(config, data_dir, source)
+        for (other, split), manifest in rows.items():
+            if other == source and manifest.documents_hash != documents_hash:
+                raise UserError(
+                    f"{rows_directory(data_dir, source, split)} was not packed from the documents "
+                    f"in {documents_directory(data_dir, source)}: delete {data_dir} and prepare "
+                    "again"
+                )
     return PreparedData(
-        documents={
-            source: load_documents_manifest(documents_directory(data_dir, source))
-            for source in sorted(config.data.sources)
-        },
+        documents=documents,
         rows=rows,
-        eval_items=json.loads(items),
-        tokenizer_hash=current_tokenizer_hash(config, data_dir),
+        num_items=items.num_items,
+        tokenizer_hash=current_tokenizer(config, data_dir)[0],
         vocab_size=len(load_vocabulary(data_dir)),
         seconds=seconds or {},
     )
 
 
+def check_documents(
+    config: StudyConfig, data_dir: StrPath, source: str
+) -> tuple[DocumentsManifest, str]:
+    """Returns a source's manifest and the hash of its documents.
+
+    Raises:
+      UserError: the source was not read, a file is damaged, or it was read under other settings.
+    """
+    directory = documents_directory(data_dir, source)
+    manifest, documents_hash = load_documents_manifest(directory, source=source)
+    if manifest.settings_hash != sha256_json(reading_settings(config, source)):
+        raise UserError(
+            f"{directory} was read under other settings; choose another --workdir, or delete "
+            f"{data_dir} and prepare again"
+        )
+    return manifest, documents_hash
+
+
+def verify_prepared(config: StudyConfig, data_dir: StrPath) -> PreparedData:
+    """Reads every byte of the study's data, and returns its manifests.
+
+    Raises:
+      UserError: names each file that is missing, truncated or altered.
+    """
+    for source in sorted(config.data.sources):
+        verify_documents(documents_directory(data_dir, source))
+    prepared = load_prepared(config, data_dir)
+    for source, split in prepared.rows:
+        directory = rows_directory(data_dir, source, split)
+        check_directory(directory, reads_contents=True, remedy=rows_remedy(directory))
+    items = items_directory(data_dir)
+    check_directory(items, reads_contents=True, remedy=f"delete {items} and prepare again")
+    return prepared
+
+
 def summary(prepared: PreparedData) -> Group:
-    """Sources × counts, what was skipped and why, items per task: for the terminal."""
+    """Returns sources × counts, what was skipped and why, and items per task, for the terminal."""
     lines: list[str] = []
     table = Table(title=f"Prepared data (tokenizer {prepared.tokenizer_hash[:12]})")
     table.add_column("source", no_wrap=True)
-    for name in ("documents", "MB", "tokens", "rows", "filled", "cut"):
+    for name in ("documents", "MB", "tokens", "rows", "filled", "split"):
         table.add_column(name, justify="right")
     for (source, split), rows in prepared.rows.items():
         table.add_row(
@@ -75,7 +123,10 @@ def summary(prepared: PreparedData) -> Group:
         )
     for source, documents in prepared.documents.items():
         if documents.skipped:
-            reasons = ", ".join(f"{count:,} {why}" for why, count in documents.skipped.items())
+            reasons = ", ".join(
+                f"{count:,} {reason} (the first: {documents.skipped_examples[reason]})"
+                for reason, count in documents.skipped.items()
+            )
             lines.append(f"{source}: skipped {reasons}")
-    items = ", ".join(f"{value['num_items']} {task}" for task, value in prepared.eval_items.items())
+    items = ", ".join(f"{count} {task}" for task, count in prepared.num_items.items())
     return Group(table, *lines, f"items of held-out documents: {items}")

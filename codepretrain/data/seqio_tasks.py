@@ -2,13 +2,12 @@
 
     documents on disk ─ source ─▶ {text, document} ─ tokenize ─▶ {targets [n] int32, document}
 
-`document` is the document's number in its split, from which its provenance is found again.
+`document` is the document's number in its split, by which its provenance is found.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,32 +21,35 @@ from codepretrain.data.documents import (
     read_documents,
 )
 from codepretrain.data.seqio_vocabulary import ByteLevelBPE
-from codepretrain.rows.format import SPLITS, RowsManifest, rows_directory
+from codepretrain.files.storage import StrPath
+from codepretrain.rows.format import SPLITS
+from codepretrain.rows.manifest import load_manifest, rows_directory
 from codepretrain.rows.vocabulary import tokenizer_path
 
 _DOCUMENTS_PER_BATCH = 64
 
 
 def leave_accelerators_alone() -> None:
-    """Keeps TensorFlow from taking all of an accelerator's memory, which is for training."""
+    """Keeps TensorFlow from reserving accelerator memory, which is needed for training."""
     if tf.config.get_visible_devices("GPU"):
         tf.config.set_visible_devices([], "GPU")
 
 
-def register_tasks(config: StudyConfig, data_dir: Path) -> dict[str, str]:
-    """Registers a Task per source; returns its name, `codepretrain.<study>.<source>`, by source."""
+def register_tasks(config: StudyConfig, data_dir: StrPath) -> dict[str, str]:
+    """Registers a Task per source; returns source → `codepretrain.<study>.<source>`."""
     leave_accelerators_alone()
     vocabulary = ByteLevelBPE(tokenizer_path(data_dir), config.data.tokenizer)
     names = {}
     for source in config.data.sources:
         name = f"codepretrain.{config.name}.{source}"
         directory = documents_directory(data_dir, source)
+        manifest, _ = load_documents_manifest(directory, source=source)
         task = seqio.Task(
             name,
             source=seqio.FunctionDataSource(
-                dataset_fn=partial(_documents, directory),
+                dataset_fn=partial(_documents, directory, source),
                 splits=SPLITS,
-                num_input_examples=load_documents_manifest(directory).num_documents,
+                num_input_examples=manifest.num_documents,
             ),
             preprocessors=[partial(tokenize, vocabulary=vocabulary)],
             output_features={"targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32)},
@@ -58,8 +60,8 @@ def register_tasks(config: StudyConfig, data_dir: Path) -> dict[str, str]:
     return names
 
 
-def register_mixtures(config: StudyConfig, data_dir: Path) -> dict[str, str]:
-    """Registers a Mixture per phase; returns its name, `codepretrain.<study>.<phase>`, by phase.
+def register_mixtures(config: StudyConfig, data_dir: StrPath) -> dict[str, str]:
+    """Registers a Mixture per phase; returns phase → `codepretrain.<study>.mixture.<phase>`.
 
     The config's weights are in tokens, seqio's rates in examples: a source's rate is its weight
     divided by its mean tokens per document. The Tasks must be registered, the rows prepared.
@@ -70,7 +72,7 @@ def register_mixtures(config: StudyConfig, data_dir: Path) -> dict[str, str]:
         rates: list[tuple[str, Callable[[seqio.Task], float]]] = [
             (
                 f"codepretrain.{config.name}.{source}",
-                partial(_rate, weight, rows_directory(data_dir, source, "train")),
+                partial(_rate, weight, data_dir, source),
             )
             for source, weight in settings.mixture.items()
             if weight > 0
@@ -81,7 +83,7 @@ def register_mixtures(config: StudyConfig, data_dir: Path) -> dict[str, str]:
 
 
 def tokenized_documents(task: str, split: str) -> Iterator[np.ndarray]:
-    """The token ids [n] int32 of each of the Task's documents, in the order of the documents."""
+    """Yields the token ids of each of the Task's documents, in reading order: [n] int32."""
     dataset = seqio.get_mixture_or_task(task).get_dataset(
         sequence_length=None, split=split, shuffle=False, try_in_mem_cache=False
     )
@@ -91,9 +93,9 @@ def tokenized_documents(task: str, split: str) -> Iterator[np.ndarray]:
 
 
 def tokenize(dataset: tf.data.Dataset, *, vocabulary: ByteLevelBPE) -> tf.data.Dataset:
-    """{text, document} → {targets: [n] int32 with bos and eos, document}.
+    """Maps {text, document} to {targets: [n] int32 with bos and eos, document}.
 
-    Batched, since one call into the tokenizer for many documents uses all cores.
+    Batched, because one call of the tokenizer for many documents uses all cores.
     """
 
     def encode(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -111,14 +113,14 @@ def tokenize(dataset: tf.data.Dataset, *, vocabulary: ByteLevelBPE) -> tf.data.D
 
 
 def _documents(
-    directory: Path, split: str, shuffle_files: bool, seed: int | None = None
+    directory: StrPath, source: str, split: str, shuffle_files: bool, seed: int | None = None
 ) -> tf.data.Dataset:
-    """{text: string, document: int64} of one split, always in reading order."""
+    """Returns {text: string, document: int64} of one split, always in reading order."""
     del seed
-    assert not shuffle_files, "rows are shuffled where they are read for training, not here"
+    assert not shuffle_files, "rows are shuffled when they are read for training, not here"
 
     def blocks() -> Iterator[dict[str, np.ndarray]]:
-        numbered = enumerate(read_documents(directory, split))
+        numbered = enumerate(read_documents(directory, source=source, split=split))
         while block := list(islice(numbered, _DOCUMENTS_PER_BATCH)):
             yield {
                 "text": np.array([document.text.encode() for _, document in block], object),
@@ -132,12 +134,13 @@ def _documents(
     return tf.data.Dataset.from_generator(blocks, output_signature=signature).unbatch()
 
 
-def _rate(weight: float, directory: Path, task: seqio.Task) -> float:
-    manifest = RowsManifest.load(directory)
+def _rate(weight: float, data_dir: StrPath, source: str, task: seqio.Task) -> float:
+    directory = rows_directory(data_dir, source, "train")
+    manifest = load_manifest(directory, source=source, split="train")
     return weight * manifest.num_documents / manifest.num_tokens
 
 
 def _replace(registry: Any, name: str, provider: object) -> None:
-    """Registers under `name`, in the place of what a former call with other data left there."""
+    """Registers under `name`, and replaces what an earlier call with other data registered."""
     registry.remove(name)
     registry.add_provider(name, provider)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import seqio
@@ -11,18 +10,19 @@ from tokenizers import Tokenizer
 
 from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.tokenizer import encode, load_tokenizer, special_ids
-from codepretrain.rows.format import file_sha256
+from codepretrain.files.hashing import sha256_file
+from codepretrain.files.storage import StrPath
 
 
 class ByteLevelBPE(seqio.Vocabulary):
     """Byte-level BPE read from a `tokenizer.json`; no unknown token, since every byte has an id.
 
-    `encode` adds neither bos nor eos, as seqio has it.
+    `encode` adds neither bos nor eos, as seqio expects.
     """
 
-    def __init__(self, path: Path, config: TokenizerConfig) -> None:
+    def __init__(self, path: StrPath, config: TokenizerConfig) -> None:
         super().__init__()
-        self.path, self.config = Path(path), config
+        self.path, self.config = path, config
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
@@ -70,7 +70,7 @@ class ByteLevelBPE(seqio.Vocabulary):
         return tf.ensure_shape(tf.numpy_function(texts, [ids], tf.string), ids.shape[:-1])
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ByteLevelBPE) and file_sha256(self.path) == file_sha256(other.path)
+        return isinstance(other, ByteLevelBPE) and sha256_file(self.path) == sha256_file(other.path)
 
     def __hash__(self) -> int:
-        return hash(file_sha256(self.path))
+        return hash(sha256_file(self.path))

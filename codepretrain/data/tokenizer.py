@@ -1,38 +1,47 @@
 """Byte-level BPE: trained here or given, deterministic, and lossless.
 
-Digits stand alone, so a number is read digit by digit; otherwise words are cut as in GPT-2
-(Radford et al., 2019). There is no normalizer and no prefix space: the byte strings of a text's
-ids, joined, are its UTF-8 bytes. A text that spells a special token is tokenized like any other.
+Every digit is a token of its own; otherwise text is split into words as in GPT-2 (Radford et al.,
+2019). There is no normalizer and no prefix space: the byte strings of a text's ids, joined, are its
+UTF-8 bytes. A text that spells a special token is tokenized like any other.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from codepretrain.config.schema import TokenizerConfig
-from codepretrain.data.atomic import atomic_directory
 from codepretrain.errors import UserError
+from codepretrain.files.atomic import write_text
+from codepretrain.files.directory import whole_directory
+from codepretrain.files.storage import StrPath, is_file, read_text
 from codepretrain.rows.format import PAD_ID
-from codepretrain.rows.vocabulary import Vocabulary, tokenizer_path
+from codepretrain.rows.vocabulary import (
+    TOKENIZER,
+    VOCABULARY,
+    Vocabulary,
+    tokenizer_directory,
+)
 
 PAD_TOKEN = "<pad>"
 
 
 def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
-    """Ids: pad 0, bos 1, eos 2, the 256 bytes, then merges by falling frequency.
+    """Returns a tokenizer with pad 0, bos 1, eos 2, the 256 bytes, then merges by frequency.
 
-    A small corpus may hold fewer merges than `vocab_size` asks for.
+    A small corpus may have fewer merges than `vocab_size` asks for.
+
+    Raises:
+      UserError: `vocab_size` leaves no room for the bytes and the special tokens.
     """
     specials = [PAD_TOKEN, config.bos_token, config.eos_token]
     smallest = len(specials) + 256
     if config.vocab_size < smallest:
         raise UserError(
-            f"config.data.tokenizer.vocab_size = {config.vocab_size}: expected {smallest} or more: "
-            "the 256 bytes and 3 special tokens"
+            f"config.data.tokenizer.vocab_size: expected {smallest} or more (256 bytes and 3 "
+            f"special tokens), found {config.vocab_size}"
         )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -52,37 +61,47 @@ def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
     return tokenizer
 
 
-def save_tokenizer(tokenizer: Tokenizer, config: TokenizerConfig, data_dir: Path) -> None:
+def save_tokenizer(tokenizer: Tokenizer, config: TokenizerConfig, data_dir: StrPath) -> None:
     """Writes `tokenizer.json` and, for processes without a tokenizer, `vocabulary.json`."""
-    with atomic_directory(tokenizer_path(data_dir).parent) as partial:
-        tokenizer.save(str(partial / "tokenizer.json"), pretty=False)
-        _vocabulary(tokenizer, config).save(partial / "vocabulary.json")
+    _save(tokenizer.to_str(pretty=False), tokenizer, config, data_dir)
 
 
-def copy_tokenizer(path: Path, config: TokenizerConfig, data_dir: Path) -> None:
-    """Takes over an existing `tokenizer.json`, byte for byte."""
-    tokenizer = load_tokenizer(path, config)
-    with atomic_directory(tokenizer_path(data_dir).parent) as partial:
-        (partial / "tokenizer.json").write_bytes(path.read_bytes())
-        _vocabulary(tokenizer, config).save(partial / "vocabulary.json")
-
-
-def load_tokenizer(path: Path, config: TokenizerConfig) -> Tokenizer:
-    """Reads a `tokenizer.json` and checks that it suits.
+def copy_tokenizer(path: StrPath, config: TokenizerConfig, data_dir: StrPath) -> None:
+    """Copies an existing `tokenizer.json`, byte for byte, and writes `vocabulary.json`.
 
     Raises:
-        UserError: no such file, damaged, not a lossless byte-level BPE, special tokens missing, or
-            more entries than `config.vocab_size`.
+      UserError: see `load_tokenizer`.
     """
-    if not path.is_file():
-        raise UserError(f"config.data.tokenizer.path: no tokenizer at {path}")
+    tokenizer = load_tokenizer(path, config)
+    _save(read_text(path), tokenizer, config, data_dir)
+
+
+def _save(text: str, tokenizer: Tokenizer, config: TokenizerConfig, data_dir: StrPath) -> None:
+    with whole_directory(tokenizer_directory(data_dir)) as folder:
+        write_text(folder / TOKENIZER, text)
+        _vocabulary(tokenizer, config).save(folder / VOCABULARY)
+
+
+def load_tokenizer(path: StrPath, config: TokenizerConfig) -> Tokenizer:
+    """Reads a `tokenizer.json` and checks that it can be used.
+
+    Raises:
+      UserError: no such file, damaged, not a lossless byte-level BPE, special tokens missing, or
+        more entries than `config.vocab_size`.
+    """
+    if not is_file(path):
+        raise UserError(f"config.data.tokenizer.path: there is no file {path}")
+    text = read_text(path)
     try:
-        tokenizer = Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the library raises nothing narrower
-        raise UserError(f"damaged tokenizer {path}: {error}") from error
+        raise UserError(f"config.data.tokenizer.path: {path} is no tokenizer: {error}") from error
     problems = _problems(tokenizer, config)
     if problems:
-        raise UserError(f"tokenizer {path} does not suit: {'; '.join(problems)}")
+        raise UserError(
+            f"config.data.tokenizer.path: the tokenizer {path} cannot be used: "
+            f"{'; '.join(problems)}"
+        )
     tokenizer.encode_special_tokens = True
     tokenizer.no_truncation()
     tokenizer.no_padding()
@@ -90,7 +109,10 @@ def load_tokenizer(path: Path, config: TokenizerConfig) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], config: TokenizerConfig) -> list[np.ndarray]:
-    """Token ids [n] int32 of each document, with bos and eos. Uses all cores; releases the GIL."""
+    """Returns the token ids of each document, bos and eos included: [n] int32.
+
+    Uses all cores, and releases the GIL.
+    """
     bos, eos = special_ids(tokenizer, config)
     documents = []
     for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
@@ -132,9 +154,20 @@ def _problems(tokenizer: Tokenizer, config: TokenizerConfig) -> list[str]:
         problems.append("its BPE dropout makes it random")
     elif any(step.get("add_prefix_space") for step in byte_level):
         problems.append("it adds a space before the text")
-    for token in (config.bos_token, config.eos_token):
-        if tokenizer.token_to_id(token) is None:
-            problems.append(f"it has no token {token!r}: set config.data.tokenizer.bos_token")
+    added = tokenizer.get_added_tokens_decoder()
+    for field in ("bos_token", "eos_token"):
+        token = getattr(config, field)
+        index = tokenizer.token_to_id(token)
+        if index is None:
+            problems.append(f"it has no token {token!r}: set config.data.tokenizer.{field}")
+        elif index not in added or not added[index].special:
+            problems.append(
+                f"its token {token!r} is not a special one: set config.data.tokenizer.{field}"
+            )
+    alphabet = _byte_of_character().keys()
+    foreign = [t for t, i in tokenizer.get_vocab().items() if i not in added and set(t) - alphabet]
+    if foreign:
+        problems.append(f"its token {min(foreign)!r} is not written in the byte-level alphabet")
     num_entries = max(tokenizer.get_vocab().values()) + 1
     if num_entries > config.vocab_size:
         problems.append(

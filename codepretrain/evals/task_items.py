@@ -6,16 +6,14 @@ needs it. The dataclass of an item is declared by the evaluator that uses it.
 """
 
 import dataclasses
-import hashlib
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from etils import epath
 
 from codepretrain.config.parse import suggestion
 from codepretrain.errors import UserError
-from codepretrain.files import storage
+from codepretrain.rows.eval_items import items_directory, items_name, read_items
 
 
 class TaskItem(Protocol):
@@ -54,22 +52,16 @@ def load_items(
     Raises:
       UserError: the items were not prepared, there are none, or one is damaged or of another kind.
     """
-    directory = epath.Path(data_dir) / "evals"
-    path = directory / f"{task}.jsonl"
-    remedy = f"delete {directory} and run `codepretrain prepare` again"
+    values = read_items(data_dir, task)
+    directory = items_directory(data_dir)
+    path = directory / items_name(task)
     try:
-        manifest = storage.read_json(directory / "manifest.json", remedy=remedy)
-    except storage.MissingFileError:
-        raise UserError(f"no task items at {directory}: run `codepretrain prepare` first") from None
-    try:
-        data = storage.read_bytes(path)
-        if hashlib.sha256(data).hexdigest() != manifest[task]["sha256"]:
-            raise ValueError("its sha256 differs from the one in manifest.json")
-        lines = data.splitlines()[:num_examples]
-        items = [_item(kind, line, vocab_size) for line in lines]
-    except (ValueError, TypeError, KeyError) as error:
-        reason = f"{error!r} missing" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"damaged task items {path}: {reason}; {remedy}") from error
+        items = [_item(kind, value, vocab_size) for value in values[:num_examples]]
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"damaged task items {path}: {error}; delete {directory} and run `codepretrain "
+            "prepare` again"
+        ) from error
     if not items:
         raise UserError(
             f"{path} holds no items: hold out more documents (config.data.validation_fraction), "
@@ -78,11 +70,8 @@ def load_items(
     return items
 
 
-def _item(kind: type[Item], line: bytes, vocab_size: int) -> Item:
-    """Returns an item of one line; ignores fields that the kind lacks. Raises ValueError."""
-    value = json.loads(line)
-    if not isinstance(value, dict):
-        raise ValueError(f"expected a JSON object a line, found {line[:60]!r}")
+def _item(kind: type[Item], value: Mapping[str, Any], vocab_size: int) -> Item:
+    """Returns an item of one object; ignores fields that the kind lacks. Raises ValueError."""
     names = [field.name for field in dataclasses.fields(kind)]
     missing = [name for name in names if name not in value]
     if missing:

@@ -21,9 +21,9 @@ import numpy as np
 
 from codepretrain.checkpoint.leaves import CheckpointLeaves
 from codepretrain.config.schema import ModelConfig
-from codepretrain.data.atomic import atomic_directory
 from codepretrain.errors import UserError
 from codepretrain.files import jsonl
+from codepretrain.files.directory import whole_directory
 from codepretrain.interop.files import plan_shards, write_tensors
 from codepretrain.interop.settings import to_cohere
 from codepretrain.interop.tensors import WeightsDigest, leaf_shapes, tensor_shapes, to_tensors
@@ -73,7 +73,7 @@ def export_checkpoint(
     tokens = special_tokens(tokenizer, bos=special_names[0], eos=special_names[1])
     settings = to_cohere(model, tokens=tokens, max_seq_len=max_seq_len, dtype=options.dtype)
     ids = {k: settings[k] for k in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    with atomic_directory(output.absolute()) as folder:
+    with whole_directory(output.absolute()) as folder:
         digest = _write_weights(folder, leaves, model, options)
         _write(folder / "config.json", settings)
         _write(folder / "generation_config.json", {**ids, "do_sample": False})

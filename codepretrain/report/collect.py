@@ -18,7 +18,8 @@ from codepretrain.evals.item_scores import read_item_scores
 from codepretrain.evals.metric import Metric
 from codepretrain.files import journal, json_values, storage
 from codepretrain.report.statistics import PairedScores
-from codepretrain.rows.format import SPLITS, RowsManifest
+from codepretrain.rows.format import SPLITS
+from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest
 from codepretrain.stream.ledger import Ledger
 
 Status = Literal["complete", "incomplete", "missing"]
@@ -167,8 +168,8 @@ def collect(spec: ReportInput) -> StudyResults:
         for split in SPLITS:
             folder = epath.Path(directory) / split
             with _noting(problems):
-                if storage.is_file(folder / "manifest.json"):
-                    manifests[source][split] = RowsManifest.load(folder)
+                if has_rows(folder):
+                    manifests[source][split] = load_manifest(folder, source=source, split=split)
     runs = {name: _read_run(name, plan) for name, plan in spec.phases.items()}
     return StudyResults(spec=spec, runs=runs, manifests=manifests, problems=tuple(problems))
 

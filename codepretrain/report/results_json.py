@@ -10,6 +10,7 @@ from codepretrain.report.accounts import num_skipped, time_seconds, tokens_per_s
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.curves import loss_curves, training_curve
+from codepretrain.rows.manifest import RowsManifest
 
 FORMAT = 1
 _POINTS = 1_000  # of a training curve
@@ -32,16 +33,20 @@ def results_json(
             "pairs": [_comparison(pair) for pair in pairs],
             "phases": {name: _run(run) for name, run in results.runs.items()},
             "manifests": {
-                source: {
-                    split: {**m.to_json(), "shards": len(m.shards), "hash": m.hash}
-                    for split, m in splits.items()
-                }
+                source: {split: _manifest(m) for split, m in splits.items()}
                 for source, splits in results.manifests.items()
             },
             "curves": {variant: _curves(results, variant) for variant in results.spec.variants},
             "problems": [*results.problems, *comparison.problems],
         }
     )
+
+
+def _manifest(manifest: RowsManifest) -> dict[str, Any]:
+    """Returns counts and hashes; of the files, only how many there are."""
+    value = manifest.to_json()
+    shards = {name: len(value[name]) for name in ("row_shards", "document_shards")}
+    return {**value, **shards, "hash": manifest.hash}
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

@@ -1,31 +1,32 @@
-"""Which settings made the prepared data, where it lies, and whether it suits a study.
+"""Which settings made the prepared data, where it is, and whether it matches a study.
 
-Light: a training process calls this, so no tokenizer, seqio or TensorFlow is imported here.
+Training processes call this, so it imports no tokenizer, seqio or TensorFlow.
+
+Every file is bound by hash to what it was made from: documents to the reader's settings, rows to
+the documents, the tokenizer and all settings, items to the same, and a run to its rows.
 """
 
 import dataclasses
-import json
-from pathlib import Path
 from typing import Any
+
+from etils import epath
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.files.identity import digest
-from codepretrain.rows.format import (
-    FORMAT_VERSION,
-    SPLITS,
-    RowsManifest,
-    file_sha256,
-    rows_directory,
-)
-from codepretrain.rows.vocabulary import tokenizer_path
+from codepretrain.files.hashing import sha256_file, sha256_json
+from codepretrain.files.sealed import read_sealed
+from codepretrain.files.storage import StrPath, is_file
+from codepretrain.rows.eval_items import has_items, items_directory, load_items_manifest
+from codepretrain.rows.format import FORMAT_VERSION, SPLITS
+from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest, rows_directory
+from codepretrain.rows.vocabulary import tokenizer_hashes, tokenizer_path
 
 # Raised whenever readers, tokenizer, packing or items change in a way that changes their results.
 _DATA_VERSION = 1
 
 
 def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
-    """All that decides which documents a source gives, and which of them are held out."""
+    """Returns all that decides which documents a source has, and which of them are held out."""
     chosen = config.data.sources[source]
     return {
         "version": _DATA_VERSION,
@@ -36,7 +37,10 @@ def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
 
 
 def source_settings(config: StudyConfig, source: str) -> dict[str, Any]:
-    """All that decides a source's rows, but for the tokenizer's training on other sources."""
+    """Returns all settings that decide a source's rows.
+
+    A tokenizer that is trained also depends on the other sources.
+    """
     return {
         **reading_settings(config, source),
         "tokenizer": dataclasses.asdict(config.data.tokenizer),
@@ -47,7 +51,7 @@ def source_settings(config: StudyConfig, source: str) -> dict[str, Any]:
 
 
 def study_settings(config: StudyConfig) -> dict[str, Any]:
-    """All that decides the study's data: every source's settings and kind."""
+    """Returns all that decides the study's data: every source's settings and kind."""
     return {
         name: {**source_settings(config, name), "kind": chosen.kind}
         for name, chosen in sorted(config.data.sources.items())
@@ -55,99 +59,147 @@ def study_settings(config: StudyConfig) -> dict[str, Any]:
 
 
 def settings_hash(config: StudyConfig, source: str) -> str:
-    """Hash of all settings that decide the source's rows."""
-    return digest(source_settings(config, source))
+    """Returns the hash of all settings that decide the source's rows."""
+    return sha256_json(source_settings(config, source))
 
 
-def data_dir(workdir: Path, config: StudyConfig) -> Path:
-    """Where the study's data lies: studies with the same data settings share it, others do not."""
-    return Path(workdir) / "data" / digest(study_settings(config))[:12]
+def study_settings_hash(config: StudyConfig) -> str:
+    """Returns the hash of all settings that decide the study's data."""
+    return sha256_json(study_settings(config))
 
 
-def settings_path(data_dir: Path) -> Path:
-    """Where `prepare` writes the settings, so that a mismatch can be explained."""
-    return data_dir / "settings.json"
+def data_dir(workdir: StrPath, config: StudyConfig) -> epath.Path:
+    """Returns where the study's data is; studies with the same data settings share it."""
+    return epath.Path(workdir) / "data" / study_settings_hash(config)[:12]
 
 
-def is_prepared(config: StudyConfig, data_dir: Path) -> bool:
-    """Whether all of the study's data is there; raises UserError where it is there and unfit."""
+def settings_path(data_dir: StrPath) -> epath.Path:
+    """Returns where `prepare` writes the settings, so that a mismatch can be explained."""
+    return epath.Path(data_dir) / "settings.json"
+
+
+def is_prepared(config: StudyConfig, data_dir: StrPath) -> bool:
+    """Returns whether all of the study's data is there.
+
+    Raises:
+      UserError: it is there, and damaged or made under other settings.
+    """
     directories = [
         rows_directory(data_dir, source, split)
         for source in config.data.sources
         for split in SPLITS
     ]
-    if not all((path / "manifest.json").exists() for path in [*directories, data_dir / "evals"]):
+    if not (has_items(data_dir) and all(has_rows(directory) for directory in directories)):
         return False
     require_prepared(config, data_dir)
     return True
 
 
-def require_prepared(config: StudyConfig, data_dir: Path) -> dict[tuple[str, str], RowsManifest]:
-    """The manifest of every (source, split) of the study.
+def require_prepared(config: StudyConfig, data_dir: StrPath) -> dict[tuple[str, str], RowsManifest]:
+    """Returns the manifest of every (source, split) of the study.
 
     Raises:
-        UserError: rows are missing, incomplete, made under other settings, or packed with another
-            tokenizer.
+      UserError: rows or task items are missing or damaged, or were made under other settings or
+        with another tokenizer.
     """
-    manifests = {}
-    for source in sorted(config.data.sources):
-        for split in SPLITS:
-            directory = rows_directory(data_dir, source, split)
-            manifest = RowsManifest.load(directory)
-            check_rows(config, manifest, data_dir)
-            manifest.check_files(directory)
-            manifests[source, split] = manifest
+    manifests = {
+        (source, split): load_manifest(
+            rows_directory(data_dir, source, split), source=source, split=split
+        )
+        for source in sorted(config.data.sources)
+        for split in SPLITS
+    }
+    check_rows(config, manifests, data_dir)
+    check_items(config, manifests, data_dir)
     return manifests
 
 
-def check_rows(config: StudyConfig, manifest: RowsManifest, data_dir: Path) -> None:
-    """Checks that rows were made by the study's settings and tokenizer.
+def check_rows(
+    config: StudyConfig, manifests: dict[tuple[str, str], RowsManifest], data_dir: StrPath
+) -> None:
+    """Checks that rows were made under the study's settings and with its tokenizer.
 
     Raises:
-        UserError: names the settings, or both tokenizers' hashes.
+      UserError: names the settings that differ, or both tokenizers' hashes.
     """
-    directory = rows_directory(data_dir, manifest.source, manifest.split)
-    if manifest.settings_hash != settings_hash(config, manifest.source):
+    if not manifests:
+        return
+    for (source, split), manifest in manifests.items():
+        if manifest.settings_hash != settings_hash(config, source):
+            raise UserError(
+                f"{rows_directory(data_dir, source, split)} was prepared under other settings"
+                f"{_differences(config, source, data_dir)}; choose another --workdir, or delete "
+                f"{data_dir} and prepare again"
+            )
+    tokenizer_hash, vocabulary_hash = current_tokenizer(config, data_dir)
+    for (source, split), manifest in manifests.items():
+        directory = rows_directory(data_dir, source, split)
+        _check_tokenizer(directory, manifest.tokenizer_hash, tokenizer_hash, data_dir)
+        if manifest.vocabulary_hash != vocabulary_hash:
+            raise UserError(
+                f"{directory} was packed with another vocabulary.json than the one beside "
+                f"{tokenizer_path(data_dir)}: restore it, or delete {data_dir} and prepare again"
+            )
+
+
+def check_items(
+    config: StudyConfig, manifests: dict[tuple[str, str], RowsManifest], data_dir: StrPath
+) -> None:
+    """Checks that task items were made of the same documents and tokenizer as the rows.
+
+    Raises:
+      UserError: they are not there, damaged, or made of others.
+    """
+    items, _ = load_items_manifest(data_dir)
+    directory = items_directory(data_dir)
+    if items.settings_hash != study_settings_hash(config):
         raise UserError(
-            f"{directory} was prepared under other settings"
-            f"{_differences(config, manifest.source, data_dir)}; choose another --workdir, or "
+            f"{directory} was prepared under other settings: delete it and prepare again"
+        )
+    tokenizer_hash, _ = tokenizer_hashes(data_dir)
+    _check_tokenizer(directory, items.tokenizer_hash, tokenizer_hash, data_dir)
+    for (source, split), manifest in manifests.items():
+        if manifest.documents_hash != items.documents_hashes.get(source):
+            raise UserError(
+                f"{rows_directory(data_dir, source, split)} and {directory} were made of different "
+                f"documents of source {source!r}: delete {data_dir} and prepare again"
+            )
+
+
+def current_tokenizer(config: StudyConfig, data_dir: StrPath) -> tuple[str, str]:
+    """Returns the SHA-256 of the data's `tokenizer.json` and of its `vocabulary.json`.
+
+    Raises:
+      UserError: they are not there or damaged, or the file that the tokenizer was copied from has
+        changed since.
+    """
+    found, vocabulary_hash = tokenizer_hashes(data_dir)
+    original = config.data.tokenizer.path
+    if original and is_file(original) and (now := sha256_file(original)) != found:
+        raise UserError(
+            f"the tokenizer changed under packed rows: {original} is tokenizer {now[:12]}, the "
+            f"data in {data_dir} was prepared with {found[:12]}; restore the former file, or "
             f"delete {data_dir} and prepare again"
         )
-    found = current_tokenizer_hash(config, data_dir)
-    if manifest.tokenizer_hash != found:
+    return found, vocabulary_hash
+
+
+def _check_tokenizer(directory: StrPath, made_with: str, found: str, data_dir: StrPath) -> None:
+    if made_with != found:
         raise UserError(
-            f"the tokenizer changed under packed rows: {directory} was packed with tokenizer "
-            f"{manifest.tokenizer_hash[:12]}, {tokenizer_path(data_dir)} is {found[:12]}; put the "
-            f"former back, or delete {data_dir} and prepare again"
+            f"the tokenizer changed under prepared data: {directory} was made with tokenizer "
+            f"{made_with[:12]}, {tokenizer_path(data_dir)} is {found[:12]}; restore the former "
+            f"file, or delete {data_dir} and prepare again"
         )
 
 
-def current_tokenizer_hash(config: StudyConfig, data_dir: Path) -> str:
-    """Hash of the data's `tokenizer.json`.
-
-    Raises:
-        UserError: it is not there, or the file it was copied from has changed since.
-    """
-    path = tokenizer_path(data_dir)
-    if not path.exists():
-        raise UserError(f"no tokenizer at {path}: run `codepretrain prepare` first")
-    found = file_sha256(path)
-    original = Path(config.data.tokenizer.path) if config.data.tokenizer.path else path
-    if original.exists() and file_sha256(original) != found:
-        raise UserError(
-            f"the tokenizer changed under packed rows: {original} is tokenizer "
-            f"{file_sha256(original)[:12]}, the data in {data_dir} was prepared with {found[:12]}; "
-            f"put the former back, or delete {data_dir} and prepare again"
-        )
-    return found
-
-
-def _differences(config: StudyConfig, source: str, data_dir: Path) -> str:
-    """ ": option: old → new, …" where the old settings are known."""
+def _differences(config: StudyConfig, source: str, data_dir: StrPath) -> str:
+    """Returns " (option: old → new, …)" where the old settings are known."""
     path = settings_path(data_dir)
-    if not path.exists():
+    if not is_file(path):
         return ""
-    old = _flat(json.loads(path.read_text(encoding="utf-8")).get(source, {}))
+    old_settings, _ = read_sealed(path, remedy=f"delete {data_dir} and prepare again")
+    old = _flat(old_settings.get(source, {}))
     new = _flat(study_settings(config)[source])
     changes = [
         f"{key}: {old.get(key)!r} → {new.get(key)!r}"
@@ -158,11 +210,10 @@ def _differences(config: StudyConfig, source: str, data_dir: Path) -> str:
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in settings.items():
-        flat.update(
-            _flat(value, f"{prefix}{key}.")
-            if isinstance(value, dict)
-            else {f"{prefix}{key}": value}
-        )
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
     return flat

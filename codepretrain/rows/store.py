@@ -1,51 +1,71 @@
 """Random access to the prepared rows of one source and split."""
 
-import bisect
-import itertools
 import json
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from array_record.python.array_record_module import ArrayRecordReader
+from etils import epath
 
 from codepretrain.errors import UserError
-from codepretrain.rows.format import Row, RowsManifest, decode_row, rows_directory
-
-# No read-ahead and no threads of its own: single records, in random order, from our threads.
-_RANDOM_ACCESS = "readahead_buffer_size:0,max_parallelism:0"
-# Each open shard holds a file descriptor and an index of 8 bytes a record. Reopening costs
-# about as much as ten reads, so beyond this many the least recently used is let go.
-_MAX_OPEN_SHARDS = 128
+from codepretrain.files.cache import Cache
+from codepretrain.files.directory import check_directory
+from codepretrain.files.storage import StrPath
+from codepretrain.rows.format import Row, decode_row
+from codepretrain.rows.manifest import (
+    DOCUMENTS,
+    ROWS,
+    STATS,
+    RowsManifest,
+    open_rows,
+    rows_directory,
+    rows_remedy,
+)
+from codepretrain.rows.records import Records, index_name, open_array, open_index
+from codepretrain.rows.shard_files import ShardFiles
 
 
 class RowStore:
-    """The rows of one source and split, by record number across its shards.
+    """The rows of one source and split, by number: a random-access source for Grain.
 
-    Safe to read from many threads. Files are opened when first read. Pickles as its directory.
+    Safe to read from threads. Reading a row takes constant time and memory, however many files
+    there are. Pickles as its directory.
 
-    stats: [num_rows, 3] uint32, memory-mapped: documents begun, bytes, target tokens of each row.
+    stats: [num_rows, 3] uint32, memory-mapped: documents begun, bytes, targets of each row.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Reads the manifest and checks that every file is there, by size.
+    def __init__(
+        self, directory: StrPath, *, source: str, split: str, cache: Cache | None = None
+    ) -> None:
+        """Verifies the manifest, the indexes and the statistics, and the sizes of all files.
+
+        Args:
+          cache: for rows on an object store; by default the host's.
 
         Raises:
-          UserError: the rows are not (completely) prepared, or a file is missing or truncated.
+          UserError: the rows are not (completely) prepared, are those of another source or split,
+            or a file is missing, truncated or altered.
         """
-        self.directory = Path(directory)
-        self.manifest = RowsManifest.load(self.directory)
-        self.verify(full=False)
-        self.stats = self._load_stats()
-        self._first_records = [
-            0,
-            *itertools.accumulate(shard.num_rows for shard in self.manifest.shards),
-        ]
-        self._readers: OrderedDict[str, ArrayRecordReader] = OrderedDict()
-        self._lock = threading.Lock()
+        self.directory = epath.Path(directory)
+        self._cache = cache
+        self.manifest, hashes = open_rows(self.directory, source=source, split=split)
+        self._files = ShardFiles(self.directory, hashes, cache=cache)
+        num_rows, num_documents = self.manifest.num_rows, self.manifest.num_documents
+        self._rows = Records(
+            self._files, self.manifest.row_shards, self._index(ROWS, num_records=num_rows)
+        )
+        self._documents = Records(
+            self._files,
+            self.manifest.document_shards,
+            self._index(DOCUMENTS, num_records=num_documents),
+        )
+        self.stats = open_array(
+            self._files.hold(STATS),
+            shape=(num_rows, 3),
+            dtype=np.dtype(np.uint32),
+            shown_as=self.directory / STATS,
+            remedy=rows_remedy(self.directory),
+        )
 
     def __len__(self) -> int:
         return self.manifest.num_rows
@@ -54,107 +74,96 @@ class RowStore:
         """Returns one row.
 
         Raises:
-          UserError: the record cannot be read or is damaged; names source, record and file.
+          UserError: the record is damaged or cannot be read; names source, record and file.
         """
-        assert 0 <= record < len(self), f"record {record} of {len(self)}"
-        shard = bisect.bisect_right(self._first_records, record) - 1
-        name = self.manifest.shards[shard].name
-        position = record - self._first_records[shard]
-        encoded = self._read(name, position)
+        content = self._read(self._rows, record)
         try:
-            return decode_row(encoded)
+            return decode_row(content)
         except ValueError as error:
-            raise self._damaged(name, position, error) from error
+            raise self._damaged(self._rows, record, error) from error
 
     def document(self, index: int) -> dict[str, Any]:
-        """Returns the provenance of document `index`: id, origin, language, license and counts."""
-        name = "documents.arrayrecord"
-        encoded = self._read(name, index)
-        try:
-            return json.loads(encoded)
-        except ValueError as error:
-            raise self._damaged(name, index, error) from error
+        """Returns the provenance of document `index`: id, origin, language, license and counts.
 
-    def verify(self, *, full: bool) -> None:
-        """Compares the files with the manifest: their sizes, or with `full` all their bytes.
+        Raises:
+          UserError: the record is damaged or cannot be read; names source, record and file.
+        """
+        content = self._read(self._documents, index)
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise self._damaged(self._documents, index, error) from error
+
+    def verify(self) -> None:
+        """Compares the contents of every file with its hash.
 
         Raises:
           UserError: names each file that is missing, truncated or altered.
         """
-        self.manifest.check_files(self.directory, reads_contents=full)
+        check_directory(self.directory, reads_contents=True, remedy=rows_remedy(self.directory))
 
     def close(self) -> None:
-        """Closes the files as soon as no thread reads them; a later read opens them again."""
-        with self._lock:
-            self._readers.clear()
+        """Closes the files; a later read opens them again."""
+        self._files.close()
 
-    def _read(self, name: str, position: int) -> bytes:
-        try:
-            return self._reader(name).read([position])[0]
-        except (RuntimeError, OSError) as error:  # what ArrayRecord raises for a damaged file
-            raise self._damaged(name, position, error) from error
-
-    def _reader(self, name: str) -> ArrayRecordReader:
-        """A reader that is dropped while another thread reads from it closes after that read."""
-        with self._lock:
-            reader = self._readers.get(name)
-            if reader is None:
-                reader = ArrayRecordReader(str(self.directory / name), _RANDOM_ACCESS)
-                self._readers[name] = reader
-                if len(self._readers) > _MAX_OPEN_SHARDS:
-                    self._readers.popitem(last=False)
-            self._readers.move_to_end(name)
-            return reader
-
-    def _load_stats(self) -> np.ndarray:
-        path = self.directory / "row_stats.npy"
-        try:
-            stats = np.load(path, mmap_mode="r")
-        except (ValueError, OSError, EOFError) as error:
-            raise UserError(
-                f"damaged {path}: {error}; delete {self.directory} and prepare again"
-            ) from error
-        if stats.shape != (self.manifest.num_rows, 3) or stats.dtype != np.uint32:
-            raise UserError(
-                f"damaged {path}: expected {(self.manifest.num_rows, 3)} uint32, got {stats.shape} "
-                f"{stats.dtype}; delete {self.directory} and prepare again"
-            )
-        return stats
-
-    def _damaged(self, name: str, position: int, error: Exception) -> UserError:
-        return UserError(
-            f"source {self.manifest.source!r} ({self.manifest.split}): record {position} of "
-            f"{self.directory / name} cannot be read: {error}; delete {self.directory} and prepare "
-            "again"
+    def _index(self, name: str, *, num_records: int) -> np.ndarray:
+        return open_index(
+            self._files.hold(index_name(name)),
+            num_records=num_records,
+            shown_as=self.directory / index_name(name),
+            remedy=rows_remedy(self.directory),
         )
 
-    def __reduce__(self) -> tuple[type["RowStore"], tuple[Path]]:
-        return RowStore, (self.directory,)
+    def _read(self, records: Records, record: int) -> bytes:
+        try:
+            return records[record]
+        except UserError as error:
+            manifest = self.manifest
+            raise UserError(
+                f"source {manifest.source!r} ({manifest.split}), record {record}: {error}"
+            ) from error
+        except ValueError as error:
+            raise self._damaged(records, record, error) from error
+
+    def _damaged(self, records: Records, record: int, error: Exception) -> UserError:
+        name, position = records.locate(record)
+        return UserError(
+            f"source {self.manifest.source!r} ({self.manifest.split}): record {position} of "
+            f"{self.directory / name} is damaged: {error}; {rows_remedy(self.directory)}"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        manifest = self.manifest
+        return _open, (str(self.directory), manifest.source, manifest.split, self._cache)
 
 
-def open_sources(data_dir: Path, sources: Iterable[str], split: str) -> dict[str, RowStore]:
+def _open(directory: str, source: str, split: str, cache: Cache | None) -> RowStore:
+    return RowStore(directory, source=source, split=split, cache=cache)
+
+
+def open_sources(
+    data_dir: StrPath, sources: Iterable[str], split: str, *, cache: Cache | None = None
+) -> dict[str, RowStore]:
     """Opens the rows of each source, in name order, and checks that they belong together.
 
     Raises:
       UserError: a source is not prepared or damaged, or two differ in tokenizer or row length.
     """
     stores = {
-        source: RowStore(rows_directory(data_dir, source, split)) for source in sorted(sources)
+        source: RowStore(
+            rows_directory(data_dir, source, split), source=source, split=split, cache=cache
+        )
+        for source in sorted(sources)
     }
     reference: RowsManifest | None = None
     for source, store in stores.items():
         manifest = store.manifest
-        if (manifest.source, manifest.split) != (source, split):
-            raise UserError(
-                f"{store.directory} holds rows of source {manifest.source!r} ({manifest.split}), "
-                f"expected {source!r} ({split}): delete it and prepare again"
-            )
         reference = reference or manifest
-        for name in ("max_seq_len", "vocab_size", "tokenizer_hash"):
+        for name in ("max_seq_len", "vocab_size", "tokenizer_hash", "vocabulary_hash"):
             ours, theirs = getattr(manifest, name), getattr(reference, name)
             if ours != theirs:
                 raise UserError(
-                    f"the rows of {source!r} and {reference.source!r} do not go together: {name} "
-                    f"is {ours} and {theirs}; delete {store.directory} and prepare again"
+                    f"the rows of {source!r} and {reference.source!r} do not match: {name} is "
+                    f"{ours} and {theirs}; delete {store.directory} and prepare again"
                 )
     return stores

@@ -1,15 +1,20 @@
-"""What each token id stands for, for a process that must not import a tokenizer."""
+"""What each token id stands for, for processes that import no tokenizer."""
 
-import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from pathlib import Path
+from typing import Any
 
 import numpy as np
+from etils import epath
 
 from codepretrain.errors import UserError
+from codepretrain.files.directory import check_directory, is_whole
+from codepretrain.files.sealed import read_sealed, write_sealed
+from codepretrain.files.storage import StrPath
 
 _FORMAT_VERSION = 1
+TOKENIZER = "tokenizer.json"
+VOCABULARY = "vocabulary.json"
 
 
 class Vocabulary:
@@ -20,7 +25,7 @@ class Vocabulary:
     """
 
     def __init__(self, token_bytes: Sequence[bytes], *, bos: int, eos: int, pad: int) -> None:
-        assert token_bytes[bos] == token_bytes[eos] == b"", "bos and eos stand for no text"
+        assert token_bytes[bos] == token_bytes[eos] == b"", "bos and eos represent no text"
         self.token_bytes = tuple(token_bytes)
         self.bos, self.eos, self.pad = bos, eos, pad
 
@@ -29,57 +34,102 @@ class Vocabulary:
 
     @cached_property
     def num_bytes(self) -> np.ndarray:
-        """Bytes of text each id stands for: [V] int32."""
-        return np.array([len(piece) for piece in self.token_bytes], np.int32)
+        """Bytes of text that each id represents: [V] int32."""
+        return np.array([len(text) for text in self.token_bytes], np.int32)
 
     def decode(self, ids: Iterable[int]) -> bytes:
-        """The text of the ids; a cut inside a character leaves bytes that are no valid UTF-8."""
+        """Returns the text of the ids; cut inside a character it is not valid UTF-8."""
         return b"".join(self.token_bytes[token] for token in ids)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: StrPath) -> None:
+        """Writes the vocabulary, sealed with its own hash."""
         value = {
             "format_version": _FORMAT_VERSION,
             "bos": self.bos,
             "eos": self.eos,
             "pad": self.pad,
-            "token_bytes": [piece.hex() for piece in self.token_bytes],
+            "token_bytes": [text.hex() for text in self.token_bytes],
         }
-        path.write_text(json.dumps(value), encoding="utf-8")
+        write_sealed(path, value)
 
 
-def tokenizer_path(data_dir: Path) -> Path:
-    """Where `prepare` puts the tokenizer under the study's data directory."""
-    return data_dir / "tokenizer" / "tokenizer.json"
+def tokenizer_directory(data_dir: StrPath) -> epath.Path:
+    """Returns where `prepare` puts the tokenizer and the vocabulary."""
+    return epath.Path(data_dir) / "tokenizer"
 
 
-def vocabulary_path(data_dir: Path) -> Path:
-    """Where `prepare` puts the vocabulary, beside the tokenizer."""
-    return data_dir / "tokenizer" / "vocabulary.json"
+def tokenizer_path(data_dir: StrPath) -> epath.Path:
+    """Returns the path of the study's `tokenizer.json`."""
+    return tokenizer_directory(data_dir) / TOKENIZER
 
 
-def load_vocabulary(data_dir: Path, *, vocab_size: int | None = None) -> Vocabulary:
+def vocabulary_path(data_dir: StrPath) -> epath.Path:
+    """Returns the path of the vocabulary, beside the tokenizer."""
+    return tokenizer_directory(data_dir) / VOCABULARY
+
+
+def has_tokenizer(data_dir: StrPath) -> bool:
+    """Returns whether the tokenizer was prepared."""
+    return is_whole(tokenizer_directory(data_dir))
+
+
+def tokenizer_hashes(data_dir: StrPath) -> tuple[str, str]:
+    """Returns the SHA-256 of the prepared tokenizer and of its vocabulary, after verifying both.
+
+    Raises:
+      UserError: not prepared, or a file is missing or was altered.
+    """
+    directory = tokenizer_directory(data_dir)
+    if not is_whole(directory):
+        raise UserError(f"no tokenizer at {directory}: run `codepretrain prepare` first")
+    hashes = check_directory(directory, reads_contents=True, remedy=_remedy(data_dir))
+    missing = sorted({TOKENIZER, VOCABULARY} - hashes.keys())
+    if missing:
+        raise UserError(
+            f"damaged {directory}: {', '.join(missing)} is missing from files.json; "
+            f"{_remedy(data_dir)}"
+        )
+    return hashes[TOKENIZER], hashes[VOCABULARY]
+
+
+def load_vocabulary(data_dir: StrPath, *, vocab_size: int | None = None) -> Vocabulary:
     """Returns the prepared vocabulary, padded with empty entries to the model's `vocab_size`.
 
     Raises:
-        UserError: not prepared, damaged, or larger than the model's vocabulary.
+      UserError: not prepared, damaged, or larger than the model's vocabulary.
     """
+    tokenizer_hashes(data_dir)
     path = vocabulary_path(data_dir)
-    if not path.exists():
-        raise UserError(f"no vocabulary at {path}: run `codepretrain prepare` first")
+    value, _ = read_sealed(path, remedy=_remedy(data_dir))
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        if value["format_version"] != _FORMAT_VERSION:
-            raise ValueError(f"format version {value['format_version']}, not {_FORMAT_VERSION}")
-        token_bytes = [bytes.fromhex(piece) for piece in value["token_bytes"]]
-        specials = {name: int(value[name]) for name in ("bos", "eos", "pad")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"damaged vocabulary {path}: {error}; delete {path.parent} and prepare again"
-        ) from error
+        token_bytes, specials = _entries(value)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(f"damaged vocabulary {path}: {error}; {_remedy(data_dir)}") from error
     num_missing = (vocab_size or len(token_bytes)) - len(token_bytes)
     if num_missing < 0:
         raise UserError(
-            f"the tokenizer at {path.parent} has {len(token_bytes)} entries, more than "
-            f"model.vocab_size = {vocab_size}: raise model.vocab_size"
+            f"config.model.vocab_size is {vocab_size}, but the tokenizer at {path.parent} has "
+            f"{len(token_bytes)} entries: raise config.model.vocab_size"
         )
     return Vocabulary(token_bytes + [b""] * num_missing, **specials)
+
+
+def _entries(value: dict[str, Any]) -> tuple[list[bytes], dict[str, int]]:
+    """Returns the byte string of each id, and the ids of bos, eos and pad."""
+    if value["format_version"] != _FORMAT_VERSION:
+        raise ValueError(
+            f"format {value['format_version']!r}, this version reads {_FORMAT_VERSION}"
+        )
+    token_bytes = [bytes.fromhex(text) for text in value["token_bytes"]]
+    specials = {name: int(value[name]) for name in ("bos", "eos", "pad")}
+    for name, index in specials.items():
+        if not 0 <= index < len(token_bytes):
+            raise ValueError(f"{name} is {index}, expected an id below {len(token_bytes)}")
+        if name != "pad" and token_bytes[index]:  # of a given tokenizer, id 0 may have text
+            raise ValueError(f"{name} is {index}, expected an id without text")
+    return token_bytes, specials
+
+
+def _remedy(data_dir: StrPath) -> str:
+    """Rows depend on the tokenizer, so another one would not match them."""
+    return f"restore the file, or delete {data_dir} and run `codepretrain prepare` again"

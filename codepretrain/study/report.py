@@ -10,7 +10,7 @@ from rich.console import Console
 from codepretrain.config.schema import StudyConfig
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
-from codepretrain.rows.format import rows_directory
+from codepretrain.rows.manifest import rows_directory
 from codepretrain.study.describe import describe
 from codepretrain.study.provenance import code_version
 from codepretrain.study.workspace import Workspace, normalized_mixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.rows.data_dir import data_dir, settings_hash
-from codepretrain.rows.format import RowsManifest, rows_directory
+from codepretrain.rows.manifest import has_rows, load_manifest, rows_directory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +37,14 @@ def load_source_sizes(config: StudyConfig, workdir: Path) -> dict[str, SourceSiz
 
 def _source_size(config: StudyConfig, folder: Path, source: str) -> SourceSize:
     directory = rows_directory(folder, source, "train")
-    if not (directory / "manifest.json").exists():
+    if not has_rows(directory):
         declared = config.data.sources[source].num_tokens
         return SourceSize(
             identity=f"settings:{settings_hash(config, source)}",
             num_rows=None,
             num_tokens=declared,
         )
-    manifest = RowsManifest.load(directory)
+    manifest = load_manifest(directory, source=source, split="train")
     return SourceSize(
         identity=manifest.hash,
         num_rows=manifest.num_rows,

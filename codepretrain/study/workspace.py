@@ -18,8 +18,7 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.files.identity import digest
 from codepretrain.interop.import_record import ImportRecord
 from codepretrain.rows.data_dir import data_dir, require_prepared
-from codepretrain.rows.format import rows_directory
-from codepretrain.rows.store import RowStore
+from codepretrain.rows.store import RowStore, open_sources
 from codepretrain.stream.ledger import LedgerKeeper
 from codepretrain.stream.order import RowOrder
 from codepretrain.study.describe import check_caps
@@ -59,10 +58,7 @@ class Workspace:
     def stores(self) -> dict[str, RowStore]:
         """The training rows of every source, checked against the study's settings."""
         require_prepared(self.config, self.data_dir)
-        return {
-            source: RowStore(rows_directory(self.data_dir, source, "train"))
-            for source in sorted(self.config.data.sources)
-        }
+        return open_sources(self.data_dir, self.config.data.sources, "train")
 
     def check_caps(self) -> None:
         """Raises UserError when a phase would read a source past its repetition cap."""

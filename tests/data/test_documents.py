@@ -1,132 +1,125 @@
-import multiprocessing
-import os
-import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
+import dataclasses
+import json
+from pathlib import Path
 
 import pytest
+from array_record.python.array_record_module import ArrayRecordWriter
 
-from codepretrain.data.document import Document, Skipped
+from codepretrain.data.document import Document
 from codepretrain.data.documents import (
-    collect,
+    FORMAT_VERSION,
+    DocumentsManifest,
+    documents_directory,
+    has_documents,
     load_documents_manifest,
     read_documents,
-    read_in_order,
+    verify_documents,
 )
-from codepretrain.data.readers.reader import Reader
 from codepretrain.errors import UserError
+from codepretrain.files.directory import whole_directory
+from codepretrain.files.sealed import write_sealed
+
+NUM_DOCUMENTS = {"train": 300, "validation": 3}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Texts(Reader):
-    """Two texts a shard."""
-
-    texts: tuple[str, ...]
-
-    def shards(self) -> Sequence[int]:
-        return range(0, len(self.texts), 2)
-
-    def read(self, shard: int, source: str) -> Iterator[Document | Skipped]:
-        for number, text in enumerate(self.texts[shard : shard + 2], start=shard):
-            if text.startswith("!"):
-                yield Skipped(str(number), text[1:])
-            else:
-                yield Document(id=str(number), text=text, source=source, origin="here")
-
-
-def run(tmp_path, reader: Reader, fraction: float = 0.0):
-    kept: list[int] = []
-    manifest = collect(
-        "s",
-        reader,
-        directory=tmp_path / "s",
-        validation_fraction=fraction,
-        settings_hash="h",
-        executor=None,
-        advance=kept.append,
-    )
-    assert load_documents_manifest(tmp_path / "s") == manifest
-    assert sum(kept) == sum(manifest.num_bytes.values())
-    return manifest, [document.text for document in read_documents(tmp_path / "s", "train")]
+def write(directory, *, source: str = "s", of: str = "s", **changes: object) -> None:
+    """Documents of source `of`, under a manifest of `source`."""
+    with whole_directory(directory) as folder:
+        for split, count in NUM_DOCUMENTS.items():
+            writer = ArrayRecordWriter(str(folder / f"{split}.arrayrecord"), "group_size:64")
+            for number in range(count):
+                document = Document(id=f"{split}{number}", text="x", source=of, origin="o")
+                writer.write(json.dumps(dataclasses.asdict(document)).encode())
+            writer.close()
+        manifest = DocumentsManifest(
+            format_version=FORMAT_VERSION,
+            source=source,
+            settings_hash="h",
+            num_documents=NUM_DOCUMENTS,
+            num_bytes=NUM_DOCUMENTS,
+            skipped={},
+            skipped_examples={},
+            was_capped=False,
+        )
+        write_sealed(folder / "manifest.json", manifest.to_json() | changes)
 
 
-def test_all_that_is_left_out_is_counted(tmp_path) -> None:
-    texts = ("aa", "aa", "b", "!odd", "!odd", "c" * 9, "\ud800 lone surrogate", "né", "aa")
-    reader = Texts(texts=texts, min_document_bytes=2, max_document_bytes=8)
-    manifest, kept = run(tmp_path, reader)
-    assert kept == ["aa", "né"]
-    assert manifest.num_documents == {"train": 2, "validation": 0}
-    assert manifest.num_bytes == {"train": 5, "validation": 0}
-    assert manifest.skipped == {
-        "exact duplicate": 2,
-        "longer than max_document_bytes": 1,
-        "not valid Unicode": 1,
-        "odd": 2,
-        "shorter than min_document_bytes": 1,
-    }
-    assert not manifest.was_capped
+def ids(directory, split: str = "train") -> list[str]:
+    return [document.id for document in read_documents(directory, source="s", split=split)]
 
 
-def test_reading_stops_at_max_bytes(tmp_path) -> None:
-    reader = Texts(texts=tuple("abcdefgh"), max_bytes=3)
-    manifest, kept = run(tmp_path, reader)
-    assert kept == ["a", "b", "c"]
-    assert manifest.was_capped
+def test_documents_are_read_in_order(tmp_path) -> None:
+    directory = documents_directory(tmp_path, "s")
+    assert not has_documents(directory)
+    write(directory)
+    assert has_documents(directory)
+    assert ids(directory) == [f"train{number}" for number in range(300)]
+    assert ids(directory, "validation") == ["validation0", "validation1", "validation2"]
+    verify_documents(directory)
 
 
-def test_splits_are_disjoint_and_together_all(tmp_path) -> None:
-    texts = tuple(f"text {n}" for n in range(700))
-    manifest, train = run(tmp_path, Texts(texts=texts), fraction=0.3)
-    validation = [document.text for document in read_documents(tmp_path / "s", "validation")]
-    assert sorted(train + validation) == sorted(texts)
-    assert manifest.num_documents == {"train": len(train), "validation": len(validation)}
-    assert 150 < len(validation) < 270
+def test_the_hash_sees_every_file(tmp_path) -> None:
+    write(tmp_path / "a")
+    write(tmp_path / "b")
+    write(tmp_path / "c", was_capped=True)
+    hashes = [load_documents_manifest(tmp_path / name, source="s")[1] for name in "abc"]
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_order_does_not_depend_on_the_executor() -> None:
-    reader = Texts(texts=tuple(str(n) for n in range(61)))
-    alone = list(read_in_order(reader, "s", None))
-    with ThreadPoolExecutor(4) as executor:
-        assert list(read_in_order(reader, "s", executor)) == alone
-    assert len(alone) == 61
+def test_missing_documents(tmp_path) -> None:
+    with pytest.raises(UserError, match=r"no documents at .*codepretrain prepare"):
+        load_documents_manifest(tmp_path, source="s")
 
 
-def test_no_training_documents_is_an_error(tmp_path) -> None:
-    with pytest.raises(UserError, match=r"source 's' gave no training documents; .*'odd': 1"):
-        run(tmp_path, Texts(texts=("!odd",)))
-    assert not (tmp_path / "s").exists()
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format_version": 9}, "has format 9, this version reads 1"),
+        ({"num_documents": None}, "num_documents: expected a mapping"),
+        ({"was_capped": "no"}, "was_capped: expected True or False"),
+        ({"source": "other"}, "is the manifest of source 'other', expected 's'"),
+    ],
+)
+def test_a_manifest_that_does_not_match_is_named(tmp_path, changes, message) -> None:
+    write(tmp_path / "s", **changes)
+    with pytest.raises(UserError, match=f"s/manifest.json.*{message}.*; delete"):
+        load_documents_manifest(tmp_path / "s", source="s")
 
 
-def test_damaged_documents_are_named(tmp_path) -> None:
-    run(tmp_path, Texts(texts=tuple(f"text {n}" for n in range(300))))
+def test_a_truncated_and_a_deleted_file(tmp_path) -> None:
+    write(tmp_path / "s")
     path = tmp_path / "s" / "train.arrayrecord"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"damaged documents .*train.arrayrecord"):
-        list(read_documents(tmp_path / "s", "train"))
+    with pytest.raises(UserError, match=r"damaged .*s: train.arrayrecord has \S+ bytes, expected"):
+        ids(tmp_path / "s")
     path.unlink()
-    with pytest.raises(UserError, match=r"damaged documents .*train.arrayrecord"):
-        list(read_documents(tmp_path / "s", "train"))
+    with pytest.raises(UserError, match=r"damaged .*s: train.arrayrecord is missing"):
+        ids(tmp_path / "s")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Killed(Texts):
-    def read(self, shard: int, source: str) -> Iterator[Document | Skipped]:
-        os.kill(os.getpid(), signal.SIGKILL)
-        yield from ()
+def test_a_flipped_bit_is_noticed_while_reading(tmp_path) -> None:
+    write(tmp_path / "s")
+    path = tmp_path / "s" / "train.arrayrecord"
+    contents = bytearray(path.read_bytes())
+    contents[200] ^= 1
+    path.write_bytes(contents)
+    with pytest.raises(UserError, match=r"damaged .*train.arrayrecord: "):
+        ids(tmp_path / "s")
+    with pytest.raises(UserError, match=r"damaged .*s: train.arrayrecord was altered"):
+        verify_documents(tmp_path / "s")
 
 
-def test_a_killed_reading_process_is_an_error_not_a_hang() -> None:
-    with (
-        ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor,
-        pytest.raises(UserError, match=r"a reading process was killed, .*--num-workers 1"),
-    ):
-        list(read_in_order(Killed(texts=("a",)), "s", executor))
+def test_documents_of_another_source_are_noticed(tmp_path) -> None:
+    write(tmp_path / "s", of="other")
+    with pytest.raises(UserError, match=r"holds a document of source 'other', expected 's'"):
+        ids(tmp_path / "s")
 
 
-def test_manifest_errors(tmp_path) -> None:
-    with pytest.raises(UserError, match=r"no documents at .*codepretrain prepare"):
-        load_documents_manifest(tmp_path)
-    (tmp_path / "manifest.json").write_text('{"source": 1}')
-    with pytest.raises(UserError, match="damaged manifest"):
-        load_documents_manifest(tmp_path)
+def test_fewer_documents_than_counted(tmp_path) -> None:
+    write(tmp_path / "s", num_documents={"train": 301, "validation": 3})
+    with pytest.raises(UserError, match=r"train.arrayrecord: expected 301 documents, found 300"):
+        ids(tmp_path / "s")
+
+
+def test_names_are_below_the_data_directory() -> None:
+    assert documents_directory("d", "s") == Path("d/documents/s")

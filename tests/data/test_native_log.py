@@ -1,28 +1,28 @@
-"""Standard error of native code goes to the file, and comes back."""
+"""Standard error of native code is withheld, and comes back."""
 
 import os
-from pathlib import Path
 
 import pytest
 
-from codepretrain.data.native_log import stderr_to
+from codepretrain.data.native_log import captured_stderr
 
 
-def test_only_what_is_written_within(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    log = tmp_path / "native.log"
+def test_only_what_is_written_within_is_withheld(capfd: pytest.CaptureFixture[str]) -> None:
     os.write(2, b"before\n")
-    with stderr_to(log):
+    with captured_stderr():
         os.write(2, b"within\n")
     os.write(2, b"after\n")
-    _fails_within(log)
-    assert log.read_text() == "within\nagain\n"
     assert capfd.readouterr().err == "before\nafter\n"
 
 
-def _fails_within(log: Path) -> None:
-    try:
-        with stderr_to(log):
-            os.write(2, b"again\n")
-            raise RuntimeError
-    except RuntimeError:
-        pass
+def test_where_the_block_fails_it_is_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ImportError):
+        _fails_within()
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "the reason\nafter\n"
+
+
+def _fails_within() -> None:
+    with captured_stderr():
+        os.write(2, b"the reason\n")
+        raise ImportError

@@ -3,37 +3,25 @@ import filecmp
 import itertools
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from array_record.python.array_record_module import ArrayRecordReader
 
 from codepretrain.config.schema import SourceConfig
 from codepretrain.data import prepare as prepare_module
 from codepretrain.data.documents import documents_directory, read_documents
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
-from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.errors import UserError
-from codepretrain.rows.format import decode_row, rows_directory
+from codepretrain.rows.manifest import rows_directory
+from codepretrain.rows.store import RowStore
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 
 
-def read_all(path: Path) -> list[bytes]:
-    reader = ArrayRecordReader(str(path))
-    records = reader.read_all()
-    reader.close()
-    return records
-
-
 def same_files(left: Path, right: Path) -> bool:
-    """Whether two data directories hold the same, but for TensorFlow's log of its start."""
+    """Returns whether two data directories hold the same."""
     names, others = (
-        {path.relative_to(root) for path in root.rglob("*") if path.is_file()}
-        - {Path(".tensorflow.log")}
+        {path.relative_to(root) for path in root.rglob("*") if path.is_file()} - {Path(".lock")}
         for root in (left, right)
     )
     assert names == others
@@ -44,58 +32,50 @@ def test_rows_give_every_documents_text_back(prepared_data) -> None:
     vocabulary = load_vocabulary(prepared_data.data_dir)
     for (source, split), manifest in prepared_data.data.rows.items():
         directory = rows_directory(prepared_data.data_dir, source, split)
-        rows = [
-            decode_row(record)
-            for shard in manifest.shards
-            for record in read_all(directory / shard.name)
-        ]
-        pieces: dict[int, dict[int, list[int]]] = {}
+        store = RowStore(directory, source=source, split=split)
+        rows = [store[number] for number in range(len(store))]
+        segments: dict[int, dict[int, list[int]]] = {}
         for row in rows:
             for i, document in enumerate(row.documents.tolist()):
                 start, length = int(row.segment_starts[i]), int(row.segment_lengths[i])
                 tokens = row.tokens[start : start + length].tolist()
-                pieces.setdefault(document, {})[int(row.document_offsets[i])] = tokens
-        documents = list(read_documents(documents_directory(prepared_data.data_dir, source), split))
-        provenance = [json.loads(r) for r in read_all(directory / "documents.arrayrecord")]
-        assert len(documents) == len(provenance) == manifest.num_documents > 3
+                segments.setdefault(document, {})[int(row.document_offsets[i])] = tokens
+        folder = documents_directory(prepared_data.data_dir, source)
+        documents = list(read_documents(folder, source=source, split=split))
+        assert len(documents) == manifest.num_documents > 3
         for number, document in enumerate(documents):
-            ids = [token for _, part in sorted(pieces[number].items()) for token in part[1:]]
-            first = pieces[number][0][0]
+            ids = [token for _, part in sorted(segments[number].items()) for token in part[1:]]
+            first = segments[number][0][0]
             assert (first, ids[-1]) == (vocabulary.bos, vocabulary.eos)
             assert vocabulary.decode(ids) == document.text.encode()
             expected = {**document.provenance(), "num_tokens": len(ids) + 1}
-            assert provenance[number] == expected
-        stats = np.load(directory / "row_stats.npy")
-        assert stats.dtype == np.uint32
-        assert stats.tolist() == [
+            assert store.document(number) == expected
+        assert store.stats.tolist() == [
             [row.num_documents_begun, int(row.segment_bytes.sum()), row.num_targets] for row in rows
         ]
-        assert stats.sum(0).tolist() == [
+        assert store.stats.sum(0).tolist() == [
             manifest.num_documents,
             manifest.num_bytes,
             manifest.num_target_tokens,
         ]
         assert manifest.num_rows == len(rows)
         assert manifest.num_split_documents == sum(
-            sum(len(part) > 1 for part in parts.values()) > 1 for parts in pieces.values()
+            sum(len(part) > 1 for part in parts.values()) > 1 for parts in segments.values()
         )
 
 
 def test_shards_have_the_rows_asked_for(prepared_data) -> None:
-    manifest = prepared_data.data.rows["code", "train"]
-    assert len(manifest.shards) > 1
-    assert [shard.num_rows for shard in manifest.shards[:-1]] == [100] * (len(manifest.shards) - 1)
-    assert manifest.shards[0].name == f"rows-00000-of-{len(manifest.shards):05}.arrayrecord"
-    manifest.check_files(
-        rows_directory(prepared_data.data_dir, "code", "train"), reads_contents=True
-    )
+    shards = prepared_data.data.rows["code", "train"].row_shards
+    assert len(shards) > 1
+    assert [shard.num_records for shard in shards[:-1]] == [100] * (len(shards) - 1)
+    assert [shard.name for shard in shards[:2]] == ["rows-00000.records", "rows-00001.records"]
 
 
 def test_no_document_is_in_both_splits(prepared_data) -> None:
     for source in prepared_data.config.data.sources:
         directory = documents_directory(prepared_data.data_dir, source)
         train, validation = (
-            {document.id for document in read_documents(directory, split)}
+            {d.id for d in read_documents(directory, source=source, split=split)}
             for split in ("train", "validation")
         )
         assert train
@@ -136,25 +116,27 @@ def test_interrupted_it_goes_on_where_it_was(
             return original(*args, **kwargs)
         num_written = itertools.count(1)
 
-        def dumps(*args, **kwargs):
+        dumps = json.dumps
+
+        def interrupting_dumps(*args, **kwargs):
             if stage == "save_tokenizer" or next(num_written) == 5:
                 raise KeyboardInterrupt
-            return "{}"
+            return dumps(*args, **kwargs)
 
         with monkeypatch.context() as patch:
-            patch.setattr(json, "dumps", dumps)
+            patch.setattr(json, "dumps", interrupting_dumps)
             return original(*args, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr(prepare_module, stage, interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare(prepared_data.config, tmp_path / "data", num_workers=1, console=quiet)
-    finished = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("manifest.json")}
-    assert not list(tmp_path.rglob("*.partial"))
+    finished = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("files.json")}
+    assert not list(tmp_path.rglob("*.partial*"))
     prepare(prepared_data.config, tmp_path / "data", num_workers=1, console=quiet)
     assert same_files(prepared_data.data_dir, tmp_path / "data")
     assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
-    assert len(finished) == {"collect": 1, "save_tokenizer": 2, "write_rows": 3}[stage]
+    assert len(finished) == {"collect": 1, "save_tokenizer": 2, "write_rows": 4}[stage]
 
 
 def test_concatenate_pads_only_the_last_row(make_study, tmp_path, quiet) -> None:
@@ -165,8 +147,8 @@ def test_concatenate_pads_only_the_last_row(make_study, tmp_path, quiet) -> None
     assert manifest.num_rows == -(-(manifest.num_tokens - 1) // 64)
     assert manifest.efficiency > 0.98
     assert data.rows["text", "validation"].num_rows == 0
-    assert data.rows["text", "validation"].shards == ()
-    assert data.eval_items["prose_continuation"]["num_items"] == 0
+    assert data.rows["text", "validation"].row_shards == ()
+    assert data.num_items["prose_continuation"] == 0
 
 
 def test_tokenizer_changed_under_packed_rows(prepared_data, tmp_path, quiet) -> None:
@@ -224,45 +206,3 @@ def test_unwritable_place(make_study, tmp_path, quiet) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file/data: Not a directory; choose"):
         prepare(make_study(), tmp_path / "file" / "data", num_workers=1, console=quiet)
-
-
-def test_a_killed_prepare_leaves_no_processes(corpus, tmp_path) -> None:
-    """Reading processes end with their parent."""
-    program = (
-        "import os, sys, multiprocessing as m\n"
-        "from codepretrain.data.prepare import _executor\n"
-        "if __name__ == '__main__':\n"
-        "    with _executor(2) as e:\n"
-        "        pids = [e.submit(os.getpid).result() for _ in range(8)]\n"
-        "        print(*set(pids), flush=True)\n"
-        "        os.kill(os.getpid(), 9)\n"
-    )
-    script = tmp_path / "script.py"
-    script.write_text(program)
-    # The pipe's end is reached when the parent and all its children have closed it.
-    done = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, timeout=60)
-    assert done.returncode == -9
-    assert done.stdout.split()
-
-
-def test_items_refer_to_held_out_documents(prepared_data) -> None:
-    config, data_dir = prepared_data.config, prepared_data.data_dir
-    tokenizer = load_tokenizer(tokenizer_path(data_dir), config.data.tokenizer)
-    held_out = {
-        source: {
-            document.id
-            for document in read_documents(documents_directory(data_dir, source), "validation")
-        }
-        for source in config.data.sources
-    }
-    for task, source in (
-        ("prose_continuation", "text"),
-        ("code_continuation", "code"),
-        ("python_expression", "code"),
-    ):
-        lines = (data_dir / "evals" / f"{task}.jsonl").read_text().splitlines()
-        items = [json.loads(line) for line in lines]
-        assert len(items) == prepared_data.data.eval_items[task]["num_items"] > 4
-        assert {item["document"] for item in items} <= held_out[source]
-        assert [item["id"] for item in items] == [f"{task}/{n:05}" for n in range(len(items))]
-    assert tokenizer.decode(items[0]["prompt"]) == items[0]["prompt_text"]

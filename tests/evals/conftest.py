@@ -1,7 +1,5 @@
 """A tiny model over bytes, and prepared validation rows, for every test of the evaluations."""
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,11 +20,14 @@ from codepretrain.config.schema import (
     StudyConfig,
     TrainingConfig,
 )
-from codepretrain.data.manifest import TokenizedDocument, write_rows
+from codepretrain.data.eval_items import write_items
+from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
 from codepretrain.evals.language_model import LanguageModel
+from codepretrain.files.directory import whole_directory
 from codepretrain.model.transformer import Params, bind, init_params, logical_axes
-from codepretrain.rows.format import rows_directory
-from codepretrain.rows.vocabulary import Vocabulary, vocabulary_path
+from codepretrain.rows.eval_items import ItemsManifest, items_directory
+from codepretrain.rows.manifest import rows_directory
+from codepretrain.rows.vocabulary import TOKENIZER, VOCABULARY, Vocabulary, tokenizer_directory
 from codepretrain.train.sharding import make_mesh, param_shardings
 
 TEXT = b"\n abcdefghijklmnopqrstuvwxyz0123456789+-*/()[]{},.:=_'\"#"
@@ -126,8 +127,9 @@ def data_dir(
 ) -> Path:
     """A prepared data directory: vocabulary, held-out rows, items of the three tasks."""
     root = tmp_path_factory.mktemp("data")
-    vocabulary_path(root).parent.mkdir()
-    vocabulary.save(vocabulary_path(root))
+    with whole_directory(tokenizer_directory(root)) as folder:
+        vocabulary.save(folder / VOCABULARY)
+        (folder / TOKENIZER).write_text("{}")
     for source, tokenized in documents.items():
         write_rows(
             rows_directory(root, source, "validation"),
@@ -142,14 +144,15 @@ def data_dir(
             split="validation",
             config=config.data,
             num_bytes=vocabulary.num_bytes,
-            tokenizer_hash="t",
-            settings_hash="s",
+            made_from=MadeFrom(
+                settings_hash="s", documents_hash="d", tokenizer_hash="t", vocabulary_hash="v"
+            ),
         )
-    _write_items(root / "evals")
+    _write_items(root)
     return root
 
 
-def _write_items(directory: Path) -> None:
+def _write_items(data_dir: Path) -> None:
     """Six questions with four choices each, and six sums to complete."""
 
     def ids(text: str) -> list[int]:
@@ -180,14 +183,16 @@ def _write_items(directory: Path) -> None:
         }
         for i in range(6)
     ]
-    directory.mkdir()
     tasks = {"prose_continuation": questions, "code_continuation": [], "python_expression": sums}
-    manifest = {}
-    for task, items in tasks.items():
-        data = "".join(json.dumps(item) + "\n" for item in items).encode()
-        (directory / f"{task}.jsonl").write_bytes(data)
-        manifest[task] = {"num_items": len(items), "sha256": hashlib.sha256(data).hexdigest()}
-    (directory / "manifest.json").write_text(json.dumps(manifest))
+    manifest = ItemsManifest(
+        format_version=1,
+        settings_hash="s",
+        tokenizer_hash="t",
+        vocabulary_hash="v",
+        documents_hashes={},
+        num_items={task: len(items) for task, items in tasks.items()},
+    )
+    write_items(items_directory(data_dir), tasks, manifest)
 
 
 @pytest.fixture(scope="session")

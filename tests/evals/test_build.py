@@ -1,10 +1,12 @@
 import dataclasses
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from jax.sharding import Mesh
+from rich.console import Console
 
 from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import EvaluatorConfig, StudyConfig
@@ -139,6 +141,17 @@ def test_every_evaluator_reports_its_progress_up_to_the_total(
             "expression": {"completions": 2, "programs": 2},
         }
         assert {what: total for what, (_, total) in ends.items()} == expected[evaluator.name]
+
+
+def test_a_terminal_shows_how_far_an_evaluation_is(
+    config: StudyConfig, data_dir: Path, mesh: Mesh, sharded_params: Params
+) -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=100)
+    study = with_evals(config, {"prose": EVALS["prose"]})
+    (evaluator,) = build_evaluators(study, data_dir, mesh, console=console)
+    evaluator(sharded_params)
+    assert "24/24 continuations" in file.getvalue()
 
 
 TWO_PROCESSES = """

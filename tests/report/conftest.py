@@ -15,10 +15,14 @@ from codepretrain.evals import estimate, multiple_choice
 from codepretrain.evals.item_scores import ItemScores, write_item_scores
 from codepretrain.evals.validation_loss import BITS_PER_BYTE, NATS_PER_TOKEN
 from codepretrain.files import json_values
+from codepretrain.files.directory import whole_directory
+from codepretrain.files.sealed import write_sealed
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.report.collect import PhaseInput, ReportInput, collect
 from codepretrain.report.compare import compare_to_baseline
-from codepretrain.rows.format import RowsManifest, Shard
+from codepretrain.rows.format import FORMAT_VERSION
+from codepretrain.rows.manifest import MANIFEST, RowsManifest, rows_directory
+from codepretrain.rows.records import Shard
 from codepretrain.stream.ledger import Ledger, SourceLedger
 
 STEP_TOKENS = 16 * 128
@@ -170,7 +174,7 @@ def write_manifests(root):
             manifest = RowsManifest(
                 source=source,
                 split=split,
-                format_version=1,
+                format_version=FORMAT_VERSION,
                 max_seq_len=128,
                 packing="best_fit",
                 vocab_size=4096,
@@ -183,14 +187,14 @@ def write_manifests(root):
                 num_split_documents=documents // (2 if source == "code" else 9),
                 tokenizer_hash="ab" * 32,
                 settings_hash="cd" * 32,
-                shards=(Shard("rows-00000-of-00001.arrayrecord", num_rows, 900, "ef" * 32),),
                 rows_sha256="45" * 32,
-                row_stats_sha256="01" * 32,
-                documents_sha256="23" * 32,
+                documents_hash="01" * 32,
+                vocabulary_hash="23" * 32,
+                row_shards=(Shard("rows-00000.records", num_rows),),
+                document_shards=(Shard("documents-00000.records", documents),),
             )
-            directory = root / "rows" / source / split
-            directory.mkdir(parents=True)
-            (directory / "manifest.json").write_text(json.dumps(manifest.to_json()))
+            with whole_directory(rows_directory(root, source, split)) as folder:
+                write_sealed(folder / MANIFEST, manifest.to_json())
 
 
 def write_time(plan, run_dir, last_step):

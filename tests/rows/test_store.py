@@ -1,28 +1,32 @@
+import itertools
+import os
 import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import grain
 import numpy as np
 import pytest
-from array_record.python.array_record_module import ArrayRecordWriter
 
 from codepretrain.errors import UserError
-from codepretrain.rows import store as rows_module
+from codepretrain.rows.manifest import rows_directory
+from codepretrain.rows.records import RecordWriter
 from codepretrain.rows.store import RowStore, open_sources
+from tests.fixtures.sources import write_source
 
 Make = Callable[..., RowStore]
 
 
 def numbers(store: RowStore, records: range) -> list[int]:
-    """The record number that conftest wrote into each row's third token."""
+    """The record number that the fixture wrote into each row's third token."""
     return [int(store[record].tokens[2]) - 1000 for record in records]
 
 
 def test_every_record_across_shards(make_source: Make) -> None:
     store = make_source("text", 10, rows_per_shard=4)
     assert len(store) == 10
-    assert [shard.num_rows for shard in store.manifest.shards] == [4, 4, 2]
+    assert [shard.num_records for shard in store.manifest.row_shards] == [4, 4, 2]
     assert numbers(store, range(10)) == list(range(10))
     assert store[7].tokens.shape == (9,)
     assert store.stats.dtype == np.uint32
@@ -38,10 +42,36 @@ def test_every_record_across_shards(make_source: Make) -> None:
         store[10]
 
 
-def test_many_threads_read_through_few_open_files(
+def test_a_thousand_files_are_opened_once_each(
     make_source: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rows_module, "_MAX_OPEN_SHARDS", 2)
+    """Random reads over many files open each of them at most once, and read nothing else."""
+    store = make_source("text", 1000, rows_per_shard=1)
+    opened: list[str] = []
+    num_bytes = itertools.count()
+    original_open, original_read = os.open, os.pread
+
+    def counting_open(path, *args, **kwargs):
+        opened.append(str(path))
+        return original_open(path, *args, **kwargs)
+
+    def counting_read(descriptor, length, offset):
+        for _ in range(length):
+            next(num_bytes)
+        return original_read(descriptor, length, offset)
+
+    monkeypatch.setattr(os, "open", counting_open)
+    monkeypatch.setattr(os, "pread", counting_read)
+    records = np.random.default_rng(0).integers(1000, size=3000).tolist()
+    for record in records:
+        assert numbers(store, range(record, record + 1)) == [record]
+    shards = [path for path in opened if path.endswith(".records")]
+    assert len(shards) == len(set(shards)) == len(set(records))
+    record_size = 17 + 2 * 20 + 8 * 2
+    assert next(num_bytes) == 3000 * record_size
+
+
+def test_many_threads_read(make_source: Make) -> None:
     store = make_source("text", 60, rows_per_shard=6)
     wrong: list[int] = []
 
@@ -56,7 +86,12 @@ def test_many_threads_read_through_few_open_files(
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert len(store._readers) == 2
+
+
+def test_it_is_a_random_access_source_for_grain(make_source: Make) -> None:
+    store = make_source("text", 20)
+    dataset = grain.MapDataset.source(store).shuffle(seed=0).map(lambda row: int(row.tokens[2]))
+    assert sorted(dataset[i] for i in range(20)) == list(range(1000, 1020))
 
 
 def test_pickles_as_its_directory_and_reopens_after_close(make_source: Make) -> None:
@@ -68,7 +103,11 @@ def test_pickles_as_its_directory_and_reopens_after_close(make_source: Make) -> 
 
 
 def shard(store: RowStore, number: int) -> Path:
-    return store.directory / store.manifest.shards[number].name
+    return Path(store.directory / store.manifest.row_shards[number].name)
+
+
+def reopen(store: RowStore) -> RowStore:
+    return RowStore(store.directory, source=store.manifest.source, split=store.manifest.split)
 
 
 def test_names_a_deleted_and_a_truncated_shard(make_source: Make) -> None:
@@ -77,18 +116,15 @@ def test_names_a_deleted_and_a_truncated_shard(make_source: Make) -> None:
     shard(store, 1).unlink()
     with shard(store, 2).open("r+b") as file:
         file.truncate(size - 1)
-    message = (
-        "rows-00001-of-00003.arrayrecord is missing; "
-        f"rows-00002-of-00003.arrayrecord has {size - 1} bytes, expected {size}"
-    )
+    message = f"rows-00001.records is missing; rows-00002.records has {size - 1} bytes, expected"
     with pytest.raises(UserError, match=message):
-        RowStore(store.directory)
+        reopen(store)
 
 
 def test_names_the_record_of_a_shard_lost_while_open(make_source: Make) -> None:
     store = make_source("text", 10)
     shard(store, 1).unlink()
-    message = r"source 'text' \(train\): record 2 of .*rows-00001-of-00003.arrayrecord cannot be"
+    message = r"source 'text' \(train\), record 6: there is no file .*rows-00001.records"
     with pytest.raises(UserError, match=message):
         store[6]
 
@@ -101,36 +137,53 @@ def test_names_a_record_with_flipped_bytes(make_source: Make) -> None:
     position = contents.index(np.array([1002, 7, 2], "<u2").tobytes())
     contents[position] ^= 1
     path.write_bytes(contents)
-    damaged = RowStore(store.directory)
+    damaged = reopen(store)
     assert numbers(damaged, range(2)) == [0, 1]
-    with pytest.raises(UserError, match=r"record 2 of .*rows-00000-of-00001.arrayrecord cannot"):
+    with pytest.raises(UserError, match=r"record 2 of .*rows-00000.records is damaged: the crc32"):
         damaged[2]
-    with pytest.raises(UserError, match=r"rows-00000-of-00001.arrayrecord has changed"):
-        damaged.verify(full=True)
+    with pytest.raises(UserError, match=r"rows-00000.records was altered: its sha256 differs"):
+        damaged.verify()
 
 
-def test_names_a_record_that_is_no_row(make_source: Make) -> None:
-    """A whole ArrayRecord file, of the wrong contents: what `decode_row` refuses."""
+def test_names_the_shard_of_another_source_of_the_same_size(make_source: Make) -> None:
+    text, code = make_source("text", 4), make_source("code", 4)
+    assert shard(text, 0).stat().st_size == shard(code, 0).stat().st_size
+    shard(code, 0).replace(shard(text, 0))
+    with pytest.raises(UserError, match=r"source 'text' \(train\): record 0 of .*is damaged"):
+        reopen(text)[0]
+
+
+def test_names_a_record_that_is_no_row(make_source: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole record of the wrong contents, under a correct index: what `decode_row` refuses."""
+    original = RecordWriter.write
+    monkeypatch.setattr(
+        RecordWriter,
+        "write",
+        lambda self, record: original(self, record.replace(b"ROW", b"WOR")),
+    )
     store = make_source("text", 4)
-    writer = ArrayRecordWriter(str(shard(store, 0)), "group_size:1")
-    writer.write(b"no row")
-    writer.close()
-    with pytest.raises(UserError, match=r"record 0 of .*arrayrecord cannot be read: damaged row"):
+    with pytest.raises(UserError, match=r"record 0 of .*rows-00000.records is damaged: not a row"):
         store[0]
 
 
 def test_full_check_of_whole_rows(make_source: Make) -> None:
-    make_source("text", 4).verify(full=True)
+    make_source("text", 4).verify()
+
+
+def test_no_rows(make_source: Make) -> None:
+    store = make_source("text", 0)
+    assert len(store) == 0
+    assert store.stats.shape == (0, 3)
 
 
 def test_damaged_statistics(make_source: Make) -> None:
     store = make_source("text", 4)
-    np.save(store.directory / "row_stats.npy", np.zeros((3, 3), np.uint32))
-    with pytest.raises(UserError, match=r"row_stats.npy: expected \(4, 3\) uint32, got \(3, 3\)"):
-        RowStore(store.directory)
-    (store.directory / "row_stats.npy").write_bytes(b"\x93NUMPY")
-    with pytest.raises(UserError, match=r"damaged .*row_stats.npy"):
-        RowStore(store.directory)
+    path = Path(store.directory / "row_stats.npy")
+    contents = bytearray(path.read_bytes())
+    contents[-1] ^= 1
+    path.write_bytes(contents)
+    with pytest.raises(UserError, match=r"row_stats.npy was altered: its sha256 differs"):
+        reopen(store)
 
 
 def test_open_sources(make_source: Make, tmp_path: Path) -> None:
@@ -148,14 +201,20 @@ def test_sources_of_another_tokenizer_or_length_do_not_mix(
     make_source("a", 3)
     make_source("b", 3, tokenizer_hash="u" * 64)
     make_source("c", 3, max_seq_len=16)
-    with pytest.raises(UserError, match=r"rows of 'b' and 'a' do not go together: tokenizer_hash"):
+    with pytest.raises(UserError, match=r"rows of 'b' and 'a' do not match: tokenizer_hash is"):
         open_sources(tmp_path, ["a", "b"], "train")
     with pytest.raises(UserError, match="max_seq_len is 16 and 8"):
         open_sources(tmp_path, ["a", "c"], "train")
 
 
-def test_rows_of_another_source_in_the_directory(make_source: Make, tmp_path: Path) -> None:
-    store = make_source("a", 3)
-    store.directory.parent.rename(tmp_path / "rows" / "b")
-    with pytest.raises(UserError, match=r"holds rows of source 'a' \(train\), expected 'b'"):
-        open_sources(tmp_path, ["b"], "train")
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_rows_of_another_source_or_split_in_the_directory(tmp_path: Path, split: str) -> None:
+    write_source(tmp_path, "a", 3, split="train")
+    wrong = rows_directory(tmp_path, "b", split) if split == "train" else None
+    target = Path(wrong or rows_directory(tmp_path, "a", "validation"))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    Path(rows_directory(tmp_path, "a", "train")).rename(target)
+    source = target.parent.name
+    message = rf"is the manifest of source 'a' \(train\), expected '{source}' \({split}\)"
+    with pytest.raises(UserError, match=message):
+        open_sources(tmp_path, [source], split)

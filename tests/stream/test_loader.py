@@ -118,7 +118,7 @@ def test_a_damaged_record_surfaces_at_its_batch(
         if record in phase.plan.batch(step).record[phase.plan.batch(step).source_index == text]
     )
     store = phase.stores["text"]
-    path = store.directory / store.manifest.shards[record // 4].name
+    path = store.directory / store.manifest.row_shards[record // 4].name
     contents = bytearray(path.read_bytes())
     contents[contents.index(np.array([1000 + record, 7, 2], "<u2").tobytes())] ^= 1
     path.write_bytes(contents)
@@ -126,7 +126,7 @@ def test_a_damaged_record_surfaces_at_its_batch(
     with phase.load(prefetch=prefetch, threads=threads) as loader:
         for expected in range(step):
             assert next(loader)[0] == expected
-        message = rf"source 'text' \(train\): record {record % 4} of .*{path.name} cannot be read"
+        message = rf"source 'text' \(train\): record {record % 4} of .*{path.name} is damaged"
         with pytest.raises(UserError, match=message):
             next(loader)
         with pytest.raises(ValueError, match="closed"):  # never on with the batch after it

@@ -9,13 +9,17 @@ from pathlib import Path
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.reader import Reader, chunks, read_utf8
 from codepretrain.errors import UserError
+from codepretrain.files.storage import parse
+
+# The kernel's file systems: their files have no end, block, or change while they are read.
+_NOT_CORPORA = ("/proc", "/sys", "/dev", "/run")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Folder(Reader):
     """Files below `path` whose relative path matches `pattern` (`*` also matches `/`).
 
-    Links to folders are not followed. Hidden files and folders are left out.
+    Links to folders are not followed, links to files are. Hidden files and folders are left out.
     """
 
     path: str
@@ -24,12 +28,21 @@ class Folder(Reader):
     license: str | None = None
 
     def shards(self) -> Sequence[Sequence[str]]:
-        root = Path(self.path).expanduser()
+        root = self._root()
         if not root.is_dir():
             raise UserError(f"reader 'folder': path {self.path!r} is not a folder")
+        if _is_system(root):
+            raise UserError(
+                f"reader 'folder': path {self.path!r} is in a file system of the kernel, expected "
+                "a folder of text files"
+            )
         names = []
         for folder, subfolders, files in os.walk(root, onerror=_refuse):
-            subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+            subfolders[:] = [
+                name
+                for name in subfolders
+                if not name.startswith(".") and not _is_system(Path(folder) / name)
+            ]
             relative = Path(folder).relative_to(root)
             names += [(relative / name).as_posix() for name in files if not name.startswith(".")]
         names = sorted(name for name in names if fnmatch.fnmatchcase(name, self.pattern))
@@ -41,7 +54,7 @@ class Folder(Reader):
 
     def read(self, shard: Sequence[str], source: str) -> Iterator[Document | Skipped]:
         for name in shard:
-            text = read_utf8(Path(self.path).expanduser() / name, name)
+            text = read_utf8(self._root() / name, f"{self.path}/{name}")
             if isinstance(text, Skipped):
                 yield text
                 continue
@@ -53,6 +66,14 @@ class Folder(Reader):
                 language=self.language,
                 license=self.license,
             )
+
+    def _root(self) -> Path:
+        return Path(parse(self.path, name="reader 'folder': path"))
+
+
+def _is_system(folder: Path) -> bool:
+    resolved = os.path.realpath(folder)
+    return any(resolved == root or resolved.startswith(f"{root}/") for root in _NOT_CORPORA)
 
 
 def _refuse(error: OSError) -> None:

@@ -1,15 +1,15 @@
 """JSON lines, plain or gzipped: one object a line, its fields mapped to a document's."""
 
 import glob
-import gzip
 import json
-import zlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from codepretrain.data.document import Document, Skipped
+from codepretrain.data.readers.lines import read_lines
 from codepretrain.data.readers.reader import Reader
 from codepretrain.errors import UserError
 
@@ -19,7 +19,8 @@ class JsonLines(Reader):
     """Files matching the glob `path` (`*.jsonl`, `*.jsonl.gz`); each file is a shard.
 
     The other options name the fields of a line. Without `id_field` a document's id is
-    `<file name>:<line number>`. Lines without the text field are skipped and counted.
+    `<file name>:<line number>`. Lines without the text field are skipped and counted. `**` matches
+    folders at any depth; links to folders are not followed there.
     """
 
     path: str
@@ -29,38 +30,57 @@ class JsonLines(Reader):
     license_field: str | None = None
 
     def shards(self) -> Sequence[str]:
-        paths = sorted(glob.glob(str(Path(self.path).expanduser()), recursive=True))
+        paths = [path for path in _matches(os.path.expanduser(self.path)) if os.path.isfile(path)]
         if not paths:
             raise UserError(f"reader 'jsonl': no file matches path {self.path!r}")
-        return paths
+        unreadable = [path for path in paths if not os.access(path, os.R_OK)]
+        if unreadable:
+            raise UserError(
+                f"reader 'jsonl': cannot read {unreadable[0]}: no permission"
+                + (f" (nor {len(unreadable) - 1} others)" if len(unreadable) > 1 else "")
+            )
+        return sorted(paths)
 
     def read(self, shard: str, source: str) -> Iterator[Document | Skipped]:
-        opens = gzip.open if shard.endswith(".gz") else open
-        try:
-            with opens(shard, "rb") as file:
-                for number, line in enumerate(file, start=1):
-                    if line.strip():
-                        yield self._document(line, f"{Path(shard).name}:{number}", source)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise UserError(f"reader 'jsonl': {shard} is damaged: {error}") from error
-        except OSError as error:
-            raise UserError(f"reader 'jsonl': cannot read {shard}: {error.strerror}") from error
+        for number, line in read_lines(shard):
+            if line.strip():
+                yield self._document(line, shard, number, source)
 
-    def _document(self, line: bytes, name: str, source: str) -> Document | Skipped:
+    def _document(self, line: bytes, shard: str, number: int, source: str) -> Document | Skipped:
+        origin = f"{shard}:{number}"
         try:
-            value = json.loads(line)
-        except ValueError:
-            return Skipped(name, "not JSON")
-        if not isinstance(value, dict) or not isinstance(value.get(self.text_field), str):
-            return Skipped(name, f"no text in field {self.text_field!r}")
+            value = json.loads(line.decode())
+        except UnicodeDecodeError:
+            return Skipped(origin, "not UTF-8")
+        except (ValueError, RecursionError):
+            return Skipped(origin, "not JSON")
+        if not isinstance(value, dict):
+            return Skipped(origin, "not a JSON object")
+        if self.text_field not in value:
+            return Skipped(origin, f"no field {self.text_field!r}")
+        text = value[self.text_field]
+        if not isinstance(text, str):
+            return Skipped(origin, f"field {self.text_field!r} is not text")
+        name = f"{Path(shard).name}:{number}"
         return Document(
             id=_optional(value, self.id_field) or name,
-            text=value[self.text_field],
+            text=text,
             source=source,
             origin=name,
             language=_optional(value, self.language_field),
             license=_optional(value, self.license_field),
         )
+
+
+def _matches(pattern: str) -> list[str]:
+    """Returns the paths that a glob matches; below `**`, links to folders are not followed."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        return glob.glob(pattern)
+    depth = parts.index("**")
+    root, rest = Path(*parts[:depth]), str(Path(*parts[depth:]))
+    tops = glob.glob(str(root)) if depth else ["."]
+    return [str(path) for top in tops for path in Path(top).glob(rest)]
 
 
 def _optional(value: dict[str, Any], field: str | None) -> str | None:

@@ -1,19 +1,23 @@
 """What every reader is: a dataclass of its options, shards in a fixed order, documents of a shard.
 
-Shards are what worker processes are handed, so they are small, picklable, and do not depend on the
-number of workers. Size limits and the dropping of duplicates are the same for all readers and are
-applied to what they yield (`codepretrain.data.documents`).
+Shards are handed to worker processes, so they are small, picklable, and do not depend on the number
+of workers. Size limits and the dropping of duplicates are the same for all readers and are applied
+to what they yield (`codepretrain.data.collect`).
 """
 
 import abc
+import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from codepretrain.data.document import Document, Skipped
+from codepretrain.errors import UserError
+from codepretrain.files.storage import StrPath, read_bytes
 
 FILES_PER_SHARD = 64
+MAX_FILE_BYTES = 2**30  # a file that is one document is held in memory several times
 
 T = TypeVar("T")
 
@@ -22,7 +26,7 @@ T = TypeVar("T")
 class Reader(abc.ABC):
     """Options of every reader, in UTF-8 bytes.
 
-    Reading stops once `max_bytes` of text have been kept. Documents below `min_document_bytes` or
+    Reading stops when `max_bytes` of text have been kept. Documents below `min_document_bytes` or
     above `max_document_bytes` are skipped, and counted.
     """
 
@@ -32,23 +36,41 @@ class Reader(abc.ABC):
 
     @abc.abstractmethod
     def shards(self) -> Sequence[Any]:
-        """The raw material in pieces, always in the same order."""
+        """Returns the raw material in pieces, always in the same order, without reading it.
+
+        Raises:
+          UserError: there is none, or it cannot be read.
+        """
 
     @abc.abstractmethod
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
-        """The documents of one shard, and what in it gave none."""
+        """Yields the documents of one shard, and what in it gave none."""
 
 
-def read_utf8(path: str | Path, origin: str) -> str | Skipped:
-    """The text of a file without a byte order mark, or why it cannot be had."""
+def read_utf8(path: StrPath, origin: str) -> str | Skipped:
+    """Returns the text of a file without a byte order mark, or why it was skipped."""
     try:
-        return Path(path).read_bytes().decode("utf-8-sig")
+        found = os.stat(path)
+    except OSError as error:  # a broken link, or a loop of links
+        return Skipped(origin, f"unreadable: {error.strerror}")
+    if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for its writer
+        return Skipped(origin, "not a regular file")
+    if found.st_size > MAX_FILE_BYTES:
+        return Skipped(origin, "larger than 1 GiB")
+    try:
+        return read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         return Skipped(origin, "not UTF-8")
-    except OSError as error:
-        return Skipped(origin, f"unreadable: {error.strerror}")
+    except UserError as error:
+        return Skipped(origin, f"unreadable: {_reason(error)}")
+
+
+def _reason(error: UserError) -> str:
+    """Returns the system's words alone: reasons are counted, so they name no file."""
+    cause = error.__cause__
+    return str(cause.strerror) if isinstance(cause, OSError) else "the system refuses"
 
 
 def chunks(items: Sequence[T], size: int = FILES_PER_SHARD) -> list[Sequence[T]]:
-    """Consecutive runs of `size` items, the last one shorter."""
+    """Returns consecutive runs of `size` items, the last one shorter."""
     return [items[start : start + size] for start in range(0, len(items), size)]

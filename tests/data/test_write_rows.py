@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from codepretrain.config.schema import DataConfig, SourceConfig
-from codepretrain.data.manifest import TokenizedDocument, verify, write_rows
+from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
 from codepretrain.errors import UserError
-from codepretrain.rows.format import RowsManifest
+from codepretrain.rows.manifest import load_manifest
+from codepretrain.rows.store import RowStore
 
 NUM_BYTES = np.array([0, 0, 0, 1, 2], np.int32)
 
@@ -18,10 +19,10 @@ def write(directory, lengths: list[int], *, packing: str = "best_fit", lost: int
     )
     documents = [
         TokenizedDocument(
-            provenance={"id": str(n), "num_bytes": n - 2 + lost},
+            provenance={"id": str(number), "num_bytes": n - 2 + lost},
             tokens=np.array([1, *[3] * (n - 2), 2], np.int32),
         )
-        for n in lengths
+        for number, n in enumerate(lengths)
     ]
     return write_rows(
         directory,
@@ -30,8 +31,9 @@ def write(directory, lengths: list[int], *, packing: str = "best_fit", lost: int
         split="train",
         config=config,
         num_bytes=NUM_BYTES,
-        tokenizer_hash="t",
-        settings_hash="h",
+        made_from=MadeFrom(
+            settings_hash="h", documents_hash="d", tokenizer_hash="t", vocabulary_hash="v"
+        ),
     )
 
 
@@ -46,8 +48,8 @@ def test_counts_by_hand(tmp_path, packing, num_rows, num_split) -> None:
     assert (manifest.num_rows, manifest.num_split_documents) == (num_rows, num_split)
     assert manifest.num_padding == 8 * num_rows - 25
     assert manifest.efficiency == 25 / (8 * num_rows)
-    assert [shard.num_rows for shard in manifest.shards] == [2, 2]
-    assert RowsManifest.load(tmp_path / "rows") == manifest
+    assert [shard.num_records for shard in manifest.row_shards] == [2, 2]
+    assert load_manifest(tmp_path / "rows", source="s", split="train") == manifest
 
 
 def test_rows_hash_sees_contents_and_not_files(tmp_path) -> None:
@@ -56,21 +58,14 @@ def test_rows_hash_sees_contents_and_not_files(tmp_path) -> None:
     assert write(tmp_path / "c", [6, 7, 12]).rows_sha256 != one.rows_sha256
 
 
-def test_verify_finds_a_flipped_byte_and_a_truncated_shard(tmp_path) -> None:
-    manifest = write(tmp_path / "rows", [6, 7, 13])
-    verify(tmp_path / "rows")
-    shard = tmp_path / "rows" / manifest.shards[0].name
-    data = bytearray(shard.read_bytes())
-    data[len(data) // 2] ^= 1
-    shard.write_bytes(data)
-    with pytest.raises(UserError, match=r"rows-00000-of-0000\d.arrayrecord has changed"):
-        verify(tmp_path / "rows")
-    shard.write_bytes(data[:-1])
-    with pytest.raises(UserError, match=r"has \d+ bytes, expected \d+"):
-        verify(tmp_path / "rows")
+def test_provenance_is_kept_with_token_counts(tmp_path) -> None:
+    write(tmp_path / "rows", [6, 7])
+    store = RowStore(tmp_path / "rows", source="s", split="train")
+    assert store.document(1) == {"id": "1", "num_bytes": 5, "num_tokens": 7}
+    assert store.stats.tolist() == [[1, 4, 5], [1, 5, 6]]
 
 
 def test_a_tokenizer_that_loses_text_is_refused(tmp_path) -> None:
-    with pytest.raises(UserError, match=r"not lossless: its tokens of '6' stand for 4 bytes, the"):
+    with pytest.raises(UserError, match=r"not lossless: its tokens of document '0' represent"):
         write(tmp_path / "rows", [6], lost=1)
     assert not (tmp_path / "rows").exists()

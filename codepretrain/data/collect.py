@@ -1,0 +1,181 @@
+"""From raw material to a source's documents: limited, distinct, split and counted."""
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
+from typing import Any
+
+from array_record.python.array_record_module import ArrayRecordWriter
+
+from codepretrain.data.document import Document, Skipped, is_validation
+from codepretrain.data.documents import (
+    FORMAT_VERSION,
+    MANIFEST,
+    DocumentsManifest,
+    documents_name,
+)
+from codepretrain.data.readers.reader import Reader
+from codepretrain.errors import UserError
+from codepretrain.files.directory import whole_directory
+from codepretrain.files.explain import explained
+from codepretrain.files.sealed import write_sealed
+from codepretrain.files.storage import StrPath
+from codepretrain.rows.format import SPLITS
+
+_SHARDS_IN_FLIGHT = 8
+_DOCUMENT_OPTIONS = "group_size:64,zstd:3"
+
+
+def collect(
+    source: str,
+    reader: Reader,
+    shards: Sequence[Any],
+    *,
+    directory: StrPath,
+    validation_fraction: float,
+    settings_hash: str,
+    executor: Executor | None,
+    advance: Callable[[int], None],
+) -> DocumentsManifest:
+    """Reads the source and writes its documents; `advance` is told the bytes of each one kept.
+
+    The result does not depend on the executor. The set of hashes that drops exact duplicates is
+    held in memory: about 100 bytes a document.
+
+    Args:
+      shards: what `reader.shards()` returned.
+
+    Raises:
+      UserError: nothing could be read, or the directory cannot be written.
+    """
+    kept = _Kept(reader)
+    num_documents, num_bytes = dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0)
+    with whole_directory(directory) as folder, explained("write", directory):
+        writers = {
+            split: ArrayRecordWriter(str(folder / documents_name(split)), _DOCUMENT_OPTIONS)
+            for split in SPLITS
+        }
+        for item in read_in_order(reader, shards, source, executor):
+            document = kept.admit(item)
+            if document is None:
+                continue
+            split = "validation" if is_validation(document, validation_fraction) else "train"
+            writers[split].write(json.dumps(dataclasses.asdict(document)).encode())
+            num_documents[split] += 1
+            num_bytes[split] += document.num_bytes
+            advance(document.num_bytes)
+            if kept.is_full:
+                break
+        for writer in writers.values():
+            writer.close()
+        if not num_documents["train"]:
+            raise UserError(_nothing_read(source, num_documents["validation"], kept))
+        manifest = DocumentsManifest(
+            format_version=FORMAT_VERSION,
+            source=source,
+            settings_hash=settings_hash,
+            num_documents=num_documents,
+            num_bytes=num_bytes,
+            skipped=dict(sorted(kept.skipped.items())),
+            skipped_examples=dict(sorted(kept.examples.items())),
+            was_capped=kept.is_full,
+        )
+        write_sealed(folder / MANIFEST, manifest.to_json())
+    return manifest
+
+
+def read_in_order(
+    reader: Reader, shards: Sequence[Any], source: str, executor: Executor | None
+) -> Iterator[Document | Skipped]:
+    """Yields what the reader gives, shard after shard; the executor reads some shards ahead."""
+    remaining = iter(shards)
+    if executor is None:
+        for shard in remaining:
+            yield from reader.read(shard, source)
+        return
+    ahead: list[Future] = [
+        executor.submit(_read_shard, reader, shard, source)
+        for shard in islice(remaining, _SHARDS_IN_FLIGHT)
+    ]
+    try:
+        while ahead:
+            yield from _result(ahead.pop(0))
+            ahead += [
+                executor.submit(_read_shard, reader, shard, source)
+                for shard in islice(remaining, 1)
+            ]
+    finally:
+        for future in ahead:
+            future.cancel()
+
+
+class _Kept:
+    """Decides which documents are kept: by the reader's limits, and exact duplicates once."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.num_bytes = 0
+        self.seen: set[bytes] = set()
+        self.skipped: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
+
+    @property
+    def is_full(self) -> bool:
+        return self.reader.max_bytes is not None and self.num_bytes >= self.reader.max_bytes
+
+    def admit(self, item: Document | Skipped) -> Document | None:
+        reason = item.reason if isinstance(item, Skipped) else self._objection(item)
+        if reason is not None:
+            self.skipped[reason] += 1
+            self.examples.setdefault(reason, item.origin.encode(errors="replace").decode())
+            return None
+        assert isinstance(item, Document)
+        self.num_bytes += item.num_bytes
+        return item
+
+    def _objection(self, document: Document) -> str | None:
+        try:
+            text = document.text.encode()
+            json.dumps(document.provenance(), ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            return "not valid Unicode"
+        maximum = self.reader.max_document_bytes
+        if len(text) < self.reader.min_document_bytes:
+            return "shorter than min_document_bytes"
+        if maximum is not None and len(text) > maximum:
+            return "longer than max_document_bytes"
+        digest = hashlib.sha256(text).digest()
+        if digest in self.seen:
+            return "exact duplicate"
+        self.seen.add(digest)
+        return None
+
+
+def _nothing_read(source: str, num_held_out: int, kept: _Kept) -> str:
+    reasons = [
+        f"{count:,} {reason} (the first: {kept.examples[reason]})"
+        for reason, count in sorted(kept.skipped.items())
+    ]
+    return (
+        f"config.data.sources.{source} has no training documents: {num_held_out:,} are held out; "
+        f"skipped: {'; '.join(reasons) or 'none'}; check the reader's options"
+    )
+
+
+def _result(future: Future) -> list[Document | Skipped]:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise UserError(
+            "a reading process was killed, most likely out of memory: prepare again with "
+            "--num-workers 1"
+        ) from error
+
+
+def _read_shard(reader: Reader, shard: object, source: str) -> list[Document | Skipped]:
+    return list(reader.read(shard, source))

@@ -1,0 +1,44 @@
+"""Checks everything that preparation reads, before it reads any of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from codepretrain.config.schema import StudyConfig
+from codepretrain.data.documents import documents_directory, has_documents
+from codepretrain.data.prepared import check_documents
+from codepretrain.data.readers.reader import Reader
+from codepretrain.data.tokenizer import load_tokenizer
+from codepretrain.errors import UserError
+from codepretrain.files.storage import StrPath
+from codepretrain.rows.data_dir import current_tokenizer
+from codepretrain.rows.vocabulary import has_tokenizer
+
+
+def check_inputs(
+    config: StudyConfig, data_dir: StrPath, readers: Mapping[str, Reader]
+) -> dict[str, Any]:
+    """Returns the shards of every source that is not read yet.
+
+    Raises:
+      UserError: names everything that is wrong: corpora that are missing or unreadable, documents
+        that are damaged or were read under other settings, a tokenizer that cannot be used.
+    """
+    problems, missing = [], {}
+    for source, reader in readers.items():
+        try:
+            if has_documents(documents_directory(data_dir, source)):
+                check_documents(config, data_dir, source)
+            else:
+                missing[source] = reader.shards()
+        except UserError as error:
+            problems.append(f"config.data.sources.{source}: {error}")
+    try:
+        if has_tokenizer(data_dir):
+            current_tokenizer(config, data_dir)
+        elif config.data.tokenizer.path is not None:
+            load_tokenizer(config.data.tokenizer.path, config.data.tokenizer)
+    except UserError as error:
+        problems.append(str(error))
+    if problems:
+        raise UserError("; ".join(problems))
+    return missing

@@ -1,0 +1,41 @@
+"""A local file written from its beginning to its end, for folders of `whole_directory`."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from codepretrain.files.explain import explained
+
+_BUFFER_BYTES = 2**20
+
+
+class NewFile:
+    """Creates `path`, which must not exist, and appends to it. Not synced: its folder is, whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.num_bytes = 0
+        with explained("write", path):
+            self._file = path.open("xb", buffering=_BUFFER_BYTES)
+
+    def write(self, content: bytes) -> None:
+        """Appends bytes. Raises UserError where there is no space."""
+        with explained("write", self.path):
+            self._file.write(content)
+        self.num_bytes += len(content)
+
+    def close(self) -> None:
+        """Writes what is buffered. Raises UserError where there is no space."""
+        with explained("write", self.path):
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,183 @@
+"""The manifest of the rows of one source and split: exact counts, and what the rows rest on.
+
+    <data_dir>/rows/<source>/<split>/
+        rows-00000.records, …       rows.index.npy          encoded rows (`rows/format.py`)
+        documents-00000.records, …  documents.index.npy     provenance of the documents, JSON
+        row_stats.npy               [N, 3] uint32: documents begun, bytes, targets of each row
+        manifest.json               sealed with its own hash
+        files.json                  sealed: size and hash of every file above, written last
+
+Opening reads and verifies all but the records: of these the sizes are compared, and every record's
+crc32, which is in the verified index, is compared when it is read.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from etils import epath
+
+from codepretrain.config.parse import parse
+from codepretrain.errors import UserError
+from codepretrain.files.directory import check_directory, is_whole
+from codepretrain.files.hashing import sha256_json
+from codepretrain.files.sealed import read_sealed
+from codepretrain.files.storage import StrPath
+from codepretrain.rows.format import FORMAT_VERSION
+from codepretrain.rows.records import Shard, index_name
+from codepretrain.rows.verify import check_contents
+
+ROWS = "rows"
+DOCUMENTS = "documents"
+STATS = "row_stats.npy"
+MANIFEST = "manifest.json"
+_INDEXES = (index_name(ROWS), index_name(DOCUMENTS), STATS)
+_NOT_IN_HASH = {
+    "row_shards",
+    "document_shards",
+    "settings_hash",
+    "documents_hash",
+    "vocabulary_hash",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsManifest:
+    """Counts of one source and split, and the hashes of what its rows were made from.
+
+    num_bytes: UTF-8 bytes of the documents' text. num_tokens: with bos and eos, each token once.
+    num_target_tokens = num_tokens - num_documents. num_padding: positions, of num_rows ×
+    max_seq_len, that are no target with weight. num_split_documents: documents with targets in more
+    than one row. rows_sha256: of the encoded rows in order, however they are divided into files.
+    documents_hash: of the directory of documents. tokenizer_hash, vocabulary_hash: of the two
+    files of the tokenizer. settings_hash: of all settings that decide the rows.
+    """
+
+    source: str
+    split: str
+    format_version: int
+    max_seq_len: int
+    packing: str
+    vocab_size: int
+    num_documents: int
+    num_bytes: int
+    num_tokens: int
+    num_target_tokens: int
+    num_rows: int
+    num_padding: int
+    num_split_documents: int
+    rows_sha256: str
+    documents_hash: str
+    tokenizer_hash: str
+    vocabulary_hash: str
+    settings_hash: str
+    row_shards: tuple[Shard, ...]
+    document_shards: tuple[Shard, ...]
+
+    @property
+    def efficiency(self) -> float:
+        """Share of the rows' positions that train the model."""
+        return self.num_target_tokens / max(1, self.num_rows * self.max_seq_len)
+
+    @property
+    def hash(self) -> str:
+        """Hex SHA-256 of what training sees: names, counts, tokenizer and every encoded row.
+
+        How the rows are divided into files and by which settings they were made is no part of it:
+        neither changes a result.
+        """
+        fields = dataclasses.asdict(self)
+        return sha256_json({k: v for k, v in fields.items() if k not in _NOT_IN_HASH})
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], *, path: StrPath, remedy: str) -> "RowsManifest":
+        """Returns the manifest that `to_json` wrote.
+
+        Raises:
+          UserError: another format version, a missing or unknown field, a wrong type, or counts
+            that contradict each other.
+        """
+        if value.get("format_version") != FORMAT_VERSION:
+            raise UserError(
+                f"{path} has format {value.get('format_version')!r}, this version reads "
+                f"{FORMAT_VERSION}; {remedy}"
+            )
+        try:
+            manifest = parse(cls, value, path=str(path))
+        except UserError as error:
+            raise UserError(f"{error}; {remedy}") from error
+        for name, (found, expected) in manifest._contradictions().items():
+            raise UserError(f"{path}: {name} is {found:,}, expected {expected:,}; {remedy}")
+        return manifest
+
+    def _contradictions(self) -> dict[str, tuple[int, int]]:
+        """Returns field → (found, expected) where counts do not add up."""
+        counts = {
+            "num_target_tokens": (self.num_target_tokens, self.num_tokens - self.num_documents),
+            "num_padding": (
+                self.num_padding,
+                self.num_rows * self.max_seq_len - self.num_target_tokens,
+            ),
+            "row_shards": (sum(s.num_records for s in self.row_shards), self.num_rows),
+            "document_shards": (
+                sum(s.num_records for s in self.document_shards),
+                self.num_documents,
+            ),
+        }
+        return {name: pair for name, pair in counts.items() if pair[0] != pair[1]}
+
+
+def rows_directory(data_dir: StrPath, source: str, split: str) -> epath.Path:
+    """Returns where the rows of one source and split are below the study's data directory."""
+    return epath.Path(data_dir) / "rows" / source / split
+
+
+def has_rows(directory: StrPath) -> bool:
+    """Returns whether rows were completely prepared in a directory."""
+    return is_whole(directory)
+
+
+def load_manifest(directory: StrPath, *, source: str, split: str) -> RowsManifest:
+    """Returns the manifest of the rows in a directory, after comparing the sizes of its files.
+
+    Raises:
+      UserError: the rows were not prepared, a file is missing, truncated or damaged, or these are
+        the rows of another source or split.
+    """
+    return open_rows(directory, source=source, split=split, reads=())[0]
+
+
+def open_rows(
+    directory: StrPath, *, source: str, split: str, reads: tuple[str, ...] = _INDEXES
+) -> tuple[RowsManifest, Mapping[str, str]]:
+    """Returns the manifest, and the SHA-256 of every file by name.
+
+    Args:
+      reads: the files whose contents are compared with their hash, besides the manifest.
+
+    Raises:
+      UserError: as `load_manifest`, or the contents of one of `reads` were altered.
+    """
+    if not has_rows(directory):
+        raise UserError(f"no prepared rows at {directory}: run `codepretrain prepare` first")
+    remedy = rows_remedy(directory)
+    hashes = check_directory(directory, reads_contents=False, remedy=remedy)
+    check_contents(directory, hashes, (MANIFEST, *reads), remedy=remedy)
+    path = epath.Path(directory) / MANIFEST
+    value, _ = read_sealed(path, remedy=remedy)
+    manifest = RowsManifest.from_json(value, path=path, remedy=remedy)
+    if (manifest.source, manifest.split) != (source, split):
+        raise UserError(
+            f"{path} is the manifest of source {manifest.source!r} ({manifest.split}), expected "
+            f"{source!r} ({split}); {remedy}"
+        )
+    return manifest, hashes
+
+
+def rows_remedy(directory: StrPath) -> str:
+    """Returns what the user should do about damaged rows."""
+    return f"delete {directory} and run `codepretrain prepare` again"

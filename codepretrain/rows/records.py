@@ -1,0 +1,172 @@
+"""Record files: byte strings one after the other, found through one index in one read.
+
+    <name>-00000.records, <name>-00001.records, …   the records' bytes, nothing between them
+    <name>.index.npy                                [N] of (offset, length, crc32), memory-mapped
+
+`offset` counts from the start of the record's own file. Reading a record is one look into the index
+and one `pread`; an open file costs a descriptor and nothing else, so files can be closed and opened
+at will. The crc32 stands in the index, apart from the record: the index is verified by its hash
+when it is opened, and so binds every record to it. Another source's file of the same size, or a
+flipped bit, is noticed at the first read.
+
+ArrayRecord was measured first: over 1,000 files of 65,536 records, its reader holds 0.5 MB of index
+a file, or (`index_storage_option:offloaded`) takes 3.5 ms a read.
+"""
+
+import bisect
+import hashlib
+import itertools
+import zlib
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from codepretrain.errors import UserError
+from codepretrain.files.explain import explained
+from codepretrain.files.new_file import NewFile
+from codepretrain.files.storage import StrPath
+from codepretrain.rows.shard_files import ShardFiles
+
+INDEX_DTYPE = np.dtype([("offset", "<u8"), ("length", "<u4"), ("crc32", "<u4")])
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of records."""
+
+    name: str
+    num_records: int
+
+
+def index_name(name: str) -> str:
+    """Returns the file name of the index of the records called `name`."""
+    return f"{name}.index.npy"
+
+
+class RecordWriter:
+    """Writes records to numbered files in a local folder, and their index at the end.
+
+    sha256: of all records in order, however they are divided into files.
+    """
+
+    def __init__(self, folder: Path, name: str, *, records_per_shard: int) -> None:
+        self._folder = folder
+        self._name = name
+        self._records_per_shard = records_per_shard
+        self._file: NewFile | None = None
+        self._columns = array("Q"), array("I"), array("I")  # offset, length, crc32
+        self._shards: list[str] = []
+        self.sha256 = hashlib.sha256()
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def write(self, record: bytes) -> None:
+        """Appends one record. Raises UserError where there is no space."""
+        if len(self) % self._records_per_shard == 0:
+            self._next_file()
+        assert self._file is not None
+        values = (self._file.num_bytes, len(record), zlib.crc32(record))
+        for column, value in zip(self._columns, values, strict=True):
+            column.append(value)
+        self._file.write(record)
+        self.sha256.update(record)
+
+    def close(self) -> tuple[Shard, ...]:
+        """Writes the index and returns the files in order."""
+        if self._file is not None:
+            self._file.close()
+        index = np.empty(len(self), INDEX_DTYPE)
+        for field, column in zip(("offset", "length", "crc32"), self._columns, strict=True):
+            index[field] = column
+        path = self._folder / index_name(self._name)
+        with explained("write", path):
+            np.save(path, index)
+        starts = range(0, len(self), self._records_per_shard)
+        return tuple(
+            Shard(name, min(self._records_per_shard, len(self) - start))
+            for name, start in zip(self._shards, starts, strict=True)
+        )
+
+    def _next_file(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._shards.append(f"{self._name}-{len(self._shards):05d}.records")
+        self._file = NewFile(self._folder / self._shards[-1])
+
+
+class Records:
+    """Random access to record files, in constant time and memory; safe to read from threads."""
+
+    def __init__(self, files: ShardFiles, shards: Sequence[Shard], index: np.ndarray) -> None:
+        """index: [N] of INDEX_DTYPE, verified; see `open_index`."""
+        self._files = files
+        self._names = [shard.name for shard in shards]
+        counts = (shard.num_records for shard in shards)
+        self._first_records = [0, *itertools.accumulate(counts)]
+        self._index = index
+        assert self._first_records[-1] == len(index), "the index has the shards' records"
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def locate(self, record: int) -> tuple[str, int]:
+        """Returns the file of a record and its position in it."""
+        assert 0 <= record < len(self), f"record {record} of {len(self)}"
+        shard = bisect.bisect_right(self._first_records, record) - 1
+        return self._names[shard], record - self._first_records[shard]
+
+    def __getitem__(self, record: int) -> bytes:
+        """Returns one record.
+
+        Raises:
+          ValueError: the file is truncated or altered, or another one is in its place.
+          UserError: the file is gone or cannot be read.
+        """
+        name, _ = self.locate(record)
+        offset, length, crc32 = self._index[record].item()
+        content = self._files.read(name, offset, offset + length)
+        if len(content) != length:
+            raise ValueError(f"expected {length} bytes at {offset}, found {len(content)}")
+        if zlib.crc32(content) != crc32:
+            raise ValueError(f"the crc32 of its {length} bytes at {offset} is not the index's")
+        return content
+
+
+def open_index(path: StrPath, *, num_records: int, shown_as: StrPath, remedy: str) -> np.ndarray:
+    """Returns the memory-mapped index of N records: [N] of INDEX_DTYPE.
+
+    Raises:
+      UserError: it is missing, not an index, or of another number of records.
+    """
+    return open_array(
+        path, shape=(num_records,), dtype=INDEX_DTYPE, shown_as=shown_as, remedy=remedy
+    )
+
+
+def open_array(
+    path: StrPath, *, shape: tuple[int, ...], dtype: np.dtype, shown_as: StrPath, remedy: str
+) -> np.ndarray:
+    """Returns a memory-mapped `.npy` file of a known shape and dtype.
+
+    Args:
+      shown_as: the path for messages, where `path` is a copy in a cache.
+      remedy: what the user should do about damage, for the message.
+
+    Raises:
+      UserError: it is missing, is no `.npy` file, or holds another array.
+    """
+    try:
+        with explained("read", shown_as):
+            found = np.load(path, mmap_mode="r")
+    except (ValueError, EOFError) as error:
+        raise UserError(f"damaged {shown_as}: {error}; {remedy}") from error
+    if found.shape != shape or found.dtype != dtype:
+        raise UserError(
+            f"damaged {shown_as}: expected {shape} {dtype}, found {found.shape} {found.dtype}; "
+            f"{remedy}"
+        )
+    return found

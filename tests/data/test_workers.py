@@ -1,0 +1,43 @@
+"""The processes that read raw material."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from codepretrain.data.workers import check_num_workers, reading_processes
+from codepretrain.errors import UserError
+
+
+def test_the_number_of_processes_is_bounded_by_the_machine() -> None:
+    maximum = 8 * (os.cpu_count() or 1)
+    check_num_workers(1)
+    check_num_workers(maximum)
+    for number in (-1, 0, maximum + 1, 100_000):
+        with pytest.raises(UserError, match=rf"--num-workers: expected 1 to {maximum} \("):
+            check_num_workers(number)
+
+
+def test_one_worker_needs_no_process() -> None:
+    with reading_processes(1) as executor:
+        assert executor is None
+
+
+def test_a_killed_parent_leaves_no_processes(tmp_path) -> None:
+    """Reading processes end with their parent."""
+    program = (
+        "import os, sys, multiprocessing as m\n"
+        "from codepretrain.data.workers import reading_processes\n"
+        "if __name__ == '__main__':\n"
+        "    with reading_processes(2) as e:\n"
+        "        pids = [e.submit(os.getpid).result() for _ in range(8)]\n"
+        "        print(*set(pids), flush=True)\n"
+        "        os.kill(os.getpid(), 9)\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(program)
+    # The pipe's end is reached when the parent and all its children have closed it.
+    done = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, timeout=60)
+    assert done.returncode == -9
+    assert done.stdout.split()
