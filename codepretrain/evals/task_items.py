@@ -1,8 +1,8 @@
 """Reads the items of a task: JSON lines of token ids that `prepare` made from held-out documents.
 
-`<data_dir>/evals/<task>.jsonl`, one object a line; `manifest.json` beside them holds their hashes.
-A training process has no tokenizer, so items come as ids; they hold text only where an evaluator
-needs it. The dataclass of an item is declared by the evaluator that uses it.
+`<data_dir>/evals/<task>.jsonl` has one object per line. A training process has no tokenizer, so
+items are token ids; they contain text only where an evaluator needs it. The evaluator that uses a
+task declares the dataclass of its items.
 """
 
 import dataclasses
@@ -64,7 +64,7 @@ def load_items(
         ) from error
     if not items:
         raise UserError(
-            f"{path} holds no items: hold out more documents (config.data.validation_fraction), "
+            f"{path} has no items: hold out more documents (config.data.validation_fraction), "
             "or remove the evaluation from config.evals"
         )
     return items

@@ -1,6 +1,6 @@
 """Reads everything that a study's runs recorded into one structure.
 
-A phase's run directory holds `run.json` (config, fingerprint), `metrics.jsonl`, `evals.jsonl`,
+A phase's run directory contains `run.json` (config, fingerprint), `metrics.jsonl`, `evals.jsonl`,
 `time.jsonl`, `ledger.json` (the ledger of the last saved step) and `items/` (scores per evaluation
 item). A file that does not exist yet is no error: a report can be written while a study trains.
 Damaged files are named in `problems`, which the report shows.
@@ -81,7 +81,7 @@ class ReportInput:
 
     Attributes:
       variants: name → its phases in order, from random parameters; each is a key of `phases`.
-      rows: source → directory that holds `train/manifest.json` and `validation/manifest.json`.
+      rows: source → directory that contains `train/manifest.json` and `validation/manifest.json`.
       details: more about the study for the head of the page, such as {"parameters": "468M"}.
     """
 

@@ -190,7 +190,7 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores, *, seed: int) -> D
         with np.errstate(invalid="ignore", divide="ignore"):
             found.append(resampled[:, 0] / resampled[:, 1] - resampled[:, 2] / resampled[:, 3])
     differences = np.concatenate(found)
-    differences = differences[np.isfinite(differences)]  # a resample may hold no weight at all
+    differences = differences[np.isfinite(differences)]  # a resample may have zero weight
     low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     p_value = min(1.0, 2 * (tail + 1) / (len(differences) + 1))

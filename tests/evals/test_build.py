@@ -64,7 +64,7 @@ def test_when_an_evaluation_is_due() -> None:
 
 def test_a_task_without_items_is_an_error(config: StudyConfig, data_dir: Path, mesh: Mesh) -> None:
     chosen = EvaluatorConfig(kind="multiple_choice", options={"task": "code_continuation"})
-    with pytest.raises(UserError, match=r"code_continuation.jsonl holds no items: hold out more"):
+    with pytest.raises(UserError, match=r"code_continuation.jsonl has no items: hold out more"):
         build_evaluators(with_evals(config, {"x": chosen}), data_dir, mesh)
 
 

@@ -1,13 +1,27 @@
 import dataclasses
 import subprocess
 import sys
+import types
 from collections.abc import Mapping
+from pathlib import Path
 
+import numpy as np
 import pytest
+from jax.sharding import Mesh
 
-from codepretrain.config.schema import EvaluatorConfig, StudyConfig
+from codepretrain.config.schema import EvaluatorConfig, LoggingConfig, StudyConfig
 from codepretrain.errors import UserError
+from codepretrain.evals.build import Resources, build_evaluators
+from codepretrain.evals.estimate import mean
+from codepretrain.evals.evaluator import EvalResult, Evaluate, EvaluatorKind, Progress, Request
+from codepretrain.evals.item_scores import ItemScores
+from codepretrain.evals.metric import Metric, MetricSpec
+from codepretrain.evals.recording import record_evaluation
 from codepretrain.evals.registry import KINDS, check_evaluators, evaluator_kind, evaluator_request
+from codepretrain.files import journal
+from codepretrain.metrics.writer import MetricsWriter
+from codepretrain.model.transformer import Params
+from codepretrain.report.compare import MetricRow, headline_rows
 
 
 def with_evals(config: StudyConfig, evals: Mapping[str, EvaluatorConfig]) -> StudyConfig:
@@ -80,3 +94,49 @@ def test_mistakes_are_named_before_any_data_is_read(
     with pytest.raises(UserError) as error:
         check_evaluators(with_evals(config, {"x": evaluator}))
     assert message in str(error.value)
+
+
+def test_a_new_evaluator_is_one_module_and_one_name(
+    config: StudyConfig,
+    data_dir: Path,
+    mesh: Mesh,
+    sharded_params: Params,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is checked, built, run, recorded and compared; nothing else knows of it."""
+    spec = MetricSpec(
+        name="errors", unit="errors/page", direction="lower", cluster="page", is_primary=True
+    )
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class PagesOptions:
+        longest: int = 3
+
+    def build(request: Request[PagesOptions], resources: Resources) -> Evaluate:
+        def evaluate(params: Params, progress: Progress) -> EvalResult:
+            errors = np.arange(request.num_examples) % request.options.longest
+            metric = spec.metric(mean(errors), null_value=9.0)
+            return EvalResult({"errors": metric}, ItemScores({"errors": errors}, []))
+
+        return evaluate
+
+    module = types.ModuleType("codepretrain.evals.pages")
+    module.__dict__["EVALUATOR"] = EvaluatorKind(
+        name="pages", options=PagesOptions, metrics=(spec,), build=build
+    )
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr("codepretrain.evals.registry.KINDS", (*KINDS, "pages"))
+
+    wrong = EvaluatorConfig(kind="pages", options={"longst": 4})
+    with pytest.raises(UserError, match=r"config\.evals\.x\.options\.longst: .* mean longest"):
+        check_evaluators(with_evals(config, {"x": wrong}))
+    study = with_evals(config, {"x": EvaluatorConfig(kind="pages", num_examples=6)})
+    (evaluator,) = build_evaluators(study, data_dir, mesh)
+    with MetricsWriter(tmp_path, LoggingConfig(write_tensorboard=False), "run") as writer:
+        record_evaluation(evaluator, sharded_params, writer, tmp_path, step=1, tokens=10)
+    (line,) = journal.read(tmp_path / "evals.jsonl")
+    row = MetricRow.of("x", "errors", Metric.from_json(line["metrics"]["errors"]))
+    assert headline_rows([row]) == (row,)
+    assert (row.direction, row.unit, row.cluster) == ("lower", "errors/page", "page")
+    assert line["metrics"]["errors"]["null_value"] == 9.0
