@@ -50,9 +50,12 @@ class Runner:
         self.provenance = provenance
         self.retrain_lost = retrain_lost
         console.print(program.description(), highlight=False, soft_wrap=True)
-        self.evaluators: list[Evaluator] = build_evaluators(
-            workspace.config, workspace.data_dir, program.mesh
-        )
+        self.evaluators: list[Evaluator] = []
+        gather("its evaluators", self._build_evaluators)
+
+    def _build_evaluators(self) -> None:
+        workspace = self.workspace
+        self.evaluators = build_evaluators(workspace.config, workspace.data_dir, self.program.mesh)
 
     def train(self, name: str) -> None:
         """Trains a phase to its end, from its newest checkpoint or its parent's."""
