@@ -56,8 +56,7 @@ def run_study(
         command_line=command_line,
         retrain_lost=retrain_lost,
     )
-    if jax.process_index() == 0:
-        report_workspace(workspace, command_line=command_line)
+    decide("the report", lambda: str(report_workspace(workspace, command_line=command_line)))
 
 
 def train_phases(
