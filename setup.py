@@ -19,7 +19,7 @@ CORE = [
     "numpy>=2.1",
     "jinja2>=3.1",
     "matplotlib>=3.9",
-    "rich>=13.9",
+    "rich>=14.1",
     "safetensors>=0.7,<0.9",
     "tensorboardX>=2.6.2",
 ]

@@ -28,7 +28,7 @@ def test_a_signal_is_raised_at_once(number: int) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_within_deferred_the_loop_is_told(number: int) -> None:
     steps = []
-    with pytest.raises(Interrupted) as stopped, interrupt.deferred():
+    with pytest.raises(Interrupted) as stopped, interrupt.deferred():  # noqa: PT012
         for step in range(10):
             steps.append(step)
             if step == 3:

@@ -21,7 +21,7 @@ from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.readers import make_reader
 from codepretrain.errors import UserError, quoted
-from codepretrain.evals.options import check_evaluators
+from codepretrain.evals.registry import check_evaluators
 from codepretrain.files import storage
 from codepretrain.files.writable import check_writable
 

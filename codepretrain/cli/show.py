@@ -20,14 +20,14 @@ def add_commands(add: Add) -> None:
 
 
 def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    from codepretrain.study.run import report_study
+    from codepretrain.study.report import report_study
 
     report_study(config, flags.workdir, command_line=flags.command_line)
     return 0
 
 
 def _show_batch(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    from codepretrain.study.run import show_batch
+    from codepretrain.study.show_batch import show_batch
 
     text, values = show_batch(config, flags.workdir, phase_name=flags.phase, step=flags.step)
     if flags.json:

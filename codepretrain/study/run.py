@@ -11,6 +11,7 @@ import jax
 from rich.console import Console
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.evals.registry import check_machine
 from codepretrain.hosts import decide, gather
 from codepretrain.rows.data_dir import is_prepared
 from codepretrain.study.opening import open_workspace
@@ -49,6 +50,7 @@ def run_study(
     """
     program = _program(config)
     workspace = open_workspace(config, workdir)
+    decide("whether this machine can run the evaluations", lambda: check_machine(config))
     if not decide("whether the data is prepared", lambda: is_prepared(config, workspace.data_dir)):
         decide("the preparation of the data", prepare, wait_s=_PREPARATION_S)
         workspace = open_workspace(config, workdir)  # now with the sizes of the sources
@@ -60,8 +62,7 @@ def run_study(
         retrain_lost=retrain_lost,
         profile_steps=profile_steps,
     )
-    if jax.process_index() == 0:
-        report_workspace(workspace, command_line=command_line)
+    decide("the report", lambda: str(report_workspace(workspace, command_line=command_line)))
 
 
 def train_phases(

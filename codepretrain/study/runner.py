@@ -58,7 +58,7 @@ class Runner:
         self.profile_steps = profile_steps
         console.print(program.description(), highlight=False, soft_wrap=True)
         self.evaluators: list[Evaluator] = build_evaluators(
-            workspace.config, workspace.data_dir, program.mesh
+            workspace.config, workspace.data_dir, program.mesh, console=console
         )
 
     def train(self, name: str) -> None:

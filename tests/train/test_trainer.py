@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from codepretrain.checkpoint.manager import Checkpoints
-from codepretrain.cli.main import main
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
@@ -115,7 +114,7 @@ def test_a_run_says_what_it_runs_on(
     assert first == "8 × cpu, mesh data 1 × fsdp 8 × tensor 1, attention kernel blocked"
     program = Program(config)
     program.attention_kernel = AttentionKernel("cudnn")
-    assert "attention kernel cudnn: it keeps at most 64 documents" in program.description()
+    assert "attention kernel cudnn: cudnn keeps at most 64 documents" in program.description()
 
 
 def test_a_mistake_is_told_where_nothing_is_left_to_train(
@@ -250,12 +249,3 @@ def test_two_processes_cannot_train_one_run(
     run = Workspace(config, trained_copy).run_dir("cooldown")
     with exclusive(run), pytest.raises(UserError, match="is in use by process"):
         train_phases(config, trained_copy, only=["cooldown"], command_line="a test")
-
-
-def test_report_of_a_study_that_is_not_trained(
-    workdir: Path, tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    where = ["--config", str(TINY), "--workdir", str(workdir), *tiny_overrides]
-    assert main(["report", *where]) == 0
-    assert (workdir / "reports" / "tiny" / "index.html").exists()
-    assert "report: " in capsys.readouterr().out
