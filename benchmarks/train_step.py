@@ -41,6 +41,7 @@ from codepretrain.model.presets import preset
 from codepretrain.model.size import flops_per_token, num_parameters
 from codepretrain.rows.format import Row
 from codepretrain.stream.batch import Batch, batch_from_rows
+from codepretrain.train.mesh_axes import AXES
 from codepretrain.train.sharding import global_batch, make_mesh, replicated
 from codepretrain.train.state import init_state
 from codepretrain.train.step import compile_train_step
@@ -69,7 +70,6 @@ def model_config(size: str, *, layers: int | None, vocabulary: int | None) -> Mo
 
 def study_config(setting: dict) -> StudyConfig:
     """Returns the study of one setting (a value per flag)."""
-    data, fsdp, tensor = setting["mesh"]
     return StudyConfig(
         name="benchmark",
         model=model_config(
@@ -78,7 +78,7 @@ def study_config(setting: dict) -> StudyConfig:
         data=DataConfig(sources={}, max_seq_len=setting["seq_len"]),
         training=TrainingConfig(batch_size=setting["batch"]),
         execution=ExecutionConfig(
-            mesh=MeshConfig(data=data, fsdp=fsdp, tensor=tensor),
+            mesh=MeshConfig(**dict(zip(AXES, setting["mesh"], strict=True))),
             num_microbatches=setting["microbatches"],
             remat_policy=setting["remat"],
             attention_kernel=setting["kernel"],
@@ -242,7 +242,8 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument("--block-kv", type=int)
     parser.add_argument("--loss-vocab-block", type=int, default=8192)
     parser.add_argument("--loss-token-block", type=int, default=8192)
-    parser.add_argument("--mesh", nargs=3, type=int, default=[1, -1, 1], help="data fsdp tensor")
+    sizes = [axis.default for axis in AXES.values()]
+    parser.add_argument("--mesh", nargs=len(AXES), type=int, default=sizes, help=" ".join(AXES))
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--trace", help="write a profile of the timed steps to this folder")
