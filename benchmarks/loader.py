@@ -1,4 +1,4 @@
-"""Batches from ArrayRecord: how fast they come, and how long a training step waits for them.
+"""The rate of batches from ArrayRecord, and how long a training step waits for them.
 
     python benchmarks/loader.py [--max-seq-len 8192] [--batch-size 32] [--batches 64]
 
@@ -85,10 +85,12 @@ def write_source(data_dir: Path, source: str, *, max_seq_len: int) -> None:
     (directory / "manifest.json").write_text(json.dumps(manifest.to_json()))
 
 
-def load_all(data_dir: Path, plan: RowOrder, *, threads: int, step_s: float) -> tuple[float, float]:
+def load_all(
+    data_dir: Path, order: RowOrder, *, threads: int, step_s: float
+) -> tuple[float, float]:
     """Returns seconds in all and seconds waited for every batch but the first."""
     loader = BatchLoader(
-        plan,
+        order,
         open_sources(data_dir, SOURCES, "train"),
         process_index=0,
         process_count=1,
@@ -111,7 +113,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=64)
     arguments = parser.parse_args()
     batch_size, num_batches = arguments.batch_size, arguments.batches
-    plan = RowOrder.build(
+    order = RowOrder.build(
         [MixtureStage(batch_size * (num_batches + 1), dict.fromkeys(SOURCES, 1.0))],
         batch_size=batch_size,
         seed=0,
@@ -121,13 +123,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         for source in SOURCES:
             write_source(Path(directory), source, max_seq_len=arguments.max_seq_len)
-        alone, _ = load_all(Path(directory), plan, threads=0, step_s=0)
+        alone, _ = load_all(Path(directory), order, threads=0, step_s=0)
         step_s = 2 * alone / num_batches
         print(f"{batch_size} rows of {arguments.max_seq_len} tokens a batch, step {step_s:.3f} s\n")
         print(f"{'threads':<10}{'batches/s':>12}{'rows/s':>12}{'M tokens/s':>12}{'waits':>10}")
         for threads in (0, 1, 2, 4):
-            seconds, _ = load_all(Path(directory), plan, threads=threads, step_s=0)
-            busy, waited = load_all(Path(directory), plan, threads=threads, step_s=step_s)
+            seconds, _ = load_all(Path(directory), order, threads=threads, step_s=0)
+            busy, waited = load_all(Path(directory), order, threads=threads, step_s=step_s)
             rows = batch_size * num_batches / seconds
             print(
                 f"{threads or 'none':<10}{num_batches / seconds:>12.1f}{rows:>12.0f}"

@@ -130,7 +130,7 @@ class AttentionKernel:
 
     @property
     def limits(self) -> str | None:
-        """What it leaves to another kernel; whoever runs it announces this."""
+        """What it leaves to another kernel, to be printed when a run starts."""
         return self.spec.limits
 
     @property

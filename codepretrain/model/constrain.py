@@ -7,7 +7,7 @@ partitioner splits activations like the parameters, along D, and sums every prod
 devices.
 
 `Constrain.on_each_device` is for functions that the compiler cannot split (`jax.shard_map`): a
-hand-written kernel sees the part of every array that lies on its device.
+hand-written kernel receives each device's part of every array.
 
     name                    the dim                             under fully sharded data parallelism
     batch                   rows                                all data-parallel axes

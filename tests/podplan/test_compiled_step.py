@@ -94,7 +94,7 @@ def test_the_embedding_is_never_gathered_whole(program):
 
 @pytest.mark.parametrize("num_layers", [2, 6])
 def test_a_layer_gathers_its_matrices_twice(program, num_layers):
-    """Seven matrices, over fsdp alone: forward, and again to compute forward and backward anew."""
+    """Seven matrices, over fsdp alone: once forward, once for recomputation and backward."""
     gathers = matrix_gathers(collectives(program(num_layers), MESH))
     assert {one.axes for one in gathers} == {("fsdp",)}
     assert {one.executions for one in gathers} == {num_layers * MICROBATCHES}

@@ -105,7 +105,7 @@ def test_a_counter_that_is_copied():
         ("constant(3)", "parameter(1)"),  # compared with no constant
         ("direction=LT", "direction=GE"),
         ("add(%i.1, %one)", "multiply(%i.1, %one)"),
-        ("tuple(%next, %kernel", "tuple(%i.1, %kernel"),  # the counter stands still
+        ("tuple(%next, %kernel", "tuple(%i.1, %kernel"),  # the counter does not change
         ("%start = s32[]{:T(128)} constant(0)", "%start = s32[] parameter(2)"),
     ],
 )
