@@ -32,6 +32,14 @@ NEVER = {
         "ml_collections orbax absl"
     ),
     "codepretrain.train.sharding": "codepretrain.model codepretrain.data",
+    "codepretrain.hardware": (
+        "codepretrain.model codepretrain.train codepretrain.stream codepretrain.podplan "
+        "codepretrain.study codepretrain.data jax"
+    ),
+    "codepretrain.podplan": (
+        "codepretrain.study codepretrain.data codepretrain.evals codepretrain.report "
+        "codepretrain.cli codepretrain.checkpoint absl argparse"
+    ),
     "codepretrain.train": "codepretrain.study codepretrain.data codepretrain.podplan absl argparse",
     "codepretrain.rows": "codepretrain.data codepretrain.stream codepretrain.model jax",
     "codepretrain.stream": "codepretrain.data codepretrain.model jax",
