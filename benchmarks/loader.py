@@ -1,4 +1,4 @@
-"""Batches from ArrayRecord: how fast they come, and how long a training step waits for them.
+"""The rate of batches from ArrayRecord, and how long a training step waits for them.
 
     python benchmarks/loader.py [--max-seq-len 8192] [--batch-size 32] [--batches 64]
 

@@ -79,8 +79,8 @@ class Attention(nnx.Module):
     ) -> tuple[jax.Array, KeyValue]:
         """Returns attention of one new token per sequence over its past and itself.
 
-        x: [B, 1, D]; slots: [B] int32, where in `past` each sequence's token is written; a
-        sequence sees its slots 0 … slots[b].
+        x: [B, 1, D]; slots: [B] int32, the position in `past` at which each sequence's token is
+        written; a sequence sees its slots 0 … slots[b].
         """
         query, present = self._heads(x, rope)
         rows = jnp.arange(x.shape[0])

@@ -105,7 +105,7 @@ KERNELS: dict[str, KernelSpec] = {
         platform="gpu",
         block_rule=_TRITON,
         compute_dtypes=("bfloat16",),
-        limits="cudnn keeps at most 64 documents of a row apart; a device's micro-batch in which a "
+        limits="it keeps at most 64 documents of a row apart; a device's micro-batch in which a "
         "row holds more runs through pallas_gpu instead",
     ),
 }
@@ -130,7 +130,7 @@ class AttentionKernel:
 
     @property
     def limits(self) -> str | None:
-        """What it leaves to another kernel; whoever runs it announces this."""
+        """What it leaves to another kernel, to be printed when a run starts."""
         return self.spec.limits
 
     @property

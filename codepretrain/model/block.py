@@ -1,4 +1,4 @@
-"""The Command-R block: attention and MLP side by side."""
+"""The Command-R block: attention and MLP in parallel."""
 
 import jax
 from flax import nnx
@@ -16,8 +16,8 @@ from codepretrain.model.rope import RopeAngles
 class Block(nnx.Module):
     """x + attention(h) + mlp(h) with h = norm(x): one norm feeds both branches; [B, T, D].
 
-    Source: Command-R as published by Cohere (transformers, models/cohere); the parallel form is
-    from GPT-J (Wang & Komatsuzaki 2021).
+    Source: Cohere's Command-R (transformers, models/cohere); the parallel form is that of GPT-J
+    (Wang & Komatsuzaki 2021).
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Block(nnx.Module):
     def decode(
         self, x: jax.Array, *, rope: RopeAngles, past: KeyValue, slots: jax.Array
     ) -> tuple[jax.Array, KeyValue]:
-        """Returns the block's output for one new token per sequence, and the longer past."""
+        """Returns the block's output for one new token per sequence, and the updated past."""
         h = self.norm(x)
         attended, past = self.attention.decode(h, rope=rope, past=past, slots=slots)
         return self._add(x, attended, self.mlp(h)), past

@@ -1,4 +1,4 @@
-"""Which source stands at every position of a phase: a pure function of the config.
+"""The source at every position of a phase: a pure function of the config.
 
 A phase is a sequence of *stages*, each with constant weights. In a stage of N rows, source s gets
 n_s rows by Hamilton apportionment of the weights w_s (normalized to sum to one), and its row k is
@@ -111,7 +111,7 @@ class MixtureStage:
 
 @dataclass(frozen=True)
 class OrderPrefix:
-    """The first rows of a phase: how many each source has, and a hash of which stands where.
+    """The first rows of a phase: how many each source has, and a hash of their order.
 
     Two phases with equal prefixes have the same source at each of these positions, whatever their
     weights and lengths are.
@@ -122,7 +122,7 @@ class OrderPrefix:
 
 
 def order_prefix(stages: Sequence[MixtureStage], num_rows: int) -> OrderPrefix:
-    """Returns what stands at the first `num_rows` positions of a phase with these stages.
+    """Returns the sources of the first `num_rows` positions of a phase with these stages.
 
     Computed from the order itself, which takes about 15 ns a row, and cached.
     """

@@ -1,6 +1,6 @@
-"""Which row stands at every position of a phase: a pure function of the config.
+"""The row at every position of a phase: a pure function of the config.
 
-`stream/mixture.py` says which source stands where. The k-th row that a source's cursor draws (its
+`stream/mixture.py` has the source of each position. The k-th row that a source's cursor draws (its
 *ordinal*) is in epoch ⌊ordinal / rows held⌋ and is there record `permute(ordinal mod rows held)`,
 keyed by seed, source and epoch. So a source's order does not depend on the mixture it is in.
 

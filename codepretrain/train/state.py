@@ -1,4 +1,4 @@
-"""Everything that changes while a phase is trained: the state that a step maps to the next."""
+"""The training state: everything that a step changes."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from codepretrain.train.sharding import param_shardings, replicated
 class TrainState:
     """A phase's state after `step` of its steps. Scalars are replicated on the mesh.
 
-    `step` counts every step of the phase, the skipped included, so that it names the next batch;
-    `step - num_skipped` updates have been made. `gradient_norm_mean` is the running mean of the
-    norms of these updates, before clipping (see `train/step.py`).
+    `step` counts every step of the phase, including skipped ones, so it is the number of the next
+    batch; `step - num_skipped` updates have been made. `gradient_norm_mean` is the running mean of
+    the gradient norms of these updates, before clipping (see `train/step.py`).
     """
 
     step: jax.Array  # int32
@@ -43,9 +43,9 @@ _COUNTERS = {
 
 
 def init_state(config: StudyConfig, mesh: Mesh) -> TrainState:
-    """Returns the state of a phase without a parent: random parameters, born sharded.
+    """Returns the state of a phase without a parent: random parameters, initialized sharded.
 
-    A function of the model, the optimizer and `seed` alone: the mesh changes no bit of it.
+    It depends on the model, the optimizer and `seed` alone: it is bitwise equal on every mesh.
     """
     init = jax.jit(lambda key: _init(config, key), out_shardings=state_shardings(config, mesh))
     return init(jax.random.key(config.seed, impl=PRNG_IMPL))
@@ -65,14 +65,14 @@ def _zero_counters() -> dict[str, jax.Array]:
 def branch_state(
     config: StudyConfig, mesh: Mesh, parent: TrainState, *, carry_optimizer: bool
 ) -> TrainState:
-    """Returns the state in which a phase starts, from that of its parent where it branches off.
+    """Returns the initial state of a phase, from its parent's state at the branch point.
 
-    Parameters carry over, and so do Adam's moments and count if `carry_optimizer`. The step and
-    all that belongs to the skipping of updates start anew, as batch and mixture do: the parent's
-    gradient norms say little about the new mixture's.
+    Parameters carry over, and so do Adam's moments and count if `carry_optimizer`. The step and the
+    counters of skipped updates start at zero, and so does the mean of the gradient norms: those of
+    the parent's mixture do not predict those of the new one.
 
-    The arrays that carry over are shared with the parent: once the new state has been donated to a
-    step, the parent's is gone too.
+    The arrays that carry over are shared with the parent: donating the new state to a step deletes
+    the parent's arrays as well.
     """
     if not carry_optimizer:
         return state_from_params(config, mesh, parent.params)
@@ -95,10 +95,10 @@ def _counters_on(shardings: TrainState) -> dict[str, Any]:
 
 
 def state_shardings(config: StudyConfig, mesh: Mesh) -> TrainState:
-    """Returns the sharding of every leaf: moments lie as their parameters, counters everywhere.
+    """Returns the sharding of every leaf: moments as their parameters, counters replicated.
 
     Raises:
-      UserError: a parameter does not divide over the mesh.
+      UserError: a parameter is not divisible over the mesh.
     """
     params = param_shardings(logical_axes(config.model), abstract_params(config.model), mesh)
     everywhere = replicated(mesh)

@@ -71,7 +71,7 @@ def test_a_plan_that_fits(capsys, monkeypatch):
     assert "1.50 times (attention kernels, 10.00 T, by formula)" in told
     assert "all-gather fsdp 112 2.000" in told
     assert "data+fsdp" not in told  # eight bytes are not worth a line
-    assert "MFU no higher than 50.0%" in told
+    assert "MFU at most 50.0%" in told
     assert "a bound, not a forecast" in told
     assert "470M, 200B tokens in 4,736 v5e chip-hours, an MFU of 21.5%" in told
 

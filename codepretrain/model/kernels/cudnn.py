@@ -16,7 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-# Not public, so it may move; the tests trace what is used of it.
+# Not public, so it may change; the tests lower it for a GPU.
 from jax._src.cudnn import fused_attention_stablehlo as library
 
 from codepretrain.model.kernels import pallas_gpu

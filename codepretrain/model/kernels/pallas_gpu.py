@@ -124,7 +124,7 @@ def backward(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns the gradients of query, key and value.
 
-    What stands at the padding has no effect: its `d_out` is zero.
+    Padding contributes nothing, since its `d_out` is zero.
     """
     query, key, value, segment_ids, out, log_sum = residuals
     B, T, N, H = query.shape

@@ -2,16 +2,16 @@
 
 P positions in blocks of C; the device's V ids in blocks of W; D model. The largest buffer is [C, W]
 float32, besides the gradients of the hidden states and of the embedding. Forward and backward each
-pass once over the vocabulary; the backward computes the logits again. Only where one block covers
-everything are exp(logits) kept for it: they are no more than the block that was computed anyway.
+pass once over the vocabulary; the backward pass recomputes the logits. Only where a single block
+covers everything, exp(logits) is kept, which is no larger than the block that was computed anyway.
 
-What the devices of a mesh send each other:
+Communication between the devices of a mesh:
 
     per block of the vocabulary    its dims are gathered over fsdp, in the compute dtype, once
                                    forward and once backward; its gradient is summed over data and
-                                   fsdp, each device of fsdp keeping its own dims
-    once                           over tensor: the maximum and the sums over the vocabulary,
-                                   forward, and the gradient of the hidden states, backward
+                                   fsdp, and each device along fsdp keeps its own dims
+    once                           over tensor: the maximum and the sums over the vocabulary in the
+                                   forward pass, the gradient of the hidden states in the backward
 """
 
 from typing import Generic, NamedTuple, TypeVar
@@ -54,13 +54,13 @@ def _gathered(
 
 
 def _logits(hidden: jax.Array, block: jax.Array, ids: jax.Array, scale: float) -> jax.Array:
-    """Returns [C, W] float32; -inf for ids that do not count."""
+    """Returns logits [C, W] float32; -inf for masked ids (`_NO_ID`)."""
     logits = jnp.einsum("cd,wd->cw", hidden, block, preferred_element_type=jnp.float32)
     return jnp.where(ids[None] >= 0, logits * scale, -jnp.inf)
 
 
 class _Running(NamedTuple):
-    """What is known of every position after some blocks: [C] float32 each."""
+    """Running statistics of every position over the blocks so far: [C] float32 each."""
 
     maximum: jax.Array
     total: jax.Array  # Σ exp(logit - maximum)
@@ -68,7 +68,7 @@ class _Running(NamedTuple):
 
 
 def _sums_over_vocabulary(running: _Running, axes: Axes) -> _Running:
-    """Returns what is known after the blocks of all devices."""
+    """Returns the statistics over the blocks of all devices."""
     if axes.vocab is None:
         return running
     maximum = lax.pmax(running.maximum, axes.vocab)
@@ -106,7 +106,7 @@ def forward(
 def _whole(
     parts: Positions, block: jax.Array, *, logit_scale: float, axes: Axes
 ) -> tuple[_Running, jax.Array]:
-    """Returns what is known of all positions [1, P], and exp(logits - maximum): [1, P, V]."""
+    """Returns the statistics of all positions [1, P], and exp(logits - maximum): [1, P, V]."""
     logits = jnp.einsum("bpd,vd->bpv", parts.hidden, block, preferred_element_type=jnp.float32)
     logits = logits * logit_scale
     maximum = jnp.max(logits, axis=-1)
@@ -131,7 +131,7 @@ def _scan(
     logit_scale: float,
     axes: Axes,
 ) -> _Running:
-    """Returns what is known of every position after all blocks: [parts, C] each."""
+    """Returns the statistics of every position after all blocks: [parts, C] each."""
 
     def add_block(running: _Running, j: jax.Array) -> tuple[_Running, None]:
         block = _gathered(embedding, layout, j, dtype=parts.hidden.dtype, axes=axes)
@@ -212,11 +212,10 @@ def _products(d_logits: jax.Array, x: jax.Array, block: jax.Array) -> tuple[jax.
 
 
 def _reduced(d_block: jax.Array, blocks: Blocks, axes: Axes) -> jax.Array:
-    """Returns the gradient of a block, summed over all devices' rows: [W, D] of the dims that the
-    device holds of the embedding.
+    """Returns a block's gradient summed over all rows: [W, D], with this device's part of D.
 
-    d_block: [D, W] of its own rows. D goes first, for libtpu 0.0.42 scatters no dim that lies along
-    a tile's lanes: it reduces everything on every chip instead.
+    d_block: [D, W], from this device's rows. D comes first because libtpu 0.0.42 does not scatter
+    the dim along a tile's lanes: it would reduce everything on every chip.
     """
     if not axes.rows:
         return d_block.T

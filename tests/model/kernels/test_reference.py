@@ -6,7 +6,7 @@ from codepretrain.model.attention_kernels import as_kernel
 
 
 def test_the_mask_of_the_docstring():
-    """Equal scores weigh all that a query sees alike, and one-hot values show what that is."""
+    """With equal scores and one-hot values, the output shows which keys a query sees."""
     segment_ids = jnp.array([[1, 1, 2, 2, 2, 0, 0]])
     query = key = jnp.ones((1, 7, 1, 7))
     values = jnp.eye(7)[None, :, None, :]
