@@ -77,7 +77,7 @@ def test_without_space_or_with_a_damaged_copy_ranges_are_read_throughout(
 
 def test_a_missing_object_is_named(memory: epath.Path, cache: Cache) -> None:
     files = ShardFiles(memory, {"a": "0" * 64}, cache=cache)
-    with pytest.raises(UserError, match="there is no file .*bucket/folder/a"):
+    with pytest.raises(UserError, match=r"there is no file .*bucket/folder/a"):
         files.read("a", 0, 1)
 
 
@@ -106,5 +106,5 @@ def test_an_altered_index_of_an_object_store_is_noticed(memory: epath.Path, cach
     contents = bytearray(storage.read_bytes(path))
     contents[-1] ^= 1
     path.write_bytes(bytes(contents))
-    with pytest.raises(UserError, match="rows.index.npy is damaged: its sha256 is"):
+    with pytest.raises(UserError, match=r"rows.index.npy is damaged: its sha256 is"):
         RowStore(directory, source="text", split="train", cache=cache)
