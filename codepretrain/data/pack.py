@@ -18,8 +18,8 @@ import numpy as np
 
 from codepretrain.rows.format import PAD_ID, Row
 
-# Segments that wait for a row. With more of them rows are fuller; up to this many times T tokens are
-# in memory.
+# Segments that wait for a row. More of them fill rows better, but up to this many times T tokens
+# are in memory.
 WINDOW = 4096
 
 Packer = Callable[[Iterable[np.ndarray], int, np.ndarray], Iterator[Row]]
