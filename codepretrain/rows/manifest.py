@@ -50,7 +50,7 @@ class RowsManifest:
     num_target_tokens = num_tokens - num_documents. num_padding: positions, of num_rows ×
     max_seq_len, that are no target with weight. num_split_documents: documents with targets in more
     than one row. rows_sha256: of the encoded rows in order, however they are divided into files.
-    documents_hash: of the directory of documents. tokenizer_hash, vocabulary_hash: of the two
+    documents_hash: of the documents of all splits. tokenizer_hash, vocabulary_hash: of the two
     files of the tokenizer. settings_hash: of all settings that decide the rows.
     """
 
