@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-resume test-mesh test-pod test-parity lint format lock benchmark clean
+.PHONY: demo test test-resume test-mesh test-hosts test-pod test-parity lint format lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -16,6 +16,9 @@ test-resume: .venv/.installed
 
 test-mesh: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_mesh.py -s
+
+test-hosts: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_hosts.py -s
 
 # The studies' steps as the TPU compiler compiles them for 256 chips: needs libtpu, and no TPU.
 test-pod: .venv/.installed

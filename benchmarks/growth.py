@@ -3,15 +3,15 @@
     python benchmarks/growth.py                                  the demo's model, two doublings
     python benchmarks/growth.py --size 470m --seq-len 2048 --batch 4 --layers 8 --vocabulary 64000
 
-Each axis is doubled from the same first point. Beside the time stands what it would be if it grew
-as the model's FLOPs (`model/size.py`), beside the compiler's temporary memory the law
+Each axis is doubled from the same starting point. The table compares the growth of the time with
+that of the model's FLOPs (`model/size.py`), and the compiler's temporary memory with
 
-    temporary = 4 bytes · parameters (gradients) + what is kept and worked on per position
+    temporary = 4 bytes · parameters (gradients) + activations per position
 
-whose second part, taken from the first point, grows with tokens (batch, sequence length), not with
-the vocabulary (the loss works in blocks), and with layers only in what is kept of each: so between
-1 × and layers ×, shown as both. `reference` and `blocked` attention hold [T, T] (or half of it) for
-one layer: with the sequence length they grow by up to T²; kernels that hold none stay at T.
+The second term is taken from the starting point. It grows with the tokens (batch, sequence length),
+not with the vocabulary (the loss works in blocks), and between 1 × and layers × with the layers,
+since only part of it is kept per layer; both limits are shown. `reference` and `blocked` attention
+hold [T, T] (or half of it) for one layer, so they grow by up to T²; other kernels grow with T.
 """
 
 import argparse

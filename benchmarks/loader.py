@@ -29,7 +29,8 @@ from codepretrain.rows.manifest import (
 from codepretrain.rows.records import RecordWriter
 from codepretrain.rows.store import open_sources
 from codepretrain.stream.loader import BatchLoader
-from codepretrain.stream.order import MixtureStage, RowOrder
+from codepretrain.stream.mixture import MixtureStage
+from codepretrain.stream.order import RowOrder
 
 VOCAB_SIZE = 256_000
 ROWS_PER_SOURCE = 2048
@@ -83,10 +84,12 @@ def write_source(data_dir: Path, source: str, *, max_seq_len: int) -> None:
         write_sealed(folder / MANIFEST, manifest.to_json())
 
 
-def load_all(data_dir: Path, plan: RowOrder, *, threads: int, step_s: float) -> tuple[float, float]:
+def load_all(
+    data_dir: Path, order: RowOrder, *, threads: int, step_s: float
+) -> tuple[float, float]:
     """Returns seconds in all and seconds waited for every batch but the first."""
     loader = BatchLoader(
-        plan,
+        order,
         open_sources(data_dir, SOURCES, "train"),
         process_index=0,
         process_count=1,
@@ -109,7 +112,7 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=64)
     arguments = parser.parse_args()
     batch_size, num_batches = arguments.batch_size, arguments.batches
-    plan = RowOrder.build(
+    order = RowOrder.build(
         [MixtureStage(batch_size * (num_batches + 1), dict.fromkeys(SOURCES, 1.0))],
         batch_size=batch_size,
         seed=0,
@@ -119,13 +122,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         for source in SOURCES:
             write_source(Path(directory), source, max_seq_len=arguments.max_seq_len)
-        alone, _ = load_all(Path(directory), plan, threads=0, step_s=0)
+        alone, _ = load_all(Path(directory), order, threads=0, step_s=0)
         step_s = 2 * alone / num_batches
         print(f"{batch_size} rows of {arguments.max_seq_len} tokens a batch, step {step_s:.3f} s\n")
         print(f"{'threads':<10}{'batches/s':>12}{'rows/s':>12}{'M tokens/s':>12}{'waits':>10}")
         for threads in (0, 1, 2, 4):
-            seconds, _ = load_all(Path(directory), plan, threads=threads, step_s=0)
-            busy, waited = load_all(Path(directory), plan, threads=threads, step_s=step_s)
+            seconds, _ = load_all(Path(directory), order, threads=threads, step_s=0)
+            busy, waited = load_all(Path(directory), order, threads=threads, step_s=step_s)
             rows = batch_size * num_batches / seconds
             print(
                 f"{threads or 'none':<10}{num_batches / seconds:>12.1f}{rows:>12.0f}"

@@ -1,4 +1,4 @@
-"""Step time, MFU and peak memory over several settings in one run, beside PyTorch where it is.
+"""Step time, MFU and peak memory of several settings in one run, optionally beside PyTorch.
 
     python benchmarks/train_step.py                               the demo's model
     python benchmarks/train_step.py --size 470m --seq-len 8192 --batch 8 \\
@@ -41,6 +41,7 @@ from codepretrain.model.presets import preset
 from codepretrain.model.size import flops_per_token, num_parameters
 from codepretrain.rows.format import Row
 from codepretrain.stream.batch import Batch, batch_from_rows
+from codepretrain.train.mesh_axes import AXES
 from codepretrain.train.sharding import global_batch, make_mesh, replicated
 from codepretrain.train.state import init_state
 from codepretrain.train.step import compile_train_step
@@ -69,7 +70,6 @@ def model_config(size: str, *, layers: int | None, vocabulary: int | None) -> Mo
 
 def study_config(setting: dict) -> StudyConfig:
     """Returns the study of one setting (a value per flag)."""
-    data, fsdp, tensor = setting["mesh"]
     return StudyConfig(
         name="benchmark",
         model=model_config(
@@ -78,7 +78,7 @@ def study_config(setting: dict) -> StudyConfig:
         data=DataConfig(sources={}, max_seq_len=setting["seq_len"]),
         training=TrainingConfig(batch_size=setting["batch"]),
         execution=ExecutionConfig(
-            mesh=MeshConfig(data=data, fsdp=fsdp, tensor=tensor),
+            mesh=MeshConfig(**dict(zip(AXES, setting["mesh"], strict=True))),
             num_microbatches=setting["microbatches"],
             remat_policy=setting["remat"],
             attention_kernel=setting["kernel"],
@@ -114,11 +114,11 @@ def random_batch(batch_size: int, max_seq_len: int, vocab_size: int) -> Batch:
 
 
 def measure(setting: dict) -> dict:
-    """Runs one setting on the devices there are; returns its times in seconds and its memory."""
+    """Runs one setting on all devices; returns its times in seconds and its memory."""
     if not setting["returns_memory"] and not has_accelerator():
         keep_freed_memory()  # as `codepretrain train` does
     config = study_config(setting)
-    mesh = make_mesh(config.execution.mesh)
+    mesh = make_mesh(config.execution.mesh, d_model=config.model.d_model)
     started = time.perf_counter()
     train_step = compile_train_step(config, mesh)
     compile_s = time.perf_counter() - started
@@ -146,13 +146,13 @@ def measure(setting: dict) -> dict:
         "compile_s": compile_s,
         "seconds": seconds[setting["warmup"] :],
         "loss": float(metrics.loss),
-        "temporary_bytes": planned.temp_size_in_bytes,  # what the compiler plans besides the state
+        "temporary_bytes": planned.temp_size_in_bytes,  # what the compiler allocates besides the state
         "peak_bytes": memory or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 
 
 def in_process(script: str, setting: dict) -> dict:
-    """Returns what the script measures in a process of its own; its last words if it fails."""
+    """Returns what the script measures in a process of its own, or its last error line."""
     path = Path(__file__).with_name(script)
     command = [sys.executable, str(path), "--one", json.dumps(setting)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -211,7 +211,7 @@ HEADER = " ".join(
 
 
 def run(settings: list[dict], *, peer: bool, rounds: int, peak_tflops: float | None) -> list[dict]:
-    """Measures every setting, and the peer once a shape and round; prints lines as they come."""
+    """Measures every setting, and the peer once per shape and round; prints each result."""
     print(HEADER)
     results = []
     for _ in range(rounds):
@@ -242,7 +242,8 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument("--block-kv", type=int)
     parser.add_argument("--loss-vocab-block", type=int, default=8192)
     parser.add_argument("--loss-token-block", type=int, default=8192)
-    parser.add_argument("--mesh", nargs=3, type=int, default=[1, -1, 1], help="data fsdp tensor")
+    sizes = [axis.default for axis in AXES.values()]
+    parser.add_argument("--mesh", nargs=len(AXES), type=int, default=sizes, help=" ".join(AXES))
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--trace", help="write a profile of the timed steps to this folder")

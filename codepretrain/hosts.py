@@ -1,19 +1,185 @@
-"""What the processes of a pod agree on. Every process must call these at the same points."""
+"""What the processes of one training job agree on.
+
+    decide    process 0 computes a value; all processes return it
+    gather    every process computes a value; all processes return all of them
+
+Each process has its own view of the file system: a listing may be stale, and a disk may be full on
+one host only. So no process acts on what it alone has seen. If the computation fails anywhere, all
+processes raise the same error, and none waits for a process that has left.
+
+Every process must make the same calls in the same order. The values travel through the
+coordination service of `jax.distributed`, not through the devices, so a background thread may use a
+`Channel` of its own while the main thread trains.
+"""
+
+import itertools
+import json
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
+from jax._src import distributed  # public JAX has no access to the key-value store
 from jax.experimental import multihost_utils
+
+from codepretrain.errors import UserError
+from codepretrain.interrupt import Interrupted
+
+WAIT_S = 3600.0  # longer than any single step between two agreements, preparation of data aside
+_GRACE_S = 30.0  # process 0 names a silent process before the others stop waiting for process 0
+
+
+class PeerError(RuntimeError):
+    """Another process failed for a reason that is not a user's mistake; it reports the details."""
+
+
+class Channel:
+    """A sequence of agreements, independent of those of other channels.
+
+    Every process must create its channels in the same order.
+    """
+
+    _numbers = itertools.count()
+
+    def __init__(self) -> None:
+        self._name = f"codepretrain/{next(Channel._numbers)}"
+        self._rounds = itertools.count()
+
+    def decide(self, what: str, compute: Callable[[], Any], *, wait_s: float = WAIT_S) -> Any:
+        """Returns the JSON value that process 0 computes.
+
+        Args:
+          what: names the value in errors, such as `the list of checkpoints`.
+
+        Raises:
+          UserError: process 0 raised it.
+          PeerError: process 0 raised another exception.
+          TimeoutError: process 0 did not answer within `wait_s` seconds.
+        """
+        if jax.process_count() == 1:
+            return compute()
+        key = f"{self._name}/{next(self._rounds)}"
+        if jax.process_index() == 0:
+            report, error = _report(compute)
+            _client().key_value_set(key, json.dumps(report))
+        else:
+            report, error = json.loads(_get(key, what, 0, time.monotonic() + wait_s)), None
+        return _value(report, error)
+
+    def gather(self, what: str, compute: Callable[[], Any], *, wait_s: float = WAIT_S) -> list[Any]:
+        """Returns the JSON value of every process, in order of the process index.
+
+        Raises:
+          UserError: a process raised it.
+          PeerError: another process raised another exception.
+          TimeoutError: a process did not answer within `wait_s` seconds.
+        """
+        if jax.process_count() == 1:
+            return [compute()]
+        key = f"{self._name}/{next(self._rounds)}"
+        deadline = time.monotonic() + wait_s
+        report, error = _report(compute)
+        if jax.process_index() > 0:
+            _client().key_value_set(f"{key}/{jax.process_index()}", json.dumps(report))
+            return _value(json.loads(_get(key, what, 0, deadline + _GRACE_S)), error)
+
+        verdict, failure = _report(lambda: self._collect(key, what, report, deadline))
+        verdict = verdict.get("value", verdict)  # a report itself, unless a process was silent
+        _client().key_value_set(key, json.dumps(verdict))
+        return _value(verdict, error or failure)
+
+    def _collect(self, key: str, what: str, own: dict[str, Any], deadline: float) -> dict[str, Any]:
+        """Returns the report that all processes get: every value, or the most telling error."""
+        reports = [own]
+        for process in range(1, jax.process_count()):
+            reports.append(json.loads(_get(f"{key}/{process}", what, process, deadline)))
+            _client().key_value_delete(f"{key}/{process}")
+        worst = min(reports, key=_severity)
+        return worst if "error" in worst else {"process": 0, "value": [r["value"] for r in reports]}
+
+
+_MAIN = Channel()
+
+
+def decide(what: str, compute: Callable[[], Any], *, wait_s: float = WAIT_S) -> Any:
+    """`Channel.decide` on the channel of the main thread."""
+    return _MAIN.decide(what, compute, wait_s=wait_s)
+
+
+def gather(what: str, compute: Callable[[], Any], *, wait_s: float = WAIT_S) -> list[Any]:
+    """`Channel.gather` on the channel of the main thread."""
+    return _MAIN.gather(what, compute, wait_s=wait_s)
 
 
 def from_primary(value: bool) -> bool:
-    """Returns what process 0 knows."""
+    """Returns the value of process 0, through the devices: cheap, and orders with their work."""
     if jax.process_count() == 1:
         return value
     return bool(multihost_utils.broadcast_one_to_all(np.bool_(value)))
 
 
 def max_over_processes(value: int) -> int:
-    """Returns the largest `value` of all processes."""
+    """Returns the largest `value` of all processes, through the devices."""
     if jax.process_count() == 1:
         return value
     return int(np.max(multihost_utils.process_allgather(np.int32(value))))
+
+
+def _client() -> Any:
+    return distributed.global_state.client
+
+
+def _get(key: str, what: str, process: int, deadline: float) -> str:
+    """Waits for the value that `process` sets."""
+    seconds = max(deadline - time.monotonic(), 0.001)
+    try:
+        return _client().blocking_key_value_get(key, int(seconds * 1000))
+    except jax.errors.JaxRuntimeError as error:
+        if "DEADLINE_EXCEEDED" not in str(error):
+            raise
+        raise TimeoutError(f"process {process} did not report {what} in time") from error
+
+
+def _report(compute: Callable[[], Any]) -> tuple[dict[str, Any], BaseException | None]:
+    """Returns the computed value or the error, as others are told of it, and the error itself."""
+    report: dict[str, Any] = {"process": jax.process_index()}
+    try:
+        return report | {"value": compute()}, None
+    except (Interrupted, KeyboardInterrupt) as stop:
+        number = stop.signal_number if isinstance(stop, Interrupted) else signal.SIGINT
+        return report | {"error": "interrupted", "text": str(stop), "signal": int(number)}, stop
+    except SystemExit as end:
+        return report | {"error": "exit", "text": str(end), "code": end.code}, end
+    except UserError as error:
+        return report | {"error": "user", "text": str(error)}, error
+    except BaseException as error:
+        text = f"process {report['process']}: {type(error).__name__}: {error}"
+        return report | {"error": "other", "text": text[:2000]}, error
+
+
+def _severity(report: dict[str, Any]) -> int:
+    """Orders reports: what explains most to a user comes first."""
+    return ["user", "interrupted", "exit", "other", None].index(report.get("error"))
+
+
+def _value(report: dict[str, Any], error: BaseException | None) -> Any:
+    """Returns the value, or raises the error that all processes raise."""
+    if "error" not in report:
+        return report["value"]
+    if error is not None and (
+        report["process"] == jax.process_index() or str(error) == report["text"]
+    ):
+        raise error
+    raise _exception(report) from error
+
+
+def _exception(report: dict[str, Any]) -> BaseException:
+    if report["error"] == "exit":
+        return SystemExit(report["code"])
+    if report["error"] == "user":
+        return UserError(report["text"])
+    if report["error"] == "interrupted":
+        return Interrupted(report["signal"], report["text"])
+    return PeerError(report["text"])

@@ -1,7 +1,7 @@
-"""A whole study on a laptop: what does code in the mixture do to prose, and prose to code?
+"""A whole study on a laptop: how does code in the mixture affect prose, and prose affect code?
 
 The initialization experiment of "To Code, or Not To Code?" (arXiv 2408.10914, §3.1 and §3.5) in
-miniature, on the corpora that every Python machine holds: installed packages' source as code;
+miniature, on corpora that every machine with Python has: the source of installed packages as code;
 docstrings, the language reference and package descriptions as prose.
 
     text_pretrain ────────────────────────────────────────────┬─ cooldown_without_code
@@ -10,9 +10,9 @@ docstrings, the language reference and package descriptions as prose.
 
 Run:      make demo        (or: codepretrain run --config experiments/demo.py)
 Cost:     see the README's table of measured times.
-Expected: loss on code falls as its share rises, loss on prose rises; starting from code and going
-          on with 10% code keeps most of the code. A model this small says nothing about a large
-          one: every value here is `# ours`.
+Expected: with a larger share of code, the loss on code falls and the loss on prose rises. A model
+          that starts from code and continues with 10% code keeps most of its code ability. A model
+          this small says nothing about a large one: every value here is `# ours`.
 """
 
 from ml_collections import ConfigDict
@@ -62,7 +62,7 @@ def continued(parent: str, steps: int) -> PhaseConfig:
 
 
 def cooldown(mixture: dict[str, float]) -> PhaseConfig:
-    """Anneals from where the trunk stood; both cooldowns share the trunk, which is trained once."""
+    """Anneals from the trunk's last rate. Both cooldowns share the trunk, which is trained once."""
     return PhaseConfig(
         parent="text_pretrain",
         tokens=50 * STEP_TOKENS,

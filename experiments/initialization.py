@@ -10,13 +10,13 @@
     code_text       200B code (80% web, 20% markup) 180B text + 20B code 32B text + 8B code
 
 Run:      codepretrain plan --config experiments/initialization.py
-Cost:     the paper gives 4,736 chip-hours (TPU v5e) per 200B tokens at 470M and 1,024 per 40B
-          cooldown, so about 42,000 in all (our sum, not the paper's).
+Cost:     the paper reports 4,736 chip-hours (TPU v5e) per 200B tokens at 470M and 1,024 per 40B
+          cooldown: about 42,000 in total (our sum, not the paper's).
 Expected: the paper's Table 2. Natural-language reasoning before cooldown 49.0 (text_only), 51.8
           (balanced_only), 53.0 (balanced_text), 53.3 (code_text).
 
-Each value is marked: `# paper` is stated there, `# inferred` is worked out by us from what is
-stated, `# ours` is a choice where the paper is silent.
+Each value is marked: `# paper` is stated there, `# inferred` follows from what is stated there,
+`# ours` is our choice where the paper does not say.
 """
 
 from ml_collections import ConfigDict
@@ -45,7 +45,7 @@ CODE = {"web_code": 0.8, "markup": 0.2}  # paper: the code initializer
 
 
 def mixture(text: float, code: float) -> dict[str, float]:
-    """Returns weights of text and code; code is web code and markup as in the code initializer."""
+    """Returns weights of text and code; code is divided as in the code initializer."""
     shares = {"text": text, **{source: code * share for source, share in CODE.items()}}
     return {source: round(share, 6) for source, share in shares.items() if share}
 
@@ -71,12 +71,12 @@ def pretrain(tokens: float, weights: dict[str, float]) -> PhaseConfig:
 
 
 def continued(parent: str) -> PhaseConfig:
-    """Continued pre-training: 180B text + 20B code, schedule and optimizer started anew."""
+    """Continued pre-training: 180B text + 20B code, with a fresh schedule and optimizer."""
     return PhaseConfig(
         parent=parent,
         tokens=int(200e9),  # paper
         mixture=mixture(text=0.9, code=0.1),  # paper: 10% code is kept
-        schedule=PRETRAIN_SCHEDULE,  # ours: whether the rate restarts is not said
+        schedule=PRETRAIN_SCHEDULE,  # ours: the paper does not say whether the rate restarts
         carry_optimizer=False,  # ours: not said
         data_order="continue",  # ours: not said
     )
@@ -89,7 +89,7 @@ def cooldown(parent: str) -> PhaseConfig:
         mixture=COOLDOWN,
         schedule=ScheduleConfig(
             shape="linear",  # paper
-            peak_learning_rate=None,  # ours: anneals from where the parent stood
+            peak_learning_rate=None,  # ours: anneals from the parent's rate
             end_learning_rate=1e-6,  # paper
         ),
         carry_optimizer=True,  # ours: not said
@@ -118,7 +118,7 @@ SOURCES = {
         num_tokens=int(180e9),  # paper
         max_epochs=2.0,  # ours
     ),
-    # Sizes of the cooldown's sources are not published; a manifest gives them once prepared.
+    # The sizes of the cooldown's sources are not published; they are counted when prepared.
     "text_quality": SourceConfig(
         reader="jsonl", kind="text", options={"path": "corpora/quality/*.jsonl.gz"}
     ),

@@ -1,14 +1,14 @@
-"""Does what code does for the initialization hold at six times the size? (§3.2 of the paper, 2.8B.)
+"""Do the effects of code in the initialization hold at 2.8B parameters? (§3.2 of the paper.)
 
 The variants, phases and token budgets of `experiments/initialization.py`, with 2.8B parameters.
 
 Run:      codepretrain plan --config experiments/scale.py --topology v5e:16x16
-Cost:     the paper gives 13,824 chip-hours (TPU v5e) per 200B tokens at 2.8B, so about 122,000 in
-          all if cooldowns cost in proportion (our sum, not the paper's): 1,760B tokens.
-Expected: natural-language average over that of 470M: balanced_text +33.1%, code_text +31.7%,
+Cost:     the paper reports 13,824 chip-hours (TPU v5e) per 200B tokens at 2.8B: about 122,000 in
+          total for 1,760B tokens if cooldowns cost in proportion (our sum, not the paper's).
+Expected: the natural-language average over that of 470M: balanced_text +33.1%, code_text +31.7%,
           balanced_only +30%; for balanced_text 2.7 times the knowledge and 2.5 times the code.
 
-`tests/test_experiments.py` holds this file to differ from `initialization.py` in the model alone.
+`tests/test_experiments.py` checks that only the model differs from `initialization.py`.
 """
 
 from ml_collections import ConfigDict

@@ -19,7 +19,12 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import jax  # the flags above must be set before the first import
 import pytest
 
-pytest_plugins = ["tests.fixtures.sources", "tests.fixtures.corpus"]
+pytest_plugins = [
+    "tests.fixtures.sources",
+    "tests.fixtures.corpus",
+    "tests.fixtures.processes",
+    "tests.fixtures.trained",
+]
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")

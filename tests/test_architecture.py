@@ -32,6 +32,14 @@ NEVER = {
         "ml_collections orbax absl"
     ),
     "codepretrain.train.sharding": "codepretrain.model codepretrain.data",
+    "codepretrain.hardware": (
+        "codepretrain.model codepretrain.train codepretrain.stream codepretrain.podplan "
+        "codepretrain.study codepretrain.data jax"
+    ),
+    "codepretrain.podplan": (
+        "codepretrain.study codepretrain.data codepretrain.evals codepretrain.report "
+        "codepretrain.cli codepretrain.checkpoint absl argparse"
+    ),
     "codepretrain.train": "codepretrain.study codepretrain.data codepretrain.podplan absl argparse",
     "codepretrain.rows": (
         "codepretrain.stream codepretrain.model codepretrain.train codepretrain.evals "
@@ -47,7 +55,13 @@ NEVER = {
     "codepretrain.report": "codepretrain.study codepretrain.train jax",
     "codepretrain": "experiments launch tests",
 }
-STANDARD_LIBRARY_ONLY = ("config/schema.py", "config/parse.py", "config/validate.py", "errors.py")
+STANDARD_LIBRARY_ONLY = (
+    "config/schema.py",
+    "config/parse.py",
+    "config/validate.py",
+    "config/values.py",
+    "errors.py",
+)
 
 
 def module_name(path: Path) -> str:
@@ -145,3 +159,12 @@ def test_the_training_process_imports_neither_tensorflow_nor_tokenizers() -> Non
     assert result.returncode == 0, result.stderr
     loaded = {name.split(".")[0] for name in result.stdout.split()}
     assert not loaded & set(_DATA_ONLY)
+
+
+def test_report_and_show_batch_import_no_jax() -> None:
+    """All that the two commands import before they read a working directory."""
+    modules = "codepretrain.cli.main, codepretrain.study.report, codepretrain.study.show_batch"
+    code = f"import sys, {modules}; print(*sorted(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    assert not {name.split(".")[0] for name in result.stdout.split()} & {"jax", "flax", "orbax"}

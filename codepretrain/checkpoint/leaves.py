@@ -1,8 +1,7 @@
-"""One array at a time of a committed checkpoint, on the host: for readers that need no more."""
+"""The arrays of a committed checkpoint one at a time, on the host, for export."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,22 +9,27 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
-from codepretrain.checkpoint.integrity import find_damage
+from codepretrain.checkpoint.arrays import some
+from codepretrain.checkpoint.integrity import verify
+from codepretrain.checkpoint.record import STATE
 from codepretrain.errors import UserError
+from codepretrain.files.storage import StrPath
 
 
 class CheckpointLeaves:
-    """The state of one step's folder; what is not asked for is not read into memory.
+    """The state of one checkpoint; an array is read into memory when it is asked for.
 
-    identity: what was saved with it to tell what it is a checkpoint of.
+    Attributes:
+      identity: the identity of the phase that the checkpoint belongs to.
+      shapes: the shape of every array by its path, such as `params/embedding`.
     """
 
-    def __init__(self, path: Path, checkpointer: ocp.Checkpointer, *, identity: Any) -> None:
+    def __init__(self, path: StrPath, *, identity: Any) -> None:
         self.path = path
         self.identity = identity
-        self._state = epath.Path(path) / "state"
-        self._checkpointer = checkpointer
-        tree = checkpointer.metadata(self._state).item_metadata.tree
+        self._state = epath.Path(path) / STATE
+        self._handler = ocp.PyTreeCheckpointHandler()
+        tree = self._handler.metadata(self._state).tree
         self.shapes: Mapping[str, tuple[int, ...]] = {
             jax.tree_util.keystr(keys, simple=True, separator="/"): tuple(leaf.shape)
             for keys, leaf in jax.tree_util.tree_leaves_with_path(tree)
@@ -38,7 +42,7 @@ class CheckpointLeaves:
         arguments: Any = ocp.RestoreArgs(restore_type=np.ndarray)
         for key in reversed(keys):
             item, arguments = {key: item}, {key: arguments}
-        restored = self._checkpointer.restore(
+        restored = self._handler.restore(
             self._state,
             args=ocp.args.PyTreeRestore(item=item, restore_args=arguments, partial_restore=True),
         )
@@ -48,15 +52,16 @@ class CheckpointLeaves:
 
 
 @contextmanager
-def open_leaves(path: Path) -> Iterator[CheckpointLeaves]:
-    """Opens a step's folder, when every file in it has been found to be what was written.
+def open_leaves(path: StrPath) -> Iterator[CheckpointLeaves]:
+    """Opens the folder of a step after verifying every file in it.
 
     Raises:
       UserError: a file is missing, or is not what was written.
     """
-    if faults := find_damage(epath.Path(path)):
-        raise UserError(f"damaged checkpoint {path}: {'; '.join(faults[:3])}")
-    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
-        identity = checkpointer.restore(epath.Path(path) / "identity")
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-        yield CheckpointLeaves(path, checkpointer, identity=identity)
+    record, faults = verify(path)
+    if record is None or faults:
+        raise UserError(
+            f"damaged checkpoint {path}: {some(faults)}; choose another --step, or train the phase "
+            "again"
+        )
+    yield CheckpointLeaves(path, identity=record.identity)

@@ -1,282 +1,289 @@
-"""Saving and restoring: Orbax, asynchronous, with a record of every file.
+"""Saving and restoring the checkpoints of one run, asynchronously and by any number of processes.
 
-    <directory>/<step>/   state/  ledger/  identity/  integrity.json      committed
-    <directory>/<step>.orbax-checkpoint-tmp/                              under way, or died so
-    <directory>/deleted/                                                  on its way out
+    <run>/checkpoints/<step>/   state/  checkpoint.json     (record.py: how one becomes whole)
+    <run>/checkpoints.jsonl     what was committed and deleted (history.py)
 
-Orbax writes into the temporary folder and renames it when all processes are done (on object stores,
-where nothing can be renamed, it writes a commit file last). The integrity record is written just
-before that. So a step's folder appears whole or not at all, and what becomes of it later is seen.
-
-Permanent steps stay. Of the temporary ones the newest stays: an older one is deleted when a newer
-checkpoint has been committed, never before. A folder whose record cannot be read is left alone.
+A save copies the arrays to the host and returns; a thread of each process does the rest. The
+threads report to each other (`hosts.Channel`), so a failure in one process is raised in all of
+them, at the next call of `save`, `wait` or `close`. An older checkpoint is deleted after a newer
+one is committed (policy.py: which one), never before.
 """
 
-import errno
 import os
+import threading
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
 from etils import epath
 
-from codepretrain.checkpoint.integrity import (
-    find_damage,
-    is_temporary,
-    mark_permanent,
-    write_record,
-)
-from codepretrain.config.schema import CheckpointConfig
+from codepretrain.checkpoint import record
+from codepretrain.checkpoint.arrays import Writing, read_arrays, some
+from codepretrain.checkpoint.history import History, history_path, last_events
+from codepretrain.checkpoint.integrity import verify
+from codepretrain.checkpoint.policy import CheckpointPolicy
+from codepretrain.checkpoint.refusal import explained_save
 from codepretrain.errors import UserError
-
-_DELETED = "deleted"
+from codepretrain.hosts import Channel, decide, gather
 
 
 @dataclass(frozen=True, kw_only=True)
 class Restored:
     """What `Checkpoints.restore` found; `state` is None if there is no whole checkpoint.
 
-    damaged: one line for each checkpoint that was passed over, with what is wrong with it.
+    Attributes:
+      damaged: the checkpoints that were passed over, by step, with what is wrong with each.
     """
 
     step: int = 0
     state: Any = None
     ledger: Any = None
     identity: Any = None
-    damaged: tuple[str, ...] = ()
+    damaged: dict[int, str]
 
 
 class Checkpoints:
     """The checkpoints of one run. Every process of a job must make the same calls.
 
-    Nothing is created or cleaned up before the first save, so a folder that another process writes
-    may be read.
+    Nothing is created or removed before the first save, so a folder that another job writes may be
+    read. Before the first save, the caller must hold the run.
     """
 
     def __init__(
         self,
         directory: str | os.PathLike[str],
-        config: CheckpointConfig,
+        policy: CheckpointPolicy,
         *,
-        permanent_steps: Collection[int],
+        check_hold: Callable[[], None] = lambda: None,
     ) -> None:
+        """Opens a folder, which need not exist.
+
+        Args:
+          check_hold: raises if the run is no longer held; called before each commit by process 0.
+        """
         address = os.fspath(directory)  # gs://… stays as it is
         self.directory = epath.Path(address if "://" in address else os.path.abspath(address))
-        self._config = config
-        self._permanent_steps = permanent_steps
+        self.policy = policy
+        self._check_hold = check_hold
+        self._channel = Channel()
         self._last_save_s = time.monotonic()
-        self._saving: int | None = None
+        self._history: History | None = None
+        self._thread: threading.Thread | None = None
+        self._error: BaseException | None = None
 
     def path(self, step: int) -> epath.Path:
         """Returns the folder of a step's checkpoint, whether it is there or not."""
         return self.directory / str(step)
 
     def is_permanent(self, step: int) -> bool:
-        """Returns whether a checkpoint of this step would be kept."""
-        return step in self._permanent_steps
+        """Returns whether a checkpoint of this step would stay."""
+        return self.policy.is_permanent(step)
 
     def is_due_by_time(self) -> bool:
         """Returns whether the last save is long enough ago, by the clock of this process."""
-        return time.monotonic() - self._last_save_s >= self._config.temporary_interval_s
+        return self.policy.is_due_by_time(time.monotonic() - self._last_save_s)
 
     def steps(self) -> list[int]:
-        """Returns the steps whose checkpoints were committed, whole still or not, in order."""
-        return sorted(ocp.utils.checkpoint_steps(self.directory))
+        """Returns the steps whose checkpoints were committed, in order; some may be damaged."""
+        return decide("the list of checkpoints", self._committed)
+
+    def lost_steps(self, restored: Restored, *, up_to: int, recorded_step: int = 0) -> list[int]:
+        """Returns the steps after `restored.step` that were committed and are not there.
+
+        Where no checkpoint is whole, the damaged ones count as well.
+
+        Args:
+          recorded_step: a step that was committed by another record of the run; 0 if there is none.
+        """
+
+        def lost() -> list[int]:
+            known = last_events(history_path(self.directory))
+            gone = {step for step, event in known.items() if event == "committed"}
+            gone |= {recorded_step} - known.keys()
+            gone -= {*self._committed()}
+            if restored.state is None:
+                gone |= restored.damaged.keys()
+            return sorted(step for step in gone if restored.step < step <= up_to)
+
+        return decide("the list of lost checkpoints", lost)
+
+    def give_up(self, steps: list[int]) -> None:
+        """Notes that checkpoints are lost and that the run goes on without them."""
+        decide("the lost checkpoints", lambda: self._opened_history().append("given_up", steps))
 
     def save(self, step: int, state: Any, *, ledger: Any, identity: Any) -> None:
         """Starts to save, and returns as soon as the state has been copied and may be donated.
 
-        state: any pytree of arrays; ledger, identity: JSON values. Waits for the save before this
-        one. A step that is there and whole is not written again; a damaged one is replaced.
+        Waits for the save before this one. A step that is there and whole is not written again; a
+        damaged one is replaced.
+
+        Args:
+          state: any pytree of arrays.
+          ledger, identity: JSON values.
 
         Raises:
           UserError: this save or the one before could not be written: disk full, no permission.
         """
         self.wait()
         self._last_save_s = time.monotonic()
-        self._saving = step
-        try:
-            if step in self._manager.all_steps():
-                if not find_damage(self.path(step)):
-                    return self._keep(step)
-                self._manager.delete(step)
-            items = ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                ledger=ocp.args.JsonSave(ledger),
-                identity=ocp.args.JsonSave(identity),
-            )
-            self._manager.save(step, args=items, force=True)
-        except Exception as error:
-            raise self._explained(error) from error
+        folder = self.path(step)
+        with explained_save(folder):
+            if self._is_there(step) and self._is_whole(step):
+                return
+            decide("the new checkpoint", lambda: str(record.begin(folder)))
+            writing = self._copied(folder, state)
+        contents = record.Record(
+            step=step,
+            permanent=self.is_permanent(step),
+            ledger=ledger,
+            identity=identity,
+            files={},
+        )
+        self._thread = threading.Thread(target=self._finish, args=(writing, contents), name="save")
+        self._thread.start()
 
     def wait(self) -> None:
         """Returns when the last save is committed; raises as `save` if it failed."""
-        if "_manager" not in self.__dict__:
-            return
-        try:
-            self._manager.wait_until_finished()
-            self._remove_deleted()
-        except Exception as error:
-            raise self._explained(error) from error
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
 
     def close(self) -> None:
-        """Waits, and lets go of threads and files."""
-        if "_manager" in self.__dict__:
+        """Waits, and closes files."""
+        try:
             self.wait()
-            self._manager.close()
+        finally:
+            if self._history is not None:
+                self._history.close()
+                self._history = None
 
     def restore(
         self, abstract_state: Any, *, step: int | None = None, up_to: int | None = None
     ) -> Restored:
         """Returns the newest whole checkpoint, of the steps up to `up_to` or of `step` alone.
 
-        abstract_state: shape, dtype and sharding of every leaf; the mesh may be another one than
-        the checkpoint was saved from. Every bit is that which was saved.
+        Every bit is that which was saved; the mesh may be another one.
+
+        Args:
+          abstract_state: shape, dtype and sharding of every leaf.
 
         Raises:
           UserError: the checkpoint's leaves are not those of `abstract_state`.
         """
-        damaged: list[str] = []
+        damaged: dict[int, str] = {}
         for found in reversed(self.steps()):
-            if found != (found if step is None else step) or found > (up_to or found):
+            if (step is not None and found != step) or (up_to is not None and found > up_to):
                 continue
-            path = self.directory / str(found)
-            if faults := find_damage(path):
-                damaged.append(f"{path}: {_some(faults)}")
+            folder = self.path(found)
+            contents, faults = verify(folder)
+            if contents is None or faults:
+                damaged[found] = f"{folder}: {some(faults)}"
                 continue
-            items = _read(path, abstract_state)
             return Restored(
                 step=found,
-                state=items.state,
-                ledger=items.ledger,
-                identity=items.identity,
-                damaged=tuple(damaged),
+                state=self._read(folder, abstract_state),
+                ledger=contents.ledger,
+                identity=contents.identity,
+                damaged=damaged,
             )
-        return Restored(damaged=tuple(damaged))
+        return Restored(damaged=damaged)
 
-    @cached_property
-    def _manager(self) -> ocp.CheckpointManager:
-        self._remove_deleted()
-        options = ocp.CheckpointManagerOptions(
-            preservation_policy=_Preserve(self),
-            async_options=ocp.AsyncOptions(post_finalization_callback=self._record),
-            todelete_subdir=_DELETED,  # a move: a kill during a deletion leaves no half step
-            cleanup_tmp_directories=True,
-            save_root_metadata=False,
-            lightweight_initialize=True,
+    def _read(self, folder: epath.Path, abstract_state: Any) -> Any:
+        arrays: list[Any] = []
+        gather(
+            f"the arrays of {folder}",
+            lambda: arrays.append(read_arrays(folder / record.STATE, abstract_state)),
         )
-        return ocp.CheckpointManager(
-            self.directory, options=options, item_names=("state", "ledger", "identity")
-        )
+        return arrays[0]
 
-    def _record(self) -> None:
-        """Runs on the first process, in the background, when all files are written."""
-        assert self._saving is not None
-        under_way = f"{self._saving}{ocp.path.step.TMP_DIR_SUFFIX}"
-        (folder,) = (
-            path
-            for path in self.directory.iterdir()
-            if path.name == str(self._saving) or path.name.startswith(under_way)
-        )
-        write_record(folder, permanent=self.is_permanent(self._saving))
+    def _is_there(self, step: int) -> bool:
+        """Removes what killed saves left, at the first save; returns whether `step` is there."""
 
-    def _keep(self, step: int) -> None:
-        if self.is_permanent(step) and jax.process_index() == 0:
-            mark_permanent(self.path(step))
+        def sweep() -> bool:
+            self._opened_history()
+            steps = record.steps_in(self.directory)
+            for unfinished in (s for s, is_unfinished in steps.items() if is_unfinished):
+                record.remove(self.path(unfinished))
+            return not steps.get(step, True)
 
-    def _remove_deleted(self) -> None:
-        if jax.process_index() == 0 and (self.directory / _DELETED).exists():
-            (self.directory / _DELETED).rmtree()
+        return decide("the checkpoints", sweep)
 
-    def _explained(self, error: Exception) -> Exception:
-        """Returns the user's error where the file system refused, else the error as it came."""
-        if isinstance(error, UserError):
-            return error
-        if _is_full(error):
-            return UserError(
-                f"no space left for the checkpoint of step {self._saving} in {self.directory}; "
-                "the checkpoints before it are whole: free some space and give the same command "
-                "again"
-            )
-        if isinstance(error, OSError):
-            return UserError(
-                f"the checkpoint of step {self._saving} cannot be written to {self.directory}: "
-                f"{error.strerror or error}"
-            )
-        error.add_note(f"while saving the checkpoint of step {self._saving} in {self.directory}")
-        return error
+    def _is_whole(self, step: int) -> bool:
+        """Returns whether the checkpoint is whole; deletes a damaged one, keeps a permanent one."""
+        contents, faults = verify(self.path(step))
 
-
-class _Preserve:
-    """Orbax's question which steps to keep, asked at every save about those before it as well."""
-
-    def __init__(self, checkpoints: Checkpoints) -> None:
-        self.checkpoints = checkpoints
-
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
-        saving, directory = self.checkpoints._saving, self.checkpoints.directory
-        assert saving is not None
-        return [
-            info.step >= saving or not is_temporary(directory / str(info.step))
-            for info in checkpoints
-        ]
-
-
-def _read(path: epath.Path, abstract_state: Any) -> Any:
-    handlers = ocp.CompositeCheckpointHandler(
-        state=ocp.StandardCheckpointHandler(),
-        ledger=ocp.JsonCheckpointHandler(),
-        identity=ocp.JsonCheckpointHandler(),
-    )
-    with ocp.Checkpointer(handlers) as checkpointer:
-        stored = checkpointer.metadata(path).item_metadata["state"]
-        _check_leaves(_leaves(stored.tree), _leaves(abstract_state), path)
-        items = ocp.args.Composite(
-            state=ocp.args.StandardRestore(abstract_state),
-            ledger=ocp.args.JsonRestore(),
-            identity=ocp.args.JsonRestore(),
-        )
-        return checkpointer.restore(path, args=items)
-
-
-def _leaves(tree: Any) -> dict[str, str]:
-    """Returns what each leaf is by its path: `params/embedding` → `[64, 16] float32`."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): (f"{list(leaf.shape)} {leaf.dtype}")
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
-
-
-def _check_leaves(stored: dict[str, str], wanted: dict[str, str], path: epath.Path) -> None:
-    found = [
-        f"{name} is {stored[name]} there and {wanted[name]} here"
-        for name in wanted
-        if name in stored and stored[name] != wanted[name]
-    ]
-    found += [f"{name} is missing there" for name in wanted if name not in stored]
-    found += [f"{name} is there and not here" for name in stored if name not in wanted]
-    if found:
-        raise UserError(
-            f"the checkpoint {path} is of another model: {_some(found)}; use the model it was "
-            "trained with, or start in another directory"
-        )
-
-
-def _some(phrases: Sequence[str], at_most: int = 3) -> str:
-    more = f"; and {len(phrases) - at_most} more" if len(phrases) > at_most else ""
-    return "; ".join(phrases[:at_most]) + more
-
-
-def _is_full(error: BaseException | None) -> bool:
-    """Returns whether a full disk or quota is at the bottom of it; TensorStore says so in words."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        def settle() -> bool:
+            if contents is None or faults:
+                self._delete(step)
+                return False
+            if self.is_permanent(step) and not contents.permanent:
+                record.mark_permanent(self.path(step))
             return True
-        if any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT)):
+
+        return decide("the checkpoint that is there", settle)
+
+    def _copied(self, folder: epath.Path, state: Any) -> Writing:
+        """Returns when every process has a copy of its part of the state."""
+        started: list[Writing] = []
+
+        @explained_save(folder)
+        def start() -> None:
+            started.append(Writing(folder / record.STATE, state))
+
+        gather("its copy of the state", start)
+        return started[0]
+
+    def _finish(self, writing: Writing, contents: record.Record) -> None:
+        """Runs in a thread of every process: writes, verifies, commits."""
+        folder = self.path(contents.step)
+
+        @explained_save(folder)
+        def write() -> record.Files:
+            writing.wait()
+            return record.hash_own_files(folder, jax.process_index())
+
+        @explained_save(folder)
+        def commit() -> None:
+            writing.merge()
+            files = {name: file for part in parts for name, file in part.items()}
+            self._commit(replace(contents, files=record.hash_rest(folder, files)))
+
+        try:
+            parts = self._channel.gather(f"the files of {folder}", write)
+            self._channel.decide(f"the commit of {folder}", commit)
+        except BaseException as error:
+            self._error = error
+
+    def _commit(self, contents: record.Record) -> None:
+        """Makes the checkpoint whole, then deletes those that it supersedes."""
+        self._check_hold()
+        record.write_record(self.path(contents.step), contents)
+        self._opened_history().append("committed", [contents.step])
+        permanent = {step: self._stays(step) for step in self._committed()}
+        for step in self.policy.superseded(permanent, saved_step=contents.step):
+            self._delete(step)
+
+    def _stays(self, step: int) -> bool:
+        """Returns whether a checkpoint is permanent; one whose record is damaged is left alone."""
+        try:
+            return record.read_record(self.path(step)).permanent
+        except UserError:
             return True
-        error = error.__cause__ or error.__context__
-    return False
+
+    def _delete(self, step: int) -> None:
+        self._opened_history().append("deleted", [step])
+        record.remove(self.path(step))
+
+    def _committed(self) -> list[int]:
+        steps = record.steps_in(self.directory)
+        return [step for step, is_unfinished in steps.items() if not is_unfinished]
+
+    def _opened_history(self) -> History:
+        if self._history is None:
+            self._history = History(self.directory, present=self._committed())
+        return self._history

@@ -29,6 +29,7 @@ from codepretrain.data.readers import make_reader
 from codepretrain.errors import UserError
 from codepretrain.evals.options import check_evaluators
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
+from codepretrain.hardware.numerics import check_environment
 from codepretrain.interrupt import Interrupted
 
 # What a file system says when the place, not the program, is wrong.
@@ -100,6 +101,7 @@ def _dispatch(argv: list[str]) -> int:
             known = ["--config", "--workdir", *_options_of(flags)]
             raise UserError(f"unknown argument {arg!r}{suggestion(arg.split('=')[0], known)}")
     flags.command_line = shlex.join(["codepretrain", *argv])
+    check_environment(os.environ)
     config = load_study(flags.config, overrides)
     check_evaluators(config)
     for source, chosen in config.data.sources.items():
@@ -136,12 +138,15 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(function=function)
         return command
 
-    _add_machine(add("run", _run, "do what is missing of prepare, train, evaluate and report"))
+    run = add("run", _run, "do what is missing of prepare, train, evaluate and report")
+    _add_retrain_lost(run)
+    _add_machine(run)
     prepare = add("prepare", _prepare, "read the sources, train the tokenizer, pack the rows")
     prepare.add_argument("--num-workers", type=int, default=None, help="processes (default: cores)")
     add_plan_command(add)
     train = add("train", _train, "train the phases that are not trained yet")
     train.add_argument("--phase", action="append", help="only this phase and what it needs")
+    _add_retrain_lost(train)
     _add_machine(train)
     evaluate = add("evaluate", _evaluate, "run the evaluations that are missing on checkpoints")
     evaluate.add_argument("--phase", action="append", help="only this phase")
@@ -154,6 +159,14 @@ def _parser() -> argparse.ArgumentParser:
     show_batch.add_argument("--json", action="store_true", help="print JSON")
     interop.add_commands(add)
     return parser
+
+
+def _add_retrain_lost(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--retrain-lost",
+        action="store_true",
+        help="where checkpoints were lost, train again what they held; old records are renamed",
+    )
 
 
 def _add_machine(command: argparse.ArgumentParser) -> None:
@@ -189,7 +202,13 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
         command = ["prepare", "--config", flags.config, "--workdir", str(flags.workdir)]
         _call_self([*command, *overrides])
 
-    run_study(config, flags.workdir, prepare=prepare, command_line=flags.command_line)
+    run_study(
+        config,
+        flags.workdir,
+        prepare=prepare,
+        command_line=flags.command_line,
+        retrain_lost=flags.retrain_lost,
+    )
     return 0
 
 
@@ -221,7 +240,13 @@ def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> i
     _start_machine(flags)
     from codepretrain.study.run import train_phases
 
-    train_phases(config, flags.workdir, only=flags.phase, command_line=flags.command_line)
+    train_phases(
+        config,
+        flags.workdir,
+        only=flags.phase,
+        command_line=flags.command_line,
+        retrain_lost=flags.retrain_lost,
+    )
     return 0
 
 
@@ -234,14 +259,14 @@ def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
 
 
 def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    from codepretrain.study.run import report_study
+    from codepretrain.study.report import report_study
 
     report_study(config, flags.workdir, command_line=flags.command_line)
     return 0
 
 
 def _show_batch(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    from codepretrain.study.run import show_batch
+    from codepretrain.study.show_batch import show_batch
 
     text, values = show_batch(config, flags.workdir, phase_name=flags.phase, step=flags.step)
     print(json.dumps(values, indent=1, ensure_ascii=False) if flags.json else text)

@@ -1,14 +1,15 @@
 """Every knob of a study, as frozen dataclasses. Standard library only.
 
 A study file (`experiments/*.py`) defines `get_config()`, which returns these values as a locked
-`ml_collections.ConfigDict`; `codepretrain.config.load` applies the command line's overrides and
-builds the `StudyConfig` here. Nothing else in the package holds a default.
+`ml_collections.ConfigDict`. `config/load.py` applies the overrides of the command line and builds
+the `StudyConfig` below; `config/values.py` lists what each field may hold. No other module has a
+default.
 
 Units are in the names: `_tokens` counts row positions (a row of `max_seq_len` positions is
 `max_seq_len` tokens), `_steps` counts optimizer updates, `_s` is seconds, `_bytes` bytes.
 
-Which fields change a phase's result, and so its fingerprint: `seed`, `model`, `data`, `training`,
-`optimizer` and the phase itself. `execution`, `checkpoint`, `evals`, `logging` and `cost` do not.
+`seed`, `model`, `data`, `training`, `optimizer` and the phase itself change a phase's result, and
+with it its fingerprint. `execution`, `checkpoint`, `evals`, `logging` and `cost` do not.
 """
 
 from collections.abc import Mapping
@@ -22,7 +23,11 @@ def _empty() -> Mapping:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The Command-R block: one LayerNorm without bias feeds attention and SwiGLU in parallel."""
+    """The Command-R block: one LayerNorm without bias feeds attention and SwiGLU in parallel.
+
+    `compute_dtype` is that of activations and matrix products; "float32" computes the products in
+    full precision on every platform (`hardware/numerics.py`). Parameters are always float32.
+    """
 
     vocab_size: int
     d_model: int
@@ -41,7 +46,7 @@ class ModelConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerConfig:
-    """A byte-level BPE: `path` names an existing `tokenizer.json`, else one is trained.
+    """A byte-level BPE: an existing `tokenizer.json` if `path` names one, else it is trained.
 
     `bos_token` and `eos_token` are the names, in that file or in the one to be trained, of the
     tokens that begin and end a document.
@@ -58,10 +63,11 @@ class TokenizerConfig:
 class SourceConfig:
     """One named stream of documents of one kind.
 
-    `reader` is a name in `codepretrain.data.readers`, `options` are that reader's own arguments.
-    `num_tokens` is what the source is expected to hold: `plan` uses it to count epochs until the
-    source has been prepared; from then on its manifest does.
-    `max_epochs` is the repetition cap: a phase that would read the source more often is refused.
+    `reader` is a name in `data/readers`, `options` are that reader's own arguments.
+    `num_tokens` is the expected size of the source: `plan` counts epochs with it until the source
+    is prepared, and with the prepared rows from then on.
+    `max_epochs` is the repetition cap: by the end of any phase, its path may have read the source
+    so often on average, and no row more often than that rounded up (`stream/repetition.py`).
     """
 
     reader: str
@@ -87,9 +93,9 @@ class DataConfig:
 class TrainingConfig:
     """Batch and objective, the same in every phase of a study.
 
-    An update is skipped when its loss or gradient norm is not finite, or when the gradient norm
-    exceeds `spike_factor` times its running mean; after `max_consecutive_skips` skipped updates in
-    a row the run stops.
+    An update is skipped if its loss or gradient norm is not finite, or if the gradient norm exceeds
+    `spike_factor` times its running mean. The run stops after `max_consecutive_skips` skipped
+    updates in a row.
     """
 
     batch_size: int
@@ -116,13 +122,13 @@ class OptimizerConfig:
 class ScheduleConfig:
     """Learning rate over one phase of N steps, s = 0 … N-1.
 
-    Warm-up: linear from `start_learning_rate` at s = 0 to the peak at s = `warmup_steps`.
-    Then the peak is held for all but the last `decay_fraction` of the remaining steps, and decays
-    along `shape` to exactly `end_learning_rate` at s = N-1. So `shape="linear", decay_fraction=0.1`
-    is warmup-stable-decay, and `shape="constant"` never decays.
+    The rate rises linearly from `start_learning_rate` at s = 0 to the peak at s = `warmup_steps`.
+    It stays at the peak for all but the last `decay_fraction` of the remaining steps, and then
+    decays along `shape` to exactly `end_learning_rate` at s = N-1. For example,
+    `shape="linear", decay_fraction=0.1` is warmup-stable-decay; `shape="constant"` never decays.
 
-    `peak_learning_rate=None` takes the rate at which the parent phase stood at the branch point;
-    `start_learning_rate=None` warms up from there (re-warming).
+    `peak_learning_rate=None` takes the parent's rate at the branch point;
+    `start_learning_rate=None` warms up from that rate (re-warming).
     """
 
     shape: str
@@ -135,7 +141,7 @@ class ScheduleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureChange:
-    """From `at_tokens` into the phase on, the mixture has these weights."""
+    """The weights of the mixture from `at_tokens` tokens into the phase on."""
 
     at_tokens: int
     weights: Mapping[str, float]
@@ -145,12 +151,12 @@ class MixtureChange:
 class PhaseConfig:
     """One stretch of training.
 
-    `parent` is another phase (at its end, or where it had seen `parent_tokens`). Without one the
-    parameters are random, or those of `initial_checkpoint`: the name of a model that `codepretrain
-    import` has read; its optimizer starts fresh and its cursors at the beginning.
+    `parent` is another phase, at its end or where it had seen `parent_tokens`. A phase without one
+    starts from random parameters, or from those of `initial_checkpoint`, the name of a model that
+    `codepretrain import` has read, with a fresh optimizer and at the beginning of every source.
     `mixture` holds weights per source in tokens; they are normalized to sum to one.
-    `data_order`: "continue" starts each source where the parent stopped, "restart" at the
-    beginning.
+    `data_order` "continue" starts each source where the parent stopped; "restart" starts it at the
+    beginning, and so reads the same rows in the same order again.
     `carry_optimizer` keeps Adam's moments and step count from the parent.
     """
 
@@ -168,10 +174,10 @@ class PhaseConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MeshConfig:
-    """Devices along each mesh axis; one of them may be -1, which takes what is left.
+    """Devices along each mesh axis; one of them may be -1, which takes the remaining devices.
 
-    Without any of them the machine's own rule holds (`hardware/mesh_rules.py`); as soon as one is
-    given, the others are data 1, fsdp -1, tensor 1.
+    If all are None, the rule for the machine applies (`hardware/mesh_rules.py`). If one is set, the
+    others default to data 1, fsdp -1, tensor 1.
     """
 
     data: int | None = None
@@ -183,11 +189,12 @@ class MeshConfig:
 class ExecutionConfig:
     """How a phase is computed. Nothing here changes what is computed, beyond float rounding.
 
-    `attention_kernel` is a name in `model/attention_kernels.py`, or "auto": its table's choice for
-    the devices. `attention_block_q` and `_kv` are the queries and keys that a kernel holds at a
-    time; None leaves them to the kernel. The loss computes `loss_vocab_block` logits of
+    `attention_kernel` is a name in `model/attention_kernels.py`; "auto" chooses by the devices.
+    `attention_block_q` and `_kv` are the queries and keys that a kernel processes at a time; None
+    leaves the choice to the kernel. The loss computes `loss_vocab_block` logits of
     `loss_token_block` positions at a time, on each device. `gradient_reduction_dtype` is that of
-    gradients while they are summed over devices.
+    gradients while they are summed over devices. `deterministic` makes a training step on GPUs give
+    the same bits in every process, at some cost in speed; TPUs and CPUs do so anyway.
     """
 
     mesh: MeshConfig = MeshConfig()
@@ -199,27 +206,30 @@ class ExecutionConfig:
     loss_vocab_block: int = 2048
     loss_token_block: int = 8192
     gradient_reduction_dtype: str = "float32"
+    deterministic: bool = False
     prefetch_batches: int = 8
     reader_threads: int = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
-    """Temporary checkpoints by time (only the newest is kept), permanent ones by step.
+    """Temporary checkpoints by time (the newest `num_temporary` are kept), permanent ones by step.
 
     A phase's last step and every step at which another phase branches off are always permanent.
     """
 
     temporary_interval_s: float = 600.0
+    num_temporary: int = 2
     permanent_interval_steps: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluatorConfig:
-    """One evaluation: its kind, how often it runs besides the phase's end, on how much.
+    """One evaluation: its kind, how often it runs, and on how much.
 
-    `interval_steps=None` runs it at the end of the phase only. `num_examples` is items for a task,
-    rows per source for the validation loss. `options` are the evaluator's own.
+    It always runs at the end of a phase; with `interval_steps`, also at every such step.
+    `num_examples` counts items of a task, or rows per source for the validation loss. `options` are
+    the evaluator's own.
     """
 
     kind: str
@@ -239,10 +249,10 @@ class LoggingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CostConfig:
-    """What `plan` reckons chip-hours and money with.
+    """What `plan` computes chip-hours and cost with.
 
-    `mfu` is the share of the chips' peak that training is expected to reach (`hardware/chips.py`);
-    the price is in the currency of your bill.
+    `mfu` is the share of the chips' peak that training is expected to reach (`hardware/chips.py`).
+    The price may be in any currency.
     """
 
     mfu: float = 0.4

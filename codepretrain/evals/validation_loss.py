@@ -87,9 +87,9 @@ class ValidationLoss:
         for start in range(0, len(self._rows), self._batch_size):
             chunk = self._rows[start : start + self._batch_size]
             rows = [self._stores[source][record] for source, record in chunk]
-            batch = batch_from_rows(rows, mask_documents=self._masks_documents)
+            local = batch_from_rows(rows, mask_documents=self._masks_documents)
             missing = ((0, self._batch_size - len(chunk)), (0, 0))  # of weight 0 and segment 0
-            batch = Batch(*(place_rows(np.pad(x, missing), self._mesh) for x in batch))
+            batch = Batch(*(place_rows(np.pad(x, missing), self._mesh) for x in local))
             sums.append(np.array(self._eval_step(params, batch), np.float64)[:, : len(chunk)])
         nats, tokens = np.concatenate(sums, axis=1)
         return nats, tokens

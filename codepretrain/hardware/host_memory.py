@@ -1,18 +1,18 @@
-"""On a CPU: memory that one step frees is kept for the next one.
+"""Keeps freed memory in the process when training on a CPU.
 
 glibc returns large blocks to the system when they are freed. The temporaries of a step are such a
-block: without this, each step maps and clears all of their pages anew. With the demo's model (no
+block, so by default each step maps and clears all of their pages again. With the demo's model (no
 rematerialization) that was 46,000 page faults a step and a quarter of its CPU time
-(`benchmarks/train_step.py --returns-memory` measures the step without it).
+(`benchmarks/train_step.py --returns-memory` measures the step without this setting).
 
-Only where CPUs train: beside an accelerator it saves nothing, and one heap means that all threads
-wait for one lock.
+For CPU training only: with an accelerator it saves nothing, and with a single heap all threads wait
+for one lock.
 """
 
 import ctypes
 import glob
 
-# As accelerators appear under Linux: TPUs up to v4, TPUs from v5e on, NVIDIA, AMD.
+# Device files under Linux: TPUs up to v4, TPUs from v5e on, NVIDIA GPUs, AMD GPUs.
 _ACCELERATORS = ("/dev/accel[0-9]*", "/dev/vfio/[0-9]*", "/dev/nvidia[0-9]*", "/dev/kfd")
 
 # Source: malloc.h of glibc, mallopt(3).
@@ -21,16 +21,16 @@ _LARGEST_INT = 2**31 - 1
 
 
 def has_accelerator() -> bool:
-    """Whether the system shows an accelerator, driver and all; imports nothing."""
+    """Returns whether the system has an accelerator with its driver; imports nothing."""
     return any(glob.glob(pattern) for pattern in _ACCELERATORS)
 
 
 def keep_freed_memory() -> bool:
-    """Tells malloc to return nothing to the system; to be called before threads are started.
+    """Makes malloc return no memory to the system; call it before any thread is started.
 
-    One heap (the others are mapped in pieces of 64 MiB), no block mapped by itself, and up to 2 GiB
-    of free memory kept at the heap's end. Returns False where malloc is not glibc's: nothing is
-    changed there.
+    It uses one heap (further heaps are mapped in pieces of 64 MiB), maps no block separately, and
+    keeps up to 2 GiB of free memory at the heap's end. Returns False, and changes nothing, where
+    malloc is not glibc's.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

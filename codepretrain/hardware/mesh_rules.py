@@ -1,4 +1,4 @@
-"""Which mesh a machine gets when the study names none: one rule per kind of chip.
+"""The default mesh of a machine, where the study names none: one rule per kind of chip.
 
     chip        fsdp          why
     v5e, v6e    32            2.8B parameters with moments and gradients are 1.4 GB a chip
@@ -6,14 +6,15 @@
     h100, h200  8             the GPUs that one NVLink switch joins
     others      all           no more than a few devices: CPUs
 
-What is left lies along `data`, so that slices and far hosts meet once a step, for the gradients,
-and never in a layer. `tensor` is 1: up to 2.8B parameters a layer fits one chip, and splitting it
-would put two all-reduces of the activations into every layer.
+The remaining devices lie along `data`, so slices and distant hosts communicate once a step, for the
+gradients, and never within a layer. `tensor` is 1: up to 2.8B parameters a layer fits one chip, and
+splitting it would put two all-reduces of the activations into every layer.
 
-Why not fsdp over a whole pod: D / fsdp is what each chip holds of a matrix's rows. At D 1024 and
-fsdp 256 that is 4, less than the 16 rows of a bfloat16 tile, and libtpu 0.0.42 then gathers every
-weight by an all-reduce of zero-padded matrices and reduces gradients whole: measured on
-v5e:16x16 (470M, T 1024), no all-gather or reduce-scatter was left in the compiled step.
+Each chip holds D / fsdp rows of a matrix. Where these are fewer than the 16 rows of a bfloat16
+tile, libtpu 0.0.42 gathers every weight by an all-reduce of zero-padded matrices and reduces
+gradients whole: in the steps compiled for v5e:16x16, no all-gather or reduce-scatter was left at
+D 1024 and fsdp 256 (470M, T 1024), nor for the embedding at D 384 and fsdp 32 (30M). So fsdp is
+halved until it divides D into at least 16 rows, and never spans a whole pod.
 """
 
 import math
@@ -24,9 +25,21 @@ from codepretrain.hardware.chips import chip_of
 _FSDP = {"v5e": 32, "v5p": 32, "v6e": 32, "h100": 8, "h200": 8}
 
 
-def mesh_rule(device_kind: str, *, devices_per_slice: int) -> MeshConfig:
-    """Returns the mesh for a machine: fsdp divides a slice, `data` takes the rest."""
+_MIN_ROWS = 16  # of a bfloat16 tile
+
+
+def mesh_rule(
+    device_kind: str, *, devices_per_slice: int, d_model: int | None = None
+) -> MeshConfig:
+    """Returns the mesh for a machine: fsdp divides a slice, `data` takes the remaining devices.
+
+    d_model: the model's D, where it is known.
+    """
     chip = chip_of(device_kind)
     if chip is None:
-        return MeshConfig(data=1, fsdp=-1, tensor=1)
-    return MeshConfig(data=-1, fsdp=math.gcd(_FSDP[chip.name], devices_per_slice), tensor=1)
+        return MeshConfig(fsdp=-1)
+    fsdp = math.gcd(_FSDP[chip.name], devices_per_slice)
+    if d_model is not None:
+        while fsdp > 1 and (d_model % fsdp or d_model // fsdp < _MIN_ROWS):
+            fsdp //= 2
+    return MeshConfig(data=-1, fsdp=fsdp)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from codepretrain.checkpoint.manager import Checkpoints
+from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import CheckpointConfig, ModelConfig
 from codepretrain.errors import UserError
 from codepretrain.interop.export import PROVENANCE
@@ -103,7 +104,7 @@ def restore_params(folder: Path, record: ImportRecord, abstract_params: Params) 
         checkpoints.close()
     again = f"delete {folder} and import the model again"
     if restored.state is None:
-        problem = "; ".join(restored.damaged) or f"no checkpoint in {folder}"
+        problem = "; ".join(restored.damaged.values()) or f"no checkpoint in {folder}"
         raise UserError(f"imported checkpoint: {problem}; {again}")
     if restored.identity["weights_sha256"] != record.weights_sha256:
         raise UserError(f"the checkpoint in {folder} is not that of its import.json; {again}")
@@ -112,7 +113,7 @@ def restore_params(folder: Path, record: ImportRecord, abstract_params: Params) 
 
 def _checkpoints(folder: Path) -> Checkpoints:
     return Checkpoints(
-        folder / "checkpoints", CheckpointConfig(), permanent_steps=frozenset({STEP})
+        folder / "checkpoints", CheckpointPolicy(CheckpointConfig(), frozenset({STEP}))
     )
 
 

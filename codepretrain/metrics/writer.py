@@ -21,7 +21,8 @@ from tensorboardX.proto.summary_pb2 import Summary
 
 from codepretrain.config.schema import LoggingConfig
 from codepretrain.errors import UserError
-from codepretrain.files import jsonl
+from codepretrain.files.journal import Journal
+from codepretrain.files.json_values import plain
 
 
 def check_installed(logging: LoggingConfig) -> None:
@@ -44,8 +45,9 @@ class _Copy(Protocol):
 class MetricsWriter:
     """Appends a run's metrics; on resume each step still stands once.
 
-    A run that goes on from the checkpoint of step s logs the steps after s again, so the lines
-    with a larger step, which a lost session left, are dropped when the writer opens. `step` counts
+    A run that resumes from the checkpoint of step s logs the steps after s again. So when the
+    writer opens, lines with a larger step leave the file; the whole old file is kept under a new
+    name, `metrics.until-<time>.jsonl`. `step` counts
     updates made: the checkpoint of step s and the log line of step s see the same parameters.
 
     Only process 0 writes; on others every method does nothing.
@@ -72,10 +74,8 @@ class MetricsWriter:
         run_dir.mkdir(parents=True, exist_ok=True)
         with ExitStack() as opened:
 
-            def open_lines(name: str) -> jsonl.JsonLines:
-                lines = jsonl.JsonLines(
-                    run_dir / name, keeps=lambda record: record["step"] <= resumed_step
-                )
+            def open_lines(name: str) -> Journal:
+                lines = Journal(run_dir / name, keeps=lambda record: record["step"] <= resumed_step)
                 return opened.enter_context(lines)
 
             self._metrics = open_lines("metrics.jsonl")
@@ -137,7 +137,7 @@ class MetricsWriter:
         self.close()
 
     def _write_copies(self, step: int, values: Mapping[str, Any], *, prefix: str) -> None:
-        numbers = jsonl.plain({name: value for name, value in values.items() if name != "step"})
+        numbers = plain({name: value for name, value in values.items() if name != "step"})
         scalars = {
             f"{prefix}/{name}": float(value)
             for name, value in numbers.items()

@@ -10,8 +10,9 @@ from flax import nnx
 
 from codepretrain.config.schema import ModelConfig
 from codepretrain.errors import UserError
-from codepretrain.model.attention_kernels import AttentionKernel, attend
+from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.constrain import Constrain
+from codepretrain.model.kernels.reference import attend
 from codepretrain.model.linear import Linear
 from codepretrain.model.norm import LayerNorm
 from codepretrain.model.remat import name_activation
@@ -44,6 +45,7 @@ class Attention(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         _check_heads(config)
+        kernel.check_compute_dtype(config.compute_dtype)
         D, queries = (config.d_model,), (config.num_heads, config.head_dim)
         keys = (config.num_kv_heads, config.head_dim)
         query_axes, key_axes = ("heads", "head_dim"), ("kv_heads", "head_dim")
@@ -77,8 +79,8 @@ class Attention(nnx.Module):
     ) -> tuple[jax.Array, KeyValue]:
         """Returns attention of one new token per sequence over its past and itself.
 
-        x: [B, 1, D]; slots: [B] int32, where in `past` each sequence's token is written; a
-        sequence sees its slots 0 … slots[b].
+        x: [B, 1, D]; slots: [B] int32, the position in `past` at which each sequence's token is
+        written; a sequence sees its slots 0 … slots[b].
         """
         query, present = self._heads(x, rope)
         rows = jnp.arange(x.shape[0])
@@ -102,13 +104,15 @@ class Attention(nnx.Module):
 
 
 def _check_heads(config: ModelConfig) -> None:
-    """Raises UserError where query heads cannot share key-value heads, or dims have no partner."""
+    """Raises UserError for heads that cannot be grouped, or an odd head dim."""
     if config.num_heads % config.num_kv_heads:
         raise UserError(
-            f"model.num_kv_heads: {config.num_kv_heads} does not divide "
-            f"model.num_heads {config.num_heads}; every key-value head serves equally many"
+            f"config.model.num_heads: {config.num_heads} is not divisible by "
+            f"config.model.num_kv_heads = {config.num_kv_heads}; each key-value head must serve "
+            "the same number of query heads"
         )
     if config.head_dim % 2:
         raise UserError(
-            f"model.head_dim: {config.head_dim} is odd; RoPE turns dims in pairs, take an even one"
+            f"config.model.head_dim: expected an even number, got {config.head_dim}; RoPE rotates "
+            "pairs of dims"
         )

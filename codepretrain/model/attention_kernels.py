@@ -1,10 +1,10 @@
-"""Document-causal attention by name.
+"""The table of attention kernels: document-causal attention by name.
 
 A kernel takes query [B, T, N, H], key and value [B, T, K, H] of one compute dtype and segment_ids
-[B, T] int32, and returns [B, T, N, H]: values weighted by a float32 softmax of the scores
+[B, T] int32. It returns [B, T, N, H]: values weighted by a float32 softmax of the scores
 query · key / sqrt(H), where query head n reads key-value head n // (N / K).
 
-Who sees whom, for segment_ids 1 1 2 2 2 0 0 (rows are queries, columns keys):
+The mask for segment_ids 1 1 2 2 2 0 0 (rows are queries, columns are keys):
 
         1 1 2 2 2 0 0
     1   ■
@@ -15,40 +15,107 @@ Who sees whom, for segment_ids 1 1 2 2 2 0 0 (rows are queries, columns keys):
     0             ■
     0             ■ ■
 
-Padding (0) is a segment like another: nothing else sees it, and as every query sees at least itself
-no softmax is empty and no output is NaN.
+Padding (0) is a segment like any other: no other segment sees it, and since every query sees at
+least itself, no softmax is empty and no output is NaN.
 
-    name        for         [T, T]     by
-    reference   any device  whole      this file
-    blocked     any device  5/8, 9/16  this file: no scores of keys that come after all queries
-    splash      TPU         never      Pallas splash attention       (`splash_attention.py`)
-    pallas_gpu  NVIDIA GPU  never      Pallas flash attention        (`gpu_attention.py`)
-    cudnn       NVIDIA GPU  never      cuDNN's, bfloat16, Hopper on  (`gpu_attention.py`)
-    auto                               splash on TPU, pallas_gpu on GPU, blocked on CPU
+    name        for         scores held          implementation in `kernels/`
+    reference   any device  [T, T]               the plain formula
+    blocked     any device  5/8 to 9/16 of it    the plain formula without most of the masked half
+    splash      TPU         one block            Pallas splash attention
+    pallas_gpu  NVIDIA GPU  one block            Pallas flash attention (Triton)
+    cudnn       NVIDIA GPU  one block            cuDNN flash attention, Hopper or later
 
-A name is never exchanged for another in silence: where a kernel cannot run, asking for it is an
-error, and what it leaves to another for some rows (`limits`) is printed when a run starts. Choosing
-by measurement is the user's (`benchmarks/train_step.py` compares them).
+To add a kernel, write `kernels/<name>.py` with a function `attention` (`KernelFunction`) and add
+its row to `KERNELS`. A kernel gives its output, and whatever else its backward pass needs of the
+forward pass, the name "attention_output" (`remat.py`).
+
+A kernel is never silently replaced by another: requesting one that cannot run is an error, and
+whatever a kernel leaves to another (`limits`) is printed when a run starts.
+`benchmarks/attention.py` and `benchmarks/train_step.py` compare kernels.
 """
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import jax
-import jax.numpy as jnp
 
 from codepretrain.errors import UserError
-from codepretrain.model.remat import name_activation
 
-_BLOCK_Q, _MAX_BLOCKS = 64, 8  # of `blocked`
-_HIDDEN = -1e30  # swallows any score it is added to; its exponential is exactly zero
+
+class KernelFunction(Protocol):
+    """What a kernel's module defines as `attention`; it may ignore the settings."""
+
+    def __call__(
+        self,
+        query: jax.Array,
+        key: jax.Array,
+        value: jax.Array,
+        segment_ids: jax.Array,
+        *,
+        block_q: int | None,
+        block_kv: int | None,
+        interpret: bool,
+    ) -> jax.Array:
+        """Returns the attention [B, T, N, H] that this file's docstring defines."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockRule:
+    """Which block sizes a kernel accepts, as a predicate and in words."""
+
+    accepts: Callable[[int], bool]
+    expected: str
+
+
+_ANY_SIZE = BlockRule(accepts=lambda size: size > 0, expected="a positive number")
+_TRITON = BlockRule(
+    # Triton tiles are powers of two, its products take at least 16 rows, and the backward kernels
+    # halve the blocks.
+    accepts=lambda size: size >= 32 and size & (size - 1) == 0,
+    expected="a power of two, 32 or larger",
+)
+_LANES = BlockRule(accepts=lambda size: size % 128 == 0, expected="a multiple of 128")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelSpec:
+    """One row of the table.
+
+    platform: the JAX platform it runs on, None for any. default_on: the platform where "auto"
+    selects it. is_partitionable: whether the compiler can split it over devices; other kernels run
+    on each device's part. compute_dtypes: None for any. limits: what it leaves to another kernel.
+    """
+
+    platform: str | None
+    default_on: str | None = None
+    is_partitionable: bool = False
+    block_rule: BlockRule = _ANY_SIZE
+    compute_dtypes: tuple[str, ...] | None = None
+    limits: str | None = None
+
+
+KERNELS: dict[str, KernelSpec] = {
+    "reference": KernelSpec(platform=None, is_partitionable=True),
+    "blocked": KernelSpec(platform=None, default_on="cpu", is_partitionable=True),
+    "splash": KernelSpec(platform="tpu", default_on="tpu", block_rule=_LANES),
+    "pallas_gpu": KernelSpec(platform="gpu", default_on="gpu", block_rule=_TRITON),
+    "cudnn": KernelSpec(
+        platform="gpu",
+        block_rule=_TRITON,
+        compute_dtypes=("bfloat16",),
+        limits="it keeps at most 64 documents of a row apart; a device's micro-batch in which a "
+        "row holds more runs through pallas_gpu instead",
+    ),
+}
 
 
 @dataclass(frozen=True)
 class AttentionKernel:
-    """A kernel with its settings. Hashable, so that it may be a static part of a model.
+    """A kernel with its settings. Hashable, so that it can be a static part of a model.
 
-    block_q, block_kv: queries and keys that it holds at a time, None for its own choice.
+    block_q, block_kv: queries and keys that it holds at a time, None for the kernel's choice.
     interpret: run a Pallas kernel in Python, operation by operation, on any device; for tests.
     """
 
@@ -58,67 +125,58 @@ class AttentionKernel:
     interpret: bool = False
 
     @property
+    def spec(self) -> KernelSpec:
+        return KERNELS[self.name]
+
+    @property
     def limits(self) -> str | None:
-        """What it cannot do and who does it then: to be announced by whoever runs it."""
-        return _LIMITS.get(self.name)
+        """What it leaves to another kernel, to be printed when a run starts."""
+        return self.spec.limits
 
     @property
     def is_partitionable(self) -> bool:
-        """Whether the compiler can split it over devices; others run on each device's part."""
-        return self.name in ("reference", "blocked")
+        return self.spec.is_partitionable
+
+    def check_compute_dtype(self, compute_dtype: str) -> None:
+        """Raises UserError where the kernel does not compute in this dtype."""
+        supported = self.spec.compute_dtypes
+        if supported is not None and compute_dtype not in supported:
+            raise UserError(
+                f"config.execution.attention_kernel: {self.name!r} computes in "
+                f"{' or '.join(supported)}, but config.model.compute_dtype is {compute_dtype!r}; "
+                "change one of the two"
+            )
 
     def __call__(
         self, query: jax.Array, key: jax.Array, value: jax.Array, segment_ids: jax.Array
     ) -> jax.Array:
         """Returns the attention [B, T, N, H] that this file's docstring defines."""
-        if self.name == "reference":
-            return reference(query, key, value, segment_ids)
-        if self.name == "blocked":
-            return blocked(query, key, value, segment_ids, block_q=self.block_q)
-        settings = {"block_q": self.block_q, "block_kv": self.block_kv, "interpret": self.interpret}
-        return _load(self.name)(query, key, value, segment_ids, **settings)
-
-
-# Name → the platform it runs on; None for any.
-_PLATFORMS = {
-    "reference": None,
-    "blocked": None,
-    "splash": "tpu",
-    "pallas_gpu": "gpu",
-    "cudnn": "gpu",
-}
-_LIMITS = {
-    "cudnn": "it keeps at most 64 documents of a row apart; where a row of a device's micro-batch "
-    "holds more, all of that micro-batch's rows go through pallas_gpu there"
-}
-_AUTOMATIC = {"tpu": "splash", "gpu": "pallas_gpu", "cpu": "blocked"}
-
-
-def _load(name: str) -> Callable[..., jax.Array]:
-    """Imports a kernel where it is used: Pallas takes a second, and a CPU never needs it."""
-    if name == "splash":
-        from codepretrain.model.splash_attention import splash
-
-        return splash
-    from codepretrain.model import gpu_attention
-
-    return {"pallas_gpu": gpu_attention.pallas_gpu, "cudnn": gpu_attention.cudnn}[name]
+        # Imported at first use: importing Pallas takes a second, and a CPU never needs it.
+        module = importlib.import_module(f"codepretrain.model.kernels.{self.name}")
+        function: KernelFunction = module.attention
+        settings = {"block_q": self.block_q, "block_kv": self.block_kv}
+        return function(query, key, value, segment_ids, **settings, interpret=self.interpret)
 
 
 def as_kernel(kernel: str | AttentionKernel) -> AttentionKernel:
-    """Returns the kernel, or the one of this name with its own settings.
+    """Returns the kernel, or the one of this name with its default settings.
 
     Raises:
-      UserError: there is none of this name.
+      UserError: no kernel has this name.
     """
     if isinstance(kernel, AttentionKernel):
         return kernel
-    if kernel not in _PLATFORMS:
+    if kernel not in KERNELS:
         raise UserError(
-            f"execution.attention_kernel: no kernel is called {kernel!r}; "
-            f"expected one of auto, {', '.join(sorted(_PLATFORMS))}"
+            f"config.execution.attention_kernel: no kernel is called {kernel!r}; "
+            f"expected one of auto, {', '.join(sorted(KERNELS))}"
         )
     return AttentionKernel(kernel)
+
+
+def default_kernel(platform: str) -> str:
+    """Returns the kernel that "auto" selects for devices of `platform`."""
+    return next(name for name, spec in KERNELS.items() if spec.default_on == platform)
 
 
 def choose_kernel(
@@ -127,77 +185,20 @@ def choose_kernel(
     """Returns the kernel of this name for devices of `platform` ("cpu", "gpu", "tpu").
 
     Raises:
-      UserError: there is none of this name, or it does not run on such devices.
+      UserError: no kernel has this name, or it does not run on these devices, or it does not
+        support these block sizes.
     """
-    known = as_kernel(_AUTOMATIC[platform] if name == "auto" else name).name
-    where = _PLATFORMS[known]
-    if where not in (None, platform):
+    known = as_kernel(default_kernel(platform) if name == "auto" else name).name
+    spec = KERNELS[known]
+    if spec.platform not in (None, platform):
         raise UserError(
-            f"execution.attention_kernel: {known!r} runs on {where}, but the devices are "
-            f"{platform}; here 'auto' takes {_AUTOMATIC[platform]!r}"
+            f"config.execution.attention_kernel: {known!r} runs on {spec.platform}, but the "
+            f"devices are {platform}; 'auto' selects {default_kernel(platform)!r} here"
         )
+    for side, size in (("q", block_q), ("kv", block_kv)):
+        if size is not None and not spec.block_rule.accepts(size):
+            raise UserError(
+                f"config.execution.attention_block_{side}: {known!r} expects "
+                f"{spec.block_rule.expected}, got {size}; None leaves it to the kernel"
+            )
     return AttentionKernel(known, block_q=block_q, block_kv=block_kv)
-
-
-def attend(query: jax.Array, key: jax.Array, value: jax.Array, *, mask: jax.Array) -> jax.Array:
-    """Returns attention [B, T, N, H] of T queries over S keys where mask [B, T, S] is true.
-
-    Materializes the scores [B, N, T, S] in float32. Heads come first and the mask is added, not
-    selected: on two CPU cores, gradients at T 256 took 37 ms so, and 53 ms with tokens first.
-    Dividing by the sum comes last, as flash attention does, so that its gradient needs no pass over
-    the scores (18.5 → 13.9 ms there).
-    """
-    B, T, N, H = query.shape
-    K = key.shape[2]
-    query = query.reshape(B, T, K, N // K, H).transpose(0, 2, 3, 1, 4)
-    key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)
-    scores = jnp.einsum("bkgth,bksh->bkgts", query, key, preferred_element_type=jnp.float32)
-    # The scale comes after the product, in float32: 1/sqrt(H) is no power of two for H = 128.
-    scores = scores * H**-0.5 + jnp.where(mask, 0.0, _HIDDEN)[:, None, None]
-    exponentials = jnp.exp(scores - jax.lax.stop_gradient(jnp.max(scores, -1, keepdims=True)))
-    attended = jnp.einsum(
-        "bkgts,bksh->bkgth",
-        exponentials.astype(value.dtype),
-        value,
-        preferred_element_type=jnp.float32,
-    )
-    attended = (attended / jnp.sum(exponentials, -1, keepdims=True)).astype(value.dtype)
-    return attended.transpose(0, 3, 1, 2, 4).reshape(B, T, N, H)
-
-
-def reference(
-    query: jax.Array, key: jax.Array, value: jax.Array, segment_ids: jax.Array
-) -> jax.Array:
-    """The plain formula: the ground truth of every other kernel."""
-    return blocked(query, key, value, segment_ids, block_q=query.shape[1])
-
-
-def blocked(
-    query: jax.Array,
-    key: jax.Array,
-    value: jax.Array,
-    segment_ids: jax.Array,
-    *,
-    block_q: int | None,
-) -> jax.Array:
-    """The plain formula for blocks of queries, each with the keys up to its own last one.
-
-    Blocks of 64 queries, or larger ones where that makes more than eight:
-
-        queries   keys →
-        block 1   ■ · · ·
-        block 2   ■ ■ · ·      · is not computed: 3/8 of all pairs with four blocks,
-        block 3   ■ ■ ■ ·        7/16 with eight
-        block 4   ■ ■ ■ ■
-    """
-    T = query.shape[1]
-    block_q = block_q or max(_BLOCK_Q, -(-T // _MAX_BLOCKS))
-    parts = []
-    for start in range(0, T, block_q):
-        end = min(start + block_q, T)
-        causal = jnp.arange(start, end)[None, :, None] >= jnp.arange(end)[None, None]
-        same_segment = segment_ids[:, start:end, None] == segment_ids[:, None, :end]
-        parts.append(
-            attend(query[:, start:end], key[:, :end], value[:, :end], mask=causal & same_segment)
-        )
-    return name_activation(jnp.concatenate(parts, axis=1), "attention_output")

@@ -1,4 +1,4 @@
-"""The Command-R block: attention and MLP side by side."""
+"""The Command-R block: attention and MLP in parallel."""
 
 import jax
 from flax import nnx
@@ -16,8 +16,8 @@ from codepretrain.model.rope import RopeAngles
 class Block(nnx.Module):
     """x + attention(h) + mlp(h) with h = norm(x): one norm feeds both branches; [B, T, D].
 
-    Source: Command-R as published by Cohere (transformers, models/cohere); the parallel form is
-    from GPT-J (Wang & Komatsuzaki 2021).
+    Source: Cohere's Command-R (transformers, models/cohere); the parallel form is that of GPT-J
+    (Wang & Komatsuzaki 2021).
     """
 
     def __init__(
@@ -30,9 +30,14 @@ class Block(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         self.norm = LayerNorm((config.d_model,), epsilon=config.norm_epsilon, logical_axes=(None,))
-        execution = {"constrain": constrain, "gradient_dtype": gradient_dtype, "rngs": rngs}
-        self.attention = Attention(config, kernel=attention_kernel, **execution)
-        self.mlp = MLP(config, **execution)
+        self.attention = Attention(
+            config,
+            kernel=attention_kernel,
+            constrain=constrain,
+            gradient_dtype=gradient_dtype,
+            rngs=rngs,
+        )
+        self.mlp = MLP(config, constrain=constrain, gradient_dtype=gradient_dtype, rngs=rngs)
         self.constrain = constrain
 
     def __call__(
@@ -47,7 +52,7 @@ class Block(nnx.Module):
     def decode(
         self, x: jax.Array, *, rope: RopeAngles, past: KeyValue, slots: jax.Array
     ) -> tuple[jax.Array, KeyValue]:
-        """Returns the block's output for one new token per sequence, and the longer past."""
+        """Returns the block's output for one new token per sequence, and the updated past."""
         h = self.norm(x)
         attended, past = self.attention.decode(h, rope=rope, past=past, slots=slots)
         return self._add(x, attended, self.mlp(h)), past

@@ -1,4 +1,4 @@
-"""Generation one token at a time, with the keys and values of the past kept.
+"""Generation one token at a time, with a cache of past keys and values.
 
 A cache of capacity S holds sequences of different lengths side by side, each from slot 0 on:
 
@@ -6,12 +6,12 @@ A cache of capacity S holds sequences of different lengths side by side, each fr
     sequence 0      a  b  c  d  .  .
     sequence 1      e  f  .  .  .  .
 
-A token's slot is its position. Prompts are padded on the right; what their padding left in the
-slots from `lengths` on is never attended to, and the next tokens overwrite it.
+A token's slot is its position. Prompts are padded on the right; the keys and values of padding, in
+the slots from `lengths` on, are never attended to, and the next tokens overwrite them.
 
     hidden, cache = prefill(model, prompts, lengths, capacity=S)
     token = argmax(model.logits(hidden))                      # [B]
-    hidden, cache = decode_step(model, token, cache)          # and so on, S - max(lengths) times
+    hidden, cache = decode_step(model, token, cache)          # repeat up to S - max(lengths) times
 """
 
 from typing import NamedTuple
@@ -60,9 +60,9 @@ def prefill(
 
 
 def decode_step(model: Transformer, tokens: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
-    """Returns the hidden state [B, D] of one more token per sequence, and the cache with it.
+    """Returns the hidden state [B, D] of one more token per sequence, and the updated cache.
 
-    tokens: [B] int32. A sequence that has filled its capacity must not be continued: its token
+    tokens: [B] int32. A sequence that has reached the capacity must not be continued: its token
     would be dropped.
     """
     slots = cache.lengths

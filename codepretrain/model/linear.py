@@ -13,11 +13,11 @@ LogicalAxes = tuple[str | None, ...]
 class Linear(nnx.Module):
     """y = x · kernel without bias, contracting the last dims of x with `in_shape`.
 
-    kernel: [*in_shape, *out_shape] float32. Computes in the dtype of x. The kernel's gradient
-    leaves the product over all positions in `gradient_dtype`, and so is summed over devices in it.
+    kernel: [*in_shape, *out_shape] float32. Computes in the dtype of x. The product that yields the
+    kernel's gradient returns it in `gradient_dtype`, in which it is then summed over devices.
 
-    Initialized glorot-normal over the matrix that the kernel stands for: the fan-in is the product
-    of `in_shape`, the fan-out that of `out_shape`, whichever way they are split into heads.
+    Glorot-normal initialization of the kernel as a matrix: the fan-in is the product of `in_shape`,
+    the fan-out that of `out_shape`, however they are split into heads.
     Source: Glorot & Bengio 2010, eq. 12, truncated at two standard deviations as in JAX.
     """
 

@@ -10,9 +10,9 @@ from codepretrain.model.linear import LogicalAxes
 class LayerNorm(nnx.Module):
     """y = (x - mean) / sqrt(variance + epsilon) · scale over the last dim, computed in float32.
 
-    scale: [*shape] float32, ones at first; its dims are the last dims of x. With shape [N, H] each
-    head has its own statistics (over H) and its own scale: qk-norm as in Cohere's models.
-    Returns the dtype of x.
+    scale: [*shape] float32, initialized to ones; its dims are the last dims of x. With shape [N, H]
+    each head has its own statistics (over H) and its own scale: qk-norm as in Cohere's models.
+    The result has the dtype of x.
     """
 
     def __init__(

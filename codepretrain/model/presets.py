@@ -1,4 +1,4 @@
-"""The study's models by name, and two small ones of the same make. Head dim 128 in all of them.
+"""The study's models by name, and two smaller ones of the same design. The head dim is 128.
 
     name   vocabulary  d_model  layers  heads   d_ff  parameters  without embeddings
     30m        32,768      384      10      3  1,024       30.3M               17.7M
@@ -6,8 +6,8 @@
     470m      256,000    1,024      16      8  2,816      467.7M              205.5M
     2_8b      256,000    2,560      26     20  7,168    2,768.3M            2,112.9M
 
-`470m` and `2_8b` are inferred: the paper states parameter counts and vocabulary alone, and these
-are the shapes of head dim 128 and d_ff ≈ 2.75 · d_model that give them. The small ones are ours.
+`470m` and `2_8b` are inferred: the paper reports only parameter counts and vocabulary, and these
+shapes with head dim 128 and d_ff ≈ 2.75 · d_model match them. The smaller ones are ours.
 """
 
 from codepretrain.config.parse import suggestion
@@ -24,7 +24,7 @@ def _preset(*, vocab_size: int, d_model: int, num_layers: int, d_ff: int) -> Mod
         d_model=d_model,
         num_layers=num_layers,
         num_heads=num_heads,
-        num_kv_heads=num_heads,  # ours: every query head has its own
+        num_kv_heads=num_heads,  # ours: no grouping
         head_dim=_HEAD_DIM,
         d_ff=d_ff,
     )
@@ -42,8 +42,8 @@ def preset(name: str) -> ModelConfig:
     """Returns the model called `name`.
 
     Raises:
-      UserError: there is none of this name.
+      UserError: no model has this name.
     """
     if name not in PRESETS:
-        raise UserError(f"there is no model shape {name!r}{suggestion(name, list(PRESETS))}")
+        raise UserError(f"there is no model preset {name!r}{suggestion(name, list(PRESETS))}")
     return PRESETS[name]

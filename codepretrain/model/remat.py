@@ -1,14 +1,15 @@
-"""What the backward pass finds in memory and what it computes again, by name.
+"""What is kept for the backward pass and what it computes again, by named policy.
 
-Activations are named where they arise (`checkpoint_name`): "block_input", "query", "key", "value"
-(after norm and rotation) and "attention_output" (before the output projection, with whatever else
-the kernel's own backward pass wants: a kernel gives the name where that arises).
+Activations are named where they are computed (`checkpoint_name`): "block_input", "query", "key" and
+"value" (after norm and rotation), and "attention_output" (before the output projection). A kernel
+gives this last name also to whatever else its backward pass needs of the forward pass, such as the
+log-sum-exp of the scores; without it the forward kernel would have to run again.
 
     policy          kept per layer                            computed again
     full            block_input                               everything
     offload         block_input, in the host's memory         everything
-    save_attention  block_input, query, key, value,           norm, MLP, attention weights
-                    attention_output
+    save_attention  block_input, query, key, value,           norm, MLP; scores, within the
+                    attention_output                            backward kernel
     none            everything                                nothing
 """
 
@@ -40,11 +41,11 @@ def checked_policy(policy: str) -> str:
     """Returns `policy`.
 
     Raises:
-      UserError: there is none of this name.
+      UserError: no policy has this name.
     """
     if policy not in REMAT_POLICIES:
         raise UserError(
-            f"execution.remat_policy: no policy is called {policy!r}; "
+            f"config.execution.remat_policy: no policy is called {policy!r}; "
             f"expected one of {', '.join(sorted(REMAT_POLICIES))}"
         )
     return policy

@@ -1,7 +1,7 @@
-"""Interleaved rotary positions: dims 2i and 2i+1 of a head rope by position · base^(-2i/H).
+"""Interleaved RoPE: dims 2i and 2i+1 of a head are rotated by position · base^(-2i/H).
 
-Source: Su et al. 2021, eq. 15 and 34 (pairs are neighbors, as there and in Command-R; not the two
-halves of the head, as in Llama's code).
+Source: Su et al. 2021, eq. 15 and 34. Pairs are adjacent dims, as there and in Command-R, not the
+two halves of the head, as in Llama's code.
 """
 
 from typing import NamedTuple
@@ -19,8 +19,8 @@ class RopeAngles(NamedTuple):
 
 
 def rotation(positions: jax.Array, *, head_dim: int, base: float) -> RopeAngles:
-    """Returns the rotation at `positions` [B, T] int32, shared by all layers and heads."""
-    # The frequencies in float64: at position 8192 their float32 error would rope by 5e-4 radians.
+    """Returns the angles at `positions` [B, T] int32, shared by all layers and heads."""
+    # In float64, since at position 8192 float32 frequencies would give angles off by 5e-4 radians.
     frequencies = (base ** (-np.arange(0, head_dim, 2) / head_dim)).astype(np.float32)
     angles = positions.astype(jnp.float32)[..., None] * frequencies[None, None, :]
     return RopeAngles(cos=jnp.cos(angles), sin=jnp.sin(angles))

@@ -1,4 +1,4 @@
-"""Parameters and FLOPs from the shapes alone. Pure Python: `plan` needs no accelerator library.
+"""Parameter and FLOP counts from the config. Pure Python: `plan` needs no accelerator library.
 
 D model, N query heads, K key-value heads, H head dim, F hidden, V vocabulary, L layers, T tokens.
 """
@@ -9,14 +9,14 @@ from codepretrain.config.schema import ModelConfig
 
 
 def num_parameters(config: ModelConfig) -> int:
-    """Returns all parameters, the embedding counted once when input and output share it."""
+    """Returns the number of parameters; a tied embedding counts once."""
     num_embeddings = 1 if config.tie_embeddings else 2
     embedding = config.vocab_size * config.d_model
     return num_parameters_non_embedding(config) + num_embeddings * embedding
 
 
 def num_parameters_non_embedding(config: ModelConfig) -> int:
-    """Returns the parameters besides the [V, D] input and output embeddings.
+    """Returns the number of parameters other than the [V, D] input and output embeddings.
 
     A layer has the matrices (see `_matrix_parameters_per_layer`), one norm scale D and, with
     qk-norm, N·H + K·H scales; one final norm scale D.
@@ -48,14 +48,14 @@ class ForwardFlops:
 
 
 def forward_flops_per_token(config: ModelConfig, seq_len: int) -> ForwardFlops:
-    """Returns what the model's mathematics asks for, by part.
+    """Returns the FLOPs of the model's formulas, by part.
 
     matrices     2 · L · (2·D·N·H + 2·D·K·H + 3·D·F)
-    attention    2 · L · N·H · T      scores and values are 2·N·H·T each and layer; half is masked
+    attention    2 · L · N·H · T      scores and values: 2·N·H·T each per layer; half is masked
     output head  2 · D · V            the embedding lookup is a copy, not a product
 
-    Norms, RoPE, softmax, SiLU and recomputation are not counted, nor are document boundaries:
-    `seq_len` is the row's length.
+    Norms, RoPE, softmax, SiLU and recomputation are not counted. Document boundaries are ignored:
+    `seq_len` is the length of the row.
     """
     return ForwardFlops(
         matrices=2 * config.num_layers * _matrix_parameters_per_layer(config),

@@ -5,16 +5,16 @@ V vocabulary, L layers.
 
 Outside this folder parameters are nested dicts of float32 arrays:
 
-    embedding                        [V, D]        (unembedding [V, D] too, when they are not tied)
+    embedding                        [V, D]        (and unembedding [V, D] when they are not tied)
     blocks/norm/scale                [L, D]
-    blocks/attention/query/kernel    [L, D, N, H]  key and value alike with K; query_norm/scale and
+    blocks/attention/query/kernel    [L, D, N, H]  key, value: K for N; query_norm/scale and
     blocks/attention/output/kernel   [L, N, H, D]    key_norm/scale [L, heads, H] with qk-norm
     blocks/mlp/gate/kernel, up       [L, D, F]     down [L, F, D]
     final_norm/scale                 [D]
 
-How a step uses them, under jit:
+Use in a step, under jit:
 
-    params = jax.jit(init_params, static_argnums=0, out_shardings=…)(config, key)   # born sharded
+    params = jax.jit(init_params, static_argnums=0, out_shardings=…)(config, key)
 
     def loss(params, batch):
         model = bind(config, params, remat_policy="full", attention_kernel="reference",
@@ -24,6 +24,7 @@ How a step uses them, under jit:
     jax.value_and_grad(loss)(params, batch)
 """
 
+from collections.abc import Hashable
 from typing import Any
 
 import jax
@@ -44,8 +45,9 @@ Params = dict[str, Any]  # nested dicts of arrays, or of anything else per param
 class Transformer(nnx.Module):
     """A decoder of stacked blocks, scanned over layers.
 
-    The embedding is drawn from a normal distribution of standard deviation 1/sqrt(D): as the final
-    norm gives hidden states of length sqrt(D), the first logits have that of `logit_scale`.
+    The embedding is drawn from a normal distribution with standard deviation 1/sqrt(D). The final
+    norm gives hidden states of length sqrt(D), so the initial logits have standard deviation
+    `logit_scale`.
     """
 
     def __init__(
@@ -87,8 +89,8 @@ class Transformer(nnx.Module):
     ) -> jax.Array:
         """Returns the hidden states after the final norm: [B, T, D] compute dtype.
 
-        inputs, positions, segment_ids: [B, T] int32, as in `batch.Batch`. What stands at padding
-        (segment 0) is finite and means nothing.
+        inputs, positions, segment_ids: [B, T] int32, as in `batch.Batch`. Values at padding
+        (segment 0) are finite but meaningless.
         """
         rope = self.rotation(positions)
         graph, stacked = nnx.split(self.blocks)
@@ -104,8 +106,8 @@ class Transformer(nnx.Module):
     def embed(self, inputs: jax.Array) -> jax.Array:
         """Returns the embeddings of token ids [B, T]: [B, T, D] compute dtype.
 
-        Looked up in float32 and then cast, so that the gradient of a frequent token is a float32
-        sum. An id outside the vocabulary gives NaN.
+        They are looked up in float32 and then cast, so that the gradient of a frequent token is
+        summed in float32. An id outside the vocabulary yields NaN.
         """
         ids = self.constrain(inputs, ("lookup_batch", "tokens"))
         vectors = jnp.take(self.embedding[...], ids, axis=0)
@@ -114,11 +116,11 @@ class Transformer(nnx.Module):
         return self.constrain(vectors, ("batch", "tokens", None))
 
     def rotation(self, positions: jax.Array) -> RopeAngles:
-        """Returns the rope of every pair of dims at these positions, the same in all layers."""
+        """Returns the RoPE angles at these positions, the same in all layers."""
         return rotation(positions, head_dim=self.config.head_dim, base=self.config.rope_base)
 
     def output_embedding(self) -> jax.Array:
-        """Returns the matrix that turns hidden states into logits: [V, D] float32."""
+        """Returns the matrix that maps hidden states to logits: [V, D] float32."""
         tied = self.config.tie_embeddings
         return self.embedding[...] if tied else self.unembedding[...]
 
@@ -136,7 +138,7 @@ def _embedding(config: ModelConfig, rngs: nnx.Rngs) -> nnx.Param:
 
 
 def init_params(config: ModelConfig, key: jax.Array) -> Params:
-    """Returns random parameters. A function of `key` alone, on any mesh; for use under jit."""
+    """Returns random parameters: a function of `key` alone, on any mesh. For use under jit."""
     model = Transformer(
         config, remat_policy="none", attention_kernel="reference", rngs=nnx.Rngs(params=key)
     )
@@ -149,13 +151,13 @@ def abstract_params(config: ModelConfig) -> Params:
 
 
 def logical_axes(config: ModelConfig) -> Params:
-    """Returns a tuple of names, one per dim, in the place of every parameter.
+    """Returns the parameters' tree with a tuple of dim names in place of every parameter.
 
     Names: "layers", "vocab", "embed", "heads", "kv_heads", "head_dim", "mlp"; None for the scales
     of the norms over D, which are too small to split.
     """
 
-    def names(path: tuple[str, ...], param: nnx.Param) -> tuple[str | None, ...]:
+    def names(path: tuple[Hashable, ...], param: nnx.Param) -> tuple[str | None, ...]:
         axes = param.get_metadata("logical_axes")
         return ("layers", *axes) if path[0] == "blocks" else axes
 
@@ -173,12 +175,12 @@ def bind(
     constrain: Constrain = unconstrained,
     gradient_dtype: str = "float32",
 ) -> Transformer:
-    """Returns the model that computes with `params`, which may be traced; copies nothing.
+    """Returns the model with `params`, which may be traced, as its parameters; copies nothing.
 
     gradient_dtype: of the matrices' gradients while they are summed over devices (`linear.py`).
 
     Raises:
-      UserError: there is no such remat policy or attention kernel.
+      UserError: unknown remat policy or attention kernel.
     """
     model = _abstract_model(
         config,

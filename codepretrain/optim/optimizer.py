@@ -19,13 +19,34 @@ import optax
 
 from codepretrain.config.schema import OptimizerConfig
 
-# Per name of the leaf, or of the module that holds it: does it decay? None asks the config.
-_DECAYS: dict[str, bool | None] = {"kernel": True, "scale": False, "embedding": None}
+# By the name of a leaf: does it decay? None asks the config. One entry per kind of leaf that the
+# model has, no other.
+DECAYS: dict[str, bool | None] = {
+    "kernel": True,
+    "scale": False,
+    "embedding": None,
+    "unembedding": None,  # only in models without tied embeddings
+}
 
 
 @dataclass(frozen=True)
 class AdamW:
-    """The optimizer of a study. Its state is optax's: count, first and second moments."""
+    """The optimizer of a study. Its state is optax's: count, first and second moments.
+
+    The first direction is the sign of the gradient. The kernel decays, the scale does not:
+
+    >>> optimizer = AdamW(OptimizerConfig(max_gradient_norm=1.0))
+    >>> params = {"kernel": jnp.float32([2.0]), "scale": jnp.float32([2.0])}
+    >>> gradients = {"kernel": jnp.float32([3.0]), "scale": jnp.float32([4.0])}
+    >>> rates = {"learning_rate": jnp.float32(0.1), "weight_decay": jnp.float32(0.5)}
+    >>> params, state, norm = optimizer.update(
+    ...     gradients, optimizer.init(params), params, **rates
+    ... )
+    >>> {name: f"{value[0]:.3f}" for name, value in params.items()}
+    {'kernel': '1.800', 'scale': '1.900'}
+    >>> float(norm)  # before clipping
+    5.0
+    """
 
     config: OptimizerConfig
 
@@ -78,17 +99,24 @@ class AdamW:
 def decay_mask(params: optax.Params, *, decay_embeddings: bool) -> optax.Params:
     """Returns, for each leaf, whether it decays: kernels do, scales do not, embeddings may.
 
-    A leaf is known by its own name or the nearest name above it in its path, such as
-    `blocks/attention/query/kernel`, `final_norm/scale`, `embedding`, `output_embedding`.
+    >>> decay_mask({"embedding": 0.0, "norm": {"scale": 0.0}}, decay_embeddings=True)
+    {'embedding': True, 'norm': {'scale': False}}
+
+    Raises:
+      AssertionError: a leaf has a name without a rule, or `decay_embeddings=False` would apply to
+        no leaf.
     """
+    names = set()
 
     def decays(path: jax.tree_util.KeyPath, _: jax.Array) -> bool:
-        names = jax.tree_util.keystr(path, simple=True, separator="/").split("/")
-        for name in reversed(names):
-            kind = "embedding" if name.endswith("embedding") else name
-            if kind in _DECAYS:
-                known = _DECAYS[kind]
-                return decay_embeddings if known is None else known
-        raise AssertionError(f"no rule says whether {'/'.join(names)} decays")
+        name = jax.tree_util.keystr(path[-1:], simple=True)
+        names.add(name)
+        if name not in DECAYS:
+            where = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise AssertionError(f"no rule says whether {where} decays")
+        rule = DECAYS[name]
+        return decay_embeddings if rule is None else rule
 
-    return jax.tree_util.tree_map_with_path(decays, params)
+    mask = jax.tree_util.tree_map_with_path(decays, params)
+    assert decay_embeddings or "embedding" in names, "no leaf is called 'embedding'"
+    return mask

@@ -1,22 +1,22 @@
-"""What a compiled program sends between chips: which collective, over which mesh axis, how much.
+"""The collectives of a compiled program: kind, mesh axes, and bytes sent.
 
     collective            sent by each chip of a group of n, for an operand of b bytes
-    all-gather            b · (n - 1)          its part, passed on around the ring
+    all-gather            b · (n - 1)          its part, passed around the ring
     reduce-scatter        b · (n - 1) / n
     all-reduce            2 · b · (n - 1) / n  a reduce-scatter, then an all-gather
     all-to-all            b · (n - 1) / n
     collective-permute    b
 
-Where a group spans slices, s slices with k chips in each, the chips of a slice meet first: within
-the slice the row above holds for k, and each chip sends its part (1/k for what is summed up) to
-the other slices: the row above for s, over the data-center network.
+Where a group spans s slices with k chips in each, a collective within each slice comes first: the
+table applies with n = k. Then each chip sends its part (1/k of it for sums) to the other slices
+over the data-center network: the table applies with n = s.
 
-The TPU compiler splits such collectives itself: what is left to cross is a `send`
-of the megascale runtime, which names what it stands for; it counts for s slices.
+The TPU compiler splits such collectives itself. The part between slices is a `send` of the
+megascale runtime that names its collective; it is counted for s slices.
 
-These are the least that a ring or a torus needs. The compiler may need more: where a gathered part
-is smaller than its tiles (D / fsdp < 16, say) it gathers by an all-reduce of the whole, which is
-then what stands here.
+These are the minimum for a ring or a torus. The compiler may send more: where a gathered part is
+smaller than its tiles (D / fsdp < 16, for example) it gathers by an all-reduce of the whole array,
+which is then what is reported here.
 """
 
 import re
@@ -40,10 +40,11 @@ _DEVICES = re.compile(r"\[([\d,]*)\](?:T\(([\d,]*)\))?")
 
 @dataclass(frozen=True)
 class Collective:
-    """One collective of a step. `sent_bytes`: by one chip, in all its executions, within a slice.
+    """One collective of a step.
 
-    operand_bytes: of one execution. axes: mesh axes along which its group's chips differ.
-    dcn_bytes: likewise sent to other slices. dtypes and dims are those of the first result.
+    axes: the mesh axes along which the chips of a group differ. operand_bytes: of one execution.
+    sent_bytes, dcn_bytes: sent by one chip in all executions, within a slice and to other slices.
+    dtype, dims: of the last result.
     """
 
     kind: str
@@ -67,13 +68,14 @@ def collectives(
     """
     found, chains = [], set()
     for instruction, computation, times in program.walk():
-        if transfer := _between_slices(instruction, times, num_slices=num_slices):
+        outermost = next(iter(mesh_shape))  # slices differ along it alone
+        if transfer := _between_slices(instruction, times, axis=outermost, num_slices=num_slices):
             found.append(transfer)
         kind = instruction.opcode.removesuffix("-start")
         if kind not in KINDS:
             continue
         if chain := _chain(instruction, computation):
-            # One gather overlapped with several products: the same text in each of their fusions.
+            # One gather that overlaps with several products appears in each of their fusions.
             if chain in chains:
                 continue
             chains.add(chain)
@@ -85,8 +87,10 @@ def collectives(
     return found
 
 
-def _between_slices(instruction: Instruction, times: int, *, num_slices: int) -> Collective | None:
-    """Returns what a send of the megascale runtime stands for; slices part along `data` alone."""
+def _between_slices(
+    instruction: Instruction, times: int, *, axis: str, num_slices: int
+) -> Collective | None:
+    """Returns the collective along `axis` that a send of the megascale runtime stands for."""
     named = re.search(r'_xla_megascale_transfer_type="(\w+)"', instruction.attributes)
     if instruction.opcode != "send" or named is None:
         return None
@@ -94,7 +98,7 @@ def _between_slices(instruction: Instruction, times: int, *, num_slices: int) ->
     sent = instruction.shapes[0]
     return Collective(
         kind=kind if kind in KINDS else "collective-permute",
-        axes=("data",),
+        axes=(axis,),
         group_size=num_slices,
         executions=times,
         operand_bytes=sent.bytes,
@@ -112,7 +116,7 @@ def _chain(instruction: Instruction, computation: Computation) -> tuple[str | No
 
 
 def _keeps_a_slice(program: Program, instruction: Instruction, computation: Computation) -> bool:
-    """Whether only this chip's part of an all-reduce leaves its fusion: a reduce-scatter."""
+    """Returns whether a fusion returns only this chip's part of an all-reduce: a reduce-scatter."""
     is_fused = any(
         i.opcode in ("fusion", "async-start") and computation.name in i.called
         for c in program.computations.values()
@@ -190,7 +194,7 @@ def _device_groups(instruction: Instruction, num_chips: int) -> np.ndarray:
 
 
 def parse_groups(text: str, num_chips: int) -> np.ndarray:
-    """Returns [groups, chips of each] from any of the ways in which HLO spells replica groups.
+    """Returns [groups, chips of each] from any of HLO's notations for replica groups.
 
     {{0,1},{2,3}}                                               listed
     [2,4]<=[4,2]T(1,0)                                          iota, reshaped and transposed
@@ -205,7 +209,7 @@ def parse_groups(text: str, num_chips: int) -> np.ndarray:
         return _iota(iota[2], iota[3]).reshape(_integers(iota[1]))
     mesh = _MESH.fullmatch(text)
     if mesh is None:
-        raise ValueError(f"replica groups in a form that is not known: {text}")
+        raise ValueError(f"unknown notation for replica groups: {text}")
     sizes = {name: int(size) for name, size in re.findall(r"'([^']*)'=(\d+)", mesh[1])}
     devices = np.arange(int(np.prod(list(sizes.values()))))
     if mesh[2]:
@@ -247,7 +251,7 @@ def _integers(text: str) -> list[int]:
 
 
 def by_kind_and_axis(found: Sequence[Collective]) -> dict[tuple[str, str], float]:
-    """Returns the bytes that one chip sends in a step, by kind and axes ("data", "data+fsdp")."""
+    """Returns the bytes that one chip sends in a step, by kind and axes ("fsdp", "data+fsdp")."""
     totals: dict[tuple[str, str], float] = {}
     for one in found:
         key = (one.kind, "+".join(one.axes))

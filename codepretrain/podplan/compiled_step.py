@@ -1,7 +1,8 @@
-"""The real training step, compiled for a pod that is not here, and what the compiler says of it.
+"""Compiles the real training step for a target pod (no hardware needed) and analyzes it.
 
-Everything is per chip and per step. Nothing is measured: memory is the compiler's own account,
-FLOPs and bytes are counted in the optimized program (`machine/`), times are lower bounds.
+All numbers are per chip and per step, and none is measured: memory is reported by the compiler,
+FLOPs and bytes are counted in the optimized program (`hlo_cost.py`, `collectives.py`), and times
+are lower bounds (`roofline.py`).
 """
 
 import dataclasses
@@ -22,32 +23,36 @@ from codepretrain.podplan.collectives import Collective, collectives
 from codepretrain.podplan.hlo_cost import compiled_flops, hbm_bytes, silent_attention_products
 from codepretrain.podplan.roofline import roofline
 from codepretrain.podplan.topology import Topology, topology_devices
+from codepretrain.train.mesh_axes import AXES, axes_of
 from codepretrain.train.sharding import make_mesh
 from codepretrain.train.state import abstract_state
 from codepretrain.train.step import abstract_batch, compile_train_step, step_kernel
 
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
-# Both of the compiler's ways to say it: "… temporaries (29.29G) exceeds available HBM (15.75G)"
+# The compiler's two messages: "… temporaries (29.29G) exceeds available HBM (15.75G)"
 # and "Used 20.1G of 15.75G hbm".
 _TEMPORARIES = re.compile(r"temporaries \(([\d.]+)([KMGT])\) exceeds")
 _USED = re.compile(r"[Uu]sed ([\d.]+)([KMGT]) of [\d.]+[KMGT]")
 
 
 def plan_step(config: StudyConfig, topology: Topology) -> dict[str, Any]:
-    """Returns what is known of the study's step on a pod, as JSON-ready values.
+    """Returns the plan of the study's step on a pod, as JSON-ready values.
 
-    All phases of a study share one step: their rates and weight decays are its arguments.
-    Where it does not fit, `memory` says what it would need, and nothing else is known.
+    All phases of a study share one step: learning rate and weight decay are its arguments. If it
+    does not fit, `memory` holds what it would need, and the plan has no further entries.
 
     Raises:
-      UserError: no compiler or no such pod; model or batch does not divide over the mesh.
+      UserError: the compiler is not installed, it does not know the pod, or the model or the batch
+        is not divisible over the mesh.
     """
-    mesh = make_mesh(config.execution.mesh, topology_devices(topology))
+    devices = topology_devices(topology)
+    mesh = make_mesh(config.execution.mesh, devices, d_model=config.model.d_model)
     plan = {
         "topology": topology.name,
         "chip": topology.chip.name,
         "num_slices": topology.num_slices,
         "num_chips": topology.num_chips,
+        "num_hosts": topology.num_hosts,
         "mesh": {axis: int(size) for axis, size in mesh.shape.items()},
         "batch_size": config.training.batch_size,
         "max_seq_len": config.data.max_seq_len,
@@ -64,7 +69,9 @@ def plan_step(config: StudyConfig, topology: Topology) -> dict[str, Any]:
             raise
         return {**plan, "fits": False, "memory": memory}
     seconds = time.monotonic() - start
-    program = hlo.parse(compiled.as_text())
+    text = compiled.as_text()
+    assert text is not None, "the TPU compiler returns the optimized program"
+    program = hlo.parse(text)
     return {
         **plan,
         "fits": True,
@@ -75,9 +82,9 @@ def plan_step(config: StudyConfig, topology: Topology) -> dict[str, Any]:
 
 
 def _memory(compiled: jax.stages.Compiled, topology: Topology) -> dict[str, int]:
-    """Returns bytes; `total` is what is set aside: the rest but the peak, aliases counted once."""
+    """Returns bytes; `total` is the sum of the allocations, with aliased ones counted once."""
     stats = compiled.memory_analysis()
-    assert stats is not None, "the TPU compiler accounts for memory"
+    assert stats is not None, "the TPU compiler reports memory"
     total = (
         stats.argument_size_in_bytes
         + stats.output_size_in_bytes
@@ -102,7 +109,7 @@ def _memory(compiled: jax.stages.Compiled, topology: Topology) -> dict[str, int]
 def _memory_that_is_missing(
     message: str, config: StudyConfig, topology: Topology, mesh: Mesh
 ) -> dict[str, int] | None:
-    """Returns what a program needs that was refused for its size; None for other errors."""
+    """Returns the memory of a program that is out of memory; None for other errors."""
     arguments = sum(
         _shard_bytes(leaf)
         for leaf in jax.tree.leaves((abstract_state(config, mesh), abstract_batch(config, mesh)))
@@ -154,9 +161,9 @@ def _account(
 
 
 def _product_flops(config: StudyConfig, tokens: float) -> float:
-    """Returns the FLOPs of one product of [T, T] and H, causal half, of one run of a kernel.
+    """Returns the FLOPs of one product of [T, T] and H, causal half, in one run of a kernel.
 
-    tokens: a chip's in a step; a run sees one layer of one micro-batch.
+    tokens: those of a chip in a step. A run covers one layer of one micro-batch.
     """
     seq_len, layers = config.data.max_seq_len, config.model.num_layers
     two_products = forward_flops_per_token(config.model, seq_len).attention * tokens
@@ -180,9 +187,12 @@ def _table(sent: Sequence[Collective]) -> list[dict[str, Any]]:
 def check_fits_batch(config: StudyConfig, topology: Topology) -> None:
     """Raises UserError where the batch has fewer rows than the pod has chips."""
     rows = config.training.batch_size
-    if rows < topology.num_chips and config.execution.mesh.tensor in (None, 1):
+    within_a_row = [axis for axis in AXES if axis not in axes_of("batch")]
+    given = dataclasses.asdict(config.execution.mesh)
+    if rows < topology.num_chips and all(given[axis] in (None, 1) for axis in within_a_row):
+        settings = " or ".join(f"config.execution.mesh.{axis}" for axis in within_a_row)
         raise UserError(
-            f"a batch of {rows} rows does not give each of {topology.num_chips} chips one: take "
-            f"a smaller topology, a larger config.training.batch_size, or set "
-            f"config.execution.mesh.tensor to {-(-topology.num_chips // rows)} or more"
+            f"config.training.batch_size: {rows} rows are fewer than the {topology.num_chips} "
+            f"chips of {topology.name}; use a smaller topology or a larger batch, or set "
+            f"{settings} to {-(-topology.num_chips // rows)} or more"
         )

@@ -1,12 +1,12 @@
-"""Chip-hours and money of a study, at a stated MFU; and what MFU the paper's own numbers imply.
+"""Chip-hours and price of a study at a stated MFU, and the MFU that the paper's own numbers imply.
 
     chip-hours = tokens · FLOPs per token / (MFU · peak FLOP/s) / 3600
 
-An MFU is an expectation, `config.cost.mfu`; the paper's chip-hours (whatever they include:
-compilation, checkpoints, evaluation, restarts) stand beside it as a calibration.
+The MFU is an assumption, `config.cost.mfu`. The paper's chip-hours (which may include compilation,
+checkpoints, evaluation and restarts) are listed beside the result for calibration.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,13 @@ from codepretrain.config.schema import ModelConfig, StudyConfig
 from codepretrain.hardware.chips import CHIPS, Chip
 from codepretrain.model.presets import preset
 from codepretrain.model.size import flops_per_token
-from codepretrain.study.graph import Phase
 
 _SEQ_LEN = 8192
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """Chip-hours stated in a paper."""
+    """Chip-hours that a paper reports."""
 
     what: str
     shape: str
@@ -39,12 +38,12 @@ PUBLISHED = (
 
 
 def chip_hours(tokens: float, *, model: ModelConfig, seq_len: int, chip: Chip, mfu: float) -> float:
-    """Returns what training takes at an MFU."""
+    """Returns the chip-hours of training at an MFU."""
     return tokens * flops_per_token(model, seq_len) / (mfu * chip.peak_flops_per_s) / 3600
 
 
 def implied_mfu(published: Published) -> float:
-    """Returns the MFU at which training takes the chip-hours that were published."""
+    """Returns the MFU at which training takes the published chip-hours."""
     at_peak = chip_hours(
         published.tokens,
         model=preset(published.shape),
@@ -56,12 +55,13 @@ def implied_mfu(published: Published) -> float:
 
 
 def study_cost(
-    config: StudyConfig, phases: Sequence[Phase], *, chip: Chip, num_chips: int
+    config: StudyConfig, phase_tokens: Mapping[str, int], *, chip: Chip, num_chips: int
 ) -> dict[str, Any]:
-    """Returns chip-hours, hours on the pod and price per phase and in all, as JSON-ready values.
+    """Returns chip-hours, hours on the pod and price, per phase and in total, JSON-ready.
 
-    phases: those to train, each once. `calibration` holds what the paper's numbers imply: its MFU,
-    and the chip-hours that this study takes at it, where it trains one of the paper's models.
+    phase_tokens: tokens of each phase to train. `calibration` holds the MFU that the paper's
+    numbers imply and, where the study trains one of the paper's models, the chip-hours that it
+    takes at that MFU.
     """
     seq_len, mfu, price = config.data.max_seq_len, config.cost.mfu, config.cost.price_per_chip_hour
 
@@ -77,11 +77,11 @@ def study_cost(
             "price": None if price is None else needed * price,
         }
 
-    total = sum(phase.tokens for phase in phases)
+    total = sum(phase_tokens.values())
     return {
         "mfu": mfu,
         "price_per_chip_hour": price,
-        "phases": {phase.name: row(phase.tokens) for phase in phases},
+        "phases": {name: row(tokens) for name, tokens in phase_tokens.items()},
         "total": row(total),
         "calibration": [
             {

@@ -1,4 +1,4 @@
-"""Reads a compiled program's text (optimized HLO): computations, instructions, how often each runs.
+"""Parses optimized HLO text: computations, instructions, and how often each runs.
 
     ENTRY %main … {
       %tuple.1 = … tuple(…)
@@ -8,7 +8,7 @@
     main ×1 ──┬── body ×16 ──── fused_computation.3 ×16        `executions` counts these
               └── cond ×17
 
-A program is one chip's part: shapes are those of its shards, numbers are per chip.
+A program is that of one chip: shapes are those of its shards, counts are per chip.
 """
 
 import math
@@ -29,7 +29,7 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 
 @dataclass(frozen=True)
 class Shape:
-    """An array's element type, dims, and whether it lies in the chip's main memory."""
+    """An array's element type and dims, and whether it is in the chip's main memory."""
 
     dtype: str
     dims: tuple[int, ...]
@@ -48,7 +48,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Instruction:
-    """One line: `%name = shapes opcode(operands), attributes`. A tuple's arrays are its shapes."""
+    """One line: `%name = shapes opcode(operands), attributes`. A tuple has several shapes."""
 
     name: str
     opcode: str
@@ -63,13 +63,13 @@ class Instruction:
         return sum(shape.bytes for shape in self.shapes)
 
     def attribute(self, name: str) -> str | None:
-        """Returns the text of `name=…`, up to the comma that ends it; None without one."""
+        """Returns the text after `name=`, up to the comma that ends it; None if it is absent."""
         found = re.search(rf"(?:^|[\s,]){name}=", self.attributes)
         return _balanced(self.attributes, found.end(), ends=", \n") if found else None
 
     @property
     def called(self) -> tuple[str, ...]:
-        """The computations it runs; a reduction's scalar operation is not worth counting."""
+        """The computations that it runs, except the scalar operations of reductions."""
         if self.opcode == "conditional":
             found = [a or b for a, b in _BRANCHES.findall(self.attributes)]
             return tuple(re.findall(r"[\w.\-]+", " ".join(found)))
@@ -94,7 +94,7 @@ class Computation:
         return [self.instructions[name] for name in instruction.operands]
 
     def origins(self, instruction: Instruction) -> list[Instruction]:
-        """Returns what its operands are copies of, or they themselves."""
+        """Returns its operands, with copies replaced by what they copy."""
         found = self.operands(instruction)
         for i, operand in enumerate(found):
             while operand.opcode in ("copy", "copy-start", "copy-done"):
@@ -105,7 +105,7 @@ class Computation:
 
 @dataclass(frozen=True)
 class Program:
-    """A module: its computations by name, and which one is run."""
+    """A module: its computations by name, and the name of its entry."""
 
     computations: dict[str, Computation]
     entry: str
@@ -122,7 +122,7 @@ class Program:
                 is_loop = instruction.opcode == "while"
                 trips = self.trip_count(instruction, computation) if is_loop else 1
                 if instruction.opcode.endswith(("-update", "-done")):
-                    continue  # its start has been counted
+                    continue  # counted at its start
                 for called in instruction.called:
                     visit(called, times * trips)
 
@@ -138,14 +138,14 @@ class Program:
                     yield instruction, computation, times
 
     def trip_count(self, loop: Instruction, computation: Computation) -> int:
-        """Returns how often a while loop's body runs: as noted there, or counted by its counter.
+        """Returns how often a while loop's body runs, from its annotation or its counter.
 
-        A loop's counter begins at a constant and is compared with one; each pass adds a constant to
-        it. They are not always 0 and 1: the TPU compiler unrolls loops around collectives by two,
-        and takes the first pass out of loops around transfers between slices.
+        A loop's counter starts at a constant and is compared with one; each iteration adds a
+        constant to it. These are not always 0 and 1: the TPU compiler unrolls loops around
+        collectives by two, and peels the first iteration of loops around transfers between slices.
 
         Raises:
-          ValueError: it is neither noted, nor has the loop such a counter.
+          ValueError: the loop has neither an annotation nor such a counter.
         """
         if noted := _TRIPS.search(loop.attributes):
             return int(noted[1])
@@ -162,29 +162,29 @@ class Program:
             steps = _steps(body, index)
             if starts and steps:
                 return max(0, -(-(ends[0] - starts[0]) // steps[0]))
-        raise ValueError(f"loop {loop.name}: its trip count is not known")
+        raise ValueError(f"loop {loop.name}: unknown trip count")
 
 
 def _integers(instructions: list[Instruction]) -> list[int]:
-    """Returns the values of those that are constants."""
+    """Returns the values of the constants among the instructions."""
     constants = [i.arguments for i in instructions if i.opcode == "constant"]
     return [int(text) for text in constants if re.fullmatch(r"-?\d+", text)]
 
 
 def _element(computation: Computation, values: Instruction, index: str) -> Instruction:
-    """Returns what an element of a tuple is a copy of; the tuple where it is not made here."""
+    """Returns the origin of an element of a tuple; the instruction itself if it is no tuple."""
     return computation.origins(values)[int(index)] if values.opcode == "tuple" else values
 
 
 def _steps(body: Computation, index: str) -> list[int]:
-    """Returns the constant that a loop's body adds to element `index` of its tuple; [] if none."""
+    """Returns the constants that a loop's body adds to element `index` of its tuple."""
     added = _element(body, body.root, index)
     terms = body.origins(added) if added.opcode == "add" else []
     return _integers(terms) if any(i.attribute("index") == index for i in terms) else []
 
 
 def parse(text: str) -> Program:
-    """Returns the program that `compiled.as_text()` spells."""
+    """Returns the program of an HLO text, as `compiled.as_text()` returns it."""
     computations: dict[str, Computation] = {}
     entry, current = None, None
     lines: list[str] = []  # of the current computation; one instruction each
@@ -202,7 +202,7 @@ def parse(text: str) -> Program:
         elif lines:  # metadata may hold line breaks
             lines[-1] += line
     if entry is None:
-        raise ValueError("this is no HLO text: it has no ENTRY computation")
+        raise ValueError("not an HLO text: no ENTRY computation found")
     return Program(computations, entry)
 
 
@@ -230,7 +230,7 @@ def _shapes(text: str) -> tuple[Shape, ...]:
         Shape(
             dtype,
             tuple(int(d.lstrip("<=")) for d in dims.split(",") if d),
-            # S(1) is the chip's scratch memory, S(5) the host's; main memory is not marked.
+            # S(1) is the chip's scratch memory, S(5) the host's; main memory has no mark.
             in_main_memory=re.search(r"S\([1-9]\)", layout) is None,
         )
         for dtype, dims, layout in _SHAPE.findall(text)

@@ -1,7 +1,7 @@
-"""Counts what a compiled program does: floating-point operations of its products, bytes of HBM.
+"""Counts a compiled program's FLOPs and HBM traffic.
 
-`compiled.cost_analysis()` counts a loop's body once, however often it runs; here every instruction
-counts as often as it runs (`hlo.Program.executions`).
+`compiled.cost_analysis()` counts a loop's body once; here every instruction counts as often as it
+runs (`hlo.Program.executions`).
 """
 
 import math
@@ -9,7 +9,7 @@ import re
 
 from codepretrain.podplan.hlo import Computation, Instruction, Program
 
-# What moves no bytes itself: names, views, and what only runs other computations.
+# Instructions that move no bytes: names, views, and calls of other computations.
 _FREE = {
     "parameter", "constant", "tuple", "get-tuple-element", "bitcast", "while", "call",
     "conditional", "after-all", "iota", "partition-id", "replica-id", "optimization-barrier",
@@ -21,8 +21,8 @@ _COST = re.compile(r'"cost_estimate":\{[^}]*?"flops":"?(\d+)"?')
 def compiled_flops(program: Program) -> int:
     """Returns the FLOPs of one chip's products in one step; a multiply-add is two.
 
-    Products are `dot` and `convolution` (a TPU writes every product as one) and kernels that
-    announce their cost; sums, exponentials and the like are not counted.
+    Products are `dot`, `convolution` (the TPU compiler's form of every product) and kernels with a
+    cost estimate. Elementwise operations and reductions are not counted.
     """
     counters = {"dot": _dot_flops, "convolution": _convolution_flops, "custom-call": _kernel_flops}
     return sum(
@@ -33,11 +33,11 @@ def compiled_flops(program: Program) -> int:
 
 
 def silent_attention_products(program: Program) -> int:
-    """Returns the products that attention kernels make without the program saying so.
+    """Returns the number of products in attention kernels that have no cost estimate.
 
-    Splash kernels do not announce their FLOPs: by their names, a forward pass makes 2 products of
-    [T, T] and H (scores, values), a backward pass 5 in one kernel (scores again, and the gradients
-    of values, weights, keys and queries), or 4 and 3 in two.
+    Splash kernels have none. By their names, a forward pass has 2 products of [T, T] and H (scores
+    and values), and a backward pass 5 in one kernel (scores again, and the gradients of values,
+    weights, keys and queries), or 4 and 3 in two kernels.
     """
     names = [
         (instruction.name, times)
@@ -54,8 +54,8 @@ def silent_attention_products(program: Program) -> int:
 def hbm_bytes(program: Program) -> int:
     """Returns the bytes that one chip reads from and writes to its main memory in one step.
 
-    Each instruction outside fusions reads its operands and writes its results; what lies in the
-    chip's scratch memory is free, and of an operand that is only sliced just the slices count.
+    Each instruction outside fusions reads its operands and writes its results. Arrays in the chip's
+    scratch memory are free, and of an operand that is only sliced, only the slices count.
     """
     fused = _fused(program)
     total = 0
@@ -63,7 +63,7 @@ def hbm_bytes(program: Program) -> int:
         if computation.name in fused or instruction.opcode in _FREE:
             continue
         if instruction.opcode.endswith(("-start", "-update")):
-            continue  # counted when it is done
+            continue  # counted at its end
         total += times * _traffic(program, instruction, computation)
     return total
 
@@ -148,8 +148,8 @@ def _dot_flops(instruction: Instruction, computation: Computation) -> int:
 def _convolution_flops(instruction: Instruction, computation: Computation) -> int:
     """Returns 2 · output batch and features · input features · pairs of positions that meet.
 
-    A batch dim of a product is written as a window that meets one position of its input only, by
-    dilation and stride, or by padding: so pairs are counted, as XLA's own cost analysis does.
+    A batch dim of a product is a window that, by dilation and stride or by padding, meets only one
+    position of its input. So pairs are counted, as in XLA's own cost analysis.
     """
     left, right = computation.operands(instruction)[:2]
     labels = instruction.attribute("dim_labels")
@@ -200,7 +200,7 @@ def _meeting_pairs(
     input_dilation: int,
     kernel_dilation: int,
 ) -> int:
-    """Returns how many pairs (output position, kernel position) fall on an input's element."""
+    """Returns the number of pairs (output position, kernel position) that meet an input element."""
     pairs = 0
     for position in range(kernel_size):
         offset = position * kernel_dilation - padding

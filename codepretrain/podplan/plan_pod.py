@@ -1,7 +1,7 @@
-"""What `codepretrain plan --topology` does: one plan in this process, a search in others.
+"""Runs `codepretrain plan --topology`: one plan in this process, or a search in others.
 
-A search compiles each candidate in a process of its own: the compiler cannot be interrupted, but a
-process can be ended; and what one compilation leaves in memory goes with it.
+A search compiles each candidate in a process of its own: a compilation cannot be interrupted, but a
+process can be killed, and its memory is returned when it ends.
 """
 
 import json
@@ -18,33 +18,35 @@ from codepretrain.podplan.cost import study_cost
 from codepretrain.podplan.report import print_cost, print_search, print_step, spell_mesh
 from codepretrain.podplan.search import Candidate, candidates, ranked, search
 from codepretrain.podplan.topology import Topology
-from codepretrain.study.graph import Phase
 
-_MAX_ALTERNATIVES = 3  # compilations to find out what would fit where the plan does not
+_MAX_ALTERNATIVES = 3  # compilations to find settings that fit, where the configured ones do not
 
 
 def plan_pod(
     config: StudyConfig,
     topology: Topology,
-    phases: Sequence[Phase],
+    phase_tokens: Mapping[str, int],
     *,
     command: Sequence[str],
     max_compiles: int,
     searches: bool,
     prints: bool,
 ) -> dict[str, Any]:
-    """Returns the plan of a study on a pod; prints it as it goes along, if asked to.
+    """Returns the plan of a study on a pod, and prints each part when it is known.
 
-    phases: those to train. command: the arguments that make this plan as JSON, for other processes.
+    phase_tokens: tokens of each phase to train. command: the arguments with which another process
+    makes this plan as JSON. max_compiles: of a search. searches: whether to search for settings.
+    prints: whether to print.
 
     Raises:
-      UserError: no compiler, no such pod, or the study does not divide over it.
-      KeyboardInterrupt: after what a search had found was printed.
+      UserError: the compiler is not installed, it does not know the pod, or the batch or a
+        parameter is not divisible over it.
+      KeyboardInterrupt: a search was interrupted; its results so far have been printed.
     """
     console = Console(quiet=not prints)
     check_fits_batch(config, topology)
     result: dict[str, Any] = {
-        "cost": study_cost(config, phases, chip=topology.chip, num_chips=topology.num_chips)
+        "cost": study_cost(config, phase_tokens, chip=topology.chip, num_chips=topology.num_chips)
     }
     if searches:
         wanted = candidates(config, topology)
@@ -60,7 +62,7 @@ def plan_pod(
 
 
 def _leaner(config: StudyConfig, topology: Topology, step: Mapping[str, Any]) -> list[Candidate]:
-    """Returns candidates on the plan's own mesh that need less memory than it, the most first."""
+    """Returns the candidates on the plan's own mesh that need less memory, the leanest first."""
     own = [c for c in candidates(config, topology) if c.spell()["mesh"] == step["mesh"]]
     return [
         c
@@ -77,13 +79,15 @@ def _first_that_fits(
     for plan in found:
         if plan.get("fits"):
             console.print(
-                f"  this would fit: mesh {spell_mesh(plan)}, {plan['num_microbatches']} "
+                f"  this fits: mesh {spell_mesh(plan)}, {plan['num_microbatches']} "
                 f"micro-batches, remat {plan['remat_policy']}:",
                 highlight=False,
             )
             print_step(console, plan)
             return plan
-    console.print("  nothing leaner on this mesh was found to fit; try --search", highlight=False)
+    console.print(
+        "  no leaner settings on this mesh were found to fit; try --search", highlight=False
+    )
     return None
 
 
@@ -107,13 +111,13 @@ def _search(
     left = len(wanted) - len(plans)
     if len(plans) == max_compiles and left:
         console.print(
-            f"{len(plans)} of {len(wanted)} candidates were tried; --max-compiles tries more"
+            f"tried {len(plans)} of {len(wanted)} candidates; raise --max-compiles to try more"
         )
     return ranked(plans)
 
 
 def _attempt(candidate: Candidate, command: Sequence[str], console: Console) -> dict[str, Any]:
-    """Returns a candidate's plan, made in another process, or {"error": what it said}."""
+    """Returns a candidate's plan from another process, or {"error": its last line on stderr}."""
     arguments = [*command, "--max-compiles=0", *candidate.overrides()]
     with console.status(f"compiling {_spell(candidate.spell())} …"):
         done = subprocess.run(
@@ -122,8 +126,9 @@ def _attempt(candidate: Candidate, command: Sequence[str], console: Console) -> 
             text=True,
         )
     if done.returncode:
-        said = done.stderr.strip().splitlines()
-        return {"fits": False, "error": said[-1] if said else f"ended with {done.returncode}"}
+        lines = done.stderr.strip().splitlines()
+        reason = lines[-1] if lines else f"the process ended with exit code {done.returncode}"
+        return {"fits": False, "error": reason}
     return json.loads(done.stdout)["pod"]["step"]
 
 

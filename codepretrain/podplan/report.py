@@ -1,4 +1,4 @@
-"""A pod plan as text: memory, arithmetic, traffic, bounds and cost."""
+"""Prints a pod plan: memory, FLOPs, traffic, bounds and cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from codepretrain.train.mesh_axes import AXES
+
 _GIB = 2**30
 
 
 def print_step(console: Console, plan: Mapping[str, Any]) -> None:
-    """Prints what `pod.plan_step` returned."""
+    """Prints what `compiled_step.plan_step` returned."""
     _line(console, "")
     _line(console, f"[bold]{spell_pod(plan)}[/bold], mesh {spell_mesh(plan)}")
     _line(
@@ -45,9 +47,9 @@ def print_step(console: Console, plan: Mapping[str, Any]) -> None:
     _line(console, f"  lower bounds of a step: {parts}")
     _line(
         console,
-        f"  so no faster than {bound['step']:.3f} s a step ({plan['bound_by']}), MFU no higher "
-        f"than {plan['bound_mfu']:.1%}, {plan['bound_tokens_per_s_per_chip']:,.0f} tokens/s/chip; "
-        f"a bound, not a forecast",
+        f"  a step takes at least {bound['step']:.3f} s ({plan['bound_by']}): MFU at most "
+        f"{plan['bound_mfu']:.1%}, {plan['bound_tokens_per_s_per_chip']:,.0f} tokens/s/chip at "
+        f"most; a bound, not a forecast",
     )
 
 
@@ -73,10 +75,10 @@ def print_cost(console: Console, cost: Mapping[str, Any]) -> None:
 
 
 def print_search(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
-    """Prints the candidates of a search that fit, best bound first, then those that do not."""
+    """Prints the candidates of a search: those that fit, best bound first, then the others."""
     table = Table(
-        title="what fits, best bound first; bounds are no forecasts",
-        caption="mesh: data × fsdp × tensor; micro: micro-batches; FLOPs: compiled ÷ the model's",
+        title="candidates that fit, best bound first; bounds are not forecasts",
+        caption=f"mesh: {' × '.join(AXES)}; micro: micro-batches; FLOPs: compiled ÷ the model's",
         box=None,
         padding=(0, 1),
     )
@@ -103,13 +105,14 @@ def print_search(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
 
 
 def spell_pod(plan: Mapping[str, Any]) -> str:
-    """Returns "2 × v5e:16x16 (512 chips)"."""
+    """Returns "2 × v5e:16x16 (512 chips, 128 hosts)"."""
     slices = f"{plan['num_slices']} × " if plan["num_slices"] > 1 else ""
-    return f"{slices}{plan['topology']} ({plan['num_chips']} chips)"
+    hosts = f"{plan['num_hosts']} host{'s' if plan['num_hosts'] > 1 else ''}"
+    return f"{slices}{plan['topology']} ({plan['num_chips']} chips, {hosts})"
 
 
 def spell_mesh(plan: Mapping[str, Any]) -> str:
-    """Returns "data 8 × fsdp 32"; axes of size 1 are left out."""
+    """Returns "data 8 × fsdp 32"; axes of size 1 are omitted."""
     sizes = [f"{axis} {size}" for axis, size in plan["mesh"].items() if size != 1]
     return " × ".join(sizes) or "one chip"
 

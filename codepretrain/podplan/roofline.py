@@ -1,14 +1,14 @@
-"""The least time that a step can take on a chip: a bound, not a forecast.
+"""A lower bound on the time of a step on a chip; not a forecast.
 
     compute   FLOPs compiled / peak FLOP/s
-    hbm       bytes read and written (as `work.hbm_bytes` counts them) / HBM bandwidth
-    ici       bytes sent within a slice / what a chip's links send together
+    hbm       bytes read and written (as `hlo_cost.hbm_bytes` counts them) / HBM bandwidth
+    ici       bytes sent within a slice / bandwidth of all of a chip's links
     dcn       bytes sent to other slices / a chip's share of its host's network
-    bound     the largest of them: what is not faster even if all four overlap perfectly
+    bound     the largest of them: the step takes at least this long even if all four overlap
 
-Why no more is claimed: products reach the peak only for large shapes, links are used together only
-by collectives over the whole torus, and what depends on something cannot overlap with it. The TPU
-compiler's own cycle estimates were not used: they came out below the arithmetic bound.
+Real steps are slower: products reach the peak only for large shapes, only collectives over the
+whole torus use all links, and dependent operations cannot overlap. The TPU compiler's own cycle
+estimates are not used, because they came out below the arithmetic bound.
 """
 
 from dataclasses import dataclass

@@ -1,28 +1,31 @@
-"""Which meshes, micro-batches and remat policies fit a pod: tried by compiling, one by one.
+"""Finds meshes, micro-batches and remat policies that fit a pod, by compiling them one by one.
 
-For a mesh the candidates form a grid, and needing memory grows to the right and upwards:
+The candidates of a mesh form a grid in which the memory needed grows to the right and upwards:
 
     micro-batches  full   save_attention   none        a candidate that does not fit rules out
-         1          5           6            7         all to its right and above it
-         2          1           2            3         (the numbers: the order of trying)
+         1          5           6            7         all candidates to its right and above it
+         2          1           2            3         (the numbers are the order of trying)
 
-`offload` keeps in the host's memory what `full` keeps on the chip: tried where `full` fails.
+`offload` keeps in the host's memory what `full` keeps on the chip, and is tried where `full` fails.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from codepretrain.config.schema import MeshConfig, StudyConfig
+from codepretrain.errors import UserError
 from codepretrain.hardware.mesh_rules import mesh_rule
 from codepretrain.podplan.topology import Topology
+from codepretrain.train.mesh_axes import AXES, axis_sizes, inner_axes, num_parts, product
 
 _BY_MEMORY = ("offload", "full", "save_attention", "none")  # and by recomputation, reversed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One way to execute the step. The mesh has no -1."""
+    """One way to execute the step. The mesh has a size for every axis and no -1."""
 
     mesh: MeshConfig
     num_microbatches: int
@@ -31,19 +34,16 @@ class Candidate:
     def overrides(self) -> list[str]:
         """Returns the command line's flags that choose it."""
         fields = {
-            "mesh.data": self.mesh.data,
-            "mesh.fsdp": self.mesh.fsdp,
-            "mesh.tensor": self.mesh.tensor,
+            **{f"mesh.{axis}": size for axis, size in sizes_of(self.mesh).items()},
             "num_microbatches": self.num_microbatches,
             "remat_policy": self.remat_policy,
         }
         return [f"--config.execution.{name}={value}" for name, value in fields.items()]
 
     def spell(self) -> dict[str, Any]:
-        """Returns what a plan's entries say of its settings."""
-        mesh = {"data": self.mesh.data, "fsdp": self.mesh.fsdp, "tensor": self.mesh.tensor}
+        """Returns its settings as they appear in a plan."""
         return {
-            "mesh": mesh,
+            "mesh": sizes_of(self.mesh),
             "num_microbatches": self.num_microbatches,
             "remat_policy": self.remat_policy,
         }
@@ -58,32 +58,44 @@ class Candidate:
         )
 
 
+def sizes_of(mesh: MeshConfig) -> dict[str, int]:
+    """Returns the sizes of a mesh that has one for every axis."""
+    return dataclasses.asdict(mesh)
+
+
 def meshes(config: StudyConfig, topology: Topology) -> list[MeshConfig]:
-    """Returns the configured mesh (or the machine's rule), and what lies around it."""
+    """Returns the configured mesh (or the machine's rule), and meshes around it.
+
+    Around it: each axis that lies within a slice halved and doubled, and the one that takes the
+    remaining devices by default spread over a whole slice.
+    """
     chips, per_slice = topology.num_chips, topology.chips_per_slice
-    rule = mesh_rule(topology.chip.device_kinds[0], devices_per_slice=per_slice)
-    first = _sizes(config.execution.mesh, chips) or _sizes(rule, chips)
+    rule = mesh_rule(
+        topology.chip.device_kinds[0],
+        devices_per_slice=per_slice,
+        d_model=config.model.d_model,
+    )
+    first = _filled(config.execution.mesh, chips) or _filled(rule, chips)
     assert first is not None
-    fsdp = first.fsdp or 1
-    around = [
-        first,
-        *(
-            _sizes(MeshConfig(data=-1, fsdp=size, tensor=tensor), chips)
-            for size, tensor in ((fsdp // 2, 1), (2 * fsdp, 1), (fsdp, 2), (per_slice, 1))
-        ),
+    inner, outermost = inner_axes("slice"), next(iter(AXES))
+    sizes = {axis: size for axis, size in sizes_of(first).items() if axis in inner}
+    spread = {axis: per_slice if AXES[axis].default == -1 else 1 for axis in inner}
+    around = [{axis: sizes[axis] // 2} for axis in inner] + [
+        {axis: 2 * sizes[axis]} for axis in inner
     ]
+    wanted = [MeshConfig(**{**sizes, **change, outermost: -1}) for change in (*around, spread)]
     seen: list[MeshConfig] = []
-    for mesh in around:
+    for mesh in (first, *(_filled(mesh, chips) for mesh in wanted)):
         if mesh and mesh not in seen and _divides(mesh, config, per_slice):
             seen.append(mesh)
     return seen
 
 
 def candidates(config: StudyConfig, topology: Topology) -> list[Candidate]:
-    """Returns everything worth trying, in the order of trying."""
+    """Returns every candidate worth trying, in the order of trying."""
     found = []
     for mesh in meshes(config, topology):
-        rows = config.training.batch_size // ((mesh.data or 1) * (mesh.fsdp or 1))
+        rows = config.training.batch_size // num_parts("batch", sizes_of(mesh))
         for number in reversed([n for n in range(1, rows + 1) if rows % n == 0]):
             policies = ("full", "save_attention", "none", *(["offload"] * (number == rows)))
             found += [
@@ -101,7 +113,7 @@ def search(
 ) -> Iterator[dict[str, Any]]:
     """Yields the plan of every candidate that is tried, as soon as it is known.
 
-    attempt: compiles a candidate; the result's "fits" says whether it fits.
+    attempt: compiles a candidate and returns its plan, whose "fits" tells whether it fits.
     """
     failed: list[Candidate] = []
     fitting: list[Candidate] = []
@@ -119,30 +131,32 @@ def search(
 
 
 def ranked(plans: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns what fits by its bound, then what does not by what is missing."""
+    """Returns the plans that fit, by their bound, then the others, by the memory they lack."""
     fitting = sorted((p for p in plans if p.get("fits")), key=lambda p: p["bound_s"]["step"])
     others = [p for p in plans if not p.get("fits")]
     return fitting + sorted(others, key=lambda p: p.get("memory", {}).get("missing", float("inf")))
 
 
-def _sizes(mesh: MeshConfig, chips: int) -> MeshConfig | None:
-    """Returns the mesh with every size filled in; None where nothing is given or none fits."""
+def _filled(mesh: MeshConfig, chips: int) -> MeshConfig | None:
+    """Returns the mesh with a size for every axis; None where none is given or they do not fit."""
     if mesh == MeshConfig():
         return None
-    given = (mesh.data, mesh.fsdp, mesh.tensor)
-    data, fsdp, tensor = (d if n is None else n for n, d in zip(given, (1, -1, 1), strict=True))
-    rest = chips // max(1, abs(data * fsdp * tensor))
-    data, fsdp, tensor = (rest if n == -1 else n for n in (data, fsdp, tensor))
-    fits = min(data, fsdp, tensor) >= 1 and data * fsdp * tensor == chips
-    return MeshConfig(data=data, fsdp=fsdp, tensor=tensor) if fits else None
+    try:
+        return MeshConfig(**axis_sizes(mesh, chips))
+    except UserError:
+        return None
 
 
 def _divides(mesh: MeshConfig, config: StudyConfig, per_slice: int) -> bool:
-    data, fsdp, tensor = mesh.data or 1, mesh.fsdp or 1, mesh.tensor or 1
-    model = config.model
-    return not (
-        config.training.batch_size % (data * fsdp)
-        or per_slice % (fsdp * tensor)
-        or model.d_model % fsdp
-        or any(n % tensor for n in (model.num_kv_heads, model.d_ff, model.vocab_size))
+    sizes, model = sizes_of(mesh), config.model
+    dims = {
+        "batch": config.training.batch_size,
+        "embed": model.d_model,
+        "heads": model.num_heads,
+        "kv_heads": model.num_kv_heads,
+        "mlp": model.d_ff,
+        "vocab": model.vocab_size,
+    }
+    return per_slice % product(sizes, inner_axes("slice")) == 0 and all(
+        size % num_parts(dim, sizes) == 0 for dim, size in dims.items()
     )

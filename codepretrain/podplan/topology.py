@@ -1,4 +1,4 @@
-"""Pods that are not here: named, checked, and as devices that a program can be compiled for.
+"""Target pods: their names, and their devices to compile for. No TPU hardware is needed.
 
 v5e:16x16       256 chips in a torus of 16 × 16
 v5p:4x4x8       128 chips in three dimensions
@@ -16,8 +16,8 @@ from codepretrain.config.parse import suggestion
 from codepretrain.errors import UserError
 from codepretrain.hardware.chips import CHIPS, Chip
 
-# What `libtpu` reads before it opens: that there is no TPU here to ask, and that several processes
-# may compile at once. For the command line to set (nothing else touches the environment).
+# `libtpu` reads these when it is loaded: no TPU is attached, and several processes may compile at
+# once. The command line sets them; nothing else changes the environment.
 COMPILER_ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_WORKER_HOSTNAMES": "localhost",
@@ -50,18 +50,23 @@ class Topology:
         return self.chips_per_slice * self.num_slices
 
     @property
+    def num_hosts(self) -> int:
+        """Machines, and so JAX processes, of all slices."""
+        return self.num_slices * self.chip.num_hosts(self.chips_per_slice)
+
+    @property
     def environment(self) -> dict[str, str]:
-        """What must stand in the environment before jax is imported, to compile for it."""
+        """Variables to set before JAX is imported, to compile for this topology."""
         cores = self.chips_per_slice * (2 if self.chip.name == "v5p" else 1)
         accelerator = _ACCELERATOR_TYPES[self.chip.name].format(cores)
         return {**COMPILER_ENVIRONMENT, "TPU_ACCELERATOR_TYPE": accelerator}
 
 
 def parse_topology(text: str, *, num_slices: int = 1) -> Topology:
-    """Returns what "v5e:16x16" names.
+    """Returns the topology that a text such as "v5e:16x16" names.
 
     Raises:
-      UserError: it is not of this form, no such chip can be planned for, or too few slices.
+      UserError: the text is malformed, no compiler knows the chip, or there are too few slices.
     """
     examples = ", ".join(example for name in _PLANNED for example in CHIPS[name].examples)
     if not re.fullmatch(r"\w+:\d+(x\d+){1,2}", text):
@@ -79,7 +84,7 @@ def parse_topology(text: str, *, num_slices: int = 1) -> Topology:
     rank = CHIPS[kind].examples[0].count("x") + 1
     if len(shape) != rank or min(shape) < 1:
         raise UserError(
-            f"--topology: a slice of {kind} has {rank} dimensions, got {dims}; such as {examples}"
+            f"--topology: a slice of {kind} has {rank} dimensions, got {dims}; examples: {examples}"
         )
     return Topology(CHIPS[kind], shape, num_slices)
 
@@ -94,10 +99,10 @@ def check_compiler() -> None:
 
 
 def topology_devices(topology: Topology) -> Sequence[Any]:
-    """Returns the pod's devices, for a mesh to be made of; they can compile, not compute.
+    """Returns the pod's devices for a mesh; programs can be compiled for them, not run.
 
     Raises:
-      UserError: there is no compiler, or it knows no such slice.
+      UserError: the compiler is not installed, or it does not know such a slice.
     """
     check_compiler()
     from jax.experimental import topologies

@@ -11,24 +11,26 @@ So a `bos` is never a target with weight, and padding is neither trained on nor 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from codepretrain.rows.format import Row
 
-
-class Batch(NamedTuple):
-    """Rows as arrays [B, T]: numpy on the host, jax arrays inside the step."""
-
-    inputs: np.ndarray  # int32
-    targets: np.ndarray  # int32
-    loss_weights: np.ndarray  # float32, 0 or 1
-    positions: np.ndarray  # int32, for the rotary embedding
-    segment_ids: np.ndarray  # int32; attention stays inside one id; 0 is padding
+ArrayType = TypeVar("ArrayType")
 
 
-def batch_from_rows(rows: Sequence[Row], *, mask_documents: bool) -> Batch:
+class Batch(NamedTuple, Generic[ArrayType]):
+    """Rows as arrays [B, T]: numpy arrays on the host, JAX arrays inside the step."""
+
+    inputs: ArrayType  # int32
+    targets: ArrayType  # int32
+    loss_weights: ArrayType  # float32, 0 or 1
+    positions: ArrayType  # int32, for the rotary embedding
+    segment_ids: ArrayType  # int32; attention stays inside one id; 0 is padding
+
+
+def batch_from_rows(rows: Sequence[Row], *, mask_documents: bool) -> Batch[np.ndarray]:
     """Returns the rows as a Batch, in order.
 
     `mask_documents=False` lets every token attend to all tokens before it in the row and counts

@@ -1,10 +1,10 @@
-"""What a phase has read so far: asked for and read, per source, and the proof of which rows.
+"""What a phase has read so far, asked for and realized, per source, and which rows these were.
 
-Everything here is computed from the plan and the per-row statistics of the sources, without
-reading a row: the ledger at any step is the same whether it was kept along the way or worked out
-afterwards, and that is what a resumed run checks.
+Everything here is computed from the row order and the per-row statistics of the sources, without
+reading a row. The ledger at any step is the same whether it was kept along the way or computed
+afterwards; a resumed run checks one against the other.
 
-The digest is chained over the ids of all rows since the beginning of the study path. A row's id is
+The digest is chained over the ids of all rows since the beginning of the study path. A row's id has
 20 bytes, little-endian: 8 of the sha256 of its source's name, 4 of its epoch, 8 of its record.
 
     d_0 = the parent's digest where this phase branches off ("" for the first)
@@ -29,12 +29,15 @@ _CHUNK_ROWS = 1 << 19
 
 @dataclass(frozen=True, kw_only=True)
 class SourceLedger:
-    """One source in one phase. Only `start_ordinal`, `ordinal` and `epochs` reach back before it.
+    """One source in one phase.
 
-    requested_rows: Σ weight · rows of the phase so far. rows: those read. tokens: rows ·
-    max_seq_len. target_tokens: those that train the model. documents: documents begun.
-    bytes: UTF-8 bytes of the target tokens. ordinal: rows of the source drawn on the study path,
-    start_ordinal: when this phase began. epochs: ordinal / rows that the source holds.
+    Of the phase so far: requested_rows: Σ weight · rows. rows: rows read. tokens: rows ·
+    max_seq_len. target_tokens: tokens that train the model. documents: documents begun. bytes:
+    UTF-8 bytes of the target tokens.
+    Of the source's cursor: ordinal: rows that it has drawn. start_ordinal: the same when the phase
+    began. A phase with data_order="restart" starts a new cursor at 0.
+    Of the whole study path: path_rows: rows drawn by this cursor and by those before a restart.
+    epochs: path_rows / rows that the source holds.
     """
 
     requested_rows: float
@@ -45,6 +48,7 @@ class SourceLedger:
     bytes: int
     start_ordinal: int
     ordinal: int
+    path_rows: int
     epochs: float
 
 
@@ -62,7 +66,7 @@ class Ledger:
 
     @property
     def ordinals(self) -> dict[str, int]:
-        """Where each source's cursor stands: the `start_ordinals` of a phase that branches here."""
+        """Each source's cursor: the `start_ordinals` of a phase that branches here."""
         return {source: entry.ordinal for source, entry in self.sources.items()}
 
     def to_json(self) -> dict[str, Any]:
@@ -76,7 +80,7 @@ class Ledger:
             return cls(**{**value, "sources": sources})
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                f"this is no ledger of this version of codepretrain: {error}"
+                f"expected a ledger of this version of codepretrain, found other fields: {error}"
             ) from error
 
 
@@ -84,43 +88,45 @@ class LedgerKeeper:
     """Keeps a phase's ledger, batch by batch or up to any step at once."""
 
     def __init__(
-        self, plan: RowOrder, stores: Mapping[str, RowStore], *, parent_digest: str = ""
+        self, order: RowOrder, stores: Mapping[str, RowStore], *, parent_digest: str = ""
     ) -> None:
-        """parent_digest: the parent's ledger's digest at the step where this phase branches off."""
+        """parent_digest: of the parent's ledger at the step where this phase branches off."""
         self.step = 0
-        self._plan = plan
-        self._stats = {source: stores[source].stats for source in plan.sources}
-        self._manifests = {source: stores[source].manifest.hash for source in plan.sources}
-        self._max_seq_len = {source: stores[source].manifest.max_seq_len for source in plan.sources}
+        self._order = order
+        self._stats = {source: stores[source].stats for source in order.sources}
+        self._manifests = {source: stores[source].manifest.hash for source in order.sources}
+        self._max_seq_len = {
+            source: stores[source].manifest.max_seq_len for source in order.sources
+        }
         self._digest = bytes.fromhex(parent_digest)
-        self._totals = np.zeros((len(plan.sources), 3), np.int64)  # documents, bytes, targets
-        self._name_hashes = np.array([name_hash(source) for source in plan.sources], np.uint64)
+        self._totals = np.zeros((len(order.sources), 3), np.int64)  # documents, bytes, targets
+        self._name_hashes = np.array([name_hash(source) for source in order.sources], np.uint64)
 
     def advance(self, step: int) -> Ledger:
-        """Takes batch `step`, which must be the next one, and returns the ledger after it."""
+        """Adds batch `step`, which must be the next one, and returns the ledger after it."""
         assert step == self.step, f"batch {step} after {self.step} batches"
         return self.advance_to(step + 1)
 
     def advance_to(self, step: int) -> Ledger:
-        """Takes all batches before `step` and returns the ledger there."""
-        assert self.step <= step <= self._plan.num_steps, (self.step, step, self._plan.num_steps)
-        stride = max(1, _CHUNK_ROWS // self._plan.batch_size)
+        """Adds all batches before `step` and returns the ledger there."""
+        assert self.step <= step <= self._order.num_steps, (self.step, step, self._order.num_steps)
+        stride = max(1, _CHUNK_ROWS // self._order.batch_size)
         while self.step < step:
             stop = min(self.step + stride, step)
-            batch_size = self._plan.batch_size
-            self._take(self._plan.rows(self.step * batch_size, stop * batch_size))
+            batch_size = self._order.batch_size
+            self._add(self._order.rows(self.step * batch_size, stop * batch_size))
             self.step = stop
         return self.ledger()
 
     def ledger(self) -> Ledger:
-        """Returns the ledger after the batches taken so far."""
-        num_rows = self.step * self._plan.batch_size
-        counts = self._plan.counts(num_rows)
-        requested = self._plan.requested(num_rows)
+        """Returns the ledger after the batches added so far."""
+        num_rows = self.step * self._order.batch_size
+        counts = self._order.counts(num_rows)
+        requested = self._order.requested(num_rows)
         entries = {}
-        for index, source in enumerate(self._plan.sources):
+        for index, source in enumerate(self._order.sources):
             documents, num_bytes, targets = self._totals[index].tolist()
-            ordinal = self._plan.start_ordinals[source] + counts[source]
+            path_rows = self._order.path_rows_before[source] + counts[source]
             entries[source] = SourceLedger(
                 requested_rows=float(requested[source]),
                 rows=counts[source],
@@ -128,9 +134,10 @@ class LedgerKeeper:
                 target_tokens=targets,
                 documents=documents,
                 bytes=num_bytes,
-                start_ordinal=self._plan.start_ordinals[source],
-                ordinal=ordinal,
-                epochs=ordinal / self._plan.rows_available[source],
+                start_ordinal=self._order.start_ordinals[source],
+                ordinal=self._order.start_ordinals[source] + counts[source],
+                path_rows=path_rows,
+                epochs=path_rows / self._order.rows_available[source],
             )
         return Ledger(
             step=self.step,
@@ -139,9 +146,9 @@ class LedgerKeeper:
             digest=self._digest.hex(),
         )
 
-    def _take(self, rows: OrderedRows) -> None:
+    def _add(self, rows: OrderedRows) -> None:
         """Adds a whole number of batches to totals and digest."""
-        for index, source in enumerate(self._plan.sources):
+        for index, source in enumerate(self._order.sources):
             records = rows.record[rows.source_index == index]
             if records.size:
                 self._totals[index] += self._stats[source][records].sum(axis=0, dtype=np.int64)
@@ -150,7 +157,7 @@ class LedgerKeeper:
         ids["epoch"] = rows.epoch
         ids["record"] = rows.record
         encoded = memoryview(ids.tobytes())
-        batch_bytes = self._plan.batch_size * _ROW_ID.itemsize
+        batch_bytes = self._order.batch_size * _ROW_ID.itemsize
         for start in range(0, len(encoded), batch_bytes):
             link = hashlib.sha256(self._digest)
             link.update(encoded[start : start + batch_bytes])
@@ -163,7 +170,7 @@ def name_hash(source: str) -> int:
 
 
 def check_resume(stored: Ledger, recomputed: Ledger) -> None:
-    """Checks that a checkpoint's ledger is the one that config and data on disk give.
+    """Checks that a checkpoint's ledger is the one that the config and the data on disk give.
 
     Raises:
       UserError: names what differs: sources, rows on disk, counts, or only the rows' order.
@@ -175,7 +182,7 @@ def check_resume(stored: Ledger, recomputed: Ledger) -> None:
     if differences:
         raise UserError(
             f"the checkpoint at step {stored.step} does not belong to this config and data: "
-            f"{'; '.join(differences)}; restore them, or start in a new directory"
+            f"{'; '.join(differences)}; restore the config and the data, or use a new --workdir"
         )
 
 
@@ -183,7 +190,7 @@ def _changed_sources(stored: Ledger, recomputed: Ledger) -> list[str]:
     was, now = stored.manifests, recomputed.manifests
     return [
         *(f"source {source!r} is missing now" for source in sorted(was.keys() - now.keys())),
-        *(f"source {source!r} was not there then" for source in sorted(now.keys() - was.keys())),
+        *(f"source {source!r} was not read then" for source in sorted(now.keys() - was.keys())),
         *(
             f"the rows of {source!r} changed (manifest {was[source][:12]} → {now[source][:12]})"
             for source in sorted(was.keys() & now.keys())
@@ -193,6 +200,7 @@ def _changed_sources(stored: Ledger, recomputed: Ledger) -> list[str]:
 
 
 def _changed_counts(stored: Ledger, recomputed: Ledger) -> list[str]:
+    """Compares what was read; other weights may ask for the same rows (`requested_rows`)."""
     differences = []
     for source in sorted(stored.sources):
         was = dataclasses.asdict(stored.sources[source])
@@ -200,6 +208,6 @@ def _changed_counts(stored: Ledger, recomputed: Ledger) -> list[str]:
         differences += [
             f"{name} of {source!r}: {was[name]:,} then, {now[name]:,} now"
             for name in was
-            if was[name] != now[name]
+            if was[name] != now[name] and name != "requested_rows"
         ]
     return differences

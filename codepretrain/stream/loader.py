@@ -21,7 +21,7 @@ class HostBatches:
 
     def __init__(
         self,
-        plan: RowOrder,
+        order: RowOrder,
         stores: Mapping[str, RowStore],
         *,
         process_index: int,
@@ -29,32 +29,32 @@ class HostBatches:
         mask_documents: bool,
         start_step: int,
     ) -> None:
-        """Raises UserError when the batch does not divide among the hosts."""
+        """Raises UserError if the batch is not divisible by the number of hosts."""
         assert 0 <= process_index < process_count, (process_index, process_count)
-        assert 0 <= start_step <= plan.num_steps, (start_step, plan.num_steps)
-        if plan.batch_size % process_count:
+        assert 0 <= start_step <= order.num_steps, (start_step, order.num_steps)
+        if order.batch_size % process_count:
             raise UserError(
-                f"training.batch_size {plan.batch_size} does not divide among {process_count} "
-                "hosts: choose a multiple"
+                f"config.training.batch_size = {order.batch_size} is not divisible by the "
+                f"{process_count} processes; choose a multiple of {process_count}"
             )
-        self._plan = plan
-        self._stores = [stores[source] for source in plan.sources]
+        self._order = order
+        self._stores = [stores[source] for source in order.sources]
         self._start_step = start_step
-        self._num_rows = plan.batch_size // process_count
+        self._num_rows = order.batch_size // process_count
         self._first_row = process_index * self._num_rows
         self._masks_documents = mask_documents
 
     def __len__(self) -> int:
-        return self._plan.num_steps - self._start_step
+        return self._order.num_steps - self._start_step
 
     def __getitem__(self, index: int) -> tuple[int, Batch]:
         step = self._start_step + index
-        start = step * self._plan.batch_size + self._first_row
-        planned = self._plan.rows(start, start + self._num_rows)
+        start = step * self._order.batch_size + self._first_row
+        ordered = self._order.rows(start, start + self._num_rows)
         rows = [
             self._stores[source][record]
             for source, record in zip(
-                planned.source_index.tolist(), planned.record.tolist(), strict=True
+                ordered.source_index.tolist(), ordered.record.tolist(), strict=True
             )
         ]
         return step, batch_from_rows(rows, mask_documents=self._masks_documents)
@@ -63,15 +63,15 @@ class HostBatches:
 class BatchLoader(Iterator[tuple[int, Batch]]):
     """Yields (step, this host's part of batch `step`) to the end of the phase.
 
-    Whole batches are read ahead by threads and come out in order. An error in a thread is raised by
-    the `next` that would have returned its batch; after that the loader is closed.
+    Threads read whole batches ahead; they are yielded in order. An error in a thread is raised by
+    the `next` that would have returned its batch, and closes the loader.
 
     wait_s: seconds that the consumer has spent in `next`, waiting for data.
     """
 
     def __init__(
         self,
-        plan: RowOrder,
+        order: RowOrder,
         stores: Mapping[str, RowStore],
         *,
         process_index: int,
@@ -81,22 +81,24 @@ class BatchLoader(Iterator[tuple[int, Batch]]):
         prefetch: int = 8,
         threads: int = 4,
     ) -> None:
-        """
-        prefetch: batches held ready. threads: how many batches are made at once. With either 0,
-        `next` itself reads.
+        """Starts to read ahead from `start_step` on.
+
+        Args:
+          prefetch: how many batches are held ready.
+          threads: how many batches are assembled at once. If this or `prefetch` is 0, `next` reads.
 
         Raises:
-          UserError: the batch does not divide among the hosts.
+          UserError: the batch is not divisible by the number of hosts.
         """
         batches = HostBatches(
-            plan,
+            order,
             stores,
             process_index=process_index,
             process_count=process_count,
             mask_documents=mask_documents,
             start_step=start_step,
         )
-        # Grain sees fewer threads than batches ahead: more could never all be at work.
+        # More threads than batches held ready could never all be busy.
         options = grain.ReadOptions(
             num_threads=min(threads, prefetch), prefetch_buffer_size=prefetch
         )
@@ -116,7 +118,7 @@ class BatchLoader(Iterator[tuple[int, Batch]]):
             self.wait_s += time.perf_counter() - started
 
     def close(self) -> None:
-        """Drops what was read ahead; a thread at work ends with the batch it is making."""
+        """Drops what was read ahead. A busy thread finishes its batch first."""
         self._iterator.close()
 
     def __enter__(self) -> "BatchLoader":

@@ -1,15 +1,15 @@
 """A keyed permutation of [0, num_rows): the order in which an epoch reads the rows of a source.
 
 A balanced Feistel network over pairs. A row index is written as (left, right) with
-left < num_left and right < num_right, the two as near to √num_rows as possible. Each round adds a
-keyed function of one half to the other, modulo its size, which is undone by subtracting it: every
-round is a bijection on the num_left · num_right pairs, so the network is one too. At most
-num_left − 1 of the pairs stand for no row; an index that lands on one of those goes through the
-network again until it does not ("cycle walking"). A walk follows a cycle of a bijection that holds
-a row, so it ends, and two rows never walk to the same one: the result is a bijection on the rows.
+left < num_left and right < num_right, both sizes close to √num_rows. Each round adds a keyed
+function of one half to the other half, modulo its size. Subtracting it undoes the round, so every
+round is a bijection on the num_left · num_right pairs, and so is the network. At most num_left − 1
+pairs are not rows; an index that is sent to one of them goes through the network again until it
+reaches a row ("cycle walking"). A walk follows a cycle of a bijection that contains a row, so it
+ends, and two rows never reach the same one: the result is a bijection on the rows.
 
-A half takes only about √num_rows values, so a round's function is a table, filled with the output
-of SHAKE-256 on the key. Nothing here depends on the platform: integers and SHA-3 only.
+A half has only about √num_rows values, so a round's function is a table, filled with the output of
+SHAKE-256 on the key. Nothing here depends on the platform: it uses integers and SHA-3 only.
 
 Source: J. Black, P. Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002 (the generalized
 Feistel construction and cycle walking). Deviation: eight rounds instead of three, against small
@@ -27,12 +27,12 @@ NUM_ROUNDS = 8
 
 
 def epoch_key(seed: int, source: str, epoch: int) -> bytes:
-    """Returns the key of a source's order in one epoch. It knows nothing of the mixture."""
+    """Returns the key of a source's order in one epoch. It does not depend on the mixture."""
     return hashlib.sha256(json.dumps([seed, source, epoch]).encode()).digest()
 
 
 def permute(index: np.ndarray, *, num_rows: int, key: bytes) -> np.ndarray:
-    """Returns where the permutation named by `key` sends each index.
+    """Returns where the permutation of `key` sends each index.
 
     index: [n] int64, each in [0, num_rows); the result likewise. For a given key and num_rows the
     map is a bijection on [0, num_rows).

@@ -11,32 +11,34 @@ from codepretrain.stream.order import RowOrder
 
 
 def list_batch(
-    plan: RowOrder, stores: Mapping[str, RowStore], *, step: int, parent_digest: str = ""
+    order: RowOrder, stores: Mapping[str, RowStore], *, step: int, parent_digest: str = ""
 ) -> dict[str, Any]:
-    """Returns batch `step`: per row its place in the plan and its documents, and the digests.
+    """Returns batch `step`: each row's place in the order and its documents, and the digests.
 
     `position` counts rows from the beginning of the phase. A document's `offset` and `num_tokens`
-    say which of its tokens stand in the row. Needs no accelerator.
+    say which of its tokens are in the row. Needs no accelerator.
 
     Raises:
       UserError: the phase has no such step, or a record is damaged.
     """
-    if not 0 <= step < plan.num_steps:
-        raise UserError(f"step {step} is not in this phase: its steps are 0 … {plan.num_steps - 1}")
-    keeper = LedgerKeeper(plan, stores, parent_digest=parent_digest)
+    if not 0 <= step < order.num_steps:
+        raise UserError(
+            f"step {step} is not in this phase, whose steps are 0 … {order.num_steps - 1}"
+        )
+    keeper = LedgerKeeper(order, stores, parent_digest=parent_digest)
     before = keeper.advance_to(step)
     after = keeper.advance(step)
-    planned = plan.batch(step)
+    rows_of_batch = order.batch(step)
     rows = []
-    for offset in range(plan.batch_size):
-        source = plan.sources[planned.source_index[offset]]
-        record = int(planned.record[offset])
+    for offset in range(order.batch_size):
+        source = order.sources[rows_of_batch.source_index[offset]]
+        record = int(rows_of_batch.record[offset])
         rows.append(
             {
-                "position": step * plan.batch_size + offset,
+                "position": step * order.batch_size + offset,
                 "source": source,
-                "ordinal": int(planned.ordinal[offset]),
-                "epoch": int(planned.epoch[offset]),
+                "ordinal": int(rows_of_batch.ordinal[offset]),
+                "epoch": int(rows_of_batch.epoch[offset]),
                 "record": record,
                 "documents": _documents(stores[source], stores[source][record]),
             }

@@ -1,6 +1,6 @@
 """What `codepretrain plan` shows: the graph with every number that is known before training."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -12,7 +12,7 @@ from codepretrain.model.size import (
     num_parameters,
     num_parameters_non_embedding,
 )
-from codepretrain.stream.repetition import check_repetition
+from codepretrain.stream.repetition import check_repetition, most_reads
 from codepretrain.study.fingerprint import fingerprints
 from codepretrain.study.graph import Phase
 from codepretrain.study.imports import import_identities
@@ -29,8 +29,10 @@ def describe(
     """Returns the plan as JSON-ready values; `tokens` counts row positions.
 
     Phases with one fingerprint are one entry, under the first name; `aliases` names the others.
-    `epochs_per_source` counts the phase alone, `epochs_at_end` the whole path up to its end; both
-    are None where a source is neither prepared nor its `num_tokens` declared.
+    `epochs_per_source` counts the phase alone, `epochs_at_end` its whole path, rows that were read
+    again after a restart included. `most_reads_of_a_row` bounds how often the path reads any one
+    row (`stream/repetition.py`). All three are None for a source that is neither prepared nor
+    declares its `num_tokens`.
     """
     rows = {source: size.identity for source, size in source_sizes.items()}
     prints = fingerprints(config, phases, rows=rows, imports=import_identities(imports))
@@ -60,19 +62,18 @@ def check_caps(
 ) -> None:
     """Raises UserError for the first phase that would read a source past its repetition cap."""
     for name, phase in phases.items():
-        drawn = {s for s, rows in phase.rows_per_source().items() if rows}
-        ordinals = {s: o for s, o in phase.end_ordinals().items() if s in drawn}
+        draws = _draws_at_end(phase)
         check_repetition(
             phase=name,
-            ordinals=ordinals,
-            tokens_held={s: source_sizes[s].num_tokens for s in ordinals},
-            max_epochs={s: config.data.sources[s].max_epochs for s in ordinals},
+            draws=draws,
+            tokens_held={s: source_sizes[s].num_tokens for s in draws},
+            max_epochs={s: config.data.sources[s].max_epochs for s in draws},
             max_seq_len=config.data.max_seq_len,
         )
 
 
 def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
-    """Prints the graph, three lines a phase, and the variants below it."""
+    """Prints three lines per phase, then the variants."""
     console.print(f"study {plan['study']}", style="bold")
     for phase in plan["phases"]:
         rate = phase["learning_rate"]
@@ -98,10 +99,12 @@ def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
     off = {p["name"]: p["tokens"] - p["requested_tokens"] for p in plan["phases"]}
     if any(off.values()):
         spelled = ", ".join(f"{name} {rest:+,}" for name, rest in off.items() if rest)
-        console.print(f"tokens beyond the budgets, for whole steps: {spelled}", soft_wrap=True)
+        console.print(
+            f"tokens more or less than the budgets, to make whole steps: {spelled}", soft_wrap=True
+        )
     if any(p["fingerprint_is_provisional"] for p in plan["phases"]):
         console.print(
-            "? fingerprint is provisional until rows are prepared and models imported",
+            "? provisional fingerprint: it changes when rows are prepared or models imported",
             soft_wrap=True,
         )
     for variant, path in plan["variants"].items():
@@ -129,15 +132,16 @@ def _is_settled(
     initial = phase.path[0].config.initial_checkpoint
     if initial is not None and imports[initial] is None:
         return False
-    sources = {s for p in phase.path for s, rows in p.rows_per_source().items() if rows}
-    return all(source_sizes[source].is_prepared for source in sources)
+    steps = [*(child.parent_step for child in phase.path[1:]), phase.num_steps]
+    read = {s for p, step in zip(phase.path, steps, strict=True) for s in p.prefix(step).rows}
+    return all(source_sizes[source].is_prepared for source in read)
 
 
 def _describe_phase(
     config: StudyConfig, phase: Phase, *, source_sizes: Mapping[str, SourceSize]
 ) -> dict[str, Any]:
     tokens = {s: rows * phase.max_seq_len for s, rows in phase.rows_per_source().items() if rows}
-    ends = {s: rows * phase.max_seq_len for s, rows in phase.end_ordinals().items()}
+    draws = _draws_at_end(phase)
     rates = [phase.learning_rate(step) for step in _turning_points(phase)]
     seq_len = config.data.max_seq_len
     return {
@@ -151,7 +155,12 @@ def _describe_phase(
         "tokens_before": phase.tokens_before,
         "tokens_per_source": tokens,
         "epochs_per_source": {s: _epochs(n, source_sizes[s]) for s, n in tokens.items()},
-        "epochs_at_end": {s: _epochs(ends[s], source_sizes[s]) for s in tokens},
+        "epochs_at_end": {
+            s: _epochs(sum(rows) * phase.max_seq_len, source_sizes[s]) for s, rows in draws.items()
+        },
+        "most_reads_of_a_row": {
+            s: _most_reads(phase, rows, source_sizes[s]) for s, rows in draws.items()
+        },
         "learning_rate": {
             "start": phase.learning_rate(0),
             "peak": max(rates),
@@ -165,9 +174,21 @@ def _describe_phase(
 
 
 def _turning_points(phase: Phase) -> set[int]:
-    """Returns the steps at which the rate can be highest: it is monotonic in between."""
+    """Returns the steps at which the rate can be highest; it is monotonic between them."""
     warmup = min(phase.config.schedule.warmup_steps, phase.num_steps - 1)
     return {0, warmup, phase.num_steps - 1}
+
+
+def _draws_at_end(phase: Phase) -> dict[str, tuple[int, ...]]:
+    """Returns what each cursor of the path has drawn of the sources that the phase reads."""
+    read = {source for source, rows in phase.rows_per_source().items() if rows}
+    return {s: rows for s, rows in phase.draws_at(phase.num_steps).items() if s in read}
+
+
+def _most_reads(phase: Phase, draws: Sequence[int], size: SourceSize) -> int | None:
+    if not size.num_tokens:
+        return None
+    return most_reads(draws, tokens_held=size.num_tokens, max_seq_len=phase.max_seq_len)
 
 
 def _epochs(tokens: int, size: SourceSize) -> float | None:
@@ -187,6 +208,8 @@ def _spell_sources(phase: Mapping[str, Any]) -> str:
     spelled = []
     for source, tokens in phase["tokens_per_source"].items():
         epochs = phase["epochs_per_source"][source]
-        count = "?" if epochs is None else f"{epochs:.2f}"
-        spelled.append(f"{source} {spell_tokens(tokens)} ({count} epochs)")
+        at_end = phase["epochs_at_end"][source]
+        count = "? epochs" if epochs is None else f"{epochs:.2f} epochs"
+        path = "" if at_end == epochs else f", {at_end:.2f} with its ancestors"
+        spelled.append(f"{source} {spell_tokens(tokens)} ({count}{path})")
     return ", ".join(spelled)

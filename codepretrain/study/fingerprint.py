@@ -1,11 +1,25 @@
 """The hash of everything that can change a phase's result, and of nothing else.
 
-Resolved values go in, not the way they were written: two budgets that compile to the same steps,
-weights 1:1 and 0.5:0.5, or a learning rate taken from the parent and the same number written out
-give one fingerprint. Names of phases, repetition caps, execution, checkpointing, logging and
-evaluations stay out. A phase whose rows are not prepared yet is identified by the settings that
-will make them, one that starts from a model not imported yet by the model's name: such a
-fingerprint is provisional and changes once when the rows exist and the weights are known.
+A phase's fingerprint identifies its state after its last step. It hashes resolved values, not the
+way they are written: two budgets that give the same steps, weights 1:1 and 0.5:0.5, or a learning
+rate taken from the parent and the same number in the config have one fingerprint. It leaves out
+phase names, repetition caps, execution, checkpointing, logging and evaluations.
+
+**Branches.** A child depends on its parent's state at the branch point, so its fingerprint holds
+that of the parent as if the parent ended there: the sources of the rows up to the branch point in
+order, the learning rates up to it, and so on. What the parent does later does not matter.
+
+    trunk, constant rate, 100 steps      the trunk extended to 200 steps
+        └─ child at step 60                  └─ child at step 60: the same fingerprint
+
+This holds only as far as the two trunks agree. A cosine schedule has other rates at every step when
+it is extended. A mixture keeps its order if its shares are whole numbers of rows, and may change it
+otherwise: 160 rows at 0.61 and 0.39 are 98 and 62, 320 rows are 195 and 125. To extend such a phase
+and keep its children, add a phase that continues it (`parent=`) instead.
+
+**Provisional fingerprints.** A source whose rows are not prepared is identified by the settings
+that will make them, a model that is not imported by its name. Such a fingerprint changes once, when
+the rows exist and the weights are known.
 """
 
 from collections.abc import Mapping
@@ -14,28 +28,31 @@ from typing import Any
 from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig
 from codepretrain.files.identity import digest
-from codepretrain.optim.schedules import resolve_rates
-from codepretrain.stream.order import MixtureStage, shares
 from codepretrain.study.graph import Phase
 
-FORMAT = 1
+FORMAT = 2
 
 
 def contents(
-    config: StudyConfig, phase: Phase, *, rows: Mapping[str, str], imports: Mapping[str, str]
+    config: StudyConfig,
+    phase: Phase,
+    *,
+    rows: Mapping[str, str],
+    imports: Mapping[str, str],
+    step: int | None = None,
 ) -> dict[str, Any]:
     """Returns what the fingerprint of `phase` hashes, as JSON-ready values.
 
     Args:
-      rows: per source, the hash that stands for its training rows: the manifest's, or the
+      rows: per source, the hash that identifies its training rows: the manifest's, or the
         settings' while there is none.
-      imports: per imported checkpoint, the hash that stands for its weights.
+      imports: per imported checkpoint, the hash that identifies its weights.
+      step: of the state that is identified; None for the phase's last.
     """
+    step = phase.num_steps if step is None else step
     training = to_dict(config.training)
     del training["max_consecutive_skips"]  # ends a run, never alters one
-    sources = sorted(source for source, count in phase.rows_per_source().items() if count)
-    parent = contents(config, phase.parent, rows=rows, imports=imports) if phase.parent else None
-    initial = phase.config.initial_checkpoint
+    prefix = phase.prefix(step)
     return {
         "format": FORMAT,
         "seed": config.seed,
@@ -43,16 +60,12 @@ def contents(
         "training": training,
         "optimizer": {**to_dict(config.optimizer), "weight_decay": phase.weight_decay},
         "max_seq_len": config.data.max_seq_len,
-        "num_steps": phase.num_steps,
-        "mixture": [
-            {"num_rows": stage.num_rows, "weights": _shares(stage)} for stage in phase.stages
-        ],
-        "schedule": _schedule(phase),
-        "rows": {source: rows[source] for source in sources},
-        "start_ordinals": {source: phase.start_ordinals.get(source, 0) for source in sources},
-        "parent": digest(parent) if parent else imports[initial] if initial else None,
-        "parent_step": phase.parent_step if parent else None,
-        "carry_optimizer": phase.config.carry_optimizer if parent else None,
+        "num_steps": step,
+        "mixture": {"rows": dict(prefix.rows), "order": prefix.digest},
+        "learning_rates": phase.rates.prefix(step),
+        "rows": {source: rows[source] for source in prefix.rows},
+        "start_ordinals": {source: phase.start_ordinals.get(source, 0) for source in prefix.rows},
+        **_origin(config, phase, rows=rows, imports=imports),
     }
 
 
@@ -70,21 +83,17 @@ def fingerprints(
     }
 
 
-def _shares(stage: MixtureStage) -> dict[str, str]:
-    return {source: str(share) for source, share in shares(stage.weights).items()}
-
-
-def _schedule(phase: Phase) -> dict[str, Any]:
-    schedule = phase.config.schedule
-    start, peak, end = resolve_rates(
-        schedule, num_steps=phase.num_steps, parent_learning_rate=phase.parent_learning_rate
-    )
-    constant = schedule.shape == "constant"
+def _origin(
+    config: StudyConfig, phase: Phase, *, rows: Mapping[str, str], imports: Mapping[str, str]
+) -> dict[str, Any]:
+    """Returns what identifies the state that the phase starts from."""
+    initial = phase.config.initial_checkpoint
+    if phase.parent is None:
+        parent = imports[initial] if initial else None
+        return {"parent": parent, "parent_step": None, "carry_optimizer": None}
+    at_branch = contents(config, phase.parent, rows=rows, imports=imports, step=phase.parent_step)
     return {
-        "shape": schedule.shape,
-        "warmup_steps": schedule.warmup_steps,
-        "start": start if schedule.warmup_steps else peak,
-        "peak": peak,
-        "end": end,
-        "decay_fraction": None if constant else schedule.decay_fraction,
+        "parent": digest(at_branch),
+        "parent_step": phase.parent_step,
+        "carry_optimizer": phase.config.carry_optimizer,
     }

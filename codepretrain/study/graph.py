@@ -4,26 +4,32 @@
                     └── text_cooldown_with_code              text_code → text_cooldown_with_code
                         (the trunk is one phase: trained once)
 
-A phase of `tokens` becomes the nearest whole number of steps of `batch_size` rows of `max_seq_len`
+A phase of `tokens` has the nearest whole number of steps of `batch_size` rows of `max_seq_len`
 tokens. Everything here is a pure function of the config: no data, no devices.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 from codepretrain.config.schema import PhaseConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.optim import schedules
-from codepretrain.stream.order import MixtureStage, RowOrder, apportion
+from codepretrain.optim.schedules import Rates
+from codepretrain.stream.mixture import MixtureStage, OrderPrefix, apportion, order_prefix
+from codepretrain.stream.order import RowOrder
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """One phase, ready to plan and to train.
+    """One phase, ready to be planned and trained.
 
-    `parent_step` is the parent's step count at the branch point. `start_ordinals` is how many rows
-    of each source the path here has drawn already: where the phase's cursors start.
-    `tokens` is what `num_steps` steps make of the `requested_tokens`.
+    parent_step: the parent's step count at the branch point.
+    start_ordinals: where each source's cursor is when the phase starts; 0 for a source that is
+    absent.
+    earlier_draws: rows that each cursor of the path had drawn when a phase restarted it, one entry
+    per restart.
     """
 
     name: str
@@ -35,6 +41,7 @@ class Phase:
     max_seq_len: int
     stages: tuple[MixtureStage, ...]
     start_ordinals: Mapping[str, int]
+    earlier_draws: tuple[Mapping[str, int], ...]
     parent_learning_rate: float | None
     weight_decay: float
 
@@ -48,6 +55,7 @@ class Phase:
 
     @property
     def requested_tokens(self) -> int:
+        """Tokens in the config; `tokens` is the nearest whole number of steps."""
         return self.config.tokens
 
     @property
@@ -65,9 +73,13 @@ class Phase:
 
     def learning_rate(self, step: int) -> float:
         """Returns the learning rate of update `step`, 0 ≤ step < num_steps."""
-        return schedules.learning_rate(
+        return self.rates.at(step)
+
+    @cached_property
+    def rates(self) -> Rates:
+        """The phase's schedule with every rate resolved."""
+        return schedules.resolve(
             self.config.schedule,
-            step,
             num_steps=self.num_steps,
             parent_learning_rate=self.parent_learning_rate,
         )
@@ -81,9 +93,29 @@ class Phase:
                 totals[source] = totals.get(source, 0) + rows
         return totals
 
-    def end_ordinals(self) -> dict[str, int]:
-        """Returns where each source's cursor stands when the phase is done."""
-        return _add(self.start_ordinals, self.rows_per_source())
+    def prefix(self, step: int) -> OrderPrefix:
+        """Returns the sources of the first `step` batches in order."""
+        return order_prefix(self.stages, step * self.batch_size)
+
+    def ordinals_at(self, step: int) -> dict[str, int]:
+        """Returns each source's cursor after `step` batches."""
+        at_end = step == self.num_steps
+        drawn = self.rows_per_source() if at_end else self.prefix(step).rows
+        return _add(self.start_ordinals, drawn)
+
+    def draws_at(self, step: int) -> dict[str, tuple[int, ...]]:
+        """Returns the rows that each cursor of the path has drawn of each source after `step`."""
+        cursors = [*self.earlier_draws, self.ordinals_at(step)]
+        sources = sorted({source for cursor in cursors for source in cursor})
+        return {source: tuple(cursor.get(source, 0) for cursor in cursors) for source in sources}
+
+    @property
+    def path_rows_before(self) -> dict[str, int]:
+        """Rows of each source that the path draws before this phase, restarted cursors included."""
+        total: dict[str, int] = dict(self.start_ordinals)
+        for cursor in self.earlier_draws:
+            total = _add(total, cursor)
+        return total
 
 
 def resolve(config: StudyConfig) -> dict[str, Phase]:
@@ -105,18 +137,19 @@ def resolve_phase(config: StudyConfig, name: str) -> Phase:
 
 
 def row_order(phase: Phase, *, seed: int, rows_available: Mapping[str, int]) -> RowOrder:
-    """Returns which row of which source stands at every position of the phase."""
+    """Returns which row of which source is at every position of the phase."""
     return RowOrder.build(
         phase.stages,
         batch_size=phase.batch_size,
         start_ordinals=phase.start_ordinals,
+        path_rows_before=phase.path_rows_before,
         seed=seed,
         rows_available=rows_available,
     )
 
 
 def branch_steps(phases: Mapping[str, Phase], name: str) -> set[int]:
-    """Returns the steps of phase `name` that must be kept: its end, and where children branch."""
+    """Returns the steps of a phase whose checkpoints are kept: its end and its branch points."""
     steps = {phases[name].num_steps}
     for phase in phases.values():
         if phase.parent is not None and phase.parent.name == name:
@@ -133,6 +166,7 @@ def _resolve_into(phases: dict[str, Phase], name: str, config: StudyConfig) -> P
         parent = _resolve_into(phases, phase_config.parent, config)
     num_steps = _steps(phase_config.tokens, config)
     parent_step = _parent_step(phase_config, parent, config)
+    start_ordinals, earlier_draws = _cursors(phase_config, parent, parent_step)
     decay = phase_config.weight_decay
     phase = Phase(
         name=name,
@@ -143,17 +177,26 @@ def _resolve_into(phases: dict[str, Phase], name: str, config: StudyConfig) -> P
         batch_size=config.training.batch_size,
         max_seq_len=config.data.max_seq_len,
         stages=_stages(name, phase_config, num_steps, config),
-        start_ordinals=_start_ordinals(phase_config, parent, parent_step, config),
+        start_ordinals=start_ordinals,
+        earlier_draws=earlier_draws,
         parent_learning_rate=parent.learning_rate(parent_step - 1) if parent else None,
         weight_decay=config.optimizer.weight_decay if decay is None else decay,
     )
-    try:
-        phase.learning_rate(0)
+    with _prefixed(f"config.phases.{name}."):
+        _ = phase.rates
+    with _prefixed(f"config.phases.{name}.mixture: "):
         phase.rows_per_source()
-    except UserError as error:
-        raise UserError(f"config.phases.{name}: {error}") from error
     phases[name] = phase
     return phase
+
+
+@contextmanager
+def _prefixed(path: str) -> Iterator[None]:
+    """Begins the message of a user's error with the place in the config."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{path}{error}") from error
 
 
 def _steps(tokens: int, config: StudyConfig) -> int:
@@ -173,16 +216,16 @@ def _parent_step(phase: PhaseConfig, parent: Phase | None, config: StudyConfig) 
 def _stages(
     name: str, phase: PhaseConfig, num_steps: int, config: StudyConfig
 ) -> tuple[MixtureStage, ...]:
-    """Returns the stretches of constant weights; mixtures change between steps, never within."""
+    """Returns the stages of constant weights. A mixture changes between steps, never within one."""
     starts = [0, *(_steps(change.at_tokens, config) for change in phase.mixture_changes)]
     weights = [phase.mixture, *(change.weights for change in phase.mixture_changes)]
     ends = [*starts[1:], num_steps]
     for start, end in zip(starts, ends, strict=True):
         if start >= end:
             raise UserError(
-                f"config.phases.{name}.mixture_changes: the stretch from step {start} to {end} "
-                f"holds no step; one step is {config.training.batch_size} rows of "
-                f"{config.data.max_seq_len} tokens"
+                f"config.phases.{name}.mixture_changes: expected at least one step between two "
+                f"changes, found none between step {start:,} and {end:,}; one step is "
+                f"{config.training.batch_size * config.data.max_seq_len:,} tokens"
             )
     batch_size = config.training.batch_size
     return tuple(
@@ -193,17 +236,16 @@ def _stages(
     )
 
 
-def _start_ordinals(
-    phase: PhaseConfig, parent: Phase | None, parent_step: int, config: StudyConfig
-) -> dict[str, int]:
-    if parent is None or phase.data_order == "restart":
-        return {}
-    if parent_step == parent.num_steps:
-        return parent.end_ordinals()
-    # Where a cursor stands within a phase depends on the mixture alone, not on how much is held.
-    sources = {**parent.start_ordinals, **parent.rows_per_source()}
-    plan = row_order(parent, seed=config.seed, rows_available=dict.fromkeys(sources, 1))
-    return _add(parent.start_ordinals, plan.counts(parent_step * parent.batch_size))
+def _cursors(
+    phase: PhaseConfig, parent: Phase | None, parent_step: int
+) -> tuple[dict[str, int], tuple[Mapping[str, int], ...]]:
+    """Returns where the phase's cursors start, and what the restarted ones before had drawn."""
+    if parent is None:
+        return {}, ()
+    at_branch = parent.ordinals_at(parent_step)
+    if phase.data_order == "restart":
+        return {}, (*parent.earlier_draws, at_branch)
+    return at_branch, parent.earlier_draws
 
 
 def _add(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:

@@ -1,23 +1,25 @@
 """The imported checkpoints that a study's phases start from."""
 
 from collections.abc import Mapping
-from pathlib import Path
+
+from etils import epath
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
+from codepretrain.files import storage
 from codepretrain.interop.import_record import ImportRecord, import_folder, load_record
 from codepretrain.interop.tokenizer_files import ids_digest
 from codepretrain.rows.vocabulary import tokenizer_path
 
 
-def study_imports(config: StudyConfig, workdir: Path) -> dict[str, ImportRecord | None]:
-    """Returns the record of every imported checkpoint that the study names; None: not there yet."""
+def study_imports(config: StudyConfig, workdir: epath.Path) -> dict[str, ImportRecord | None]:
+    """Returns the record of each imported checkpoint that the study names; None if missing."""
     names = {p.initial_checkpoint for p in config.phases.values() if p.initial_checkpoint}
     return {name: load_record(import_folder(workdir, name)) for name in sorted(names)}
 
 
 def import_identities(imports: Mapping[str, ImportRecord | None]) -> dict[str, str]:
-    """Returns what stands for each in a fingerprint: the hash of its weights, or its name."""
+    """Returns what identifies each in a fingerprint: the hash of its weights, or else its name."""
     return {
         name: f"weights:{record.weights_sha256}" if record else f"name:{name}"
         for name, record in imports.items()
@@ -25,9 +27,12 @@ def import_identities(imports: Mapping[str, ImportRecord | None]) -> dict[str, s
 
 
 def check_imports(
-    config: StudyConfig, imports: Mapping[str, ImportRecord | None], workdir: Path, data_dir: Path
+    config: StudyConfig,
+    imports: Mapping[str, ImportRecord | None],
+    workdir: epath.Path,
+    data_dir: epath.Path,
 ) -> None:
-    """Checks that every phase can start.
+    """Checks that the checkpoints that phases start from are there and suit the data.
 
     Raises:
       UserError: a checkpoint is not imported yet, or its tokenizer is not that of the data.
@@ -36,43 +41,43 @@ def check_imports(
         phase = next(n for n, p in config.phases.items() if p.initial_checkpoint == name)
         if record is None:
             raise UserError(
-                f"config.phases.{phase}.initial_checkpoint: {name!r} is not in "
-                f"{import_folder(workdir, name).parent}: bring it in with codepretrain import "
+                f"config.phases.{phase}.initial_checkpoint: there is no {name!r} in "
+                f"{import_folder(workdir, name).parent}; import it with codepretrain import "
                 f"--name {name} --model DIR, and the same --config and --workdir"
             )
         check_tokenizer(
             config,
             data_dir,
             ids_sha256=record.ids_sha256,
-            source=Path(record.origin["folder"]),
+            source=epath.Path(record.origin["folder"]),
         )
 
 
 def check_tokenizer(
-    config: StudyConfig, data_dir: Path, *, ids_sha256: str | None, source: Path
+    config: StudyConfig, data_dir: epath.Path, *, ids_sha256: str | None, source: epath.Path
 ) -> None:
-    """Checks that a token id means the same text to the model of `source` and to the study's data.
+    """Checks that a token id means the same text in the model of `source` and in the study's data.
 
-    The data's tokenizer is the prepared one, or the file that it will be copied from. A model that
-    came without a tokenizer (`ids_sha256` is None) cannot be checked.
+    The data's tokenizer is the prepared one, or the file that it will be copied from. A model
+    without a tokenizer (`ids_sha256` is None) cannot be checked.
 
     Raises:
-      UserError: the tokenizers differ, or the study would train one of its own.
+      UserError: the tokenizers differ, or the study would train its own.
     """
     if ids_sha256 is None:
         return
     theirs = source / "tokenizer.json"
     given = config.data.tokenizer.path
-    ours = tokenizer_path(data_dir)
-    if not ours.exists():
+    ours = epath.Path(tokenizer_path(data_dir))
+    if not storage.exists(ours):
         if given is None:
             raise UserError(
-                f"the model in {source} has a tokenizer, and the study would train another one; "
-                f"take the model's: --config.data.tokenizer.path={theirs}"
+                f"config.data.tokenizer.path is not set, so the study would train a tokenizer, but "
+                f"the model in {source} has its own; use it: --config.data.tokenizer.path={theirs}"
             )
-        ours = Path(given)
+        ours = epath.Path(given)
     if ids_digest(ours) != ids_sha256:
         raise UserError(
-            f"the model in {source} was trained with another tokenizer than that of the study's "
-            f"data, {ours}: the same ids stand for other texts"
+            f"the model in {source} was trained with another tokenizer than the study's data, "
+            f"{ours}: the same ids are other texts there"
         )

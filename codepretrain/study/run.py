@@ -1,76 +1,81 @@
-"""Does what is missing of a study: prepare → train → evaluate → report."""
+"""Does what is missing of a study: prepare → train → evaluate → report.
+
+Every process of a job runs the same command. Process 0 decides what is missing.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
-from jax.experimental import multihost_utils
 from rich.console import Console
 
-from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import StudyConfig
-from codepretrain.errors import UserError
-from codepretrain.hosts import from_primary
-from codepretrain.metrics.writer import check_installed
-from codepretrain.report.collect import PhaseInput, ReportInput
-from codepretrain.report.write import write_report
+from codepretrain.hosts import decide, gather
 from codepretrain.rows.data_dir import is_prepared
-from codepretrain.rows.manifest import rows_directory
-from codepretrain.stream.show_batch import list_batch, render_batch
-from codepretrain.study.describe import describe
-from codepretrain.study.provenance import code_version, machine_provenance
+from codepretrain.study.opening import open_workspace
+from codepretrain.study.progress import progress
+from codepretrain.study.provenance import machine_provenance
+from codepretrain.study.report import report_workspace
 from codepretrain.study.runner import Runner
-from codepretrain.study.workspace import Workspace, normalized_mixture
+from codepretrain.study.selection import named_phases, phases_to_train
+from codepretrain.study.workspace import Workspace
 from codepretrain.train.program import Program
+
+_PREPARATION_S = 30 * 24 * 3600.0  # the other processes wait for as long as it takes
 
 
 def run_study(
-    config: StudyConfig, workdir: Path, *, prepare: Callable[[], None], command_line: str
+    config: StudyConfig,
+    workdir: Path,
+    *,
+    prepare: Callable[[], None],
+    command_line: str,
+    retrain_lost: bool = False,
 ) -> None:
     """Prepares the data if it is missing, trains what is missing, and reports.
 
-    prepare: prepares the data in another process, so that this one never imports TensorFlow.
+    Args:
+      prepare: prepares the data in another process, so that this one never imports TensorFlow.
+      retrain_lost: train again what lost checkpoints held.
 
     Raises:
       UserError: anything that can be known to fail, before the first phase starts.
       Interrupted: by a signal, with everything saved.
     """
-    study = Workspace(config, workdir)
-    check_installed(config.logging)
-    study.check_caps()
-    study.check_imports()
-    Program(config)  # says now what does not fit the devices
-    if from_primary(not is_prepared(config, study.data_dir)):
-        if jax.process_index() == 0:
-            prepare()
-        if jax.process_count() > 1:
-            multihost_utils.sync_global_devices("prepared")
-    train_phases(config, workdir, command_line=command_line)
+    program = _program(config)
+    workspace = open_workspace(config, workdir)
+    if not decide("whether the data is prepared", lambda: is_prepared(config, workspace.data_dir)):
+        decide("the preparation of the data", prepare, wait_s=_PREPARATION_S)
+        workspace = open_workspace(config, workdir)  # now with the sizes of the sources
+    _train(
+        workspace,
+        program,
+        phases_to_train(workspace, None),
+        command_line=command_line,
+        retrain_lost=retrain_lost,
+    )
     if jax.process_index() == 0:
-        report_study(config, workdir, command_line=command_line)
+        report_workspace(workspace, command_line=command_line)
 
 
 def train_phases(
-    config: StudyConfig, workdir: Path, *, only: Sequence[str] | None = None, command_line: str
+    config: StudyConfig,
+    workdir: Path,
+    *,
+    only: Sequence[str] | None = None,
+    command_line: str,
+    retrain_lost: bool = False,
 ) -> None:
-    """Trains the phases that are missing, or those named in `only` with what they need."""
-    study = Workspace(config, workdir)
-    check_installed(config.logging)
-    names = _wanted(study, only)
-    study.check_caps()
-    study.check_imports()
-    assert study.stores
-    console = Console()
-    missing = [name for name in names if not study.is_complete(name)]
-    for name in sorted({*names} - {*missing}):
-        console.print(f"{name}: trained already ({study.run_dir(name)})", soft_wrap=True)
-    if not missing:
-        Program(config)  # a mistake in the execution is told even so
-        return
-    runner = Runner(study, console, {"command": command_line, **machine_provenance()})
-    for name in missing:
-        runner.train(name)
+    """Trains the phases that are missing, or those named in `only` with their ancestors."""
+    program = _program(config)
+    workspace = open_workspace(config, workdir)
+    _train(
+        workspace,
+        program,
+        phases_to_train(workspace, only),
+        command_line=command_line,
+        retrain_lost=retrain_lost,
+    )
 
 
 def evaluate_phases(
@@ -81,71 +86,41 @@ def evaluate_phases(
     step: int | None = None,
 ) -> None:
     """Runs the evaluations that a phase's checkpoint lacks; by default at the end of each phase."""
-    study = Workspace(config, workdir)
-    names = _named(study, only)
-    runner = Runner(study, Console(), {})
+    program = _program(config)
+    workspace = open_workspace(config, workdir)
+    names = named_phases(workspace, only)
+    runner = Runner(workspace, program, Console(), {})
     for name in names:
-        runner.evaluate(name, study.phases[name].num_steps if step is None else step)
+        runner.evaluate(name, workspace.phases[name].num_steps if step is None else step)
 
 
-def report_study(config: StudyConfig, workdir: Path, *, command_line: str) -> Path:
-    """Writes the page, prints the table, and returns the page's path."""
-    study = Workspace(config, workdir)
-    plan = describe(config, study.phases, source_sizes=study.source_sizes, imports=study.imports)
-    phases = {
-        phase["name"]: PhaseInput.from_plan(
-            phase,
-            run_dir=study.run_dir(phase["name"]),
-            mixture=normalized_mixture(study.phases[phase["name"]]),
-        )
-        for phase in plan["phases"]
-    }
-    spec = ReportInput(
-        study=config.name,
-        command=command_line,
-        code_version=code_version(),
-        baseline=config.baseline,
-        variants={name: tuple(path) for name, path in plan["variants"].items()},
-        phases=phases,
-        rows={
-            source: str(rows_directory(study.data_dir, source, "train").parent)
-            for source in sorted(config.data.sources)
-        },
-        details={
-            "parameters": f"{plan['phases'][0]['parameters']:,}",
-            "parameters without embeddings": f"{plan['phases'][0]['parameters_non_embedding']:,}",
-        },
-    )
-    console = Console()
-    page = write_report(spec, workdir / "reports" / config.name, console=console)
-    console.print(f"report: {page}", soft_wrap=True)
-    return page
+def _program(config: StudyConfig) -> Program:
+    """Returns the program; what does not fit the devices of any process is an error of all."""
+    built: list[Program] = []
+    gather("its program", lambda: built.append(Program(config)))
+    return built[0]
 
 
-def show_batch(
-    config: StudyConfig, workdir: Path, *, phase_name: str, step: int
-) -> tuple[str, dict[str, Any]]:
-    """Returns the listing of one batch, as text and as values; needs no accelerator."""
-    study = Workspace(config, workdir)
-    [name] = _named(study, [phase_name])
-    listing = list_batch(
-        study.plan(name), study.stores, step=step, parent_digest=study.parent_digest(name)
-    )
-    return render_batch(listing), {"phase": name, **listing}
-
-
-def _wanted(study: Workspace, only: Sequence[str] | None) -> list[str]:
-    """Returns the phases to train, ancestors first, each fingerprint once."""
-    wanted = {p.name for name in _named(study, only) for p in study.phases[name].path}
-    seen: dict[str, str] = {}
-    for name in study.phases:
-        if name in wanted:
-            seen.setdefault(study.fingerprint(name), name)
-    return list(seen.values())
-
-
-def _named(study: Workspace, only: Sequence[str] | None) -> list[str]:
-    for name in only or ():
-        if name not in study.phases:
-            raise UserError(f"there is no phase {name!r}{suggestion(name, list(study.phases))}")
-    return list(only or study.phases)
+def _train(
+    workspace: Workspace,
+    program: Program,
+    names: Sequence[str],
+    *,
+    command_line: str,
+    retrain_lost: bool,
+) -> None:
+    gather("its rows", lambda: bool(workspace.stores))
+    console = Console(quiet=jax.process_index() > 0)
+    left = decide("what is trained", lambda: {name: progress(workspace, name) for name in names})
+    for name in names:
+        if left[name] == "trained":
+            console.print(f"{name}: trained already ({workspace.run_dir(name)})", soft_wrap=True)
+    if all(state == "trained" for state in left.values()):
+        return
+    provenance = {"command": command_line, **machine_provenance()}
+    runner = Runner(workspace, program, console, provenance, retrain_lost=retrain_lost)
+    for name in names:
+        if left[name] == "to evaluate" and runner.evaluate_end(name):
+            continue
+        if left[name] != "trained":
+            runner.train(name)

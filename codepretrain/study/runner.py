@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,9 @@ from codepretrain.config.parse import to_dict
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.evals.recording import record_evaluation
-from codepretrain.files import jsonl
-from codepretrain.files.lock import exclusive
-from codepretrain.hosts import from_primary
+from codepretrain.files.atomic import write_json
+from codepretrain.files.lease import Lease, exclusive
+from codepretrain.hosts import decide, gather
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.study.exchange import imported_params
 from codepretrain.study.workspace import Workspace
@@ -27,154 +27,205 @@ from codepretrain.train.trainer import PhaseRun, Trainer, check_identity
 
 
 class Runner:
-    """`provenance` (command, machine, code version) are kept with every run."""
+    """Every process of a job makes the same calls."""
 
-    def __init__(self, study: Workspace, console: Console, provenance: Mapping[str, Any]) -> None:
-        self.study = study
+    def __init__(
+        self,
+        workspace: Workspace,
+        program: Program,
+        console: Console,
+        provenance: Mapping[str, Any],
+        *,
+        retrain_lost: bool = False,
+    ) -> None:
+        """Builds the evaluators.
+
+        Args:
+          provenance: command, machine and code version; kept with every run.
+          retrain_lost: train again what lost checkpoints held; otherwise they are an error.
+        """
+        self.workspace = workspace
+        self.program = program
         self.console = console
         self.provenance = provenance
-        self.program = Program(study.config)
-        if jax.process_index() == 0:
-            console.print(self.program.description(), highlight=False, soft_wrap=True)
+        self.retrain_lost = retrain_lost
+        console.print(program.description(), highlight=False, soft_wrap=True)
         self.evaluators: list[Evaluator] = build_evaluators(
-            study.config, study.data_dir, self.program.mesh
+            workspace.config, workspace.data_dir, program.mesh
         )
 
     def train(self, name: str) -> None:
-        """Trains a phase from where it stands, its parent's checkpoint being there or remade."""
-        study, phase = self.study, self.study.phases[name]
-        run_dir = study.run_dir(name)
-        with _held(run_dir):
-            if jax.process_index() == 0:
-                self._write_run_json(name, run_dir)
-            self._trainer(self._job(name, stop_step=phase.num_steps)).run()
+        """Trains a phase to its end, from its newest checkpoint or its parent's."""
+        run_dir, num_steps = self.workspace.run_dir(name), self.workspace.phases[name].num_steps
+        with _held(run_dir) as check_hold:
+            decide("the description of the run", lambda: self._write_run_json(name, run_dir))
+            self._trainer(self._phase_run(name, stop_step=num_steps, check_hold=check_hold)).run()
 
     def evaluate(self, name: str, step: int) -> None:
-        """Runs the evaluations that are not recorded for the checkpoint of `step`."""
-        study = self.study
-        run_dir = study.run_dir(name)
-        with (
-            _held(run_dir),
-            MetricsWriter(
-                run_dir,
-                study.config.logging,
-                name,
-                resumed_step=study.phases[name].num_steps,
-                process_index=jax.process_index(),
-            ) as writer,
-        ):
+        """Runs the evaluations that are not recorded for the checkpoint of `step`.
+
+        Raises:
+          UserError: there is no whole checkpoint of this step.
+        """
+        if not self._evaluate(name, step):
+            steps = ", ".join(map(str, self._checkpoints(name).steps())) or "none"
+            raise UserError(
+                f"phase {name!r} has no whole checkpoint of step {step:,} in "
+                f"{self.workspace.run_dir(name) / 'checkpoints'}; steps found: {steps}. Restore it "
+                f"from a copy, or train it again: codepretrain train --phase {name} --retrain-lost"
+            )
+
+    def evaluate_end(self, name: str) -> bool:
+        """Evaluates the end of a phase as `evaluate`; returns whether its checkpoint is whole."""
+        return self._evaluate(name, self.workspace.phases[name].num_steps)
+
+    def _evaluate(self, name: str, step: int) -> bool:
+        run_dir, phase = self.workspace.run_dir(name), self.workspace.phases[name]
+        with ExitStack() as stack:
+            stack.enter_context(_held(run_dir))
             state = self._kept(name, step)
             if state is None:
-                steps = ", ".join(map(str, self._checkpoints(name).steps())) or "none"
-                raise UserError(
-                    f"phase {name!r} has no whole checkpoint of step {step:,}; there are: {steps}"
+                return False
+            writer = stack.enter_context(
+                MetricsWriter(
+                    run_dir,
+                    self.workspace.config.logging,
+                    name,
+                    resumed_step=phase.num_steps,
+                    process_index=jax.process_index(),
                 )
-            step_tokens = study.phases[name].tokens // study.phases[name].num_steps
+            )
+            tokens = step * (phase.tokens // phase.num_steps)
             for evaluator in self.evaluators:
-                if writer.has_evaluation(step, evaluator.name):
-                    continue
-                record_evaluation(
-                    evaluator, state.params, writer, run_dir, step=step, tokens=step * step_tokens
-                )
+                self._evaluate_with(evaluator, state, writer, run_dir, step=step, tokens=tokens)
+        return True
 
-    def _trainer(self, job: PhaseRun) -> Trainer:
-        return Trainer(job, self.program, self.evaluators, self.console)
+    def _evaluate_with(
+        self,
+        evaluator: Evaluator,
+        state: TrainState,
+        writer: MetricsWriter,
+        run_dir: Path,
+        *,
+        step: int,
+        tokens: int,
+    ) -> None:
+        """Runs and records one evaluation, unless process 0 finds it recorded."""
+        what = f"evaluation {evaluator.name!r}"
+        if decide(what, lambda: writer.has_evaluation(step, evaluator.name)):
+            return
+        gather(
+            what,
+            lambda: record_evaluation(
+                evaluator, state.params, writer, run_dir, step=step, tokens=tokens
+            ),
+        )
 
-    def _job(self, name: str, *, stop_step: int) -> PhaseRun:
-        study, phase = self.study, self.study.phases[name]
+    def _trainer(self, run: PhaseRun) -> Trainer:
+        return Trainer(run, self.program, self.evaluators, self.console)
+
+    def _phase_run(self, name: str, *, stop_step: int, check_hold: Callable[[], None]) -> PhaseRun:
+        workspace, phase = self.workspace, self.workspace.phases[name]
         return PhaseRun(
             name=name,
-            config=study.config,
-            plan=study.plan(name),
+            config=workspace.config,
+            plan=workspace.row_order(name),
             learning_rate=phase.learning_rate,
             weight_decay=phase.weight_decay,
-            run_dir=study.run_dir(name),
-            identity=study.identity(name),
-            stores=study.stores,
-            parent_digest=study.parent_digest(name),
-            permanent_steps=study.permanent_steps(name),
+            run_dir=workspace.run_dir(name),
+            identity=workspace.identity(name),
+            stores=workspace.stores,
+            parent_digest=workspace.parent_digest(name),
+            policy=workspace.checkpoint_policy(name),
             initial_state=functools.partial(self._initial_state, name),
             stop_step=stop_step,
             provenance=self.provenance,
+            retrain_lost=self.retrain_lost,
+            check_hold=check_hold,
         )
 
     def _initial_state(self, name: str) -> TrainState:
-        phase = self.study.phases[name]
+        phase = self.workspace.phases[name]
         initial = phase.config.initial_checkpoint
         if initial is not None:
-            params = imported_params(self.study, initial, self.program.abstract_state.params)
-            return state_from_params(self.study.config, self.program.mesh, params)
+            params = imported_params(self.workspace, initial, self.program.abstract_state.params)
+            return state_from_params(self.workspace.config, self.program.mesh, params)
         if phase.parent is None:
             return self.program.initial_state()
         parent = self._state_at(phase.parent.name, phase.parent_step)
         return branch_state(
-            self.study.config,
+            self.workspace.config,
             self.program.mesh,
             parent,
             carry_optimizer=phase.config.carry_optimizer,
         )
 
     def _kept(self, name: str, step: int) -> TrainState | None:
-        """Returns the state of a phase at `step`, None if no whole checkpoint of it is there."""
-        study, checkpoints = self.study, self._checkpoints(name)
+        """Returns the state of a phase at `step`, None if there is no whole checkpoint of it."""
+        checkpoints = self._checkpoints(name)
         restored = checkpoints.restore(self.program.abstract_state, step=step)
-        for problem in restored.damaged:
+        for problem in restored.damaged.values():
             self.console.print(f"{name}: damaged checkpoint: {problem}", soft_wrap=True)
         if restored.state is not None:
-            check_identity(restored.identity, study.identity(name), where=checkpoints.path(step))
+            check_identity(
+                restored.identity, self.workspace.identity(name), where=checkpoints.path(step)
+            )
         return restored.state
 
     def _checkpoints(self, name: str) -> Checkpoints:
-        """The checkpoints of a phase, to read from."""
-        folder = self.study.run_dir(name) / "checkpoints"
-        return Checkpoints(folder, self.study.config.checkpoint, permanent_steps=())
+        """Returns the checkpoints of a phase, to read from."""
+        return Checkpoints(
+            self.workspace.run_dir(name) / "checkpoints", self.workspace.checkpoint_policy(name)
+        )
 
     def _state_at(self, name: str, step: int) -> TrainState:
-        """Returns the state of a phase at `step`; trains up to there again if it is not kept."""
+        """Returns the state of a phase at `step`; trains up to there again if it was not saved."""
         state = self._kept(name, step)
         if state is not None:
             return state
         self.console.print(f"{name}: training up to step {step:,}, whose checkpoint is needed")
-        with _held(self.study.run_dir(name)):
-            job = dataclasses.replace(
-                self._job(name, stop_step=step),
-                permanent_steps=self.study.permanent_steps(name) | {step},
-                is_rebuild=True,
-            )
-            self._trainer(job).run()
+        with _held(self.workspace.run_dir(name)) as check_hold:
+            run = self._phase_run(name, stop_step=step, check_hold=check_hold)
+            policy = run.policy.keeping(step)
+            self._trainer(dataclasses.replace(run, policy=policy, is_rebuild=True)).run()
         state = self._kept(name, step)
         assert state is not None, f"{name} was trained to step {step} and not saved"
         return state
 
     def _write_run_json(self, name: str, run_dir: Path) -> None:
-        study, phase = self.study, self.study.phases[name]
+        workspace, phase = self.workspace, self.workspace.phases[name]
+        parent = phase.parent.name if phase.parent else None
         record = {
-            "study": study.config.name,
+            "study": workspace.config.name,
             "phase": name,
-            "fingerprint": study.fingerprint(name),
-            "parent": phase.parent.name if phase.parent else None,
-            "parent_fingerprint": study.fingerprint(phase.parent.name) if phase.parent else None,
-            "parent_step": phase.parent_step if phase.parent else None,
+            "fingerprint": workspace.fingerprint(name),
+            "parent": parent,
+            "parent_fingerprint": workspace.fingerprint(parent) if parent else None,
+            "parent_step": phase.parent_step if parent else None,
             "initial_checkpoint": phase.config.initial_checkpoint,
             "steps": phase.num_steps,
             "tokens": phase.tokens,
             **self.provenance,
-            "identity": study.identity(name),
-            "config": to_dict(study.config),
+            "identity": workspace.identity(name),
+            "config": to_dict(workspace.config),
         }
-        jsonl.write_atomically(run_dir / "run.json", jsonl.encode(record) + "\n")
+        write_json(run_dir / "run.json", record, indent=None)
 
 
 @contextmanager
-def _held(run_dir: Path) -> Iterator[None]:
-    """Holds the run for this job: process 0 takes the lock, and all end if it cannot."""
-    problem = ""
+def _held(run_dir: Path) -> Iterator[Callable[[], None]]:
+    """Holds the run for this job: process 0 takes the hold, and all end if it cannot.
+
+    Yields a function that raises if the hold is lost; only process 0 may call it.
+    """
     with ExitStack() as stack:
-        if jax.process_index() == 0:
-            try:
-                stack.enter_context(exclusive(run_dir))
-            except UserError as error:
-                problem = str(error)
-        if from_primary(bool(problem)):
-            raise UserError(problem or f"process 0 could not lock {run_dir}; it says why")
-        yield
+        leases: list[Lease] = []
+        decide(
+            f"the hold of {run_dir}",
+            lambda: leases.append(stack.enter_context(exclusive(run_dir))),
+        )
+        yield leases[0].check if leases else _not_asked
+
+
+def _not_asked() -> None:
+    raise AssertionError("only process 0 holds the run")

@@ -1,7 +1,8 @@
-"""What each source holds: counted where it is prepared, declared where it is not."""
+"""What each source holds: counted once it is prepared, declared in the config before."""
 
 from dataclasses import dataclass
-from pathlib import Path
+
+from etils import epath
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.rows.data_dir import data_dir, settings_hash
@@ -12,8 +13,9 @@ from codepretrain.rows.manifest import has_rows, load_manifest, rows_directory
 class SourceSize:
     """One source's training rows.
 
-    identity: the hash of the rows' manifest once they are prepared; before, of the settings that
-    will make them. num_tokens: rows × max_seq_len; declared in the config, or None, before.
+    identity: the hash of the rows' manifest, or before they are prepared, of the settings that will
+    make them. num_rows: None before they are prepared. num_tokens: rows × max_seq_len, or before
+    they are prepared, what the config declares, if anything.
     """
 
     identity: str
@@ -25,17 +27,17 @@ class SourceSize:
         return self.num_rows is not None
 
 
-def load_source_sizes(config: StudyConfig, workdir: Path) -> dict[str, SourceSize]:
+def load_source_sizes(config: StudyConfig, workdir: epath.Path) -> dict[str, SourceSize]:
     """Returns what every source of the study holds.
 
     Raises:
-      UserError: a manifest is damaged or was made under other settings.
+      UserError: a manifest is damaged or of another version.
     """
     folder = data_dir(workdir, config)
     return {source: _source_size(config, folder, source) for source in sorted(config.data.sources)}
 
 
-def _source_size(config: StudyConfig, folder: Path, source: str) -> SourceSize:
+def _source_size(config: StudyConfig, folder: epath.Path, source: str) -> SourceSize:
     directory = rows_directory(folder, source, "train")
     if not has_rows(directory):
         declared = config.data.sources[source].num_tokens

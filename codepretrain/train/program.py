@@ -1,4 +1,4 @@
-"""What the devices run for a study: one mesh, one compiled step for all its phases."""
+"""The compiled program of a study: one mesh, and one step for all its phases."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -9,6 +9,7 @@ import numpy as np
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.hardware.chips import chip_of, model_flops_utilization
+from codepretrain.hardware.numerics import pin_numerics
 from codepretrain.model.remat import checked_policy
 from codepretrain.model.size import flops_per_token
 from codepretrain.stream.batch import Batch
@@ -18,14 +19,19 @@ from codepretrain.train.step import StepMetrics, compile_train_step, step_kernel
 
 
 class Program:
-    """The step is compiled at first use, once, ahead of time: it can never compile again."""
+    """A study's mesh and training step. The step is compiled once, ahead of time, at first use."""
 
     def __init__(self, config: StudyConfig, devices: Sequence[jax.Device] | None = None) -> None:
-        """Raises UserError where the config does not fit the devices; compiles nothing."""
+        """Pins JAX's settings and checks the config against the devices; compiles nothing.
+
+        Raises:
+          UserError: the config does not fit the devices.
+        """
+        pin_numerics(config.model.compute_dtype)
         execution = config.execution
         checked_policy(execution.remat_policy)
         self.config = config
-        self.mesh = make_mesh(execution.mesh, devices)
+        self.mesh = make_mesh(execution.mesh, devices, d_model=config.model.d_model)
         self.attention_kernel = step_kernel(execution, self.mesh)
         check_batch_size(
             config.training.batch_size, num_microbatches=execution.num_microbatches, mesh=self.mesh
@@ -33,7 +39,7 @@ class Program:
         self.abstract_state = abstract_state(config, self.mesh)
 
     def description(self) -> str:
-        """Returns a line on what runs: devices, mesh, attention kernel and what that cannot do."""
+        """Returns one line: devices, mesh, attention kernel and the kernel's limits."""
         kind = self.mesh.devices.flat[0].device_kind
         mesh = " × ".join(f"{axis} {size}" for axis, size in self.mesh.shape.items())
         kernel, limits = self.attention_kernel.name, self.attention_kernel.limits
@@ -41,17 +47,17 @@ class Program:
         return f"{line}: {limits}" if limits else line
 
     def compile(self) -> None:
-        """Compiles the step now, if it is not yet."""
+        """Compiles the step, unless it is compiled already."""
         _ = self._step
 
     def initial_state(self) -> TrainState:
-        """Returns random parameters and a fresh optimizer, born sharded."""
+        """Returns random parameters and a fresh optimizer, initialized sharded."""
         return init_state(self.config, self.mesh)
 
     def train_step(
-        self, state: TrainState, batch: Batch, learning_rate: float, weight_decay: float
+        self, state: TrainState, batch: Batch[jax.Array], learning_rate: float, weight_decay: float
     ) -> tuple[TrainState, StepMetrics]:
-        """Runs one update and returns at once; `state` is donated.
+        """Starts one update and returns without waiting for it; `state` is donated.
 
         batch: [B, T] on the devices (`sharding.global_batch`).
         """

@@ -1,7 +1,8 @@
-"""Everything that changes while a phase is trained: the state that a step maps to the next."""
+"""The training state: everything that a step changes."""
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import optax
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.hardware.numerics import PRNG_IMPL
 from codepretrain.model.transformer import Params, abstract_params, init_params, logical_axes
 from codepretrain.optim.optimizer import AdamW
 from codepretrain.train.sharding import param_shardings, replicated
@@ -19,9 +21,9 @@ from codepretrain.train.sharding import param_shardings, replicated
 class TrainState:
     """A phase's state after `step` of its steps. Scalars are replicated on the mesh.
 
-    `step` counts every step of the phase, the skipped included, so that it names the next batch;
-    `step - num_skipped` updates have been made. `gradient_norm_mean` is the running mean of the
-    norms of these updates, before clipping (see `train/step.py`).
+    `step` counts every step of the phase, including skipped ones, so it is the number of the next
+    batch; `step - num_skipped` updates have been made. `gradient_norm_mean` is the running mean of
+    the gradient norms of these updates, before clipping (see `train/step.py`).
     """
 
     step: jax.Array  # int32
@@ -41,12 +43,12 @@ _COUNTERS = {
 
 
 def init_state(config: StudyConfig, mesh: Mesh) -> TrainState:
-    """Returns the state of a phase without a parent: random parameters, born sharded.
+    """Returns the state of a phase without a parent: random parameters, initialized sharded.
 
-    A function of the model, the optimizer and `seed` alone: the mesh changes no bit of it.
+    It depends on the model, the optimizer and `seed` alone: it is bitwise equal on every mesh.
     """
     init = jax.jit(lambda key: _init(config, key), out_shardings=state_shardings(config, mesh))
-    return init(jax.random.key(config.seed))
+    return init(jax.random.key(config.seed, impl=PRNG_IMPL))
 
 
 def _init(config: StudyConfig, key: jax.Array) -> TrainState:
@@ -63,14 +65,14 @@ def _zero_counters() -> dict[str, jax.Array]:
 def branch_state(
     config: StudyConfig, mesh: Mesh, parent: TrainState, *, carry_optimizer: bool
 ) -> TrainState:
-    """Returns the state in which a phase starts, from that of its parent where it branches off.
+    """Returns the initial state of a phase, from its parent's state at the branch point.
 
-    Parameters carry over, and so do Adam's moments and count if `carry_optimizer`. The step and
-    all that belongs to the skipping of updates start anew, as batch and mixture do: the parent's
-    gradient norms say little about the new mixture's.
+    Parameters carry over, and so do Adam's moments and count if `carry_optimizer`. The step and the
+    counters of skipped updates start at zero, and so does the mean of the gradient norms: those of
+    the parent's mixture do not predict those of the new one.
 
-    The arrays that carry over are shared with the parent: once the new state has been donated to a
-    step, the parent's is gone too.
+    The arrays that carry over are shared with the parent: donating the new state to a step deletes
+    the parent's arrays as well.
     """
     if not carry_optimizer:
         return state_from_params(config, mesh, parent.params)
@@ -87,29 +89,30 @@ def state_from_params(config: StudyConfig, mesh: Mesh, params: Params) -> TrainS
     return TrainState(params=params, opt_state=init(params), **_counters_on(shardings))
 
 
-def _counters_on(shardings: TrainState) -> dict[str, jax.Array]:
+def _counters_on(shardings: TrainState) -> dict[str, Any]:
     counters = {field: getattr(shardings, field) for field in _COUNTERS}
     return jax.jit(_zero_counters, out_shardings=counters)()
 
 
 def state_shardings(config: StudyConfig, mesh: Mesh) -> TrainState:
-    """Returns the sharding of every leaf: moments lie as their parameters, counters everywhere.
+    """Returns the sharding of every leaf: moments as their parameters, counters replicated.
 
     Raises:
-      UserError: a parameter does not divide over the mesh.
+      UserError: a parameter is not divisible over the mesh.
     """
     params = param_shardings(logical_axes(config.model), abstract_params(config.model), mesh)
     everywhere = replicated(mesh)
+    counters: dict[str, Any] = dict.fromkeys(_COUNTERS, everywhere)
     return TrainState(
         params=params,
         opt_state=optax.ScaleByAdamState(count=everywhere, mu=params, nu=params),
-        **dict.fromkeys(_COUNTERS, everywhere),
+        **counters,
     )
 
 
 def abstract_state(config: StudyConfig, mesh: Mesh) -> TrainState:
     """Returns shape, dtype and sharding of every leaf; allocates nothing."""
-    shapes = jax.eval_shape(lambda key: _init(config, key), jax.random.key(0))
+    shapes = jax.eval_shape(lambda key: _init(config, key), jax.random.key(0, impl=PRNG_IMPL))
     return jax.tree.map(
         lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
         shapes,

@@ -1,14 +1,15 @@
-"""One update of the parameters, and one look at rows without an update.
+"""The training step, and the evaluation step that computes losses without an update.
 
-    sums, gradients   summed over the micro-batches, so that they are those of the whole batch
+    sums, gradients   summed over the micro-batches, so they are those of the whole batch
     gradients         ÷ number of target tokens
     update            AdamW (`optim/optimizer.py`)
-    accepted?         loss and gradient norm are finite, and the norm is no spike
-    state             the updated one if accepted, else the old one bit for bit; counted either way
+    accepted?         loss and gradient norm are finite, and the norm is not a spike
+    state             the updated state if accepted, else the old one bit for bit; the step counts
+                      in both cases
 
 A spike is a gradient norm above `spike_factor` times the running mean of the accepted norms. The
 mean is arithmetic over the first 100 updates of a phase and exponential with weight 1/100 from then
-on; the first 20 updates are never spikes, for there is no mean to speak of yet.
+on. The first 20 updates are never spikes, because the mean is not yet reliable.
 """
 
 from typing import NamedTuple
@@ -19,6 +20,7 @@ import optax
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import ExecutionConfig, StudyConfig
+from codepretrain.hardware.numerics import deterministic_options
 from codepretrain.hardware.xla_options import xla_options
 from codepretrain.model.attention_kernels import AttentionKernel, choose_kernel
 from codepretrain.model.transformer import Params, bind
@@ -35,14 +37,14 @@ from codepretrain.train.sharding import (
 )
 from codepretrain.train.state import TrainState, abstract_state, state_shardings
 
-_NORM_WINDOW = 100  # updates that the running mean of the gradient norm looks back on
+_NORM_WINDOW = 100  # updates that the running mean of the gradient norm covers
 _MIN_UPDATES_FOR_SPIKES = 20
 
 
 class StepMetrics(NamedTuple):
-    """What a step reports: scalars on the devices, replicated. Reading one waits for the step."""
+    """A step's metrics: replicated scalars on the devices. Reading one waits for the step."""
 
-    loss: jax.Array  # float32, nats per target token, without the z-loss
+    loss: jax.Array  # float32, nats per target token, without z-loss
     z_loss: jax.Array  # float32, per target token, its coefficient included
     num_targets: jax.Array  # float32, Σ loss_weights
     gradient_norm: jax.Array  # float32, before clipping
@@ -66,7 +68,7 @@ def make_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
     scalars (`np.float32`), which may change at every call. The state is donated: use the new one.
 
     Raises:
-      UserError: the batch or a parameter does not divide over the mesh, or the attention kernel
+      UserError: the batch or a parameter is not divisible over the mesh, or the attention kernel
         does not run on its devices.
     """
     step_kernel(config.execution, mesh)
@@ -77,7 +79,10 @@ def make_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
     optimizer = AdamW(config.optimizer)
 
     def train_step(
-        state: TrainState, batch: Batch, learning_rate: jax.Array, weight_decay: jax.Array
+        state: TrainState,
+        batch: Batch[jax.Array],
+        learning_rate: jax.Array,
+        weight_decay: jax.Array,
     ) -> tuple[TrainState, StepMetrics]:
         sums, gradients = _sums_and_gradients(config, mesh, state.params, batch)
         gradients = jax.tree.map(lambda g: g / sums.num_targets, gradients)
@@ -88,7 +93,7 @@ def make_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
             learning_rate=learning_rate,
             weight_decay=weight_decay,
         )
-        loss = (sums.nats + sums.z_loss) / sums.num_targets  # without targets NaN, so skipped
+        loss = (sums.nats + sums.z_loss) / sums.num_targets  # NaN without targets, so skipped
         accepted = _is_accepted(state, loss, norm, spike_factor=config.training.spike_factor)
         state = _next_state(state, params, opt_state, norm=norm, accepted=accepted)
         return state, _metrics(state, sums, norm=norm, accepted=accepted)
@@ -102,17 +107,19 @@ def make_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
 
 
 def compile_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Compiled:
-    """Returns the step compiled ahead of time for the configured batch; to be called like it.
+    """Returns the step compiled ahead of time for the configured batch.
 
-    Allocates nothing, so the mesh may be of devices that are not here (a pod's topology).
+    Allocates nothing, so the devices of the mesh may be a topology without hardware.
     """
     scalar = jax.ShapeDtypeStruct((), jnp.float32, sharding=replicated(mesh))
     state, batch = abstract_state(config, mesh), abstract_batch(config, mesh)
     lowered = make_train_step(config, mesh).lower(state, batch, scalar, scalar)
-    return lowered.compile(xla_options(mesh.devices.flat[0].device_kind))
+    device, deterministic = mesh.devices.flat[0], config.execution.deterministic
+    options = deterministic_options(device.platform, deterministic=deterministic)
+    return lowered.compile({**xla_options(device.device_kind), **options})
 
 
-def abstract_batch(config: StudyConfig, mesh: Mesh) -> Batch:
+def abstract_batch(config: StudyConfig, mesh: Mesh) -> Batch[jax.ShapeDtypeStruct]:
     """Returns shape, dtype and sharding of a training batch; allocates nothing."""
     shape, sharding = (config.training.batch_size, config.data.max_seq_len), batch_sharding(mesh)
     integers = jax.ShapeDtypeStruct(shape, jnp.int32, sharding=sharding)
@@ -121,10 +128,10 @@ def abstract_batch(config: StudyConfig, mesh: Mesh) -> Batch:
 
 
 def step_kernel(execution: ExecutionConfig, mesh: Mesh) -> AttentionKernel:
-    """Returns the attention kernel that the configuration names, for the devices of the mesh.
+    """Returns the configured attention kernel for the devices of the mesh.
 
     Raises:
-      UserError: there is none of this name, or it does not run on these devices.
+      UserError: no kernel has this name, or it does not run on these devices or in these blocks.
     """
     return choose_kernel(
         execution.attention_kernel,
@@ -135,7 +142,7 @@ def step_kernel(execution: ExecutionConfig, mesh: Mesh) -> AttentionKernel:
 
 
 def loss_blocks(execution: ExecutionConfig, mesh: Mesh) -> Blocks:
-    """Returns how the loss is computed on the mesh."""
+    """Returns the loss's block sizes and reduction on the mesh."""
     return Blocks(
         size=execution.loss_vocab_block,
         tokens=execution.loss_token_block,
@@ -147,11 +154,11 @@ def loss_blocks(execution: ExecutionConfig, mesh: Mesh) -> Blocks:
 def make_eval_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
     """Returns the jitted function (params, batch) → nats and target tokens of every row.
 
-    The batch may have any number of rows that divides over data × fsdp.
+    The batch may have any number of rows that the mesh's data-parallel axes divide.
     """
     constrain, kernel = Constrain(mesh), step_kernel(config.execution, mesh)
 
-    def eval_step(params: Params, batch: Batch) -> RowSums:
+    def eval_step(params: Params, batch: Batch[jax.Array]) -> RowSums:
         model = bind(
             config.model,
             params,
@@ -184,19 +191,19 @@ def _sums_and_gradients(
     """Returns the sums over the whole batch and the gradient of nats + z_loss, float32."""
     shardings = state_shardings(config, mesh).params
 
-    def objective(params: Params, microbatch: Batch) -> tuple[jax.Array, LossSums]:
+    def objective(params: Params, microbatch: Batch[jax.Array]) -> tuple[jax.Array, LossSums]:
         sums = _loss_sums(config, mesh, params, microbatch)
         return sums.nats + sums.z_loss, sums
 
-    def sums_and_gradients(microbatch: Batch) -> tuple[LossSums, Params]:
+    def sums_and_gradients(microbatch: Batch[jax.Array]) -> tuple[LossSums, Params]:
         gradients, sums = jax.grad(objective, has_aux=True)(params, microbatch)
-        # Laid out as the parameters: each device reduces and keeps its own part alone.
+        # Sharded like the parameters: each device reduces and keeps its own part only.
         return sums, jax.lax.with_sharding_constraint(gradients, shardings)
 
     if config.execution.num_microbatches == 1:  # no second buffer for the gradients
         return sums_and_gradients(batch)
 
-    def add(total: tuple[LossSums, Params], microbatch: Batch) -> tuple:
+    def add(total: tuple[LossSums, Params], microbatch: Batch[jax.Array]) -> tuple:
         return jax.tree.map(jnp.add, total, sums_and_gradients(microbatch)), None
 
     zero = jnp.zeros((), jnp.float32)
@@ -204,10 +211,10 @@ def _sums_and_gradients(
     return jax.lax.scan(add, start, _microbatches(config, mesh, batch))[0]
 
 
-def _microbatches(config: StudyConfig, mesh: Mesh, batch: Batch) -> Batch:
+def _microbatches(config: StudyConfig, mesh: Mesh, batch: Batch[jax.Array]) -> Batch[jax.Array]:
     """Returns [M, B/M, T] for [B, T]: micro-batch m takes rows m, m + M, m + 2M, … of the batch.
 
-    So each device's rows stay where they are; contiguous micro-batches would move them all.
+    So every row stays on its device; contiguous micro-batches would move them all.
     """
     M = config.execution.num_microbatches
     sharding = named_sharding(mesh, (None, "batch", "tokens"))
@@ -219,7 +226,9 @@ def _microbatches(config: StudyConfig, mesh: Mesh, batch: Batch) -> Batch:
     return jax.tree.map(split, batch)
 
 
-def _loss_sums(config: StudyConfig, mesh: Mesh, params: Params, batch: Batch) -> LossSums:
+def _loss_sums(
+    config: StudyConfig, mesh: Mesh, params: Params, batch: Batch[jax.Array]
+) -> LossSums:
     model = bind(
         config.model,
         params,

@@ -11,6 +11,7 @@ import jax
 from rich.console import Console
 
 from codepretrain.checkpoint.manager import Checkpoints
+from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator
@@ -27,6 +28,7 @@ from codepretrain.rows.store import RowStore
 from codepretrain.stream.ledger import Ledger, LedgerKeeper, check_resume
 from codepretrain.stream.loader import BatchLoader
 from codepretrain.stream.order import RowOrder
+from codepretrain.train.lost_checkpoints import settle_lost
 from codepretrain.train.program import Program
 from codepretrain.train.sharding import global_batch
 from codepretrain.train.state import TrainState
@@ -41,9 +43,11 @@ class PhaseRun:
     """One phase to train, in terms of streams and steps.
 
     identity: what the phase's fingerprint hashes; stored with every checkpoint and compared.
-    parent_digest: the ledger's digest at the branch point. permanent_steps: checkpoints to keep.
+    parent_digest: the ledger's digest at the branch point. policy: which checkpoints to keep.
     initial_state: makes the state of step 0, from random parameters or from the parent.
     stop_step: train up to here. is_rebuild: remake a checkpoint of a run that is already recorded.
+    retrain_lost: train again what lost checkpoints held. check_hold: raises if the run is no longer
+      held; called by process 0 before each commit of a checkpoint.
     """
 
     name: str
@@ -55,10 +59,12 @@ class PhaseRun:
     identity: Mapping[str, Any]
     stores: Mapping[str, RowStore]
     parent_digest: str
-    permanent_steps: frozenset[int]
+    policy: CheckpointPolicy
     initial_state: Callable[[], TrainState]
     stop_step: int
     is_rebuild: bool = False
+    retrain_lost: bool = False
+    check_hold: Callable[[], None] = lambda: None
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
@@ -78,7 +84,7 @@ class Trainer:
         self.console = console
         self.ledger = LedgerKeeper(job.plan, job.stores, parent_digest=job.parent_digest)
         self.checkpoints = Checkpoints(
-            job.run_dir / "checkpoints", job.config.checkpoint, permanent_steps=job.permanent_steps
+            job.run_dir / "checkpoints", job.policy, check_hold=job.check_hold
         )
         self.pending: deque[tuple[int, float, StepMetrics]] = deque()
         self._seconds_before: dict[str, float] = {}
@@ -127,11 +133,16 @@ class Trainer:
         """Returns the state and step of the newest whole checkpoint, or the phase's first."""
         job = self.job
         restored = self.checkpoints.restore(self.program.abstract_state, up_to=job.stop_step)
-        for problem in restored.damaged:
-            self.console.print(f"{job.name}: damaged checkpoint: {problem}", soft_wrap=True)
+        for line in settle_lost(
+            self.checkpoints,
+            restored,
+            run_dir=job.run_dir,
+            up_to=job.stop_step,
+            retrain=job.retrain_lost,
+            replaces_records=not job.is_rebuild,
+        ):
+            self.console.print(f"{job.name}: {line}", soft_wrap=True)
         if restored.state is None:
-            if restored.damaged:
-                self.console.print(f"{job.name}: no whole checkpoint is left, starting anew")
             return job.initial_state(), 0
         check_identity(restored.identity, job.identity, where=self.checkpoints.path(restored.step))
         check_resume(Ledger.from_json(restored.ledger), self.ledger.advance_to(restored.step))

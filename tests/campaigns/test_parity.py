@@ -21,6 +21,7 @@ import pytest
 
 from codepretrain.checkpoint.leaves import open_leaves
 from codepretrain.checkpoint.manager import Checkpoints
+from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import CheckpointConfig, ModelConfig
 from codepretrain.interop.export import ExportOptions, export_checkpoint
 from codepretrain.interop.load import read_leaves
@@ -105,7 +106,7 @@ def draw(config: ModelConfig) -> Params:
 
 
 def export(folder: Path, config: ModelConfig, params: Params, tokenizer: Path) -> Path:
-    checkpoints = Checkpoints(folder / "run", CheckpointConfig(), permanent_steps={1})
+    checkpoints = Checkpoints(folder / "run", CheckpointPolicy(CheckpointConfig(), frozenset({1})))
     checkpoints.save(1, {"params": params}, ledger={}, identity={})
     checkpoints.close()
     with open_leaves(folder / "run" / "1") as leaves:

@@ -66,7 +66,7 @@ def test_a_trunk_with_two_names_is_planned_once(capsys: pytest.CaptureFixture[st
         (["--config.model.num_layer=4"], "did you mean num_layers?"),
         (["--config.model.num_layers=four"], "expected a whole number, got 'four'"),
         (["--config.phases.trunk.mixture.math=0.1"], "there is no source 'math'"),
-        (["--config.phases.trunk.mixture.text=-0.1"], "a weight of zero or more, got -0.1"),
+        (["--config.phases.trunk.mixture.text=-0.1"], "expected a weight of 0, or from 1e-9"),
         (["--confg", "x"], "did you mean --config?"),
     ],
 )
@@ -112,7 +112,7 @@ def test_a_phase_or_step_that_is_not_there(
     line = fails_with(capsys, "train", "--phase", "trnk", *where)
     assert "there is no phase 'trnk'; did you mean trunk?" in line
     line = fails_with(capsys, "show-batch", "--phase", "trunk", "--step", "40", *where)
-    assert "its steps are 0 … 39" in line
+    assert "whose steps are 0 … 39" in line
 
 
 def test_a_budget_over_the_cap(
@@ -122,7 +122,7 @@ def test_a_budget_over_the_cap(
     where = ["--config", TINY, "--workdir", workdir, *tiny_overrides, cap]
     line = fails_with(capsys, "run", *where)
     assert "tokens of source 'code'" in line
-    assert "its cap of 0.1 epochs allows" in line
+    assert "config.data.sources.code.max_epochs = 0.1 allows" in line
     assert "are missing" in line
     assert not (workdir / "runs").exists()
 

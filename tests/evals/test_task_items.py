@@ -71,7 +71,5 @@ def test_an_altered_file_is_refused(tmp_path: Path) -> None:
     write(tmp_path, [GOOD])
     path = tmp_path / "evals" / "t.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"answer": 1', b'"answer": 0'))
-    with pytest.raises(
-        UserError, match=r"damaged .*evals: t.jsonl was altered"
-    ):
+    with pytest.raises(UserError, match=r"damaged .*evals: t.jsonl was altered"):
         load(tmp_path)

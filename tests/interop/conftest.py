@@ -9,6 +9,7 @@ import pytest
 
 from codepretrain.checkpoint.leaves import open_leaves
 from codepretrain.checkpoint.manager import Checkpoints
+from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import CheckpointConfig, ModelConfig
 from codepretrain.interop.export import ExportOptions, export_checkpoint
 from codepretrain.interop.tensors import leaf_shapes, nested
@@ -63,7 +64,7 @@ def random_leaves(config: ModelConfig, seed: int = 0) -> Leaves:
 
 def save_checkpoint(folder: Path, leaves: Leaves) -> Path:
     """Saves parameters as a run would, beside other state; returns the step's folder."""
-    checkpoints = Checkpoints(folder, CheckpointConfig(), permanent_steps={7})
+    checkpoints = Checkpoints(folder, CheckpointPolicy(CheckpointConfig(), frozenset({7})))
     state = {"step": np.int32(7), "params": nested(leaves), "opt_state": {"count": np.int32(7)}}
     checkpoints.save(7, state, ledger={}, identity={"a": 1})
     checkpoints.close()

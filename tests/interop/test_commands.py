@@ -56,7 +56,7 @@ def test_export_import_and_train_from_it(
     assert before["initial_checkpoint"] == "base"
     assert before["fingerprint_is_provisional"]
     line = fails(capsys, "train", "--phase", "trunk", FROM_BASE, *where)
-    assert "'base' is not in" in line
+    assert "there is no 'base' in" in line
     assert "codepretrain import --name base" in line
     imported = ["import", "--model", exported, "--name", "base", *where]
     assert provenance["weights_sha256"][:12] in succeeds(capsys, *imported)
@@ -104,9 +104,9 @@ def test_a_model_with_another_tokenizer_or_name(
     (model / "tokenizer.json").write_text(json.dumps(value))
     command = ["import", "--model", model, "--name", "base", *where]
     line = fails(capsys, *command, "--workdir", prepared)
-    assert "was trained with another tokenizer than that of the study's data" in line
+    assert "was trained with another tokenizer than the study's data" in line
     line = fails(capsys, *command, "--workdir", tmp_path / "new")
-    assert f"take the model's: --config.data.tokenizer.path={model / 'tokenizer.json'}" in line
+    assert f"use it: --config.data.tokenizer.path={model / 'tokenizer.json'}" in line
     line = fails(capsys, "import", "--model", tmp_path / "no", "--name", "base", *where)
     assert "holds no config.json" in line
     line = fails(capsys, "import", "--model", model, "--name", "../base", *where)

@@ -188,8 +188,8 @@ def test_a_damaged_import_is_named(tiny: Any, exported: Any, tmp_path: Path) -> 
     home = tmp_path / "imported"
     record, _ = import_model(folder, home, tiny())
     abstract = abstract_params(tiny())
-    (home / "checkpoints" / "0" / "integrity.json").unlink()
-    with pytest.raises(UserError, match=r"integrity\.json is missing; delete .* import the model"):
+    (home / "checkpoints" / "0" / "checkpoint.json").unlink()
+    with pytest.raises(UserError, match=r"checkpoint\.json is missing; delete .* import the model"):
         restore_params(home, record, abstract)
     (home / "import.json").write_text('{"format": 9}')
     with pytest.raises(UserError, match=r"damaged .*import\.json"):

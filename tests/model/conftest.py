@@ -56,8 +56,17 @@ def forward():
 
 @pytest.fixture(scope="session")
 def packed():
-    """Two rows [2, 12]: token_bytes of 5 and 4 tokens with 3 of padding, and one piece of 12."""
+    """Two rows [2, 12]: token_bytes of 5 and 4 tokens with 3 of padding, and one segment of 12."""
     inputs = jax.random.randint(jax.random.key(2), (2, 12), 1, TINY.vocab_size)
     positions = jnp.array([[0, 1, 2, 3, 4, 0, 1, 2, 3, 0, 0, 0], list(range(12))])
     segment_ids = jnp.array([[1] * 5 + [2] * 4 + [0] * 3, [1] * 12])
     return jnp.where(segment_ids > 0, inputs, 0), positions, segment_ids
+
+
+@pytest.fixture
+def cudnn_traces(monkeypatch):
+    """Allows cuDNN attention to be traced and lowered on a machine without cuDNN and a GPU."""
+    from jax._src.cudnn import fused_attention_stablehlo as library
+
+    monkeypatch.setattr(library, "check_cudnn_version", lambda: 91000)
+    monkeypatch.setattr(library, "check_compute_capability", lambda capability: True)

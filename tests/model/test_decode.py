@@ -16,7 +16,7 @@ def test_prefill_and_steps_equal_the_full_forward(tiny, noisy_params, forward, c
     positions = jnp.tile(jnp.arange(12), (3, 1))
     expected = forward(config, params, tokens, positions, jnp.ones_like(tokens))
     lengths = jnp.array([3, 7, 1])
-    # What stands in the padding must not matter.
+    # The tokens in the padding must not matter.
     prompts = jnp.where(positions < lengths[:, None], tokens, 49)[:, :8]
 
     @jax.jit

@@ -14,5 +14,5 @@ def test_parameters(name, parameters):
 
 
 def test_unknown():
-    with pytest.raises(UserError, match=r"no model shape '470M'; did you mean 470m\?"):
+    with pytest.raises(UserError, match=r"no model preset '470M'; did you mean 470m\?"):
         preset("470M")

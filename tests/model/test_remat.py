@@ -1,10 +1,24 @@
+"""What each policy saves, and what the gradient of a model then runs of each attention kernel.
+
+Kernels are counted in the jaxpr of the gradient, after code that no output needs is removed.
+Nothing is compiled or run, so kernels for other devices are counted as well.
+"""
+
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.interpreters import partial_eval
 
+from codepretrain.config.schema import MeshConfig
 from codepretrain.errors import UserError
+from codepretrain.model.attention_kernels import AttentionKernel
+from codepretrain.model.constrain import unconstrained
 from codepretrain.model.remat import REMAT_POLICIES, checked_policy
+from codepretrain.model.transformer import abstract_params, bind
+from codepretrain.train.sharding import Constrain, make_mesh
 
 
 @pytest.fixture(scope="module")
@@ -31,19 +45,21 @@ def saved_shapes(gradients, policy):
     """Returns the shapes of what the forward scan hands to the backward scan, per layer stack."""
     function, params = gradients
     jaxpr = jax.make_jaxpr(function, static_argnums=1)(params, policy)
-    return [str(v.aval) for v in scans(jaxpr.jaxpr)[0].outvars]
+    scans = [e for e in equations(jaxpr.jaxpr) if e.primitive.name == "scan"]
+    return [str(v.aval) for v in scans[0].outvars]
 
 
-def scans(jaxpr):
-    found = []
+def equations(jaxpr) -> Iterator:
+    """Yields every equation of a jaxpr and of the jaxprs within it, except those of kernels."""
     for equation in jaxpr.eqns:
-        if equation.primitive.name == "scan":
-            found.append(equation)
-        for parameter in equation.params.values():
-            inner = getattr(parameter, "jaxpr", parameter)
-            if hasattr(inner, "eqns") and equation.primitive.name != "scan":
-                found += scans(inner)
-    return found
+        yield equation
+        if equation.primitive.name == "pallas_call":
+            continue
+        values = list(equation.params.values())
+        for value in jax.tree.leaves(values, is_leaf=lambda x: hasattr(x, "eqns")):
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                yield from equations(inner)
 
 
 def test_what_each_policy_keeps(gradients):
@@ -52,8 +68,11 @@ def test_what_each_policy_keeps(gradients):
     assert full.count(x) == 1
     assert query not in full
     attention = saved_shapes(gradients, "save_attention")
-    assert attention.count(query) == 2  # query and attention output
+    assert attention.count(query) == 1
     assert attention.count(keys) == 2
+    # The attention output and its softmax's maxima and sums, by key-value head and group.
+    assert attention.count("float32[3,2,2,2,12,8]") == 1
+    assert attention.count("float32[3,2,2,2,12,1]") == 2
     assert not [s for s in attention if "48" in s]  # nothing of the MLP
     assert [s for s in saved_shapes(gradients, "none") if "2,12,48" in s]
 
@@ -61,3 +80,64 @@ def test_what_each_policy_keeps(gradients):
 def test_an_unknown_policy_is_named_with_those_there_are():
     with pytest.raises(UserError, match=r"remat_policy.*'ful'.*full, none, offload, save_att"):
         checked_policy("ful")
+
+
+def gradient_equations(config, kernel, *, policy, constrain=unconstrained) -> list:
+    """Returns the equations that the gradient of a model runs."""
+    ids = jax.ShapeDtypeStruct((8, 256), jnp.int32)
+
+    def loss(params, ids):
+        model = bind(
+            config, params, remat_policy=policy, attention_kernel=kernel, constrain=constrain
+        )
+        hidden = model(ids, positions=ids, segment_ids=ids)
+        return jnp.sum(hidden.astype(jnp.float32))
+
+    jaxpr = jax.make_jaxpr(jax.grad(loss))(abstract_params(config), ids).jaxpr
+    live, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    return list(equations(live))
+
+
+# Kernel → the name of its forward kernel, or its primitive's.
+FORWARD = {
+    "pallas_gpu": "mha_forward",
+    "cudnn": "dot_product_attention_fwd_wrapper",
+    "splash": "splash_mha_fwd",
+}
+
+
+def runs(found: list, name: str) -> int:
+    """Returns how many equations run the kernel or primitive `name`."""
+    names = [
+        e.params["name"] if e.primitive.name == "pallas_call" else e.primitive.name for e in found
+    ]
+    return sum(one.startswith(name) for one in names)
+
+
+@pytest.mark.parametrize("name", FORWARD)
+@pytest.mark.parametrize(("policy", "times"), [("none", 1), ("save_attention", 1), ("full", 2)])
+@pytest.mark.parametrize("on_mesh", [False, True])
+@pytest.mark.usefixtures("cudnn_traces")
+def test_forward_kernels_run_once_where_their_results_are_saved(tiny, name, policy, times, on_mesh):
+    config = tiny(head_dim=64, compute_dtype="bfloat16")
+    mesh = make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
+    constrain = Constrain(mesh) if on_mesh else unconstrained
+    found = gradient_equations(config, AttentionKernel(name), policy=policy, constrain=constrain)
+    assert runs(found, FORWARD[name]) == times
+    if name == "cudnn":  # the kernel for rows of many documents
+        assert runs(found, "mha_forward") == times
+
+
+@pytest.mark.parametrize(("name", "blocks"), [("reference", 1), ("blocked", 4)])
+@pytest.mark.parametrize(("policy", "again"), [("none", 0), ("save_attention", 1), ("full", 2)])
+def test_products_of_the_plain_formula(tiny, name, blocks, policy, again):
+    """2 forward, 4 backward; `save_attention` computes the scores again and nothing else.
+
+    Attention's are the only products with batch dims. Maxima are computed once where they are kept.
+    """
+    found = gradient_equations(tiny(), AttentionKernel(name), policy=policy)
+    products = [e for e in found if e.primitive.name == "dot_general"]
+    batched = [e for e in products if e.params["dimension_numbers"][1][0]]
+    assert len(batched) == blocks * (2 + 4 + again)
+    maxima = sum(e.primitive.name == "reduce_max" for e in found)
+    assert maxima == blocks * (2 if policy == "full" else 1)

@@ -1,5 +1,8 @@
 """Agreement with `optax.adamw` step for step, one update by hand, and the decay mask."""
 
+import dataclasses
+import doctest
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +10,10 @@ import optax
 import pytest
 
 from codepretrain.config.schema import OptimizerConfig
-from codepretrain.optim.optimizer import AdamW, decay_mask
+from codepretrain.model.presets import preset
+from codepretrain.model.transformer import abstract_params
+from codepretrain.optim import optimizer as optimizer_module
+from codepretrain.optim.optimizer import DECAYS, AdamW, decay_mask
 
 
 @pytest.fixture
@@ -19,7 +25,7 @@ def params():
             "norm": {"scale": jnp.ones((2, 4))},
             "mlp": {"up": {"kernel": jax.random.normal(keys[1], (2, 4, 6))}},
         },
-        "output_embedding": jax.random.normal(keys[2], (7, 4)),
+        "unembedding": jax.random.normal(keys[2], (7, 4)),
     }
 
 
@@ -114,9 +120,43 @@ def test_decay_mask(params):
     expected = {
         "embedding": False,
         "blocks": {"norm": {"scale": False}, "mlp": {"up": {"kernel": True}}},
-        "output_embedding": False,
+        "unembedding": False,
     }
     assert decay_mask(params, decay_embeddings=False) == expected
-    assert decay_mask(params, decay_embeddings=True)["output_embedding"] is True
-    with pytest.raises(AssertionError, match="whether head/weights decays"):
-        decay_mask({"head": {"weights": 0.0}}, decay_embeddings=True)
+    assert decay_mask(params, decay_embeddings=True)["unembedding"] is True
+
+
+def test_a_leaf_without_a_rule_and_a_rule_without_a_leaf_are_errors():
+    for name in ("weights", "output_embedding", "position_embedding"):
+        with pytest.raises(AssertionError, match=f"no rule says whether head/{name} decays"):
+            decay_mask({"head": {name: 0.0}}, decay_embeddings=True)
+    with pytest.raises(AssertionError, match="no leaf is called 'embedding'"):
+        decay_mask({"kernel": 0.0}, decay_embeddings=False)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_rules_name_the_leaves_of_the_model(tied):
+    config = dataclasses.replace(preset("30m"), num_layers=1, tie_embeddings=tied, use_qk_norm=True)
+    params = abstract_params(config)
+    mask = decay_mask(params, decay_embeddings=False)
+    excluded = {
+        jax.tree_util.keystr(path, simple=True, separator="/")
+        for path, decays in jax.tree_util.tree_leaves_with_path(mask)
+        if not decays
+    }
+    embeddings = {"embedding"} if tied else {"embedding", "unembedding"}
+    assert excluded == embeddings | {
+        "blocks/norm/scale",
+        "blocks/attention/query_norm/scale",
+        "blocks/attention/key_norm/scale",
+        "final_norm/scale",
+    }
+    names = {
+        jax.tree_util.keystr(path[-1:], simple=True)
+        for path, _ in jax.tree_util.tree_leaves_with_path(params)
+    }
+    assert names == set(DECAYS) - ({"unembedding"} if tied else set())
+
+
+def test_the_examples_of_the_docstrings():
+    assert doctest.testmod(optimizer_module) == (0, 8)

@@ -1,5 +1,6 @@
 """Rates computed by hand, the promised exact ends, and refusals by message."""
 
+import doctest
 import itertools
 import math
 
@@ -7,7 +8,8 @@ import pytest
 
 from codepretrain.config.schema import ScheduleConfig
 from codepretrain.errors import UserError
-from codepretrain.optim.schedules import PRESETS, learning_rate
+from codepretrain.optim import schedules
+from codepretrain.optim.schedules import SHAPES, learning_rate, resolve
 
 
 def rates(num_steps: int, parent: float | None = None, **fields) -> list[float]:
@@ -52,7 +54,7 @@ def test_by_hand(num_steps, fields, expected):
     assert rates(num_steps, peak_learning_rate=1.0, **fields) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("shape", [shape for shape in PRESETS if shape != "constant"])
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "constant"])
 @pytest.mark.parametrize("decay_fraction", [1.0, 0.3, 0.1])
 def test_first_and_last_are_exact(shape, decay_fraction):
     fields = {"shape": shape, "decay_fraction": decay_fraction}
@@ -82,9 +84,36 @@ def test_rewarming_starts_where_the_parent_stood():
     assert found[-1] == 0.1
 
 
-def test_phases_too_short_to_decay_end_at_the_peak():
-    assert rates(1, shape="cosine", peak_learning_rate=1.0, end_learning_rate=0.0) == [1.0]
-    assert rates(2, shape="cosine", peak_learning_rate=1.0, end_learning_rate=0.0) == [1.0, 0.0]
+def test_a_decay_that_rounds_to_no_step_is_refused():
+    wsd = {"shape": "linear", "peak_learning_rate": 1.0, "end_learning_rate": 0.0}
+    message = (
+        r"schedule.decay_fraction is 0.004: 0.004 of the 99 steps after the warm-up rounds to 0 "
+        r"steps, so the rate would stay at its peak; expected at least 0.0101"
+    )
+    with pytest.raises(UserError, match=message):
+        rates(100, **wsd, decay_fraction=0.004)
+    assert rates(100, **wsd, decay_fraction=0.0101)[-2:] == [1.0, 0.0]
+    with pytest.raises(UserError, match=r"schedule.decay_fraction is 0: 0 of the 99 steps"):
+        rates(100, **wsd, decay_fraction=0.0)
+
+
+@pytest.mark.parametrize("num_steps", [2, 3, 7, 100, 95_367])
+def test_the_smallest_fraction_that_the_message_names_decays(num_steps):
+    wsd = {"shape": "linear", "peak_learning_rate": 1.0, "end_learning_rate": 0.0}
+    with pytest.raises(UserError, match="expected at least") as error:
+        rates(num_steps, **wsd, decay_fraction=0.2 / num_steps)
+    smallest = float(str(error.value).split("expected at least ")[1].split()[0])
+    assert rates(num_steps, **wsd, decay_fraction=smallest)[-2:] == [1.0, 0.0]
+
+
+def test_a_phase_without_a_step_after_the_peak_cannot_decay():
+    cosine = {"shape": "cosine", "peak_learning_rate": 1.0, "end_learning_rate": 0.0}
+    with pytest.raises(UserError, match="no step is left after the warm-up"):
+        rates(1, **cosine)
+    with pytest.raises(UserError, match="no step is left after the warm-up"):
+        rates(5, **cosine, warmup_steps=4)
+    assert rates(2, **cosine) == [1.0, 0.0]
+    assert rates(1, **{**cosine, "end_learning_rate": 1.0}) == [1.0]  # nothing to decay to
 
 
 @pytest.mark.parametrize(
@@ -107,3 +136,34 @@ def test_phases_too_short_to_decay_end_at_the_peak():
 def test_refused(fields, message):
     with pytest.raises(UserError, match=message):
         rates(5, **{"peak_learning_rate": 1.0, **fields})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"shape": "constant", "warmup_steps": 3},
+        {"shape": "constant", "warmup_steps": 3, "start_learning_rate": 1.0},
+        {"shape": "cosine", "end_learning_rate": 0.1, "warmup_steps": 5},
+        {"shape": "linear", "end_learning_rate": 0.1, "warmup_steps": 5, "decay_fraction": 0.3},
+        {"shape": "one_minus_sqrt", "end_learning_rate": 0.0, "decay_fraction": 0.5},
+    ],
+)
+def test_a_prefix_describes_the_rates_and_nothing_else(fields):
+    """Equal descriptions have equal rates, and the description gives every rate back."""
+    schedule = ScheduleConfig(peak_learning_rate=1.0, **fields)
+    lengths = (8, 12, 30)
+    resolved = {n: resolve(schedule, num_steps=n) for n in lengths}
+    for a, b in itertools.combinations_with_replacement(lengths, 2):
+        for stop in range(a + 1):
+            rates_agree = [resolved[a].at(s) for s in range(stop)] == [
+                resolved[b].at(s) for s in range(stop)
+            ]
+            if resolved[a].prefix(stop) == resolved[b].prefix(stop):
+                assert rates_agree, (a, b, stop)
+            elif stop > schedule.warmup_steps + 1:
+                assert not rates_agree, (a, b, stop)
+            assert sum(stretch["num_steps"] for stretch in resolved[a].prefix(stop)) == stop
+
+
+def test_the_examples_of_the_docstrings():
+    assert doctest.testmod(schedules) == (0, 7)

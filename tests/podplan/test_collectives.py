@@ -31,7 +31,7 @@ def test_groups(text, groups):
 
 
 def test_unknown_groups():
-    with pytest.raises(ValueError, match="in a form that is not known: <<x>>"):
+    with pytest.raises(ValueError, match="unknown notation for replica groups: <<x>>"):
         parse_groups("<<x>>", 8)
 
 

@@ -1,4 +1,4 @@
-"""What a plan for a pod prints, what is tried where it does not fit, a search that is stopped."""
+"""What a pod plan prints, which leaner settings it tries, and how a search is interrupted."""
 
 import sys
 from pathlib import Path
@@ -21,6 +21,7 @@ def step(*, fits: bool, num_microbatches: int = 1, remat_policy: str = "none") -
         "chip": "v5e",
         "num_slices": 1,
         "num_chips": 256,
+        "num_hosts": 64,
         "mesh": {"data": 8, "fsdp": 32, "tensor": 1},
         "batch_size": 512,
         "max_seq_len": 8192,
@@ -56,21 +57,21 @@ def step(*, fits: bool, num_microbatches: int = 1, remat_policy: str = "none") -
 
 
 def plan(**options) -> dict:
-    phases = list(resolve(CONFIG).values())
+    phase_tokens = {name: phase.tokens for name, phase in resolve(CONFIG).items()}
     settings = {"command": ["plan"], "max_compiles": 3, "searches": False, "prints": True}
-    return plan_pod.plan_pod(CONFIG, POD, phases, **{**settings, **options})
+    return plan_pod.plan_pod(CONFIG, POD, phase_tokens, **{**settings, **options})
 
 
 def test_a_plan_that_fits(capsys, monkeypatch):
     monkeypatch.setattr(plan_pod, "plan_step", lambda config, topology: step(fits=True))
     plan()
     told = " ".join(capsys.readouterr().out.split())
-    assert "v5e:16x16 (256 chips), mesh data 8 × fsdp 32" in told
+    assert "v5e:16x16 (256 chips, 64 hosts), mesh data 8 × fsdp 32" in told
     assert "1.00 GiB of 15.75 GiB HBM (14.75 GiB free)" in told
     assert "1.50 times (attention kernels, 10.00 T, by formula)" in told
     assert "all-gather fsdp 112 2.000" in told
     assert "data+fsdp" not in told  # eight bytes are not worth a line
-    assert "MFU no higher than 50.0%" in told
+    assert "MFU at most 50.0%" in told
     assert "a bound, not a forecast" in told
     assert "470M, 200B tokens in 4,736 v5e chip-hours, an MFU of 21.5%" in told
 
@@ -88,7 +89,7 @@ def test_a_plan_that_does_not_fit_says_what_would(capsys, monkeypatch):
     told = " ".join(capsys.readouterr().out.split())
     assert "does not fit: 16.25 GiB of 15.75 GiB HBM" in told
     assert "0.50 GiB too much" in told
-    assert "this would fit: mesh data 8 × fsdp 32, 2 micro-batches, remat full" in told
+    assert "this fits: mesh data 8 × fsdp 32, 2 micro-batches, remat full" in told
     assert tried == [(2, "full")]
     assert result["would_fit"]["num_microbatches"] == 2
 
@@ -114,4 +115,4 @@ def test_a_candidate_that_fails_says_why(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     candidate = plan_pod.candidates(CONFIG, POD)[0]
     found = plan_pod._attempt(candidate, ["plan"], plan_pod.Console(quiet=True))
-    assert found == {"fits": False, "error": "ended with 1"}
+    assert found == {"fits": False, "error": "the process ended with exit code 1"}

@@ -16,6 +16,7 @@ def test_parse():
     assert (pod.name, pod.chips_per_slice, pod.num_chips) == ("v5p:4x4x8", 128, 256)
     assert parse_topology("v5e:16x16").environment["TPU_ACCELERATOR_TYPE"] == "v5litepod-256"
     assert pod.environment["TPU_ACCELERATOR_TYPE"] == "v5p-256"  # counted in cores
+    assert pod.num_hosts == 2 * 32
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def test_parse():
         ("v5e", r"expected chip:AxB or chip:AxBxC, such as v5e:4x4, .*; got 'v5e'"),
         ("v5f:4x4", r"there is no TPU 'v5f' to plan for; did you mean v5"),
         ("h200:2x4", r"there is no TPU 'h200' to plan for"),
-        ("v5e:2x2x2", r"a slice of v5e has 2 dimensions, got 2x2x2; such as v5e:4x4"),
+        ("v5e:2x2x2", r"a slice of v5e has 2 dimensions, got 2x2x2; examples: v5e:4x4"),
         ("v5p:4x4", r"a slice of v5p has 3 dimensions"),
     ],
 )
@@ -69,6 +70,11 @@ def test_neighbors_along_fsdp_are_a_box_of_chips(pod, text, num_slices):
         assert math.prod(max(side) - min(side) + 1 for side in sides) == 32
     processes = [device.process_index for device in mesh.devices.flat]
     assert processes == sorted(processes)
+
+
+@pytest.mark.parametrize("text", ["v5e:4x4", "v5e:16x16", "v6e:16x16", "v5p:4x4x4"])
+def test_hosts_are_those_of_the_compiler(pod, text):
+    assert len({device.process_index for device in pod(text)}) == parse_topology(text).num_hosts
 
 
 def test_fsdp_does_not_cross_slices(pod):

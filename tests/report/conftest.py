@@ -229,6 +229,7 @@ def write_ledger(run_dir, step, rows):
             bytes=round(count * 430),
             start_ordinal=0,
             ordinal=round(count),
+            path_rows=round(count),
             epochs=round(count) / HELD[source],
         )
         for source, count in rows.items()

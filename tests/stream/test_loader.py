@@ -12,7 +12,8 @@ from codepretrain.errors import UserError
 from codepretrain.rows.store import RowStore
 from codepretrain.stream.batch import Batch, batch_from_rows
 from codepretrain.stream.loader import BatchLoader, HostBatches
-from codepretrain.stream.order import MixtureStage, RowOrder
+from codepretrain.stream.mixture import MixtureStage
+from codepretrain.stream.order import RowOrder
 
 Make = Callable[..., RowStore]
 
@@ -22,7 +23,7 @@ class Phase:
 
     def __init__(self, make_source: Make) -> None:
         self.stores = {"code": make_source("code", 7), "text": make_source("text", 30)}
-        self.plan = RowOrder.build(
+        self.order = RowOrder.build(
             [MixtureStage(80, {"code": 0.25, "text": 0.75})],
             batch_size=8,
             seed=0,
@@ -32,10 +33,10 @@ class Phase:
         self.batches = [self.read(step) for step in range(10)]
 
     def read(self, step: int) -> Batch:
-        rows = self.plan.batch(step)
+        rows = self.order.batch(step)
         return batch_from_rows(
             [
-                self.stores[self.plan.sources[source]][int(record)]
+                self.stores[self.order.sources[source]][int(record)]
                 for source, record in zip(rows.source_index, rows.record, strict=True)
             ],
             mask_documents=True,
@@ -43,7 +44,7 @@ class Phase:
 
     def load(self, **changes: object) -> BatchLoader:
         arguments: dict = {"process_index": 0, "process_count": 1, "mask_documents": True}
-        return BatchLoader(self.plan, self.stores, **(arguments | changes))
+        return BatchLoader(self.order, self.stores, **(arguments | changes))
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_hosts_share_the_global_batch(phase: Phase, num_hosts: int) -> None:
 
 
 def test_refuses_a_batch_that_does_not_divide(phase: Phase) -> None:
-    with pytest.raises(UserError, match=r"training.batch_size 8 does not divide among 3 hosts"):
+    with pytest.raises(UserError, match=r"batch_size = 8 is not divisible by the 3 processes"):
         phase.load(process_count=3)
 
 
@@ -109,13 +110,13 @@ def test_counts_only_the_time_that_the_consumer_waits(
 def test_a_damaged_record_surfaces_at_its_batch(
     phase: Phase, prefetch: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = phase.plan.batch(4)
-    text = phase.plan.sources.index("text")
+    rows = phase.order.batch(4)
+    text = phase.order.sources.index("text")
     record = int(rows.record[rows.source_index == text][0])
     step = next(
         step
         for step in range(10)
-        if record in phase.plan.batch(step).record[phase.plan.batch(step).source_index == text]
+        if record in phase.order.batch(step).record[phase.order.batch(step).source_index == text]
     )
     store = phase.stores["text"]
     path = store.directory / store.manifest.row_shards[record // 4].name
@@ -165,12 +166,12 @@ from codepretrain.stream.order import RowOrder, MixtureStage
 from codepretrain.rows.store import RowStore, open_sources
 
 stores = open_sources(Path(sys.argv[1]), ["code", "text"], "train")
-plan = RowOrder.build(
+order = RowOrder.build(
     [MixtureStage(80, {"code": 1, "text": 1})], batch_size=8, seed=0, start_ordinals={},
     rows_available={source: len(store) for source, store in stores.items()},
 )
 loader = BatchLoader(
-    plan, stores, process_index=1, process_count=2, mask_documents=True, prefetch=4, threads=2
+    order, stores, process_index=1, process_count=2, mask_documents=True, prefetch=4, threads=2
 )
 assert [step for step, _ in loader] == list(range(10))
 for name in ("tensorflow", "seqio", "tokenizers"):
@@ -183,7 +184,7 @@ if sys.argv[2] == "interrupt":  # while the consumer waits for threads that neve
     threading.Timer(0.2, lambda: signal.raise_signal(signal.SIGINT)).start()
     try:
         next(BatchLoader(
-            plan, stores, process_index=0, process_count=8, mask_documents=True, threads=2
+            order, stores, process_index=0, process_count=8, mask_documents=True, threads=2
         ))
     except KeyboardInterrupt:
         print("interrupted")

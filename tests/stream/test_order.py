@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from codepretrain.errors import UserError
-from codepretrain.stream.order import MixtureStage, RowOrder, apportion, shares
+from codepretrain.stream.mixture import MixtureStage, apportion, shares
+from codepretrain.stream.order import RowOrder
 from codepretrain.stream.permutation import epoch_key, permute
 
 
@@ -20,83 +21,8 @@ def row_order(
     return RowOrder.build([MixtureStage(num_rows, weights)], **(arguments | changes))
 
 
-def order(plan: RowOrder) -> str:
-    return "".join(plan.sources[index] for index in plan.source_at)
-
-
-# --- apportionment -----------------------------------------------------------------------------
-
-
-def test_apportion_by_hand() -> None:
-    # quotas 4.7, 3.3, 2.0 of 10: whole parts 4, 3, 2; the row left over goes to the 0.7
-    assert apportion({"a": 0.47, "b": 0.33, "c": 0.2}, 10) == {"a": 5, "b": 3, "c": 2}
-    # three equal remainders, one row: the first by name
-    assert apportion({"z": 1, "y": 1, "x": 1}, 4) == {"x": 2, "y": 1, "z": 1}
-    assert apportion({"text": 1, "code": 0}, 5) == {"code": 0, "text": 5}
-
-
-def test_a_weight_is_the_decimal_it_is_written_as() -> None:
-    # In binary 0.1 + 0.2 > 0.3; as decimals the quotas of 10 rows are whole.
-    assert apportion({"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4}, 10) == {
-        "a": 1,
-        "b": 2,
-        "c": 3,
-        "d": 4,
-    }
-    assert shares({"a": 0.1, "b": 0.3}) == {"a": Fraction(1, 4), "b": Fraction(3, 4)}
-    assert shares({"a": np.float64(0.1), "b": 0.3}) == shares({"a": 0.1, "b": 0.3})
-
-
-def test_published_split_to_the_row() -> None:
-    """180B text + 20B code of 47,684 steps of 512 rows: 90% and 10% to within one row of 24.4M."""
-    rows = 47_684 * 512
-    counts = apportion({"text": 180e9, "web_code": 16e9, "markup": 4e9}, rows)
-    assert counts == {"markup": 488_284, "text": 21_972_787, "web_code": 1_953_137}
-    assert sum(counts.values()) == rows
-
-
-def test_apportion_is_within_a_row_of_the_quota() -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(300):
-        weights = {
-            f"s{i}": float(w) for i, w in enumerate(rng.exponential(size=rng.integers(1, 8)))
-        }
-        num_rows = int(rng.integers(200, 5000))
-        try:
-            counts = apportion(weights, num_rows)
-        except UserError:
-            continue
-        assert sum(counts.values()) == num_rows
-        for source, share in shares(weights).items():
-            assert abs(counts[source] - share * num_rows) < 1
-
-
-def test_refuses_a_positive_weight_without_rows() -> None:
-    message = (
-        "source 'b' with a share of 0.001 gets no row in a stretch of 100 rows: it needs 1,000"
-    )
-    with pytest.raises(UserError, match=message):
-        apportion({"a": 0.999, "b": 0.001}, 100)
-    with pytest.raises(UserError, match=r"1,000 rows \(8,192,000 tokens\)"):
-        apportion({"a": 0.999, "b": 0.001}, 100, max_seq_len=8192)
-    assert apportion({"a": 0.999, "b": 0.001}, 1000)["b"] == 1
-    # below one row a source still gets one if its remainder is among the largest: quota 0.6
-    assert apportion({"a": 0.994, "b": 0.006}, 100)["b"] == 1
-
-
-@pytest.mark.parametrize(
-    ("weights", "message"),
-    [
-        ({"a": -0.5, "b": 1.5}, "the weight of source 'a' is -0.5: expected a number ≥ 0"),
-        ({"a": float("nan")}, "the weight of source 'a' is nan"),
-        ({"a": float("inf")}, "the weight of source 'a' is inf"),
-        ({"a": 0.0}, "has a positive weight"),
-        ({}, "has a positive weight"),
-    ],
-)
-def test_refuses_weights(weights: dict[str, float], message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        apportion(weights, 10)
+def spelled(row_order: RowOrder) -> str:
+    return "".join(row_order.sources[index] for index in row_order.source_at)
 
 
 # --- the order ---------------------------------------------------------------------------------
@@ -104,11 +30,11 @@ def test_refuses_weights(weights: dict[str, float], message: str) -> None:
 
 def test_order_by_hand() -> None:
     # due times: a 1/6 3/6 5/6; b 1/2: the tie at 1/2 goes to a
-    assert order(row_order({"a": 3, "b": 1}, 4)) == "aaba"
+    assert spelled(row_order({"a": 3, "b": 1}, 4)) == "aaba"
     # a 1/4 3/4; b 1/4 3/4
-    assert order(row_order({"b": 1, "a": 1}, 4)) == "abab"
+    assert spelled(row_order({"b": 1, "a": 1}, 4)) == "abab"
     # a 1/2; b 1/6 3/6 5/6; c 1/2
-    assert order(row_order({"a": 1, "b": 3, "c": 1}, 5)) == "babcb"
+    assert spelled(row_order({"a": 1, "b": 3, "c": 1}, 5)) == "babcb"
 
 
 def random_weights(rng: np.random.Generator) -> dict[str, float]:
@@ -127,28 +53,28 @@ def test_order_is_that_of_the_exact_due_times() -> None:
     for _ in range(60):
         weights = random_weights(rng)
         num_rows = int(rng.integers(2000, 2500)) if rng.random() < 0.2 else 700
-        plan = row_order(weights, num_rows)
+        order = row_order(weights, num_rows)
         due = [
             (Fraction(2 * k + 1, 2 * count), source)
             for source, count in apportion(weights, num_rows).items()
             for k in range(count)
         ]
-        assert [plan.sources[i] for i in plan.source_at] == [source for _, source in sorted(due)]
+        assert [order.sources[i] for i in order.source_at] == [source for _, source in sorted(due)]
 
 
 def test_prefix_bound() -> None:
-    """Every prefix of every plan: the docstring's bound, in exact arithmetic."""
+    """Every prefix of every order: the docstring's bound, in exact arithmetic."""
     rng = np.random.default_rng(2)
     worst = 0.0
     for _ in range(200):
         weights = random_weights(rng)
         num_rows = int(rng.integers(600, 1500))
-        plan = row_order(weights, num_rows)
+        order = row_order(weights, num_rows)
         counts = apportion(weights, num_rows)
         num_sources = sum(count > 0 for count in counts.values())
         m = np.arange(num_rows + 1)
-        for index, source in enumerate(plan.sources):
-            so_far = np.concatenate([[0], np.cumsum(plan.source_at == index)])
+        for index, source in enumerate(order.sources):
+            so_far = np.concatenate([[0], np.cumsum(order.source_at == index)])
             n = counts[source]
             if n == 0:
                 assert not so_far.any()
@@ -170,12 +96,12 @@ def test_prefix_bound() -> None:
 
 def test_exact_over_the_phase_and_the_prefix_counts() -> None:
     weights = {"a": 0.5, "b": 0.3, "c": 0.2}
-    plan = row_order(weights, 200_000, batch_size=8)  # three blocks of counts and a rest
-    assert plan.num_steps == 25_000
-    assert plan.counts(200_000) == {"a": 100_000, "b": 60_000, "c": 40_000}
+    order = row_order(weights, 200_000, batch_size=8)  # three blocks of counts and a rest
+    assert order.num_steps == 25_000
+    assert order.counts(200_000) == {"a": 100_000, "b": 60_000, "c": 40_000}
     for m in (0, 1, 65_535, 65_536, 65_537, 131_072, 199_999):
-        expected = np.bincount(plan.source_at[:m], minlength=3).tolist()
-        assert list(plan.counts(m).values()) == expected
+        expected = np.bincount(order.source_at[:m], minlength=3).tolist()
+        assert list(order.counts(m).values()) == expected
 
 
 def test_at_most_one_row_per_change_of_mixture() -> None:
@@ -184,20 +110,20 @@ def test_at_most_one_row_per_change_of_mixture() -> None:
         MixtureStage(53, {"a": 0.2, "b": 0.7, "c": 0.1}),
         MixtureStage(46, {"a": 0.0, "c": 1.0}),
     ]
-    plan = RowOrder.build(
+    order = RowOrder.build(
         stages,
         batch_size=10,
         seed=0,
         start_ordinals={},
         rows_available={"a": 5, "b": 5, "c": 5},
     )
-    assert plan.sources == ("a", "b", "c")
-    assert order(plan)[154:] == "c" * 46  # weight 0 and absent: no row
+    assert order.sources == ("a", "b", "c")
+    assert spelled(order)[154:] == "c" * 46  # weight 0 and absent: no row
     for m in range(201):
-        requested, counts = plan.requested(m), plan.counts(m)
+        requested, counts = order.requested(m), order.counts(m)
         assert sum(requested.values()) == m
         num_changes = (m > 101) + (m > 154)
-        for source in plan.sources:
+        for source in order.sources:
             assert abs(counts[source] - requested[source]) < 0.5 + 0.5 + 1 + num_changes
 
 
@@ -206,10 +132,10 @@ def test_at_most_one_row_per_change_of_mixture() -> None:
 
 def test_rows_by_hand() -> None:
     """a holds 3 rows and starts at its second; b holds 100."""
-    plan = row_order(
+    order = row_order(
         {"a": 3, "b": 1}, 4, start_ordinals={"a": 1}, rows_available={"a": 3, "b": 100}
     )
-    rows = plan.rows(0, 4)  # a a b a
+    rows = order.rows(0, 4)  # a a b a
     assert rows.source_index.tolist() == [0, 0, 1, 0]
     assert rows.ordinal.tolist() == [1, 2, 0, 3]
     assert rows.epoch.tolist() == [0, 0, 0, 1]
@@ -217,21 +143,21 @@ def test_rows_by_hand() -> None:
     second = permute(np.arange(3), num_rows=3, key=epoch_key(0, "a", 1)).tolist()
     of_b = permute(np.arange(100), num_rows=100, key=epoch_key(0, "b", 0)).tolist()
     assert rows.record.tolist() == [first[1], first[2], of_b[0], second[0]]
-    assert plan.ordinals_at(3) == {"a": 3, "b": 1}
+    assert order.ordinals_at(3) == {"a": 3, "b": 1}
 
 
 def test_any_range_is_a_slice_of_the_whole() -> None:
-    plan = row_order({"a": 5, "b": 2, "c": 1}, 120, batch_size=6, start_ordinals={"b": 11})
-    whole = plan.rows(0, 120)
+    order = row_order({"a": 5, "b": 2, "c": 1}, 120, batch_size=6, start_ordinals={"b": 11})
+    whole = order.rows(0, 120)
     for start, stop in ((0, 0), (0, 1), (7, 40), (119, 120), (120, 120)):
-        for part, all_of_it in zip(plan.rows(start, stop), whole, strict=True):
+        for part, all_of_it in zip(order.rows(start, stop), whole, strict=True):
             np.testing.assert_array_equal(part, all_of_it[start:stop])
-    np.testing.assert_array_equal(plan.batch(3).record, whole.record[18:24])
+    np.testing.assert_array_equal(order.batch(3).record, whole.record[18:24])
 
 
 def test_each_epoch_reads_every_row_once() -> None:
-    plan = row_order({"a": 1}, 35, rows_available={"a": 7})
-    rows = plan.rows(0, 35)
+    order = row_order({"a": 1}, 35, rows_available={"a": 7})
+    rows = order.rows(0, 35)
     for epoch in range(5):
         assert sorted(rows.record[rows.epoch == epoch].tolist()) == list(range(7))
     orders = {tuple(rows.record[rows.epoch == epoch].tolist()) for epoch in range(5)}
@@ -265,11 +191,11 @@ def test_a_child_goes_on_where_its_parent_stopped() -> None:
 
 
 def test_carries_a_source_that_the_phase_does_not_read() -> None:
-    plan = row_order(
+    order = row_order(
         {"text": 1}, 4, start_ordinals={"code": 9}, rows_available={"text": 4, "code": 5}
     )
-    assert plan.sources == ("code", "text")
-    assert plan.ordinals_at(4) == {"code": 9, "text": 4}
+    assert order.sources == ("code", "text")
+    assert order.ordinals_at(4) == {"code": 9, "text": 4}
 
 
 def test_refuses_an_empty_source() -> None:
@@ -277,3 +203,17 @@ def test_refuses_an_empty_source() -> None:
         row_order({"a": 1, "b": 1}, 4, rows_available={"a": 3, "b": 0})
     with pytest.raises(UserError, match="source 'b' holds no rows"):
         row_order({"a": 1, "b": 1}, 4, rows_available={"a": 3})
+
+
+def test_rows_of_the_path_are_counted_apart_from_the_cursor() -> None:
+    restarted = row_order(
+        {"text": 1},
+        4,
+        path_rows_before={"code": 9, "text": 6},
+        rows_available={"text": 4, "code": 5},
+    )
+    assert restarted.sources == ("code", "text")
+    assert restarted.start_ordinals == {"code": 0, "text": 0}
+    assert restarted.path_rows_before == {"code": 9, "text": 6}
+    continued = row_order({"text": 1}, 4, start_ordinals={"text": 6})
+    assert continued.path_rows_before == {"text": 6}

@@ -7,7 +7,8 @@ import pytest
 from codepretrain.errors import UserError
 from codepretrain.rows.store import RowStore
 from codepretrain.stream.ledger import LedgerKeeper
-from codepretrain.stream.order import MixtureStage, RowOrder
+from codepretrain.stream.mixture import MixtureStage
+from codepretrain.stream.order import RowOrder
 from codepretrain.stream.show_batch import list_batch, render_batch
 
 Make = Callable[..., RowStore]
@@ -16,28 +17,28 @@ Make = Callable[..., RowStore]
 @pytest.fixture
 def phase(make_source: Make) -> tuple[RowOrder, dict[str, RowStore]]:
     stores = {"code": make_source("code", 3), "text": make_source("text", 9)}
-    plan = RowOrder.build(
+    order = RowOrder.build(
         [MixtureStage(16, {"code": 0.25, "text": 0.75})],
         batch_size=4,
         seed=0,
         start_ordinals={"code": 2},
         rows_available={"code": 3, "text": 9},
     )
-    return plan, stores
+    return order, stores
 
 
 def test_lists_a_batch(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
-    plan, stores = phase
-    listing = list_batch(plan, stores, step=2, parent_digest="ab")
-    keeper = LedgerKeeper(plan, stores, parent_digest="ab")
+    order, stores = phase
+    listing = list_batch(order, stores, step=2, parent_digest="ab")
+    keeper = LedgerKeeper(order, stores, parent_digest="ab")
     assert listing["digest_before"] == keeper.advance_to(2).digest
     assert listing["digest_after"] == keeper.advance(2).digest
-    planned = plan.batch(2)
+    ordered = order.batch(2)
     rows = listing["rows"]
     assert [row["position"] for row in rows] == [8, 9, 10, 11]
-    assert [row["source"] for row in rows] == [plan.sources[i] for i in planned.source_index]
+    assert [row["source"] for row in rows] == [order.sources[i] for i in ordered.source_index]
     for name in ("ordinal", "epoch", "record"):
-        assert [row[name] for row in rows] == getattr(planned, name).tolist()
+        assert [row[name] for row in rows] == getattr(ordered, name).tolist()
     code = next(row for row in rows if row["source"] == "code")
     assert (code["ordinal"], code["epoch"]) == (4, 1)
     assert code["documents"] == [
@@ -73,7 +74,7 @@ def test_batches_chain(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
 def test_refuses_a_step_outside_the_phase(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
     for step in (-1, 4):
         with pytest.raises(
-            UserError, match=f"step {step} is not in this phase: its steps are 0 … 3"
+            UserError, match=f"step {step} is not in this phase, whose steps are 0 … 3"
         ):
             list_batch(*phase, step=step)
 

@@ -1,12 +1,15 @@
 """A fingerprint changes with everything that changes a result and with nothing else."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from codepretrain.config.load import load_study
+from codepretrain.config.schema import MixtureChange, PhaseConfig, ScheduleConfig
 from codepretrain.study.fingerprint import fingerprints
 from codepretrain.study.graph import resolve
+from tests.configs import CONSTANT, STEP_TOKENS, small_study
 
 ROWS = {s: s for s in ("text", "web_code", "markup", "text_quality", "text_math", "text_instruct")}
 PHASE = "code_text_continued"
@@ -53,6 +56,7 @@ def test_changes_with_what_changes_the_result(override: str) -> None:
         "execution.remat_policy=none",
         "execution.loss_vocab_block=1024",
         "checkpoint.temporary_interval_s=1",
+        "checkpoint.num_temporary=3",
         "logging.interval_steps=3",
         "evals.validation.num_examples=3",
         "training.max_consecutive_skips=3",
@@ -91,3 +95,98 @@ def test_follows_the_imported_weights_not_their_name() -> None:
         with_import("base", "weights:2")["code_text_continued"],
         fingerprint(),
     )
+
+
+# --- branches of a trunk that changes ----------------------------------------------------------
+
+COSINE = ScheduleConfig(shape="cosine", peak_learning_rate=1e-3, end_learning_rate=1e-4)
+STABLE = ScheduleConfig(
+    shape="linear", peak_learning_rate=1e-3, end_learning_rate=0.0, decay_fraction=0.2
+)
+
+
+def branched(
+    trunk_steps: int,
+    schedule: ScheduleConfig = CONSTANT,
+    *,
+    mixture: dict[str, float] | None = None,
+    changes: tuple[MixtureChange, ...] = (),
+    branch_step: int | None = 20,
+) -> dict[str, str]:
+    """The fingerprints of a trunk, its branch and the branch's own child."""
+    trunk = PhaseConfig(
+        tokens=trunk_steps * STEP_TOKENS,
+        mixture=mixture or {"text": 1.0},
+        mixture_changes=changes,
+        schedule=schedule,
+    )
+    branch = PhaseConfig(
+        parent="trunk",
+        parent_tokens=branch_step and branch_step * STEP_TOKENS,
+        tokens=5 * STEP_TOKENS,
+        mixture={"code": 1.0},
+        schedule=ScheduleConfig(shape="linear", end_learning_rate=1e-6),
+    )
+    child = PhaseConfig(
+        parent="branch", tokens=5 * STEP_TOKENS, mixture={"text": 1.0}, schedule=CONSTANT
+    )
+    config = small_study({"trunk": trunk, "branch": branch, "child": child})
+    return fingerprints(config, resolve(config), rows=ROWS | {"code": "code"}, imports={})
+
+
+def children(prints: dict[str, str]) -> tuple[str, str]:
+    return prints["branch"], prints["child"]
+
+
+def test_extending_a_constant_trunk_keeps_its_children() -> None:
+    short, long = branched(40), branched(80)
+    assert short["trunk"] != long["trunk"]
+    assert children(short) == children(long)
+
+
+def test_a_branch_at_the_end_of_a_trunk_is_one_within_the_extended_trunk() -> None:
+    assert children(branched(20, branch_step=None)) == children(branched(80, branch_step=20))
+
+
+def test_the_stable_part_of_a_trunk_may_be_extended() -> None:
+    assert children(branched(40, STABLE)) == children(branched(80, STABLE))
+    # From step 31 of 40 on the rate decays.
+    assert children(branched(40, STABLE, branch_step=33)) != children(
+        branched(80, STABLE, branch_step=33)
+    )
+
+
+def test_extending_a_cosine_trunk_changes_its_children() -> None:
+    short, long = branched(40, COSINE), branched(80, COSINE)
+    assert not set(children(short)) & set(children(long))
+
+
+def test_a_mixture_that_changes_after_the_branch_keeps_the_children() -> None:
+    def change(at: int) -> tuple[MixtureChange, ...]:
+        return (MixtureChange(at_tokens=at * STEP_TOKENS, weights={"code": 1.0}),)
+
+    assert children(branched(40, changes=change(20))) == children(branched(40))
+    assert children(branched(40, changes=change(30))) == children(branched(40))
+    assert not set(children(branched(40, changes=change(19)))) & set(children(branched(40)))
+
+
+def test_whole_shares_keep_the_order_of_an_extended_trunk_and_others_change_it() -> None:
+    half = {"text": 0.5, "code": 0.5}
+    assert children(branched(40, mixture=half)) == children(branched(80, mixture=half))
+    # 160 rows are 98 and 62, 320 rows are 195 and 125: another order within the first 80.
+    uneven = {"text": 0.61, "code": 0.39}
+    assert children(branched(40, mixture=uneven)) != children(branched(80, mixture=uneven))
+
+
+def test_a_change_before_the_branch_changes_the_children() -> None:
+    other_rate = dataclasses.replace(CONSTANT, peak_learning_rate=2e-3)
+    warmed_up = dataclasses.replace(CONSTANT, warmup_steps=1)
+    found = [
+        branched(40),
+        branched(40, other_rate),
+        branched(40, warmed_up),
+        branched(40, mixture={"code": 1.0}),
+        branched(40, branch_step=19),
+    ]
+    assert len({prints["branch"] for prints in found}) == len(found)
+    assert len({prints["child"] for prints in found}) == len(found)

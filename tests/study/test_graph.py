@@ -80,8 +80,8 @@ def test_mixture_changes_between_steps() -> None:
     )
     resolved = resolve(small_study(a=phase))["a"]
     assert resolved.rows_per_source() == {"text": 16, "code": 24}
-    plan = row_order(resolved, seed=0, rows_available={"text": 100, "code": 100})
-    assert plan.counts(16) == {"text": 16, "code": 0}
+    order = row_order(resolved, seed=0, rows_available={"text": 100, "code": 100})
+    assert order.counts(16) == {"text": 16, "code": 0}
 
 
 def test_a_cooldown_starts_from_where_the_parent_stood() -> None:
@@ -106,10 +106,10 @@ def test_a_cooldown_starts_from_where_the_parent_stood() -> None:
 def test_errors_name_the_phase() -> None:
     too_long = dataclasses.replace(CONSTANT, warmup_steps=99)
     phase = PhaseConfig(tokens=STEP, mixture={"text": 1}, schedule=too_long)
-    with pytest.raises(UserError, match=r"config.phases.a: schedule.warmup_steps is 99, but"):
+    with pytest.raises(UserError, match=r"config.phases.a.schedule.warmup_steps is 99, but"):
         resolve(small_study(a=phase))
     rare = PhaseConfig(tokens=STEP, mixture={"text": 1, "code": 1e-6}, schedule=CONSTANT)
-    with pytest.raises(UserError, match=r"config.phases.a: source 'code'"):
+    with pytest.raises(UserError, match=r"config.phases.a.mixture: source 'code'"):
         resolve(small_study(a=rare))
 
 

@@ -47,9 +47,9 @@ def test_mesh_of_some_devices():
     ("fields", "message"),
     [
         ({"fsdp": 3}, r"data 1 × fsdp 3 × tensor 1 = 3 devices, but there are 8; .* -1"),
-        ({"data": 3}, r"8 devices do not divide by 3; .* one of 1, 2, 4, 8"),
-        ({"data": -1}, r"-1 for at most one"),
-        ({"data": 0}, r"expected numbers from 1"),
+        ({"data": 3}, r"8 devices are not divisible by 3; .* one of 1, 2, 4, 8"),
+        ({"data": -1}, r"-1 for at most one axis"),
+        ({"data": 0}, r"expected positive sizes"),
     ],
 )
 def test_mesh_refused(fields, message):
@@ -59,7 +59,7 @@ def test_mesh_refused(fields, message):
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-    """As much of a device as the mesh needs, for machines that are not here."""
+    """The attributes of a device that the mesh needs, for machines that are not present."""
 
     id: int
     process_index: int
@@ -67,14 +67,16 @@ class Device:
     device_kind: str = "cpu"
 
 
-def test_processes_part_along_rows():
+def test_processes_hold_contiguous_rows():
     shuffled = [Device(id=i, process_index=i % 4) for i in range(16)]
     mesh = make_mesh(MeshConfig(data=2, fsdp=4, tensor=2), shuffled)
     rows = mesh.devices.reshape(8, 2)
     assert [{d.process_index for d in row} for row in rows] == [
         {0}, {0}, {1}, {1}, {2}, {2}, {3}, {3}
     ]  # fmt: skip
-    with pytest.raises(UserError, match="tensor is 8, but each process has 4 devices"):
+    with pytest.raises(
+        UserError, match="mesh: tensor 8 does not divide the 4 devices of each process"
+    ):
         make_mesh(MeshConfig(tensor=8), shuffled)
 
 
@@ -98,12 +100,12 @@ def test_param_shardings():
     [
         (
             {"embedding": leaf(65, 16), "query": leaf(3, 16, 4, 5)},
-            r"parameter embedding: its dim 'vocab' of size 65 does not divide by mesh axis "
-            r"tensor = 2; make config.execution.mesh.tensor a divisor of 65",
+            r"parameter embedding: dim 'vocab' of size 65 is not divisible by mesh axis "
+            r"tensor 2; make config.execution.mesh.tensor a divisor of 65",
         ),
         (
             {"embedding": leaf(64, 16), "query": leaf(3, 18, 4, 5)},
-            r"parameter query: its dim 'embed' of size 18 does not divide by mesh axis fsdp = 4",
+            r"parameter query: dim 'embed' of size 18 is not divisible by mesh axis fsdp 4",
         ),
     ],
 )
@@ -132,7 +134,7 @@ def test_constrain():
 def test_batch_size():
     mesh = make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
     check_batch_size(24, num_microbatches=3, mesh=mesh)
-    with pytest.raises(UserError, match=r"batch_size is 20.* × num_microbatches 3 = 12; 12 and 24"):
+    with pytest.raises(UserError, match=r"batch_size: 20 .* × num_microbatches 3 = 12; 12 or 24"):
         check_batch_size(20, num_microbatches=3, mesh=mesh)
     with pytest.raises(UserError, match=r"= 4; 4 would fit"):
         check_batch_size(2, num_microbatches=1, mesh=mesh)

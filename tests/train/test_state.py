@@ -81,7 +81,7 @@ def test_moments_lie_as_their_parameters():
 
 
 def test_a_model_that_does_not_fit_the_mesh():
-    with pytest.raises(UserError, match=r"blocks/attention/key/kernel: its dim 'kv_heads' of size"):
+    with pytest.raises(UserError, match=r"blocks/attention/key/kernel: dim 'kv_heads' of size"):
         abstract_state(CONFIG, make_mesh(MeshConfig(fsdp=2, tensor=4)))
 
 

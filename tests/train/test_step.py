@@ -277,5 +277,5 @@ def test_eval_step_sums_each_row():
 
 
 def test_a_batch_that_does_not_divide():
-    with pytest.raises(UserError, match="batch_size is 16, which does not divide by mesh data 1"):
+    with pytest.raises(UserError, match="batch_size: 16 is not divisible by mesh data 1 × fsdp 8"):
         make_train_step(with_microbatches(4), mesh_of(fsdp=8))

@@ -2,19 +2,19 @@
 
 P positions in blocks of C; the device's V ids in blocks of W; D model. The largest buffer is [C, W]
 float32, besides the gradients of the hidden states and of the embedding. Forward and backward each
-pass once over the vocabulary; the backward computes the logits again. Only where one block covers
-everything are exp(logits) kept for it: they are no more than the block that was computed anyway.
+pass once over the vocabulary; the backward pass recomputes the logits. Only where a single block
+covers everything, exp(logits) is kept, which is no larger than the block that was computed anyway.
 
-What the devices of a mesh send each other:
+Communication between the devices of a mesh:
 
     per block of the vocabulary    its dims are gathered over fsdp, in the compute dtype, once
                                    forward and once backward; its gradient is summed over data and
-                                   fsdp, each device of fsdp keeping its own dims
-    once                           over tensor: the maximum and the sums over the vocabulary,
-                                   forward, and the gradient of the hidden states, backward
+                                   fsdp, and each device along fsdp keeps its own dims
+    once                           over tensor: the maximum and the sums over the vocabulary in the
+                                   forward pass, the gradient of the hidden states in the backward
 """
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -31,16 +31,18 @@ from codepretrain.train.loss.layout import (
     vocabulary_layout,
 )
 
+Leaf = TypeVar("Leaf")
 
-class Residuals(NamedTuple):
-    """What the backward pass keeps of the forward: [B, T, …] each, but for the embedding."""
 
-    hidden: jax.Array
-    embedding: jax.Array
-    targets: jax.Array
-    log_z: jax.Array  # log Σ exp(logits)
-    maximum: jax.Array  # of the logits
-    exponentials: jax.Array | None  # exp(logits - maximum), if one block covers everything
+class Residuals(NamedTuple, Generic[Leaf]):
+    """What the forward pass keeps for the backward: [B, T, …] each, except the embedding."""
+
+    hidden: Leaf
+    embedding: Leaf
+    targets: Leaf
+    log_z: Leaf  # log Σ exp(logits)
+    maximum: Leaf  # of the logits
+    exponentials: Leaf | None  # exp(logits - maximum), if one block covers everything
 
 
 def _gathered(
@@ -52,13 +54,13 @@ def _gathered(
 
 
 def _logits(hidden: jax.Array, block: jax.Array, ids: jax.Array, scale: float) -> jax.Array:
-    """Returns [C, W] float32; -inf for ids that do not count."""
+    """Returns logits [C, W] float32; -inf for masked ids (`_NO_ID`)."""
     logits = jnp.einsum("cd,wd->cw", hidden, block, preferred_element_type=jnp.float32)
     return jnp.where(ids[None] >= 0, logits * scale, -jnp.inf)
 
 
 class _Running(NamedTuple):
-    """What is known of every position after some blocks: [C] float32 each."""
+    """Running statistics of every position over the blocks so far: [C] float32 each."""
 
     maximum: jax.Array
     total: jax.Array  # Σ exp(logit - maximum)
@@ -66,7 +68,7 @@ class _Running(NamedTuple):
 
 
 def _sums_over_vocabulary(running: _Running, axes: Axes) -> _Running:
-    """Returns what is known after the blocks of all devices."""
+    """Returns the statistics over the blocks of all devices."""
     if axes.vocab is None:
         return running
     maximum = lax.pmax(running.maximum, axes.vocab)
@@ -82,7 +84,7 @@ def forward(
     logit_scale: float,
     blocks: Blocks,
     axes: Axes,
-) -> tuple[jax.Array, Residuals]:
+) -> tuple[jax.Array, Residuals[jax.Array]]:
     """Returns the targets' logits [B, T] float32, and the residuals with log Z.
 
     hidden: [B, T, D]; embedding: [V, D], or this device's part of both dims; targets: [B, T] int32.
@@ -104,7 +106,7 @@ def forward(
 def _whole(
     parts: Positions, block: jax.Array, *, logit_scale: float, axes: Axes
 ) -> tuple[_Running, jax.Array]:
-    """Returns what is known of all positions [1, P], and exp(logits - maximum): [1, P, V]."""
+    """Returns the statistics of all positions [1, P], and exp(logits - maximum): [1, P, V]."""
     logits = jnp.einsum("bpd,vd->bpv", parts.hidden, block, preferred_element_type=jnp.float32)
     logits = logits * logit_scale
     maximum = jnp.max(logits, axis=-1)
@@ -129,7 +131,7 @@ def _scan(
     logit_scale: float,
     axes: Axes,
 ) -> _Running:
-    """Returns what is known of every position after all blocks: [parts, C] each."""
+    """Returns the statistics of every position after all blocks: [parts, C] each."""
 
     def add_block(running: _Running, j: jax.Array) -> tuple[_Running, None]:
         block = _gathered(embedding, layout, j, dtype=parts.hidden.dtype, axes=axes)
@@ -154,7 +156,7 @@ def _scan(
 
 
 def backward(
-    residuals: Residuals,
+    residuals: Residuals[jax.Array],
     d_target_logit: jax.Array,
     d_log_z: jax.Array,
     *,
@@ -176,9 +178,12 @@ def backward(
         d_parts, d_block = _products(d_logits, parts.hidden[0], block)
         d_embedding, d_parts = _reduced(d_block, blocks, axes), d_parts[None]
     else:
-        known = (split(x.reshape(-1), len(parts.targets)) for x in (log_z, *cotangents))
+        log_z, d_target_logit, d_log_z = (
+            split(x.reshape(-1), len(parts.targets)) for x in (log_z, *cotangents)
+        )
+        known = log_z, d_target_logit, d_log_z
         d_parts, d_embedding = _scan_backward(
-            parts, tuple(known), embedding, logit_scale=logit_scale, blocks=blocks, axes=axes
+            parts, known, embedding, logit_scale=logit_scale, blocks=blocks, axes=axes
         )
     d_hidden = join(d_parts, like=targets)
     d_hidden = lax.psum(d_hidden, axes.vocab) if axes.vocab else d_hidden
@@ -207,11 +212,10 @@ def _products(d_logits: jax.Array, x: jax.Array, block: jax.Array) -> tuple[jax.
 
 
 def _reduced(d_block: jax.Array, blocks: Blocks, axes: Axes) -> jax.Array:
-    """Returns the gradient of a block, summed over all devices' rows: [W, D] of the dims that the
-    device holds of the embedding.
+    """Returns a block's gradient summed over all rows: [W, D], with this device's part of D.
 
-    d_block: [D, W] of its own rows. D goes first, for libtpu 0.0.42 scatters no dim that lies along
-    a tile's lanes: it reduces everything on every chip instead.
+    d_block: [D, W], from this device's rows. D comes first because libtpu 0.0.42 does not scatter
+    the dim along a tile's lanes: it would reduce everything on every chip.
     """
     if not axes.rows:
         return d_block.T

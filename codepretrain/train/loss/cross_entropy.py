@@ -1,8 +1,7 @@
 """Next-token cross-entropy and z-loss without an array of all logits, on one device or a mesh.
 
-The loops over blocks, what they keep and what devices send each other: `train/loss/blocks.py`. Each
-device is given its rows of the batch (over data and fsdp), and its ids (over tensor) and dims (over
-fsdp) of the embedding.
+`train/loss/blocks.py` describes the loops over blocks, what they keep and what devices send each
+other. Each device receives its rows of the batch, and its ids and dims of the embedding.
 """
 
 import functools
@@ -14,7 +13,8 @@ import jax.numpy as jnp
 
 from codepretrain.train.loss.blocks import Residuals, backward, forward
 from codepretrain.train.loss.layout import Axes, Blocks
-from codepretrain.train.sharding import RULES, named_sharding
+from codepretrain.train.mesh_axes import axes_of
+from codepretrain.train.sharding import named_sharding
 
 
 class LossSums(NamedTuple):
@@ -72,37 +72,55 @@ def _score(
     return _score_forward(hidden, embedding, targets, logit_scale, blocks)[0]
 
 
-# Names of the dims (`sharding.RULES`) of what every device sees its part of.
-_HIDDEN, _EMBEDDING, _POSITIONS = ("batch", "tokens", None), ("vocab", "embed"), ("batch", "tokens")
-_LOGITS = (*_POSITIONS, "vocab")
-_RESIDUALS = (_HIDDEN, _EMBEDDING, _POSITIONS, _POSITIONS, _POSITIONS, _LOGITS)
-_AXES = Axes(rows=("data", "fsdp"), vocab="tensor", embed="fsdp")
-assert (RULES["batch"], RULES["vocab"], RULES["embed"]) == _AXES
+# The names of the dims (`mesh_axes.AXES`) of arrays of which every device sees its part.
+_Names = tuple[str | None, ...]
+_HIDDEN: _Names = ("batch", "tokens", None)
+_EMBEDDING: _Names = ("vocab", "embed")
+_POSITIONS: _Names = ("batch", "tokens")
+_RESIDUALS = Residuals[_Names](
+    hidden=_HIDDEN,
+    embedding=_EMBEDDING,
+    targets=_POSITIONS,
+    log_z=_POSITIONS,
+    maximum=_POSITIONS,
+    exponentials=(*_POSITIONS, "vocab"),
+)
+
+
+def _only(axes: tuple[str, ...]) -> str | None:
+    assert len(axes) <= 1, f"the loss expects at most one axis here, not {axes}"
+    return axes[0] if axes else None
+
+
+_AXES = Axes(rows=axes_of("batch"), vocab=_only(axes_of("vocab")), embed=_only(axes_of("embed")))
 
 
 def _on_each_device(function: Callable, blocks: Blocks, inputs: tuple, outputs: tuple) -> Callable:
-    if blocks.mesh is None or blocks.mesh.size == 1:
+    mesh = blocks.mesh
+    if mesh is None or mesh.size == 1:
         return functools.partial(function, axes=Axes(rows=(), vocab=None, embed=None))
     inputs, outputs = jax.tree.map(
-        lambda names: named_sharding(blocks.mesh, names).spec,
+        lambda names: named_sharding(mesh, names).spec,
         (inputs, outputs),
-        is_leaf=lambda x: type(x) is tuple and all(name is None or name in RULES for name in x),
+        is_leaf=lambda x: (
+            type(x) is tuple and all(name is None or isinstance(name, str) for name in x)
+        ),
     )
     return jax.shard_map(
         functools.partial(function, axes=_AXES),
-        mesh=blocks.mesh,
+        mesh=mesh,
         in_specs=inputs,
         out_specs=outputs,
-        check_vma=False,  # the sums over devices are written out, so nothing is to be inferred
+        check_vma=False,  # the sums over devices are explicit, so nothing needs to be inferred
     )
 
 
 def _score_forward(
     hidden: jax.Array, embedding: jax.Array, targets: jax.Array, logit_scale: float, blocks: Blocks
-) -> tuple[tuple[jax.Array, jax.Array], Residuals]:
+) -> tuple[tuple[jax.Array, jax.Array], Residuals[jax.Array]]:
     function = functools.partial(forward, logit_scale=logit_scale, blocks=blocks)
     on_devices = _on_each_device(
-        function, blocks, (_HIDDEN, _EMBEDDING, _POSITIONS), (_POSITIONS, Residuals(*_RESIDUALS))
+        function, blocks, (_HIDDEN, _EMBEDDING, _POSITIONS), (_POSITIONS, _RESIDUALS)
     )
     target_logit, residuals = on_devices(hidden, embedding, targets)
     return (target_logit, residuals.log_z), residuals
@@ -111,12 +129,12 @@ def _score_forward(
 def _score_backward(
     logit_scale: float,
     blocks: Blocks,
-    residuals: Residuals,
+    residuals: Residuals[jax.Array],
     cotangents: tuple[jax.Array, jax.Array],
 ) -> tuple[jax.Array, jax.Array, None]:
     function = functools.partial(backward, logit_scale=logit_scale, blocks=blocks)
     on_devices = _on_each_device(
-        function, blocks, (Residuals(*_RESIDUALS), _POSITIONS, _POSITIONS), (_HIDDEN, _EMBEDDING)
+        function, blocks, (_RESIDUALS, _POSITIONS, _POSITIONS), (_HIDDEN, _EMBEDDING)
     )
     return *on_devices(residuals, *cotangents), None
 

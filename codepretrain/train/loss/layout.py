@@ -1,7 +1,7 @@
-"""How the loss cuts the vocabulary and the positions of one device into blocks.
+"""How the loss splits a device's vocabulary and positions into blocks.
 
 V ids in J blocks of W, P positions in parts of C; T tokens, B rows, D model. A device's vocabulary
-is the part that `tensor` gives it. Ids need not divide by W, nor positions by C.
+is its part along `tensor`. V need not be a multiple of W, nor P of C.
 """
 
 from typing import NamedTuple
@@ -11,12 +11,12 @@ import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh
 
-_LANES = 128  # blocks are multiples of it where they can: the width of a TPU's registers
-_NO_ID = -(2**31)  # no target is this
+_LANES = 128  # the width of a TPU register: blocks are multiples of it where possible
+_NO_ID = -(2**31)  # never a target
 
 
 class Blocks(NamedTuple):
-    """How the loss is computed. Changes nothing but the order of float32 sums.
+    """How the loss is computed. Changes only the order of float32 sums.
 
     size: ids in a block; tokens: positions in a block, on each device. mesh: None for one device.
     reduction_dtype: of the embedding's gradient while it is summed over devices.
@@ -29,7 +29,7 @@ class Blocks(NamedTuple):
 
 
 class Axes(NamedTuple):
-    """Mesh axes that split the rows, the vocabulary and D of the embedding."""
+    """The mesh axes that split the rows, the vocabulary and D of the embedding."""
 
     rows: tuple[str, ...]
     vocab: str | None
@@ -37,8 +37,9 @@ class Axes(NamedTuple):
 
 
 class VocabularyLayout(NamedTuple):
-    """Block j of J holds the ids start(j) … start(j) + W - 1. The last one is moved back to fit:
-    ids that it shares with the one before count in that one alone.
+    """Block j of J holds the ids start(j) … start(j) + W - 1.
+
+    The last block is shifted back to fit; ids that it shares with the previous block are masked.
     """
 
     num_ids: int
@@ -49,7 +50,7 @@ class VocabularyLayout(NamedTuple):
         return jnp.minimum(block * self.width, self.num_ids - self.width)
 
     def ids(self, block: jax.Array) -> jax.Array:
-        """Returns [W] int32: the block's ids on this device; `_NO_ID` for those not to count."""
+        """Returns the block's ids on this device: [W] int32, `_NO_ID` for masked ones."""
         ids = self.start(block) + jnp.arange(self.width, dtype=jnp.int32)
         return jnp.where(ids >= block * self.width, ids, _NO_ID)
 
@@ -62,7 +63,7 @@ def vocabulary_layout(num_ids: int, size: int) -> VocabularyLayout:
 
 
 def split(x: jax.Array, num_parts: int) -> jax.Array:
-    """Returns [P, …] as [parts, C, …], zeros standing in for positions from P on."""
+    """Returns [P, …] as [parts, C, …], padded with zeros."""
     padding = -x.shape[0] % num_parts
     x = jnp.pad(x, ((0, padding), *[(0, 0)] * (x.ndim - 1)))
     return x.reshape(num_parts, -1, *x.shape[1:])
@@ -75,7 +76,7 @@ def join(parts: jax.Array, like: jax.Array) -> jax.Array:
 
 
 def _local(targets: jax.Array, num_ids: int, axes: Axes) -> jax.Array:
-    """Returns the targets as ids on this device; other devices' are out of 0 … num_ids - 1."""
+    """Returns the targets as local ids; those of other devices fall outside 0 … num_ids - 1."""
     return targets - lax.axis_index(axes.vocab) * num_ids if axes.vocab else targets
 
 

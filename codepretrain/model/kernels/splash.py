@@ -1,7 +1,7 @@
-"""Document-causal attention on TPU: Pallas splash attention. See `attention_kernels.py`.
+"""Document-causal attention on TPUs: Pallas splash attention. See `attention_kernels.py`.
 
-Blocks of keys that lie after a block of queries are skipped, as the mask is known to be causal when
-the kernel is built; boundaries of documents are compared id by id within the blocks that are left.
+The kernel skips blocks of keys that lie after a block of queries, because the causal mask is known
+when the kernel is built. Within the remaining blocks it compares the segment ids of each pair.
 
 Source: jax.experimental.pallas.ops.tpu.splash_attention (Apache-2.0), which reads key-value heads
 that several query heads share without repeating them.
@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as pallas
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_mask as masks
 
-_LANES = 128  # a TPU's registers hold 8 × 128 numbers: blocks are multiples of 128 keys
+_LANES = 128  # a TPU register holds 8 × 128 numbers, so blocks are multiples of 128 keys
 _BLOCK_Q, _BLOCK_KV = 1024, 1024
 
 
-def splash(
+def attention(
     query: jax.Array,
     key: jax.Array,
     value: jax.Array,
@@ -28,9 +28,9 @@ def splash(
 ) -> jax.Array:
     """Returns attention [B, T, N, H] on one device.
 
-    T is padded to a multiple of 128 with positions of segment 0, which nothing else sees. The query
-    takes the factor 1/sqrt(H) in float32 and is rounded to the compute dtype once more: the kernel
-    has no factor of its own.
+    T is padded to a multiple of 128 with positions of segment 0, which no other segment sees. The
+    kernel does not scale the scores, so the query is multiplied by 1/sqrt(H) in float32 and rounded
+    to the compute dtype again. The kernel itself names its output and log-sum-exp for remat.
     """
     T, N, H = query.shape[1:]
     query = (query.astype(jnp.float32) * H**-0.5).astype(query.dtype)
@@ -56,7 +56,7 @@ def splash(
 
 
 def _block_sizes(seq_len: int, *, block_q: int, block_kv: int) -> pallas.BlockSizes:
-    """Returns the largest blocks that divide the sequence and are no larger than asked for."""
+    """Returns the largest blocks that divide the sequence and do not exceed those requested."""
     q, kv = _fitting(seq_len, block_q), _fitting(seq_len, block_kv)
     return pallas.BlockSizes(
         block_q=q,

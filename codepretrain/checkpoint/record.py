@@ -1,0 +1,175 @@
+"""The record of a checkpoint: its ledger and identity, and every file with its size and SHA-256.
+
+    <directory>/<step>/   unfinished        appears first; removed when the checkpoint is committed
+                          state/            arrays: a folder of each process, and a merged index
+                          checkpoint.json   the record, sealed; it commits the checkpoint
+
+The record is written after all other files. A folder with a record is committed. A folder without
+one is unfinished if it is marked so, and damaged otherwise. The protocol needs no rename, so it
+works in an object store too.
+
+Each process hashes the files that it wrote. Process 0 gathers the hashes, writes and hashes the
+merged index, and writes the record.
+"""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from etils import epath
+
+from codepretrain.errors import UserError
+from codepretrain.files import storage
+from codepretrain.files.atomic import write_bytes
+from codepretrain.files.hashing import sha256_files
+from codepretrain.files.sealed import read_sealed, write_sealed
+from codepretrain.files.storage import StrPath
+
+RECORD = "checkpoint.json"
+STATE = "state"
+_UNFINISHED = "unfinished"
+_FORMAT = 2
+_STALE_S = 60.0  # how long a network file system may show an old listing
+_REMEDY = "restore it, or move the checkpoint away"
+
+Files = Mapping[str, tuple[int, str]]  # relative path → size in bytes, SHA-256
+
+
+class FormatError(UserError):
+    """Another version of this program wrote the checkpoint."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """What `checkpoint.json` holds. `ledger` and `identity` are JSON values."""
+
+    step: int
+    permanent: bool
+    ledger: Any
+    identity: Any
+    files: Files
+
+
+def write_record(folder: StrPath, record: Record) -> None:
+    """Commits a checkpoint, or replaces the record of a committed one."""
+    files = {
+        name: {"size": size, "sha256": sha256} for name, (size, sha256) in record.files.items()
+    }
+    contents = {
+        "format": _FORMAT,
+        "step": record.step,
+        "permanent": record.permanent,
+        "ledger": record.ledger,
+        "identity": record.identity,
+        "files": files,
+    }
+    write_sealed(os.path.join(folder, RECORD), contents)
+    storage.remove(os.path.join(folder, _UNFINISHED))
+
+
+def read_record(folder: StrPath) -> Record:
+    """Returns the record.
+
+    Raises:
+      MissingFileError: there is none.
+      FormatError: another version of this program wrote it.
+      UserError: it was altered.
+    """
+    path = os.path.join(folder, RECORD)
+    contents, _ = read_sealed(path, remedy=_REMEDY)
+    if contents.get("format") != _FORMAT:
+        raise FormatError(
+            f"{path} has format {contents.get('format')}; this version reads {_FORMAT}: use the "
+            "version that wrote it"
+        )
+    files = {name: (file["size"], file["sha256"]) for name, file in contents["files"].items()}
+    return Record(
+        step=contents["step"],
+        permanent=contents["permanent"],
+        ledger=contents["ledger"],
+        identity=contents["identity"],
+        files=files,
+    )
+
+
+def mark_permanent(folder: StrPath) -> None:
+    """Turns a temporary checkpoint into a permanent one."""
+    write_record(folder, replace(read_record(folder), permanent=True))
+
+
+def steps_in(directory: StrPath) -> dict[int, bool]:
+    """Returns the steps of a directory of checkpoints, with whether each is unfinished.
+
+    Unfinished means that a save is under way or died; all others were committed.
+    """
+    numbers = [int(name) for name in storage.names(directory) if name.isdecimal()]
+    return {step: _is_unfinished(os.path.join(directory, str(step))) for step in sorted(numbers)}
+
+
+def _is_unfinished(folder: StrPath) -> bool:
+    names = storage.names(folder)
+    return RECORD not in names and (_UNFINISHED in names or not names)
+
+
+def begin(folder: epath.Path) -> epath.Path:
+    """Makes the folder of an unfinished checkpoint, and returns the folder of its arrays."""
+    write_bytes(folder / _UNFINISHED, b"")
+    storage.make_folder(folder / STATE)
+    return folder / STATE
+
+
+def remove(folder: StrPath) -> None:
+    """Removes a checkpoint. If that is cut short, the rest counts as unfinished."""
+    write_bytes(os.path.join(folder, _UNFINISHED), b"")
+    storage.remove(os.path.join(folder, RECORD))
+    storage.remove_tree(os.path.join(folder, STATE))
+    storage.remove_tree(folder)
+
+
+def hash_own_files(folder: StrPath, process_index: int) -> Files:
+    """Returns the files that a process has written for itself, read back from the storage."""
+    arrays = f"{STATE}/ocdbt.process_{process_index}"
+    below = storage.sizes_below(os.path.join(folder, arrays))
+    names = [f"{arrays}/{name}" for name in sorted(below)]
+    metadata = f"{STATE}/array_metadatas/process_{process_index}"
+    if storage.is_file(os.path.join(folder, metadata)):
+        names.append(metadata)
+    return hash_files(folder, names)
+
+
+def hash_rest(folder: StrPath, known: Files) -> Files:
+    """Returns `known` and all other files of the arrays, which process 0 has written.
+
+    Raises:
+      UserError: this process does not see a file as the process that wrote it does.
+    """
+    seen = _sizes_with(folder, known)
+    for name, (size, _) in known.items():
+        if seen.get(name) != size:
+            raise UserError(
+                f"{folder}: process 0 sees {seen.get(name, 'no')} bytes of {name}, and the process "
+                f"that wrote it {size}: all hosts must share one --workdir"
+            )
+    return {**known, **hash_files(folder, sorted(seen.keys() - known.keys()))}
+
+
+def hash_files(folder: StrPath, names: Sequence[str]) -> Files:
+    """Returns the size and SHA-256 of files; reads several at a time."""
+    paths = [os.path.join(folder, name) for name in names]
+    sizes = [storage.size(path) for path in paths]
+    return dict(zip(names, zip(sizes, sha256_files(paths), strict=True), strict=True))
+
+
+def _sizes_with(folder: StrPath, known: Files) -> dict[str, int]:
+    """Returns the size of every file of the arrays; allows a stale listing time to catch up."""
+    deadline = time.monotonic() + _STALE_S
+    while True:
+        below = storage.sizes_below(os.path.join(folder, STATE))
+        seen = {f"{STATE}/{name}": size for name, size in below.items()}
+        if all(seen.get(n) == size for n, (size, _) in known.items()):
+            return seen
+        if time.monotonic() > deadline:
+            return seen
+        time.sleep(1.0)

@@ -1,0 +1,43 @@
+"""What the user is told when a checkpoint cannot be written."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from codepretrain.errors import UserError
+from codepretrain.files.storage import StrPath
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def explained_save(folder: StrPath) -> Iterator[None]:
+    """Raises a UserError where the storage refuses; other exceptions get a note and pass."""
+    try:
+        yield
+    except Exception as error:
+        if is_full(error):
+            raise UserError(
+                f"no space left for the checkpoint {folder}: the checkpoints before it are whole; "
+                "free some space and rerun the same command to resume"
+            ) from error
+        if isinstance(error, UserError):
+            raise
+        if isinstance(error, OSError):
+            raise UserError(
+                f"the checkpoint {folder} cannot be written: {error.strerror or error}"
+            ) from error
+        error.add_note(f"while saving the checkpoint {folder}")
+        raise
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Returns whether a full disk or quota caused the error; TensorStore says so in words."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        if any(os.strerror(code) in str(error) for code in _FULL):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

@@ -1,0 +1,191 @@
+"""What each field of a study may hold by itself: one table, checked before anything else happens.
+
+A pattern names a field as in the config, with `*` for a name or a place in a list:
+`phases.*.mixture_changes.*.at_tokens`. Fields without an entry are limited by their type alone
+(numbers are finite, text is printable) or by rules that involve other fields (`config/validate.py`,
+`optim/schedules.py`). None is left to the types, which say where it is allowed.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from codepretrain.config.parse import suggestion
+from codepretrain.errors import UserError
+
+MAX_INT32 = 2**31 - 1  # of ids, dims and counts that devices hold
+MAX_TOKENS = 10**18  # budgets and sizes: a 64-bit integer, with room for sums
+MAX_TEXT = 4096  # a path
+_MAX_NAME = 64  # names become parts of file names
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be: `expected` for the message, `holds` to decide.
+
+    choices: all valid values, if they are few; the message suggests the nearest.
+    """
+
+    expected: str
+    holds: Callable[[Any], bool]
+    choices: tuple[str, ...] = ()
+
+
+def _whole(low: int, high: int = MAX_INT32) -> Rule:
+    return Rule(f"a whole number from {low:,} to {high:,}", lambda value: low <= value <= high)
+
+
+def _one_of(*choices: str) -> Rule:
+    return Rule(f"one of {', '.join(choices)}", lambda value: value in choices, choices)
+
+
+_POSITIVE = Rule("a positive number", lambda value: value > 0)
+_NOT_NEGATIVE = Rule("a number from 0", lambda value: value >= 0)
+_BELOW_ONE = Rule("a number in [0, 1)", lambda value: 0 <= value < 1)
+_FRACTION = Rule("a number in (0, 1]", lambda value: 0 < value <= 1)
+_WEIGHT = Rule(
+    "a weight of 0, or from 1e-9 to 1e15", lambda value: value == 0 or 1e-9 <= value <= 1e15
+)
+_FILLED = Rule("text that is not empty", lambda value: value.strip() != "")
+_AXIS = Rule(
+    "a number of devices from 1, or -1", lambda value: 1 <= value <= MAX_INT32 or value == -1
+)
+NAME = Rule(
+    f"a name of at most {_MAX_NAME} lower-case letters, digits and _ that starts with a letter",
+    lambda value: len(value) <= _MAX_NAME and _NAME.fullmatch(value) is not None,
+)
+
+RULES: Mapping[str, Rule] = {
+    "name": NAME,
+    "seed": _whole(0, 2**32 - 1),  # the key of JAX's generator is made of 32 bits
+    "model.vocab_size": _whole(1),
+    "model.d_model": _whole(1),
+    "model.num_layers": _whole(1),
+    "model.num_heads": _whole(1),
+    "model.num_kv_heads": _whole(1),
+    "model.head_dim": Rule(
+        "an even number from 2 to 65,536", lambda value: 2 <= value <= 65_536 and value % 2 == 0
+    ),
+    "model.d_ff": _whole(1),
+    "model.rope_base": _POSITIVE,
+    "model.norm_epsilon": _POSITIVE,
+    "model.logit_scale": _POSITIVE,
+    "model.compute_dtype": _one_of("bfloat16", "float32"),
+    # A shorter row holds no document between the tokens that begin and end it.
+    "data.max_seq_len": _whole(8, 2**24),
+    "data.packing": _one_of("best_fit", "concatenate"),
+    "data.validation_fraction": _BELOW_ONE,
+    "data.rows_per_shard": _whole(1),
+    "data.tokenizer.path": _FILLED,
+    "data.tokenizer.vocab_size": _whole(1),
+    "data.tokenizer.training_bytes_per_source": _whole(1, MAX_TOKENS),
+    "data.tokenizer.bos_token": _FILLED,
+    "data.tokenizer.eos_token": _FILLED,
+    "data.sources.*.reader": _FILLED,
+    "data.sources.*.kind": NAME,
+    "data.sources.*.num_tokens": _whole(1, MAX_TOKENS),
+    "data.sources.*.max_epochs": _POSITIVE,
+    "training.batch_size": _whole(1),
+    "training.z_loss_coefficient": _NOT_NEGATIVE,
+    "training.spike_factor": Rule("a number above 1", lambda value: value > 1),
+    "training.max_consecutive_skips": _whole(1),
+    "optimizer.beta1": _BELOW_ONE,
+    "optimizer.beta2": _BELOW_ONE,
+    "optimizer.epsilon": _POSITIVE,
+    "optimizer.weight_decay": _NOT_NEGATIVE,
+    "optimizer.max_gradient_norm": _POSITIVE,
+    "optimizer.first_moment_dtype": _one_of("float32", "bfloat16"),
+    "phases.*.tokens": _whole(1, MAX_TOKENS),
+    "phases.*.parent_tokens": _whole(1, MAX_TOKENS),
+    "phases.*.initial_checkpoint": NAME,
+    "phases.*.data_order": _one_of("continue", "restart"),
+    "phases.*.weight_decay": _NOT_NEGATIVE,
+    "phases.*.mixture.*": _WEIGHT,
+    "phases.*.mixture_changes.*.at_tokens": _whole(1, MAX_TOKENS),
+    "phases.*.mixture_changes.*.weights.*": _WEIGHT,
+    "phases.*.schedule.peak_learning_rate": _NOT_NEGATIVE,
+    "phases.*.schedule.end_learning_rate": _NOT_NEGATIVE,
+    "phases.*.schedule.start_learning_rate": _NOT_NEGATIVE,
+    "phases.*.schedule.warmup_steps": _whole(0, MAX_TOKENS),
+    "phases.*.schedule.decay_fraction": Rule("a number in [0, 1]", lambda value: 0 <= value <= 1),
+    "execution.mesh.data": _AXIS,
+    "execution.mesh.fsdp": _AXIS,
+    "execution.mesh.tensor": _AXIS,
+    "execution.num_microbatches": _whole(1),
+    "execution.attention_block_q": _whole(1),
+    "execution.attention_block_kv": _whole(1),
+    "execution.loss_vocab_block": _whole(1),
+    "execution.loss_token_block": _whole(1),
+    "execution.gradient_reduction_dtype": _one_of("float32", "bfloat16"),
+    "execution.prefetch_batches": _whole(1, 65_536),
+    "execution.reader_threads": _whole(1, 1024),
+    "checkpoint.temporary_interval_s": _POSITIVE,
+    "checkpoint.num_temporary": _whole(1),
+    "checkpoint.permanent_interval_steps": _whole(1, MAX_TOKENS),
+    "evals.*.kind": _FILLED,
+    "evals.*.interval_steps": _whole(1, MAX_TOKENS),
+    "evals.*.num_examples": _whole(1),
+    "logging.interval_steps": _whole(1, MAX_TOKENS),
+    "logging.wandb_project": _FILLED,
+    "cost.mfu": _FRACTION,
+    "cost.price_per_chip_hour": _NOT_NEGATIVE,
+}
+
+
+def check_values(config: Any) -> None:
+    """Checks every field of a study by itself.
+
+    Raises:
+      UserError: names the first field that holds something else than it may, and its value.
+    """
+    for path, pattern, value in leaves(config):
+        require(_general_rule(value), f"config.{path}", value)
+        if pattern in RULES and value is not None:
+            require(RULES[pattern], f"config.{path}", value)
+
+
+def require(rule: Rule, path: str, value: Any) -> None:
+    """Raises UserError unless the rule holds for the value at `path`."""
+    if not rule.holds(value):
+        near = suggestion(value[:MAX_TEXT], rule.choices) if rule.choices else ""
+        near = near if "did you mean" in near else ""  # the choices are named already
+        raise UserError(f"{path}: expected {rule.expected}, got {_spelled(value)}{near}")
+
+
+def leaves(value: Any, path: str = "", pattern: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Yields (path, pattern, value) for every scalar below a dataclass, mapping or tuple."""
+    if dataclasses.is_dataclass(value):
+        children = [(f.name, f.name, getattr(value, f.name)) for f in dataclasses.fields(value)]
+    elif isinstance(value, Mapping):
+        children = [(str(key), "*", item) for key, item in value.items()]
+    elif isinstance(value, tuple):
+        children = [(str(index), "*", item) for index, item in enumerate(value)]
+    else:
+        yield path, pattern, value
+        return
+    for name, wildcard, child in children:
+        where = f"{path}[{name}]" if isinstance(value, tuple) else f"{path}.{name}".lstrip(".")
+        yield from leaves(child, where, f"{pattern}.{wildcard}".lstrip("."))
+
+
+def _general_rule(value: Any) -> Rule:
+    if isinstance(value, float):
+        return Rule("a finite number", math.isfinite)
+    if isinstance(value, int):
+        return Rule("a number that fits into 64 bits", lambda number: abs(number) < 2**63)
+    if isinstance(value, str):
+        expected = f"at most {MAX_TEXT:,} printable characters"
+        return Rule(expected, lambda text: text.isprintable() and len(text) <= MAX_TEXT)
+    return Rule("", lambda _: True)
+
+
+def _spelled(value: Any) -> str:
+    """Returns a value for a message, shortened."""
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return f"a whole number of {value.bit_length():,} bits"
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:60]}… ({len(text):,} characters)"

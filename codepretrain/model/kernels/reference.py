@@ -1,0 +1,79 @@
+"""The plain formula: the ground truth for every other kernel. See `attention_kernels.py`."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from codepretrain.model.remat import name_activation
+from codepretrain.model.softmax_division import divide
+
+_HIDDEN = -1e30  # absorbs any score it is added to; its exponential is exactly zero
+
+
+class Weighted(NamedTuple):
+    """Sums over keys, before the division that makes them a mean: float32.
+
+    values: [B, K, N/K, T, H], Σ exp(score - maximum) · value; weights: [B, K, N/K, T, 1],
+    Σ exp(score - maximum).
+    """
+
+    values: jax.Array
+    weights: jax.Array
+
+
+def attention(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    segment_ids: jax.Array,
+    *,
+    block_q: int | None,
+    block_kv: int | None,
+    interpret: bool,
+) -> jax.Array:
+    """Returns attention [B, T, N, H]; takes no settings."""
+    at = jnp.arange(query.shape[1])
+    causal = at[None, :, None] >= at[None, None]
+    same_segment = segment_ids[:, :, None] == segment_ids[:, None, :]
+    return attend(query, key, value, mask=causal & same_segment)
+
+
+def attend(query: jax.Array, key: jax.Array, value: jax.Array, *, mask: jax.Array) -> jax.Array:
+    """Returns attention [B, T, N, H] of T queries over S keys where mask [B, T, S] is true."""
+    return normalize(weighted_sums(query, key, value, mask=mask), dtype=query.dtype)
+
+
+def weighted_sums(
+    query: jax.Array, key: jax.Array, value: jax.Array, *, mask: jax.Array
+) -> Weighted:
+    """Returns the sums over S keys for T queries.
+
+    Materializes the scores [B, N, T, S] in float32. Heads come first and the mask is added, not
+    selected: on two CPU cores, gradients at T 256 took 37 ms this way and 53 ms with tokens first.
+    The division by the weights comes last, as in flash attention, so that its gradient needs no
+    pass over the scores (18.5 → 13.9 ms).
+    """
+    B, T, N, H = query.shape
+    K = key.shape[2]
+    query = query.reshape(B, T, K, N // K, H).transpose(0, 2, 3, 1, 4)
+    key, value = key.swapaxes(1, 2), value.swapaxes(1, 2)
+    scores = jnp.einsum("bkgth,bksh->bkgts", query, key, preferred_element_type=jnp.float32)
+    # The scale is applied after the product, in float32: for H = 128, 1/sqrt(H) is no power of two.
+    scores = scores * H**-0.5 + jnp.where(mask, 0.0, _HIDDEN)[:, None, None]
+    maximum = jax.lax.stop_gradient(jnp.max(scores, -1, keepdims=True))
+    exponentials = jnp.exp(scores - name_activation(maximum, "attention_output"))
+    values = jnp.einsum(
+        "bkgts,bksh->bkgth",
+        exponentials.astype(value.dtype),
+        value,
+        preferred_element_type=jnp.float32,
+    )
+    return Weighted(values, jnp.sum(exponentials, -1, keepdims=True))
+
+
+def normalize(sums: Weighted, *, dtype: jnp.dtype) -> jax.Array:
+    """Returns values / weights as [B, T, N, H] of `dtype`."""
+    attended = divide(sums.values, sums.weights, dtype)
+    B, K, G, T, H = attended.shape
+    return attended.transpose(0, 3, 1, 2, 4).reshape(B, T, K * G, H)

@@ -1,0 +1,75 @@
+"""Opening a study in every process of a job, which must all see the same."""
+
+import os
+import secrets
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+
+from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
+from codepretrain.files import storage
+from codepretrain.files.atomic import write_bytes
+from codepretrain.hosts import decide, gather
+from codepretrain.metrics.writer import check_installed
+from codepretrain.study.workspace import Workspace
+
+_APPEARS_S = 60.0  # how long a network file system may hide a new file from other hosts
+_SHARE = "all hosts must share one --workdir, and run the same code with the same --config"
+
+
+def open_workspace(config: StudyConfig, workdir: Path) -> Workspace:
+    """Opens and checks a study before anything is computed.
+
+    Raises:
+      UserError: the study cannot be trained here, in any of the processes; or one process sees
+        other files than process 0.
+    """
+    if jax.process_count() > 1:
+        _check_shared(workdir)
+    workspace = Workspace(config, workdir)
+    fingerprints = gather("the study", lambda: _checked(workspace))
+    for process, theirs in enumerate(fingerprints):
+        if theirs != fingerprints[0]:
+            name = next(n for n in theirs if theirs[n] != fingerprints[0][n])
+            raise UserError(
+                f"process {process} computes another fingerprint for phase {name!r} than process "
+                f"0: {_SHARE}"
+            )
+    folders = decide("the folders of the runs", lambda: _folders(workspace))
+    return replace(workspace, run_dirs={name: Path(path) for name, path in folders.items()})
+
+
+def _checked(workspace: Workspace) -> dict[str, str]:
+    check_installed(workspace.config.logging)
+    workspace.check_caps()
+    workspace.check_imports()
+    return {name: workspace.fingerprint(name) for name in workspace.phases}
+
+
+def _folders(workspace: Workspace) -> dict[str, str]:
+    return {name: os.fspath(workspace.run_dir(name)) for name in workspace.phases}
+
+
+def _check_shared(workdir: Path) -> None:
+    """Checks that every process sees a file that process 0 writes into the working directory."""
+    path = workdir / decide("its proof of the --workdir", lambda: f".shared-{secrets.token_hex(8)}")
+    decide("its proof of the --workdir", lambda: write_bytes(path, b"-"))
+    try:
+        gather("whether it sees the --workdir", lambda: _wait_for(path, workdir))
+    finally:
+        if jax.process_index() == 0:
+            storage.remove(path)
+
+
+def _wait_for(path: Path, workdir: Path) -> None:
+    deadline = time.monotonic() + _APPEARS_S
+    while not storage.exists(path):
+        if time.monotonic() > deadline:
+            raise UserError(
+                f"process {jax.process_index()} does not see the files that process 0 writes in "
+                f"{workdir}: {_SHARE}"
+            )
+        time.sleep(0.5)

@@ -1,0 +1,57 @@
+"""The report of a study: what its working directory holds, as a page and a table.
+
+Imports no JAX, so it runs anywhere and starts fast.
+"""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from codepretrain.config.schema import StudyConfig
+from codepretrain.report.collect import PhaseInput, ReportInput
+from codepretrain.report.write import write_report
+from codepretrain.rows.manifest import rows_directory
+from codepretrain.study.describe import describe
+from codepretrain.study.provenance import code_version
+from codepretrain.study.workspace import Workspace, normalized_mixture
+
+
+def report_study(config: StudyConfig, workdir: Path, *, command_line: str) -> Path:
+    """Writes the page, prints the table, and returns the page's path."""
+    return report_workspace(Workspace(config, workdir), command_line=command_line)
+
+
+def report_workspace(workspace: Workspace, *, command_line: str) -> Path:
+    """Reports on a study that is open already; see `report_study`."""
+    config = workspace.config
+    plan = describe(
+        config, workspace.phases, source_sizes=workspace.source_sizes, imports=workspace.imports
+    )
+    phases = {
+        phase["name"]: PhaseInput.from_plan(
+            phase,
+            run_dir=workspace.run_dir(phase["name"]),
+            mixture=normalized_mixture(workspace.phases[phase["name"]]),
+        )
+        for phase in plan["phases"]
+    }
+    spec = ReportInput(
+        study=config.name,
+        command=command_line,
+        code_version=code_version(),
+        baseline=config.baseline,
+        variants={name: tuple(path) for name, path in plan["variants"].items()},
+        phases=phases,
+        rows={
+            source: str(rows_directory(workspace.data_dir, source, "train").parent)
+            for source in sorted(config.data.sources)
+        },
+        details={
+            "parameters": f"{plan['phases'][0]['parameters']:,}",
+            "parameters without embeddings": f"{plan['phases'][0]['parameters_non_embedding']:,}",
+        },
+    )
+    console = Console()
+    page = write_report(spec, workspace.workdir / "reports" / config.name, console=console)
+    console.print(f"report: {page}", soft_wrap=True)
+    return page

@@ -1,0 +1,127 @@
+"""Rules that involve several fields of a study."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from codepretrain.config.parse import parse
+from codepretrain.config.schema import PhaseConfig, StudyConfig
+from codepretrain.config.validate import check, check_import_name
+from codepretrain.errors import UserError
+from tests.configs import CONSTANT, STEP_TOKENS, small_study, small_values
+
+PHASE = PhaseConfig(tokens=10 * STEP_TOKENS, mixture={"text": 1.0}, schedule=CONSTANT)
+
+
+def changed(section: str, **fields: Any) -> StudyConfig:
+    values = small_values()
+    values[section] = {**values.get(section, {}), **fields}
+    return parse(StudyConfig, values)
+
+
+def phases(**phases: PhaseConfig) -> StudyConfig:
+    return small_study(phases)
+
+
+def child(parent: str, **fields: Any) -> PhaseConfig:
+    return dataclasses.replace(PHASE, parent=parent, **fields)
+
+
+CASES = [
+    (small_study(variants={}), "config.variants: expected at least one entry, got none"),
+    (
+        changed("variants", Annealed="anneal"),
+        "config.variants: expected a name of at most 64 lower-case letters, digits and _ that "
+        "starts with a letter, got 'Annealed'",
+    ),
+    (
+        changed("model", num_heads=3, num_kv_heads=2),
+        "config.model.num_heads = 3 is not divisible by config.model.num_kv_heads = 2",
+    ),
+    (
+        changed("execution", num_microbatches=3),
+        "config.training.batch_size = 4 is not divisible by config.execution.num_microbatches = 3",
+    ),
+    (
+        changed("model", vocab_size=511),
+        "config.data.tokenizer.vocab_size = 512 exceeds config.model.vocab_size = 511: the model "
+        "would lack embeddings",
+    ),
+    (
+        phases(a=dataclasses.replace(PHASE, tokens=100)),
+        "config.phases.a.tokens = 100 is less than one step of 256 tokens (batch_size 4 × "
+        "max_seq_len 64)",
+    ),
+    (
+        phases(a=dataclasses.replace(PHASE, tokens=2**32 * 64)),
+        "config.phases.a.tokens = 274,877,906,944 is too long: expected fewer than "
+        "274,877,906,688 (2**32 rows of 64 tokens); divide it into phases",
+    ),
+    (
+        phases(a=dataclasses.replace(PHASE, mixture={"text": 0.0})),
+        "config.phases.a.mixture: expected at least one positive weight, got {'text': 0.0}",
+    ),
+    (
+        phases(a=dataclasses.replace(PHASE, mixture={"texts": 1.0})),
+        "config.phases.a.mixture.texts: there is no source 'texts'; did you mean text?",
+    ),
+    (
+        phases(a=dataclasses.replace(PHASE, parent_tokens=STEP_TOKENS)),
+        "config.phases.a.parent_tokens is set, but config.phases.a.parent is not",
+    ),
+    (
+        phases(a=PHASE, b=child("a", parent_tokens=11 * STEP_TOKENS)),
+        "config.phases.b.parent_tokens = 2,816 exceeds config.phases.a.tokens = 2,560",
+    ),
+    (
+        phases(a=PHASE, b=child("a", initial_checkpoint="base")),
+        "config.phases.b has both a parent and an initial_checkpoint; it can start from one only",
+    ),
+    (
+        phases(a=child("b"), b=child("a")),
+        "config.phases.a.parent: the phases form a circle: a → b → a",
+    ),
+    (phases(a=child("a")), "config.phases.a.parent: the phases form a circle: a → a"),
+    (
+        phases(a=PHASE, b=child("c")),
+        "config.phases.b.parent: there is no phase 'c'; expected one of: a, b",
+    ),
+    (
+        small_study(baseline="anneal"),
+        "config.baseline: there is no variant 'anneal'; did you mean annealed?",
+    ),
+]
+
+
+@pytest.mark.parametrize(("config", "message"), CASES, ids=[message[:40] for _, message in CASES])
+def test_refused(config: StudyConfig, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        check(config)
+    assert str(error.value) == message
+
+
+def test_tokenizers() -> None:
+    def with_tokenizer(**fields: Any) -> StudyConfig:
+        return changed("data", tokenizer={"vocab_size": 512, **fields})
+
+    with pytest.raises(UserError, match="vocab_size = 258: expected 259 or more, the 256 bytes"):
+        check(with_tokenizer(vocab_size=258))
+    check(with_tokenizer(vocab_size=258, path="tokenizer.json"))  # theirs may be another kind
+    with pytest.raises(UserError, match=r"bos_token and .*eos_token are both '<s>'"):
+        check(with_tokenizer(bos_token="<s>", eos_token="<s>"))
+
+
+def test_too_many_sources() -> None:
+    source = {"reader": "jsonl", "kind": "text"}
+    names = ["text", "code", *(f"s{number}" for number in range(254))]
+    with pytest.raises(UserError, match="expected at most 255 sources, got 256"):
+        check(changed("data", sources=dict.fromkeys(names, source)))
+    check(changed("data", sources=dict.fromkeys(names[:255], source)))
+
+
+def test_names_of_imported_checkpoints() -> None:
+    check_import_name("--name", "base_2")
+    for name in ("Base", "a/b", "", "x" * 65):
+        with pytest.raises(UserError, match="--name: expected a name of at most 64"):
+            check_import_name("--name", name)

@@ -1,0 +1,59 @@
+from rich.console import Console
+
+from codepretrain.podplan.report import gib, print_cost, print_search, spell_mesh, spell_pod
+
+
+def printed(print_function, value) -> str:
+    console = Console(width=200, record=True, quiet=False, file=None)
+    with console.capture() as captured:
+        print_function(console, value)
+    return " ".join(captured.get().split())
+
+
+def test_names_of_pods_and_meshes():
+    pod = {"topology": "v5e:16x16", "num_slices": 2, "num_chips": 512, "num_hosts": 128}
+    assert spell_pod(pod) == "2 × v5e:16x16 (512 chips, 128 hosts)"
+    one = {"topology": "v5e:2x4", "num_slices": 1, "num_chips": 8, "num_hosts": 1}
+    assert spell_pod(one) == "v5e:2x4 (8 chips, 1 host)"
+    assert spell_mesh({"mesh": {"data": 8, "fsdp": 32, "tensor": 1}}) == "data 8 × fsdp 32"
+    assert spell_mesh({"mesh": {"data": 1, "fsdp": 1, "tensor": 1}}) == "one chip"
+    assert gib(15.75 * 2**30) == "15.75 GiB"
+
+
+def test_a_search_shows_what_fits_and_why_the_others_do_not():
+    settings = {"mesh": {"data": 8, "fsdp": 32}, "num_microbatches": 2, "remat_policy": "full"}
+    fits = {
+        **settings,
+        "fits": True,
+        "memory": {"total": 2**33},
+        "flops": {"recomputation": 1.25},
+        "bound_s": {"step": 0.5},
+        "bound_mfu": 0.4,
+        "bound_by": "hbm",
+    }
+    large = {**settings, "fits": False, "memory": {"missing": 2**30}}
+    broken = {**settings, "fits": False, "error": "refused"}
+    text = printed(print_search, [fits, large, broken])
+    assert "8 × 32 2 full 8.00 1.25 0.500 40.0% hbm" in text
+    assert "8 × 32 2 full no 1.00 GiB too much" in text
+    assert "8 × 32 2 full no refused" in text
+    assert "data × fsdp × tensor" in text
+
+
+def test_a_price_has_a_column_only_where_it_is_known():
+    row = {"tokens": 2e9, "chip_hours": 1234.0, "pod_hours": 4.8, "price": None}
+    cost = {
+        "mfu": 0.4,
+        "price_per_chip_hour": None,
+        "phases": {"trunk": row},
+        "total": row,
+        "calibration": [],
+    }
+    text = printed(print_cost, cost)
+    assert "trunk 2.0B 1,234 4.8" in text.replace(" │", "").replace("│ ", "")
+    assert "price" not in text
+    priced = {**row, "price": 1480.8}
+    cost |= {"price_per_chip_hour": 1.2, "phases": {"trunk": priced}, "total": priced}
+    text = printed(print_cost, cost)
+    assert "price" in text
+    assert "1,481" in text

@@ -1,0 +1,30 @@
+"""`report` and `show-batch` read a trained study without JAX."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.conftest import ROOT, TINY
+
+CODE = """
+import sys
+from codepretrain.cli.main import main
+
+code = main(sys.argv[1:])
+print("jax" in sys.modules)
+sys.exit(code)
+"""
+
+
+def last_line(*arguments: str | Path) -> str:
+    command = [sys.executable, "-c", CODE, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()[-1]
+
+
+def test_no_command_that_reads_imports_jax(trained_copy: Path, tiny_overrides: list[str]) -> None:
+    where = ["--config", TINY, "--workdir", trained_copy, *tiny_overrides]
+    assert last_line("report", *where) == "False"
+    assert (trained_copy / "reports" / "tiny" / "index.html").exists()
+    assert last_line("show-batch", "--phase", "branch", "--step", "3", *where) == "False"

@@ -1,0 +1,103 @@
+"""What is trained or evaluated again, and what is an error, when files of a run are missing."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from codepretrain.config.schema import EvaluatorConfig, StudyConfig
+from codepretrain.errors import UserError
+from codepretrain.study.run import train_phases
+from codepretrain.study.workspace import Workspace
+from codepretrain.train.program import Program
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def with_later_evaluation(config: StudyConfig) -> StudyConfig:
+    later = EvaluatorConfig(kind="validation_loss", num_examples=4)
+    return dataclasses.replace(config, evals={**config.evals, "later": later})
+
+
+def kept_records(run: Path) -> list[str]:
+    return sorted(path.name.split(".until-")[0] for path in run.glob("*.until-*"))
+
+
+def test_a_complete_run_without_its_checkpoints_is_not_trained_again(
+    trained_copy: Path, config: StudyConfig, tmp_path: Path
+) -> None:
+    """Nothing is computed or changed before the user says so, and nothing is lost then."""
+    config = with_later_evaluation(config)
+    run = Workspace(config, trained_copy).run_dir("trunk")
+    shutil.move(run / "checkpoints", tmp_path / "elsewhere")
+    before = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix == ".jsonl"}
+    for _ in range(2):
+        with pytest.raises(
+            UserError,
+            match=r"was saved and is not there \(step 20, 40\).*rerun with --retrain-lost",
+        ):
+            train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    assert before == {name: (run / name).read_bytes() for name in before}
+
+    train_phases(config, trained_copy, only=["trunk"], command_line="a test", retrain_lost=True)
+    assert kept_records(run) == ["evals", "ledger", "metrics"]
+    [old] = run.glob("metrics.until-*.jsonl")
+    assert old.read_bytes() == before["metrics.jsonl"]
+    [old] = run.glob("evals.until-*.jsonl")
+    assert old.read_bytes() == before["evals.jsonl"]
+    assert len(lines(run / "metrics.jsonl")) == 40
+    shutil.rmtree(run / "checkpoints")
+    train_phases(config, trained_copy, only=["trunk"], command_line="a test")  # complete: no need
+
+
+def test_a_complete_run_that_lacks_an_evaluation_is_only_evaluated(
+    trained_copy: Path, config: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = with_later_evaluation(config)
+    run = Workspace(config, trained_copy).run_dir("trunk")
+    before = (run / "metrics.jsonl").read_bytes()
+
+    def never(*_: object) -> None:
+        raise AssertionError("the step is compiled")
+
+    monkeypatch.setattr(Program, "compile", never)
+    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    assert (run / "metrics.jsonl").read_bytes() == before
+    assert [(e["step"], e["evaluator"]) for e in lines(run / "evals.jsonl")] == [
+        (20, "validation"),
+        (40, "validation"),
+        (40, "later"),
+    ]
+    assert kept_records(run) == []
+
+
+def test_a_lost_checkpoint_of_a_parent_is_told_before_it_is_trained_again(
+    trained_copy: Path, config: StudyConfig
+) -> None:
+    run = Workspace(config, trained_copy).run_dir("trunk")
+    shutil.rmtree(run / "checkpoints" / "40")
+    with pytest.raises(UserError, match=r"is not there \(step 40\).*again from step 20"):
+        train_phases(config, trained_copy, only=["cooldown"], command_line="a test")
+    metrics = (run / "metrics.jsonl").read_bytes()
+    train_phases(config, trained_copy, only=["cooldown"], command_line="x", retrain_lost=True)
+    assert (run / "metrics.jsonl").read_bytes() == metrics
+    assert (run / "checkpoints" / "40").exists()
+
+
+def test_the_end_is_damaged_and_the_checkpoint_before_it_is_used(
+    trained_copy: Path, config: StudyConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = with_later_evaluation(config)
+    run = Workspace(config, trained_copy).run_dir("trunk")
+    losses = [record["loss"] for record in lines(run / "metrics.jsonl")]
+    (run / "checkpoints" / "40" / "state" / "manifest.ocdbt").write_bytes(b"")
+    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    output = capsys.readouterr().out
+    assert "damaged checkpoint" in output
+    assert "from step 20" in output
+    assert [record["loss"] for record in lines(run / "metrics.jsonl")] == losses
+    assert kept_records(run) == ["evals", "ledger", "metrics"]

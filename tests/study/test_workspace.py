@@ -1,0 +1,104 @@
+"""Where runs are, when they are complete, and what of them is kept: no data, no devices."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from etils import epath
+
+from codepretrain.config.schema import EvaluatorConfig, PhaseConfig, StudyConfig
+from codepretrain.files import atomic, journal
+from codepretrain.study.graph import resolve
+from codepretrain.study.progress import progress
+from codepretrain.study.workspace import Workspace, normalized_mixture
+from tests.configs import CONSTANT, STEP_TOKENS, small_study
+
+EVALS = {"validation": EvaluatorConfig(kind="validation_loss")}
+
+
+def study(trunk_steps: int = 10, **changes: object) -> StudyConfig:
+    trunk = PhaseConfig(
+        tokens=trunk_steps * STEP_TOKENS, mixture={"text": 3, "code": 1}, schedule=CONSTANT
+    )
+    branch = dataclasses.replace(
+        trunk, tokens=10 * STEP_TOKENS, parent="trunk", parent_tokens=4 * STEP_TOKENS
+    )
+    again = dataclasses.replace(branch)
+    config = small_study({"trunk": trunk, "branch": branch, "again": again})
+    return dataclasses.replace(config, evals=EVALS, **changes)
+
+
+def finish(workspace: Workspace, name: str, *, step: int, evaluated: list[tuple[str, int]]) -> None:
+    run_dir = workspace.run_dir(name)
+    atomic.write_json(run_dir / "ledger.json", {"step": step})
+    with journal.Journal(run_dir / "evals.jsonl") as records:
+        for evaluator, at in evaluated:
+            records.append({"evaluator": evaluator, "step": at})
+
+
+@pytest.fixture(params=["local", "memory"])
+def workdir(request: pytest.FixtureRequest, tmp_path: Path) -> epath.Path:
+    if request.param == "local":
+        return epath.Path(tmp_path)
+    return epath.Path(f"memory://bucket/{tmp_path.name}")
+
+
+def test_a_run_is_found_by_its_fingerprint_under_any_name(workdir: epath.Path) -> None:
+    workspace = Workspace(study(), workdir)
+    expected = f"branch-{workspace.fingerprint('branch')[:12]}"
+    assert workspace.run_dir("branch") == workdir / "runs" / expected
+    finish(workspace, "branch", step=10, evaluated=[])
+    assert workspace.run_dir("again") == workdir / "runs" / expected
+
+
+def study_with(**changes: object) -> StudyConfig:
+    return dataclasses.replace(study(), **changes)
+
+
+def test_an_extended_trunk_leaves_its_branches_complete(tmp_path: Path) -> None:
+    short, long = (Workspace(study(n), epath.Path(tmp_path)) for n in (10, 20))
+    for name in ("trunk", "branch"):
+        finish(short, name, step=10, evaluated=[("validation", 10)])
+    assert long.run_dir("branch") == short.run_dir("branch")
+    assert long.run_dir("trunk") != short.run_dir("trunk")
+    assert progress(long, "branch") == "trained"
+    assert progress(long, "trunk") == "to train"
+
+
+def test_steps_that_are_kept(tmp_path: Path) -> None:
+    def kept(workspace: Workspace, name: str) -> set[int]:
+        policy = workspace.checkpoint_policy(name)
+        return {step for step in range(1, 11) if policy.is_permanent(step)}
+
+    workspace = Workspace(study(), epath.Path(tmp_path))
+    assert kept(workspace, "trunk") == {4, 10}
+    assert kept(workspace, "branch") == {10}
+    checkpoint = dataclasses.replace(study().checkpoint, permanent_interval_steps=3)
+    every_third = Workspace(study_with(checkpoint=checkpoint), epath.Path(tmp_path))
+    assert kept(every_third, "trunk") == {3, 4, 6, 9, 10}
+
+
+def test_digests_chain_along_the_path_and_are_computed_once(
+    tmp_path: Path, make_source: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(study(), epath.Path(tmp_path))
+    stores = {source: make_source(source, 20) for source in ("code", "text")}
+    workspace.__dict__["stores"] = stores  # prepared rows without preparing a study
+    assert workspace.parent_digest("trunk") == ""
+    found = workspace.parent_digest("branch")
+    assert len(found) == 64
+    assert workspace.row_order("branch").start_ordinals == {"code": 4, "text": 12}
+
+    def fail(*_: object) -> None:
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr("codepretrain.study.workspace.LedgerKeeper", fail)
+    assert workspace.parent_digest("again") == found
+
+
+def test_normalized_mixture() -> None:
+    [stretch] = normalized_mixture(resolve(study())["trunk"])
+    assert stretch == {"start_tokens": 0, "weights": {"text": 0.75, "code": 0.25}}
+    assert json.dumps(stretch)

@@ -1,0 +1,74 @@
+"""Two processes return the same values, raise the same errors, and never wait for each other."""
+
+import pytest
+
+from codepretrain.errors import UserError
+from codepretrain.hosts import decide, gather
+from tests.fixtures.processes import RunJob
+
+
+def test_one_process_computes_for_itself() -> None:
+    assert decide("a value", lambda: {"step": 3}) == {"step": 3}
+    assert gather("values", lambda: "here") == ["here"]
+
+    def fails() -> None:
+        raise UserError("no")
+
+    for call in (decide, gather):
+        with pytest.raises(UserError, match=r"^no$"):
+            call("a value", fails)
+
+
+def test_two_processes(run_job: RunJob) -> None:
+    script = """
+    import threading
+    from codepretrain.errors import UserError
+    from codepretrain.hosts import Channel, PeerError, decide, gather
+    from codepretrain.interrupt import Interrupted
+
+    def failing(error, where):
+        def compute():
+            if process in where:
+                raise error
+            return process
+        return compute
+
+    def outcome(call, *arguments):
+        try:
+            return call(*arguments)
+        except (UserError, PeerError, Interrupted, TimeoutError, ZeroDivisionError) as error:
+            return f"{type(error).__name__} {error}"
+
+    print(decide("a list", lambda: [process, "x", None]))
+    print(gather("a value", lambda: {"process": process}))
+    print(outcome(decide, "it", failing(UserError("told"), {0})))
+    print(outcome(gather, "it", failing(UserError("told"), {1})))
+    print(outcome(gather, "it", failing(UserError("told by both"), {0, 1})))
+    print(outcome(gather, "it", failing(Interrupted(15, "stop"), {1})))
+    error = ZeroDivisionError("bug")
+    print(outcome(gather, "it", failing(error, {1})))
+    other = Channel()
+    thread = threading.Thread(target=lambda: print(other.gather("theirs", lambda: process)))
+    thread.start()
+    assert gather("ours", lambda: -process) == [0, -1]
+    thread.join()
+    if process == 0:
+        print(outcome(lambda: gather("what nobody tells", lambda: 0, wait_s=0.5)))
+    """
+    first, second = run_job(script)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    told = [
+        "[0, 'x', None]",
+        "[{'process': 0}, {'process': 1}]",
+        "UserError told",
+        "UserError told",
+        "UserError told by both",
+        "Interrupted stop",
+    ]
+    assert first.stdout.splitlines() == [
+        *told,
+        "PeerError process 1: ZeroDivisionError: bug",
+        "[0, 1]",
+        "TimeoutError process 1 did not report what nobody tells in time",
+    ]
+    assert second.stdout.splitlines() == [*told, "ZeroDivisionError bug", "[0, 1]"]
