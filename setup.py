@@ -12,7 +12,6 @@ CORE = [
     "orbax-checkpoint>=0.12,<0.13",
     "ml-collections>=1.1,<2",
     "grain>=0.2.18,<0.3",
-    "array-record>=0.8.3,<0.9",
     # Paths and object stores (codepretrain/files). etils' backends are private: tests guard them.
     "etils[epath,epy]>=1.15,<1.16",
     "fsspec>=2026.9,<2027",
@@ -27,6 +26,7 @@ CORE = [
 EXTRAS = {
     # Preparing data: tasks and mixtures, tokenizers. Never imported while training.
     "data": [
+        "array-record>=0.8.3,<0.9",
         "seqio>=0.0.20,<0.1",
         "tensorflow>=2.21,<2.22",
         "tensorflow-text>=2.21,<2.22",
