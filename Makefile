@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-resume test-mesh test-pod test-parity lint format lock benchmark clean
+.PHONY: demo test test-resume test-mesh test-signals test-pod test-parity lint format lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -16,6 +16,10 @@ test-resume: .venv/.installed
 
 test-mesh: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_mesh.py -s
+
+# SIGTERM, SIGINT and errors in every stage of a run, on one process and on two.
+test-signals: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_signals.py -s
 
 # The studies' steps as the TPU compiler compiles them for 256 chips: needs libtpu, and no TPU.
 test-pod: .venv/.installed

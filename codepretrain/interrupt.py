@@ -179,7 +179,7 @@ def on_peer_exit(exit_code: int, message: str) -> None:
 
 
 def _interrupted() -> Interrupted:
-    return Interrupted(_state.signal_number, "stopped; everything finished so far is kept")
+    return Interrupted(_state.signal_number, "stopped; all finished work is kept")
 
 
 def _raise_in_main_thread(error: BaseException) -> None:
