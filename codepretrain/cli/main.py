@@ -15,6 +15,7 @@ import absl.logging
 from codepretrain.cli import interop
 from codepretrain.cli.plan import add_plan_command
 from codepretrain.cli.process import (
+    CHILD,
     add_machine_flags,
     relevant_environment,
     run_command,
@@ -135,7 +136,8 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
 
 
 def _call_self(arguments: list[str]) -> None:
-    with subprocess.Popen([sys.executable, "-m", "codepretrain", *arguments]) as process:
+    command = [sys.executable, "-m", "codepretrain", *arguments]
+    with subprocess.Popen(command, env={**os.environ, CHILD: "1"}) as process:
         try:
             code = process.wait()
         except BaseException:  # a signal for us: the other process stops as cleanly as we do

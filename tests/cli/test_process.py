@@ -64,6 +64,20 @@ def test_a_signal_in_any_command(
     assert capsys.readouterr().err == f"codepretrain: {expected}\n"
 
 
+def test_a_signal_that_became_another_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """As within the import of an extension module."""
+
+    def command() -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except BaseException as error:
+            raise ImportError("while initializing the extension") from error
+        return 0
+
+    assert run_command(["report"], command) == 143
+    assert capsys.readouterr().err.startswith("codepretrain: stopped; ")
+
+
 class FakePeers:
     """Two processes, of which the other one has said what `cause` is."""
 
