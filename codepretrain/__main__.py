@@ -33,7 +33,7 @@ def run() -> NoReturn:
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:
-    if not _has_run:
+    if not _has_run and "CODEPRETRAIN_CHILD" not in os.environ:
         os.write(2, b"codepretrain: stopped; nothing was started\n")
     os._exit(128 + number)
 

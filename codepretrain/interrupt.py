@@ -10,22 +10,24 @@ is not on disk already.
 
 Python runs a signal handler only between two bytecodes of the main thread. A compilation or a
 collective operation keeps that thread in C++ for minutes. The command line therefore starts a
-thread as well (`handling(end=…)`). It notices a signal at once, passes it on to the other processes
-of the run, and ends the process if the main thread is not done after `GRACE_S`.
+thread as well (`handling(end=…)`, `signal_watch.py`). It notices a signal at once, passes it on to
+the other processes of the run, and ends the process if the main thread is not done after `GRACE_S`.
 """
 
-import os
-import select
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Protocol, Self
+from types import FrameType
+from typing import Protocol
 
-GRACE_S = 3.0
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_END_OF_WATCH, _WAKE = 0, 255  # not numbers of signals
+from codepretrain.signal_watch import STOP_SIGNALS, Watch
+
+# Where nothing is raised: Python drops an exception in a finalizer or in a callback of the garbage
+# collector, and one within the import of an extension module may crash the process.
+_DEAF_FUNCTIONS = {"__del__", "_xla_gc_callback"}
+_IMPORT = "<frozen importlib._bootstrap>"
+_RETRY_S = 0.02
 
 
 class Interrupted(KeyboardInterrupt):
@@ -54,7 +56,7 @@ class Peers(Protocol):
     def reached_stop(self) -> bool: ...
 
 
-class _State:
+class State:
     """What this process knows of stop requests. There is one: signal handlers are global.
 
     signal_number: the first stop signal, here or in another process; 0 before.
@@ -73,11 +75,15 @@ class _State:
         self.is_pending = False
         self.is_leaving = False
         self.peers: Peers | None = None
-        self.watch: _Watch | None = None
+        self.watch: Watch | None = None
         self.end: Callable[[BaseException], None] | None = None
 
+    def interrupted(self) -> Interrupted:
+        """Returns the exception for the stop signal."""
+        return Interrupted(self.signal_number, "stopped; all finished work is kept")
 
-_state = _State()
+
+_state = State()
 
 
 @contextmanager
@@ -91,17 +97,17 @@ def handling(end: Callable[[BaseException], None] | None = None) -> Iterator[Non
     if _state.is_handling or threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.getsignal(number) for number in _SIGNALS}
-    _state = _State()
+    previous = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    _state = State()
     _state.is_handling, _state.end = True, end
     install()
     try:
-        with _Watch() if end else nullcontext():
+        with Watch(_state) if end else nullcontext():
             yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        _state = _State()
+        _state = State()
 
 
 def install() -> None:
@@ -110,7 +116,7 @@ def install() -> None:
     `jax.distributed` has a SIGTERM handler of its own, and so has libtpu.
     """
     if _state.is_handling:
-        for number in _SIGNALS:
+        for number in STOP_SIGNALS:
             signal.signal(number, _on_signal)
 
 
@@ -128,7 +134,7 @@ def deferred() -> Iterator[None]:
         finally:
             _state.depth -= 1
         if _state.signal_number:
-            raise _interrupted()
+            raise _state.interrupted()
 
 
 def is_due() -> bool:
@@ -144,7 +150,16 @@ def is_due() -> bool:
 def check() -> None:
     """Raises Interrupted within `deferred` if `is_due`; for long work between two steps."""
     if _state.depth and is_due():
-        raise _interrupted()
+        raise _state.interrupted()
+
+
+def error() -> BaseException | None:
+    """Returns what the command was told to end with, None if nothing has told it to.
+
+    It was raised, but other code may have replaced it: a signal within the import of an extension
+    module becomes an ImportError.
+    """
+    return _state.error
 
 
 def signal_number() -> int:
@@ -168,7 +183,7 @@ def on_peer_signal(number: int) -> bool:
     if _state.depth:
         return True
     if _state.error is None:
-        _raise_in_main_thread(_interrupted())
+        _raise_in_main_thread(_state.interrupted())
     return False
 
 
@@ -178,87 +193,50 @@ def on_peer_exit(exit_code: int, message: str) -> None:
         _raise_in_main_thread(PeerStopped(exit_code, message))
 
 
-def _interrupted() -> Interrupted:
-    return Interrupted(_state.signal_number, "stopped; everything finished so far is kept")
-
-
 def _raise_in_main_thread(error: BaseException) -> None:
     _state.error, _state.is_pending = error, True
     if _state.watch is not None:
         _state.watch.wake()
-    main = threading.main_thread().ident  # a real signal, which also ends a sleep or a wait
-    signal.pthread_kill(main or 0, signal.SIGTERM)
+    _signal_main_thread()
 
 
-def _on_signal(number: int, frame: object) -> None:
+def _signal_main_thread() -> None:
+    """Sends a real signal, which also ends a sleep or a wait."""
+    if _state.is_pending:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+
+def _raise_pending(frame: FrameType | None) -> None:
+    assert _state.error is not None
+    if _is_deaf(frame):
+        later = threading.Timer(_RETRY_S, _signal_main_thread)
+        later.daemon = True
+        later.start()
+        return
+    _state.is_pending = False
+    raise _state.error
+
+
+def _is_deaf(frame: FrameType | None) -> bool:
+    """Returns whether the main thread is where nothing may be raised."""
+    while frame is not None:
+        if frame.f_code.co_name in _DEAF_FUNCTIONS or frame.f_code.co_filename == _IMPORT:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _on_signal(number: int, frame: FrameType | None) -> None:
     if _state.is_leaving:
         return
-    if _state.is_pending and _state.error is not None:
-        _state.is_pending = False
-        raise _state.error
+    if _state.is_pending:
+        _raise_pending(frame)
+        return
     if _state.signal_number or _state.error is not None:
         if number == signal.SIGINT and _state.end is None:
             raise KeyboardInterrupt
         return  # the watching thread ends the process at a second Ctrl-C
     _state.signal_number = number
     if not _state.depth:
-        _state.error = _interrupted()
-        raise _state.error
-
-
-class _Watch:
-    """The thread that notices signals while the main thread is in C++."""
-
-    def __enter__(self) -> Self:
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._write, False)
-        self._previous = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-        self._received: list[int] = []
-        self._thread = threading.Thread(target=self._run, name="signals", daemon=True)
-        self._thread.start()
-        _state.watch = self
-        return self
-
-    def wake(self) -> None:
-        """Lets the thread look at what has changed."""
-        os.write(self._write, bytes([_WAKE]))
-
-    def __exit__(self, *_: object) -> None:
-        _state.watch = None
-        signal.set_wakeup_fd(self._previous)
-        os.write(self._write, bytes([_END_OF_WATCH]))
-        self._thread.join()
-        os.close(self._read)
-        os.close(self._write)
-
-    def _run(self) -> None:
-        ending_since = None
-        while True:
-            is_stopping = bool(self._received) or _state.error is not None
-            ready = select.select([self._read], [], [], 0.1 if is_stopping else None)[0]
-            numbers = os.read(self._read, 512) if ready else b""
-            if _END_OF_WATCH in numbers:
-                return
-            self._note([number for number in numbers if number in _SIGNALS])
-            if _state.error is None and (_state.depth or not self._received):
-                ending_since = None
-                continue
-            ending_since = ending_since or time.monotonic()
-            if time.monotonic() - ending_since > GRACE_S:
-                self._end()
-
-    def _note(self, numbers: list[int]) -> None:
-        for number in numbers:
-            if number == signal.SIGINT and self._received:
-                _state.signal_number, _state.error = number, None
-                self._end()
-            elif not self._received and not _state.is_pending:  # that is a SIGTERM of our own
-                self._received.append(number)
-                if _state.peers is not None:
-                    _state.peers.announce_stop(number)
-
-    def _end(self) -> None:
-        if _state.error is None and not _state.signal_number:  # no handler has run yet
-            _state.signal_number = self._received[0]
-        assert _state.end is not None
-        _state.end(_state.error or _interrupted())
+        _state.error, _state.is_pending = _state.interrupted(), True
+        _raise_pending(frame)

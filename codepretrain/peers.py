@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from codepretrain.interrupt import GRACE_S
+from codepretrain.signal_watch import GRACE_S
 
 _PREFIX = "codepretrain-peers"
 _POLL_MS = 60_000  # a blocking read is repeated after this time

@@ -31,6 +31,7 @@ from codepretrain.interrupt import Interrupted, PeerStopped
 from codepretrain.peers import Peers
 
 HEARTBEAT_TIMEOUT_S = 30
+CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs
 # The file system refused: the path is wrong, not the program.
 _REFUSALS = (
     errno.ENOSPC,
@@ -57,6 +58,7 @@ class _Process:
         self.resume = resume
         self.peers: Peers | None = None
         self._ends = threading.Lock()
+        self._stderr = os.dup(2)  # it may be redirected while a library starts
         self._has_told = False
 
     def outcome(self, error: BaseException) -> tuple[int, str]:
@@ -64,6 +66,8 @@ class _Process:
         if isinstance(error, UserError):
             return 2, one_line(str(error))
         if isinstance(error, Interrupted):
+            if CHILD in os.environ:
+                return 128 + error.signal_number, ""  # the parent tells it
             return 128 + error.signal_number, f"{error}. To resume, run: {self.resume}"
         if isinstance(error, PeerStopped):
             return error.exit_code, str(error)
@@ -83,7 +87,14 @@ class _Process:
     def end(self, error: BaseException) -> None:
         """Ends the process now, from any thread."""
         code, message = self.outcome(error)
+        if not self._has_told:
+            self._has_told = True  # not by `tell`: the main thread may hold a lock of sys.stderr
+            if message:
+                os.write(self._stderr, f"codepretrain: {message}\n".encode(errors="replace"))
         self.leave(code, message)
+
+    def close(self) -> None:
+        os.close(self._stderr)
 
     def leave(self, code: int, message: str) -> NoReturn:
         """Tells the other processes, if they do not know, and ends this one."""
@@ -104,7 +115,7 @@ def run_command(argv: Sequence[str], command: Callable[[], int]) -> int:
     """Runs a command and returns its exit code; on several processes, ends the process instead."""
     global _process
     process = _process = _Process(shlex.join(["codepretrain", *argv]))
-    with interrupt.handling(end=process.end):
+    with contextlib.closing(process), interrupt.handling(end=process.end):
         try:
             code, message = finish(command()), ""
         except BaseException as error:
@@ -113,7 +124,8 @@ def run_command(argv: Sequence[str], command: Callable[[], int]) -> int:
                 discard(sys.stdout)
                 code, message = PIPE_CODE, ""
             else:
-                code, message = _result(process, refusal_of_stdout(error) or error)
+                error = refusal_of_stdout(error) or interrupt.error() or error
+                code, message = _result(process, error)
         interrupt.leave()
         process.tell(message)
         if process.peers is not None:

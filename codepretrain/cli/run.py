@@ -8,7 +8,12 @@ import sys
 
 from codepretrain.cli.flags import MAX_WORKERS, whole_number
 from codepretrain.cli.interop import Add
-from codepretrain.cli.process import add_machine_flags, relevant_environment, start_machine
+from codepretrain.cli.process import (
+    CHILD,
+    add_machine_flags,
+    relevant_environment,
+    start_machine,
+)
 from codepretrain.config.schema import StudyConfig
 
 
@@ -66,7 +71,8 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
 
 
 def _call_self(arguments: list[str]) -> None:
-    with subprocess.Popen([sys.executable, "-m", "codepretrain", *arguments]) as process:
+    command = [sys.executable, "-m", "codepretrain", *arguments]
+    with subprocess.Popen(command, env={**os.environ, CHILD: "1"}) as process:
         try:
             code = process.wait()
         except BaseException:  # a signal for us: the other process stops as cleanly as we do
