@@ -52,6 +52,11 @@ def _dispatch(argv: list[str]) -> int:
 
 def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Returns the flags and the overrides of a command line. Raises UserError for mistakes."""
+    for argument in argv:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:  # it could not be recorded
+            raise UserError(f"argument {quoted(argument)}: expected UTF-8 text") from error
     parser, commands = _parser()
     names = list(commands.choices)
     if argv and argv[0].startswith("-") and argv[0] not in ("-h", "--help"):

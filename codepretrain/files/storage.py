@@ -75,7 +75,12 @@ def _local(text: str, name: str) -> epath.Path:
     expanded = os.path.expanduser(text)
     if expanded.startswith("~"):
         raise UserError(f"{name} {shown(text)}: there is no user {text.split('/')[0][1:60]!r} here")
-    absolute = os.path.abspath(expanded)
+    try:
+        absolute = os.path.abspath(expanded)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{name} {shown(text)}: the current directory was deleted: change to another one"
+        ) from error
     if any(f"{absolute}/".startswith(f"{root}/") for root in _RESERVED_ROOTS):
         raise UserError(
             f"{name} {shown(text)}: local folders /gs, /s3, /az and /hf are not supported"

@@ -48,6 +48,22 @@ def test_a_variable_that_is_refused(
     assert not workdir.exists()
 
 
+def test_a_current_directory_that_was_deleted(tmp_path: Path) -> None:
+    script = f"mkdir gone && cd gone && rmdir ../gone && {sys.executable} -m codepretrain plan"
+    result = subprocess.run(
+        ["bash", "-c", f"{script} --config {TINY}"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert result.returncode == 2
+    assert result.stderr == (
+        "codepretrain: --workdir workdir: the current directory was deleted: change to another "
+        "one\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [

@@ -64,7 +64,7 @@ def test_what_does_not_fit_the_devices_is_told_before_data_is_prepared(
     where = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
     for mistake, message in {
         "--config.execution.mesh.fsdp=3": "make the sizes multiply to 8, or set one to -1",
-        "--config.training.batch_size=12": "8 and 16 would fit",
+        "--config.training.batch_size=12": "8 or 16 would fit",
         "--config.execution.remat_policy=ful": "full",
         "--config.execution.attention_kernel=flash": "no kernel is called 'flash'",
     }.items():

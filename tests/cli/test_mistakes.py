@@ -40,6 +40,7 @@ GRAMMAR = [
     (f"plan {{c}} --{LONG}", "unknown argument '--xxx"),
     (f"plan {{c}} {LONG}", "unknown argument 'xxx"),
     ("plan {c} 'two\nlines'", r"unknown argument 'two\nlines'"),
+    ("plan {c} --workdir '\udcff'", r"argument '\udcff': expected UTF-8 text"),
     ("plan {c} '\x1b[31mred'", r"unknown argument '\x1b[31mred'"),
     ("plan {c} --config other.py", "--config is given twice: "),
     ("plan {c} --workdir other", "--workdir is given twice: "),

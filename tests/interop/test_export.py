@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
 from codepretrain.errors import UserError
+from codepretrain.files import storage
 from codepretrain.interop.export import ExportOptions
 from codepretrain.interop.tensors import nested
 from codepretrain.model.transformer import bind
@@ -124,6 +126,19 @@ def test_the_same_checkpoint_gives_the_same_bytes(exported: Any) -> None:
         path.unlink()
     again, _ = exported()
     assert {path.name: path.read_bytes() for path in again.iterdir()} == files
+
+
+def test_an_object_store_holds_the_same_files(exported: Any, tmp_path: Path) -> None:
+    fsspec.filesystem("memory").store.clear()
+    local, _ = exported()
+    remote = storage.parse("memory://bucket/model")
+    exported(name=remote, run="model")
+    assert storage.names(remote) == storage.names(local)
+    for name in storage.names(local):
+        assert storage.read_bytes(remote / name) == storage.read_bytes(local / name)
+    with pytest.raises(UserError, match="--output memory://bucket/model exists already"):
+        exported(name=remote, run="model")
+    fsspec.filesystem("memory").store.clear()
 
 
 def test_mistakes(tmp_path: Path, exported: Any) -> None:
