@@ -2,7 +2,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-resume test-mesh test-hosts test-pod test-parity lint format lock benchmark clean
+.PHONY: demo test test-resume test-mesh test-hosts test-signals test-pod test-parity lint format \
+  lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -19,6 +20,10 @@ test-mesh: .venv/.installed
 
 test-hosts: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_hosts.py -s
+
+# SIGTERM, SIGINT and errors in every stage of a run, on one process and on two.
+test-signals: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_signals.py -s
 
 # The studies' steps as the TPU compiler compiles them for 256 chips: needs libtpu, and no TPU.
 test-pod: .venv/.installed

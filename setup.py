@@ -12,14 +12,13 @@ CORE = [
     "orbax-checkpoint>=0.12,<0.13",
     "ml-collections>=1.1,<2",
     "grain>=0.2.18,<0.3",
-    "array-record>=0.8.3,<0.9",
     # Paths and object stores (codepretrain/files). etils' backends are private: tests guard them.
     "etils[epath,epy]>=1.15,<1.16",
     "fsspec>=2026.9,<2027",
     "numpy>=2.1",
     "jinja2>=3.1",
     "matplotlib>=3.9",
-    "rich>=13.9",
+    "rich>=14.1",
     "safetensors>=0.7,<0.9",
     "tensorboardX>=2.6.2",
 ]
@@ -27,6 +26,7 @@ CORE = [
 EXTRAS = {
     # Preparing data: tasks and mixtures, tokenizers. Never imported while training.
     "data": [
+        "array-record>=0.8.3,<0.9",
         "seqio>=0.0.20,<0.1",
         "tensorflow>=2.21,<2.22",
         "tensorflow-text>=2.21,<2.22",
@@ -76,5 +76,5 @@ setup(
     package_data={"codepretrain": ["py.typed"], "codepretrain.report": ["*.html"]},
     install_requires=CORE,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["codepretrain=codepretrain.cli.main:main"]},
+    entry_points={"console_scripts": ["codepretrain=codepretrain.__main__:run"]},
 )

@@ -1,30 +1,32 @@
-"""The rate of batches from ArrayRecord, and how long a training step waits for them.
+"""Batches of rows: how fast they are made, and how long a training step waits for them.
 
     python benchmarks/loader.py [--max-seq-len 8192] [--batch-size 32] [--batches 64]
 
 Writes two sources of random tokens to a temporary directory and loads batches of them with several
 numbers of threads. "Waits" is the share of time that a consumer spends in `next` when its own work
-(a sleep, as when an accelerator computes) takes twice as long as making one batch in one thread.
-The files are in the page cache: this measures decoding and batching, not a disk.
+(a sleep, as if an accelerator computed) takes twice as long as making one batch in one thread.
+The files are in the page cache, so this measures decoding and batching, not a disk.
 """
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-from array_record.python.array_record_module import ArrayRecordWriter
 
-from codepretrain.rows.format import (
-    Row,
+from codepretrain.files.directory import whole_directory
+from codepretrain.files.sealed import write_sealed
+from codepretrain.rows.format import FORMAT_VERSION, Row, encode_row
+from codepretrain.rows.manifest import (
+    DOCUMENTS,
+    MANIFEST,
+    ROWS,
+    STATS,
     RowsManifest,
-    Shard,
-    encode_row,
-    file_sha256,
     rows_directory,
 )
+from codepretrain.rows.records import RecordWriter
 from codepretrain.rows.store import open_sources
 from codepretrain.stream.loader import BatchLoader
 from codepretrain.stream.mixture import MixtureStage
@@ -32,15 +34,15 @@ from codepretrain.stream.order import RowOrder
 
 VOCAB_SIZE = 256_000
 ROWS_PER_SOURCE = 2048
-PIECES_PER_ROW = 8
+SEGMENTS_PER_ROW = 8
 SOURCES = ("text", "web_code")
 
 
 def random_row(rng: np.random.Generator, max_seq_len: int) -> Row:
-    cuts = np.sort(rng.choice(np.arange(1, max_seq_len + 1), PIECES_PER_ROW - 1, replace=False))
+    cuts = np.sort(rng.choice(np.arange(1, max_seq_len + 1), SEGMENTS_PER_ROW - 1, replace=False))
     starts = np.concatenate([[0], cuts]).astype(np.int32)
     lengths = np.diff(np.append(starts, max_seq_len + 1)).astype(np.int32)
-    numbers = rng.integers(0, 2**31, PIECES_PER_ROW)
+    numbers = rng.integers(0, 2**31, SEGMENTS_PER_ROW)
     return Row(
         tokens=rng.integers(3, VOCAB_SIZE, max_seq_len + 1, dtype=np.int32),
         segment_starts=starts,
@@ -51,39 +53,35 @@ def random_row(rng: np.random.Generator, max_seq_len: int) -> Row:
     )
 
 
-def write_array_record(path: Path, records: list[bytes]) -> None:
-    writer = ArrayRecordWriter(str(path), "group_size:1")
-    for record in records:
-        writer.write(record)
-    writer.close()
-
-
 def write_source(data_dir: Path, source: str, *, max_seq_len: int) -> None:
     rng = np.random.default_rng(len(source))
-    directory = rows_directory(data_dir, source, "train")
-    directory.mkdir(parents=True)
-    records = [encode_row(random_row(rng, max_seq_len), VOCAB_SIZE) for _ in range(ROWS_PER_SOURCE)]
-    path = directory / "rows-00000-of-00001.arrayrecord"
-    write_array_record(path, records)
-    write_array_record(directory / "documents.arrayrecord", [b"{}"])
-    np.save(directory / "row_stats.npy", np.zeros((ROWS_PER_SOURCE, 3), np.uint32))
-    counts = {name: 0 for name in RowsManifest.__annotations__ if name.startswith("num_")}
-    manifest = RowsManifest(
-        **(counts | {"num_rows": ROWS_PER_SOURCE}),
-        source=source,
-        split="train",
-        format_version=1,
-        max_seq_len=max_seq_len,
-        packing="best_fit",
-        vocab_size=VOCAB_SIZE,
-        rows_sha256="",
-        tokenizer_hash="",
-        settings_hash="",
-        shards=(Shard(path.name, ROWS_PER_SOURCE, path.stat().st_size, file_sha256(path)),),
-        row_stats_sha256=file_sha256(directory / "row_stats.npy"),
-        documents_sha256=file_sha256(directory / "documents.arrayrecord"),
-    )
-    (directory / "manifest.json").write_text(json.dumps(manifest.to_json()))
+    with (
+        whole_directory(rows_directory(data_dir, source, "train")) as folder,
+        RecordWriter(folder, ROWS, records_per_shard=ROWS_PER_SOURCE) as rows,
+        RecordWriter(folder, DOCUMENTS, records_per_shard=1) as documents,
+    ):
+        for _ in range(ROWS_PER_SOURCE):
+            rows.write(encode_row(random_row(rng, max_seq_len), VOCAB_SIZE))
+        np.save(folder / STATS, np.zeros((ROWS_PER_SOURCE, 3), np.uint32))
+        counts = {name: 0 for name in RowsManifest.__annotations__ if name.startswith("num_")}
+        counts |= {"num_rows": ROWS_PER_SOURCE, "num_padding": ROWS_PER_SOURCE * max_seq_len}
+        manifest = RowsManifest(
+            **counts,
+            source=source,
+            split="train",
+            format_version=FORMAT_VERSION,
+            max_seq_len=max_seq_len,
+            packing="best_fit",
+            vocab_size=VOCAB_SIZE,
+            rows_sha256="",
+            documents_hash="",
+            tokenizer_hash="",
+            vocabulary_hash="",
+            settings_hash="",
+            row_shards=rows.finish(),
+            document_shards=documents.finish(),
+        )
+        write_sealed(folder / MANIFEST, manifest.to_json())
 
 
 def load_all(

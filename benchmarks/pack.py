@@ -12,7 +12,7 @@ import dataclasses
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,14 @@ from codepretrain.config.schema import (
     TrainingConfig,
 )
 from codepretrain.data import seqio_tasks
-from codepretrain.data.documents import collect, documents_directory, read_documents
-from codepretrain.data.manifest import TokenizedDocument, write_rows
+from codepretrain.data.collect import collect
+from codepretrain.data.document import Document
+from codepretrain.data.documents import documents_directory, read_documents
 from codepretrain.data.pack import PACKERS
 from codepretrain.data.readers import make_reader
 from codepretrain.data.tokenizer import encode, load_tokenizer, save_tokenizer, train_tokenizer
-from codepretrain.rows.format import RowsManifest, rows_directory
+from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
+from codepretrain.rows.manifest import RowsManifest, rows_directory
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 
 SOURCE = "code"
@@ -87,9 +89,11 @@ def collect_documents(config: StudyConfig, data_dir: Path, stages: Stages) -> No
         stages.num_bytes += num_bytes
 
     wall, cpu = time.perf_counter(), time.process_time()
+    reader = make_reader(SOURCE, config.data.sources[SOURCE])
     collect(
         SOURCE,
-        make_reader(SOURCE, config.data.sources[SOURCE]),
+        reader,
+        reader.shards(),
         directory=documents_directory(data_dir, SOURCE),
         validation_fraction=0.0,
         settings_hash="",
@@ -102,8 +106,13 @@ def collect_documents(config: StudyConfig, data_dir: Path, stages: Stages) -> No
     stages.table.add_row("read, strip docstrings, drop duplicates", *row)
 
 
+def training_documents(data_dir: Path) -> Iterator[Document]:
+    directory = documents_directory(data_dir, SOURCE)
+    return read_documents(directory, source=SOURCE, split="train")
+
+
 def task_to_rows(config: StudyConfig, data_dir: Path, packing: str) -> RowsManifest:
-    documents = read_documents(documents_directory(data_dir, SOURCE), "train")
+    documents = training_documents(data_dir)
     tokens = seqio_tasks.tokenized_documents(
         seqio_tasks.register_tasks(config, data_dir)[SOURCE], "train"
     )
@@ -117,8 +126,9 @@ def task_to_rows(config: StudyConfig, data_dir: Path, packing: str) -> RowsManif
         split="train",
         config=dataclasses.replace(config.data, packing=packing),
         num_bytes=load_vocabulary(data_dir).num_bytes,
-        tokenizer_hash="",
-        settings_hash="",
+        made_from=MadeFrom(
+            settings_hash="", documents_hash="", tokenizer_hash="", vocabulary_hash=""
+        ),
     )
 
 
@@ -138,8 +148,7 @@ def main() -> None:
         data_dir = Path(directory)
         settings = config.data.tokenizer
         collect_documents(config, data_dir, stages)
-        folder = documents_directory(data_dir, SOURCE)
-        texts = [document.text for document in read_documents(folder, "train")]
+        texts = [document.text for document in training_documents(data_dir)]
         tokenizer = stages.time("train the tokenizer", lambda: train_tokenizer(texts, settings))
         save_tokenizer(tokenizer, settings, data_dir)
         tokenizer = load_tokenizer(tokenizer_path(data_dir), settings)
@@ -161,7 +170,7 @@ def main() -> None:
             stages.table.caption = (
                 f"{(stages.table.caption or '')}{name}: {manifest.num_rows:,} rows, "
                 f"{manifest.efficiency:.2%} filled, {manifest.num_split_documents:,} of "
-                f"{manifest.num_documents:,} documents cut\n"
+                f"{manifest.num_documents:,} documents split\n"
             )
     console.print(stages.table)
     console.print(

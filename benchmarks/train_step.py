@@ -146,7 +146,7 @@ def measure(setting: dict) -> dict:
         "compile_s": compile_s,
         "seconds": seconds[setting["warmup"] :],
         "loss": float(metrics.loss),
-        "temporary_bytes": planned.temp_size_in_bytes,  # what the compiler allocates besides the state
+        "temporary_bytes": planned.temp_size_in_bytes,  # besides the state
         "peak_bytes": memory or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 

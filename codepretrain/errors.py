@@ -1,8 +1,59 @@
-"""The one exception for a user's mistake."""
+"""The exception for a user's mistake, and how its message becomes one short line."""
+
+import re
+from collections.abc import Callable
+
+MAX_WORD = 300
+MAX_LINE = 4000
+_LONG_WORD = re.compile(rf"\S{{{MAX_WORD + 1},}}")
+_KEPT = MAX_WORD // 2  # of a long word: its beginning and its end
 
 
 class UserError(ValueError):
-    """Says what is wrong, what was expected, what was found and what to do, in one line.
+    """States what is wrong, what was expected, what was found and how to fix it, in one line.
 
     The command line prints the message alone and exits with code 2.
     """
+
+
+def one_line(message: str) -> str:
+    """Returns a message as one line of printable text, with whatever is overlong shortened.
+
+    A message may quote anything: an argument of 5,000 letters, a file's name with a newline in it,
+    the text of another library's error.
+
+    >>> one_line("cannot read a\\nb")
+    'cannot read a b'
+    """
+    words = " ".join(message.split())
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+    text = _LONG_WORD.sub(lambda match: _cut(match[0], _KEPT), text)
+    return text if len(text) <= MAX_LINE else _cut(text, MAX_LINE // 2)
+
+
+def quoted(value: object, *, max_length: int = 80) -> str:
+    """Returns `repr(value)` for a message, shortened; never raises.
+
+    >>> quoted("x" * 100, max_length=20)
+    "'xxxxxxxxx…xxxxxxxx'"
+    """
+    text = _safely(repr, value)
+    half = max_length // 2
+    return text if len(text) <= max_length else f"{text[:half]}…{text[-half + 1 :]}"
+
+
+def described(error: BaseException) -> str:
+    """Returns an exception's type and text for a message; never raises."""
+    text = _safely(str, error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _cut(text: str, kept: int) -> str:
+    return f"{text[:kept]}…({len(text):,} characters)…{text[-kept:]}"
+
+
+def _safely(function: Callable[[object], str], value: object) -> str:
+    try:
+        return function(value)
+    except Exception:  # a broken __repr__ or __str__, an int of too many digits, deep recursion
+        return f"<{type(value).__name__}>"

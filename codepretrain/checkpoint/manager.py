@@ -70,6 +70,7 @@ class Checkpoints:
         self._channel = Channel()
         self._last_save_s = time.monotonic()
         self._history: History | None = None
+        self._permanent: dict[int, bool] = {}  # what the records say, read once
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -223,6 +224,7 @@ class Checkpoints:
                 return False
             if self.is_permanent(step) and not contents.permanent:
                 record.mark_permanent(self.path(step))
+                self._permanent[step] = True
             return True
 
         return decide("the checkpoint that is there", settle)
@@ -263,6 +265,7 @@ class Checkpoints:
         """Makes the checkpoint whole, then deletes those that it supersedes."""
         self._check_hold()
         record.write_record(self.path(contents.step), contents)
+        self._permanent[contents.step] = contents.permanent
         self._opened_history().append("committed", [contents.step])
         permanent = {step: self._stays(step) for step in self._committed()}
         for step in self.policy.superseded(permanent, saved_step=contents.step):
@@ -270,10 +273,12 @@ class Checkpoints:
 
     def _stays(self, step: int) -> bool:
         """Returns whether a checkpoint is permanent; one whose record is damaged is left alone."""
-        try:
-            return record.read_record(self.path(step)).permanent
-        except UserError:
-            return True
+        if step not in self._permanent:
+            try:
+                self._permanent[step] = record.read_record(self.path(step)).permanent
+            except UserError:
+                return True
+        return self._permanent[step]
 
     def _delete(self, step: int) -> None:
         self._opened_history().append("deleted", [step])

@@ -22,7 +22,7 @@ from etils import epath
 
 from codepretrain.errors import UserError
 from codepretrain.files import storage
-from codepretrain.files.atomic import write_bytes
+from codepretrain.files.atomic import sync, write_bytes
 from codepretrain.files.hashing import sha256_files
 from codepretrain.files.sealed import read_sealed, write_sealed
 from codepretrain.files.storage import StrPath
@@ -156,8 +156,11 @@ def hash_rest(folder: StrPath, known: Files) -> Files:
 
 
 def hash_files(folder: StrPath, names: Sequence[str]) -> Files:
-    """Returns the size and SHA-256 of files; reads several at a time."""
+    """Returns the size and SHA-256 of files, which are on the disk from then on."""
     paths = [os.path.join(folder, name) for name in names]
+    if storage.is_local(folder):  # Orbax syncs the arrays, and not the metadata beside them
+        for path in [*paths, *{os.path.dirname(path) for path in paths}]:
+            sync(path)
     sizes = [storage.size(path) for path in paths]
     return dict(zip(names, zip(sizes, sha256_files(paths), strict=True), strict=True))
 

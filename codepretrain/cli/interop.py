@@ -1,12 +1,13 @@
-"""The commands `export` and `import`: a study's checkpoints to and from other tools' files."""
+"""The commands `export` and `import`: checkpoints to and from the files of other tools."""
 
 import argparse
 from collections.abc import Callable
-from pathlib import Path
 
+from codepretrain.cli.environment import use_cpu
+from codepretrain.cli.flags import PathOnce, whole_number
 from codepretrain.config.schema import StudyConfig
 
-# Adds a command: its name, what it runs, and what the help says of it.
+# Adds a command: its name, the function that runs it, and its description in the help.
 Add = Callable[[str, Callable[..., int], str], argparse.ArgumentParser]
 
 
@@ -14,24 +15,26 @@ def add_commands(add: Add) -> None:
     """Adds both commands and their flags to the command line."""
     export = add("export", _export, "write a checkpoint as a transformers Cohere model")
     export.add_argument("--phase", required=True)
-    export.add_argument("--step", type=int, help="a checkpoint's step (default: the phase's end)")
-    export.add_argument("--output", type=Path, required=True, help="folder to write")
+    export.add_argument(
+        "--step", type=whole_number(0), help="a checkpoint's step (default: the phase's end)"
+    )
+    export.add_argument("--output", action=PathOnce, required=True, help="folder to write")
     export.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
-    export.add_argument("--max-shard-bytes", type=int, default=2_000_000_000)
+    export.add_argument("--max-shard-bytes", type=whole_number(1), default=2_000_000_000)
     load = add("import", _import, "read a transformers Cohere model for phases to start from")
-    load.add_argument("--model", type=Path, required=True, help="folder with config and weights")
-    load.add_argument("--name", required=True, help="what phases call it: initial_checkpoint")
+    load.add_argument("--model", action=PathOnce, required=True, help="folder of the model")
+    load.add_argument("--name", required=True, help="its name in phases' initial_checkpoint")
 
 
 def _export(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    _use_the_host()
+    use_cpu()
     from codepretrain.interop.export import ExportOptions
     from codepretrain.study.exchange import export_phase
+    from codepretrain.study.workspace import Workspace
 
     options = ExportOptions(dtype=flags.dtype, max_shard_bytes=flags.max_shard_bytes)
     export_phase(
-        config,
-        flags.workdir,
+        Workspace(config, flags.workdir),
         name=flags.phase,
         step=flags.step,
         output=flags.output,
@@ -41,15 +44,9 @@ def _export(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> 
 
 
 def _import(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    _use_the_host()
+    use_cpu()
     from codepretrain.study.exchange import import_checkpoint
+    from codepretrain.study.workspace import Workspace
 
-    import_checkpoint(config, flags.workdir, source=flags.model, name=flags.name)
+    import_checkpoint(Workspace(config, flags.workdir), source=flags.model, name=flags.name)
     return 0
-
-
-def _use_the_host() -> None:
-    """Leaves the accelerators alone: files are all that is to be moved."""
-    import jax
-
-    jax.config.update("jax_platforms", "cpu")

@@ -1,15 +1,20 @@
 """The `plan` command: a study's phases, and its step on a target pod (no hardware needed)."""
 
 import argparse
-import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from codepretrain.cli.environment import import_jax
+from codepretrain.cli.flags import whole_number
 from codepretrain.cli.interop import Add
+from codepretrain.cli.output import print_json
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
+
+if TYPE_CHECKING:
+    from codepretrain.podplan.topology import Topology
 
 
 def add_plan_command(add: Add) -> None:
@@ -20,19 +25,22 @@ def add_plan_command(add: Add) -> None:
     group.add_argument(
         "--topology", metavar="CHIP:AxB", help="compile the step for it; example: v5e:16x16"
     )
-    group.add_argument("--slices", type=int, default=1, help="number of slices (default: 1)")
+    group.add_argument(
+        "--slices", type=whole_number(1, 1024), default=1, help="number of slices (default: 1)"
+    )
     group.add_argument(
         "--search", action="store_true", help="try meshes, micro-batches and remat policies"
     )
     group.add_argument(
         "--max-compiles",
-        type=int,
+        type=whole_number(1),
         default=12,
         help="compilations of a search, at most (default: 12)",
     )
 
 
 def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    topology = _topology(flags)
     from codepretrain.study.describe import check_caps, describe, print_plan
     from codepretrain.study.graph import resolve
     from codepretrain.study.imports import study_imports
@@ -45,27 +53,37 @@ def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
     plan = describe(config, phases, source_sizes=source_sizes, imports=imports)
     if not flags.json:
         print_plan(Console(), plan)
-    if flags.topology is not None:
+    if topology is not None:
         phase_tokens = {name: phases[name].tokens for name in (p["name"] for p in plan["phases"])}
-        plan["pod"] = _plan_pod(config, flags, argv, phase_tokens)
-    elif flags.search or flags.slices != 1:
-        raise UserError("--search and --slices need a --topology, such as v5e:16x16")
+        plan["pod"] = _plan_pod(config, flags, argv, topology, phase_tokens)
     if flags.json:
-        print(json.dumps(plan, indent=1))
+        print_json(plan)
     return 0
 
 
-def _plan_pod(
-    config: StudyConfig, flags: argparse.Namespace, argv: list[str], phase_tokens: dict[str, int]
-) -> dict[str, Any]:
+def _topology(flags: argparse.Namespace) -> "Topology | None":
+    """Returns the target pod, None without one. Raises UserError before anything is printed."""
     from codepretrain.podplan.topology import check_compiler, parse_topology
 
+    if flags.topology is None:
+        if flags.search or flags.slices != 1:
+            raise UserError("--search and --slices need a --topology, such as v5e:16x16")
+        return None
     topology = parse_topology(flags.topology, num_slices=flags.slices)
     check_compiler()
-    os.environ.update(topology.environment)  # libtpu reads it when it is loaded
-    import jax
+    return topology
 
-    jax.config.update("jax_platforms", "cpu")  # leaves a TPU or GPU of this machine alone
+
+def _plan_pod(
+    config: StudyConfig,
+    flags: argparse.Namespace,
+    argv: list[str],
+    topology: "Topology",
+    phase_tokens: dict[str, int],
+) -> dict[str, Any]:
+    os.environ.update(topology.environment)  # libtpu reads it when it is loaded
+    # Leaves a TPU or GPU of this machine alone.
+    import_jax().config.update("jax_platforms", "cpu")
     from codepretrain.podplan.plan_pod import plan_pod
 
     return plan_pod(

@@ -1,30 +1,38 @@
 """Nested dicts to the dataclasses of `config/schema.py` and back, with errors that name the field.
 
-A value that does not fit is reported by its full path, what was expected, what was found and the
-nearest valid name: `config.model.num_layer: no such field; did you mean num_layers?`
+An error names the full path, what was expected, what was found, and the nearest valid name:
+`config.model.num_layer: no such field; did you mean num_layers?`
 """
 
 import ast
 import dataclasses
 import difflib
+import math
 import types
 import typing
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from codepretrain.errors import UserError
+from codepretrain.errors import UserError, quoted
 
 T = TypeVar("T")
-_SCALARS = (str, int, float, bool, types.NoneType)
+_MAX_WHOLE = 2**63 - 1  # of an int64
+_MAX_LISTED = 20
+_LITERAL_ERRORS = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
 def parse(cls: type[T], value: Any, *, path: str = "config") -> T:
     """Returns `value` (nested dicts, lists and scalars) as an instance of dataclass `cls`.
 
     Raises:
-      UserError: an unknown or a missing field, or a value of the wrong type.
+      UserError: an unknown or a missing field, a value of the wrong type, or a number that is not
+        finite or does not fit into 64 bits.
     """
-    return _convert(cls, value, path)
+    try:
+        return _convert(cls, value, path)
+    except RecursionError:
+        raise UserError(f"{path}: the values are nested too deeply") from None
 
 
 def to_dict(value: Any) -> Any:
@@ -41,11 +49,11 @@ def to_dict(value: Any) -> Any:
 def apply_override(cls: type, values: dict[str, Any], path: Sequence[str], text: str) -> None:
     """Sets, in place, the leaf at `path` of nested dict `values` (a `cls`) to what `text` spells.
 
-    Numbers, booleans, None, lists and dicts are read as Python literals; a field of type str takes
-    the text as it stands.
+    Numbers, booleans, None, lists and dicts are read as Python literals; a field that holds text
+    takes the text as given.
 
     Raises:
-      UserError: the path does not lead to a field.
+      UserError: the path does not lead to a field, or the text does not spell a value of its type.
     """
     spelled = "config." + ".".join(path)
     node: Any = values
@@ -58,16 +66,20 @@ def apply_override(cls: type, values: dict[str, Any], path: Sequence[str], text:
         if depth < len(path) - 1:
             node = node.get(name) if isinstance(node, dict) else None
             if not isinstance(node, dict):
-                raise UserError(f"{where}.{name} is a value, it has no field {path[depth + 1]!r}")
-    node[path[-1]] = text if hint is str else _literal(hint, text, spelled)
+                raise UserError(
+                    f"{where}.{name} is a value, it has no field {quoted(path[depth + 1])}"
+                )
+    node[path[-1]] = _spelled_value(hint, text, spelled)
 
 
 def suggestion(name: str, valid: Sequence[str]) -> str:
     """Returns "; did you mean X?" for the nearest of `valid`, else the list of what is valid."""
-    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name[:200], valid, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]}?"
-    return f"; expected one of: {', '.join(valid)}" if valid else ""
+    listed = ", ".join([*valid][:_MAX_LISTED])
+    more = f" and {len(valid) - _MAX_LISTED} more" if len(valid) > _MAX_LISTED else ""
+    return f"; expected one of: {listed}{more}" if valid else ""
 
 
 def _child(hint: Any, node: Any, name: str) -> tuple[list[str], Any]:
@@ -91,19 +103,20 @@ def _without_none(hint: Any) -> Any:
     return hint
 
 
-def _literal(hint: Any, text: str, path: str) -> Any:
+def _spelled_value(hint: Any, text: str, path: str) -> Any:
+    """Returns the value that an override's text spells for a field of type `hint`."""
+    inner = _without_none(hint)
+    if inner is str:
+        return None if hint is not str and text in ("None", "none") else text
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        if _accepts_text(hint):
+        with warnings.catch_warnings(action="ignore"):  # of a backslash in quotes
+            return ast.literal_eval(text)
+    except _LITERAL_ERRORS:
+        if str in typing.get_args(hint):
             return text
-        raise UserError(f"{path}: expected {_spell(hint)}, got {text!r}") from None
-
-
-def _accepts_text(hint: Any) -> bool:
-    return hint is str or str in typing.get_args(hint)
+        raise UserError(f"{path}: expected {_spell(hint)}, got {quoted(text)}") from None
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
@@ -124,12 +137,22 @@ def _convert(hint: Any, value: Any, path: str) -> Any:
 
 
 def _convert_scalar(hint: Any, value: Any, path: str) -> Any:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if hint is int and is_number and float(value).is_integer():
-        return int(value)  # 400e9 is how people write a token budget
-    if hint is float and is_number:
-        return float(value)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        value = _checked_number(value, path)
+        if hint is float:
+            return float(value)
+        if hint is int and float(value).is_integer():
+            return _checked_number(int(value), path)  # 400e9 is how people write a token budget
     _expect(hint not in (int, float) and isinstance(value, hint), path, _spell(hint), value)
+    return value
+
+
+def _checked_number(value: int | float, path: str) -> int | float:
+    """Returns a number. Raises UserError if it is not finite, or a whole one of over 64 bits."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{path}: expected a finite number, got {value}")
+    if isinstance(value, int) and abs(value) > _MAX_WHOLE:
+        raise UserError(f"{path}: expected a number below 2**63, got {quoted(value)}")
     return value
 
 
@@ -141,7 +164,7 @@ def _convert_union(hint: Any, value: Any, path: str) -> Any:
     if len(inner) == 1:
         return _convert(inner[0], value, path)
     _expect(isinstance(value, tuple(inner)), path, _spell(hint), value)
-    return value
+    return _checked_number(value, path) if isinstance(value, (int, float)) else value
 
 
 def _convert_dataclass(cls: Any, value: Any, path: str) -> Any:
@@ -163,7 +186,8 @@ def _convert_dataclass(cls: Any, value: Any, path: str) -> Any:
 
 def _expect(holds: bool, path: str, expected: str, value: Any) -> None:
     if not holds:
-        raise UserError(f"{path}: expected {expected}, got {type(value).__name__} {value!r:.80}")
+        found = "None" if value is None else f"{type(value).__name__} {quoted(value)}"
+        raise UserError(f"{path}: expected {expected}, got {found}")
 
 
 def _spell(hint: Any) -> str:

@@ -1,6 +1,6 @@
 """Multiple-choice items: which of four continuations follows the context?
 
-All choices have equally many tokens. One follows the context in its document, the others stand in
+All choices have equally many tokens. One follows the context in its document, the others are from
 other held-out documents of the same source.
 """
 
@@ -19,14 +19,14 @@ MAX_ITEMS_PER_DOCUMENT = 8
 def continuation_items(
     documents: Sequence[HeldOut], *, max_seq_len: int, rng: random.Random
 ) -> list[dict[str, Any]]:
-    """Items of one source; none if fewer than four documents are long enough.
+    """Returns items of one source; none if fewer than four documents are long enough.
 
     An item: {document, context: [ids], choices: [[ids] × 4], answer, choice_bytes: [4]}. Context
     and choice together take no more than `max_seq_len` tokens.
     """
     num_context = min(CONTEXT_TOKENS, max_seq_len * 3 // 4)
     num_continuation = min(CONTINUATION_TOKENS, max_seq_len - num_context)
-    size = num_context - 1 + num_continuation  # bos takes the first place of the context
+    size = num_context - 1 + num_continuation  # bos is the first token of the context
     windows = {}
     for held_out in documents:
         starts = range(1, len(held_out.ids) - size, size)

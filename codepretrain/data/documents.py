@@ -25,6 +25,7 @@ from codepretrain.files.directory import check_directory, is_whole
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath
+from codepretrain.rows.format import SPLITS
 from codepretrain.rows.shard_files import default_cache
 from codepretrain.rows.verify import check_contents
 
@@ -70,7 +71,9 @@ def has_documents(directory: StrPath) -> bool:
 
 
 def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[DocumentsManifest, str]:
-    """Returns the manifest, and the hash of the directory: of all its files' hashes.
+    """Returns the manifest, and the hash of the documents of all splits.
+
+    The hash is of their contents alone: the manifest has paths of this machine in it.
 
     Raises:
       UserError: the source was not (completely) read, a file is missing, truncated or damaged, or
@@ -94,7 +97,13 @@ def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[Documen
         raise UserError(
             f"{path} is the manifest of source {manifest.source!r}, expected {source!r}; {remedy}"
         )
-    return manifest, sha256_json(hashes)
+    names = [documents_name(split) for split in SPLITS]
+    missing = [name for name in names if name not in hashes]
+    if missing:
+        raise UserError(
+            f"damaged {directory}: {', '.join(missing)} is missing from files.json; {remedy}"
+        )
+    return manifest, sha256_json({name: hashes[name] for name in names})
 
 
 def verify_documents(directory: StrPath) -> None:

@@ -1,9 +1,10 @@
 """Generation items: a prompt that ends within a Python expression whose value is known.
 
-The prompt is the document up to the expression's last tokens. A completion ends where it first
-makes an expression of what stands in the prompt; it is right if that has the value that it has in
-the document. Expressions of which the true completion would be cut short by this rule are left out
-(`2 + 15`, cut before the 1, is complete after it); what ends with a bracket or quote never is.
+The prompt is the document up to the last tokens of an expression. A completion ends where it first
+completes the expression that the prompt began; it is right if the expression then has the value
+that it has in the document. Expressions whose true completion this rule would cut short are left
+out: `2 + 15`, cut before the 1, is complete after it. What ends with a bracket or a quote is never
+cut short.
 """
 
 import ast
@@ -20,8 +21,8 @@ from codepretrain.data.held_out import HeldOut
 from codepretrain.data.python_syntax import parse_expression, parse_module
 
 MAX_ITEMS_PER_DOCUMENT = 16
-MAX_CUT_TOKENS = 3  # tokens that the model has to find
-EXTRA_NEW_TOKENS = 8  # that it may write more than that
+MAX_CUT_TOKENS = 3  # of the reference
+EXTRA_NEW_TOKENS = 8  # that a completion may be longer than the reference
 MAX_EXPRESSION_BYTES = 200
 
 
@@ -37,11 +38,11 @@ class _Found:
 def expression_items(
     documents: Sequence[HeldOut], *, max_seq_len: int, rng: random.Random
 ) -> list[dict[str, Any]]:
-    """Items of one source's Python documents; an expression's text occurs once.
+    """Returns items of one source's Python documents; an expression's text occurs once.
 
     An item: {document, prompt: [ids], prompt_text, expression_prefix, expected, reference,
-    max_new_tokens}. `expression_prefix` is what of the expression stands in the prompt, `expected`
-    the repr of its value, `reference` the rest of it. Prompt and completion together take no more
+    max_new_tokens}. `expression_prefix` is the part of the expression in the prompt, `reference`
+    the rest of it, `expected` the repr of its value. Prompt and completion together take no more
     than `max_seq_len` tokens.
     """
     items: list[dict[str, Any]] = []
@@ -84,11 +85,11 @@ def _expressions(text: bytes, tree: ast.Module) -> Iterator[_Found]:
 def _item(
     held_out: HeldOut, found: _Found, *, max_seq_len: int, rng: random.Random
 ) -> dict[str, Any] | None:
-    """The item of one expression, or None where it makes no sound one."""
+    """Returns the item of one expression, or None if it cannot be used."""
     ends, ids, vocabulary = held_out.ends, held_out.ids, held_out.vocabulary
     num_cut = rng.randint(1, MAX_CUT_TOKENS)
     last = bisect.bisect_left(ends, found.stop)  # the token in which the expression ends
-    cut = last + 1 - num_cut  # ids[:cut] stand in the prompt
+    cut = last + 1 - num_cut  # ids[:cut] are in the prompt
     at = int(ends[cut - 1])
     prefix, reference = held_out.text[found.start : at], held_out.text[at : found.stop]
     if not (found.start < at < found.stop and b"\n" not in reference):
@@ -100,10 +101,12 @@ def _item(
     try:
         prompt_text = vocabulary.decode(ids[first:cut]).decode()
         prefix_text, reference_text = prefix.decode(), reference.decode()
-    except UnicodeDecodeError:  # the cut stands inside a character
+    except UnicodeDecodeError:  # the cut is inside a character
         return None
     expected = _value(prefix_text + reference_text)
-    if expected is None or expected == _value(prefix_text):  # the latter: nothing left to find
+    if expected is None or expected == _value(
+        prefix_text
+    ):  # the latter: it is complete without the rest
         return None
     if not _is_first_complete(prefix_text, reference_text):
         return None
@@ -119,7 +122,10 @@ def _item(
 
 
 def _line_start(held_out: HeldOut, first: int, start: int) -> int | None:
-    """The first token from `first` on that begins a line, or with a line's end, before `start`."""
+    """Returns the first token, from `first` on and before `start`, at which a line begins.
+
+    The token may also begin with the newline. None if there is no such token.
+    """
     text = held_out.text
     for index in range(first, len(held_out.ids)):
         at = int(held_out.ends[index - 1])
@@ -131,14 +137,14 @@ def _line_start(held_out: HeldOut, first: int, start: int) -> int | None:
 
 
 def _is_first_complete(prefix: str, reference: str) -> bool:
-    """Whether no shorter start of the reference makes an expression of the prefix."""
+    """Returns whether no shorter part of the reference completes the expression."""
     return all(
         parse_expression(prefix + reference[:stop]) is None for stop in range(1, len(reference))
     )
 
 
 def _value(text: str) -> str | None:
-    """The repr of the expression's value, or None where it has none of its own."""
+    """Returns the repr of the expression's value, or None if it is not closed."""
     tree = parse_expression(text)
     try:
         return None if tree is None else repr(value_of(tree))

@@ -1,9 +1,9 @@
-"""Values of Python expressions that need nothing but themselves.
+"""Values of Python expressions that depend on no name.
 
 An expression is *closed* if it is built from literals, operators, subscripts, a few builtins and
 methods of strings, bytes and containers. Its value is computed here by walking the tree, one listed
-operation at a time: no code is executed, no name is looked up, and every intermediate value is kept
-small, so no expression can take long. Sets are left out: their order changes between processes.
+operation at a time: no code is executed, no name is looked up, and every intermediate value is
+small, so no expression takes long. Sets are left out: their order differs between processes.
 """
 
 import ast
@@ -17,14 +17,14 @@ MAX_SIZE = 1000  # items and characters of a value, those of its items included
 
 
 class NotClosed(Exception):
-    """The expression needs more than itself, fails, or has no small reproducible value."""
+    """The expression is not closed, fails, or has no small reproducible value."""
 
 
 def value_of(node: ast.expr) -> Any:
-    """The value of a closed expression.
+    """Returns the value of a closed expression.
 
     Raises:
-        NotClosed: it is not closed, evaluating it fails, or some value on the way is too large.
+      NotClosed: it is not closed, evaluating it fails, or an intermediate value is too large.
     """
     try:
         return _value(node)
@@ -35,7 +35,7 @@ def value_of(node: ast.expr) -> Any:
 
 
 def closed_expressions(tree: ast.AST) -> Iterator[ast.expr]:
-    """The largest closed expressions of a tree, but for plain and signed literals."""
+    """Yields the largest closed expressions of a tree, except plain and signed literals."""
     todo = [tree]
     while todo:
         node = todo.pop()
@@ -127,7 +127,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
         )
     }
 )
-# No method that formats, pads or translates: their results can be large or hold addresses.
+# No method that formats, pads or translates: results can be large or contain addresses.
 _METHODS = frozenset(
     (
         *("capitalize", "casefold", "count", "decode", "encode", "endswith", "find", "get", "hex"),
@@ -150,7 +150,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _check_size(value: Any) -> None:
-    """Counts characters, bits and items, those inside of items too, until there are too many."""
+    """Counts characters, bytes and nested items, and stops when there are too many."""
     size, todo = 0, [value]
     while todo:
         item = todo.pop()
@@ -206,7 +206,7 @@ def _call(node: ast.Call) -> Any:
     named = {str(keyword.arg): _value(keyword.value) for keyword in node.keywords}
     if isinstance(node.func, ast.Name):
         if node.func.id == "bytes" and isinstance((arguments or [*named.values(), 0])[0], int):
-            raise NotClosed("zeros, as many as it says")
+            raise NotClosed("zeros of any number")
         return _look_up(_FUNCTIONS, node.func.id)(*arguments, **named)
     if not isinstance(node.func, ast.Attribute) or node.func.attr not in _METHODS:
         raise NotClosed("call")

@@ -1,13 +1,13 @@
-"""Rows from tokenized documents: pure, streaming, in bounded memory.
+"""Packs tokenized documents into rows: pure, streaming, in bounded memory.
 
 T = 8, documents of 6, 3 and 13 tokens (a0 is the bos of document a):
 
     concatenate   a0 a1 a2 a3 a4 a5 b0 b1 b2 | b2 c0 c1 c2 c3 c4 c5 c6 c7 | c7 … c12  0  0  0
     best_fit      c0 c1 c2 c3 c4 c5 c6 c7 c8 | a0 a1 a2 a3 a4 a5 b0 b1 b2 | c8 … c12  0  0  0  0
 
-A document is split over rows only where it must be: at the row's end (concatenate), or because it
-is longer than a row (best_fit). The two parts share a token: the last target of the first part is
-the first input of the second, so every token but bos is a target exactly once.
+A document is split over rows only where it has to be: at the end of a row (concatenate), or because
+it is longer than a row (best_fit). The two parts share a token: the last target of the first part
+is the first input of the second, so every token except bos is a target exactly once.
 """
 
 from collections import deque
@@ -18,14 +18,15 @@ import numpy as np
 
 from codepretrain.rows.format import PAD_ID, Row
 
-# Pieces that wait for a row. More fill rows better and hold up to this many times T tokens.
+# Segments that wait for a row. More of them fill rows better, but up to this many times T tokens
+# are in memory.
 WINDOW = 4096
 
 Packer = Callable[[Iterable[np.ndarray], int, np.ndarray], Iterator[Row]]
 
 
 class _Segment(NamedTuple):
-    """tokens: [n] int32. num_bytes: bytes that its targets stand for, tokens[1:]."""
+    """tokens: [n] int32. num_bytes: bytes that its targets, tokens[1:], represent."""
 
     document: int
     offset: int
@@ -34,11 +35,11 @@ class _Segment(NamedTuple):
 
 
 class _Document:
-    """A tokenized document that gives its segments."""
+    """A tokenized document that is divided into segments."""
 
     def __init__(self, number: int, tokens: np.ndarray, num_bytes: np.ndarray) -> None:
         self.number, self.tokens = number, tokens
-        self.bytes_before = np.cumsum(num_bytes[tokens])  # up to each token, it included
+        self.bytes_before = np.cumsum(num_bytes[tokens])  # up to and including each token
 
     def segment(self, start: int, stop: int) -> _Segment:
         stop = min(stop, len(self.tokens))
@@ -49,9 +50,9 @@ class _Document:
 def concatenate(
     documents: Iterable[np.ndarray], max_seq_len: int, num_bytes: np.ndarray
 ) -> Iterator[Row]:
-    """Documents as one stream, cut every T tokens; only the last row is padded.
+    """Yields rows of documents as one stream, cut every T tokens; only the last row is padded.
 
-    documents: token ids [n] int32 with bos and eos. num_bytes: [V], bytes that an id stands for.
+    documents: token ids [n] int32 with bos and eos. num_bytes: [V], bytes that an id represents.
     """
     segments: list[_Segment] = []
     free = max_seq_len + 1
@@ -73,10 +74,10 @@ def concatenate(
 def best_fit(
     documents: Iterable[np.ndarray], max_seq_len: int, num_bytes: np.ndarray
 ) -> Iterator[Row]:
-    """Documents whole where they fit: a row takes the longest waiting segment that fits, and again.
+    """Yields rows of whole documents: the longest waiting segment that fits, and again.
 
-    Documents longer than a row are cut into chunks of T + 1; what is left over waits like a short
-    document. Over the window this is first-fit decreasing, one row at a time.
+    Documents longer than a row are cut into chunks of T + 1; the rest waits like a short document.
+    Over the window this is first-fit decreasing, one row at a time.
     """
     capacity = max_seq_len + 1
     waiting = _Waiting(capacity)
@@ -97,7 +98,7 @@ PACKERS: dict[str, Packer] = {"best_fit": best_fit, "concatenate": concatenate}
 
 
 class _Waiting:
-    """Pieces by length, first in first out; which lengths are there is kept as bits of an int."""
+    """Segments by length, first in first out; the bits of `lengths` say which lengths there are."""
 
     def __init__(self, capacity: int) -> None:
         self.by_length: list[deque[_Segment]] = [deque() for _ in range(capacity + 1)]

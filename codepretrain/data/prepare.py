@@ -18,6 +18,7 @@ from codepretrain.data.collect import collect
 from codepretrain.data.document import Document
 from codepretrain.data.documents import (
     documents_directory,
+    has_documents,
     read_documents,
     verify_documents,
 )
@@ -75,7 +76,7 @@ def prepare(
     }
     seconds: dict[str, float] = {}
     with exclusive(data_dir):
-        if not is_prepared(config, data_dir):
+        if not _is_complete(config, data_dir):
             shards = check_inputs(config, data_dir, readers)
             _start_tensorflow()
             with progress_display(console) as progress:
@@ -93,6 +94,12 @@ def prepare(
     prepared = load_prepared(config, data_dir, seconds=seconds)
     console.print(summary(prepared))
     return prepared
+
+
+def _is_complete(config: StudyConfig, data_dir: StrPath) -> bool:
+    """Returns whether documents, which training does not need, are there too."""
+    directories = [documents_directory(data_dir, source) for source in config.data.sources]
+    return all(has_documents(path) for path in directories) and is_prepared(config, data_dir)
 
 
 def _start_tensorflow() -> None:

@@ -1,4 +1,4 @@
-"""Syntax trees of other people's Python, whatever the compiler thinks of its style."""
+"""Syntax trees of arbitrary Python code, without the compiler's warnings about it."""
 
 import ast
 import warnings
@@ -7,7 +7,7 @@ _REFUSED = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
 def parse_module(code: str) -> ast.Module | None:
-    """The module's syntax tree, or None where this interpreter finds none."""
+    """Returns the module's syntax tree, or None if this interpreter cannot parse it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -17,7 +17,7 @@ def parse_module(code: str) -> ast.Module | None:
 
 
 def parse_expression(code: str) -> ast.expr | None:
-    """The syntax tree of a lone expression, or None."""
+    """Returns the syntax tree of one expression, or None."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

@@ -123,7 +123,7 @@ def encode(tokenizer: Tokenizer, texts: Sequence[str], config: TokenizerConfig) 
 
 
 def special_ids(tokenizer: Tokenizer, config: TokenizerConfig) -> tuple[int, int]:
-    """The ids of bos and eos in a tokenizer that `load_tokenizer` accepted."""
+    """Returns the ids of bos and eos in a tokenizer that `load_tokenizer` accepted."""
     bos = tokenizer.token_to_id(config.bos_token)
     eos = tokenizer.token_to_id(config.eos_token)
     assert bos is not None
@@ -132,7 +132,7 @@ def special_ids(tokenizer: Tokenizer, config: TokenizerConfig) -> tuple[int, int
 
 
 def first_bytes(texts: Iterable[str], num_bytes: int) -> Iterator[str]:
-    """Whole texts, until `num_bytes` of UTF-8 have been given."""
+    """Yields whole texts until `num_bytes` of UTF-8 are reached."""
     for text in texts:
         if num_bytes <= 0:
             return
@@ -192,8 +192,10 @@ def _vocabulary(tokenizer: Tokenizer, config: TokenizerConfig) -> Vocabulary:
 
 @cache
 def _byte_of_character() -> dict[str, int]:
-    """Byte-level BPE writes a byte as a character: itself where it is printable in Latin-1, the
-    others, in order, as U+0100 and on. Source: Radford et al., 2019, `bytes_to_unicode`.
+    """Returns the byte that each character of byte-level BPE represents.
+
+    A byte that is printable in Latin-1 is written as itself, the others in order from U+0100 on.
+    Source: Radford et al., 2019, `bytes_to_unicode`.
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]

@@ -1,142 +1,122 @@
-"""From a study's configuration to evaluations that can be run on parameters.
+"""From a study's configuration to evaluations that can be run on parameters."""
 
-An evaluation is a pure function of the parameters: the same parameters give the same numbers, in
-the training loop and from a checkpoint alike. On several processes all of them must run it, with
-the same parameters, and all get the same result; process 0 writes it down.
-"""
-
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+import jax
+from etils import epath
 from jax.sharding import Mesh
+from rich.console import Console
 
-from codepretrain.config.schema import EvaluatorConfig, StudyConfig
+from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.evals.items import EvalResult
+from codepretrain.evals.evaluator import AnyEvaluatorKind, EvalResult, Evaluate
 from codepretrain.evals.language_model import LanguageModel
-from codepretrain.evals.multiple_choice import MultipleChoice
-from codepretrain.evals.options import (
-    MultipleChoiceOptions,
-    PythonExpressionOptions,
-    ValidationLossOptions,
-    evaluator_options,
-)
-from codepretrain.evals.python_expression import PythonExpression
-from codepretrain.evals.sandbox import sandbox_isolation
-from codepretrain.evals.task_items import GenerationItem, MultipleChoiceItem, load_items
-from codepretrain.evals.validation_loss import ValidationLoss
-from codepretrain.model.transformer import Params
+from codepretrain.evals.progress import EvaluationProgress
+from codepretrain.evals.registry import check_machine, evaluator_request
+from codepretrain.evals.row_loss import RowLoss
+from codepretrain.hosts import decide, gather
 from codepretrain.rows.store import RowStore, open_sources
 from codepretrain.rows.vocabulary import load_vocabulary
 from codepretrain.train.step import step_kernel
 
-Evaluate = Callable[[Params], EvalResult]
+if TYPE_CHECKING:
+    from codepretrain.model.transformer import Params
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """A named evaluation. `interval_steps`: its period within a phase; None is at the end alone."""
+    """A named evaluation.
+
+    interval_steps: its period within a phase; None runs it at the end only. console: shows how far
+    it is; None shows nothing.
+    """
 
     name: str
+    kind: AnyEvaluatorKind
     interval_steps: int | None
     evaluate: Evaluate
+    console: Console | None = None
 
-    def __call__(self, params: Params) -> EvalResult:
-        started = time.perf_counter()
-        result = self.evaluate(params)
-        return replace(result, seconds=time.perf_counter() - started)
+    def __call__(self, params: "Params") -> EvalResult:
+        with EvaluationProgress(self.console, self.name) as progress:
+            result = self.evaluate(params, progress)
+        self.kind.check_result(result)
+        return result
 
     def is_due(self, step: int, *, at_end: bool) -> bool:
-        """Whether it runs after `step` updates of a phase; never before the first."""
+        """Returns whether it runs after `step` updates of a phase; never before the first."""
         if step == 0:
             return False
         return at_end or (self.interval_steps is not None and step % self.interval_steps == 0)
 
 
-def build_evaluators(config: StudyConfig, data_dir: Path, mesh: Mesh) -> list[Evaluator]:
+def build_evaluators(
+    config: StudyConfig, data_dir: epath.Path, mesh: Mesh, *, console: Console | None = None
+) -> list[Evaluator]:
     """Returns the study's evaluations in its own order; reads items, computes nothing.
 
+    Args:
+      console: where process 0 shows how far an evaluation is.
+
     Raises:
-      UserError: an unknown kind, option or task, or data that is missing or damaged.
+      UserError: an unknown kind, option or task, data that is missing or damaged, or a machine that
+        cannot run the evaluation. On several processes, on all of them.
     """
-    options = {name: evaluator_options(name, chosen) for name, chosen in config.evals.items()}
-    # As many rows as training handles at once, which surely fit where no gradient is kept.
-    batch_size = config.training.batch_size // config.execution.num_microbatches
-    build = _Builder(config, data_dir, mesh, batch_size)
-    makers: Mapping[type, Callable[..., Evaluate]] = {
-        ValidationLossOptions: build.validation_loss,
-        MultipleChoiceOptions: build.multiple_choice,
-        PythonExpressionOptions: build.python_expression,
-    }
-    return [
-        Evaluator(name, chosen.interval_steps, makers[type(options[name])](chosen, options[name]))
-        for name, chosen in config.evals.items()
-    ]
+    decide("whether this machine can run the evaluations", lambda: check_machine(config))
+    resources = Resources(config, data_dir, mesh)
+    shown = console if jax.process_index() == 0 else None
+    evaluators: list[Evaluator] = []
+
+    def build() -> None:
+        for name, chosen in config.evals.items():
+            kind, request = evaluator_request(name, chosen)
+            evaluate = kind.build(request, resources)
+            evaluators.append(Evaluator(name, kind, chosen.interval_steps, evaluate, shown))
+
+    gather("the evaluations", build)
+    return evaluators
 
 
-class _Builder:
-    """What evaluations share is made when the first of them needs it: rows and language model."""
+class Resources:
+    """What evaluators compute with, shared and made when the first of them needs it."""
 
-    def __init__(self, config: StudyConfig, data_dir: Path, mesh: Mesh, batch_size: int) -> None:
+    def __init__(self, config: StudyConfig, data_dir: epath.Path, mesh: Mesh) -> None:
         self.config = config
         self.data_dir = data_dir
-        self.mesh = mesh
-        self.batch_size = batch_size
-
-    def validation_loss(self, chosen: EvaluatorConfig, _: ValidationLossOptions) -> Evaluate:
-        return ValidationLoss(
-            self.config,
-            self._stores,
-            self.mesh,
-            num_rows=chosen.num_examples,
-            batch_size=self.batch_size,
-        )
-
-    def multiple_choice(self, chosen: EvaluatorConfig, options: MultipleChoiceOptions) -> Evaluate:
-        items = load_items(
-            self.data_dir,
-            options.task,
-            MultipleChoiceItem,
-            num_examples=chosen.num_examples,
-            vocab_size=self.config.model.vocab_size,
-        )
-        return MultipleChoice(self._model, items)
-
-    def python_expression(
-        self, chosen: EvaluatorConfig, options: PythonExpressionOptions
-    ) -> Evaluate:
-        items = load_items(
-            self.data_dir,
-            options.task,
-            GenerationItem,
-            num_examples=chosen.num_examples,
-            vocab_size=self.config.model.vocab_size,
-        )
-        sandbox_isolation()
-        return PythonExpression(self._model, items)
+        self._mesh = mesh
+        # As many rows as training handles at once; without gradients they fit in memory.
+        self._batch_size = config.training.batch_size // config.execution.num_microbatches
 
     @cached_property
-    def _model(self) -> LanguageModel:
+    def language_model(self) -> LanguageModel:
         config = self.config
         return LanguageModel(
             config.model,
             load_vocabulary(self.data_dir, vocab_size=config.model.vocab_size),
-            self.mesh,
-            batch_size=self.batch_size,
+            self._mesh,
+            batch_size=self._batch_size,
             max_seq_len=config.data.max_seq_len,
-            attention_kernel=step_kernel(config.execution, self.mesh),
+            attention_kernel=step_kernel(config.execution, self._mesh),
         )
 
     @cached_property
-    def _stores(self) -> dict[str, RowStore]:
+    def row_loss(self) -> RowLoss:
+        return RowLoss(self.config, self._mesh, batch_size=self._batch_size)
+
+    @cached_property
+    def held_out_rows(self) -> dict[str, RowStore]:
+        """Source → its held-out rows.
+
+        Raises:
+          UserError: a source has none.
+        """
         stores = open_sources(self.data_dir, self.config.data.sources, "validation")
         empty = [source for source, store in stores.items() if not len(store)]
         if empty:
             raise UserError(
                 f"no held-out rows of {', '.join(empty)}: raise config.data.validation_fraction "
-                "and prepare again, or leave the validation loss out"
+                "and prepare again, or remove the validation loss from config.evals"
             )
         return stores

@@ -1,6 +1,6 @@
-"""The model as an examiner sees it: how probable is this continuation, and what would you write?
+"""The model as evaluations use it: the probability of given continuations, and generation.
 
-Both run in batches of fixed shape on the mesh that the parameters lie on. A function is compiled
+Both run in batches of fixed shape on the mesh that the parameters are on. A function is compiled
 once per shape and kept, so the parameters are arguments; widths are powers of two, so that there
 are few shapes. Every process makes the same calls with the same arguments and gets all the results.
 """
@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from codepretrain import interrupt
 from codepretrain.config.schema import ModelConfig
+from codepretrain.evals.evaluator import Progress, no_progress
 from codepretrain.evals.placement import place_rows, rows_per_batch
 from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.decode import decode_step, prefill
@@ -22,7 +24,7 @@ from codepretrain.model.transformer import Params, Transformer, bind
 from codepretrain.rows.vocabulary import Vocabulary
 from codepretrain.train.sharding import Constrain, replicated
 
-_SMALLEST_WIDTH = 128  # narrower batches cost a compilation and save nothing
+_SMALLEST_WIDTH = 128  # narrower batches cost a compilation and save no time
 _LOGITS_PER_DEVICE = 1 << 26  # held at once, float32: 256 MiB
 
 
@@ -77,14 +79,16 @@ class LanguageModel:
         params: Params,
         contexts: Sequence[Sequence[int]],
         continuations: Sequence[Sequence[int]],
+        *,
+        progress: Progress = no_progress,
     ) -> Scores:
         """Returns how probable each continuation is after its context.
 
-        An empty context stands for bos. Of a pair longer than the model's rows, the start of the
-        context is left out.
+        An empty context is replaced by bos. A pair longer than the model's rows loses the start of
+        its context.
 
         Raises:
-          ValueError: a continuation is empty, or alone longer than a row.
+          ValueError: a continuation is empty, or longer than a row by itself.
         """
         for number, continuation in enumerate(continuations):
             if not 0 < len(continuation) <= self.max_seq_len:
@@ -100,6 +104,7 @@ class LanguageModel:
         window = _width(int(num_tokens.max(initial=1)), self.max_seq_len, least=1)
         log_probabilities = np.zeros(len(sequences), np.float64)
         is_greedy = np.zeros(len(sequences), bool)
+        num_done = 0
         for width, chunk in _batches([len(ids) - 1 for ids in sequences], self):
             inputs = np.zeros((self.batch_size, width), np.int32)
             lengths = np.ones((self.batch_size, 1), np.int32)
@@ -109,10 +114,13 @@ class LanguageModel:
                 inputs[row, : len(ids) - 1] = ids[:-1]
                 lengths[row] = len(ids) - 1
                 targets[row, :size] = ids[-size:]
+            interrupt.check()
             result = self._score(params, *map(self._place, (inputs, lengths, targets)))
             nats, matches = map(np.asarray, result)
             log_probabilities[chunk] = -nats[: len(chunk)]
             is_greedy[chunk] = matches[: len(chunk)]
+            num_done += len(chunk)
+            progress(num_done, len(sequences), "continuations")
         return Scores(log_probabilities, is_greedy, num_tokens)
 
     def generate(
@@ -122,22 +130,24 @@ class LanguageModel:
         *,
         max_new_tokens: int,
         stop_bytes: bytes = b"",
+        progress: Progress = no_progress,
     ) -> list[list[int]]:
-        """Returns the most probable next token, again and again, after each prompt.
+        """Returns the greedy completion of each prompt.
 
-        It ends before eos or bos, after the first token whose text holds one of `stop_bytes`, or
-        with `max_new_tokens`. An empty prompt stands for bos; of one that leaves no room in the
-        model's rows, the start is left out.
+        A completion ends before eos or bos, after the first token whose text contains one of
+        `stop_bytes`, or after `max_new_tokens`. An empty prompt is replaced by bos; a prompt that
+        leaves no room in the model's rows loses its start.
         """
         assert 0 < max_new_tokens < self.max_seq_len, (max_new_tokens, self.max_seq_len)
         room = self.max_seq_len - max_new_tokens
         prompts = [list(prompt or [self.vocabulary.bos])[-room:] for prompt in prompts]
         specials = (self.vocabulary.eos, self.vocabulary.bos)
         stops = np.array(
-            [bool(set(piece) & set(stop_bytes)) for piece in self.vocabulary.token_bytes]
+            [bool(set(text) & set(stop_bytes)) for text in self.vocabulary.token_bytes]
         )
         stops[list(specials)] = True
         completions: list[list[int]] = [[] for _ in prompts]
+        num_done = 0
         for width, chunk in _batches([len(prompt) for prompt in prompts], self, limit=room):
             inputs = np.zeros((self.batch_size, width), np.int32)
             lengths = np.ones((self.batch_size, 1), np.int32)
@@ -147,9 +157,12 @@ class LanguageModel:
                 lengths[row] = len(prompts[index])
                 is_used[row] = True
             arrays = map(self._place, (inputs, lengths, is_used))
+            interrupt.check()
             tokens = self._generate(params, *arrays, stops, max_new_tokens=max_new_tokens)
             for index, row in zip(chunk, np.asarray(tokens).tolist(), strict=False):
                 completions[index] = [token for token in row if token not in (-1, *specials)]
+            num_done += len(chunk)
+            progress(num_done, len(prompts), "completions")
         return completions
 
     def _score_batch(
@@ -193,20 +206,20 @@ class LanguageModel:
         hidden, cache = prefill(model, prompts, lengths[:, 0], capacity=capacity)
         tokens = jnp.full((len(prompts), max_new_tokens), -1, jnp.int32)
 
-        def is_open(carry: tuple) -> jax.Array:
-            number, _, _, _, goes_on = carry
-            return (number < max_new_tokens) & jnp.any(goes_on)
+        def is_any_running(carry: tuple) -> jax.Array:
+            number, _, _, _, is_running = carry
+            return (number < max_new_tokens) & jnp.any(is_running)
 
         def step(carry: tuple) -> tuple:
-            number, hidden, cache, tokens, goes_on = carry
+            number, hidden, cache, tokens, is_running = carry
             token = jnp.argmax(model.logits(hidden), axis=-1).astype(jnp.int32)
-            tokens = tokens.at[:, number].set(jnp.where(goes_on, token, -1))
-            goes_on &= ~stops[token]
+            tokens = tokens.at[:, number].set(jnp.where(is_running, token, -1))
+            is_running &= ~stops[token]
             hidden, cache = decode_step(model, token, cache)
-            return number + 1, hidden, cache, tokens, goes_on
+            return number + 1, hidden, cache, tokens, is_running
 
         start = (jnp.int32(0), hidden, cache, tokens, is_used[:, 0])
-        return jax.lax.while_loop(is_open, step, start)[3]
+        return jax.lax.while_loop(is_any_running, step, start)[3]
 
 
 def _target_scores(
@@ -214,8 +227,8 @@ def _target_scores(
 ) -> tuple[jax.Array, jax.Array]:
     """Returns -log p(target) and whether the target is the most probable token: [B, C] each.
 
-    hidden: [B, C, D]; targets: [B, C], any id where the result will not be used. Takes
-    `num_at_once` positions at a time: logits [B, num_at_once, V] are all that is ever held.
+    hidden: [B, C, D]; targets: [B, C], any id where the result is not used. Takes `num_at_once`
+    positions at a time, so that no more than logits [B, num_at_once, V] are in memory.
     """
     batch_size, window = targets.shape
     num_at_once = min(num_at_once, window)
@@ -239,14 +252,14 @@ def _target_scores(
 
 
 def _width(length: int, limit: int, *, least: int = _SMALLEST_WIDTH) -> int:
-    """Returns the power of two from `length` on, at least `least`, at most `limit`."""
+    """Returns the next power of two from `length`, at least `least`, at most `limit`."""
     return min(max(1 << (length - 1).bit_length(), least), limit)
 
 
 def _batches(
     lengths: Sequence[int], model: LanguageModel, *, limit: int | None = None
 ) -> list[tuple[int, list[int]]]:
-    """Returns (width, numbers of the sequences) of every batch; like widths together."""
+    """Returns (width, numbers of the sequences) of every batch; equal widths share batches."""
     by_width: dict[int, list[int]] = {}
     for number, length in enumerate(lengths):
         by_width.setdefault(_width(length, limit or model.max_seq_len), []).append(number)

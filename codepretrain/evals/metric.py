@@ -1,116 +1,95 @@
-"""A measured number and how sure it is: value, standard error, count, unit.
+"""What an evaluation measures: the declaration of a metric, and a measured value of it.
 
-Standard errors are of sampling: how much the value would move had other items been drawn from where
-these came from. They say nothing about training again with another seed.
+An evaluator declares its metrics once, as `MetricSpec`s. Each recorded value repeats the
+declaration, so that a reader of `evals.jsonl`, such as the report, needs no evaluator's code.
 """
 
 import dataclasses
-import math
-from collections.abc import Mapping, Sequence
+import fnmatch
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-import numpy as np
+from codepretrain.evals.estimate import Estimate
 
-from codepretrain.errors import UserError
+Direction = Literal["higher", "lower"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec:
+    """The declaration of one metric, or of a family of metrics.
+
+    Attributes:
+      name: the metric's name; `*` stands for any text, as in `source/*/nats_per_token`.
+      unit: of the value, such as "nats/token"; "fraction" is shown in percent.
+      direction: which values are better; None for a description, such as a share of answers.
+      is_primary: whether the metric is what the evaluator is known by. Other scores measure the
+        same thing in another way and are not independent findings.
+      cluster: what is sampled independently: the unit that `count` counts and that the standard
+        error is computed over, such as "row" or "item".
+    """
+
+    name: str
+    unit: str
+    direction: Direction | None
+    cluster: str
+    is_primary: bool = False
+
+    def __post_init__(self) -> None:
+        assert not (self.is_primary and self.direction is None), f"{self.name}: primary, no score"
+
+    def metric(self, estimate: Estimate, *, null_value: float | None = None) -> "Metric":
+        """Returns a measured value of this metric; see `Metric.null_value`."""
+        return Metric(
+            value=estimate.value,
+            standard_error=estimate.standard_error,
+            count=estimate.count,
+            unit=self.unit,
+            direction=self.direction,
+            is_primary=self.is_primary,
+            null_value=null_value,
+            cluster=self.cluster,
+        )
+
+    def declares(self, name: str, metric: "Metric") -> bool:
+        """Returns whether a measured value called `name` is one of this metric."""
+        return fnmatch.fnmatchcase(name, self.name) and metric == self.metric(
+            Estimate(metric.value, metric.standard_error, metric.count),
+            null_value=metric.null_value,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Metric:
-    """`count` items (clusters, for a ratio of sums) stand behind `value`.
+    """A measured value with its standard error and its declaration (see `MetricSpec`).
 
-    `standard_error` is NaN where one item alone leaves it unknown.
+    Attributes:
+      standard_error: over the `count` clusters; NaN where one cluster leaves it unknown.
+      null_value: the value that a model without any knowledge is expected to reach on these items
+        (chance); None where it is unknown.
     """
 
     value: float
     standard_error: float
     count: int
     unit: str
+    direction: Direction | None
+    is_primary: bool
+    null_value: float | None
+    cluster: str
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Metric":
+        """Returns the metric that `to_json` was called on.
+
+        Raises:
+          ValueError: a field is missing or unknown.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        if value.keys() != names:
+            missing, extra = sorted(names - value.keys()), sorted(value.keys() - names)
+            raise ValueError(f"a metric has fields {missing} missing and {extra} unknown")
         return cls(**value)
-
-
-def mean(values: Sequence[float] | np.ndarray, unit: str) -> Metric:
-    """The mean of N values; its standard error is sqrt(Σ(v - mean)² / (N-1) / N)."""
-    values = _column(values)
-    num_values = len(values)
-    deviation = values.std(ddof=1) if num_values > 1 else math.nan
-    return Metric(float(values.mean()), float(deviation / math.sqrt(num_values)), num_values, unit)
-
-
-def proportion(successes: Sequence[bool] | np.ndarray, unit: str = "fraction") -> Metric:
-    """The share p of N trials that succeeded; its standard error is sqrt(p(1-p) / N).
-
-    That is 0 where all or none succeeded: read such a result by its count.
-    """
-    successes = _column(successes)
-    assert np.isin(successes, (0, 1)).all(), "a trial succeeds or does not"
-    share, num_trials = float(successes.mean()), len(successes)
-    return Metric(share, math.sqrt(share * (1 - share) / num_trials), num_trials, unit)
-
-
-def ratio_of_sums(
-    numerators: Sequence[float] | np.ndarray,
-    denominators: Sequence[float] | np.ndarray,
-    unit: str,
-) -> Metric:
-    """R = Σy / Σx over n clusters, such as Σ nats / Σ tokens over rows.
-
-    What one cluster holds is correlated, so the clusters are the sample, not their tokens. With the
-    residuals e = y - R·x (they sum to zero), the standard error is by linearization
-
-        SE = sqrt( n/(n-1) · Σe² ) / Σx
-
-    For x = 1 everywhere it is that of the mean. Clusters with x = y = 0 hold nothing and are left
-    out.
-
-    Source: Cochran, Sampling Techniques (3rd ed.), ch. 6, without the finite-population correction.
-    """
-    y, x = _column(numerators), _column(denominators)
-    assert y.shape == x.shape, (y.shape, x.shape)
-    assert (x >= 0).all(), "a cluster holds a negative amount"
-    is_filled = (x > 0) | (y != 0)
-    y, x = y[is_filled], x[is_filled]
-    num_clusters, total = len(x), float(x.sum())
-    if not total:
-        raise UserError(f"no {unit.rpartition('/')[2]} to take a ratio over: every item is empty")
-    ratio = float(y.sum()) / total
-    spread = float(np.sum(np.square(y - ratio * x)))
-    correction = num_clusters / (num_clusters - 1) if num_clusters > 1 else math.nan
-    return Metric(ratio, math.sqrt(correction * spread) / total, num_clusters, unit)
-
-
-def weighted_average(metrics: Sequence[Metric], weights: Sequence[float] | np.ndarray) -> Metric:
-    """Σ w·value with the weights scaled to sum to one.
-
-    The metrics are independent and the weights known, so SE = sqrt(Σ w²·SE²). As averages of
-    averages keep that form, sources may go into kinds and kinds into one number: with a kind's
-    weight the sum of its sources', the result is the average over the sources.
-    """
-    weights = _column(weights)
-    units = {metric.unit for metric in metrics}
-    assert len(metrics) == len(weights), (metrics, weights)
-    assert len(units) == 1, f"an average over different units: {units}"
-    assert (weights > 0).all(), weights
-    shares = weights / weights.sum()
-    values = np.array([metric.value for metric in metrics])
-    errors = np.array([metric.standard_error for metric in metrics])
-    return Metric(
-        float(shares @ values),
-        float(np.sqrt(np.sum(np.square(shares * errors)))),
-        sum(metric.count for metric in metrics),
-        units.pop(),
-    )
-
-
-def _column(values: Sequence[Any] | np.ndarray) -> np.ndarray:
-    column = np.asarray(values, np.float64)
-    assert column.ndim == 1, column.shape
-    if not len(column):
-        raise UserError("a metric needs at least one item, got none")
-    return column

@@ -1,41 +1,84 @@
 """Multiple choice: does the model find the true continuation the most probable one?
 
-A small model may put all its answers in one place or gain from choices of different length, so the
-accuracy never stands alone: beside it stand the accuracy per byte, what chance and the best
-constant answer would give, and how often each position was chosen.
+A small model may always choose the same position, or prefer long choices. So accuracy is reported
+beside accuracy per byte, the accuracy of the best constant answer, and how often each position was
+chosen; the null value is the accuracy of a random answer.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codepretrain.evals.items import EvalResult, Items
-from codepretrain.evals.language_model import LanguageModel
-from codepretrain.evals.metric import Metric, proportion
-from codepretrain.evals.task_items import MultipleChoiceItem
-from codepretrain.model.transformer import Params
+from codepretrain.evals.estimate import proportion
+from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Progress, Request
+from codepretrain.evals.item_scores import ItemScores
+from codepretrain.evals.metric import MetricSpec
+from codepretrain.evals.task_items import check_task, load_items
+
+if TYPE_CHECKING:
+    from codepretrain.evals.build import Resources
+    from codepretrain.evals.language_model import LanguageModel
+    from codepretrain.model.transformer import Params
+
+TASKS = ("prose_continuation", "code_continuation")
+
+# The choice with the largest Σ log p of its tokens is right.
+ACCURACY = MetricSpec(
+    name="accuracy", unit="fraction", direction="higher", cluster="item", is_primary=True
+)
+# The same, with the sum divided by the bytes of the choice's text.
+ACCURACY_PER_BYTE = MetricSpec(
+    name="accuracy_per_byte", unit="fraction", direction="higher", cluster="item"
+)
+# Reached by always answering the commonest right position.
+MAJORITY = MetricSpec(name="baseline/majority", unit="fraction", direction=None, cluster="item")
+# How often a position was chosen, by Σ log p.
+PREDICTED = MetricSpec(name="predicted/*", unit="fraction", direction=None, cluster="item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultipleChoiceOptions:
+    task: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultipleChoiceItem:
+    """choices[answer] is what follows the context; choice_bytes: length of each choice's text."""
+
+    id: str
+    context: Sequence[int]
+    choices: Sequence[Sequence[int]]
+    answer: int
+    choice_bytes: Sequence[int]
+
+    def check(self) -> str | None:
+        """Returns what is wrong with the item, None if nothing is."""
+        if len(self.choices) < 2 or len(self.choices) != len(self.choice_bytes):
+            return "expected two choices or more, and the number of bytes of each"
+        if not 0 <= self.answer < len(self.choices):
+            return f"answer {self.answer} is out of range for {len(self.choices)} choices"
+        if min(self.choice_bytes) < 1 or min(map(len, self.choices)) < 1:
+            return "has an empty choice"
+        return None
+
+    @property
+    def token_lists(self) -> list[Sequence[int]]:
+        return [self.context, *self.choices]
 
 
 class MultipleChoice:
-    """Params → how often the right choice is taken.
+    """Params → how often the right choice is the most probable one."""
 
-    Metrics, in fractions of the items:
-      accuracy            the choice with the largest Σ log p of its tokens is right
-      accuracy_per_byte   the same, with the sum divided by the bytes of the choice's text
-    and in shares, which say something about the items or the model, but not how good it is:
-      baseline/chance     expected of a random answer
-      baseline/majority   reached by always answering the commonest right position
-      predicted/<i>       how often position i was chosen, by Σ log p
-    """
-
-    def __init__(self, model: LanguageModel, items: Sequence[MultipleChoiceItem]) -> None:
+    def __init__(self, model: "LanguageModel", items: Sequence[MultipleChoiceItem]) -> None:
         self._model = model
         self._items = items
 
-    def __call__(self, params: Params) -> EvalResult:
+    def __call__(self, params: "Params", progress: Progress) -> EvalResult:
         contexts = [item.context for item in self._items for _ in item.choices]
         choices = [choice for item in self._items for choice in item.choices]
-        scores = self._model.score(params, contexts, choices)
+        scores = self._model.score(params, contexts, choices, progress=progress)
         ends = np.cumsum([len(item.choices) for item in self._items])
         return grade(self._items, np.split(scores.log_probabilities, ends[:-1]))
 
@@ -51,18 +94,18 @@ def grade(items: Sequence[MultipleChoiceItem], log_probabilities: list[np.ndarra
     )
     answers = np.array([item.answer for item in items])
     scores = {
-        "accuracy": chosen == answers,
-        "accuracy_per_byte": chosen_per_byte == answers,
+        ACCURACY.name: chosen == answers,
+        ACCURACY_PER_BYTE.name: chosen_per_byte == answers,
     }
-    num_positions = max(len(item.choices) for item in items)
-    majority = np.bincount(answers).argmax()
     chance = float(np.mean([1 / len(item.choices) for item in items]))
-    metrics = {name: proportion(values) for name, values in scores.items()} | {
-        "baseline/chance": Metric(chance, 0.0, len(items), "share"),
-        "baseline/majority": proportion(answers == majority, "share"),
+    majority = np.bincount(answers).argmax()
+    metrics = {
+        spec.name: spec.metric(proportion(scores[spec.name]), null_value=chance)
+        for spec in (ACCURACY, ACCURACY_PER_BYTE)
     }
-    for position in range(num_positions):
-        metrics[f"predicted/{position}"] = proportion(chosen == position, "share")
+    metrics[MAJORITY.name] = MAJORITY.metric(proportion(answers == majority))
+    for position in range(max(len(item.choices) for item in items)):
+        metrics[f"predicted/{position}"] = PREDICTED.metric(proportion(chosen == position))
     records = [
         {
             "id": item.id,
@@ -72,4 +115,29 @@ def grade(items: Sequence[MultipleChoiceItem], log_probabilities: list[np.ndarra
         }
         for item, choice, values in zip(items, chosen, log_probabilities, strict=True)
     ]
-    return EvalResult(metrics, Items(scores, records))
+    return EvalResult(metrics, ItemScores(scores, records))
+
+
+def _check(request: Request[MultipleChoiceOptions]) -> None:
+    path = f"{request.path}.options.task"
+    check_task(request.options.task, TASKS, kind="multiple_choice", path=path)
+
+
+def _build(request: Request[MultipleChoiceOptions], resources: "Resources") -> MultipleChoice:
+    items = load_items(
+        resources.data_dir,
+        request.options.task,
+        MultipleChoiceItem,
+        num_examples=request.num_examples,
+        vocab_size=resources.config.model.vocab_size,
+    )
+    return MultipleChoice(resources.language_model, items)
+
+
+EVALUATOR = EvaluatorKind(
+    name="multiple_choice",
+    options=MultipleChoiceOptions,
+    metrics=(ACCURACY, ACCURACY_PER_BYTE, MAJORITY, PREDICTED),
+    build=_build,
+    check=_check,
+)

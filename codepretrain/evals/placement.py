@@ -1,4 +1,4 @@
-"""Rows that every process holds whole, onto the mesh that the parameters lie on."""
+"""Places rows, which every process has whole, on the mesh that the parameters are on."""
 
 import jax
 import numpy as np
@@ -8,10 +8,10 @@ from codepretrain.train.sharding import batch_sharding, num_row_shards
 
 
 def rows_per_batch(wanted: int, mesh: Mesh) -> int:
-    """Returns the least number of rows from `wanted` on that the mesh divides among its devices."""
+    """Returns `wanted` rounded up to a number of rows that the mesh divides among its devices."""
     return -(-wanted // num_row_shards(mesh)) * num_row_shards(mesh)
 
 
 def place_rows(rows: np.ndarray, mesh: Mesh) -> jax.Array:
-    """Returns [B, T] on the devices; each process has the same whole array and puts its parts."""
+    """Returns [B, T] on the devices; each process has the same whole array and places its parts."""
     return jax.make_array_from_callback(rows.shape, batch_sharding(mesh), lambda part: rows[part])

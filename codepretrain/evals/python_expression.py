@@ -1,54 +1,143 @@
-"""Completes Python expressions and looks at their value.
+"""Completes Python expressions and compares their values.
 
 The prompt ends within an expression, and the model writes on to the end of the line. Its completion
-ends where it first makes an expression of what stood in the prompt; it is right if that has the
-value that the expression has in the document, however it is written. All of this, the parsing too,
-is done by a program in the sandbox.
+ends where it first completes the prompt's expression; it is right if the expression then has the
+value that it has in the document, however it is written. A program in the sandbox does all of this,
+including the parsing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codepretrain.evals.items import EvalResult, Items
-from codepretrain.evals.language_model import LanguageModel
-from codepretrain.evals.metric import proportion
-from codepretrain.evals.sandbox import Execution, SandboxLimits, run_programs
-from codepretrain.evals.task_items import GenerationItem
-from codepretrain.model.transformer import Params
+from codepretrain.evals.estimate import proportion
+from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Progress, Request
+from codepretrain.evals.item_scores import ItemScores
+from codepretrain.evals.metric import MetricSpec
+from codepretrain.evals.sandbox.layers import REQUIRED_LAYERS, parse_layers
+from codepretrain.evals.sandbox.run import (
+    Execution,
+    SandboxLimits,
+    require_layers,
+    run_programs,
+)
+from codepretrain.evals.task_items import check_task, load_items
 
-# An expression of one line needs little. Wide enough that a busy machine changes no result.
+if TYPE_CHECKING:
+    from codepretrain.evals.build import Resources
+    from codepretrain.evals.language_model import LanguageModel
+    from codepretrain.model.transformer import Params
+
+TASKS = ("python_expression",)
+
+# The completed expression has the expected value. One greedy completion per item. The null value is
+# unknown: a policy that only closes brackets and quotes is right on many items.
+PASS_AT_1 = MetricSpec(
+    name="pass_at_1", unit="fraction", direction="higher", cluster="item", is_primary=True
+)
+# The completed expression has a value at all.
+RUNS = MetricSpec(name="runs", unit="fraction", direction="higher", cluster="item")
+
+# An expression of one line needs little. Generous, so that a busy machine changes no result.
 LIMITS = SandboxLimits(wall_s=20.0, cpu_s=5, memory_bytes=512 << 20, output_bytes=16 << 10)
+_PROGRAMS_AT_ONCE = 64  # between two reports of progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class PythonExpressionOptions:
+    """Options.
+
+    Attributes:
+      sandbox_layers: the layers of isolation (`sandbox/layers.py`), separated by commas, without
+        which no generated program runs. Other layers are used where the machine grants them.
+    """
+
+    task: str = "python_expression"
+    sandbox_layers: str = ",".join(REQUIRED_LAYERS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpressionItem:
+    """The prompt ends with `expression_prefix`, which `reference` would complete.
+
+    expected: `repr` of the expression's value, computed when the item was made.
+    """
+
+    id: str
+    prompt: Sequence[int]
+    expression_prefix: str
+    expected: str
+    reference: str
+    max_new_tokens: int
+
+    def check(self) -> str | None:
+        """Returns what is wrong with the item, None if nothing is."""
+        if self.max_new_tokens < 1:
+            return f"max_new_tokens: expected 1 or more, found {self.max_new_tokens}"
+        return None
+
+    @property
+    def token_lists(self) -> list[Sequence[int]]:
+        return [self.prompt]
 
 
 class PythonExpression:
     """Params → how often the completed expression has the expected value.
 
-    Metrics: `pass_at_1`, and `runs`, how often the expression has a value at all. One greedy
-    completion per item. Every process generates and runs the programs; the results are the same.
+    Every process generates; process 0 alone runs the programs and grades them, and the others get
+    its grades: running a program twice may end in two ways.
     """
 
-    def __init__(self, model: LanguageModel, items: Sequence[GenerationItem]) -> None:
+    def __init__(
+        self,
+        model: "LanguageModel",
+        items: Sequence[ExpressionItem],
+        *,
+        required_layers: Sequence[str] = REQUIRED_LAYERS,
+    ) -> None:
         self._model = model
         self._items = items
+        self._required_layers = required_layers
 
-    def __call__(self, params: Params) -> EvalResult:
-        most = max(item.max_new_tokens for item in self._items)
+    def __call__(self, params: "Params", progress: Progress) -> EvalResult:
         completions = self._model.generate(
-            params, [item.prompt for item in self._items], max_new_tokens=most, stop_bytes=b"\n"
+            params,
+            [item.prompt for item in self._items],
+            max_new_tokens=max(item.max_new_tokens for item in self._items),
+            stop_bytes=b"\n",
+            progress=progress,
         )
         decode = self._model.vocabulary.decode
         texts = [
             decode(ids[: item.max_new_tokens]).partition(b"\n")[0].decode(errors="replace")
             for item, ids in zip(self._items, completions, strict=True)
         ]
+        from codepretrain.hosts import decide  # imports JAX
+
+        grades = decide("the grades of the programs", lambda: self._grade(texts, progress))
+        return result(grades)
+
+    def _grade(self, texts: Sequence[str], progress: Progress) -> list[dict[str, Any]]:
         programs = [program(item, text) for item, text in zip(self._items, texts, strict=True)]
-        return grade(self._items, texts, run_programs(programs, limits=LIMITS))
+        executions: list[Execution] = []
+        for start in range(0, len(programs), _PROGRAMS_AT_ONCE):
+            executions += run_programs(
+                programs[start : start + _PROGRAMS_AT_ONCE],
+                limits=LIMITS,
+                required_layers=self._required_layers,
+            )
+            progress(len(executions), len(programs), "programs")
+        return [
+            grade(item, text, execution)
+            for item, text, execution in zip(self._items, texts, executions, strict=True)
+        ]
 
 
 _PROGRAM = """\
 import warnings
-warnings.simplefilter("ignore")  # of a compiler that finds the expression odd
+warnings.simplefilter("ignore")  # the compiler warns of unusual expressions
 
 def completed(prefix, completion):
     for stop in range(1, len(completion) + 1):
@@ -62,35 +151,68 @@ print(repr(eval(completed({prefix!r}, {completion!r}), {{}})))
 """
 
 
-def program(item: GenerationItem, completion: str) -> str:
+def program(item: ExpressionItem, completion: str) -> str:
     """Returns a program that prints the repr of the completed expression's value, and a newline."""
     return _PROGRAM.format(prefix=item.expression_prefix, completion=completion)
 
 
-def grade(
-    items: Sequence[GenerationItem], completions: Sequence[str], executions: Sequence[Execution]
-) -> EvalResult:
-    """Returns the result of these completions, given what became of their programs."""
-    scores = {
-        "pass_at_1": np.array(
-            [
-                execution.status == "passed" and execution.stdout == f"{item.expected}\n".encode()
-                for item, execution in zip(items, executions, strict=True)
-            ]
-        ),
-        "runs": np.array([execution.status == "passed" for execution in executions]),
+def grade(item: ExpressionItem, completion: str, execution: Execution) -> dict[str, Any]:
+    """Returns the record of one completion, given the execution of its program."""
+    has_value = execution.status == "passed"
+    return {
+        "id": item.id,
+        "completion": completion,
+        "reference": item.reference,
+        "expected": item.expected,
+        "printed": execution.stdout[:200].decode(errors="replace"),
+        "status": execution.status,
+        "isolation": list(execution.isolation),
+        RUNS.name: has_value,
+        PASS_AT_1.name: has_value and execution.stdout == f"{item.expected}\n".encode(),
     }
-    records = [
-        {
-            "id": item.id,
-            "completion": completion,
-            "reference": item.reference,
-            "expected": item.expected,
-            "printed": execution.stdout[:200].decode(errors="replace"),
-            "status": execution.status,
-            "isolation": list(execution.isolation),
-        }
-        for item, completion, execution in zip(items, completions, executions, strict=True)
-    ]
-    metrics = {name: proportion(values) for name, values in scores.items()}
-    return EvalResult(metrics, Items(scores, records))
+
+
+def result(grades: Sequence[Mapping[str, Any]]) -> EvalResult:
+    """Returns the result of graded completions."""
+    scores = {spec.name: np.array([g[spec.name] for g in grades]) for spec in (PASS_AT_1, RUNS)}
+    metrics = {spec.name: spec.metric(proportion(scores[spec.name])) for spec in (PASS_AT_1, RUNS)}
+    return EvalResult(metrics, ItemScores(scores, grades))
+
+
+def _check(request: Request[PythonExpressionOptions]) -> None:
+    path = f"{request.path}.options.task"
+    check_task(request.options.task, TASKS, kind="python_expression", path=path)
+    _layers(request)
+
+
+def _layers(request: Request[PythonExpressionOptions]) -> tuple[str, ...]:
+    return parse_layers(request.options.sandbox_layers, path=_layers_path(request))
+
+
+def _layers_path(request: Request[PythonExpressionOptions]) -> str:
+    return f"{request.path}.options.sandbox_layers"
+
+
+def _check_machine(request: Request[PythonExpressionOptions]) -> None:
+    require_layers(_layers(request), option=_layers_path(request))
+
+
+def _build(request: Request[PythonExpressionOptions], resources: "Resources") -> PythonExpression:
+    items = load_items(
+        resources.data_dir,
+        request.options.task,
+        ExpressionItem,
+        num_examples=request.num_examples,
+        vocab_size=resources.config.model.vocab_size,
+    )
+    return PythonExpression(resources.language_model, items, required_layers=_layers(request))
+
+
+EVALUATOR = EvaluatorKind(
+    name="python_expression",
+    options=PythonExpressionOptions,
+    metrics=(PASS_AT_1, RUNS),
+    build=_build,
+    check=_check,
+    check_machine=_check_machine,
+)

@@ -1,79 +1,51 @@
-"""Items of the tasks: JSON lines of token ids that `prepare` made from held-out documents.
+"""Reads the items of a task: JSON lines of token ids that `prepare` made from held-out documents.
 
-`<data_dir>/evals/<task>.jsonl`, one object a line; `manifest.json` beside them holds their hashes.
-A training process has no tokenizer, so items come as ids; text is there only where a program is
-made of it.
+`<data_dir>/evals/<task>.jsonl` has one object per line. A training process has no tokenizer, so
+items are token ids; they contain text only where an evaluator needs it. The evaluator that uses a
+task declares the dataclass of its items.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
+from etils import epath
+
+from codepretrain.config.parse import suggestion
 from codepretrain.errors import UserError
 from codepretrain.rows.eval_items import items_directory, items_name, read_items
 
-Item = TypeVar("Item", "MultipleChoiceItem", "GenerationItem")
 
+class TaskItem(Protocol):
+    """A frozen dataclass whose fields are read from the item's JSON object."""
 
-@dataclass(frozen=True, kw_only=True)
-class MultipleChoiceItem:
-    """choices[answer] is what follows the context; choice_bytes: length of each choice's text."""
-
-    id: str
-    context: Sequence[int]
-    choices: Sequence[Sequence[int]]
-    answer: int
-    choice_bytes: Sequence[int]
-
-    def check(self) -> str | None:
-        """Returns what is wrong, None if nothing is."""
-        if len(self.choices) < 2 or len(self.choices) != len(self.choice_bytes):
-            return "needs two choices or more, and the bytes of each"
-        if not 0 <= self.answer < len(self.choices):
-            return f"answer {self.answer} is none of {len(self.choices)} choices"
-        if min(self.choice_bytes) < 1 or min(map(len, self.choices)) < 1:
-            return "has an empty choice"
-        return None
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
     @property
-    def token_lists(self) -> list[Sequence[int]]:
-        return [self.context, *self.choices]
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerationItem:
-    """The prompt ends with `expression_prefix`, which `reference` would complete.
-
-    expected: `repr` of its value, worked out when the item was made.
-    """
-
-    id: str
-    prompt: Sequence[int]
-    expression_prefix: str
-    expected: str
-    reference: str
-    max_new_tokens: int
-
-    def check(self) -> str | None:
-        """Returns what is wrong, None if nothing is."""
-        return None if self.max_new_tokens > 0 else "max_new_tokens must be positive"
+    def id(self) -> str: ...
 
     @property
-    def token_lists(self) -> list[Sequence[int]]:
-        return [self.prompt]
+    def token_lists(self) -> Sequence[Sequence[int]]:
+        """All token ids of the item, to be checked against the vocabulary."""
+        ...
+
+    def check(self) -> str | None:
+        """Returns what is wrong with the item, None if nothing is."""
+        ...
 
 
-TASKS: dict[str, type[MultipleChoiceItem] | type[GenerationItem]] = {
-    "prose_continuation": MultipleChoiceItem,
-    "code_continuation": MultipleChoiceItem,
-    "python_expression": GenerationItem,
-}
+Item = TypeVar("Item", bound=TaskItem)
+
+
+def check_task(task: str, tasks: Sequence[str], *, kind: str, path: str) -> None:
+    """Raises UserError unless `task` is one of the kind's tasks; `path` is the option's."""
+    if task not in tasks:
+        near = suggestion(task, tasks)
+        raise UserError(f"{path}: no {kind} task {task!r:.80}{near}")
 
 
 def load_items(
-    data_dir: Path, task: str, kind: type[Item], *, num_examples: int, vocab_size: int
+    data_dir: epath.Path, task: str, kind: type[Item], *, num_examples: int, vocab_size: int
 ) -> list[Item]:
     """Returns the first `num_examples` items of a task, or all if it has fewer.
 
@@ -83,21 +55,23 @@ def load_items(
     values = read_items(data_dir, task)
     directory = items_directory(data_dir)
     path = directory / items_name(task)
-    again = f"delete {directory} and run `codepretrain prepare` again"
     try:
         items = [_item(kind, value, vocab_size) for value in values[:num_examples]]
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"damaged task items {path}: {error}; {again}") from error
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"damaged task items {path}: {error}; delete {directory} and run `codepretrain "
+            "prepare` again"
+        ) from error
     if not items:
         raise UserError(
-            f"{path} holds no items: hold out more documents (config.data.validation_fraction), "
-            "or leave the evaluation out"
+            f"{path} has no items: hold out more documents (config.data.validation_fraction), "
+            "or remove the evaluation from config.evals"
         )
     return items
 
 
 def _item(kind: type[Item], value: Mapping[str, Any], vocab_size: int) -> Item:
-    """Fields that this kind of item does not know are passed over. Raises ValueError."""
+    """Returns an item of one object; ignores fields that the kind lacks. Raises ValueError."""
     names = [field.name for field in dataclasses.fields(kind)]
     missing = [name for name in names if name not in value]
     if missing:

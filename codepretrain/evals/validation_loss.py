@@ -1,77 +1,94 @@
-"""Loss on held-out rows: per source, per kind of source, and over all.
+"""Loss on held-out rows: per source, per kind of source, and over all sources.
 
 Per source it is Σ nats / Σ target tokens, and Σ bits / Σ bytes of text, which does not depend on
-the tokenizer. Rows are the clusters of the standard error: what stands in one row is correlated.
+the tokenizer. Standard errors take rows as clusters: tokens of one row are correlated.
 
-A kind is the average of its sources, and `all` that of the kinds, each source with the weight of
-everything it holds out: in target tokens for nats per token, in bytes for bits per byte. So both
-estimate Σ / Σ over all that is held out, however many rows of each source are read. An average over
-one source alone would repeat it and is left out.
+A kind is the average of its sources and `all` that of the kinds, each source weighted by everything
+it holds out: by target tokens for nats per token, by bytes for bits per byte. So both estimate
+Σ / Σ over all that is held out, however many rows of each source are read. An average over a single
+source would repeat it and is left out.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from jax.sharding import Mesh
 
-from codepretrain.config.schema import StudyConfig
-from codepretrain.evals.items import EvalResult, Items
-from codepretrain.evals.metric import Metric, ratio_of_sums, weighted_average
-from codepretrain.evals.placement import place_rows, rows_per_batch
-from codepretrain.model.transformer import Params
+from codepretrain.evals.estimate import Estimate, ratio_of_sums, weighted_average
+from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Progress, Request
+from codepretrain.evals.item_scores import ItemScores
+from codepretrain.evals.metric import Metric, MetricSpec
+from codepretrain.rows.format import Row
 from codepretrain.rows.store import RowStore
-from codepretrain.stream.batch import Batch, batch_from_rows
-from codepretrain.train.step import make_eval_step
+
+if TYPE_CHECKING:
+    from codepretrain.evals.build import Resources
+    from codepretrain.evals.row_loss import RowLoss
+    from codepretrain.model.transformer import Params
+
+NATS_PER_TOKEN = MetricSpec(
+    name="*/nats_per_token", unit="nats/token", direction="lower", cluster="row", is_primary=True
+)
+BITS_PER_BYTE = MetricSpec(
+    name="*/bits_per_byte", unit="bits/byte", direction="lower", cluster="row"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationLossOptions:
+    """No options; `num_examples` is the number of rows per source."""
 
 
 class ValidationLoss:
     """Params → loss on the first `num_rows` held-out rows of every source.
 
     Metrics: `source/<source>/<measure>`, `kind/<kind>/<measure>` and `all/<measure>` with measure
-    `nats_per_token` or `bits_per_byte`.
+    `nats_per_token` or `bits_per_byte`. Null values are those of a uniform guess over the
+    vocabulary.
     """
 
     def __init__(
         self,
-        config: StudyConfig,
+        row_loss: "RowLoss",
         stores: Mapping[str, RowStore],
-        mesh: Mesh,
         *,
+        kinds: Mapping[str, str],
         num_rows: int,
-        batch_size: int,
+        vocab_size: int,
     ) -> None:
-        """`batch_size` is rounded up to what the mesh divides among its devices."""
+        """`kinds`: source → its kind."""
+        self._row_loss = row_loss
         self._stores = stores
-        self._mesh = mesh
-        self._batch_size = rows_per_batch(batch_size, mesh)
-        self._masks_documents = config.training.mask_documents
-        self._eval_step = make_eval_step(config, mesh)
-        self._groups = _groups({source: config.data.sources[source].kind for source in stores})
+        self._nats_of_a_guess = math.log(vocab_size)
+        self._groups = _groups({source: kinds[source] for source in stores})
         self._rows = [
             (source, record)
             for source, store in stores.items()
             for record in range(min(num_rows, len(store)))
         ]
 
-    def __call__(self, params: Params) -> EvalResult:
-        nats, tokens = self._sums(params)
+    def __call__(self, params: "Params", progress: Progress) -> EvalResult:
+        nats, tokens = self._row_loss(params, len(self._rows), self._read, progress)
         num_bytes, expected = (
             np.array([self._stores[source].stats[record, column] for source, record in self._rows])
             for column in (1, 2)  # bytes, target tokens
         )
-        assert np.array_equal(tokens, expected), "the rows' targets are not those of row_stats.npy"
+        assert np.array_equal(tokens, expected), "the rows' targets differ from row_stats.npy"
+        guess = tokens * self._nats_of_a_guess
         metrics: dict[str, Metric] = {}
         scores: dict[str, np.ndarray] = {}
         for group, sources in self._groups.items():
-            for measure, unit, numerators, denominators, total in (
-                ("nats_per_token", "nats/token", nats, tokens, "num_target_tokens"),
-                ("bits_per_byte", "bits/byte", nats / math.log(2), num_bytes, "num_bytes"),
+            for spec, scale, denominators, total in (
+                (NATS_PER_TOKEN, 1.0, tokens, "num_target_tokens"),
+                (BITS_PER_BYTE, 1 / math.log(2), num_bytes, "num_bytes"),
             ):
-                strata = [self._stratum(s, numerators, denominators, total) for s in sources]
-                name = f"{group}/{measure}"
-                metrics[name], scores[name], scores[f"{name}/weight"] = average(strata, unit)
+                strata = self._strata(sources, scale * nats, denominators, total)
+                null, _, _ = average(self._strata(sources, scale * guess, denominators, total))
+                name = spec.name.replace("*", group)
+                estimate, scores[name], scores[f"{name}/weight"] = average(strata)
+                metrics[name] = spec.metric(estimate, null_value=null.value)
                 if len(strata) > 1:
                     counts = [len(s.numerators) for s in strata]
                     scores[f"{name}/stratum"] = np.repeat(np.arange(len(strata)), counts)
@@ -79,27 +96,21 @@ class ValidationLoss:
             {"id": f"{source}/{record}", "nats": n, "tokens": int(t), "bytes": int(b)}
             for (source, record), n, t, b in zip(self._rows, nats, tokens, num_bytes, strict=True)
         ]
-        return EvalResult(metrics, Items(scores, records))
+        return EvalResult(metrics, ItemScores(scores, records))
 
-    def _sums(self, params: Params) -> tuple[np.ndarray, np.ndarray]:
-        """Returns nats and target tokens of every row read: [N] float64 each."""
-        sums = []
-        for start in range(0, len(self._rows), self._batch_size):
-            chunk = self._rows[start : start + self._batch_size]
-            rows = [self._stores[source][record] for source, record in chunk]
-            local = batch_from_rows(rows, mask_documents=self._masks_documents)
-            missing = ((0, self._batch_size - len(chunk)), (0, 0))  # of weight 0 and segment 0
-            batch = Batch(*(place_rows(np.pad(x, missing), self._mesh) for x in local))
-            sums.append(np.array(self._eval_step(params, batch), np.float64)[:, : len(chunk)])
-        nats, tokens = np.concatenate(sums, axis=1)
-        return nats, tokens
+    def _read(self, number: int) -> Row:
+        source, record = self._rows[number]
+        return self._stores[source][record]
 
-    def _stratum(
-        self, source: str, numerators: np.ndarray, denominators: np.ndarray, total: str
-    ) -> "Stratum":
-        is_ours = np.array([name == source for name, _ in self._rows])
-        held_out = getattr(self._stores[source].manifest, total)
-        return Stratum(numerators[is_ours], denominators[is_ours], held_out)
+    def _strata(
+        self, sources: Sequence[str], numerators: np.ndarray, denominators: np.ndarray, total: str
+    ) -> "list[Stratum]":
+        strata = []
+        for source in sources:
+            is_ours = np.array([name == source for name, _ in self._rows])
+            held_out = getattr(self._stores[source].manifest, total)
+            strata.append(Stratum(numerators[is_ours], denominators[is_ours], held_out))
+        return strata
 
 
 class Stratum(NamedTuple):
@@ -110,20 +121,20 @@ class Stratum(NamedTuple):
     held_out: int
 
 
-def average(strata: Sequence[Stratum], unit: str) -> tuple[Metric, np.ndarray, np.ndarray]:
+def average(strata: Sequence[Stratum]) -> tuple[Estimate, np.ndarray, np.ndarray]:
     """Returns the average of the strata's ratios, weighted by what each holds out, and its items.
 
     The items are all rows, as numerators and denominators; those of a stratum are scaled together
     so that the denominators sum to what it holds out. So Σ / Σ over them is the average.
     """
-    ratios = [ratio_of_sums(s.numerators, s.denominators, unit) for s in strata]
+    ratios = [ratio_of_sums(s.numerators, s.denominators) for s in strata]
     if len(strata) == 1:
         return ratios[0], strata[0].numerators, strata[0].denominators
     scales = [s.held_out / s.denominators.sum() for s in strata]
-    metric = weighted_average(ratios, [s.held_out for s in strata])
+    estimate = weighted_average(ratios, [s.held_out for s in strata])
     numerators = [scale * s.numerators for scale, s in zip(scales, strata, strict=True)]
     denominators = [scale * s.denominators for scale, s in zip(scales, strata, strict=True)]
-    return metric, np.concatenate(numerators), np.concatenate(denominators)
+    return estimate, np.concatenate(numerators), np.concatenate(denominators)
 
 
 def _groups(kinds: Mapping[str, str]) -> dict[str, list[str]]:
@@ -134,3 +145,22 @@ def _groups(kinds: Mapping[str, str]) -> dict[str, list[str]]:
         for kind in dict.fromkeys(kinds.values())
     } | {"all": list(kinds)}
     return sources | {name: members for name, members in averages.items() if len(members) > 1}
+
+
+def _build(request: Request[ValidationLossOptions], resources: "Resources") -> ValidationLoss:
+    sources = resources.config.data.sources
+    return ValidationLoss(
+        resources.row_loss,
+        resources.held_out_rows,
+        kinds={source: chosen.kind for source, chosen in sources.items()},
+        num_rows=request.num_examples,
+        vocab_size=resources.config.model.vocab_size,
+    )
+
+
+EVALUATOR = EvaluatorKind(
+    name="validation_loss",
+    options=ValidationLossOptions,
+    metrics=(NATS_PER_TOKEN, BITS_PER_BYTE),
+    build=_build,
+)

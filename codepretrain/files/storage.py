@@ -9,7 +9,6 @@ import json
 import os
 import posixpath
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,7 +38,7 @@ class MissingFileError(UserError):
 def parse(address: StrPath, *, name: str = "path") -> epath.Path:
     """Returns the path of an address: absolute if local, normalized, `~` expanded.
 
-    Looks at the address alone; `check_writable` asks the file system or the store.
+    Looks at the address alone; `writable.check_writable` asks the file system or the store.
 
     Args:
       name: what the address was given as (`--workdir`), for messages.
@@ -76,7 +75,12 @@ def _local(text: str, name: str) -> epath.Path:
     expanded = os.path.expanduser(text)
     if expanded.startswith("~"):
         raise UserError(f"{name} {shown(text)}: there is no user {text.split('/')[0][1:60]!r} here")
-    absolute = os.path.abspath(expanded)
+    try:
+        absolute = os.path.abspath(expanded)
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{name} {shown(text)}: the current directory was deleted: change to another one"
+        ) from error
     if any(f"{absolute}/".startswith(f"{root}/") for root in _RESERVED_ROOTS):
         raise UserError(
             f"{name} {shown(text)}: local folders /gs, /s3, /az and /hf are not supported"
@@ -87,25 +91,6 @@ def _local(text: str, name: str) -> epath.Path:
 def is_local(path: StrPath) -> bool:
     """Returns whether a path is on a local file system."""
     return not split_scheme(path)[0]
-
-
-def check_writable(folder: StrPath, *, name: str = "path") -> None:
-    """Makes the folder if needed, then writes and removes a file in it.
-
-    Raises:
-      UserError: no permission, no such bucket, no credentials, no network, or a parent is a file.
-    """
-    probe = os.path.join(folder, f".writable-{secrets.token_hex(8)}")
-    with explained(f"write to {name}", folder):
-        if is_local(folder):
-            os.makedirs(folder, exist_ok=True)
-            with open(probe, "xb"):
-                pass
-            os.unlink(probe)
-        else:
-            fs, key = filesystem(probe)
-            fs.pipe_file(key, b"-")
-            fs.rm_file(key)
 
 
 def make_folder(path: StrPath) -> None:

@@ -3,14 +3,14 @@
     <output>/  config.json  generation_config.json                     the model's settings
                model.safetensors, or shards and their index            the weights
                tokenizer.json  tokenizer_config.json  special_tokens_map.json
-               codepretrain.json                                       where it comes from
+               codepretrain.json                                       its provenance
+               files.json                                              sizes and hashes of the files
 
-One parameter of all layers and one shard are in memory at a time. The tensors therefore stand in
-the files parameter by parameter, not layer by layer; readers go by name. The same checkpoint gives
-the same bytes every time.
+One parameter of all layers and one shard are in memory at a time. The files therefore hold the
+tensors parameter by parameter, not layer by layer; readers look them up by name. The same
+checkpoint gives the same bytes every time.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,19 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from etils import epath
 
 from codepretrain.checkpoint.leaves import CheckpointLeaves
 from codepretrain.config.schema import ModelConfig
 from codepretrain.errors import UserError
-from codepretrain.files import jsonl
+from codepretrain.files import storage
+from codepretrain.files.atomic import write_json
 from codepretrain.files.directory import whole_directory
-from codepretrain.interop.files import plan_shards, write_tensors
+from codepretrain.files.explain import shown
+from codepretrain.files.storage import StrPath
+from codepretrain.files.writable import check_writable
 from codepretrain.interop.settings import to_cohere
+from codepretrain.interop.tensor_files import plan_shards, write_tensors
 from codepretrain.interop.tensors import WeightsDigest, leaf_shapes, tensor_shapes, to_tensors
 from codepretrain.interop.tokenizer_files import special_tokens, write_tokenizer
 
@@ -35,50 +40,66 @@ DTYPES = ("float32", "bfloat16")
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """How to write: the dtype of the weights, and how large a file may become."""
+    """The dtype of the weights, and the largest size of a file."""
 
     dtype: str = "float32"
     max_shard_bytes: int = 2_000_000_000
 
 
-def check_output(output: Path) -> None:
-    """Raises UserError when there is something at `output` already."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"--output {output} is there already: remove it, or choose another")
+def check_output(output: StrPath) -> None:
+    """Raises UserError if there is anything at `output` already, or it cannot be written."""
+    folder = epath.Path(output)
+    if storage.is_file(folder) or storage.names(folder):
+        raise UserError(f"--output {shown(output)} exists already: remove it, or choose another")
+    check_writable(folder, name="--output")
+
+
+def check_options(options: ExportOptions) -> None:
+    """Raises UserError for options that make no files."""
+    if options.max_shard_bytes <= 0:
+        given = options.max_shard_bytes
+        raise UserError(f"--max-shard-bytes: expected a positive number, got {given}")
+    if options.dtype not in DTYPES:
+        raise UserError(f"--dtype: expected one of {', '.join(DTYPES)}, got {options.dtype!r}")
 
 
 def export_checkpoint(
     leaves: CheckpointLeaves,
-    output: Path,
+    output: StrPath,
     *,
     model: ModelConfig,
     max_seq_len: int,
-    tokenizer: Path,
+    tokenizer: StrPath,
     special_names: tuple[str, str],
     options: ExportOptions,
     provenance: Mapping[str, Any],
 ) -> None:
     """Writes the folder `output`, whole or not at all.
 
-    leaves: an open checkpoint with this model's `params`. tokenizer: the study's
-    `tokenizer.json`. special_names: bos and eos in it. provenance: what else to record.
+    Args:
+      leaves: an open checkpoint with this model's `params`.
+      output: the folder, which must not exist yet, or be empty.
+      model: the study's.
+      max_seq_len: for the readers of the model.
+      tokenizer: the study's `tokenizer.json`.
+      special_names: bos and eos in it.
+      options: of the files.
+      provenance: what else to record.
 
     Raises:
-      UserError: `output` is there; a setting that Cohere's model lacks.
+      UserError: `output` exists; a setting that Cohere's model does not support.
     """
     check_output(output)
-    if options.max_shard_bytes <= 0:
-        given = options.max_shard_bytes
-        raise UserError(f"--max-shard-bytes: expected a positive number, got {given}")
+    check_options(options)
     tokens = special_tokens(tokenizer, bos=special_names[0], eos=special_names[1])
     settings = to_cohere(model, tokens=tokens, max_seq_len=max_seq_len, dtype=options.dtype)
     ids = {k: settings[k] for k in ("bos_token_id", "eos_token_id", "pad_token_id")}
-    with whole_directory(output.absolute()) as folder:
+    with whole_directory(storage.parse(output, name="--output")) as folder:
         digest = _write_weights(folder, leaves, model, options)
-        _write(folder / "config.json", settings)
-        _write(folder / "generation_config.json", {**ids, "do_sample": False})
+        write_json(folder / "config.json", settings, indent=2)
+        write_json(folder / "generation_config.json", {**ids, "do_sample": False}, indent=2)
         write_tokenizer(folder, tokenizer, tokens=tokens, max_seq_len=max_seq_len)
-        _write(folder / PROVENANCE, {**provenance, "weights_sha256": digest})
+        write_json(folder / PROVENANCE, {**provenance, "weights_sha256": digest}, indent=2)
 
 
 def _write_weights(
@@ -88,7 +109,7 @@ def _write_weights(
     shapes = leaf_shapes(model)
     stored = {path: s for path, s in leaves.shapes.items() if path.startswith("params/")}
     assert stored == {f"params/{leaf}": shape for leaf, shape in shapes.items()}, (
-        f"{leaves.path} holds another model's parameters"
+        f"{leaves.path} holds the parameters of another model"
     )
     dtype = jnp.dtype(options.dtype)
     sizes = {
@@ -111,7 +132,3 @@ def _write_weights(
         total_bytes=sum(sizes.values()),
     )
     return digest.hexdigest()
-
-
-def _write(path: Path, value: Mapping[str, Any]) -> None:
-    jsonl.write_atomically(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")

@@ -1,27 +1,32 @@
-"""What is known of an imported checkpoint without opening it.
+"""The record of an imported checkpoint, which can be read without opening the checkpoint.
 
     <workdir>/imported/<name>/   import.json   checkpoints/0/
 
-`import.json` is written last: it is there when the checkpoint is.
+`import.json` is written last: if it is there, the checkpoint is.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from etils import epath
+
 from codepretrain.errors import UserError
-from codepretrain.files import jsonl
+from codepretrain.files import storage
+from codepretrain.files.atomic import write_json
+from codepretrain.files.storage import StrPath
+from codepretrain.interop.json_fields import JsonFields
 
 _FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportRecord:
-    """weights_sha256: of the parameters (see `tensors.WeightsDigest`), whatever files they were in.
+    """What was imported.
 
-    ids_sha256: of what decides which ids a text becomes; None where the model came without a
-    tokenizer. origin: the folder that was read, and where that came from if it says so.
+    weights_sha256: of the parameters (see `tensors.WeightsDigest`), independent of their files.
+    ids_sha256: of what decides which ids a text gets; None if the model has no tokenizer.
+    origin: `folder`, which was read, and `export`, if the model was exported from a study.
     """
 
     weights_sha256: str
@@ -29,31 +34,36 @@ class ImportRecord:
     num_parameters: int
     origin: Mapping[str, Any]
 
-    def save(self, folder: Path) -> None:
-        text = jsonl.encode({"format": _FORMAT, **asdict(self)}) + "\n"
-        jsonl.write_atomically(folder / "import.json", text)
+    def save(self, folder: StrPath) -> None:
+        write_json(epath.Path(folder) / "import.json", {"format": _FORMAT, **asdict(self)})
 
 
-def import_folder(workdir: Path, name: str) -> Path:
-    """Returns where the imported checkpoint `name` is, or will be."""
-    return Path(workdir) / "imported" / name
+def import_folder(workdir: StrPath, name: str) -> epath.Path:
+    """Returns the folder of the imported checkpoint `name`, which may not exist yet."""
+    return epath.Path(workdir) / "imported" / name
 
 
-def load_record(folder: Path) -> ImportRecord | None:
-    """Returns the record of an imported checkpoint; None if there is none.
+def load_record(folder: StrPath) -> ImportRecord | None:
+    """Returns the record of an imported checkpoint, None if there is none.
 
     Raises:
       UserError: the record is damaged, or of another release.
     """
-    path = folder / "import.json"
-    if not path.exists():
+    path = epath.Path(folder) / "import.json"
+    remedy = f"delete {folder} and import the model again"
+    if not storage.exists(path):
         return None
+    file = JsonFields(path, storage.read_json(path, remedy=remedy))
     try:
-        value = jsonl.decode(path.read_text(encoding="utf-8"))
-        if value.pop("format") != _FORMAT:
-            raise ValueError("written by another release")
-        return ImportRecord(**{field.name: value[field.name] for field in fields(ImportRecord)})
-    except (ValueError, KeyError) as error:
-        raise UserError(
-            f"damaged {path}: {error!r}; delete {folder} and import the model again"
-        ) from error
+        if file.values.get("format") != _FORMAT:
+            file.fail("format", str(_FORMAT), file.values.get("format"))
+        origin = file.object("origin")
+        origin.text("folder")
+        return ImportRecord(
+            weights_sha256=file.text("weights_sha256"),
+            ids_sha256=file.text("ids_sha256") if file.is_set("ids_sha256") else None,
+            num_parameters=file.whole("num_parameters"),
+            origin=origin.values,
+        )
+    except UserError as error:
+        raise UserError(f"damaged {error}; {remedy}") from error

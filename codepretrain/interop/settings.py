@@ -1,19 +1,18 @@
-"""Our model's settings as Cohere's `config.json` says them, and back.
+"""`config.model` as Cohere's `config.json`, and back.
 
-Every field of `ModelConfig` has its place there but `compute_dtype`, which is the reader's choice.
+All fields of `ModelConfig` are in it except `compute_dtype`, which is the reader's choice.
 """
 
 import dataclasses
-import json
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from codepretrain.config.schema import ModelConfig
-from codepretrain.errors import UserError
+from codepretrain.errors import UserError, quoted
+from codepretrain.files.storage import StrPath
+from codepretrain.interop.json_fields import JsonFields
 
-# Where config.json is silent, Cohere's class has these. A default that changed between releases
-# (the base of the rotation) is not among them: a file that leaves it out cannot be read safely.
+# The defaults of Cohere's class. The rotary base is not among them: its default changed between
+# releases, so a file without it is ambiguous.
 _DEFAULTS = {
     "logit_scale": 0.0625,
     "layer_norm_eps": 1e-5,
@@ -31,13 +30,13 @@ _FIELDS = {
     "tie_embeddings": "tie_word_embeddings",
     "use_qk_norm": "use_qk_norm",
 }
-# What Cohere's model can do and ours cannot: setting → the only value that we can read.
+# Options of Cohere's model that ours lacks: setting → the only value that is supported.
 _FIXED = {"hidden_act": "silu", "attention_bias": False, "model_type": "cohere"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpecialTokens:
-    """Text and id of the tokens around a document; pad is None where no token is kept for it."""
+    """Text and id of the tokens around a document; pad is None if no token is reserved for it."""
 
     bos: tuple[str, int]
     eos: tuple[str, int]
@@ -49,19 +48,18 @@ def to_cohere(
 ) -> dict[str, Any]:
     """Returns `config.json` for `transformers`' CohereForCausalLM.
 
-    A head dim other than D/N stands in `head_dim`, which `transformers` reads though Cohere's own
-    models never need it. Base of the rotation and dtype stand twice: as releases before and after
-    version 5 look for them.
+    `head_dim` is always written: `transformers` reads it, though Cohere's own models have D/N.
+    The rotary base and the dtype are written twice: for releases before and after version 5.
 
     Raises:
-      UserError: a setting that Cohere's model has no word for.
+      UserError: a setting that Cohere's model does not support.
     """
     known = {*_FIELDS, "num_kv_heads", "head_dim", "rope_base", "compute_dtype"}
     for field in dataclasses.fields(config):
         if field.name not in known and getattr(config, field.name) != field.default:
             raise UserError(
-                f"config.model.{field.name} = {getattr(config, field.name)!r} cannot be said in "
-                "the config of a transformers Cohere model, so this model cannot be exported"
+                f"config.model.{field.name} = {getattr(config, field.name)!r} is not supported by "
+                "transformers' Cohere model, so this model cannot be exported"
             )
     return {
         "architectures": ["CohereForCausalLM"],
@@ -82,11 +80,11 @@ def to_cohere(
     }
 
 
-def check_settings(folder: Path, config: ModelConfig) -> None:
-    """Checks that the model in `folder` is the study's, setting by setting.
+def check_settings(folder: StrPath, config: ModelConfig) -> None:
+    """Checks that the model in `folder` has the settings of `config.model`.
 
     Raises:
-      UserError: it is of another kind, or differs; says with which flags the study would fit.
+      UserError: it is another kind of model, or a setting differs; lists the flags that would fit.
     """
     found = from_cohere(folder)
     wrong = {k: v for k, v in found.items() if getattr(config, k) != v}
@@ -96,55 +94,56 @@ def check_settings(folder: Path, config: ModelConfig) -> None:
         )
         flags = " ".join(f"--config.model.{k}={v}" for k, v in wrong.items())
         raise UserError(
-            f"the model in {folder} is not that of config.model: {listing}. It would fit with "
+            f"the model in {folder} does not match config.model: {listing}. To match it, add "
             f"{flags}"
         )
 
 
-def from_cohere(folder: Path) -> dict[str, Any]:
+def from_cohere(folder: StrPath) -> dict[str, Any]:
     """Returns the fields of `ModelConfig` (but `compute_dtype`) of the model in `folder`.
 
     Raises:
-      UserError: no `config.json`, damaged, or of a model that ours cannot be.
+      UserError: `config.json` is missing or damaged, or its model is not supported.
     """
-    path = folder / "config.json"
-    values = {**_DEFAULTS, **read_json(path)}
-    for key, value in _FIXED.items():
-        if values.get(key, value) != value or (key == "model_type" and key not in values):
+    file = JsonFields.read(f"{folder}/config.json")
+    for name, value in _FIXED.items():
+        found = file.values.get(name, None if name == "model_type" else value)
+        if found != value or isinstance(found, bool) != isinstance(value, bool):
             raise UserError(
-                f"{path}: {key} is {values.get(key)!r}; only models with {key} = {value!r} can be "
-                "read"
+                f"{file.path}: {name} is {quoted(found)}; only models with {name} = {value!r} are "
+                "supported"
             )
-    try:
-        fields = {ours: values[theirs] for ours, theirs in _FIELDS.items()}
-        heads = values["num_attention_heads"]
-        fields["num_kv_heads"] = values.get("num_key_value_heads") or heads
-        fields["head_dim"] = values.get("head_dim") or values["hidden_size"] // heads
-    except KeyError as error:
-        raise UserError(f"{path} does not say {error.args[0]}") from error
-    fields["rope_base"] = _rope_base(path, values)
-    return fields
+    heads = file.whole("num_attention_heads")
+    width = file.whole("hidden_size")
+    if not file.is_set("head_dim") and width % heads:
+        file.fail("hidden_size", f"a multiple of num_attention_heads, {heads}", width)
+    return {
+        "vocab_size": file.whole("vocab_size"),
+        "d_model": width,
+        "num_layers": file.whole("num_hidden_layers"),
+        "num_heads": heads,
+        "num_kv_heads": file.whole("num_key_value_heads")
+        if file.is_set("num_key_value_heads")
+        else heads,
+        "head_dim": file.whole("head_dim") if file.is_set("head_dim") else width // heads,
+        "d_ff": file.whole("intermediate_size"),
+        "rope_base": _rope_base(file),
+        "norm_epsilon": file.number("layer_norm_eps", default=_DEFAULTS["layer_norm_eps"]),
+        "logit_scale": file.number("logit_scale", default=_DEFAULTS["logit_scale"]),
+        "tie_embeddings": file.flag(
+            "tie_word_embeddings", default=_DEFAULTS["tie_word_embeddings"]
+        ),
+        "use_qk_norm": file.flag("use_qk_norm", default=_DEFAULTS["use_qk_norm"]),
+    }
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Returns the object in a JSON file. Raises UserError: it is missing or damaged."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path.parent} holds no {path.name}") from None
-    except ValueError as error:
-        raise UserError(f"damaged {path}: {error}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"damaged {path}: expected a JSON object")
-    return value
-
-
-def _rope_base(path: Path, values: Mapping[str, Any]) -> float:
-    rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind != "default" or rope.get("partial_rotary_factor", 1.0) != 1.0:
-        raise UserError(f"{path}: the rotation is of type {kind!r}; only the default can be read")
-    base = rope.get("rope_theta", values.get("rope_theta"))
-    if base is None:
-        raise UserError(f"{path} does not say rope_theta, the base of the rotation")
-    return float(base)
+def _rope_base(file: JsonFields) -> float:
+    name = next((n for n in ("rope_parameters", "rope_scaling") if file.is_set(n)), None)
+    rope = file.object(name) if name else JsonFields(file.path, {})
+    kind = rope.text("rope_type", default=rope.text("type", default="default"))
+    if kind != "default" or rope.number("partial_rotary_factor", default=1.0) != 1.0:
+        raise UserError(
+            f"{file.path}: the rotary embedding is of type {quoted(kind)}; only the default is "
+            "supported"
+        )
+    return (rope if rope.is_set("rope_theta") else file).number("rope_theta")

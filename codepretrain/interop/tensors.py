@@ -1,4 +1,4 @@
-"""Our parameters under the names and in the layouts of Cohere's files.
+"""Our parameters in the names and layouts of Cohere's files.
 
     ours (a layer l of it)                    theirs
     embedding                      [V, D]     model.embed_tokens.weight                   [V, D]
@@ -12,8 +12,8 @@
     blocks/mlp/gate/kernel, up     [D, F]     model.layers.l.mlp.gate_proj.weight, up     [F, D]
     blocks/mlp/down/kernel         [F, D]     …down_proj.weight                           [D, F]
 
-A matrix there has outputs first; heads lie one after the other in it, and the dims of a head in the
-same order as here, since both turn neighboring dims together (see `model/rope.py`).
+Cohere's matrices have outputs first, with the heads concatenated. The dims of a head have the same
+order as here, since both rotate neighboring dims as pairs (see `model/rope.py`).
 
 Source: transformers, models/cohere/modeling_cohere.py.
 """
@@ -56,7 +56,7 @@ def leaf_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
 
 
 def tensor_shapes(leaf: str, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """Returns name and shape of the tensors that hold a parameter: one a layer, or just one."""
+    """Returns name and shape of the tensors that hold a parameter: one per layer, or one."""
     if leaf in _OUTSIDE_BLOCKS:
         return {_OUTSIDE_BLOCKS[leaf]: shape}
     one = to_tensor(leaf, np.broadcast_to(np.float32(0), shape[1:])).shape
@@ -87,17 +87,16 @@ def from_tensor(leaf: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.nda
 
 
 class WeightsDigest:
-    """The SHA-256 of a model's parameters, which come by in path order, float32.
+    """The SHA-256 of a model's parameters in float32, in path order.
 
-    It does not depend on the files, shards or layouts that hold them, and a value that was stored
-    in fewer bits counts as the same value in float32.
+    It depends on the values alone: not on files, shards or layouts, nor on the dtype in the files.
     """
 
     def __init__(self) -> None:
         self._sha = hashlib.sha256()
 
     def update(self, path: str, shape: tuple[int, ...], parts: Iterable[np.ndarray]) -> None:
-        """Takes the next parameter: all of it, cut along its first dim in any way."""
+        """Adds the next parameter, in any number of parts along its first dim."""
         self._sha.update(json.dumps([path, list(shape)]).encode())
         for part in parts:
             self._sha.update(np.ascontiguousarray(part, "<f4").data)

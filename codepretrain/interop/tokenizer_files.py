@@ -1,45 +1,61 @@
 """The tokenizer files of an exported model, and whether two tokenizers give the same ids.
 
-`tokenizer.json` is the study's, with one thing added: the rule that puts bos before a text, as
-every document the model was trained on began with it. One difference from training remains: a text
-that spells a special token is read as that token by `transformers`, and as plain text here.
+The exported `tokenizer.json` is the study's, plus a rule that puts bos before a text, as in every
+training document. One difference from training remains: `transformers` reads text that spells a
+special token as that token; in training it is plain text.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from codepretrain.errors import UserError
-from codepretrain.files.identity import digest
-from codepretrain.interop.settings import SpecialTokens, read_json
+from codepretrain.errors import UserError, quoted
+from codepretrain.files.atomic import write_json
+from codepretrain.files.hashing import sha256_json
+from codepretrain.files.storage import StrPath
+from codepretrain.interop.json_fields import JsonFields
+from codepretrain.interop.settings import SpecialTokens
 from codepretrain.rows.format import PAD_ID
 
 
-def special_tokens(tokenizer: Path, *, bos: str, eos: str) -> SpecialTokens:
-    """Returns the special tokens of a `tokenizer.json`, bos and eos by name, pad by its id."""
-    value = read_json(tokenizer)
-    ids = {**value["model"]["vocab"], **{t["content"]: t["id"] for t in value["added_tokens"]}}
+def special_tokens(tokenizer: StrPath, *, bos: str, eos: str) -> SpecialTokens:
+    """Returns the special tokens of a `tokenizer.json`: bos and eos by name, pad by its id.
+
+    Raises:
+      UserError: the file is damaged, or has no such token.
+    """
+    file = JsonFields.read(tokenizer)
+    added = file.objects("added_tokens", default=[])
+    vocabulary = file.object("model").object("vocab")
+    ids = {
+        name: vocabulary.whole(name, minimum=0) for name in (bos, eos) if name in vocabulary.values
+    }
+    ids |= {token.text("content"): token.whole("id", minimum=0) for token in added}
     for token in (bos, eos):
         if token not in ids:
-            raise UserError(f"{tokenizer} has no token {token!r}")
-    pads = [t["content"] for t in value["added_tokens"] if t["id"] == PAD_ID and t["special"]]
+            raise UserError(f"{tokenizer} has no token {quoted(token)}")
+    pads = [
+        token.text("content")
+        for token in added
+        if token.whole("id", minimum=0) == PAD_ID and token.flag("special", default=False)
+    ]
     pad = (pads[0], PAD_ID) if pads and pads[0] not in (bos, eos) else None
     return SpecialTokens(bos=(bos, ids[bos]), eos=(eos, ids[eos]), pad=pad)
 
 
 def write_tokenizer(
-    folder: Path, tokenizer: Path, *, tokens: SpecialTokens, max_seq_len: int
+    folder: Path, tokenizer: StrPath, *, tokens: SpecialTokens, max_seq_len: int
 ) -> None:
     """Writes `tokenizer.json`, `tokenizer_config.json` and `special_tokens_map.json`."""
-    value = read_json(tokenizer)
-    value["post_processor"] = _with_bos(value.get("post_processor"), *tokens.bos)
-    # A prepared tokenizer never cuts or pads; a given file may carry such settings.
+    file = JsonFields.read(tokenizer)
+    value = dict(file.values)
+    value["post_processor"] = _with_bos(file, *tokens.bos)
+    # A prepared tokenizer neither truncates nor pads; a file of the user's own may.
     value["truncation"] = value["padding"] = None
     names = {"bos_token": tokens.bos[0], "eos_token": tokens.eos[0]}
     if tokens.pad:
         names["pad_token"] = tokens.pad[0]
     settings = {
-        # Reads tokenizer.json as it stands; Cohere's own class would put its special tokens in.
+        # Reads tokenizer.json as it is; Cohere's own class would add its special tokens.
         "tokenizer_class": "PreTrainedTokenizerFast",
         **names,
         "add_bos_token": True,
@@ -48,31 +64,48 @@ def write_tokenizer(
         "model_max_length": max_seq_len,
         "padding_side": "left",
     }
-    _write(folder / "tokenizer.json", value)
-    _write(folder / "tokenizer_config.json", settings, indent=2)
-    _write(folder / "special_tokens_map.json", names, indent=2)
+    write_json(folder / "tokenizer.json", value, indent=None)
+    write_json(folder / "tokenizer_config.json", settings, indent=2)
+    write_json(folder / "special_tokens_map.json", names, indent=2)
 
 
-def ids_digest(tokenizer: Path) -> str:
-    """Returns a hash of all in a `tokenizer.json` that decides which ids a text becomes.
+def ids_digest(tokenizer: StrPath) -> str:
+    """Returns a hash of all that decides which ids a text gets, from a `tokenizer.json`.
 
-    What is put around a text is no part of it, nor how the file is written.
+    Excludes the tokens put around a text, and the formatting of the file.
+
+    Raises:
+      UserError: the file is missing or damaged.
     """
-    value = read_json(tokenizer)
-    model = {k: v for k, v in value["model"].items() if v not in (None, False, "")}
-    model["merges"] = [m if isinstance(m, str) else " ".join(m) for m in model.get("merges", [])]
-    return digest(
-        {
-            "model": model,
-            "normalizer": value.get("normalizer"),
-            "pre_tokenizer": value.get("pre_tokenizer"),
-            "added_tokens": sorted([t["id"], t["content"]] for t in value["added_tokens"]),
-        }
-    )
+    file = JsonFields.read(tokenizer)
+    settings = file.object("model")
+    model = {k: v for k, v in settings.values.items() if v not in (None, False, "")}
+    merges = settings.items("merges", default=[])
+    model["merges"] = [_merge(settings, i, merge) for i, merge in enumerate(merges)]
+    added = file.objects("added_tokens", default=[])
+    contents = {
+        "model": model,
+        "normalizer": file.values.get("normalizer"),
+        "pre_tokenizer": file.values.get("pre_tokenizer"),
+        "added_tokens": sorted([t.whole("id", minimum=0), t.text("content")] for t in added),
+    }
+    try:
+        return sha256_json(contents)
+    except ValueError as error:
+        raise UserError(f"{tokenizer} is damaged: {error}") from error
 
 
-def _with_bos(existing: dict[str, Any] | None, token: str, index: int) -> dict[str, Any]:
-    """Returns a post-processor that does what `existing` did, and puts bos before a text."""
+def _merge(settings: JsonFields, index: int, merge: Any) -> str:
+    """Returns a merge of BPE in the older of its two spellings: `a b` for ["a", "b"]."""
+    if isinstance(merge, str):
+        return merge
+    if not isinstance(merge, list) or [type(part) for part in merge] != [str, str]:
+        settings.fail(f"merges[{index}]", "two texts", merge)
+    return " ".join(merge)
+
+
+def _with_bos(file: JsonFields, token: str, index: int) -> dict[str, Any]:
+    """Returns the post-processor of `file`, extended to put bos before a text."""
     bos = {"SpecialToken": {"id": token, "type_id": 0}}
     first, second = ({"Sequence": {"id": text, "type_id": 0}} for text in "AB")
     template = {
@@ -81,12 +114,10 @@ def _with_bos(existing: dict[str, Any] | None, token: str, index: int) -> dict[s
         "pair": [bos, first, bos, second],
         "special_tokens": {token: {"id": token, "ids": [index], "tokens": [token]}},
     }
-    if existing is None or existing["type"] == "TemplateProcessing":
+    if not file.is_set("post_processor"):
         return template
-    steps = existing["processors"] if existing["type"] == "Sequence" else [existing]
-    kept = [step for step in steps if step["type"] != "TemplateProcessing"]
-    return {"type": "Sequence", "processors": [*kept, template]}
-
-
-def _write(path: Path, value: dict[str, Any], indent: int | None = None) -> None:
-    path.write_text(json.dumps(value, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
+    existing = file.object("post_processor")
+    is_sequence = existing.text("type") == "Sequence"
+    steps = existing.objects("processors") if is_sequence else [existing]
+    kept = [step.values for step in steps if step.text("type") != "TemplateProcessing"]
+    return {"type": "Sequence", "processors": [*kept, template]} if kept else template

@@ -1,17 +1,19 @@
-"""How much of a run's time made the progress that is left: goodput, over all its restarts.
+"""Goodput: the share of a run's time that made progress which was kept, over all its restarts.
 
     session 0   first_step 0 ────────────── 60 ┄┄┄ 75   killed; the newest checkpoint is of step 60
     session 1                               60 ──────────────── 100
-                                               └ 15 steps were made twice
+                                               └ 15 steps were repeated
 
-    productive   train seconds of each session × its steps that stand / its steps
-    repeated     train seconds of steps that a later session made again
-    away         seconds between one session's last line and the next one's start
-    goodput      productive / (all sessions' wall time)
-    elapsed      productive / (from the first session's start to the last one's end)
+    productive   train seconds of each session × its steps that were kept / its steps
+    repeated     train seconds of steps that a later session repeated
+    away         seconds between the last record of a session and the start of the next one
+    goodput      productive / (wall time of all sessions)
+    elapsed      productive / (time from the start of the first session to the end of the last one)
 
-The other kinds are those of `metrics.TimeLedger`: program, compile, save, evaluate, wait_for_data.
-What a killed session did after it last wrote its line is counted as away.
+The other kinds are those of `stopwatch.py`. A session begins when its process is created, or, if
+the process trained another run before, at the end of that run. So imports, restoring, and training
+a parent again are part of the wall time. What a killed session did after its last record counts as
+away.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +24,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Goodput:
-    """Seconds by kind: those of the time ledger without "train", and productive, repeated, away."""
+    """Seconds by kind: those of the stopwatch without "train", and productive, repeated, away."""
 
     seconds: Mapping[str, float]
 
@@ -33,7 +35,7 @@ class Goodput:
 
     @property
     def elapsed(self) -> float:
-        """The productive share of all time since the run began."""
+        """The productive share of all time since the run began, between sessions too."""
         return self._share(sum(self.seconds.values()))
 
     def _share(self, total: float) -> float:
@@ -41,13 +43,17 @@ class Goodput:
 
 
 def goodput(sessions: Sequence[Mapping[str, Any]]) -> Goodput:
-    """Returns where the time of a run went; sessions: lines of its `time.jsonl`, in order."""
+    """Returns where the time of a run went.
+
+    Args:
+      sessions: what `time_ledger.read_sessions` returns.
+    """
     seconds = {"productive": 0.0, "repeated": 0.0, "away": 0.0}
     for index, session in enumerate(sessions):
         later = sessions[index + 1 :]
         first, last = session["first_step"], session["last_step"]
-        standing = max(min([last, *(other["first_step"] for other in later)]) - first, 0)
-        share = standing / (last - first) if last > first else 0.0
+        num_kept = max(min([last, *(other["first_step"] for other in later)]) - first, 0)
+        share = num_kept / (last - first) if last > first else 0.0
         for kind, spent in session["seconds"].items():
             if kind != "train":
                 seconds[kind] = seconds.get(kind, 0.0) + spent

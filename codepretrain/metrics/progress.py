@@ -1,4 +1,4 @@
-"""One line that moves on a terminal; a line now and then in a log file."""
+"""The progress of training: a bar on a terminal, a line every 15 seconds in a log file."""
 
 import time
 from typing import Self
@@ -10,7 +10,7 @@ _LINE_INTERVAL_S = 15.0
 
 
 class StepProgress:
-    """Shows a phase's step, loss, tokens per second, share of time waiting for data, time left."""
+    """Shows step, loss, tokens per second, share of time waiting for data, and time left."""
 
     def __init__(self, console: Console, name: str, *, first_step: int, num_steps: int) -> None:
         self._console = console
@@ -40,7 +40,7 @@ class StepProgress:
             self._bar.stop()
 
     def update(self, step: int, *, loss: float, tokens_per_s: float, wait_share: float) -> None:
-        """Shows that `step` updates have been made."""
+        """Shows that `step` updates were made."""
         numbers = f"loss {loss:.3f}  {tokens_per_s:,.0f} tokens/s  {wait_share:.0%} waiting"
         if self._bar is not None:
             self._bar.update(self._task, completed=step, numbers=numbers)

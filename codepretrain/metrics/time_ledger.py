@@ -1,98 +1,92 @@
-"""Where the seconds of a run go, session by session."""
+"""Where the seconds of a run go, session by session: `time.jsonl`."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from codepretrain.files import jsonl
+from codepretrain.files import journal
+from codepretrain.files.storage import StrPath
+from codepretrain.metrics.stopwatch import Stopwatch
 
-TIME_KINDS = ("program", "compile", "train", "save", "evaluate", "wait_for_data")
+_SAVE_INTERVAL_S = 10.0
 
 
 class TimeLedger:
-    """Where the seconds of a run's sessions go: every moment belongs to exactly one kind.
+    """The sessions of a run: a session is one process that trains the run.
 
-    `with time.spent("save"):` charges "save" until the block ends; a block within it charges its
-    own kind and interrupts the outer one; what no block claims is "program". So the kinds sum to
-    the wall time since `since`.
-
-        program |--------|        |--|                  |---|
-        train            |--|  |--|  |--|            |--|
-        wait_for_data       |--|
-        evaluate                        |---|   |----|
-        compile                             |---|               → time
-
-    One session is one line of `path`: session, process, started_at (UTC), first_step, last_step,
-    seconds {kind: s}, wall_s, and the `provenance` (code version, devices, …) it ran with. `save`
-    replaces this session's line, so a killed session loses only what came after its last `save`.
+    A record of `path` has: session, started_at (UTC), first_step, last_step, seconds {kind: s} and
+    wall_s. `save` appends a record with the totals of this session so far, so of each session the
+    last record counts, and a killed session loses only what came after that.
 
     Args:
-      first_step: updates the run had made when this session took it up.
-      since: `time.perf_counter()` at the moment from which time is charged; now, if None.
+      session: number of the start in `starts.jsonl`.
+      first_step: updates the run had made when this session resumed it.
+      stopwatch: its lap is the session; `close` starts a new one.
     """
 
     def __init__(
         self,
-        path: Path,
+        path: StrPath,
+        stopwatch: Stopwatch,
         *,
+        session: int,
         first_step: int,
-        provenance: Mapping[str, Any] | None = None,
-        since: float | None = None,
-        process_index: int = 0,
+        is_primary: bool = True,
     ) -> None:
-        self._path = path
-        self._is_primary = process_index == 0
-        self._since = time.perf_counter() if since is None else since
-        self._mark = self._since
-        self._kinds = ["program"]
-        self._seconds = dict.fromkeys(TIME_KINDS, 0.0)
-        self._earlier = jsonl.read(path) if self._is_primary else []
-        started_at = datetime.now(UTC).timestamp() - (time.perf_counter() - self._since)
-        self._line = {
-            "session": len(self._earlier),
+        self._stopwatch = stopwatch
+        self._journal = journal.Journal(path) if is_primary else None
+        kept = self._journal.kept if self._journal else ()
+        self._earlier = last_records(kept, before=session)
+        self._last_save = time.perf_counter()
+        started_at = datetime.now(UTC).timestamp() - (self._last_save - stopwatch.lap_started)
+        self._record = {
+            "session": session,
             "started_at": datetime.fromtimestamp(started_at, UTC).isoformat(timespec="seconds"),
             "first_step": first_step,
-            "last_step": first_step,
-            **(provenance or {}),
         }
 
-    @contextmanager
-    def spent(self, kind: str) -> Iterator[None]:
-        """Charges what happens within to `kind`, one of `TIME_KINDS`."""
-        assert kind in TIME_KINDS, (kind, TIME_KINDS)
-        self._charge()
-        self._kinds.append(kind)
-        try:
-            yield
-        finally:
-            self._charge()
-            self._kinds.pop()
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        """Seconds of this session by kind, up to now; they sum to its wall time."""
-        self._charge()
-        return dict(self._seconds)
-
     def sessions(self, step: int) -> list[dict[str, Any]]:
-        """Returns the lines of all sessions, this one's up to now; `step`: updates made by now."""
-        seconds = self.seconds
-        wall_s = self._mark - self._since
-        line = {**self._line, "last_step": step, "seconds": seconds, "wall_s": wall_s}
-        return [*self._earlier, line]
+        """Returns the records of all sessions, this one's up to now.
 
-    def save(self, step: int) -> None:
-        """Writes this session's line; `step`: updates the run has made by now."""
-        if not self._is_primary:
-            return
-        lines = [jsonl.encode(record) + "\n" for record in self.sessions(step)]
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        jsonl.write_atomically(self._path, "".join(lines))
+        Args:
+          step: updates the run has made by now.
+        """
+        seconds = self._stopwatch.seconds()
+        wall_s = self._stopwatch.wall_s
+        record = {**self._record, "last_step": step, "seconds": seconds, "wall_s": wall_s}
+        return [*self._earlier, record]
 
-    def _charge(self) -> None:
+    def save(self, step: int, *, is_final: bool = False) -> None:
+        """Appends this session's record; without `is_final`, at most every 10 seconds."""
         now = time.perf_counter()
-        self._seconds[self._kinds[-1]] += now - self._mark
-        self._mark = now
+        if self._journal is None or (now - self._last_save < _SAVE_INTERVAL_S and not is_final):
+            return
+        self._last_save = now
+        self._journal.append(self.sessions(step)[-1])
+        if is_final:
+            self._journal.sync()
+
+    def close(self) -> None:
+        self._stopwatch.start_lap()
+        if self._journal is not None:
+            self._journal.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_sessions(path: StrPath) -> list[dict[str, Any]]:
+    """Returns the last record of each session in `time.jsonl`, in order."""
+    return last_records(journal.read(path))
+
+
+def last_records(
+    records: Sequence[Mapping[str, Any]], *, before: int | None = None
+) -> list[dict[str, Any]]:
+    """Returns the last record of each session, of those with a number below `before`."""
+    last = {record["session"]: dict(record) for record in records}
+    return [last[number] for number in sorted(last) if before is None or number < before]

@@ -1,9 +1,9 @@
-"""What a study did and what it took: phases, rows read, packing, time, as rows of text."""
+"""The tables of phases, rows read, packing and time, as rows of text."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from codepretrain.metrics.time_ledger import TIME_KINDS
+from codepretrain.metrics.stopwatch import TIME_KINDS
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.wording import (
     NOT_THERE,
@@ -19,12 +19,14 @@ LAST_LOSSES = 20  # logged losses whose mean is a phase's training loss
 
 
 def status_text(run: RunResults) -> str:
+    """Returns "complete", "missing" or the step that an unfinished run reached."""
     if run.status == "incomplete":
         return f"step {run.last_step:,} of {run.plan.steps:,}"
     return run.status
 
 
 def parent_text(results: StudyResults, run: RunResults) -> str:
+    """Returns where the phase's first parameters come from."""
     plan = run.plan
     if plan.initial_checkpoint is not None:
         return f"imported {plan.initial_checkpoint}"
@@ -36,7 +38,7 @@ def parent_text(results: StudyResults, run: RunResults) -> str:
 
 
 def phase_rows(results: StudyResults) -> list[dict[str, Any]]:
-    """One row a phase: what was planned and where it ended."""
+    """Returns one row per phase: its plan and its final training loss."""
     return [_phase_row(results, run) for run in results.runs.values()]
 
 
@@ -51,7 +53,7 @@ def _phase_row(results: StudyResults, run: RunResults) -> dict[str, Any]:
         "parent": parent_text(results, run),
         "steps": f"{plan.steps:,}",
         "tokens": tokens_text(plan.tokens),
-        "beyond": f"{beyond:+,} against budget".replace("-", "−") if beyond else "",
+        "beyond": f"{beyond:+,} relative to budget".replace("-", "−") if beyond else "",
         "sources": [
             (source, tokens_text(tokens), _epochs_text(plan.epochs_per_source.get(source)))
             for source, tokens in plan.tokens_per_source.items()
@@ -64,12 +66,12 @@ def _phase_row(results: StudyResults, run: RunResults) -> dict[str, Any]:
 
 
 def num_skipped(run: RunResults) -> int:
-    """Updates that the run skipped; the log counts them from the phase's beginning."""
+    """Returns how many updates the run skipped; the log counts them from the phase's start."""
     return int(max([record.get("num_skipped", 0) for record in run.log], default=0))
 
 
 def skipped_rows(results: StudyResults) -> list[tuple[str, str, int]]:
-    """Where updates were skipped: (phase, steps that the log places them in, how many)."""
+    """Returns the skipped updates as (phase, logged steps that contain them, how many)."""
     found: list[tuple[str, int, int, int]] = []  # phase, first, last, count
     for run in results.runs.values():
         step, so_far = 0, 0
@@ -90,7 +92,7 @@ def _range(first: int, last: int) -> str:
 
 
 def ledger_rows(results: StudyResults) -> list[dict[str, Any]]:
-    """Asked for and read, per phase and source."""
+    """Returns the rows requested and read, per phase and source."""
     rows = []
     for run in results.runs.values():
         for source, entry in run.ledger.sources.items() if run.ledger else ():
@@ -112,7 +114,7 @@ def ledger_rows(results: StudyResults) -> list[dict[str, Any]]:
 
 
 def packing_rows(results: StudyResults) -> list[dict[str, Any]]:
-    """What the rows of each source and split hold, and what packing cost."""
+    """Returns the contents of the rows of each source and split, and the packing efficiency."""
     rows = []
     for source, splits in results.manifests.items():
         for split, manifest in splits.items():
@@ -137,12 +139,12 @@ def packing_rows(results: StudyResults) -> list[dict[str, Any]]:
 
 
 def time_seconds(run: RunResults) -> dict[str, float]:
-    """Seconds of all sessions by kind."""
+    """Returns the seconds of all sessions by kind."""
     return {kind: sum(s["seconds"].get(kind, 0.0) for s in run.sessions) for kind in TIME_KINDS}
 
 
 def tokens_per_s(run: RunResults) -> float | None:
-    """Tokens trained, those of lost work too, over the seconds spent on training and waiting."""
+    """Returns tokens trained, repeated ones included, per second of training and waiting."""
     seconds = time_seconds(run)
     busy = seconds["train"] + seconds["wait_for_data"]
     steps = sum(session["last_step"] - session["first_step"] for session in run.sessions)
@@ -150,7 +152,7 @@ def tokens_per_s(run: RunResults) -> float | None:
 
 
 def time_rows(results: StudyResults) -> list[dict[str, Any]]:
-    """Time by kind per run, and over all; a run that stands under two names counts once."""
+    """Returns time by kind per run, and the total; a run with two names is counted once."""
     runs = {run.plan.run_dir: run for run in results.runs.values() if run.sessions}
     rows = [_time_row(run.name, time_seconds(run), run) for run in runs.values()]
     if len(rows) > 1:

@@ -1,23 +1,23 @@
-"""Everything a study left on disk, read into one structure.
+"""Reads everything that a study's runs recorded into one structure.
 
-A phase's run directory holds `run.json` (config, fingerprint), `metrics.jsonl`, `evals.jsonl`,
+A phase's run directory contains `run.json` (config, fingerprint), `metrics.jsonl`, `evals.jsonl`,
 `time.jsonl`, `ledger.json` (the ledger of the last saved step) and `items/` (scores per evaluation
-item). What is not there yet is missing, not an error: a report can be written while a study trains.
-What is there but damaged is named in `problems`, and the report shows it.
+item). A file that does not exist yet is no error: a report can be written while a study trains.
+Damaged files are named in `problems`, which the report shows.
 """
 
 import dataclasses
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
+from etils import epath
 
-from codepretrain.evals.items import items_path
+from codepretrain.evals.item_scores import read_item_scores
 from codepretrain.evals.metric import Metric
-from codepretrain.files import jsonl
+from codepretrain.files import journal, json_values, storage
+from codepretrain.metrics.time_ledger import read_sessions
 from codepretrain.report.statistics import PairedScores
 from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest
@@ -30,10 +30,12 @@ Status = Literal["complete", "incomplete", "missing"]
 class PhaseInput:
     """A phase as planned. All fields but the first two are those of `codepretrain plan --json`.
 
-    run_dir: where the phase is, or will be, trained. mixture: stretches of constant weights, each
-    {"start_tokens": tokens of the phase before it, "weights": {source: share}}.
-    tokens_before: tokens that the path from random parameters saw before this phase.
-    epochs_per_source: None where nobody knows how much the source holds.
+    Attributes:
+      run_dir: where the phase is, or will be, trained.
+      mixture: stages of constant weights, each {"start_tokens": tokens of the phase before it,
+        "weights": {source: share}}.
+      tokens_before: tokens on the path from random parameters to the start of this phase.
+      epochs_per_source: None for a source whose size is unknown.
     """
 
     run_dir: str
@@ -52,9 +54,13 @@ class PhaseInput:
 
     @classmethod
     def from_plan(
-        cls, phase: Mapping[str, Any], *, run_dir: Path, mixture: tuple[Mapping[str, Any], ...]
+        cls,
+        phase: Mapping[str, Any],
+        *,
+        run_dir: storage.StrPath,
+        mixture: tuple[Mapping[str, Any], ...],
     ) -> "PhaseInput":
-        """Takes what it needs of a phase in `codepretrain plan --json`."""
+        """Returns the fields of a phase in `codepretrain plan --json`, with the other two."""
         names = {field.name for field in dataclasses.fields(cls)} - {"run_dir", "mixture"}
         return cls(
             run_dir=str(run_dir), mixture=mixture, **{name: phase[name] for name in sorted(names)}
@@ -66,17 +72,18 @@ class PhaseInput:
 
     def shares_at(self, tokens: int) -> Mapping[str, float]:
         """Returns the mixture, normalized, after `tokens` tokens of the phase."""
-        weights = [s["weights"] for s in self.mixture if s["start_tokens"] <= tokens][-1]
+        weights = [m["weights"] for m in self.mixture if m["start_tokens"] <= tokens][-1]
         return {source: weight / sum(weights.values()) for source, weight in weights.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInput:
-    """What a report is about. Built from strings and numbers only, so that it can be stored.
+    """The subject of a report. Holds only strings and numbers, so that it can be stored.
 
-    variants: name → its phases from random parameters on, each a key of `phases`.
-    rows: source → directory that holds `train/manifest.json` and `validation/manifest.json`.
-    details: more about the study for the page's head, such as {"parameters": "468M"}.
+    Attributes:
+      variants: name → its phases in order, from random parameters; each is a key of `phases`.
+      rows: source → directory that contains `train/manifest.json` and `validation/manifest.json`.
+      details: more about the study for the head of the page, such as {"parameters": "468M"}.
     """
 
     study: str
@@ -89,7 +96,7 @@ class ReportInput:
     details: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return jsonl.plain(dataclasses.asdict(self))
+        return json_values.plain(dataclasses.asdict(self))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,9 +108,10 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResults:
-    """One phase: as planned, and what its run left.
+    """One phase: as planned, and what its run recorded.
 
-    log: lines of metrics.jsonl. sessions: lines of time.jsonl. ledger: at the last saved step.
+    log: records of metrics.jsonl. sessions: the last record of each session in time.jsonl.
+    starts: records of starts.jsonl. ledger: at the last saved step. provenance: run.json.
     """
 
     name: str
@@ -111,13 +119,14 @@ class RunResults:
     log: tuple[Mapping[str, Any], ...]
     evaluations: tuple[Evaluation, ...]
     sessions: tuple[Mapping[str, Any], ...]
+    starts: tuple[Mapping[str, Any], ...]
     ledger: Ledger | None
     provenance: Mapping[str, Any]
     problems: tuple[str, ...]
 
     @property
     def last_step(self) -> int:
-        """Updates made, as far as the files tell."""
+        """The number of updates made, according to the files."""
         if self.log:
             return self.log[-1]["step"]
         return self.ledger.step if self.ledger else 0
@@ -129,7 +138,7 @@ class RunResults:
         return "complete" if self.last_step >= self.plan.steps else "incomplete"
 
     def at_end(self, evaluator: str) -> Evaluation | None:
-        """Returns the evaluation of the phase's last step, None if it was not made."""
+        """Returns the evaluation of the phase's last step, None if there is none."""
         for evaluation in reversed(self.evaluations):
             if evaluation.evaluator == evaluator and evaluation.step == self.plan.steps:
                 return evaluation
@@ -138,7 +147,7 @@ class RunResults:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyResults:
-    """`manifests`: source → split → manifest, without those not prepared."""
+    """`manifests`: source → split → manifest; without splits that are not prepared."""
 
     spec: ReportInput
     runs: Mapping[str, RunResults]
@@ -159,31 +168,21 @@ def collect(spec: ReportInput) -> StudyResults:
     for source, directory in spec.rows.items():
         manifests[source] = {}
         for split in SPLITS:
-            folder = Path(directory) / split
-            if has_rows(folder):
-                with _noting(problems):
+            folder = epath.Path(directory) / split
+            with _noting(problems):
+                if has_rows(folder):
                     manifests[source][split] = load_manifest(folder, source=source, split=split)
     runs = {name: _read_run(name, plan) for name, plan in spec.phases.items()}
     return StudyResults(spec=spec, runs=runs, manifests=manifests, problems=tuple(problems))
 
 
-def read_items(run: RunResults, *, step: int, evaluator: str) -> dict[str, PairedScores]:
+def read_scores(run: RunResults, *, step: int, evaluator: str) -> dict[str, PairedScores]:
     """Returns the scores per item of every metric of an evaluation, {} if they were not kept.
-
-    The file is that of `codepretrain.evals.items`; for an average over groups of items it may
-    hold `<metric>/stratum`, the group of each item.
 
     Raises:
       ValueError: the file is damaged.
     """
-    path = items_path(Path(run.plan.run_dir), evaluator, step)
-    if not path.exists():
-        return {}
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name].astype(np.float64) for name in file.files}
-    except Exception as error:  # zipfile, zlib and numpy each have their own for damage
-        raise ValueError(f"{path} is damaged: {error}") from error
+    arrays = read_item_scores(run.plan.run_dir, evaluator, step) or {}
     return {
         name: PairedScores(values, arrays.get(f"{name}/weight"), arrays.get(f"{name}/stratum"))
         for name, values in arrays.items()
@@ -192,19 +191,22 @@ def read_items(run: RunResults, *, step: int, evaluator: str) -> dict[str, Paire
 
 
 def _read_run(name: str, plan: PhaseInput) -> RunResults:
-    directory = Path(plan.run_dir)
+    directory = epath.Path(plan.run_dir)
     problems: list[str] = []
     log: list[dict[str, Any]] = []
     evaluations: list[Evaluation] = []
     sessions: list[dict[str, Any]] = []
+    starts: list[dict[str, Any]] = []
     ledger = None
     provenance: dict[str, Any] = {}
     with _noting(problems):
-        log = jsonl.read(directory / "metrics.jsonl")
+        log = journal.read(directory / "metrics.jsonl")
     with _noting(problems):
-        evaluations = [_evaluation(line) for line in jsonl.read(directory / "evals.jsonl")]
+        evaluations = [_evaluation(line) for line in journal.read(directory / "evals.jsonl")]
     with _noting(problems):
-        sessions = jsonl.read(directory / "time.jsonl")
+        sessions = read_sessions(directory / "time.jsonl")
+    with _noting(problems):
+        starts = journal.read(directory / "starts.jsonl")
     with _noting(problems):
         stored = _read_json(directory / "ledger.json")
         ledger = Ledger.from_json(stored) if stored else None
@@ -212,9 +214,8 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
         provenance = _read_json(directory / "run.json") or {}
     if provenance.get("fingerprint", plan.fingerprint) != plan.fingerprint:
         problems.append(
-            f"{directory / 'run.json'} has fingerprint {provenance['fingerprint']}, "
-            f"the study expects "
-            f"{plan.fingerprint}"
+            f"{directory / 'run.json'}: expected fingerprint {plan.fingerprint}, "
+            f"found {provenance['fingerprint']}"
         )
     return RunResults(
         name=name,
@@ -222,6 +223,7 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
         log=tuple(log),
         evaluations=tuple(evaluations),
         sessions=tuple(sessions),
+        starts=tuple(starts),
         ledger=ledger,
         provenance=provenance,
         problems=tuple(problems),
@@ -233,18 +235,20 @@ def _evaluation(line: Mapping[str, Any]) -> Evaluation:
     return Evaluation(step=line["step"], evaluator=line["evaluator"], metrics=metrics)
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
-    if not path.exists():
+def _read_json(path: epath.Path) -> dict[str, Any] | None:
+    try:
+        text = storage.read_text(path)
+    except storage.MissingFileError:
         return None
     try:
-        return jsonl.decode(path.read_text(encoding="utf-8"))
+        return json_values.decode(text)
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
 
 
 @contextmanager
 def _noting(problems: list[str]) -> Iterator[None]:
-    """Goes on after a file that cannot be read, with what is wrong in `problems`."""
+    """Continues after a file that cannot be read, and adds what is wrong to `problems`."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:

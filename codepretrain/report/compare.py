@@ -1,7 +1,8 @@
-"""Variants × metrics: each value with its interval, and its difference to the baseline.
+"""Variants × metrics: each value with its interval, and its difference from the baseline.
 
-A variant is judged by the evaluations at the end of its last phase. Differences are paired wherever
-the item scores of both runs are on disk.
+A variant's values are those at the end of its last phase. Differences are paired wherever the item
+scores of both runs were kept. Each variant is one run, so a difference is one between two
+checkpoints; it does not show that one recipe is better than another.
 """
 
 import dataclasses
@@ -12,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from codepretrain.evals.metric import Metric
-from codepretrain.report.collect import RunResults, StudyResults, read_items
+from codepretrain.evals.metric import Direction, Metric
+from codepretrain.report.collect import RunResults, StudyResults, read_scores
 from codepretrain.report.statistics import (
     CONFIDENCE,
     Difference,
@@ -27,37 +28,49 @@ from codepretrain.report.statistics import (
 )
 
 MAX_PAIRS = 15
-_PRIMARY = ("nats_per_token", "accuracy", "pass_at_1")
-Outcome = Literal["better", "worse", "not distinguishable"]
+# Whether a difference is in the metric's direction, in this pair of runs.
+Outcome = Literal["favorable", "unfavorable", "not distinguishable"]
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, kw_only=True)
 class MetricRow:
-    """One metric of one evaluator: a row of the table."""
+    """One metric of one evaluator, as recorded: a row of the table. Fields: see `MetricSpec`."""
 
     evaluator: str
     name: str
     unit: str
+    direction: Direction | None
+    is_primary: bool
+    cluster: str
 
-    @property
-    def lower_is_better(self) -> bool:
-        return self.unit.startswith(("nats", "bits"))
+    @classmethod
+    def of(cls, evaluator: str, name: str, metric: Metric) -> "MetricRow":
+        return cls(
+            evaluator=evaluator,
+            name=name,
+            unit=metric.unit,
+            direction=metric.direction,
+            is_primary=metric.is_primary,
+            cluster=metric.cluster,
+        )
 
     @property
     def is_percentage(self) -> bool:
-        return self.unit in ("fraction", "share")
+        return self.unit == "fraction"
 
     @property
     def is_score(self) -> bool:
-        """Whether more, or less, of it is better. A share of answers or a chance level is not."""
-        return self.unit != "share"
+        """Whether higher or lower values are better; a share of answers only describes."""
+        return self.direction is not None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One variant's value. `difference` is to the baseline: None for itself and where it has none.
+    """One variant's value.
 
-    adjusted_p: the difference's p-value after Holm over all differences of the table.
+    Attributes:
+      difference: from the baseline; None for the baseline itself and where there is none.
+      adjusted_p: the p-value of the difference after Holm over all differences of the table.
     """
 
     run: str
@@ -75,7 +88,7 @@ class Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Variants × metrics; `cells` lacks what was not measured."""
+    """Variants × metrics; values that were not measured have no cell."""
 
     baseline: str | None
     variants: tuple[str, ...]
@@ -89,22 +102,23 @@ class Comparison:
 
     @property
     def headline_differences(self) -> list[Cell]:
-        """The cells whose differences are the comparison's findings."""
+        """The cells of the primary metrics that have a difference from the baseline."""
         found = [self.cells.get((r, v)) for r in self.headline_rows for v in self.variants]
         return [cell for cell in found if cell is not None and cell.difference is not None]
 
 
 def compare_to_baseline(results: StudyResults) -> Comparison:
-    """Returns the comparison of all variants of the study that have been measured."""
+    """Returns the comparison of all measured variants of the study."""
     variants = tuple(results.spec.variants)
     rows = metric_rows(results)
     return compare(results, variants, rows=rows, baseline=results.spec.baseline)
 
 
 def compare_pairs(results: StudyResults) -> list[Comparison]:
-    """Returns the headline comparison of each two variants beside the baseline, later to earlier.
+    """Returns the headline comparison of every two variants other than the baseline.
 
-    Where there are many, only those of variants that share a trunk: they differ by what came after.
+    The second variant is compared with the first. Of more than `MAX_PAIRS` pairs only those are
+    compared whose variants share their first phase.
     """
     others = [v for v in results.spec.variants if v != results.spec.baseline]
     pairs = list(itertools.combinations(others, 2)) if results.spec.baseline else []
@@ -122,7 +136,7 @@ def compare(
     rows: tuple[MetricRow, ...],
     baseline: str | None,
 ) -> Comparison:
-    """Returns the comparison of some variants with one of them."""
+    """Returns the comparison of variants with one of them, the baseline."""
     runs = {variant: results.last_run(variant) for variant in variants}
     cells = {
         (row, variant): cell
@@ -135,7 +149,8 @@ def compare(
         cells = _with_differences(cells, runs, baseline=baseline, problems=problems)
     headline = headline_rows(rows)
     others = tuple(row for row in rows if row not in headline)
-    # The same findings measured again are no further findings: they are corrected by themselves.
+    # Other scores measure the same things again. They are not independent findings, so they are
+    # corrected separately.
     return Comparison(
         baseline=baseline,
         variants=variants,
@@ -146,34 +161,25 @@ def compare(
 
 
 def metric_rows(results: StudyResults) -> tuple[MetricRow, ...]:
-    """Returns the metrics of all variants, in the order in which the evaluators give them."""
+    """Returns the metrics of all variants, in the order in which the evaluators report them."""
     runs = [results.last_run(variant) for variant in results.spec.variants]
     found: dict[MetricRow, None] = {}
     for run in runs:
         for evaluation in run.evaluations:
             for name, metric in evaluation.metrics.items():
-                found.setdefault(MetricRow(evaluation.evaluator, name, metric.unit))
+                found.setdefault(MetricRow.of(evaluation.evaluator, name, metric))
     evaluators = list(dict.fromkeys(row.evaluator for row in found))
     return tuple(sorted(found, key=lambda row: evaluators.index(row.evaluator)))
 
 
 def headline_rows(rows: Sequence[MetricRow]) -> tuple[MetricRow, ...]:
-    """Returns the scores that answer the question: of each evaluator, the measure it is known by.
-
-    Bits per byte beside nats per token, or accuracy per byte beside accuracy, are the same finding
-    measured again.
-    """
-    known_by = {row.evaluator for row in rows if row.name.split("/")[-1] in _PRIMARY}
-    return tuple(
-        row
-        for row in rows
-        if row.is_score and (row.evaluator not in known_by or row.name.split("/")[-1] in _PRIMARY)
-    )
+    """Returns the primary metrics. Others measure the same things again, or describe."""
+    return tuple(row for row in rows if row.is_primary)
 
 
 def metric_interval(row: MetricRow, metric: Metric) -> Interval:
-    """Returns the metric's own interval: Wilson's for proportions, the normal one for the rest."""
-    if row.unit == "fraction":
+    """Returns the metric's interval: Wilson's for a share of independent items, else normal."""
+    if row.unit == "fraction" and row.cluster == "item":
         return wilson_interval(metric.value, metric.count)
     return normal_interval(metric.value, metric.standard_error)
 
@@ -182,7 +188,7 @@ def cell_at_end(row: MetricRow, run: RunResults) -> Cell | None:
     """Returns a run's metric at its last step, None if it was not measured."""
     evaluation = run.at_end(row.evaluator)
     metric = evaluation.metrics.get(row.name) if evaluation else None
-    if evaluation is None or metric is None:
+    if evaluation is None or metric is None or row != MetricRow.of(row.evaluator, row.name, metric):
         return None
     return Cell(
         run=run.name, step=evaluation.step, metric=metric, interval=metric_interval(row, metric)
@@ -196,18 +202,18 @@ def _with_differences(
     baseline: str,
     problems: list[str],
 ) -> dict[tuple[MetricRow, str], Cell]:
-    items: dict[tuple[str, str], Mapping[str, PairedScores]] = {}
+    scores: dict[tuple[str, str], Mapping[str, PairedScores]] = {}
 
-    def items_of(variant: str, row: MetricRow) -> PairedScores | None:
+    def scores_of(variant: str, row: MetricRow) -> PairedScores | None:
         key = (variant, row.evaluator)
-        if key not in items:
+        if key not in scores:
             run = runs[variant]
             try:
-                items[key] = read_items(run, step=run.plan.steps, evaluator=row.evaluator)
+                scores[key] = read_scores(run, step=run.plan.steps, evaluator=row.evaluator)
             except ValueError as error:
                 problems.append(str(error))
-                items[key] = {}
-        return items[key].get(row.name)
+                scores[key] = {}
+        return scores[key].get(row.name)
 
     compared = dict(cells)
     for (row, variant), cell in cells.items():
@@ -215,7 +221,7 @@ def _with_differences(
         same_run = runs[variant].plan.run_dir == runs[baseline].plan.run_dir
         if reference is None or same_run or not row.is_score:
             continue
-        pair = items_of(variant, row), items_of(baseline, row)
+        pair = scores_of(variant, row), scores_of(baseline, row)
         try:
             difference = _take_difference(row, cell.metric, reference.metric, pair)
         except ValueError as error:
@@ -230,21 +236,21 @@ def _take_difference(
     row: MetricRow,
     ours: Metric,
     baseline: Metric,
-    items: tuple[PairedScores | None, PairedScores | None],
+    scores: tuple[PairedScores | None, PairedScores | None],
 ) -> Difference:
-    if items[0] is None or items[1] is None:
+    if scores[0] is None or scores[1] is None:
         return unpaired_difference(
             (ours.value, ours.standard_error),
             (baseline.value, baseline.standard_error),
             num_items=min(ours.count, baseline.count),
         )
     seed = zlib.crc32(f"{row.evaluator}/{row.name}".encode())
-    difference = paired_difference(items[0], items[1], seed=seed)
+    difference = paired_difference(scores[0], scores[1], seed=seed)
     gap = ours.value - baseline.value
     if not math.isclose(difference.value, gap, rel_tol=1e-4, abs_tol=1e-6):
         raise ValueError(
-            f"{row.name}: the item scores differ by {difference.value:.6g}, the metrics by "
-            f"{gap:.6g}; the items on disk are not those of this evaluation"
+            f"{row.name}: the item scores differ by {difference.value:.6g} and the metrics by "
+            f"{gap:.6g}: the kept items are not those of this evaluation"
         )
     return difference
 
@@ -252,13 +258,13 @@ def _take_difference(
 def _outcome(row: MetricRow, difference: Difference) -> Outcome:
     if difference.verdict == "not distinguishable":
         return "not distinguishable"
-    return "better" if (difference.verdict == "lower") == row.lower_is_better else "worse"
+    return "favorable" if difference.verdict == row.direction else "unfavorable"
 
 
 def _adjusted(
     cells: Mapping[tuple[MetricRow, str], Cell], rows: Sequence[MetricRow]
 ) -> dict[tuple[MetricRow, str], Cell]:
-    """Returns the cells, those of `rows` with p-values after Holm."""
+    """Returns the cells, with p-values after Holm for those of `rows`."""
     p_values = {
         key: cell.difference.p_value
         for key, cell in cells.items()

@@ -1,8 +1,8 @@
-"""A variant's course: its phases one after the other on one axis of tokens.
+"""A variant's curves: its phases in order on one axis of tokens.
 
 phase        pretrain                continue       cooldown
 tokens    0 ────────────────┬──────────────────┬─────────────┤
-                            branch: what pretrain read after this point is not on the path
+                            branch point: later tokens of pretrain are not on the path
 """
 
 import itertools
@@ -14,13 +14,13 @@ from codepretrain.report.collect import RunResults, StudyResults
 
 @dataclass(frozen=True)
 class Curve:
-    """values at tokens of the study path, in order."""
+    """Values over tokens of a variant's path, in order."""
 
     tokens: tuple[float, ...]
     values: tuple[float, ...]
 
     def thinned(self, num_points: int) -> "Curve":
-        """Returns at most `num_points` of the points, evenly taken, both ends among them."""
+        """Returns at most `num_points` evenly spaced points, both ends included."""
         count = len(self.tokens)
         if count <= num_points:
             return self
@@ -30,19 +30,19 @@ class Curve:
 
 @dataclass(frozen=True)
 class Span:
-    """The part of a run that a variant went through: `start` to `end` in tokens of the path."""
+    """The part of a run that is on a variant's path: `start` to `end` in tokens of the path."""
 
     run: RunResults
     start: int
     end: int
 
     def position(self, step: int) -> int:
-        """Returns where the path stands after `step` updates of the run."""
+        """Returns the tokens of the path after `step` updates of the run."""
         return self.start + step * self.run.plan.step_tokens
 
     def mixture(self) -> list[tuple[int, int, Mapping[str, float]]]:
-        """Returns (start, end, shares) for each stretch of constant mixture on the path."""
-        starts = [stretch["start_tokens"] for stretch in self.run.plan.mixture]
+        """Returns (start, end, shares) for each stage of constant mixture on the path."""
+        starts = [stage["start_tokens"] for stage in self.run.plan.mixture]
         edges = [*(self.start + tokens for tokens in starts), self.end]
         return [
             (begin, min(stop, self.end), self.run.plan.shares_at(begin - self.start))
@@ -52,7 +52,7 @@ class Span:
 
 
 def spans(results: StudyResults, variant: str) -> list[Span]:
-    """Returns the stretches of a variant's path, in order."""
+    """Returns the spans of a variant's path, in order."""
     runs = results.path(variant)
     starts = [run.plan.tokens_before for run in runs]
     ends = [*starts[1:], starts[-1] + runs[-1].plan.tokens]
@@ -60,7 +60,7 @@ def spans(results: StudyResults, variant: str) -> list[Span]:
 
 
 def training_curve(results: StudyResults, variant: str, name: str) -> Curve:
-    """Returns a number of metrics.jsonl over the variant's path."""
+    """Returns a field of metrics.jsonl over the variant's path."""
     return _curve(
         (span.position(record["step"]), record[name])
         for span in spans(results, variant)
@@ -70,7 +70,7 @@ def training_curve(results: StudyResults, variant: str, name: str) -> Curve:
 
 
 def loss_metrics(results: StudyResults) -> dict[str, tuple[str, str, str]]:
-    """Returns source → (evaluator, metric, unit) of its held-out loss, where it was measured."""
+    """Returns source → (evaluator, metric, unit) of its held-out loss, if it was measured."""
     found: dict[str, tuple[str, str, str]] = {}
     for run in results.runs.values():
         for evaluation in run.evaluations:

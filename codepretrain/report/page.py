@@ -7,10 +7,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from codepretrain.metrics.time_ledger import TIME_KINDS
-from codepretrain.report import accounts, plots, tables, wording
+from codepretrain.metrics.stopwatch import TIME_KINDS
+from codepretrain.report import accounts, figure_style, plots, tables, wording
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
+from codepretrain.report.starts import start_rows
 
 
 def render(
@@ -42,7 +43,7 @@ def render(
 
 
 def breakable(text: str) -> Markup:
-    """Returns `text` escaped, with leave to break the line after underscores and slashes."""
+    """Returns `text` escaped, with line breaks allowed after underscores and slashes."""
     return Markup(str(escape(text)).replace("_", "_<wbr>").replace("/", "/<wbr>"))
 
 
@@ -55,6 +56,7 @@ def _summary(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
         "statuses": {variant: accounts.status_text(run) for variant, run in runs.items()},
         "num_complete": sum(run.status == "complete" for run in runs.values()),
         "overview": wording.overview(comparison),
+        "caution": wording.CAUTION if comparison.headline_differences else "",
         "findings": wording.findings(comparison),
         "has_tentative": any(wording.is_tentative(cell) for cell in comparison.cells.values()),
         "problems": list(dict.fromkeys([*results.problems, *of_runs, *comparison.problems])),
@@ -83,13 +85,13 @@ def _figures(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
     return {
         "difference_svg": plots.difference_figure(comparison),
         "loss_svg": plots.loss_figure(results),
-        "course_svgs": plots.course_figures(results),
-        "light_variants": plots.VARIANT_COLORS,
-        "dark_variants": plots.DARK_VARIANT_COLORS,
-        "light_sources": plots.SOURCE_COLORS,
-        "dark_sources": plots.DARK_SOURCE_COLORS,
-        "marker_paths": plots.MARKER_PATHS,
-        "variant_look": plots.variant_look,
+        "path_svgs": plots.path_figures(results),
+        "light_variants": figure_style.VARIANT_COLORS,
+        "dark_variants": figure_style.DARK_VARIANT_COLORS,
+        "light_sources": figure_style.SOURCE_COLORS,
+        "dark_sources": figure_style.DARK_SOURCE_COLORS,
+        "marker_paths": figure_style.MARKER_PATHS,
+        "variant_look": figure_style.variant_look,
     }
 
 
@@ -102,6 +104,7 @@ def _tables(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
         "ledger_rows": accounts.ledger_rows(results),
         "packing_rows": accounts.packing_rows(results),
         "time_rows": accounts.time_rows(results),
+        "start_rows": start_rows(results),
         "time_kinds": TIME_KINDS,
         "end_rows": tables.end_rows(results, comparison.headline_rows),
     }

@@ -1,10 +1,10 @@
-"""`results.json`: every number of the report, for whoever computes further with them."""
+"""`results.json`: every number of the report, for further computation."""
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from codepretrain.files import jsonl
+from codepretrain.files.json_values import plain
 from codepretrain.metrics.goodput import goodput
 from codepretrain.report.accounts import num_skipped, time_seconds, tokens_per_s
 from codepretrain.report.collect import RunResults, StudyResults
@@ -16,15 +16,15 @@ FORMAT = 1
 _POINTS = 1_000  # of a training curve
 
 
-def record(
+def results_json(
     results: StudyResults,
     comparison: Comparison,
     *,
     pairs: Sequence[Comparison],
     written_at: str,
 ) -> dict[str, Any]:
-    """Returns the report's numbers as JSON's own types; see `codepretrain.files.jsonl` for NaN."""
-    return jsonl.plain(
+    """Returns the report's numbers as JSON's own types; see `files/json_values.py` for NaN."""
+    return plain(
         {
             "format": FORMAT,
             "written_at": written_at,
@@ -56,10 +56,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "cells": [
             {
                 "variant": variant,
-                "evaluator": row.evaluator,
-                "name": row.name,
-                "unit": row.unit,
-                "lower_is_better": row.lower_is_better,
+                **dataclasses.asdict(row),
                 **dataclasses.asdict(cell),
                 "verdict": cell.difference.verdict if cell.difference else None,
                 "survives_holm": cell.survives_holm if cell.difference else None,
@@ -78,6 +75,7 @@ def _run(run: RunResults) -> dict[str, Any]:
         "seconds": time_seconds(run),
         "goodput": goodput(run.sessions).goodput,
         "sessions": run.sessions,
+        "starts": run.starts,
         "ledger": run.ledger.to_json() if run.ledger else None,
         "evaluations": [dataclasses.asdict(evaluation) for evaluation in run.evaluations],
         "problems": run.problems,
@@ -85,7 +83,7 @@ def _run(run: RunResults) -> dict[str, Any]:
 
 
 def _curves(results: StudyResults, variant: str) -> dict[str, Any]:
-    """Points [tokens, value] over the variant's path; metrics.jsonl has those left out."""
+    """Returns points [tokens, value] over the variant's path; metrics.jsonl has all of them."""
     training = {
         name: training_curve(results, variant, name).thinned(_POINTS)
         for name in ("loss", "learning_rate")

@@ -1,10 +1,10 @@
 """Intervals and paired differences for metrics over evaluation items.
 
-All intervals are 95%. They say how far a number could move had other items of the same kind been
-drawn; how far it would move under another training seed they cannot say.
+All intervals are 95% and over items: how much a value would vary if other items were drawn from the
+same population. They do not include the variation between training runs with other seeds.
 
-Two models answer the same items, so their difference is taken item by item: what makes an item hard
-for both cancels. "Not distinguishable" means that the interval of the difference contains zero.
+Two models answer the same items, so their difference is taken item by item: the difficulty of an
+item cancels. "Not distinguishable" means that the interval of the difference contains zero.
 """
 
 import math
@@ -17,7 +17,7 @@ import numpy as np
 CONFIDENCE = 0.95
 _Z = 1.959963984540054  # standard normal quantile at (1 + CONFIDENCE) / 2
 _NUM_RESAMPLES = 10_000
-_RESAMPLED_NUMBERS = 1 << 21  # drawn at once: bounds the memory, not the result
+_RESAMPLED_NUMBERS = 1 << 21  # drawn at once: limits the memory, does not change the result
 
 Verdict = Literal["higher", "lower", "not distinguishable"]
 
@@ -32,8 +32,8 @@ class Interval:
 class Difference:
     """A metric of a variant minus the same metric of the baseline.
 
-    p_value: two-sided, for the hypothesis of no difference, from what made the interval.
-    method: how it was found, for the reader of the report.
+    p_value: two-sided, for the hypothesis of no difference, by the method of the interval.
+    method: its name, for the reader of the report.
     """
 
     value: float
@@ -54,9 +54,11 @@ class Difference:
 class PairedScores:
     """One value per evaluation item; the metric is Σ values / Σ weights.
 
-    values: [I] float64. weights: [I] float64, or None where every item weighs one.
-    strata: [I], the group that each item was drawn from, where the groups' shares of the whole are
-    known and only the items within them are a sample (an average over sources); None for one group.
+    Attributes:
+      values: [I] float64.
+      weights: [I] float64, or None where every item has weight one.
+      strata: [I], the group of each item, where the groups' shares of the whole are known and only
+        the items within a group are a sample (an average over sources); None for one group.
     """
 
     values: np.ndarray
@@ -65,14 +67,14 @@ class PairedScores:
 
 
 def normal_interval(value: float, standard_error: float) -> Interval:
-    """Returns value ± 1.96 standard errors; without bounds if the standard error is unknown."""
+    """Returns value ± 1.96 standard errors; unbounded if the standard error is unknown."""
     if not math.isfinite(standard_error):
         return Interval(-math.inf, math.inf)
     return Interval(value - _Z * standard_error, value + _Z * standard_error)
 
 
 def wilson_interval(proportion: float, count: int) -> Interval:
-    """Returns the score interval of a proportion of `count` items: right near 0 and 1 too.
+    """Returns the score interval of a proportion of `count` items; also valid near 0 and 1.
 
     Source: Wilson 1927, Journal of the American Statistical Association 22, 209–212.
     """
@@ -82,7 +84,7 @@ def wilson_interval(proportion: float, count: int) -> Interval:
     center = (proportion + z2 / (2 * count)) / (1 + z2 / count)
     variance = proportion * (1 - proportion) / count + z2 / (4 * count * count)
     half = _Z / (1 + z2 / count) * math.sqrt(variance)
-    # At 0 and 1 the bound is exact, but the sum above may miss it by a rounding.
+    # At 0 and 1 the bound is exact, and the sum above may differ by a rounding error.
     low = 0.0 if proportion == 0 else max(0.0, center - half)
     high = 1.0 if proportion == 1 else min(1.0, center + half)
     return Interval(low, high)
@@ -91,7 +93,7 @@ def wilson_interval(proportion: float, count: int) -> Interval:
 def paired_difference(ours: PairedScores, baseline: PairedScores, *, seed: int) -> Difference:
     """Returns our metric minus the baseline's over the same items, in the same order.
 
-    Proportions (every value 0 or 1) take the adjusted interval for matched pairs, other means the
+    Proportions (every value 0 or 1) use the adjusted interval for matched pairs, other means the
     normal interval of the item-wise differences, ratios a bootstrap over items with `seed`.
 
     Raises:
@@ -111,9 +113,9 @@ def paired_difference(ours: PairedScores, baseline: PairedScores, *, seed: int) 
 def unpaired_difference(
     ours: tuple[float, float], baseline: tuple[float, float], *, num_items: int
 ) -> Difference:
-    """Returns the difference of two (value, standard error), taken as independent.
+    """Returns the difference of two (value, standard error), assuming independence.
 
-    For runs whose item scores are not at hand: wider than a paired interval.
+    For runs without item scores; its interval is wider than a paired one.
     """
     value = ours[0] - baseline[0]
     error = math.hypot(ours[1], baseline[1])
@@ -123,7 +125,7 @@ def unpaired_difference(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Returns p-values adjusted so that any false finding among all has at most its own chance.
+    """Returns p-values adjusted to control the family-wise error rate.
 
     Source: Holm 1979, Scandinavian Journal of Statistics 6, 65–70.
     """
@@ -148,7 +150,7 @@ def _paired_mean(ours: np.ndarray, baseline: np.ndarray) -> Difference:
 def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
     """Half an item is added to each cell of won/lost/both/neither before the normal interval.
 
-    The plain one has no width when few items differ.
+    The plain interval has no width when no items differ.
     Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2".
     """
     count = len(ours)
@@ -188,7 +190,7 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores, *, seed: int) -> D
         with np.errstate(invalid="ignore", divide="ignore"):
             found.append(resampled[:, 0] / resampled[:, 1] - resampled[:, 2] / resampled[:, 3])
     differences = np.concatenate(found)
-    differences = differences[np.isfinite(differences)]  # a resample may hold no weight at all
+    differences = differences[np.isfinite(differences)]  # a resample may have zero weight
     low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
     tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     p_value = min(1.0, 2 * (tail + 1) / (len(differences) + 1))
@@ -198,14 +200,14 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores, *, seed: int) -> D
 
 
 def _draw_counts(rng: np.random.Generator, size: int, count: int) -> np.ndarray:
-    """Returns how often each of `count` items is in each of `size` resamples: [size, count]."""
+    """Returns how often each of `count` items occurs in each of `size` resamples: [size, count]."""
     drawn = rng.integers(count, size=(size, count))
     drawn += count * np.arange(size)[:, None]
     return np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count).astype(float)
 
 
-def _weights(items: PairedScores) -> np.ndarray:
-    return np.ones_like(items.values) if items.weights is None else items.weights
+def _weights(scores: PairedScores) -> np.ndarray:
+    return np.ones_like(scores.values) if scores.weights is None else scores.weights
 
 
 def _is_binary(values: np.ndarray) -> bool:
@@ -213,7 +215,7 @@ def _is_binary(values: np.ndarray) -> bool:
 
 
 def _p(value: float, standard_error: float) -> float:
-    """Two-sided p-value of a normal estimate; 1 where nothing is known or nothing differs."""
+    """Returns the two-sided p-value of a normal estimate; 1 if it is 0 or its error is unknown."""
     if value == 0 or not math.isfinite(standard_error) or math.isnan(value):
         return 1.0
     return math.erfc(abs(value) / standard_error / math.sqrt(2)) if standard_error > 0 else 0.0

@@ -1,4 +1,4 @@
-"""Tables of the comparison, as rows of text. No markup here, no numbers in the template."""
+"""The tables of the comparison as rows of text, without markup."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -12,38 +12,40 @@ from codepretrain.report.wording import (
     difference_interval_text,
     difference_text,
     difference_unit,
+    direction_text,
     interval_text,
     is_tentative,
     label,
     value_text,
+    verdict_text,
 )
 
-MAX_VARIANTS = 5  # side by side: more would not fit a printed page
+MAX_VARIANTS = 5  # side by side; more do not fit a printed page
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some variants side by side; the baseline opens every block. rows: (metric, its cells)."""
+    """Variants side by side, the baseline first in every block. rows: (metric, its cells)."""
 
     variants: tuple[str, ...]
     rows: tuple[tuple[MetricRow, tuple[Cell | None, ...]], ...]
 
     def groups(self) -> Iterator[tuple[str, list[tuple[MetricRow, tuple[Cell | None, ...]]]]]:
-        """Yields (title, rows): held-out losses and tasks, in the order of the rows."""
+        """Yields (title, rows): losses, tasks, and what an evaluator's scores are read against."""
         for title, rows in itertools.groupby(self.rows, key=lambda row: _group(row[0])):
             yield title, list(rows)
 
 
 def _group(row: MetricRow) -> str:
     if not row.is_score:
-        return f"{row.evaluator}: what its scores stand against".replace("_", " ")
-    return "Held-out loss" if row.lower_is_better else "Tasks"
+        return f"{row.evaluator}: answers and baselines".replace("_", " ")
+    return "Held-out loss" if row.direction == "lower" else "Tasks"
 
 
 def blocks(
     comparison: Comparison, rows: tuple[MetricRow, ...], *, max_variants: int = MAX_VARIANTS
 ) -> list[Block]:
-    """Returns the comparison cut into tables that fit the width of a page."""
+    """Returns the comparison divided into tables that fit the width of a page."""
     others = [v for v in comparison.variants if v != comparison.baseline]
     first = [comparison.baseline] if comparison.baseline is not None else []
     width = max_variants - len(first)
@@ -57,7 +59,7 @@ def _block(comparison: Comparison, rows: tuple[MetricRow, ...], variants: tuple[
 
 
 def number_rows(comparison: Comparison) -> list[dict[str, str]]:
-    """Where each number of the comparison comes from: run, step, items, methods."""
+    """Returns the origin of each number of the comparison: run, step, items, method."""
     rows = []
     for (row, variant), cell in comparison.cells.items():
         difference = cell.difference
@@ -79,7 +81,7 @@ def number_rows(comparison: Comparison) -> list[dict[str, str]]:
 
 
 def cell_view(row: MetricRow, cell: Cell) -> dict[str, Any]:
-    """One cell of the comparison in text."""
+    """Returns one cell of the comparison as text."""
     view: dict[str, Any] = {
         "value": value_text(row, cell.metric.value),
         "interval": interval_text(row, cell.interval),
@@ -87,34 +89,36 @@ def cell_view(row: MetricRow, cell: Cell) -> dict[str, Any]:
         "is_tentative": is_tentative(cell),
     }
     if cell.difference is not None:
+        view["verdict"] = verdict_text(cell.difference)
+        view["sign"] = cell.difference.verdict
         view["difference"] = difference_text(row, cell.difference)
         view["difference_interval"] = difference_interval_text(row, cell.difference)
     return view
 
 
 def row_view(comparison: Comparison, row: MetricRow) -> dict[str, str]:
-    """A metric in text: what it is called, what it is in, and what is good."""
-    direction = "lower is better" if row.lower_is_better else "higher is better"
-    notes = ["%" if row.is_percentage else row.unit, *([direction] if row.is_score else [])]
-    chance = MetricRow(row.evaluator, "baseline/chance", "share")
-    levels = [cell for (other, _), cell in comparison.cells.items() if other == chance]
-    if levels and row.is_score:
-        notes.append(f"chance {value_text(chance, levels[0].metric.value)}")
+    """Returns a metric as text: its name, its unit, which direction is better, and chance."""
+    notes = ["%" if row.is_percentage else row.unit, direction_text(row)]
+    cells = [cell for (other, _), cell in comparison.cells.items() if other == row]
+    chance = [cell.metric.null_value for cell in cells if cell.metric.null_value is not None]
+    if chance:
+        name = "chance" if row.is_percentage else "uniform guess"
+        notes.append(f"{name} {value_text(row, chance[0])}")
     return {
-        "label": label(row),
-        "notes": ", ".join(notes),
+        "label": label(row, comparison.rows),
+        "notes": ", ".join(note for note in notes if note),
         "difference_unit": difference_unit(row),
     }
 
 
 def pair_rows(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:
-    """One row a pair of variants: the second minus the first, for every headline metric."""
+    """Returns one row per pair: the second variant minus the first, per headline metric."""
     rows = []
     for pair in pairs:
         first, second = pair.variants
         if pair.headline_differences:
             cells = [(row, pair.cells.get((row, second))) for row in pair.headline_rows]
-            views = {label(row): cell_view(row, cell) for row, cell in cells if cell is not None}
+            views = [cell_view(row, cell) if cell is not None else None for row, cell in cells]
             rows.append({"variant": second, "reference": first, "cells": views})
     return rows
 
@@ -122,7 +126,7 @@ def pair_rows(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:
 def end_rows(
     results: StudyResults, rows: Sequence[MetricRow]
 ) -> list[tuple[str, list[dict[str, str] | None]]]:
-    """The metrics `rows` at every phase's end: (phase, value and interval of each)."""
+    """Returns the metrics `rows` at the end of every phase: (phase, value and interval of each)."""
     table = []
     for run in results.runs.values():
         cells = [cell_at_end(row, run) for row in rows]

@@ -1,7 +1,7 @@
 """The comparison as a table in the terminal, at most 100 columns wide.
 
-Metrics go down and variants across; where variants do not fit, the table goes on below with the
-baseline repeated. Without a terminal (a file, a pipe) the same text comes without colors.
+Rows are metrics and columns are variants. Variants that do not fit continue in a table below, with
+the baseline repeated. A file or a pipe gets the same text without colors.
 """
 
 from rich import box
@@ -14,6 +14,7 @@ from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Cell, Comparison, MetricRow
 from codepretrain.report.tables import Block, blocks
 from codepretrain.report.wording import (
+    CAUTION,
     difference_text,
     half_text,
     is_tentative,
@@ -24,14 +25,20 @@ from codepretrain.report.wording import (
 
 MAX_WIDTH = 100
 _CELL_WIDTH, _LABEL_WIDTH = 15, 16
-_MARKS = {"better": ("✓", "green"), "worse": ("✗", "red"), "not distinguishable": ("≈", "dim")}
+_MARKS = {
+    "favorable": ("✓", "green"),
+    "unfavorable": ("✗", "red"),
+    "not distinguishable": ("≈", "dim"),
+}
 
 
 def print_comparison(console: Console, results: StudyResults, comparison: Comparison) -> None:
-    """Prints the overview, the table of the headline metrics, and what is not complete."""
+    """Prints the overview, the table of the headline metrics, and the unfinished variants."""
     width = min(MAX_WIDTH, console.width)
     console.print(Text(f"\n{results.spec.study}", style="bold"))
     console.print(Text(overview(comparison)), width=width)
+    if comparison.headline_differences:
+        console.print(Text(CAUTION, style="yellow"), width=width)
     if comparison.rows:
         num_columns = max(2, (width - _LABEL_WIDTH - 3) // (_CELL_WIDTH + 1))
         for block in blocks(comparison, comparison.headline_rows, max_variants=num_columns):
@@ -53,14 +60,16 @@ def _table(comparison: Comparison, block: Block) -> Table:
         table.add_column(header, width=_CELL_WIDTH, overflow="fold")
     for _, rows in block.groups():
         for row, cells in rows:
-            name = Text(label(row)).append(f"\n{'%' if row.is_percentage else row.unit}", "dim")
+            name = Text(label(row, comparison.rows)).append(
+                f"\n{'%' if row.is_percentage else row.unit}", "dim"
+            )
             table.add_row(name, *(_cell(row, cell) for cell in cells))
         table.add_section()
     return table
 
 
 def _cell(row: MetricRow, cell: Cell | None) -> Text:
-    """The value, and below it the difference to the baseline; each with half its interval."""
+    """Returns the value, and below it the difference from the baseline, with half intervals."""
     if cell is None:
         return Text("not measured", style="dim italic")
     text = Text(value_text(row, cell.metric.value).rstrip("%"), style="bold")
@@ -75,19 +84,20 @@ def _cell(row: MetricRow, cell: Cell | None) -> Text:
 
 
 def _legend(comparison: Comparison) -> str:
-    text = "± is half a 95% interval over evaluation items; one training run per variant."
+    text = "±: half of a 95% interval over evaluation items."
     if comparison.headline_differences:
         text += (
-            f" Second line: difference to {comparison.baseline}, item by item:"
-            " ✓ better, ✗ worse, ≈ not distinguishable."
+            f" Second line: difference from {comparison.baseline}, paired by item."
+            f" In this pair of runs: ✓ favors the variant, ✗ favors {comparison.baseline},"
+            " ≈ not distinguishable."
         )
     if any(is_tentative(cell) for cell in comparison.headline_differences):
-        text += " † not after Holm’s correction."
+        text += " †: not distinguishable after Holm’s correction."
     return text
 
 
 def _breakable(name: str) -> str:
-    """Returns the name on several lines, broken after underscores, if it is wider than a column."""
+    """Returns the name, broken after underscores into lines that fit a column."""
     lines, line = [], ""
     for part in name.replace("_", "_\n").split("\n"):
         if line and len(line) + len(part) > _CELL_WIDTH:

@@ -1,18 +1,26 @@
-"""Numbers and findings in words, the same in the page and in the terminal."""
+"""Numbers and findings as text, shared by the page and the terminal."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codepretrain.report.compare import Cell, Comparison, MetricRow
 from codepretrain.report.statistics import Difference, Interval
 
 NOT_THERE = "–"
-_MEASURES = ("nats_per_token", "bits_per_byte")
+# Holds until a study has replicates: runs of the same recipe with other seeds.
+CAUTION = (
+    "Each variant was trained once, so every comparison is between two checkpoints, not between "
+    "two recipes."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One metric's difference to the baseline. is_tentative: it does not survive Holm."""
+    """One metric's difference from the baseline.
+
+    is_tentative: distinguishable from zero by itself, but not after Holm's correction.
+    """
 
     label: str
     difference: str
@@ -27,29 +35,55 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one variant does against the baseline."""
+    """How one variant differs from the baseline, in this pair of runs.
+
+    Attributes:
+      favorable: metrics whose difference is in the better direction.
+      unfavorable: metrics whose difference is in the worse direction.
+    """
 
     variant: str
-    better: tuple[Entry, ...]
-    worse: tuple[Entry, ...]
+    favorable: tuple[Entry, ...]
+    unfavorable: tuple[Entry, ...]
     not_distinguishable: tuple[Entry, ...]
 
 
-def label(row: MetricRow) -> str:
-    """Returns the metric's name for a reader.
+def label(row: MetricRow, rows: Sequence[MetricRow]) -> str:
+    """Returns the metric's name for a reader, unambiguous among `rows`.
 
-    A loss is named by what it is over (source/code/nats_per_token: code), a task's only metric by
-    the task.
+    A metric over a source (source/code/nats_per_token) is named by the source, an evaluator's only
+    primary metric by the evaluator. Metrics that two evaluators share are prefixed by theirs.
     """
-    parts = row.name.split("/")
-    if parts[-1] in _MEASURES and len(parts) > 1:
-        scope, *names = parts[:-1]
-        return names[0] if scope == "source" else f"all {names[0] if names else 'sources'}"
-    if row.name in ("accuracy", "pass_at_1"):
-        return row.evaluator.replace("_", " ")
+    name = _label(row)
+    of_others = {other.evaluator for other in rows if _label(other) == name} - {row.evaluator}
+    return f"{_spaced(row.evaluator)}: {name}" if of_others else name
+
+
+def _label(row: MetricRow) -> str:
+    scope, *rest = row.name.split("/")
+    if row.is_score and scope in ("source", "kind", "all") and rest:
+        return rest[0] if scope == "source" else f"all {rest[0] if scope == 'kind' else 'sources'}"
+    if row.is_primary and not rest:
+        return _spaced(row.evaluator)
     if not row.is_score:
-        return row.name.replace("/", " ").replace("_", " ")
-    return f"{row.evaluator}: {row.name}".replace("_", " ")
+        return _spaced(row.name)
+    return _spaced(f"{row.evaluator}: {row.name}")
+
+
+def _spaced(name: str) -> str:
+    return name.replace("/", " ").replace("_", " ")
+
+
+def verdict_text(difference: Difference) -> str:
+    """Returns what the difference shows, confined to the two runs that were compared."""
+    if difference.verdict == "not distinguishable":
+        return difference.verdict
+    return f"{difference.verdict} in this pair of runs"
+
+
+def direction_text(row: MetricRow) -> str:
+    """Returns "lower is better" or "higher is better", "" for a metric that only describes."""
+    return f"{row.direction} is better" if row.direction else ""
 
 
 def number(value: float, *, digits: int = 3) -> str:
@@ -80,7 +114,7 @@ def interval_text(row: MetricRow, interval: Interval) -> str:
 
 
 def half_text(row: MetricRow, interval: Interval) -> str:
-    """Returns half the interval's width, where there is no room for both ends."""
+    """Returns half the interval's width, for places without room for both ends."""
     scale, digits = _scale(row)
     return number(scale * (interval.high - interval.low) / 2, digits=digits)
 
@@ -119,7 +153,7 @@ def bytes_text(num_bytes: float) -> str:
 
 
 def rate_text(rate: float) -> str:
-    """Returns 0.0003 as "3e-4": learning rates are told apart by their exponents."""
+    """Returns 0.0003 as "3e-4": learning rates differ mostly in their exponents."""
     if rate == 0 or rate >= 0.1:
         return f"{rate:.3g}"
     mantissa, exponent = f"{rate:.2e}".split("e")
@@ -127,7 +161,7 @@ def rate_text(rate: float) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Returns 3_725 as "1 h 02 min": the two largest units that matter."""
+    """Returns 3_725 as "1 h 02 min": the two largest units."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -141,46 +175,55 @@ def findings(comparison: Comparison) -> tuple[Finding, ...]:
     """Returns one finding per variant that was compared, in the study's order."""
     found = []
     for variant in comparison.variants:
-        by_outcome: dict[str, list[Entry]] = {"better": [], "worse": [], "not distinguishable": []}
+        by_outcome: dict[str, list[Entry]] = {
+            "favorable": [],
+            "unfavorable": [],
+            "not distinguishable": [],
+        }
         for row in comparison.headline_rows:
             cell = comparison.cells.get((row, variant))
             if cell is not None and cell.outcome is not None:
-                by_outcome[cell.outcome].append(_entry(row, cell))
+                by_outcome[cell.outcome].append(_entry(comparison, row, cell))
         if any(by_outcome.values()):
-            better, worse, same = (tuple(entries) for entries in by_outcome.values())
+            favorable, unfavorable, neither = (tuple(e) for e in by_outcome.values())
             found.append(
-                Finding(variant=variant, better=better, worse=worse, not_distinguishable=same)
+                Finding(
+                    variant=variant,
+                    favorable=favorable,
+                    unfavorable=unfavorable,
+                    not_distinguishable=neither,
+                )
             )
     return tuple(found)
 
 
 def is_tentative(cell: Cell) -> bool:
-    """Whether a difference is distinguishable by itself, but not after Holm's correction."""
-    return cell.outcome in ("better", "worse") and not cell.survives_holm
+    """Returns whether a difference is distinguishable from zero only before Holm's correction."""
+    return cell.outcome in ("favorable", "unfavorable") and not cell.survives_holm
 
 
 def overview(comparison: Comparison) -> str:
-    """Returns how many differences there are, and how many stand."""
+    """Returns how many differences there are, and how many are distinguishable from zero."""
     if comparison.baseline is None:
-        return "The study names no baseline: its variants stand beside each other."
+        return "The study names no baseline, so its variants are listed without comparison."
     cells = comparison.headline_differences
     if not cells:
         return f"Nothing can be compared with {comparison.baseline} yet."
     found = sum(cell.outcome != "not distinguishable" for cell in cells)
     tentative = sum(is_tentative(cell) for cell in cells)
     text = (
-        f"{found} of {len(cells)} differences to {comparison.baseline} are distinguishable from "
-        "zero at 95%"
+        f"{found} of {len(cells)} differences from the checkpoint of {comparison.baseline} are "
+        "distinguishable from zero at 95%"
     )
     if tentative:
         return f"{text}, {found - tentative} of them also after Holm’s correction for {len(cells)}."
-    return f"{text}, and remain so after Holm’s correction." if found else f"{text}."
+    return f"{text}, also after Holm’s correction." if found else f"{text}."
 
 
-def _entry(row: MetricRow, cell: Cell) -> Entry:
+def _entry(comparison: Comparison, row: MetricRow, cell: Cell) -> Entry:
     assert cell.difference is not None
     return Entry(
-        label=label(row),
+        label=label(row, comparison.rows),
         difference=f"{difference_text(row, cell.difference)} {difference_unit(row)}",
         interval=difference_interval_text(row, cell.difference),
         is_tentative=is_tentative(cell),
@@ -188,7 +231,7 @@ def _entry(row: MetricRow, cell: Cell) -> Entry:
 
 
 def _scale(row: MetricRow) -> tuple[float, int]:
-    """What a value is multiplied by to be shown, and its decimals."""
+    """Returns the factor that a value is multiplied by for display, and the decimals."""
     return (100.0, 1) if row.is_percentage else (1.0, 3)
 
 

@@ -1,34 +1,56 @@
 """Writes a study's report: `index.html`, and beside it `results.json`."""
 
-import json
 from datetime import UTC, datetime
-from pathlib import Path
 
+from etils import epath
 from rich.console import Console
 
-from codepretrain.files import jsonl
-from codepretrain.report.collect import ReportInput, collect
+from codepretrain.errors import UserError
+from codepretrain.files import atomic, storage
+from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline
 from codepretrain.report.page import render
-from codepretrain.report.results_json import record
+from codepretrain.report.results_json import results_json
 from codepretrain.report.terminal import print_comparison
 
 
-def write_report(spec: ReportInput, out_dir: Path, *, console: Console | None = None) -> Path:
-    """Writes the page and returns its path; prints the table too, if `console` is given.
+def write_report(
+    spec: ReportInput, out_dir: storage.StrPath, *, console: Console | None = None
+) -> epath.Path:
+    """Writes the page and returns its path; also prints the table, if `console` is given.
 
-    Phases that are missing or under way are shown as such. Both files are replaced whole.
+    Phases that are missing or unfinished are shown as such. Both files are replaced whole.
+
+    Raises:
+      UserError: no phase of the study was trained; nothing is written.
     """
     results = collect(spec)
+    _check_trained(results)
     comparison = compare_to_baseline(results)
     pairs = compare_pairs(results)
     written_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    out_dir.mkdir(parents=True, exist_ok=True)
-    numbers = record(results, comparison, pairs=pairs, written_at=written_at)
-    text = json.dumps(numbers, indent=1, ensure_ascii=False, allow_nan=False)
-    jsonl.write_atomically(out_dir / "results.json", text + "\n")
-    page = out_dir / "index.html"
-    jsonl.write_atomically(page, render(results, comparison, pairs=pairs, written_at=written_at))
+    folder = epath.Path(out_dir)
+    numbers = results_json(results, comparison, pairs=pairs, written_at=written_at)
+    atomic.write_json(folder / "results.json", numbers)
+    page = folder / "index.html"
+    atomic.write_text(page, render(results, comparison, pairs=pairs, written_at=written_at))
     if console is not None:
         print_comparison(console, results, comparison)
     return page
+
+
+def _check_trained(results: StudyResults) -> None:
+    runs = results.runs.values()
+    if any(run.status != "missing" for run in runs):
+        return
+    problems = [problem for run in runs for problem in run.problems]
+    if problems:
+        raise UserError(
+            f"no run of the study {results.spec.study!r} can be read; the first problem: "
+            f"{problems[0]}"
+        )
+    folders = epath.Path(next(iter(runs)).plan.run_dir).parent
+    raise UserError(
+        f"no phase of the study {results.spec.study!r} was trained in {folders}: run `codepretrain "
+        "run` with the same --config and --workdir first, or give the --workdir of its runs"
+    )

@@ -23,7 +23,7 @@ from codepretrain.errors import UserError
 from codepretrain.files.directory import check_directory, is_whole
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.sealed import read_sealed
-from codepretrain.files.storage import StrPath
+from codepretrain.files.storage import StrPath, is_local
 from codepretrain.rows.format import FORMAT_VERSION
 from codepretrain.rows.records import Shard, index_name
 from codepretrain.rows.verify import check_contents
@@ -50,7 +50,7 @@ class RowsManifest:
     num_target_tokens = num_tokens - num_documents. num_padding: positions, of num_rows ×
     max_seq_len, that are no target with weight. num_split_documents: documents with targets in more
     than one row. rows_sha256: of the encoded rows in order, however they are divided into files.
-    documents_hash: of the directory of documents. tokenizer_hash, vocabulary_hash: of the two
+    documents_hash: of the documents of all splits. tokenizer_hash, vocabulary_hash: of the two
     files of the tokenizer. settings_hash: of all settings that decide the rows.
     """
 
@@ -157,7 +157,8 @@ def open_rows(
     """Returns the manifest, and the SHA-256 of every file by name.
 
     Args:
-      reads: the files whose contents are compared with their hash, besides the manifest.
+      reads: the files whose contents are compared with their hash, besides the manifest. Those on
+        an object store are compared when `ShardFiles.hold` makes a local copy of them.
 
     Raises:
       UserError: as `load_manifest`, or the contents of one of `reads` were altered.
@@ -166,6 +167,7 @@ def open_rows(
         raise UserError(f"no prepared rows at {directory}: run `codepretrain prepare` first")
     remedy = rows_remedy(directory)
     hashes = check_directory(directory, reads_contents=False, remedy=remedy)
+    reads = reads if is_local(directory) else ()
     check_contents(directory, hashes, (MANIFEST, *reads), remedy=remedy)
     path = epath.Path(directory) / MANIFEST
     value, _ = read_sealed(path, remedy=remedy)

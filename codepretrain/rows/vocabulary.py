@@ -1,4 +1,4 @@
-"""What each token id stands for, for processes that import no tokenizer."""
+"""The text that each token id represents, for processes that import no tokenizer."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property

@@ -1,66 +1,75 @@
-"""Checkpoints of a study to and from other tools' files."""
+"""Checkpoints of a study to and from the files of other tools."""
 
-from pathlib import Path
-
+from etils import epath
 from rich.console import Console
 
 from codepretrain.checkpoint.leaves import open_leaves
 from codepretrain.config.parse import suggestion
-from codepretrain.config.schema import StudyConfig
 from codepretrain.config.validate import check_import_name
-from codepretrain.errors import UserError
-from codepretrain.files.lock import exclusive
-from codepretrain.interop.export import ExportOptions, check_output, export_checkpoint
+from codepretrain.errors import UserError, quoted
+from codepretrain.files import storage
+from codepretrain.files.explain import shown
+from codepretrain.files.writable import check_writable
+from codepretrain.interop.export import (
+    ExportOptions,
+    check_options,
+    check_output,
+    export_checkpoint,
+)
 from codepretrain.interop.import_record import import_folder
 from codepretrain.interop.load import import_model, restore_params
 from codepretrain.interop.tokenizer_files import ids_digest
 from codepretrain.model.transformer import Params
-from codepretrain.rows.data_dir import data_dir
 from codepretrain.rows.vocabulary import tokenizer_path
 from codepretrain.study.imports import check_tokenizer, import_identities
 from codepretrain.study.provenance import code_version
 from codepretrain.study.workspace import Workspace
-from codepretrain.train.trainer import check_identity
+from codepretrain.train.phase_run import check_identity
 
 
 def export_phase(
-    config: StudyConfig,
-    workdir: Path,
+    workspace: Workspace,
     *,
     name: str,
     step: int | None,
-    output: Path,
+    output: epath.Path,
     options: ExportOptions,
 ) -> None:
-    """Writes a phase's checkpoint, by default that of its end, as a `transformers` model.
+    """Writes a phase's checkpoint, by default its last, as a `transformers` model.
 
     Raises:
       UserError: there is no such checkpoint, or it cannot be written as asked.
     """
-    study = Workspace(config, workdir)
-    if name not in study.phases:
-        raise UserError(f"there is no phase {name!r}{suggestion(name, list(study.phases))}")
-    phase = study.phases[name]
-    step = phase.num_steps if step is None else step
-    folder = _checkpoint(study, name, step)
+    if name not in workspace.phases:
+        near = suggestion(name, list(workspace.phases))
+        raise UserError(f"--phase: there is no phase {quoted(name)}{near}")
+    check_options(options)
+    if workspace.workdir == output or workspace.workdir in output.parents:
+        raise UserError(
+            f"--output {shown(output)} is inside --workdir {shown(workspace.workdir)}, which holds "
+            "runs and data only: choose another folder"
+        )
     check_output(output)
+    config, phase = workspace.config, workspace.phases[name]
+    step = phase.num_steps if step is None else step
+    folder = _checkpoint(workspace, name, step)
     initial = phase.path[0].config.initial_checkpoint
     with open_leaves(folder) as leaves:
-        check_identity(leaves.identity, study.identity(name), where=folder)
+        check_identity(leaves.identity, workspace.identity(name), where=folder)
         export_checkpoint(
             leaves,
             output,
             model=config.model,
             max_seq_len=config.data.max_seq_len,
-            tokenizer=tokenizer_path(study.data_dir),
+            tokenizer=tokenizer_path(workspace.data_dir),
             special_names=(config.data.tokenizer.bos_token, config.data.tokenizer.eos_token),
             options=options,
             provenance={
                 "study": config.name,
                 "path": [ancestor.name for ancestor in phase.path],
                 "step": step,
-                "fingerprint": study.fingerprint(name),
-                "initial_weights": import_identities(study.imports).get(initial or ""),
+                "fingerprint": workspace.fingerprint(name),
+                "initial_weights": import_identities(workspace.imports).get(initial or ""),
                 "tokens": phase.tokens_before + step * (phase.tokens // phase.num_steps),
                 "seed": config.seed,
                 "code_version": code_version(),
@@ -69,24 +78,27 @@ def export_phase(
     Console().print(f"{name} at step {step:,}: written to {output}", soft_wrap=True)
 
 
-def import_checkpoint(config: StudyConfig, workdir: Path, *, source: Path, name: str) -> None:
-    """Reads a `transformers` Cohere model for the study's phases to start from.
+def import_checkpoint(workspace: Workspace, *, source: epath.Path, name: str) -> None:
+    """Imports a `transformers` Cohere model for the study's phases to start from.
 
     Raises:
-      UserError: the model, its files, its tokenizer or the name do not suit.
+      UserError: the model, its files, its tokenizer or the name are not suitable.
     """
+    config = workspace.config
     check_import_name("--name", name)
-    folder = import_folder(workdir, name)
+    if not storage.is_dir(source):
+        raise UserError(f"--model {shown(source)}: there is no such folder")
     tokenizer = source / "tokenizer.json"
     check_tokenizer(
         config,
-        data_dir(workdir, config),
-        ids_sha256=ids_digest(tokenizer) if tokenizer.exists() else None,
+        workspace.data_dir,
+        ids_sha256=ids_digest(tokenizer) if storage.exists(tokenizer) else None,
         source=source,
     )
-    with exclusive(folder):
-        record, is_new = import_model(source, folder, config.model)
-    done = "imported" if is_new else "imported already:"
+    folder = import_folder(workspace.workdir, name)
+    check_writable(folder, name="--workdir")
+    record, is_new = import_model(source, folder, config.model)
+    done = "imported" if is_new else "already imported:"
     Console().print(
         f"{name}: {done} {record.num_parameters:,} parameters, weights "
         f"{record.weights_sha256[:12]} ({folder})",
@@ -94,23 +106,23 @@ def import_checkpoint(config: StudyConfig, workdir: Path, *, source: Path, name:
     )
 
 
-def imported_params(study: Workspace, name: str, abstract_params: Params) -> Params:
-    """Returns the parameters of an imported checkpoint, sharded as `abstract_params` says.
+def imported_params(workspace: Workspace, name: str, abstract_params: Params) -> Params:
+    """Returns the parameters of an imported checkpoint, sharded like `abstract_params`.
 
     Raises:
-      UserError: it is damaged, or not the one that the phase's fingerprint was made of.
+      UserError: the checkpoint is damaged, or not the one in the phase's fingerprint.
     """
-    record = study.imports[name]
-    assert record is not None, "check_imports comes before training"
-    return restore_params(import_folder(study.workdir, name), record, abstract_params)
+    record = workspace.imports[name]
+    assert record is not None, "check_imports runs before training"
+    return restore_params(import_folder(workspace.workdir, name), record, abstract_params)
 
 
-def _checkpoint(study: Workspace, name: str, step: int) -> Path:
-    checkpoints = study.run_dir(name) / "checkpoints"
+def _checkpoint(workspace: Workspace, name: str, step: int) -> epath.Path:
+    checkpoints = workspace.run_dir(name) / "checkpoints"
     folder = checkpoints / str(step)
-    if not folder.is_dir():
-        there = sorted(int(p.name) for p in checkpoints.glob("*") if p.name.isdigit())
-        listing = f"only of {', '.join(map(str, there))}" if there else "nor of any other"
+    if not storage.is_dir(folder):
+        steps = sorted(int(n) for n in storage.names(checkpoints) if n.isdigit())
+        listing = f"only of {', '.join(map(str, steps))}" if steps else "nor of any other"
         raise UserError(
             f"phase {name!r} has no checkpoint of step {step} in {checkpoints}, {listing}"
         )

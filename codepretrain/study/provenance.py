@@ -1,16 +1,69 @@
-"""Which code and which machine a result comes from."""
+"""Which code, which libraries and which machine a result comes from."""
 
+import dataclasses
 import platform
 import socket
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from codepretrain.train.program import Program
+
+# Distributions that compute, store or read what a run depends on. jax-cuda… is also the driver's.
+_PACKAGES = (
+    "jax",
+    "jaxlib",
+    "libtpu",
+    "jax-cuda12-plugin",
+    "jax-cuda12-pjrt",
+    "jax-cuda13-plugin",
+    "jax-cuda13-pjrt",
+    "tokamax",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "tensorstore",
+    "grain",
+    "array-record",
+    "numpy",
+)
+
+
+def provenance(
+    program: "Program", *, command_line: str, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Returns what this start of a study runs on, as JSON values.
+
+    Args:
+      environment: the variables that JAX and its compilers read.
+    """
+    import jax
+
+    device = program.mesh.devices.flat[0]
+    return {
+        "command": command_line,
+        "environment": dict(environment),
+        "host": socket.gethostname(),
+        "device_kind": device.device_kind,
+        "platform_version": device.client.platform_version,
+        "num_devices": program.mesh.size,
+        "num_processes": jax.process_count(),
+        "mesh": dict(program.mesh.shape),
+        "attention_kernel": program.attention_kernel.name,
+        "execution": dataclasses.asdict(program.config.execution),
+        "code_version": code_version(),
+        "python": platform.python_version(),
+        "packages": _versions(),
+    }
 
 
 def code_version() -> str:
     """Returns the package's version and, in a git checkout, the commit, marked if edited since."""
     version = metadata.version("codepretrain")
-    folder = Path(__file__).resolve().parent
+    folder = Path(__file__).resolve().parent.parent  # the whole package
     try:
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
         edited = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
@@ -19,19 +72,15 @@ def code_version() -> str:
     return f"{version}+{commit}{'.edited' if edited else ''}"
 
 
-def machine_provenance() -> dict[str, str | int]:
-    """Returns what this process computes with. Initializes JAX."""
-    import jax
-
-    devices = jax.devices()
-    return {
-        "host": socket.gethostname(),
-        "devices": f"{len(devices)} × {devices[0].device_kind}",
-        "processes": jax.process_count(),
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "code_version": code_version(),
-    }
+def _versions() -> dict[str, str]:
+    """Returns the versions of the packages that are installed."""
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
 
 
 def _git(folder: Path, *arguments: str) -> str:

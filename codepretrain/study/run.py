@@ -3,18 +3,20 @@
 Every process of a job runs the same command. Process 0 decides what is missing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 from rich.console import Console
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.evals.registry import check_machine
 from codepretrain.hosts import decide, gather
 from codepretrain.rows.data_dir import is_prepared
 from codepretrain.study.opening import open_workspace
 from codepretrain.study.progress import progress
-from codepretrain.study.provenance import machine_provenance
+from codepretrain.study.provenance import provenance
 from codepretrain.study.report import report_workspace
 from codepretrain.study.runner import Runner
 from codepretrain.study.selection import named_phases, phases_to_train
@@ -30,13 +32,17 @@ def run_study(
     *,
     prepare: Callable[[], None],
     command_line: str,
+    environment: Mapping[str, str] | None = None,
     retrain_lost: bool = False,
+    profile_steps: int = 0,
 ) -> None:
     """Prepares the data if it is missing, trains what is missing, and reports.
 
     Args:
       prepare: prepares the data in another process, so that this one never imports TensorFlow.
+      command_line, environment: how the process was started, for the provenance.
       retrain_lost: train again what lost checkpoints held.
+      profile_steps: steps of each phase to profile, 0 for none.
 
     Raises:
       UserError: anything that can be known to fail, before the first phase starts.
@@ -44,6 +50,7 @@ def run_study(
     """
     program = _program(config)
     workspace = open_workspace(config, workdir)
+    decide("whether this machine can run the evaluations", lambda: check_machine(config))
     if not decide("whether the data is prepared", lambda: is_prepared(config, workspace.data_dir)):
         decide("the preparation of the data", prepare, wait_s=_PREPARATION_S)
         workspace = open_workspace(config, workdir)  # now with the sizes of the sources
@@ -51,11 +58,11 @@ def run_study(
         workspace,
         program,
         phases_to_train(workspace, None),
-        command_line=command_line,
+        provenance=provenance(program, command_line=command_line, environment=environment or {}),
         retrain_lost=retrain_lost,
+        profile_steps=profile_steps,
     )
-    if jax.process_index() == 0:
-        report_workspace(workspace, command_line=command_line)
+    decide("the report", lambda: str(report_workspace(workspace, command_line=command_line)))
 
 
 def train_phases(
@@ -63,8 +70,10 @@ def train_phases(
     workdir: Path,
     *,
     only: Sequence[str] | None = None,
-    command_line: str,
+    command_line: str = "",
+    environment: Mapping[str, str] | None = None,
     retrain_lost: bool = False,
+    profile_steps: int = 0,
 ) -> None:
     """Trains the phases that are missing, or those named in `only` with their ancestors."""
     program = _program(config)
@@ -73,8 +82,9 @@ def train_phases(
         workspace,
         program,
         phases_to_train(workspace, only),
-        command_line=command_line,
+        provenance=provenance(program, command_line=command_line, environment=environment or {}),
         retrain_lost=retrain_lost,
+        profile_steps=profile_steps,
     )
 
 
@@ -84,12 +94,15 @@ def evaluate_phases(
     *,
     only: Sequence[str] | None = None,
     step: int | None = None,
+    command_line: str = "",
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Runs the evaluations that a phase's checkpoint lacks; by default at the end of each phase."""
     program = _program(config)
     workspace = open_workspace(config, workdir)
     names = named_phases(workspace, only)
-    runner = Runner(workspace, program, Console(), {})
+    start = provenance(program, command_line=command_line, environment=environment or {})
+    runner = Runner(workspace, program, Console(quiet=jax.process_index() > 0), start)
     for name in names:
         runner.evaluate(name, workspace.phases[name].num_steps if step is None else step)
 
@@ -106,8 +119,9 @@ def _train(
     program: Program,
     names: Sequence[str],
     *,
-    command_line: str,
+    provenance: Mapping[str, Any],
     retrain_lost: bool,
+    profile_steps: int,
 ) -> None:
     gather("its rows", lambda: bool(workspace.stores))
     console = Console(quiet=jax.process_index() > 0)
@@ -117,8 +131,14 @@ def _train(
             console.print(f"{name}: trained already ({workspace.run_dir(name)})", soft_wrap=True)
     if all(state == "trained" for state in left.values()):
         return
-    provenance = {"command": command_line, **machine_provenance()}
-    runner = Runner(workspace, program, console, provenance, retrain_lost=retrain_lost)
+    runner = Runner(
+        workspace,
+        program,
+        console,
+        provenance,
+        retrain_lost=retrain_lost,
+        profile_steps=profile_steps,
+    )
     for name in names:
         if left[name] == "to evaluate" and runner.evaluate_end(name):
             continue

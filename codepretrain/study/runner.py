@@ -18,16 +18,19 @@ from codepretrain.evals.recording import record_evaluation
 from codepretrain.files.atomic import write_json
 from codepretrain.files.lease import Lease, exclusive
 from codepretrain.hosts import decide, gather
+from codepretrain.metrics.starts import record_start
+from codepretrain.metrics.stopwatch import Stopwatch, process_stopwatch
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.study.exchange import imported_params
 from codepretrain.study.workspace import Workspace
+from codepretrain.train.phase_run import PhaseRun, check_identity
 from codepretrain.train.program import Program
 from codepretrain.train.state import TrainState, branch_state, state_from_params
-from codepretrain.train.trainer import PhaseRun, Trainer, check_identity
+from codepretrain.train.trainer import Trainer
 
 
 class Runner:
-    """Every process of a job makes the same calls."""
+    """Trains and evaluates the phases of a study. Every process of a job makes the same calls."""
 
     def __init__(
         self,
@@ -37,21 +40,25 @@ class Runner:
         provenance: Mapping[str, Any],
         *,
         retrain_lost: bool = False,
+        profile_steps: int = 0,
     ) -> None:
         """Builds the evaluators.
 
         Args:
-          provenance: command, machine and code version; kept with every run.
+          provenance: how this process was started and what it runs on (`study/provenance.py`);
+            recorded at every start of a run.
           retrain_lost: train again what lost checkpoints held; otherwise they are an error.
+          profile_steps: steps of each phase to profile, 0 for none.
         """
         self.workspace = workspace
         self.program = program
         self.console = console
         self.provenance = provenance
         self.retrain_lost = retrain_lost
+        self.profile_steps = profile_steps
         console.print(program.description(), highlight=False, soft_wrap=True)
         self.evaluators: list[Evaluator] = build_evaluators(
-            workspace.config, workspace.data_dir, program.mesh
+            workspace.config, workspace.data_dir, program.mesh, console=console
         )
 
     def train(self, name: str) -> None:
@@ -59,7 +66,8 @@ class Runner:
         run_dir, num_steps = self.workspace.run_dir(name), self.workspace.phases[name].num_steps
         with _held(run_dir) as check_hold:
             decide("the description of the run", lambda: self._write_run_json(name, run_dir))
-            self._trainer(self._phase_run(name, stop_step=num_steps, check_hold=check_hold)).run()
+            phase_run = self._phase_run(name, stop_step=num_steps, check_hold=check_hold)
+            self._trainer(phase_run, process_stopwatch()).run()
 
     def evaluate(self, name: str, step: int) -> None:
         """Runs the evaluations that are not recorded for the checkpoint of `step`.
@@ -83,6 +91,10 @@ class Runner:
         run_dir, phase = self.workspace.run_dir(name), self.workspace.phases[name]
         with ExitStack() as stack:
             stack.enter_context(_held(run_dir))
+            decide(
+                "the record of this start",
+                lambda: record_start(run_dir / "starts.jsonl", "evaluate", self.provenance),
+            )
             state = self._kept(name, step)
             if state is None:
                 return False
@@ -92,7 +104,7 @@ class Runner:
                     self.workspace.config.logging,
                     name,
                     resumed_step=phase.num_steps,
-                    process_index=jax.process_index(),
+                    is_primary=jax.process_index() == 0,
                 )
             )
             tokens = step * (phase.tokens // phase.num_steps)
@@ -121,15 +133,15 @@ class Runner:
             ),
         )
 
-    def _trainer(self, run: PhaseRun) -> Trainer:
-        return Trainer(run, self.program, self.evaluators, self.console)
+    def _trainer(self, phase_run: PhaseRun, watch: Stopwatch) -> Trainer:
+        return Trainer(phase_run, self.program, self.evaluators, self.console, watch)
 
     def _phase_run(self, name: str, *, stop_step: int, check_hold: Callable[[], None]) -> PhaseRun:
         workspace, phase = self.workspace, self.workspace.phases[name]
         return PhaseRun(
             name=name,
             config=workspace.config,
-            plan=workspace.row_order(name),
+            order=workspace.row_order(name),
             learning_rate=phase.learning_rate,
             weight_decay=phase.weight_decay,
             run_dir=workspace.run_dir(name),
@@ -142,6 +154,7 @@ class Runner:
             provenance=self.provenance,
             retrain_lost=self.retrain_lost,
             check_hold=check_hold,
+            profile_steps=self.profile_steps,
         )
 
     def _initial_state(self, name: str) -> TrainState:
@@ -184,10 +197,15 @@ class Runner:
         if state is not None:
             return state
         self.console.print(f"{name}: training up to step {step:,}, whose checkpoint is needed")
-        with _held(self.workspace.run_dir(name)) as check_hold:
-            run = self._phase_run(name, stop_step=step, check_hold=check_hold)
-            policy = run.policy.keeping(step)
-            self._trainer(dataclasses.replace(run, policy=policy, is_rebuild=True)).run()
+        with (
+            _held(self.workspace.run_dir(name)) as check_hold,
+            process_stopwatch().spent("rebuild"),
+        ):
+            phase_run = self._phase_run(name, stop_step=step, check_hold=check_hold)
+            phase_run = dataclasses.replace(
+                phase_run, policy=phase_run.policy.keeping(step), is_rebuild=True, profile_steps=0
+            )
+            self._trainer(phase_run, Stopwatch()).run()
         state = self._kept(name, step)
         assert state is not None, f"{name} was trained to step {step} and not saved"
         return state
@@ -205,7 +223,6 @@ class Runner:
             "initial_checkpoint": phase.config.initial_checkpoint,
             "steps": phase.num_steps,
             "tokens": phase.tokens,
-            **self.provenance,
             "identity": workspace.identity(name),
             "config": to_dict(workspace.config),
         }

@@ -1,34 +1,31 @@
-"""Trains one phase: takes it up where it stands, steps, logs, evaluates, saves, stops cleanly."""
+"""Trains one phase: resumes it, steps, logs, evaluates, saves, and stops cleanly."""
 
-import dataclasses
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
 
 import jax
 from rich.console import Console
 
+from codepretrain import interrupt
 from codepretrain.checkpoint.manager import Checkpoints
-from codepretrain.checkpoint.policy import CheckpointPolicy
-from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator
 from codepretrain.evals.recording import record_evaluation
-from codepretrain.files import jsonl
-from codepretrain.files.identity import differences
+from codepretrain.files import atomic
 from codepretrain.hosts import from_primary, max_over_processes
-from codepretrain.interrupt import Interrupt, Interrupted
+from codepretrain.interrupt import Interrupted
 from codepretrain.metrics.goodput import goodput
 from codepretrain.metrics.progress import StepProgress
+from codepretrain.metrics.starts import Purpose, record_start
+from codepretrain.metrics.stopwatch import Stopwatch
 from codepretrain.metrics.time_ledger import TimeLedger
 from codepretrain.metrics.writer import MetricsWriter
-from codepretrain.rows.store import RowStore
 from codepretrain.stream.ledger import Ledger, LedgerKeeper, check_resume
 from codepretrain.stream.loader import BatchLoader
-from codepretrain.stream.order import RowOrder
 from codepretrain.train.lost_checkpoints import settle_lost
+from codepretrain.train.phase_run import PhaseRun, check_identity
+from codepretrain.train.profile import Profile
 from codepretrain.train.program import Program
 from codepretrain.train.sharding import global_batch
 from codepretrain.train.state import TrainState
@@ -38,149 +35,156 @@ from codepretrain.train.step import StepMetrics
 _STEPS_IN_FLIGHT = 2
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PhaseRun:
-    """One phase to train, in terms of streams and steps.
+class Trainer:
+    """A phase in training. `run` returns when `stop_step` is reached and all is on disk.
 
-    identity: what the phase's fingerprint hashes; stored with every checkpoint and compared.
-    parent_digest: the ledger's digest at the branch point. policy: which checkpoints to keep.
-    initial_state: makes the state of step 0, from random parameters or from the parent.
-    stop_step: train up to here. is_rebuild: remake a checkpoint of a run that is already recorded.
-    retrain_lost: train again what lost checkpoints held. check_hold: raises if the run is no longer
-      held; called by process 0 before each commit of a checkpoint.
+    Args:
+      watch: charges the time; its lap is this session of the run.
     """
 
-    name: str
-    config: StudyConfig
-    plan: RowOrder
-    learning_rate: Callable[[int], float]
-    weight_decay: float
-    run_dir: Path
-    identity: Mapping[str, Any]
-    stores: Mapping[str, RowStore]
-    parent_digest: str
-    policy: CheckpointPolicy
-    initial_state: Callable[[], TrainState]
-    stop_step: int
-    is_rebuild: bool = False
-    retrain_lost: bool = False
-    check_hold: Callable[[], None] = lambda: None
-    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    @property
-    def step_tokens(self) -> int:
-        return self.plan.batch_size * self.config.data.max_seq_len
-
-
-class Trainer:
-    """A phase under way. `run` returns when it has reached `job.stop_step` and all is on disk."""
-
     def __init__(
-        self, job: PhaseRun, program: Program, evaluators: Sequence[Evaluator], console: Console
+        self,
+        phase_run: PhaseRun,
+        program: Program,
+        evaluators: Sequence[Evaluator],
+        console: Console,
+        watch: Stopwatch,
     ) -> None:
-        self.job = job
+        self.phase_run = phase_run
         self.program = program
         self.evaluators = evaluators
         self.console = console
-        self.ledger = LedgerKeeper(job.plan, job.stores, parent_digest=job.parent_digest)
-        self.checkpoints = Checkpoints(
-            job.run_dir / "checkpoints", job.policy, check_hold=job.check_hold
+        self.watch = watch
+        self.ledger = LedgerKeeper(
+            phase_run.order, phase_run.stores, parent_digest=phase_run.parent_digest
         )
+        self.checkpoints = Checkpoints(
+            phase_run.run_dir / "checkpoints", phase_run.policy, check_hold=phase_run.check_hold
+        )
+        self.profile = Profile(phase_run.run_dir / "profile", phase_run.profile_steps)
         self.pending: deque[tuple[int, float, StepMetrics]] = deque()
         self._seconds_before: dict[str, float] = {}
 
     def run(self) -> None:
-        """Trains to `job.stop_step`.
+        """Trains to `phase_run.stop_step`.
 
         Raises:
           Interrupted: SIGINT or SIGTERM came; the state is saved.
           UserError: training diverged, or what is on disk does not fit.
         """
-        job, program = self.job, self.program
         with ExitStack() as stack:
+            stack.enter_context(interrupt.handling())
+            stack.enter_context(self.watch.spent("program"))
             stack.callback(self.checkpoints.close)
-            state, step = self._take_up()
+            with self.watch.spent("restore"):
+                state, step = self._restore()
             self._open_records(stack, step)
+            with self.watch.spent("compile"):
+                self.program.compile()
             self._evaluate(state, step)
             loader = stack.enter_context(self._loader(step))
-            interrupt = stack.enter_context(Interrupt())
             self.progress = stack.enter_context(
-                StepProgress(self.console, job.name, first_step=step, num_steps=job.stop_step)
+                StepProgress(
+                    self.console,
+                    self.phase_run.name,
+                    first_step=step,
+                    num_steps=self.phase_run.stop_step,
+                )
             )
-            while step < job.stop_step:
-                with self.time.spent("wait_for_data"):
-                    loaded_step, local = next(loader)
-                assert loaded_step == step
-                rate = job.learning_rate(step)
-                with self.time.spent("train"):
-                    state, metrics = program.train_step(
-                        state, global_batch(local, program.mesh), rate, job.weight_decay
-                    )
-                    step += 1
-                    self.pending.append((step, rate, metrics))
-                    self._await_old_steps()
-                if step % job.config.logging.interval_steps == 0 or step == job.stop_step:
-                    self._log()
-                stop_signal = self._agree(interrupt.signal_number, step)
-                self._save_if_due(state, step, stops=bool(stop_signal))
-                if stop_signal:
-                    self._finish(step)
-                    raise Interrupted(stop_signal, self._how_to_go_on(step))
-                self._evaluate(state, step)
-            self._finish(step)
+            stack.callback(self.profile.close)
+            with interrupt.deferred():
+                self._train(state, step, loader)
 
-    def _take_up(self) -> tuple[TrainState, int]:
+    def _train(self, state: TrainState, step: int, loader: BatchLoader) -> None:
+        """Runs the steps. Stop signals are deferred: each is honored after a save."""
+        phase_run, program, watch = self.phase_run, self.program, self.watch
+        while step < phase_run.stop_step:
+            self.profile.before_step(step)
+            with watch.spent("wait_for_data"):
+                loaded_step, local = next(loader)
+            assert loaded_step == step
+            rate = phase_run.learning_rate(step)
+            with watch.spent("train"):
+                state, metrics = program.train_step(
+                    state, global_batch(local, program.mesh), rate, phase_run.weight_decay
+                )
+                step += 1
+                self.pending.append((step, rate, metrics))
+                self._await_old_steps()
+            self.profile.after_step(step, metrics.loss)
+            if self._is_logged(step):
+                self._log()
+            if interrupt.is_due():
+                self._stop(state, step)
+            self._save_if_due(state, step)
+            try:
+                self._evaluate(state, step)
+            except Interrupted:
+                self._stop(state, step)
+        self._finish(step)
+
+    def _restore(self) -> tuple[TrainState, int]:
         """Returns the state and step of the newest whole checkpoint, or the phase's first."""
-        job = self.job
-        restored = self.checkpoints.restore(self.program.abstract_state, up_to=job.stop_step)
+        phase_run = self.phase_run
+        restored = self.checkpoints.restore(self.program.abstract_state, up_to=phase_run.stop_step)
         for line in settle_lost(
             self.checkpoints,
             restored,
-            run_dir=job.run_dir,
-            up_to=job.stop_step,
-            retrain=job.retrain_lost,
-            replaces_records=not job.is_rebuild,
+            run_dir=phase_run.run_dir,
+            up_to=phase_run.stop_step,
+            retrain=phase_run.retrain_lost,
+            replaces_records=not phase_run.is_rebuild,
         ):
-            self.console.print(f"{job.name}: {line}", soft_wrap=True)
+            self.console.print(f"{phase_run.name}: {line}", soft_wrap=True)
         if restored.state is None:
-            return job.initial_state(), 0
-        check_identity(restored.identity, job.identity, where=self.checkpoints.path(restored.step))
+            return phase_run.initial_state(), 0
+        where = self.checkpoints.path(restored.step)
+        check_identity(restored.identity, phase_run.identity, where=where)
         check_resume(Ledger.from_json(restored.ledger), self.ledger.advance_to(restored.step))
-        self.console.print(f"{job.name}: going on from step {restored.step:,}")
+        self.console.print(f"{phase_run.name}: resuming from step {restored.step:,}")
         return restored.state, restored.step
 
     def _open_records(self, stack: ExitStack, step: int) -> None:
         """Opens the metrics and the time ledger; a rebuild leaves both as they are."""
-        process_index = 1 if self.job.is_rebuild else jax.process_index()
+        phase_run = self.phase_run
+        is_primary = jax.process_index() == 0
+        purpose: Purpose = "rebuild" if phase_run.is_rebuild else "train"
+        session = 0
+        if is_primary:
+            session = record_start(
+                phase_run.run_dir / "starts.jsonl", purpose, phase_run.provenance
+            )
+        records = is_primary and not phase_run.is_rebuild
         self.writer = stack.enter_context(
             MetricsWriter(
-                self.job.run_dir,
-                self.job.config.logging,
-                self.job.name,
+                phase_run.run_dir,
+                phase_run.config.logging,
+                phase_run.name,
                 resumed_step=step,
-                process_index=process_index,
+                is_primary=records,
             )
         )
-        self.time = TimeLedger(
-            self.job.run_dir / "time.jsonl",
-            first_step=step,
-            provenance=self.job.provenance,
-            process_index=process_index,
+        self.time = stack.enter_context(
+            TimeLedger(
+                phase_run.run_dir / "time.jsonl",
+                self.watch,
+                session=session,
+                first_step=step,
+                is_primary=records,
+            )
         )
-        with self.time.spent("compile"):
-            self.program.compile()
 
     def _loader(self, step: int) -> BatchLoader:
-        execution = self.job.config.execution
+        config = self.phase_run.config
         return BatchLoader(
-            self.job.plan,
-            self.job.stores,
+            self.phase_run.order,
+            self.phase_run.stores,
             process_index=jax.process_index(),
             process_count=jax.process_count(),
-            mask_documents=self.job.config.training.mask_documents,
+            mask_documents=config.training.mask_documents,
             start_step=step,
-            prefetch=execution.prefetch_batches,
-            threads=execution.reader_threads,
+            prefetch=config.execution.prefetch_batches,
+            threads=config.execution.reader_threads,
         )
 
     def _await_old_steps(self) -> None:
@@ -188,30 +192,34 @@ class Trainer:
         if len(self.pending) > _STEPS_IN_FLIGHT:
             jax.block_until_ready(self.pending[-1 - _STEPS_IN_FLIGHT][2].loss)
 
+    def _is_logged(self, step: int) -> bool:
+        interval = self.phase_run.config.logging.interval_steps
+        return step % interval == 0 or step == self.phase_run.stop_step
+
     def _log(self) -> None:
-        """Writes the pending steps, one line each, and looks for a run that cannot go on."""
+        """Writes the pending steps, one line each, and raises if training diverged."""
         if not self.pending:
             return
-        with self.time.spent("train"):
+        with self.watch.spent("train"):
             steps = [(step, rate, jax.device_get(m)) for step, rate, m in self.pending]
         self.pending.clear()
-        seconds = self.time.seconds
-        rates = self._rates(len(steps), seconds)
+        last_step, _, last = steps[-1]
+        rates = self._rates(len(steps), self.watch.seconds())
         shares = {
             "mfu": self.program.mfu(rates["tokens_per_s"]),
-            "goodput": goodput(self.time.sessions(steps[-1][0])).goodput,
+            "goodput": goodput(self.time.sessions(last_step)).goodput,
         }
         for step, rate, metrics in steps:
             record = {
                 "step": step,
-                "tokens": step * self.job.step_tokens,
+                "tokens": step * self.phase_run.step_tokens,
                 "learning_rate": rate,
                 **{name: value.item() for name, value in metrics._asdict().items()},
             }
-            self.writer.log_step({**record, **rates, **shares} if step == steps[-1][0] else record)
-        self.time.save(steps[-1][0])
-        self.progress.update(steps[-1][0], loss=float(steps[-1][2].loss), **rates)
-        self._check_skips(steps[-1][0], int(steps[-1][2].num_consecutive_skipped))
+            self.writer.log_step({**record, **rates, **shares} if step == last_step else record)
+        self.time.save(last_step)
+        self.progress.update(last_step, loss=float(last.loss), **rates)
+        self._check_skips(last_step, int(last.num_consecutive_skipped))
 
     def _rates(self, num_steps: int, seconds: Mapping[str, float]) -> dict[str, float]:
         """Returns tokens/s and the share of time spent waiting for data since the last lines."""
@@ -219,81 +227,70 @@ class Trainer:
         self._seconds_before = dict(seconds)
         stepping = spent["train"] + spent["wait_for_data"]
         return {
-            "tokens_per_s": num_steps * self.job.step_tokens / stepping,
+            "tokens_per_s": num_steps * self.phase_run.step_tokens / stepping,
             "wait_share": spent["wait_for_data"] / stepping,
         }
 
     def _check_skips(self, step: int, num_skipped: int) -> None:
-        limit = self.job.config.training.max_consecutive_skips
+        name, limit = self.phase_run.name, self.phase_run.config.training.max_consecutive_skips
         if num_skipped >= limit:
             raise UserError(
-                f"phase {self.job.name!r} diverged: the updates of steps {step - num_skipped} to "
-                f"{step - 1} were all skipped (loss or gradient not finite, or gradient norm over "
-                f"training.spike_factor times its mean; limit {limit}). The last checkpoint is "
-                f"kept; list a batch with: codepretrain show-batch --phase {self.job.name} "
-                f"--step {step - num_skipped}"
+                f"phase {name!r} diverged: the updates of steps {step - num_skipped} to {step - 1} "
+                "were all skipped (loss or gradient not finite, or gradient norm over "
+                f"config.training.spike_factor times its mean; limit {limit}). The last checkpoint "
+                f"is kept. To list a batch, run: codepretrain show-batch --phase {name} --step "
+                f"{step - num_skipped}"
             )
 
-    def _save_if_due(self, state: TrainState, step: int, *, stops: bool) -> None:
-        """Saves by step (permanent), by time, and before stopping (temporary)."""
-        by_time = self._agree(int(self.checkpoints.is_due_by_time()), step)
-        if not (self.checkpoints.is_permanent(step) or by_time or stops):
-            return
+    def _save_if_due(self, state: TrainState, step: int) -> None:
+        """Saves by step (permanent) and by time (temporary)."""
+        is_due = self.checkpoints.is_permanent(step)
+        if jax.process_count() == 1 or self._is_logged(step):  # agreeing on the time costs some
+            is_due |= bool(max_over_processes(int(self.checkpoints.is_due_by_time())))
+        if is_due:
+            self._save(state, step)
+
+    def _save(self, state: TrainState, step: int) -> None:
         self._log()
-        with self.time.spent("save"):
+        with self.watch.spent("save"):
             ledger = self.ledger.advance_to(step).to_json()
             self.writer.flush()
-            self.checkpoints.save(step, state, ledger=ledger, identity=self.job.identity)
-
-    def _agree(self, value: int, step: int) -> int:
-        """Returns the largest `value` of all processes; several only meet every logged step."""
-        if (
-            jax.process_count() > 1
-            and step % self.job.config.logging.interval_steps
-            and step != self.job.stop_step
-        ):
-            return 0
-        return max_over_processes(value)
+            self.checkpoints.save(step, state, ledger=ledger, identity=self.phase_run.identity)
 
     def _evaluate(self, state: TrainState, step: int) -> None:
         """Runs the evaluations that are due after `step` updates and not recorded yet."""
-        if self.job.is_rebuild:
+        if self.phase_run.is_rebuild:
             return
         for evaluator in self.evaluators:
-            if not evaluator.is_due(step, at_end=step == self.job.plan.num_steps):
+            if not evaluator.is_due(step, at_end=step == self.phase_run.num_steps):
                 continue
             is_missing = not self.writer.has_evaluation(step, evaluator.name)
             if from_primary(is_missing):
-                with self.time.spent("evaluate"):
+                with self.watch.spent("evaluate"):
                     record_evaluation(
                         evaluator,
                         state.params,
                         self.writer,
-                        self.job.run_dir,
+                        self.phase_run.run_dir,
                         step=step,
-                        tokens=step * self.job.step_tokens,
+                        tokens=step * self.phase_run.step_tokens,
                     )
 
+    def _stop(self, state: TrainState, step: int) -> None:
+        """Saves and raises Interrupted."""
+        self._save(state, step)
+        self._finish(step)
+        raise Interrupted(
+            interrupt.signal_number(),
+            f"stopped in phase {self.phase_run.name!r} at step {step:,} of "
+            f"{self.phase_run.num_steps:,}; everything is saved",
+        )
+
     def _finish(self, step: int) -> None:
-        with self.time.spent("save"):
+        """Waits for the last save, and writes where the run is now."""
+        with self.watch.spent("save"):
             self.checkpoints.wait()
-        self.time.save(step)
-        if not self.job.is_rebuild and jax.process_index() == 0:
-            ledger = jsonl.encode(self.ledger.advance_to(step).to_json())
-            jsonl.write_atomically(self.job.run_dir / "ledger.json", ledger + "\n")
-
-    def _how_to_go_on(self, step: int) -> str:
-        return (
-            f"stopped in phase {self.job.name!r} at step {step:,} of {self.job.plan.num_steps:,}; "
-            "everything is saved. The same command goes on from here"
-        )
-
-
-def check_identity(stored: Mapping[str, Any], current: Mapping[str, Any], *, where: Path) -> None:
-    """Raises UserError, naming what differs, unless a checkpoint belongs to this phase."""
-    found = differences(stored, current)
-    if found:
-        raise UserError(
-            f"the checkpoint {where} belongs to another phase: {'; '.join(found)}. Move it away, "
-            "or start in another --workdir"
-        )
+        self.time.save(step, is_final=True)
+        if not self.phase_run.is_rebuild and jax.process_index() == 0:
+            ledger = self.ledger.advance_to(step).to_json()
+            atomic.write_json(self.phase_run.run_dir / "ledger.json", ledger)

@@ -179,7 +179,7 @@ def test_terminated(workdir: Path, unbroken: Path, tiny_overrides: list[str]) ->
             break
         assert process.returncode == 128 + stop, output
         message = output.strip().splitlines()[-1]
-        assert "everything is saved. The same command goes on from here" in message
+        assert "everything is saved. To resume, run: codepretrain train" in message
         assert "Traceback" not in output
     finish(workdir, tiny_overrides)
     assert_same_run(workdir, unbroken)
@@ -202,5 +202,5 @@ def test_damaged_checkpoint_is_named(
     output = finish(workdir, [*tiny_overrides, "--retrain-lost"])
     assert "damaged checkpoint" in output
     assert victim.name in output
-    assert "going on from step" in output
+    assert "resuming from step" in output
     assert_same_run(workdir, unbroken)

@@ -119,8 +119,11 @@ def test_overrides_reach_nested_fields(tmp_path: Path) -> None:
             "--config.execution.num_microbatches=3",
             "config.training.batch_size = 4 is not divisible by",
         ),
-        ("--config.training.batch_size.x=3", "is a value, it has no field 'x'"),
-        ("--confg.model.num_layers=4", "overrides look like --config.model.num_layers=4"),
+        (
+            "--config.training.batch_size.x=3",
+            "config.training.batch_size is a value, it has no field",
+        ),
+        ("--confg.model.num_layers=4", "overrides have the form --config.model.num_layers=4"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, override: str, message: str) -> None:
@@ -158,3 +161,138 @@ def test_files_that_cannot_be_loaded(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(UserError, match=message):
             load_study(tmp_path / f"{name}.py")
+
+
+# A whole study whose name is what follows.
+BASE = """
+from ml_collections import config_dict
+from tests.studies import tiny
+
+def get_config():
+    config = get_config.config = tiny.get_config().unlock()
+    del config["name"]
+    with config.ignore_type():
+        config["name"] = value()
+    return config
+
+def value():
+    return """
+EXPERIMENTS = {
+    "exits": ("import sys\nsys.exit(3)", "cannot be loaded (line 2): SystemExit: 3"),
+    "exits_in_get_config": (
+        "def get_config():\n    raise SystemExit",
+        "get_config() failed (line 2): SystemExit",
+    ),
+    "raises_base": ("raise BaseException('b')", "cannot be loaded (line 1): BaseException: b"),
+    "raises_generator_exit": ("raise GeneratorExit", "cannot be loaded (line 1): GeneratorExit"),
+    "recurses": ("def f():\n    f()\nf()", "RecursionError: maximum recursion depth"),
+    "needs_arguments": (
+        "def get_config(name):\n    pass",
+        "get_config() is called without arguments: missing a required argument: 'name'",
+    ),
+    "is_no_function": ("get_config = 3", "does not define get_config()"),
+    "returns_none": ("def get_config(): pass", "returned NoneType, expected a ConfigDict"),
+    "broken_text": (
+        "class E(Exception):\n    def __str__(self):\n        1 / 0\nraise E",
+        "cannot be loaded (line 4): E",
+    ),
+    "two_lines": ("raise ValueError('a\\nb')", "ValueError: a"),
+    "imports": ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+    "null_bytes": ("x = 1\0", "null bytes"),
+    "empty_config": (
+        "from ml_collections import ConfigDict\nget_config = ConfigDict",
+        "config.name is missing: expected text",
+    ),
+    "placeholder": (
+        BASE + "config_dict.placeholder(str)",
+        "config.name: expected text, got None",
+    ),
+    "required_placeholder": (
+        BASE + "config_dict.required_placeholder(str)",
+        "the values of get_config() cannot be read: RequiredValueError",
+    ),
+    "reference": (
+        BASE + "config_dict.FieldReference(3)",
+        "config.name: expected text, got int 3",
+    ),
+    "contains_itself": (
+        BASE + "get_config.config",
+        "config.name: expected text, got dict",
+    ),
+    "keys_are_numbers": (
+        BASE + "{3: 4}",
+        "config.name: expected text, got dict {3: 4}",
+    ),
+    "holds_an_object": (
+        BASE + "object()",
+        "config.name: expected text, got object <object",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_hostile_experiments(tmp_path: Path, name: str) -> None:
+    text, message = EXPERIMENTS[name]
+    path = tmp_path / f"{name}.py"
+    path.write_text(text)
+    with pytest.raises(UserError) as error:
+        load_study(path)
+    assert message in str(error.value)
+    assert name in str(error.value) or "config." in str(error.value)
+
+
+def test_paths_that_are_no_experiment(tmp_path: Path) -> None:
+    (tmp_path / "folder.py").mkdir()
+    (tmp_path / "latin.py").write_bytes("x = 'caf\xe9'\n".encode("latin-1"))
+    (tmp_path / "binary.py").write_bytes(bytes(range(256)))
+    (tmp_path / "data.bin").write_bytes(b"1")
+    (tmp_path / "loop.py").symlink_to(tmp_path / "loop.py")
+    for name, message in {
+        "folder.py": "folder.py is a folder, expected a Python file",
+        "latin.py": "'utf-8' codec can't decode byte 0xe9",
+        "binary.py": "binary.py",
+        "data.bin": "expected a name ending in .py",
+        "loop.py": "loop.py does not exist",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            load_study(tmp_path / name)
+
+
+def test_ctrl_c_in_an_experiment_is_no_mistake(tmp_path: Path) -> None:
+    (tmp_path / "stopped.py").write_text("raise KeyboardInterrupt")
+    with pytest.raises(KeyboardInterrupt):
+        load_study(tmp_path / "stopped.py")
+
+
+def test_an_experiment_may_define_dataclasses(tmp_path: Path) -> None:
+    path = study_file(tmp_path, SMALL)
+    text = "from __future__ import annotations\nimport dataclasses\n" + path.read_text()
+    path.write_text(text + "\n@dataclasses.dataclass\nclass Choice:\n    width: int\n")
+    assert load_study(path).name == "small"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["seed=1", "seed=2"], "--config.seed is given twice: '1' and '2'"),
+        (
+            ["phases.trunk.mixture.code=1", "phases.trunk.mixture={'text': 1}"],
+            "--config.phases.trunk.mixture would undo --config.phases.trunk.mixture.code",
+        ),
+        (["seed"], "'--config.seed': overrides have the form --config.model.num_layers=4"),
+        (["x" * 5000], "overrides have the form"),
+        (["sée=1"], "overrides have the form"),
+    ],
+)
+def test_overrides_that_contradict_each_other(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(UserError) as error:
+        load_study(study_file(tmp_path, SMALL), [f"--config.{o}" for o in overrides])
+    assert message in str(error.value)
+    assert len(str(error.value)) < 300
+
+
+def test_the_same_override_twice_is_fine(tmp_path: Path) -> None:
+    path = study_file(tmp_path, SMALL)
+    assert load_study(path, ["--config.seed=3", "--config.seed=3"]).seed == 3

@@ -17,7 +17,7 @@ from codepretrain.data.documents import (
 )
 from codepretrain.errors import UserError
 from codepretrain.files.directory import whole_directory
-from codepretrain.files.sealed import write_sealed
+from codepretrain.files.sealed import read_sealed, write_sealed
 
 NUM_DOCUMENTS = {"train": 300, "validation": 3}
 
@@ -58,12 +58,22 @@ def test_documents_are_read_in_order(tmp_path) -> None:
     verify_documents(directory)
 
 
-def test_the_hash_sees_every_file(tmp_path) -> None:
+def test_the_hash_sees_the_documents_of_every_split_and_nothing_else(tmp_path) -> None:
     write(tmp_path / "a")
-    write(tmp_path / "b")
-    write(tmp_path / "c", was_capped=True)
+    write(tmp_path / "b", was_capped=True)
+    write(tmp_path / "c", of="other")
     hashes = [load_documents_manifest(tmp_path / name, source="s")[1] for name in "abc"]
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_list_of_files_without_a_split_is_named(tmp_path) -> None:
+    write(tmp_path / "s")
+    path = tmp_path / "s" / "files.json"
+    value, _ = read_sealed(path)
+    del value["files"]["validation.arrayrecord"]
+    write_sealed(path, value)
+    with pytest.raises(UserError, match=r"damaged .*s: validation.arrayrecord is missing from"):
+        load_documents_manifest(tmp_path / "s", source="s")
 
 
 def test_missing_documents(tmp_path) -> None:

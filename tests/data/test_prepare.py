@@ -7,13 +7,17 @@ from pathlib import Path
 import pytest
 
 from codepretrain.config.schema import SourceConfig, TokenizerConfig
+from codepretrain.data import documents as documents_module
 from codepretrain.data import prepare as prepare_module
 from codepretrain.data.documents import documents_directory, read_documents
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
 from codepretrain.data.tokenizer import save_tokenizer, train_tokenizer
 from codepretrain.errors import UserError
+from codepretrain.files import storage
+from codepretrain.files.cache import Cache
 from codepretrain.files.directory import remove_directory
+from codepretrain.files.hashing import sha256_file
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.store import RowStore
 from codepretrain.rows.vocabulary import (
@@ -22,6 +26,7 @@ from codepretrain.rows.vocabulary import (
     tokenizer_directory,
     tokenizer_path,
 )
+from tests.files.conftest import memory as memory
 
 
 def same_files(left: Path, right: Path) -> bool:
@@ -242,3 +247,28 @@ def test_too_many_workers_are_refused_before_anything_is_written(
     with pytest.raises(UserError, match=r"--num-workers: expected 1 to \d+ .*, found 100000"):
         prepare(make_study(), tmp_path / "data", num_workers=100_000, console=quiet)
     assert not (tmp_path / "data").exists()
+
+
+def test_documents_that_were_deleted_are_read_again(prepared_data, tmp_path, quiet) -> None:
+    data_dir = tmp_path / "data"
+    shutil.copytree(prepared_data.data_dir, data_dir)
+    remove_directory(documents_directory(data_dir, "text"))
+    prepare(prepared_data.config, data_dir, num_workers=1, console=quiet)
+    assert same_files(prepared_data.data_dir, data_dir)
+
+
+def test_an_object_store_holds_the_same(
+    prepared_data, memory, tmp_path, quiet, monkeypatch
+) -> None:
+    cache = Cache(tmp_path / "cache", max_bytes=2**30)
+    monkeypatch.setattr(documents_module, "default_cache", lambda: cache)
+    prepare(prepared_data.config, memory, num_workers=1, console=quiet)
+    found = {
+        name: sha256_file(memory / name)
+        for name in storage.sizes_below(memory)
+        if not name.startswith(".lease/")
+    }
+    local = storage.sizes_below(prepared_data.data_dir).keys() - {".lock"}
+    assert found == {name: sha256_file(prepared_data.data_dir / name) for name in local}
+    again = prepare(prepared_data.config, memory, num_workers=1, console=quiet)
+    assert again == dataclasses.replace(prepared_data.data, seconds={})

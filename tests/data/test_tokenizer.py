@@ -48,7 +48,7 @@ def test_ids_are_specials_then_bytes_then_merges(data_dir) -> None:
     assert special_ids(tokenizer, CONFIG) == (1, 2)
     assert sorted(vocabulary.token_bytes[3:259]) == [bytes([byte]) for byte in range(256)]
     assert len(vocabulary) == tokenizer.get_vocab_size() == 290
-    assert min(len(piece) for piece in vocabulary.token_bytes[259:]) > 1
+    assert min(len(text) for text in vocabulary.token_bytes[259:]) > 1
 
 
 @pytest.mark.parametrize("text", TEXTS[:3] + HARD)

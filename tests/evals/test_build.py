@@ -1,18 +1,24 @@
 import dataclasses
+import io
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 from jax.sharding import Mesh
+from rich.console import Console
 
+from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import EvaluatorConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
-from codepretrain.evals.items import EvalResult, Items, items_path, write_items
-from codepretrain.evals.options import check_evaluators
-from codepretrain.files import jsonl
+from codepretrain.evals.estimate import Estimate
+from codepretrain.evals.evaluator import EvalResult, Progress
+from codepretrain.evals.item_scores import ItemScores
+from codepretrain.evals.registry import evaluator_kind
+from codepretrain.evals.sandbox.run import Isolation
 from codepretrain.model.transformer import Params
+from tests.fixtures.processes import RunJob
 
 EVALS = {
     "validation": EvaluatorConfig(kind="validation_loss", interval_steps=50, num_examples=3),
@@ -26,25 +32,27 @@ def with_evals(config: StudyConfig, evals: Mapping[str, EvaluatorConfig]) -> Stu
     return dataclasses.replace(config, evals=evals, data=data)
 
 
+KIND = evaluator_kind("multiple_choice")
+
+
+def nothing(params: Params, progress: Progress) -> EvalResult:
+    return EvalResult({}, ItemScores({}, ()))
+
+
 def test_the_evaluations_of_a_study_run(
-    config: StudyConfig, data_dir: Path, mesh: Mesh, sharded_params: Params, tmp_path: Path
+    config: StudyConfig, data_dir: Path, mesh: Mesh, sharded_params: Params
 ) -> None:
     evaluators = build_evaluators(with_evals(config, EVALS), data_dir, mesh)
     assert [evaluator.name for evaluator in evaluators] == ["validation", "prose", "expression"]
     for evaluator in evaluators:
         result = evaluator(sharded_params)
-        assert result.seconds > 0
-        write_items(tmp_path, evaluator.name, 7, result.items)
-        with np.load(items_path(tmp_path, evaluator.name, 7)) as scores:
-            for name, values in result.items.scores.items():
-                np.testing.assert_array_equal(scores[name], values)
-        lines = jsonl.read(tmp_path / "items" / f"{evaluator.name}-00000007.jsonl")
-        assert [line["id"] for line in lines] == [r["id"] for r in result.items.records]
+        for name in result.items.scores.keys() & result.metrics.keys():
+            assert len(result.items.scores[name]) == result.metrics[name].count
 
 
 def test_when_an_evaluation_is_due() -> None:
     """Every 50 steps and at the end; without a period at the end alone; never at step 0."""
-    periodic = Evaluator("a", 50, lambda params: EvalResult({}, Items({}, ())))
+    periodic = Evaluator("a", KIND, 50, nothing)
     last = dataclasses.replace(periodic, interval_steps=None)
     assert [step for step in range(0, 101, 25) if periodic.is_due(step, at_end=step == 75)] == [
         50,
@@ -54,44 +62,9 @@ def test_when_an_evaluation_is_due() -> None:
     assert [step for step in range(0, 101, 25) if last.is_due(step, at_end=step == 75)] == [75]
 
 
-@pytest.mark.parametrize(
-    ("evaluator", "message"),
-    [
-        (
-            EvaluatorConfig(kind="validation_los"),
-            "config.evals.x.kind: no evaluation of kind 'validation_los'; did you mean "
-            "validation_loss?",
-        ),
-        (
-            EvaluatorConfig(kind="multiple_choice", options={"tsk": "prose_continuation"}),
-            "config.evals.x.options.tsk: no such field; did you mean task?",
-        ),
-        (EvaluatorConfig(kind="multiple_choice"), "config.evals.x.options.task"),
-        (
-            EvaluatorConfig(kind="multiple_choice", options={"task": "prose_continuaton"}),
-            "no multiple_choice task 'prose_continuaton'; did you mean prose_continuation?",
-        ),
-        (
-            EvaluatorConfig(kind="multiple_choice", options={"task": "python_expression"}),
-            "no multiple_choice task 'python_expression'; expected one of: prose_continuation",
-        ),
-        (
-            EvaluatorConfig(kind="validation_loss", options={"task": "prose_continuation"}),
-            "config.evals.x.options.task: no such field",
-        ),
-    ],
-)
-def test_mistakes_are_named_before_any_data_is_read(
-    config: StudyConfig, evaluator: EvaluatorConfig, message: str
-) -> None:
-    with pytest.raises(UserError) as error:
-        check_evaluators(with_evals(config, {"x": evaluator}))
-    assert message in str(error.value)
-
-
 def test_a_task_without_items_is_an_error(config: StudyConfig, data_dir: Path, mesh: Mesh) -> None:
     chosen = EvaluatorConfig(kind="multiple_choice", options={"task": "code_continuation"})
-    with pytest.raises(UserError, match=r"code_continuation.jsonl holds no items: hold out more"):
+    with pytest.raises(UserError, match=r"code_continuation.jsonl has no items: hold out more"):
         build_evaluators(with_evals(config, {"x": chosen}), data_dir, mesh)
 
 
@@ -103,6 +76,23 @@ def test_data_that_was_not_prepared_is_an_error(
             build_evaluators(with_evals(config, {name: EVALS[name]}), tmp_path, mesh)
 
 
+def test_a_machine_without_the_required_sandbox_layers_is_refused(
+    config: StudyConfig, data_dir: Path, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While evaluators are built, which is before any compute is spent on them."""
+    isolation = Isolation(("limits", "seccomp"), {"namespaces": "no clone", "landlock": "no rules"})
+    monkeypatch.setattr("codepretrain.evals.sandbox.run.sandbox_isolation", lambda: isolation)
+    with pytest.raises(UserError) as error:
+        build_evaluators(with_evals(config, {"x": EVALS["expression"]}), data_dir, mesh)
+    assert "namespaces (no clone" in str(error.value)
+    assert "landlock (no rules" in str(error.value)
+    layers = "limits,capabilities,seccomp"
+    assert f"config.evals.x.options.sandbox_layers={layers!r}" in str(error.value)
+    weaker = dataclasses.replace(EVALS["expression"], options={"sandbox_layers": layers})
+    (evaluator,) = build_evaluators(with_evals(config, {"x": weaker}), data_dir, mesh)
+    assert evaluator.name == "x"
+
+
 def test_a_source_that_holds_nothing_out_is_an_error(
     config: StudyConfig, data_dir: Path, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,3 +102,84 @@ def test_a_source_that_holds_nothing_out_is_an_error(
     )
     with pytest.raises(UserError, match=r"no held-out rows of markup: raise config\.data\.valid"):
         build_evaluators(with_evals(config, {"x": EVALS["validation"]}), data_dir, mesh)
+
+
+def test_a_metric_that_was_not_declared_is_a_bug() -> None:
+    def undeclared(params: Params, progress: Progress) -> EvalResult:
+        metric = KIND.metrics[0].metric(Estimate(0.5, 0.1, 9))
+        return EvalResult({"precision": metric}, ItemScores({}, ()))
+
+    def of_another_unit(params: Params, progress: Progress) -> EvalResult:
+        metric = dataclasses.replace(KIND.metrics[0].metric(Estimate(0.5, 0.1, 9)), unit="bits")
+        return EvalResult({"accuracy": metric}, ItemScores({}, ()))
+
+    for evaluate in (undeclared, of_another_unit):
+        with pytest.raises(AssertionError, match="matches 0 declarations"):
+            Evaluator("a", KIND, None, evaluate)({})
+
+
+def last_reports(evaluator: Evaluator, params: Params) -> dict[str, tuple[int, int]]:
+    """Returns what → (done, total) as last reported."""
+    ends = {}
+
+    def progress(done: int, total: int, what: str, /) -> None:
+        ends[what] = done, total
+
+    evaluator.evaluate(params, progress)
+    return ends
+
+
+def test_every_evaluator_reports_its_progress_up_to_the_total(
+    config: StudyConfig, data_dir: Path, mesh: Mesh, sharded_params: Params
+) -> None:
+    for evaluator in build_evaluators(with_evals(config, EVALS), data_dir, mesh):
+        ends = last_reports(evaluator, sharded_params)
+        assert all(done == total for done, total in ends.values()), ends
+        expected = {
+            "validation": {"rows": 9},
+            "prose": {"continuations": 24},
+            "expression": {"completions": 2, "programs": 2},
+        }
+        assert {what: total for what, (_, total) in ends.items()} == expected[evaluator.name]
+
+
+def test_a_terminal_shows_how_far_an_evaluation_is(
+    config: StudyConfig, data_dir: Path, mesh: Mesh, sharded_params: Params
+) -> None:
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=True, width=100)
+    study = with_evals(config, {"prose": EVALS["prose"]})
+    (evaluator,) = build_evaluators(study, data_dir, mesh, console=console)
+    evaluator(sharded_params)
+    assert "24/24 continuations" in file.getvalue()
+
+
+TWO_PROCESSES = """
+import json
+import pathlib
+
+from codepretrain.config.parse import parse
+from codepretrain.config.schema import MeshConfig, StudyConfig
+from codepretrain.errors import UserError
+from codepretrain.evals.build import build_evaluators
+from codepretrain.train.sharding import make_mesh
+
+config = parse(StudyConfig, json.loads(arguments[0]))
+data_dir = pathlib.Path(arguments[1])
+mesh = make_mesh(MeshConfig(data=2, fsdp=2))
+found = data_dir if process == 0 else data_dir / "elsewhere"
+try:
+    build_evaluators(config, found, mesh)
+except UserError as error:
+    print(error)
+"""
+
+
+def test_data_that_one_process_lacks_is_an_error_on_all(
+    config: StudyConfig, data_dir: Path, run_job: RunJob
+) -> None:
+    """Otherwise process 0 would go on, and wait in its first collective operation."""
+    study = with_evals(config, {"prose": EVALS["prose"]})
+    for ended in run_job(TWO_PROCESSES, json.dumps(to_dict(study)), data_dir):
+        assert ended.returncode == 0, ended.stderr
+        assert "elsewhere/evals: run `codepretrain prepare` first" in ended.stdout

@@ -1,85 +1,56 @@
 import math
 
-import numpy as np
 import pytest
 
-from codepretrain.errors import UserError
-from codepretrain.evals.metric import Metric, mean, proportion, ratio_of_sums, weighted_average
+from codepretrain.evals.estimate import Estimate
+from codepretrain.evals.metric import Metric, MetricSpec
+
+LOSS = MetricSpec(
+    name="source/*/nats_per_token",
+    unit="nats/token",
+    direction="lower",
+    cluster="row",
+    is_primary=True,
+)
 
 
-def test_mean_by_hand() -> None:
-    """1, 2, 6: mean 3, squared deviations 4 + 1 + 9 = 14; sqrt(14 / 2 / 3)."""
-    assert mean([1, 2, 6], "nats") == Metric(3.0, pytest.approx(math.sqrt(7 / 3)), 3, "nats")
-
-
-def test_proportion_by_hand() -> None:
-    """3 of 4: sqrt(0.75 · 0.25 / 4)."""
-    metric = proportion([True, False, True, True])
-    assert metric == Metric(0.75, pytest.approx(math.sqrt(0.046875)), 4, "fraction")
-
-
-def test_ratio_of_sums_by_hand() -> None:
-    """(4 + 2 + 6) / (2 + 1 + 1) = 3; e = -2, -1, 3; sqrt(3/2 · 14) / 4."""
-    metric = ratio_of_sums([4, 2, 6], [2, 1, 1], "nats/token")
-    assert metric == Metric(3.0, pytest.approx(math.sqrt(21) / 4), 3, "nats/token")
-
-
-def test_the_ratio_of_single_tokens_is_their_mean() -> None:
-    values = np.random.default_rng(0).normal(size=50)
-    ratio, plain = ratio_of_sums(values, np.ones(50), "x"), mean(values, "x")
-    assert ratio.value == pytest.approx(plain.value)
-    assert ratio.standard_error == pytest.approx(plain.standard_error)
-
-
-def test_empty_clusters_are_left_out_and_those_with_a_numerator_alone_are_not() -> None:
-    assert ratio_of_sums([4, 0, 2, 6], [2, 0, 1, 1], "x") == ratio_of_sums(
-        [4, 2, 6], [2, 1, 1], "x"
+def test_a_value_repeats_its_declaration() -> None:
+    assert LOSS.metric(Estimate(2.5, 0.1, 40), null_value=8.3) == Metric(
+        value=2.5,
+        standard_error=0.1,
+        count=40,
+        unit="nats/token",
+        direction="lower",
+        is_primary=True,
+        null_value=8.3,
+        cluster="row",
     )
-    assert ratio_of_sums([4, 1, 3], [2, 0, 2], "x").value == 2.0
 
 
-def test_the_error_of_a_ratio_is_the_spread_over_samples() -> None:
-    """Rows of correlated tokens, drawn 4000 times: the mean SE is the spread of R, within 5%."""
-    rng = np.random.default_rng(1)
-    ratios, errors = [], []
-    for _ in range(4000):
-        tokens = rng.integers(50, 150, size=60)
-        nats = tokens * (3 + rng.normal(scale=0.5, size=60))  # a row's tokens share its difficulty
-        metric = ratio_of_sums(nats, tokens, "x")
-        ratios.append(metric.value)
-        errors.append(metric.standard_error)
-    assert np.mean(errors) == pytest.approx(np.std(ratios), rel=0.05)
-
-
-def test_weighted_average_by_hand() -> None:
-    """Shares 1/4 and 3/4: 0.25 · 2 + 0.75 · 4; sqrt((0.25 · 0.4)² + (0.75 · 0.8)²)."""
-    average = weighted_average([Metric(2, 0.4, 5, "x"), Metric(4, 0.8, 7, "x")], [10, 30])
-    assert average == Metric(3.5, pytest.approx(math.sqrt(0.01 + 0.36)), 12, "x")
-
-
-def test_sources_into_kinds_into_one_is_the_average_of_the_sources() -> None:
-    metrics = [Metric(2, 0.4, 5, "x"), Metric(4, 0.8, 7, "x"), Metric(7, 0.1, 9, "x")]
-    weights = [10, 30, 60]
-    kind = weighted_average(metrics[:2], weights[:2])
-    nested = weighted_average([kind, metrics[2]], [40, 60])
-    flat = weighted_average(metrics, weights)
-    assert nested.value == pytest.approx(flat.value)
-    assert nested.standard_error == pytest.approx(flat.standard_error)
-    assert nested.count == flat.count == 21
-
-
-def test_one_item_leaves_the_error_unknown() -> None:
-    assert math.isnan(mean([3.0], "x").standard_error)
-    assert math.isnan(ratio_of_sums([3.0], [2.0], "x").standard_error)
-
-
-def test_nothing_to_measure_is_an_error() -> None:
-    with pytest.raises(UserError, match="at least one item"):
-        mean([], "x")
-    with pytest.raises(UserError, match="no token to take a ratio over"):
-        ratio_of_sums([0.0], [0.0], "nats/token")
+def test_a_declaration_knows_its_values_by_name_and_fields() -> None:
+    metric = LOSS.metric(Estimate(2.5, 0.1, 40))
+    assert LOSS.declares("source/code/nats_per_token", metric)
+    assert not LOSS.declares("source/code/bits_per_byte", metric)
+    other = MetricSpec(name="*", unit="nats/token", direction="higher", cluster="row")
+    assert not other.declares("source/code/nats_per_token", metric)
 
 
 def test_json_gives_the_metric_back() -> None:
-    metric = Metric(0.1, 0.2, 3, "fraction")
+    metric = LOSS.metric(Estimate(0.1, 0.2, 3), null_value=0.25)
     assert Metric.from_json(metric.to_json()) == metric
+
+
+def test_json_that_lacks_a_field_or_has_another_is_refused() -> None:
+    value = LOSS.metric(Estimate(0.1, 0.2, 3)).to_json()
+    del value["direction"]
+    with pytest.raises(ValueError, match=r"\['direction'\] missing and \['colour'\] unknown"):
+        Metric.from_json({**value, "colour": "red"})
+
+
+def test_a_description_cannot_be_primary() -> None:
+    with pytest.raises(AssertionError, match="share: primary, no score"):
+        MetricSpec(name="share", unit="fraction", direction=None, cluster="item", is_primary=True)
+
+
+def test_an_unknown_standard_error_stays_nan() -> None:
+    assert math.isnan(LOSS.metric(Estimate(1.0, math.nan, 1)).standard_error)

@@ -3,10 +3,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codepretrain.evals.estimate import Estimate
+from codepretrain.evals.evaluator import no_progress
 from codepretrain.evals.language_model import LanguageModel
-from codepretrain.evals.metric import Metric
-from codepretrain.evals.multiple_choice import MultipleChoice, grade
-from codepretrain.evals.task_items import MultipleChoiceItem, load_items
+from codepretrain.evals.multiple_choice import (
+    ACCURACY,
+    EVALUATOR,
+    MultipleChoice,
+    MultipleChoiceItem,
+    grade,
+)
+from codepretrain.evals.task_items import load_items
 from codepretrain.model.transformer import Params
 
 
@@ -35,13 +42,16 @@ def test_grades_by_hand() -> None:
     assert values == {
         "accuracy": 0.5,
         "accuracy_per_byte": 1.0,
-        "baseline/chance": pytest.approx((3 * 1 / 3 + 1 / 2) / 4),
         "baseline/majority": 0.5,
         "predicted/0": 0.75,
         "predicted/1": 0.0,
         "predicted/2": 0.25,
     }
-    assert result.metrics["accuracy"] == Metric(0.5, 0.25, 4, "fraction")
+    chance = pytest.approx((3 * 1 / 3 + 1 / 2) / 4)
+    accuracy = ACCURACY.metric(Estimate(0.5, 0.25, 4), null_value=chance)
+    assert result.metrics["accuracy"] == accuracy
+    assert result.metrics["predicted/0"].direction is None
+    EVALUATOR.check_result(result)
     assert result.items.scores["accuracy"].tolist() == [False, True, False, True]
     assert set(result.items.scores) == {"accuracy", "accuracy_per_byte"}
     assert result.items.records[2] == {
@@ -58,7 +68,7 @@ def test_choices_are_scored_by_the_model_each_after_its_context(
     items = load_items(
         data_dir, "prose_continuation", MultipleChoiceItem, num_examples=5, vocab_size=64
     )
-    result = MultipleChoice(model, items)(sharded_params)
+    result = MultipleChoice(model, items)(sharded_params, no_progress)
     assert len(result.items.records) == 5
     for asked, record in zip(items, result.items.records, strict=True):
         alone = model.score(sharded_params, [asked.context] * 4, asked.choices)

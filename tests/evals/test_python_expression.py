@@ -1,13 +1,22 @@
 from pathlib import Path
 
+from codepretrain.evals.evaluator import no_progress
 from codepretrain.evals.language_model import LanguageModel
-from codepretrain.evals.python_expression import PythonExpression, grade, program
-from codepretrain.evals.sandbox import run_programs
-from codepretrain.evals.task_items import GenerationItem, load_items
+from codepretrain.evals.python_expression import (
+    EVALUATOR,
+    ExpressionItem,
+    PythonExpression,
+    grade,
+    program,
+    result,
+)
+from codepretrain.evals.sandbox.run import run_programs
+from codepretrain.evals.task_items import load_items
 from codepretrain.model.transformer import Params
 from codepretrain.rows.vocabulary import Vocabulary
+from tests.fixtures.processes import RunJob
 
-ITEM = GenerationItem(
+ITEM = ExpressionItem(
     id="e",
     prompt=[1],
     expression_prefix="[1, 2] + ",
@@ -31,12 +40,12 @@ WRITTEN = {
 
 def test_only_the_value_counts() -> None:
     executions = run_programs([program(ITEM, text) for text in WRITTEN])
-    result = grade([ITEM] * len(WRITTEN), list(WRITTEN), executions)
-    found = zip(result.items.scores["pass_at_1"], result.items.scores["runs"], strict=True)
+    graded = result([grade(ITEM, *pair) for pair in zip(WRITTEN, executions, strict=True)])
+    found = zip(graded.items.scores["pass_at_1"], graded.items.scores["runs"], strict=True)
     assert dict(zip(WRITTEN, found, strict=True)) == WRITTEN
-    assert result.metrics["pass_at_1"].value == 2 / 10
-    assert result.metrics["runs"].count == 10
-    record = result.items.records[3]
+    assert graded.metrics["pass_at_1"].value == 2 / 10
+    assert graded.metrics["runs"].count == 10
+    record = graded.items.records[3]
     assert (record["completion"], record["printed"]) == ("[4]", "[1, 2, 4]\n")
     assert record["isolation"][0]
 
@@ -44,18 +53,61 @@ def test_only_the_value_counts() -> None:
 def test_completions_of_the_model_are_run_and_reproducible(
     model: LanguageModel, vocabulary: Vocabulary, sharded_params: Params, data_dir: Path
 ) -> None:
-    items = load_items(data_dir, "python_expression", GenerationItem, num_examples=6, vocab_size=64)
+    items = load_items(data_dir, "python_expression", ExpressionItem, num_examples=6, vocab_size=64)
     evaluate = PythonExpression(model, items)
-    result = evaluate(sharded_params)
-    assert result.metrics == evaluate(sharded_params).metrics
-    for item, record in zip(items, result.items.records, strict=True):
+    found = evaluate(sharded_params, no_progress)
+    EVALUATOR.check_result(found)
+    assert found.metrics == evaluate(sharded_params, no_progress).metrics
+    for item, record in zip(items, found.items.records, strict=True):
         (ids,) = model.generate(sharded_params, [item.prompt], max_new_tokens=4, stop_bytes=b"\n")
         assert record["completion"] == vocabulary.decode(ids).split(b"\n")[0].decode()
 
 
 def test_a_model_that_writes_the_reference_passes(data_dir: Path) -> None:
-    items = load_items(data_dir, "python_expression", GenerationItem, num_examples=6, vocab_size=64)
+    items = load_items(data_dir, "python_expression", ExpressionItem, num_examples=6, vocab_size=64)
     executions = run_programs([program(item, item.reference) for item in items])
-    assert (
-        grade(items, [item.reference for item in items], executions).metrics["pass_at_1"].value == 1
-    )
+    graded = [
+        grade(item, item.reference, execution)
+        for item, execution in zip(items, executions, strict=True)
+    ]
+    assert result(graded).metrics["pass_at_1"].value == 1
+
+
+TWO_PROCESSES = """
+from codepretrain.errors import UserError
+from codepretrain.evals import python_expression
+from codepretrain.evals.evaluator import no_progress
+from codepretrain.evals.sandbox.run import run_programs
+
+class Model:
+    vocabulary = type("", (), {"decode": staticmethod(bytes)})
+
+    def generate(self, params, prompts, **options):
+        return [list(b"2") for _ in prompts]
+
+item = python_expression.ExpressionItem(
+    id="e", prompt=[1], expression_prefix="1 + ", expected="3", reference="2", max_new_tokens=4
+)
+evaluate = python_expression.PythonExpression(Model(), [item])
+
+def run_on_process_0(programs, **options):
+    assert process == 0, "process 1 ran a program"
+    return run_programs(programs, **options)
+
+def refuse(programs, **options):
+    raise UserError("the sandbox cannot start")
+
+python_expression.run_programs = run_on_process_0
+print(evaluate({}, no_progress).metrics["pass_at_1"].value)
+python_expression.run_programs = refuse
+try:
+    evaluate({}, no_progress)
+except UserError as error:
+    print(error)
+"""
+
+
+def test_process_0_runs_the_programs_and_all_get_the_result(run_job: RunJob) -> None:
+    for ended in run_job(TWO_PROCESSES):
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.splitlines() == ["1.0", "the sandbox cannot start"]

@@ -5,7 +5,10 @@ import pytest
 
 from codepretrain.data.eval_items import KINDS, write_items
 from codepretrain.errors import UserError
-from codepretrain.evals.task_items import TASKS, GenerationItem, MultipleChoiceItem, load_items
+from codepretrain.evals import multiple_choice, python_expression
+from codepretrain.evals.multiple_choice import MultipleChoiceItem
+from codepretrain.evals.python_expression import ExpressionItem
+from codepretrain.evals.task_items import load_items
 from codepretrain.rows.eval_items import ItemsManifest, items_directory
 
 GOOD = {
@@ -34,7 +37,7 @@ def load(directory: Path, num_examples: int = 9) -> list[MultipleChoiceItem]:
 
 
 def test_the_tasks_are_those_that_are_prepared() -> None:
-    assert set(TASKS) == set(KINDS)
+    assert {*multiple_choice.TASKS, *python_expression.TASKS} == set(KINDS)
 
 
 def test_the_first_items_are_taken(tmp_path: Path) -> None:
@@ -46,9 +49,9 @@ def test_the_first_items_are_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"answer": 2}, "item q: answer 2 is none of 2 choices"),
-        ({"choices": [[3]], "choice_bytes": [1]}, "item q: needs two choices or more"),
-        ({"choice_bytes": [1]}, "item q: needs two choices or more"),
+        ({"answer": 2}, "item q: answer 2 is out of range for 2 choices"),
+        ({"choices": [[3]], "choice_bytes": [1]}, "item q: expected two choices or more"),
+        ({"choice_bytes": [1]}, "item q: expected two choices or more"),
         ({"choices": [[3], []]}, "item q: has an empty choice"),
         ({"choice_bytes": [0, 2]}, "item q: has an empty choice"),
         ({"context": [10]}, r"item q: a token id is not in \[0, 10\)"),
@@ -63,8 +66,8 @@ def test_a_damaged_item_is_named(tmp_path: Path, changes: dict[str, Any], messag
 
 def test_items_of_another_kind_are_refused(tmp_path: Path) -> None:
     write(tmp_path, [GOOD])
-    with pytest.raises(UserError, match="no GenerationItem: prompt, expression_prefix, expected"):
-        load_items(tmp_path, "t", GenerationItem, num_examples=1, vocab_size=10)
+    with pytest.raises(UserError, match="no ExpressionItem: prompt, expression_prefix, expected"):
+        load_items(tmp_path, "t", ExpressionItem, num_examples=1, vocab_size=10)
 
 
 def test_an_altered_file_is_refused(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import pytest
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.evals.items import EvalResult
-from codepretrain.evals.metric import ratio_of_sums
-from codepretrain.evals.validation_loss import Stratum, ValidationLoss, average
+from codepretrain.evals.estimate import ratio_of_sums
+from codepretrain.evals.evaluator import EvalResult, no_progress
+from codepretrain.evals.row_loss import RowLoss
+from codepretrain.evals.validation_loss import EVALUATOR, Stratum, ValidationLoss, average
 from codepretrain.model.transformer import Params
 from codepretrain.rows.store import RowStore, open_sources
 from codepretrain.rows.vocabulary import Vocabulary
@@ -20,14 +21,31 @@ def stores(config: StudyConfig, data_dir: Path) -> dict[str, RowStore]:
     return open_sources(data_dir, config.data.sources, "validation")
 
 
+def validation_loss(
+    config: StudyConfig,
+    stores: dict[str, RowStore],
+    mesh: Mesh,
+    *,
+    num_rows: int,
+    batch_size: int,
+) -> ValidationLoss:
+    return ValidationLoss(
+        RowLoss(config, mesh, batch_size=batch_size),
+        stores,
+        kinds={source: chosen.kind for source, chosen in config.data.sources.items()},
+        num_rows=num_rows,
+        vocab_size=config.model.vocab_size,
+    )
+
+
 @pytest.fixture(scope="module")
 def on_all_rows(
     config: StudyConfig, stores: dict[str, RowStore], mesh: Mesh, sharded_params: Params
 ) -> EvalResult:
     """Batches of four rows; the last one is not full."""
-    loss = ValidationLoss(config, stores, mesh, num_rows=1000, batch_size=3)
+    loss = validation_loss(config, stores, mesh, num_rows=1000, batch_size=3)
     assert sum(map(len, stores.values())) % 4
-    return loss(sharded_params)
+    return loss(sharded_params, no_progress)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +112,9 @@ def test_the_first_rows_of_each_source_are_read_and_weighted_by_all_it_holds_out
     sharded_params: Params,
     on_all_rows: EvalResult,
 ) -> None:
-    few = ValidationLoss(config, stores, mesh, num_rows=2, batch_size=3)(sharded_params)
+    few = validation_loss(config, stores, mesh, num_rows=2, batch_size=3)(
+        sharded_params, no_progress
+    )
     weights, values = [], []
     for source, store in stores.items():
         name = f"source/{source}/nats_per_token"
@@ -121,8 +141,8 @@ def test_an_average_by_hand() -> None:
         Stratum(np.array([4.0]), np.array([2.0]), held_out=30),
         Stratum(np.array([8.0, 4.0]), np.array([2.0, 1.0]), held_out=10),
     ]
-    metric, numerators, denominators = average(strata, "x")
-    assert metric.value == pytest.approx(2.5)
+    estimate, numerators, denominators = average(strata)
+    assert estimate.value == pytest.approx(2.5)
     np.testing.assert_allclose(numerators, [60, 80 / 3, 40 / 3])
     np.testing.assert_allclose(denominators, [30, 20 / 3, 10 / 3])
 
@@ -133,17 +153,17 @@ def test_the_error_of_an_average_is_that_of_independent_sources() -> None:
         Stratum(rng.normal(size=9), rng.uniform(1, 2, size=9), held_out=held_out)
         for held_out in (300, 100)
     ]
-    first, second = (ratio_of_sums(s.numerators, s.denominators, "x") for s in strata)
-    metric, _, _ = average(strata, "x")
+    first, second = (ratio_of_sums(s.numerators, s.denominators) for s in strata)
+    estimate, _, _ = average(strata)
     expected = np.hypot(0.75 * first.standard_error, 0.25 * second.standard_error)
-    assert metric.standard_error == pytest.approx(expected)
+    assert estimate.standard_error == pytest.approx(expected)
 
 
 def test_the_same_parameters_give_the_same_numbers(
     config: StudyConfig, stores: dict[str, RowStore], mesh: Mesh, sharded_params: Params
 ) -> None:
-    loss = ValidationLoss(config, stores, mesh, num_rows=3, batch_size=4)
-    assert loss(sharded_params).metrics == loss(sharded_params).metrics
+    loss = validation_loss(config, stores, mesh, num_rows=3, batch_size=4)
+    assert loss(sharded_params, no_progress).metrics == loss(sharded_params, no_progress).metrics
 
 
 def test_without_document_masks_the_loss_is_another(
@@ -155,6 +175,21 @@ def test_without_document_masks_the_loss_is_another(
 ) -> None:
     training = dataclasses.replace(config.training, mask_documents=False)
     unmasked = dataclasses.replace(config, training=training)
-    result = ValidationLoss(unmasked, stores, mesh, num_rows=1000, batch_size=4)(sharded_params)
+    result = validation_loss(unmasked, stores, mesh, num_rows=1000, batch_size=4)(
+        sharded_params, no_progress
+    )
     name = "all/nats_per_token"
     assert result.metrics[name].value != pytest.approx(on_all_rows.metrics[name].value, rel=1e-4)
+
+
+def test_null_values_are_those_of_a_uniform_guess(
+    on_all_rows: EvalResult, sums: dict[str, np.ndarray]
+) -> None:
+    """ln 64 nats a token; 6 bits a token are 6 · tokens / bytes bits a byte."""
+    EVALUATOR.check_result(on_all_rows)
+    for source, (_, tokens, num_bytes) in sums.items():
+        per_token = on_all_rows.metrics[f"source/{source}/nats_per_token"]
+        per_byte = on_all_rows.metrics[f"source/{source}/bits_per_byte"]
+        assert per_token.null_value == pytest.approx(np.log(64))
+        assert per_byte.null_value == pytest.approx(6 * tokens / num_bytes)
+    assert on_all_rows.metrics["all/nats_per_token"].null_value == pytest.approx(np.log(64))

@@ -66,34 +66,6 @@ def test_a_missing_package_is_named(
         storage.parse(f"{scheme}://bucket/x")
 
 
-def test_a_folder_that_can_be_written(folder: epath.Path) -> None:
-    storage.check_writable(folder)
-    assert storage.names(folder) == []
-
-
-def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    for path, reason in [
-        ("/proc/nope", "No such file or directory"),
-        (str(tmp_path / "file"), "one of its parents is a file"),
-        (str(tmp_path / "file" / "x"), "one of its parents is a file"),
-        (str(tmp_path / ("x" * 300)), "choose a shorter path"),
-    ]:
-        with pytest.raises(UserError, match=f"cannot write to --workdir {path[:50]}") as error:
-            storage.check_writable(storage.parse(path), name="--workdir")
-        assert reason in str(error.value)
-
-
-@pytest.mark.parametrize("kind", ["s3", "gcs"])
-def test_a_bucket_that_does_not_exist(kind: str, request: pytest.FixtureRequest) -> None:
-    scheme = storage.split_scheme(request.getfixturevalue(kind))[0]
-    path = storage.parse(f"{scheme}://no-such-bucket-here/x")
-    with pytest.raises(UserError, match=f"cannot write to --workdir {scheme}://no-such-bucket"):
-        storage.check_writable(path, name="--workdir")
-    with pytest.raises(UserError):
-        storage.read_bytes(path)
-
-
 def test_what_is_there(folder: epath.Path) -> None:
     assert not storage.exists(folder)
     assert storage.names(folder) == []

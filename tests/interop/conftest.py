@@ -11,6 +11,7 @@ from codepretrain.checkpoint.leaves import open_leaves
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import CheckpointConfig, ModelConfig
+from codepretrain.files.storage import StrPath, is_local
 from codepretrain.interop.export import ExportOptions, export_checkpoint
 from codepretrain.interop.tensors import leaf_shapes, nested
 
@@ -88,17 +89,20 @@ def exported(tmp_path: Path, tokenizer: Path) -> Callable[..., tuple[Path, Leave
     """Exports random parameters; returns the folder and what went in."""
 
     def export(
-        config: ModelConfig = TINY, options: ExportOptions = ExportOptions(), name: str = "model"
+        config: ModelConfig = TINY,
+        options: ExportOptions = ExportOptions(),
+        name: StrPath = "model",
+        run: str | None = None,
     ) -> tuple[Path, Leaves]:
         leaves = random_leaves(config)
-        step = tmp_path / f"{name}-run" / "7"
+        step = tmp_path / f"{run or name}-run" / "7"
         if not step.exists():
             save_checkpoint(step.parent, leaves)
         with open_leaves(step) as opened:
             assert opened.identity == {"a": 1}
             export_checkpoint(
                 opened,
-                tmp_path / name,
+                tmp_path / name if is_local(name) else name,
                 model=config,
                 max_seq_len=64,
                 tokenizer=tokenizer,

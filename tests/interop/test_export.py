@@ -1,21 +1,19 @@
 """The exported folder: its files, and that its numbers mean there what they mean here."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from codepretrain.config.schema import ModelConfig
 from codepretrain.errors import UserError
+from codepretrain.files import storage
 from codepretrain.interop.export import ExportOptions
-from codepretrain.interop.settings import SpecialTokens, to_cohere
 from codepretrain.interop.tensors import nested
-from codepretrain.interop.tokenizer_files import ids_digest, special_tokens, write_tokenizer
 from codepretrain.model.transformer import bind
 
 
@@ -99,6 +97,7 @@ def test_config_and_tokenizer_files(exported: Any) -> None:
         "tokenizer_config.json",
         "special_tokens_map.json",
         "codepretrain.json",
+        "files.json",
     }
     assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
     config = json.loads((folder / "config.json").read_text())
@@ -120,25 +119,6 @@ def test_config_and_tokenizer_files(exported: Any) -> None:
     assert len(provenance["weights_sha256"]) == 64
 
 
-def test_shards_hold_every_tensor_once_and_stay_below_the_limit(exported: Any) -> None:
-    whole, _ = exported()
-    cut, _ = exported(options=ExportOptions(max_shard_bytes=20_000), name="cut")
-    index = json.loads((cut / "model.safetensors.index.json").read_text())
-    shards = {path.name: load_file(path) for path in cut.glob("*.safetensors")}
-    assert len(shards) > 3
-    together = {name: value for shard in shards.values() for name, value in shard.items()}
-    expected = load_file(whole / "model.safetensors")
-    assert index["weight_map"] == {n: f for f, shard in shards.items() for n in shard}
-    assert index["metadata"]["total_size"] == sum(v.nbytes for v in expected.values())
-    assert together.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(together[name], value)
-    for shard in shards.values():
-        assert len(shard) == 1 or sum(v.nbytes for v in shard.values()) <= 20_000
-    first, again = (f / "codepretrain.json" for f in (whole, cut))
-    assert first.read_text() == again.read_text()
-
-
 def test_the_same_checkpoint_gives_the_same_bytes(exported: Any) -> None:
     first, _ = exported()
     files = {path.name: path.read_bytes() for path in first.iterdir()}
@@ -148,9 +128,22 @@ def test_the_same_checkpoint_gives_the_same_bytes(exported: Any) -> None:
     assert {path.name: path.read_bytes() for path in again.iterdir()} == files
 
 
+def test_an_object_store_holds_the_same_files(exported: Any, tmp_path: Path) -> None:
+    fsspec.filesystem("memory").store.clear()
+    local, _ = exported()
+    remote = storage.parse("memory://bucket/model")
+    exported(name=remote, run="model")
+    assert storage.names(remote) == storage.names(local)
+    for name in storage.names(local):
+        assert storage.read_bytes(remote / name) == storage.read_bytes(local / name)
+    with pytest.raises(UserError, match="--output memory://bucket/model exists already"):
+        exported(name=remote, run="model")
+    fsspec.filesystem("memory").store.clear()
+
+
 def test_mistakes(tmp_path: Path, exported: Any) -> None:
     exported()
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         exported()
     with pytest.raises(UserError, match="--max-shard-bytes: expected a positive number, got 0"):
         exported(options=ExportOptions(max_shard_bytes=0), name="other")
@@ -158,45 +151,4 @@ def test_mistakes(tmp_path: Path, exported: Any) -> None:
     with pytest.raises(UserError, match="damaged checkpoint"):
         exported(name="other")
     assert not (tmp_path / "other").exists()
-    assert not list(tmp_path.glob(".*partial"))
-
-
-def test_a_setting_that_cohere_has_no_word_for(tiny: Any) -> None:
-    @dataclasses.dataclass(frozen=True, kw_only=True)
-    class Wider(ModelConfig):
-        num_experts: int = 1
-
-    tokens = SpecialTokens(bos=("<bos>", 1), eos=("<eos>", 2), pad=None)
-    values = dataclasses.asdict(tiny())
-    config = to_cohere(Wider(**values), tokens=tokens, max_seq_len=8, dtype="float32")
-    assert config["pad_token_id"] is None
-    with pytest.raises(UserError, match=r"config\.model\.num_experts = 2 cannot be said"):
-        to_cohere(Wider(**values, num_experts=2), tokens=tokens, max_seq_len=8, dtype="float32")
-
-
-def test_a_post_processor_that_was_there_is_kept(tmp_path: Path, tokenizer: Path) -> None:
-    value = json.loads(tokenizer.read_text())
-    trims = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False}
-    value["post_processor"] = trims
-    value["padding"] = {"strategy": {"Fixed": 9}}
-    tokenizer.write_text(json.dumps(value))
-    tokens = special_tokens(tokenizer, bos="<bos>", eos="<eos>")
-    write_tokenizer(tmp_path, tokenizer, tokens=tokens, max_seq_len=8)
-    written = json.loads((tmp_path / "tokenizer.json").read_text())
-    assert written["padding"] is None
-    first, second = written["post_processor"]["processors"]
-    assert (first, second["type"]) == (trims, "TemplateProcessing")
-    with pytest.raises(UserError, match="has no token '<s>'"):
-        special_tokens(tokenizer, bos="<s>", eos="<eos>")
-
-
-def test_what_decides_the_ids_of_a_text(tmp_path: Path, tokenizer: Path) -> None:
-    value = json.loads(tokenizer.read_text())
-    same = {**value, "post_processor": {"type": "x"}, "padding": {}}
-    same["model"] = {**value["model"], "merges": ["a b"]}
-    other = {**value, "model": {**value["model"], "merges": []}}
-    paths = [tmp_path / "same.json", tmp_path / "other.json"]
-    for path, content in zip(paths, (same, other), strict=True):
-        path.write_text(json.dumps(content))
-    assert ids_digest(paths[0]) == ids_digest(tokenizer)
-    assert ids_digest(paths[1]) != ids_digest(tokenizer)
+    assert not list(tmp_path.glob(".*partial*"))

@@ -2,8 +2,9 @@ import time
 
 import pytest
 
-from codepretrain.files import jsonl
-from codepretrain.metrics.time_ledger import TIME_KINDS, TimeLedger
+from codepretrain.files import journal
+from codepretrain.metrics.stopwatch import TIME_KINDS, Stopwatch
+from codepretrain.metrics.time_ledger import TimeLedger, read_sessions
 
 
 class FakeClock:
@@ -14,64 +15,64 @@ class FakeClock:
         monkeypatch.setattr(time, "perf_counter", lambda: self.now)
 
 
-def test_every_second_belongs_to_one_kind(tmp_path, monkeypatch):
-    clock = FakeClock(monkeypatch)
-    ledger = TimeLedger(tmp_path / "time.jsonl", first_step=0, since=97.0)
-    clock.now += 1  # program: 4 s so far, 3 of them before the ledger was made
-    with ledger.spent("train"):
-        clock.now += 10
-        with ledger.spent("wait_for_data"):
-            clock.now += 2
-        clock.now += 5
-
-    def failing_save():
-        with ledger.spent("save"):
-            clock.now += 0.5
-            raise OSError("full")
-
-    with pytest.raises(OSError, match="full"):
-        failing_save()
-    clock.now += 0.25
-    assert ledger.seconds == {
-        "program": 4.25,
-        "compile": 0,
-        "train": 15,
-        "save": 0.5,
-        "evaluate": 0,
-        "wait_for_data": 2,
-    }
-    ledger.save(7)
-    (line,) = jsonl.read(tmp_path / "time.jsonl")
-    assert line["wall_s"] == sum(line["seconds"].values()) == 21.75
+@pytest.fixture
+def clock(monkeypatch):
+    return FakeClock(monkeypatch)
 
 
-def test_sessions_add_up_and_a_killed_one_keeps_what_it_saved(tmp_path):
+def test_a_session_sums_to_its_wall_time(tmp_path, clock):
+    watch = Stopwatch(since=97.0)
+    with watch.spent("restore"):
+        clock.now += 8
+    with TimeLedger(tmp_path / "time.jsonl", watch, session=0, first_step=20) as ledger:
+        with watch.spent("train"):
+            clock.now += 10
+        ledger.save(25, is_final=True)
+    (session,) = read_sessions(tmp_path / "time.jsonl")
+    assert (session["first_step"], session["last_step"]) == (20, 25)
+    assert set(session["seconds"]) == set(TIME_KINDS)
+    assert session["seconds"]["restore"] == 8
+    assert session["seconds"]["start"] == 3
+    assert session["wall_s"] == sum(session["seconds"].values()) == 21
+    assert watch.wall_s == 0  # the next run of this process has a session of its own
+
+
+def test_sessions_add_up_and_a_killed_one_keeps_what_it_saved(tmp_path, clock):
     path = tmp_path / "time.jsonl"
-    first = TimeLedger(path, first_step=0, provenance={"devices": "1 × cpu"})
-    first.save(10)
-    first.save(20)
-    second = TimeLedger(path, first_step=15)
-    second.save(16)
+    first = TimeLedger(path, Stopwatch(), session=0, first_step=0)
+    for step in (10, 20, 30):
+        clock.now += 11
+        first.save(step)
+    first.close()
+    second = TimeLedger(path, Stopwatch(), session=3, first_step=15)  # starts 1, 2: evaluations
+    second.save(16, is_final=True)
+    second.close()
     with path.open("ab") as file:
         file.write(b'{"torn')
-    third = TimeLedger(path, first_step=16)
-    third.save(30)
-    lines = jsonl.read(path)
-    assert [(r["session"], r["first_step"], r["last_step"]) for r in lines] == [
-        (0, 0, 20),
-        (1, 15, 16),
-        (2, 16, 30),
-    ]
-    assert lines[0]["devices"] == "1 × cpu"
-    assert set(lines[0]["seconds"]) == set(TIME_KINDS)
+    third = TimeLedger(path, Stopwatch(), session=4, first_step=16)
+    assert [s["session"] for s in third.sessions(17)] == [0, 3, 4]
+    third.save(30, is_final=True)
+    third.close()
+    found = [(s["session"], s["first_step"], s["last_step"]) for s in read_sessions(path)]
+    assert found == [(0, 0, 30), (3, 15, 16), (4, 16, 30)]
 
 
-def test_an_unknown_kind_of_time_is_our_own_mistake(tmp_path):
-    ledger = TimeLedger(tmp_path / "time.jsonl", first_step=0)
-    with pytest.raises(AssertionError, match="coffee"), ledger.spent("coffee"):
-        pass
+def test_it_is_saved_now_and_then_and_at_the_end(tmp_path, clock):
+    path = tmp_path / "time.jsonl"
+    ledger = TimeLedger(path, Stopwatch(), session=0, first_step=0)
+    for step in range(1, 26):
+        clock.now += 1
+        ledger.save(step)
+    ledger.save(25, is_final=True)
+    ledger.close()
+    assert [record["last_step"] for record in journal.read(path)] == [10, 20, 25]
 
 
 def test_other_processes_write_nothing(tmp_path):
-    TimeLedger(tmp_path / "time.jsonl", first_step=0, process_index=1).save(1)
+    ledger = TimeLedger(
+        tmp_path / "time.jsonl", Stopwatch(), session=0, first_step=0, is_primary=False
+    )
+    ledger.save(1, is_final=True)
+    assert [s["last_step"] for s in ledger.sessions(1)] == [1]
+    ledger.close()
     assert not (tmp_path / "time.jsonl").exists()

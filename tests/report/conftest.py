@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from codepretrain.config.schema import LoggingConfig
-from codepretrain.evals import metric
-from codepretrain.evals.items import Items, write_items
-from codepretrain.files import jsonl
+from codepretrain.evals import estimate, multiple_choice
+from codepretrain.evals.item_scores import ItemScores, write_item_scores
+from codepretrain.evals.validation_loss import BITS_PER_BYTE, NATS_PER_TOKEN
+from codepretrain.files import json_values
 from codepretrain.files.directory import whole_directory
 from codepretrain.files.sealed import write_sealed
 from codepretrain.metrics.writer import MetricsWriter
@@ -134,35 +135,35 @@ def validation(learner, annealed, *, noise):
     for source in SOURCES:
         nats, targets, bytes_of = items_of(source, learner, annealed, noise=noise)
         name = f"source/{source}/nats_per_token"
-        metrics[name] = metric.ratio_of_sums(nats, targets, "nats/token")
+        metrics[name] = NATS_PER_TOKEN.metric(estimate.ratio_of_sums(nats, targets))
         scores |= {name: nats, f"{name}/weight": targets}
         name, bits = f"source/{source}/bits_per_byte", nats / math.log(2)
-        metrics[name] = metric.ratio_of_sums(bits, bytes_of, "bits/byte")
+        metrics[name] = BITS_PER_BYTE.metric(estimate.ratio_of_sums(bits, bytes_of))
         scores |= {name: bits, f"{name}/weight": bytes_of}
-    for measure, unit in (("nats_per_token", "nats/token"), ("bits_per_byte", "bits/byte")):
+    for measure, spec in (("nats_per_token", NATS_PER_TOKEN), ("bits_per_byte", BITS_PER_BYTE)):
         parts = [scores[f"source/{source}/{measure}"] for source in SOURCES]
         weights = [scores[f"source/{source}/{measure}/weight"] for source in SOURCES]
         scores[f"all/{measure}"] = np.concatenate(parts)
         scores[f"all/{measure}/weight"] = np.concatenate(weights)
         scores[f"all/{measure}/stratum"] = np.repeat(np.arange(len(SOURCES)), 120)
-        ratios = [metric.ratio_of_sums(*pair, unit) for pair in zip(parts, weights, strict=True)]
-        metrics[f"all/{measure}"] = metric.weighted_average(ratios, [w.sum() for w in weights])
-    return metrics, Items(scores, [])
+        ratios = [estimate.ratio_of_sums(*pair) for pair in zip(parts, weights, strict=True)]
+        average = estimate.weighted_average(ratios, [w.sum() for w in weights])
+        metrics[f"all/{measure}"] = spec.metric(average)
+    return metrics, ItemScores(scores, [])
 
 
 def task(learner, *, source, noise, ease):
     shared = np.random.default_rng(7).uniform(size=200)
     own = np.random.default_rng(noise).uniform(-0.12, 0.12, 200)
-    chance = ease - 0.22 * learner.loss(source, 0.0)
-    right = (shared + own < chance).astype(float)
-    chance = metric.Metric(0.25, 0.0, 200, "share")
+    threshold = ease - 0.22 * learner.loss(source, 0.0)
+    right = (shared + own < threshold).astype(float)
+    accuracy, per_byte = (estimate.proportion(values) for values in (right, 1 - right))
     metrics = {
-        "accuracy": metric.proportion(right),
-        "accuracy_per_byte": metric.proportion(1 - right),
-        "baseline/chance": chance,
-        "predicted/0": metric.proportion(shared < 0.4, "share"),
+        "accuracy": multiple_choice.ACCURACY.metric(accuracy, null_value=0.25),
+        "accuracy_per_byte": multiple_choice.ACCURACY_PER_BYTE.metric(per_byte, null_value=0.25),
+        "predicted/0": multiple_choice.PREDICTED.metric(estimate.proportion(shared < 0.4)),
     }
-    return metrics, Items({"accuracy": right, "accuracy_per_byte": 1 - right}, [])
+    return metrics, ItemScores({"accuracy": right, "accuracy_per_byte": 1 - right}, [])
 
 
 def write_manifests(root):
@@ -214,7 +215,7 @@ def write_time(plan, run_dir, last_step):
             "seconds": spent,
             "wall_s": sum(spent.values()),
         }
-        lines.append(jsonl.encode(line) + "\n")
+        lines.append(json_values.encode(line) + "\n")
     (run_dir / "time.jsonl").write_text("".join(lines))
 
 
@@ -237,7 +238,7 @@ def write_ledger(run_dir, step, rows):
     }
     hashes = {source: f"{index}a" * 32 for index, source in enumerate(sources)}
     ledger = Ledger(step=step, sources=sources, manifests=hashes, digest="7f" * 32)
-    (run_dir / "ledger.json").write_text(jsonl.encode(ledger.to_json()))
+    (run_dir / "ledger.json").write_text(json_values.encode(ledger.to_json()))
 
 
 def evaluate(writer, run_dir, learner, step, *, annealed, noise):
@@ -248,7 +249,7 @@ def evaluate(writer, run_dir, learner, step, *, annealed, noise):
         "python_expression": task(learner, source="code", noise=noise, ease=0.86),
     }
     for name, (metrics, items) in results.items():
-        write_items(run_dir, name, step, items)
+        write_item_scores(run_dir, name, step, items)
         writer.log_evaluation(
             step=step,
             tokens=step * STEP_TOKENS,

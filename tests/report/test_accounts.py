@@ -10,7 +10,7 @@ def test_phases_tell_where_they_come_from_and_what_the_budget_became(results):
     assert rows["cooldown_code"]["parent"] == "balanced_continue"
     assert rows["text_pretrain"]["parent"] == "random parameters"
     # 240 steps × 16 rows × 128 tokens = 491,520 for the 490,000 asked for.
-    assert rows["balanced_init"]["beyond"] == "+1,520 against budget"
+    assert rows["balanced_init"]["beyond"] == "+1,520 relative to budget"
     assert rows["code_continue"]["learning_rate"] == "3e-3 → 3e-3 → 3e-4"
     assert rows["code_init"]["skipped"] == "2"
 

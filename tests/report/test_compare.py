@@ -4,7 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codepretrain.evals.items import Items, items_path, write_items
+from codepretrain.evals.estimate import Estimate
+from codepretrain.evals.item_scores import ItemScores, item_scores_path, write_item_scores
+from codepretrain.evals.multiple_choice import ACCURACY, PREDICTED
+from codepretrain.evals.validation_loss import BITS_PER_BYTE, NATS_PER_TOKEN
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import (
     MetricRow,
@@ -15,8 +18,12 @@ from codepretrain.report.compare import (
 )
 from codepretrain.report.statistics import holm, wilson_interval
 
-CODE_LOSS = MetricRow("validation_loss", "source/code/nats_per_token", "nats/token")
-PROSE = MetricRow("prose_continuation", "accuracy", "fraction")
+ANY = Estimate(0.5, 0.1, 9)
+CODE_LOSS = MetricRow.of(
+    "validation_loss", "source/code/nats_per_token", NATS_PER_TOKEN.metric(ANY)
+)
+CODE_BITS = MetricRow.of("validation_loss", "source/code/bits_per_byte", BITS_PER_BYTE.metric(ANY))
+PROSE = MetricRow.of("prose_continuation", "accuracy", ACCURACY.metric(ANY))
 
 
 def test_every_variant_has_every_metric_at_the_end_of_its_last_phase(comparison):
@@ -31,11 +38,11 @@ def test_differences_are_paired_and_have_a_direction(comparison):
     assert better.difference.is_paired
     assert better.difference.method == "paired bootstrap"
     assert better.difference.value < 0
-    assert better.outcome == "better"
+    assert better.outcome == "favorable"
     prose = comparison.cells[PROSE, "code_to_text"]
     assert prose.difference.method == "matched pairs, Agresti–Min"
     assert prose.difference.value < 0
-    assert prose.outcome == "worse"
+    assert prose.outcome == "unfavorable"
     assert comparison.cells[PROSE, "cooldown_text"].outcome == "not distinguishable"
     assert comparison.cells[PROSE, "text_only"].difference is None
 
@@ -50,12 +57,11 @@ def test_the_headline_has_one_measure_of_each_finding(comparison):
         "accuracy",
         "accuracy",
     ]
-    bits = MetricRow("loss", "source/code/bits_per_byte", "bits/byte")
-    assert headline_rows([bits]) == (bits,)  # all there is
+    assert headline_rows([CODE_BITS, CODE_LOSS]) == (CODE_LOSS,)
 
 
-def test_shares_are_shown_but_never_better_or_worse(comparison):
-    row = MetricRow("prose_continuation", "predicted/0", "share")
+def test_descriptions_are_shown_and_not_compared(comparison):
+    row = MetricRow.of("prose_continuation", "predicted/0", PREDICTED.metric(ANY))
     assert row in comparison.rows
     assert all(comparison.cells[row, v].difference is None for v in comparison.variants)
 
@@ -65,8 +71,7 @@ def test_holm_is_taken_over_the_headline_and_over_the_rest_apart(comparison):
     assert len(cells) == 7 * 4
     expected = holm([cell.difference.p_value for cell in cells])
     assert sorted(cell.adjusted_p for cell in cells) == pytest.approx(sorted(expected))
-    bits = MetricRow("validation_loss", "source/code/bits_per_byte", "bits/byte")
-    assert comparison.cells[bits, "code_to_text"].adjusted_p is not None
+    assert comparison.cells[CODE_BITS, "code_to_text"].adjusted_p is not None
 
 
 def test_intervals_of_proportions_are_wilsons(comparison):
@@ -78,14 +83,14 @@ def test_what_is_not_finished_is_not_compared(few_resamples, unfinished_study):
     comparison = compare_to_baseline(collect(unfinished_study))
     assert (CODE_LOSS, "cooldown_text") not in comparison.cells
     assert (CODE_LOSS, "cooldown_with_code") not in comparison.cells
-    assert comparison.cells[CODE_LOSS, "code_to_text"].outcome == "better"
+    assert comparison.cells[CODE_LOSS, "code_to_text"].outcome == "favorable"
 
 
 def test_without_item_scores_the_difference_is_unpaired_and_wider(
     few_resamples, copied_study, comparison
 ):
     run = Path(copied_study.phases["text_pretrain"].run_dir)
-    items_path(run, "validation_loss", 400).unlink()
+    item_scores_path(run, "validation_loss", 400).unlink()
     cell = compare_to_baseline(collect(copied_study)).cells[CODE_LOSS, "code_to_text"]
     paired = comparison.cells[CODE_LOSS, "code_to_text"]
     assert not cell.difference.is_paired
@@ -98,11 +103,11 @@ def test_without_item_scores_the_difference_is_unpaired_and_wider(
 def test_items_of_another_evaluation_are_refused_by_name(copied_study, few_resamples, count):
     run = Path(copied_study.phases["code_continue"].run_dir)
     scores = {"accuracy": np.ones(count), "accuracy_per_byte": np.ones(count)}
-    write_items(run, "prose_continuation", 200, Items(scores, []))
+    write_item_scores(run, "prose_continuation", 200, ItemScores(scores, []))
     comparison = compare_to_baseline(collect(copied_study))
     cell = comparison.cells[PROSE, "code_to_text"]
     assert not cell.difference.is_paired
-    expected = "the items on disk are not those" if count == 200 else "cannot pair 150 items"
+    expected = "the kept items are not those" if count == 200 else "cannot pair 150 items"
     assert any(expected in problem for problem in comparison.problems)
 
 
@@ -135,3 +140,36 @@ def test_of_many_pairs_only_those_with_a_shared_trunk(few_resamples, study, monk
         ("balanced_to_text", "cooldown_with_code"),
         ("cooldown_text", "cooldown_with_code"),
     ]
+
+
+def test_direction_and_primary_come_from_the_record_not_from_the_unit(few_resamples, copied_study):
+    """The same numbers, recorded as "higher is better" and as secondary."""
+    for plan in copied_study.phases.values():
+        path = Path(plan.run_dir) / "evals.jsonl"
+        lines = path.read_text().replace('"direction": "lower"', '"direction": "higher"')
+        path.write_text(lines)
+    comparison = compare_to_baseline(collect(copied_study))
+    row = replace(CODE_LOSS, direction="higher")
+    assert comparison.cells[row, "code_to_text"].difference.value < 0
+    assert comparison.cells[row, "code_to_text"].outcome == "unfavorable"
+
+    for plan in copied_study.phases.values():
+        path = Path(plan.run_dir) / "evals.jsonl"
+        path.write_text(path.read_text().replace('"is_primary": true', '"is_primary": false'))
+    assert compare_to_baseline(collect(copied_study)).headline_rows == ()
+
+
+def test_a_run_that_declares_a_metric_otherwise_is_not_compared(few_resamples, copied_study):
+    path = Path(copied_study.phases["code_continue"].run_dir) / "evals.jsonl"
+    path.write_text(path.read_text().replace('"direction": "lower"', '"direction": "higher"'))
+    comparison = compare_to_baseline(collect(copied_study))
+    assert (CODE_LOSS, "code_to_text") not in comparison.cells
+    assert comparison.cells[CODE_LOSS, "cooldown_text"].difference is not None
+
+
+def test_only_a_share_of_independent_items_has_wilsons_interval():
+    estimate = Estimate(0.5, 0.2, 9)
+    clustered = replace(PROSE, cluster="document")
+    interval = metric_interval(clustered, ACCURACY.metric(estimate))
+    assert interval.high == pytest.approx(0.5 + 1.96 * 0.2, abs=1e-4)
+    assert metric_interval(PROSE, ACCURACY.metric(estimate)) == wilson_interval(0.5, 9)

@@ -1,6 +1,10 @@
 from dataclasses import replace
+from pathlib import Path
 
 from codepretrain.report import tables
+from codepretrain.report.collect import collect
+from codepretrain.report.compare import compare_pairs
+from codepretrain.report.wording import difference_text
 
 
 def test_many_variants_go_on_in_further_blocks_with_the_baseline_repeated(comparison):
@@ -21,3 +25,56 @@ def test_a_metric_is_told_with_its_direction_and_chance(comparison):
     }
     assert notes["validation_loss"] == "nats/token, lower is better"
     assert notes["prose_continuation"] == "%, higher is better, chance 25.0%"
+
+
+def test_a_loss_is_told_with_that_of_a_uniform_guess(comparison):
+    row = comparison.headline_rows[0]
+    cells = {
+        key: replace(cell, metric=replace(cell.metric, null_value=8.3178))
+        for key, cell in comparison.cells.items()
+    }
+    notes = tables.row_view(replace(comparison, cells=cells), row)["notes"]
+    assert notes == "nats/token, lower is better, uniform guess 8.318"
+
+
+def test_pairs_of_two_loss_evaluators_are_told_apart(few_resamples, copied_study):
+    """Each column has its own evaluator's difference, though both are called by the source."""
+    for plan in copied_study.phases.values():
+        path = Path(plan.run_dir) / "evals.jsonl"
+        lines = path.read_text().splitlines(keepends=True)
+        twins = [line.replace('"validation_loss"', '"other_loss"') for line in lines]
+        twins = [line.replace('"value": ', '"value": 1') for line in twins if "other_loss" in line]
+        path.write_text("".join([*lines, *twins]))
+    pairs = compare_pairs(collect(copied_study))
+    rows = pairs[0].headline_rows
+    (view, *_) = tables.pair_rows(pairs)
+    labels = [tables.row_view(pairs[0], row)["label"] for row in rows]
+    assert len(labels) == len(set(labels)) == len(view["cells"])
+    assert {"validation loss: code", "other loss: code"} <= set(labels)
+    for row, cell in zip(rows, view["cells"], strict=True):
+        difference = pairs[0].cells[row, pairs[0].variants[1]].difference
+        assert cell["difference"] == difference_text(row, difference)
+
+
+def test_numbers_tell_their_run_and_method(comparison):
+    rows = {(r["metric"], r["variant"]): r for r in tables.number_rows(comparison)}
+    row = rows["validation_loss: source/code/nats_per_token", "code_to_text"]
+    assert (row["run"], row["step"], row["count"]) == ("code_continue", "200", "120")
+    assert row["method"] == "paired bootstrap"
+    assert rows["prose_continuation: predicted/0", "code_to_text"]["difference"] == "–"
+
+
+def test_the_end_of_every_phase_has_its_metrics(results, comparison):
+    table = dict(tables.end_rows(results, comparison.headline_rows))
+    assert list(table) == list(results.runs)
+    assert all(view is not None for view in table["code_init"])
+
+
+def test_descriptions_have_a_group_of_their_own(comparison):
+    others = tuple(row for row in comparison.rows if not row.is_score)
+    (block, *_) = tables.blocks(comparison, others)
+    assert [title for title, _ in block.groups()] == [
+        "prose continuation: answers and baselines",
+        "code continuation: answers and baselines",
+        "python expression: answers and baselines",
+    ]

@@ -2,12 +2,14 @@ import math
 
 import pytest
 
-from codepretrain.report.compare import MetricRow
+from codepretrain.report.compare import Comparison, MetricRow
 from codepretrain.report.statistics import Difference, Interval
 from codepretrain.report.wording import (
+    CAUTION,
     bytes_text,
     difference_interval_text,
     difference_text,
+    direction_text,
     duration_text,
     findings,
     interval_text,
@@ -18,10 +20,23 @@ from codepretrain.report.wording import (
     signed,
     tokens_text,
     value_text,
+    verdict_text,
 )
 
-LOSS = MetricRow("validation", "source/code/nats_per_token", "nats/token")
-TASK = MetricRow("prose_continuation", "accuracy", "fraction")
+
+def row(evaluator, name, unit, direction, *, is_primary=False):
+    return MetricRow(
+        evaluator=evaluator,
+        name=name,
+        unit=unit,
+        direction=direction,
+        is_primary=is_primary,
+        cluster="item",
+    )
+
+
+LOSS = row("validation", "source/code/nats_per_token", "nats/token", "lower", is_primary=True)
+TASK = row("prose_continuation", "accuracy", "fraction", "higher", is_primary=True)
 
 
 @pytest.mark.parametrize(
@@ -61,26 +76,60 @@ def test_metrics_in_their_units():
 
 
 @pytest.mark.parametrize(
-    ("evaluator", "name", "unit", "text"),
+    ("metric", "text"),
     [
-        ("validation", "source/web_code/nats_per_token", "nats/token", "web_code"),
-        ("validation", "kind/code/bits_per_byte", "bits/byte", "all code"),
-        ("validation", "all/nats_per_token", "nats/token", "all sources"),
-        ("python_expression", "pass_at_1", "fraction", "python expression"),
-        ("prose", "accuracy_per_byte", "fraction", "prose: accuracy per byte"),
-        ("prose", "baseline/chance", "share", "baseline chance"),
+        (LOSS, "code"),
+        (row("validation", "kind/code/bits_per_byte", "bits/byte", "lower"), "all code"),
+        (row("validation", "all/nats_per_token", "nats/token", "lower"), "all sources"),
+        (TASK, "prose continuation"),
+        (row("prose", "accuracy_per_byte", "fraction", "higher"), "prose: accuracy per byte"),
+        (row("prose", "baseline/majority", "fraction", None), "baseline majority"),
     ],
 )
-def test_labels(evaluator, name, unit, text):
-    assert label(MetricRow(evaluator, name, unit)) == text
+def test_labels(metric, text):
+    assert label(metric, [metric]) == text
 
 
-def test_findings_say_better_worse_and_not_distinguishable(study, comparison):
+def test_labels_that_two_evaluators_share_tell_the_evaluator():
+    other = row("far_validation", LOSS.name, "nats/token", "lower", is_primary=True)
+    assert label(LOSS, [LOSS, other]) == "validation: code"
+    assert label(other, [LOSS, other]) == "far validation: code"
+    bits = row("validation", "source/code/bits_per_byte", "bits/byte", "lower")
+    assert label(LOSS, [LOSS, bits]) == "code"
+
+
+def test_a_verdict_is_confined_to_the_pair_of_runs():
+    def of(low, high):
+        return verdict_text(Difference((low + high) / 2, Interval(low, high), 0.0, 9, True, ""))
+
+    assert of(0.1, 0.2) == "higher in this pair of runs"
+    assert of(-0.2, -0.1) == "lower in this pair of runs"
+    assert of(-0.1, 0.1) == "not distinguishable"
+
+
+def test_the_caution_speaks_of_checkpoints():
+    assert "between two checkpoints, not between two recipes" in CAUTION
+
+
+def test_directions():
+    assert direction_text(LOSS) == "lower is better"
+    assert direction_text(row("prose", "predicted/0", "fraction", None)) == ""
+
+
+def test_findings_are_in_favor_of_one_or_not_distinguishable(study, comparison):
     found = {finding.variant: finding for finding in findings(comparison)}
     assert list(found) == [v for v in study.variants if v != "text_only"]
     code_first = found["code_to_text"]
-    assert "code" in [entry.label for entry in code_first.better]
-    assert "text_reference" in [entry.label for entry in code_first.worse]
+    assert "code" in [entry.label for entry in code_first.favorable]
+    assert "text_reference" in [entry.label for entry in code_first.unfavorable]
     (entry,) = found["cooldown_text"].not_distinguishable
     assert entry.text == f"prose continuation {entry.difference} ({entry.interval})"
-    assert "differences to text_only are distinguishable from zero at 95%" in overview(comparison)
+
+
+def test_the_overview_counts_differences_between_checkpoints(comparison):
+    text = overview(comparison)
+    assert "differences from the checkpoint of text_only are distinguishable" in text
+    nothing = Comparison(
+        baseline="text_only", variants=("text_only",), rows=(), cells={}, problems=()
+    )
+    assert overview(nothing) == "Nothing can be compared with text_only yet."

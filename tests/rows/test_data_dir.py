@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -6,8 +7,18 @@ from pathlib import Path
 import pytest
 
 from codepretrain.config.schema import SourceConfig
+from codepretrain.data.eval_items import write_items
 from codepretrain.errors import UserError
+from codepretrain.files.directory import remove_directory, whole_directory
 from codepretrain.rows.data_dir import data_dir, is_prepared, require_prepared, settings_hash
+from codepretrain.rows.eval_items import load_items_manifest, read_items
+from codepretrain.rows.vocabulary import (
+    TOKENIZER,
+    VOCABULARY,
+    Vocabulary,
+    load_vocabulary,
+    tokenizer_directory,
+)
 
 
 def test_hash_sees_what_changes_rows_and_nothing_else(make_study) -> None:
@@ -74,3 +85,51 @@ def test_it_imports_nothing_heavy() -> None:
         "sys.exit(str(heavy) if heavy else 0)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.fixture
+def copied(prepared_data, tmp_path) -> Path:
+    return Path(shutil.copytree(prepared_data.data_dir, tmp_path / "data"))
+
+
+def test_items_are_made_again_where_they_are_missing(prepared_data, copied) -> None:
+    remove_directory(copied / "evals")
+    assert not is_prepared(prepared_data.config, copied)
+    with pytest.raises(UserError, match=r"no task items at .*evals: run `codepretrain prepare`"):
+        require_prepared(prepared_data.config, copied)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"settings_hash": "s"}, "evals was prepared under other settings: delete it and"),
+        ({"tokenizer_hash": "t" * 64}, "evals was made with tokenizer tttttttttttt, .* is "),
+        ({"documents_hashes": {}}, "were made of different documents of source 'code'"),
+    ],
+)
+def test_items_made_of_something_else_are_named(prepared_data, copied, changes, message) -> None:
+    manifest, _ = load_items_manifest(copied)
+    items = {task: read_items(copied, task) for task in manifest.num_items}
+    remove_directory(copied / "evals")
+    write_items(copied / "evals", items, dataclasses.replace(manifest, **changes))
+    with pytest.raises(UserError, match=message):
+        require_prepared(prepared_data.config, copied)
+
+
+def test_another_vocabulary_beside_the_same_tokenizer_is_noticed(prepared_data, copied) -> None:
+    directory = tokenizer_directory(copied)
+    tokenizer, vocabulary = (directory / TOKENIZER).read_text(), load_vocabulary(copied)
+    remove_directory(directory)
+    with whole_directory(directory) as folder:
+        (folder / TOKENIZER).write_text(tokenizer)
+        entries = [*vocabulary.token_bytes[:3], *vocabulary.token_bytes[:2:-1]]
+        Vocabulary(entries, bos=1, eos=2, pad=0).save(folder / VOCABULARY)
+    load_vocabulary(copied)  # whole in itself
+    with pytest.raises(UserError, match=r"rows/code/train was packed with another vocabulary.json"):
+        is_prepared(prepared_data.config, copied)
+
+
+def test_settings_that_cannot_be_read_are_named(make_study, copied) -> None:
+    (copied / "settings.json").write_text("[]")
+    with pytest.raises(UserError, match=rf"{copied}/settings.json is damaged: expected a JSON obj"):
+        require_prepared(make_study(max_seq_len=32), copied)

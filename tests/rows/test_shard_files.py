@@ -106,5 +106,5 @@ def test_an_altered_index_of_an_object_store_is_noticed(memory: epath.Path, cach
     contents = bytearray(storage.read_bytes(path))
     contents[-1] ^= 1
     path.write_bytes(bytes(contents))
-    with pytest.raises(UserError, match=r"rows.index.npy was altered: its sha256 differs"):
+    with pytest.raises(UserError, match=r"rows.index.npy is damaged: its sha256 is"):
         RowStore(directory, source="text", split="train", cache=cache)

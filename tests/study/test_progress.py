@@ -1,6 +1,7 @@
 """What is left of a phase, told by the files of its run, on a file system and in memory."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,17 @@ def test_a_phase_is_trained_at_its_end_with_every_evaluation(workdir: epath.Path
     write(workspace, step=10, evaluated=[("loss", 10)])
     assert progress(workspace, "anneal") == "trained"
     assert progress(Workspace(study("loss", "second"), workdir), "anneal") == "to train"
+
+
+def test_trained_to_evaluate_to_train(trained_copy, config: StudyConfig) -> None:
+    workspace = Workspace(config, trained_copy)
+    assert [progress(workspace, name) for name in workspace.phases] == [
+        "trained",
+        "trained",
+        "to train",
+    ]
+    added = {**config.evals, "later": EvaluatorConfig(kind="validation_loss")}
+    workspace = Workspace(dataclasses.replace(config, evals=added), trained_copy)
+    assert progress(workspace, "trunk") == "to evaluate"
+    shutil.rmtree(workspace.run_dir("trunk") / "checkpoints" / "40")
+    assert progress(workspace, "trunk") == "to train"

@@ -4,6 +4,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from codepretrain.cli.main import main
 from tests.conftest import ROOT, TINY
 
 CODE = """
@@ -28,3 +31,15 @@ def test_no_command_that_reads_imports_jax(trained_copy: Path, tiny_overrides: l
     assert last_line("report", *where) == "False"
     assert (trained_copy / "reports" / "tiny" / "index.html").exists()
     assert last_line("show-batch", "--phase", "branch", "--step", "3", *where) == "False"
+
+
+def test_the_report_of_a_study_that_is_not_trained_is_an_error(
+    workdir: Path, tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--config", str(TINY), "--workdir", str(workdir), *tiny_overrides]
+    assert main(["report", *where]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert f"no phase of the study 'tiny' was trained in {workdir / 'runs'}: run `codepre" in line
+    assert not (workdir / "reports").exists()

@@ -1,19 +1,23 @@
 """Training phases in this process: records, divergence, interrupts, branch points made anew."""
 
+import gzip
 import json
 import os
 import shutil
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from codepretrain.cli.main import main
+from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.files.lock import exclusive
 from codepretrain.interrupt import Interrupted
+from codepretrain.metrics.goodput import goodput
+from codepretrain.metrics.time_ledger import read_sessions
 from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.study.run import evaluate_phases, train_phases
 from codepretrain.study.workspace import Workspace
@@ -38,13 +42,67 @@ def test_what_a_run_records(trained: Path, config: StudyConfig) -> None:
     ledger = json.loads((run / "ledger.json").read_text())
     assert {s: entry["rows"] for s, entry in ledger["sources"].items()} == {"code": 96, "text": 224}
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["20", "40"]
-    session = lines(run / "time.jsonl")[0]
+    [session] = read_sessions(run / "time.jsonl")
+    assert (session["session"], session["first_step"], session["last_step"]) == (0, 0, 40)
     assert sum(session["seconds"].values()) == pytest.approx(session["wall_s"])
     run_json = json.loads((run / "run.json").read_text())
     assert run_json["fingerprint"] == study.fingerprint("trunk")
     branch = json.loads((study.run_dir("branch") / "run.json").read_text())
     assert branch["parent_fingerprint"] == run_json["fingerprint"]
     assert branch["parent_step"] == 20
+    [start] = lines(run / "starts.jsonl")
+    assert (start["start"], start["purpose"], start["command"]) == (0, "train", "a test")
+    assert start["mesh"] == {"data": 1, "fsdp": 8, "tensor": 1}
+    assert start["execution"]["remat_policy"] == "none"
+    assert start["packages"].keys() >= {"jax", "jaxlib", "flax", "optax", "orbax-checkpoint"}
+
+
+def test_all_time_is_counted_restoring_included(
+    trained_copy: Path, config: StudyConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second more in restore is a second more of the session's time."""
+    restore = Checkpoints.restore
+
+    def slow(*arguments: object, **options: object) -> object:
+        time.sleep(1.0)
+        return restore(*arguments, **options)
+
+    monkeypatch.setattr(Checkpoints, "restore", slow)
+    run = Workspace(config, trained_copy).run_dir("trunk")
+    (run / "ledger.json").unlink()  # the end is not known: the phase is resumed at its end
+    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    first, second = read_sessions(run / "time.jsonl")
+    assert second["seconds"]["restore"] >= 1.0
+    assert sum(second["seconds"].values()) == pytest.approx(second["wall_s"])
+    found = goodput([first, second])
+    assert found.seconds["restore"] == first["seconds"]["restore"] + second["seconds"]["restore"]
+    starts = lines(run / "starts.jsonl")
+    assert [start["start"] for start in starts] == [0, 1]
+
+
+def test_every_start_is_kept_with_what_it_ran_on(
+    trained_copy: Path, tiny_overrides: list[str]
+) -> None:
+    changed = load_study(TINY, [*tiny_overrides, "--config.execution.remat_policy=full"])
+    run = Workspace(changed, trained_copy).run_dir("trunk")
+    flags = {"XLA_FLAGS": "--xla_dump_to=/x"}
+    evaluate_phases(changed, trained_copy, only=["trunk"], command_line="e", environment=flags)
+    first, second = lines(run / "starts.jsonl")
+    assert (first["purpose"], second["purpose"]) == ("train", "evaluate")
+    assert first["execution"]["remat_policy"] == "none"
+    assert second["execution"]["remat_policy"] == "full"
+    assert (first["environment"], second["environment"]) == ({}, flags)
+
+
+def test_a_profile_of_some_steps(workdir: Path, config: StudyConfig) -> None:
+    train_phases(config, workdir, only=["trunk"], command_line="a test", profile_steps=2)
+    run = Workspace(config, workdir).run_dir("trunk")
+    [folder] = (run / "profile" / "plugins" / "profile").iterdir()
+    with gzip.open(folder / "perfetto_trace.json.gz") as file:
+        events = json.load(file)["traceEvents"]
+    assert any("train_step" in event.get("name", "") for event in events)
+    [xplane] = folder.glob("*.xplane.pb")
+    assert xplane.stat().st_size > 0
 
 
 def test_a_run_says_what_it_runs_on(
@@ -56,7 +114,7 @@ def test_a_run_says_what_it_runs_on(
     assert first == "8 × cpu, mesh data 1 × fsdp 8 × tensor 1, attention kernel blocked"
     program = Program(config)
     program.attention_kernel = AttentionKernel("cudnn")
-    assert "attention kernel cudnn: it keeps at most 64 documents" in program.description()
+    assert "attention kernel cudnn: cudnn keeps at most 64 documents" in program.description()
 
 
 def test_a_mistake_is_told_where_nothing_is_left_to_train(
@@ -90,8 +148,13 @@ def test_a_branch_point_that_is_not_kept_is_trained_again(
     train_phases(config, trained_copy, only=["branch"], command_line="a test")
     assert (trunk / "metrics.jsonl").read_bytes() == before
     assert sorted(p.name for p in (trunk / "checkpoints").iterdir()) == ["20", "25", "40"]
-    assert len(lines(workspace.run_dir("branch") / "metrics.jsonl")) == 10
-    shutil.rmtree(workspace.run_dir("branch"))
+    branch = workspace.run_dir("branch")
+    assert len(lines(branch / "metrics.jsonl")) == 10
+    [session] = read_sessions(branch / "time.jsonl")
+    assert session["seconds"]["rebuild"] > session["seconds"]["train"] > 0
+    purposes = [start["purpose"] for start in lines(trunk / "starts.jsonl")]
+    assert purposes == ["train", "rebuild"]
+    shutil.rmtree(branch)
     first = (trunk / "checkpoints" / "25" / "checkpoint.json").read_text()
     train_phases(config, trained_copy, only=["branch"], command_line="a test")
     assert (trunk / "checkpoints" / "25" / "checkpoint.json").read_text() == first
@@ -186,12 +249,3 @@ def test_two_processes_cannot_train_one_run(
     run = Workspace(config, trained_copy).run_dir("cooldown")
     with exclusive(run), pytest.raises(UserError, match="is in use by process"):
         train_phases(config, trained_copy, only=["cooldown"], command_line="a test")
-
-
-def test_report_of_a_study_that_is_not_trained(
-    workdir: Path, tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    where = ["--config", str(TINY), "--workdir", str(workdir), *tiny_overrides]
-    assert main(["report", *where]) == 0
-    assert (workdir / "reports" / "tiny" / "index.html").exists()
-    assert "report: " in capsys.readouterr().out

@@ -18,10 +18,10 @@ READERS: dict[str, type[Reader]] = {
 
 
 def make_reader(source: str, config: SourceConfig) -> Reader:
-    """The source's reader with its options.
+    """Returns the source's reader with its options.
 
     Raises:
-        UserError: no such reader, an unknown or missing option, or one of the wrong type.
+      UserError: no such reader, an unknown or missing option, or one of the wrong type.
     """
     path = f"config.data.sources.{source}"
     if config.reader not in READERS:

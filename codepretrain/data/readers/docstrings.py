@@ -1,4 +1,4 @@
-"""Docstrings of a Python module: taken out of its code, or alone."""
+"""Docstrings of a Python module: extracted, or removed from its code."""
 
 import ast
 from collections.abc import Iterator
@@ -7,16 +7,16 @@ _Owner = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def docstrings(tree: ast.Module) -> list[str]:
-    """The module's docstrings in the order of the file, cleaned of their indentation."""
+    """Returns the module's docstrings in file order, without their indentation."""
     owners = sorted(_owners(tree), key=lambda owner: getattr(owner, "lineno", 0))
     return [text for owner in owners if (text := ast.get_docstring(owner))]
 
 
 def strip_docstrings(code: str, tree: ast.Module) -> str:
-    """The code without its docstrings, every other byte as it was.
+    """Returns the code without its docstrings; every other byte is unchanged.
 
-    A docstring that is alone on its lines goes with them. Where it is the only statement of a body,
-    or shares a line with others, `...` takes its place, so the result still parses.
+    A docstring that is alone on its lines is removed with them. Where it is the only statement of a
+    body, or shares a line with others, `...` replaces it, so the result still parses.
     """
     lines = code.encode().splitlines(keepends=True)
     for owner in sorted(_owners(tree), key=lambda o: o.body[0].lineno, reverse=True):
@@ -39,7 +39,7 @@ def _owners(tree: ast.Module) -> Iterator[_Owner]:
         node = todo.pop()
         if isinstance(node, _Owner) and _has_docstring(node):
             yield node
-        # Definitions stand in bodies of statements (and handlers, cases), never in expressions.
+        # Definitions are in bodies of statements, handlers and cases, never in expressions.
         todo.extend(
             child for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr)
         )

@@ -12,7 +12,7 @@ from codepretrain.errors import UserError
 from codepretrain.files.storage import parse
 
 # The kernel's file systems: their files have no end, block, or change while they are read.
-_NOT_CORPORA = ("/proc", "/sys", "/dev", "/run")
+_NOT_CORPORA = ("/proc", "/sys")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Code that every machine with Python holds: the standard library and installed packages."""
+"""Code on every machine with Python: the standard library and installed packages."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from codepretrain.data.readers.reader import Reader, chunks, read_utf8
 
 @dataclass(frozen=True, kw_only=True)
 class PythonCode(Reader):
-    """One document per .py file that parses and does not call itself generated.
+    """One document per .py file that parses and is not marked as generated.
 
-    With `strips_docstrings`, docstrings are left to the prose sources.
+    With `strips_docstrings`, docstrings are removed: they belong to the prose sources.
     """
 
     strips_docstrings: bool = True

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
 
-PYTHON_LICENCE = "PSF-2.0"
+PYTHON_LICENSE = "PSF-2.0"
 
-# Installed packages live below the standard library's folder in some layouts; the test suite is
+# Installed packages are below the standard library's folder in some layouts; the test suite is
 # mostly tables of expected values and files with deliberate syntax errors.
 _NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "__pycache__"}
 
@@ -31,14 +31,14 @@ class PythonFile:
 
 @functools.cache
 def python_files() -> tuple[PythonFile, ...]:
-    """Every .py file, ordered by the hash of its name: any prefix is a sample of all packages."""
+    """Returns every .py file in the order of its name's hash: a prefix samples all packages."""
     files = {file.name: file for file in (*_standard_library(), *_packages())}
     by_hash = sorted(files, key=lambda name: hashlib.sha256(name.encode()).digest())
     return tuple(files[name] for name in by_hash)
 
 
 def distributions() -> list[Distribution]:
-    """Installed distributions by name; the first on the path where one is there twice."""
+    """Returns installed distributions by name; of duplicates, the first on the path."""
     found: dict[str, Distribution] = {}
     for distribution in importlib.metadata.distributions():
         found.setdefault(distribution.metadata["Name"] or "", distribution)
@@ -46,7 +46,7 @@ def distributions() -> list[Distribution]:
 
 
 def license(distribution: Distribution) -> str | None:
-    """The license as the distribution states it: expression, classifier, or one short line."""
+    """Returns the license that the distribution states: expression, classifier or short line."""
     metadata = distribution.metadata
     if expression := metadata.get_all("License-Expression"):
         return expression[0]
@@ -69,12 +69,12 @@ def _standard_library() -> Iterator[PythonFile]:
                     path=str(root / name),
                     name=f"stdlib/{name}",
                     origin=f"python=={platform.python_version()}:{name}",
-                    license=PYTHON_LICENCE,
+                    license=PYTHON_LICENSE,
                 )
 
 
 def _packages() -> Iterator[PythonFile]:
-    """The files that each wheel's own record lists."""
+    """Yields the files that each wheel's own record lists."""
     for distribution in distributions():
         terms = license(distribution)
         root = str(distribution.locate_file(""))

@@ -1,4 +1,4 @@
-"""Prose that every machine with Python holds: language topics, package descriptions, docstrings."""
+"""Prose on every machine with Python: language topics, package descriptions, docstrings."""
 
 import platform
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from codepretrain.data.document import Document, Skipped
 from codepretrain.data.python_syntax import parse_module
 from codepretrain.data.readers.docstrings import docstrings
 from codepretrain.data.readers.python_files import (
-    PYTHON_LICENCE,
+    PYTHON_LICENSE,
     PythonFile,
     distributions,
     license,
@@ -48,7 +48,7 @@ class PythonProse(Reader):
 
 
 def _topics(source: str) -> Iterator[Document]:
-    from pydoc_data.topics import topics  # half a megabyte that only this reader wants
+    from pydoc_data.topics import topics  # half a megabyte that only this reader needs
 
     for name in sorted(topics):
         yield Document(
@@ -57,7 +57,7 @@ def _topics(source: str) -> Iterator[Document]:
             source=source,
             origin=f"python=={platform.python_version()}:pydoc topic {name}",
             language="en",
-            license=PYTHON_LICENCE,
+            license=PYTHON_LICENSE,
         )
 
 

@@ -36,7 +36,7 @@ class Reader(abc.ABC):
 
     @abc.abstractmethod
     def shards(self) -> Sequence[Any]:
-        """Returns the raw material in pieces, always in the same order, without reading it.
+        """Returns the shards, always in the same order, without reading the texts.
 
         Raises:
           UserError: there is none, or it cannot be read.

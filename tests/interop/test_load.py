@@ -132,28 +132,6 @@ def test_tensors_that_do_not_fit(
     assert not (tmp_path / "imported").exists()
 
 
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"rope_parameters": {"rope_theta": 5e5}}, "rope_base is 500000.0 there and 1234.5 here"),
-        ({"vocab_size": 51}, "It would fit with --config.model.vocab_size=51$"),
-        ({"model_type": "llama"}, "model_type is 'llama'; only models with model_type = 'cohere'"),
-        ({"attention_bias": True}, "attention_bias is True"),
-        ({"rope_parameters": {"rope_type": "yarn"}}, "rotation is of type 'yarn'"),
-        ({"rope_parameters": None, "rope_theta": None}, "does not say rope_theta"),
-        ({"num_key_value_heads": None}, "num_kv_heads is 4 there and 2 here"),
-    ],
-)
-def test_settings_that_do_not_fit(
-    tiny: Any, exported: Any, tmp_path: Path, settings: dict[str, Any], message: str
-) -> None:
-    folder, _ = exported()
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
-    with pytest.raises(UserError, match=message):
-        import_model(folder, tmp_path / "imported", tiny())
-
-
 def test_damaged_and_missing_files(tiny: Any, exported: Any, tmp_path: Path) -> None:
     folder, _ = exported(options=ExportOptions(max_shard_bytes=20_000))
     shards = sorted(folder.glob("*.safetensors"))
@@ -162,7 +140,7 @@ def test_damaged_and_missing_files(tiny: Any, exported: Any, tmp_path: Path) -> 
     with pytest.raises(UserError, match=f"damaged .*{shards[1].name}"):
         import_model(folder, tmp_path / "imported", tiny())
     shards[1].unlink()
-    with pytest.raises(UserError, match=f"lacks {shards[1].name}, named in"):
+    with pytest.raises(UserError, match=f"lacks {shards[1].name}, which"):
         import_model(folder, tmp_path / "imported", tiny())
     (folder / "model.safetensors.index.json").unlink()
     with pytest.raises(UserError, match="holds neither"):

@@ -1,0 +1,231 @@
+"""The process of a command: signals, exit codes, and the other processes of the run.
+
+    0          done
+    1          a defect of this program, with its traceback
+    2          a mistake of the user, told in one line; a disk that is full or may not be written
+    128 + n    stopped by signal n, with everything saved: 130 for Ctrl-C, 143 for SIGTERM
+
+On several processes all of them end with the code of the one that ended first. They end by
+`os._exit`: leaving through JAX would wait for processes that are gone.
+"""
+
+import argparse
+import contextlib
+import errno
+import os
+import shlex
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
+
+from codepretrain import interrupt
+from codepretrain.cli.environment import import_jax, start_backend
+from codepretrain.cli.flags import MAX_WORKERS, whole_number
+from codepretrain.cli.output import PIPE_CODE, discard, finish, reader_is_gone, refusal_of_stdout
+from codepretrain.errors import UserError, one_line
+from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
+from codepretrain.interrupt import Interrupted, PeerStopped
+from codepretrain.peers import Peers
+
+HEARTBEAT_TIMEOUT_S = 30
+CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs
+# The file system refused: the path is wrong, not the program.
+_REFUSALS = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+)
+# Variables of these names change what is computed, or how.
+_RELEVANT = ("CUDA_", "JAX_", "LIBTPU_", "MEGASCALE_", "NCCL_", "NVIDIA_TF32", "TPU_", "XLA_")
+
+_WAIT_FOR_ALL_S = 24 * 3600.0  # process 0 writes the report while the others are done
+_WAIT_FOR_STOPPED_S = 60.0  # all have saved; process 0 closes its records
+_WAIT_FOR_CAUSE_S = 2.0  # a collective operation fails at once when another process ends
+
+
+class _Process:
+    """How this process ends. `peers` is None on a single process."""
+
+    def __init__(self, resume: str) -> None:
+        self.resume = resume
+        self.peers: Peers | None = None
+        self._ends = threading.Lock()
+        self._stderr = os.dup(2)  # it may be redirected while a library starts
+        self._has_told = False
+
+    def outcome(self, error: BaseException) -> tuple[int, str]:
+        """Returns the exit code and the line to print for an exception; raises what is a defect."""
+        if isinstance(error, UserError):
+            return 2, one_line(str(error))
+        if isinstance(error, Interrupted):
+            if CHILD in os.environ:
+                return 128 + error.signal_number, ""  # the parent tells it
+            return 128 + error.signal_number, f"{error}. To resume, run: {self.resume}"
+        if isinstance(error, PeerStopped):
+            return error.exit_code, str(error)
+        if isinstance(error, KeyboardInterrupt):
+            return 128 + signal.SIGINT, f"stopped. To resume, run: {self.resume}"
+        if isinstance(error, OSError) and error.errno in _REFUSALS:
+            return 2, one_line(f"{error.filename or 'a file'}: {error.strerror}")
+        raise error
+
+    def tell(self, message: str) -> None:
+        """Prints a message on stderr, once."""
+        if message and not self._has_told:
+            self._has_told = True
+            with contextlib.suppress(OSError, ValueError):
+                print(f"codepretrain: {message}", file=sys.stderr, flush=True)
+
+    def end(self, error: BaseException) -> None:
+        """Ends the process now, from any thread."""
+        code, message = self.outcome(error)
+        if not self._has_told:
+            self._has_told = True  # not by `tell`: the main thread may hold a lock of sys.stderr
+            if message:
+                os.write(self._stderr, f"codepretrain: {message}\n".encode(errors="replace"))
+        self.leave(code, message)
+
+    def close(self) -> None:
+        os.close(self._stderr)
+
+    def leave(self, code: int, message: str) -> NoReturn:
+        """Tells the other processes, if they do not know, and ends this one."""
+        with self._ends:  # the first thread to come here ends the process
+            self.tell(message)
+            peers = self.peers
+            if peers is not None:
+                if code and peers.exit_message is None and not peers.has_agreed:
+                    peers.announce_exit(code, message or f"ended with code {code}")
+                peers.say_farewell()
+            end_now(code)
+
+
+_process: _Process | None = None
+
+
+def run_command(argv: Sequence[str], command: Callable[[], int]) -> int:
+    """Runs a command and returns its exit code; on several processes, ends the process instead."""
+    global _process
+    process = _process = _Process(shlex.join(["codepretrain", *argv]))
+    with contextlib.closing(process), interrupt.handling(end=process.end):
+        try:
+            code, message = finish(command()), ""
+        except BaseException as error:
+            interrupt.leave()
+            if reader_is_gone(error):
+                discard(sys.stdout)
+                code, message = PIPE_CODE, ""
+            else:
+                error = refusal_of_stdout(error) or interrupt.error() or error
+                code, message = _result(process, error)
+        interrupt.leave()
+        process.tell(message)
+        if process.peers is not None:
+            if code == 0 or process.peers.has_agreed:
+                process.peers.wait_for_all(_WAIT_FOR_STOPPED_S if code else _WAIT_FOR_ALL_S)
+            process.leave(code, message)
+    return code
+
+
+def _result(process: _Process, error: BaseException) -> tuple[int, str]:
+    """Returns the exit code and the message for what a command raised."""
+    if process.peers is None:
+        return process.outcome(error)
+    if isinstance(error, SystemExit):
+        return (error.code if isinstance(error.code, int) else 1), ""
+    if not isinstance(error, UserError | KeyboardInterrupt):
+        cause = process.peers.wait_for_exit_message(_WAIT_FOR_CAUSE_S)
+        if cause is not None:
+            return cause
+    try:
+        return process.outcome(error)
+    except BaseException:
+        traceback.print_exception(error)
+        return 1, f"{type(error).__name__}: {error}"[:2000]
+
+
+def end_now(code: int) -> NoReturn:
+    """Ends the process with what it has printed, but without what Python does at its end."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+def add_machine_flags(command: argparse.ArgumentParser) -> None:
+    """Adds the flags that `start_machine` reads."""
+    group = command.add_argument_group("machine")
+    group.add_argument("--distributed", action="store_true", help="join the pod's other hosts")
+    group.add_argument("--coordinator", help="host:port of process 0, where it is not discovered")
+    group.add_argument("--num-processes", type=whole_number(1), help="processes of the run")
+    group.add_argument("--process-id", type=whole_number(0), help="of this process")
+    group.add_argument(
+        "--cpu-devices",
+        type=whole_number(1, MAX_WORKERS),
+        help="use this many CPU devices as a small pod",
+    )
+    group.add_argument(
+        "--heartbeat-timeout-s",
+        type=whole_number(1, 24 * 3600),
+        default=HEARTBEAT_TIMEOUT_S,
+        help="seconds of silence after which a process counts as lost (default: %(default)s)",
+    )
+
+
+def start_machine(flags: argparse.Namespace) -> None:
+    """Initializes JAX, with the other processes of the run if there are any."""
+    if flags.cpu_devices is not None or not has_accelerator():
+        keep_freed_memory()
+    jax = import_jax()
+    if flags.cpu_devices is not None:
+        jax.config.update("jax_platforms", "cpu")
+        jax.config.update("jax_num_cpu_devices", flags.cpu_devices)
+    if flags.distributed or flags.coordinator:
+        _join(flags)
+    start_backend()
+    interrupt.install()  # libtpu installs handlers of its own when it opens
+
+
+def _join(flags: argparse.Namespace) -> None:
+    import jax
+    from jax._src import distributed  # public JAX has no access to its coordination service
+
+    jax.config.update("jax_enable_preemption_service", False)  # it would take over SIGTERM
+    try:
+        jax.distributed.initialize(
+            flags.coordinator,
+            flags.num_processes,
+            flags.process_id,
+            heartbeat_timeout_seconds=flags.heartbeat_timeout_s,
+        )
+    except (ValueError, RuntimeError) as error:
+        where = f"--coordinator {flags.coordinator}" if flags.coordinator else "--distributed"
+        raise UserError(
+            f"{where}: cannot join the other processes: {error}; check --coordinator, "
+            "--num-processes and --process-id of every process"
+        ) from error
+    interrupt.install()
+    state = distributed.global_state
+    if state.num_processes > 1:
+        assert _process is not None
+        _process.peers = Peers(
+            state.client,
+            process_index=state.process_id,
+            process_count=state.num_processes,
+            on_stop=interrupt.on_peer_signal,
+            on_exit=interrupt.on_peer_exit,
+        )
+        interrupt.connect(_process.peers)
+
+
+def relevant_environment() -> Mapping[str, str]:
+    """Returns the environment variables that may change a result or its speed."""
+    return {name: os.environ[name] for name in sorted(os.environ) if name.startswith(_RELEVANT)}

@@ -1,0 +1,124 @@
+"""The commands `run`, `prepare`, `train` and `evaluate`, which do the work of a study."""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+
+from codepretrain.cli.flags import MAX_WORKERS, whole_number
+from codepretrain.cli.interop import Add
+from codepretrain.cli.process import (
+    CHILD,
+    add_machine_flags,
+    relevant_environment,
+    start_machine,
+)
+from codepretrain.config.schema import StudyConfig
+
+
+def add_commands(add: Add) -> None:
+    """Adds the commands and their flags to the command line."""
+    run = add("run", _run, "do what is missing of prepare, train, evaluate and report")
+    prepare = add("prepare", _prepare, "read the sources, train the tokenizer, pack the rows")
+    prepare.add_argument(
+        "--num-workers", type=whole_number(1, MAX_WORKERS), help="processes (default: cores)"
+    )
+    train = add("train", _train, "train the phases that are not trained yet")
+    train.add_argument("--phase", action="append", help="only this phase and its ancestors")
+    evaluate = add("evaluate", _evaluate, "run the evaluations that are missing on checkpoints")
+    evaluate.add_argument("--phase", action="append", help="only this phase")
+    evaluate.add_argument(
+        "--step", type=whole_number(0), help="a checkpoint's step (default: the phase's end)"
+    )
+    for command in (run, train):
+        command.add_argument(
+            "--retrain-lost",
+            action="store_true",
+            help="where checkpoints were lost, train again what they held; old records are kept",
+        )
+        command.add_argument(
+            "--profile",
+            type=whole_number(0),
+            default=0,
+            metavar="STEPS",
+            help="profile this many steps of each phase, for TensorBoard and Perfetto",
+        )
+    for command in (run, train, evaluate):
+        add_machine_flags(command)
+
+
+def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    start_machine(flags)
+    from codepretrain.study.run import run_study
+
+    def prepare() -> None:
+        # Another process: this one goes on to train, and must not import TensorFlow.
+        overrides = [arg for arg in argv if arg.startswith("--config.")]
+        where = ["--config", flags.config, "--workdir", os.fspath(flags.workdir)]
+        _call_self(["prepare", *where, *overrides])
+
+    run_study(
+        config,
+        flags.workdir,
+        prepare=prepare,
+        command_line=flags.command_line,
+        environment=relevant_environment(),
+        retrain_lost=flags.retrain_lost,
+        profile_steps=flags.profile,
+    )
+    return 0
+
+
+def _call_self(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "codepretrain", *arguments]
+    with subprocess.Popen(command, env={**os.environ, CHILD: "1"}) as process:
+        try:
+            code = process.wait()
+        except BaseException:  # a signal for us: the other process stops as cleanly as we do
+            process.terminate()
+            raise
+    if code == 128 + signal.SIGINT:
+        raise KeyboardInterrupt
+    if code:  # it has printed why
+        raise SystemExit(code)
+
+
+def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    from codepretrain.data.prepare import prepare
+    from codepretrain.rows.data_dir import data_dir
+
+    num_workers = flags.num_workers or os.cpu_count() or 1
+    prepare(config, data_dir(flags.workdir, config), num_workers=num_workers)
+    return 0
+
+
+def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    start_machine(flags)
+    from codepretrain.study.run import train_phases
+
+    train_phases(
+        config,
+        flags.workdir,
+        only=flags.phase,
+        command_line=flags.command_line,
+        environment=relevant_environment(),
+        retrain_lost=flags.retrain_lost,
+        profile_steps=flags.profile,
+    )
+    return 0
+
+
+def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    start_machine(flags)
+    from codepretrain.study.run import evaluate_phases
+
+    evaluate_phases(
+        config,
+        flags.workdir,
+        only=flags.phase,
+        step=flags.step,
+        command_line=flags.command_line,
+        environment=relevant_environment(),
+    )
+    return 0

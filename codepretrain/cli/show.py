@@ -1,0 +1,37 @@
+"""The commands `report` and `show-batch`, which show what is in a working directory."""
+
+import argparse
+
+from codepretrain.cli.flags import whole_number
+from codepretrain.cli.interop import Add
+from codepretrain.cli.output import print_json
+from codepretrain.config.schema import StudyConfig
+
+
+def add_commands(add: Add) -> None:
+    """Adds both commands and their flags to the command line."""
+    add("report", _report, "write the page and print the table of what has been measured")
+    show_batch = add("show-batch", _show_batch, "list the rows and documents of one batch")
+    show_batch.add_argument("--phase", required=True)
+    show_batch.add_argument(
+        "--step", type=whole_number(0), required=True, help="0 is the phase's first batch"
+    )
+    show_batch.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    from codepretrain.study.report import report_study
+
+    report_study(config, flags.workdir, command_line=flags.command_line)
+    return 0
+
+
+def _show_batch(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    from codepretrain.study.show_batch import show_batch
+
+    text, values = show_batch(config, flags.workdir, phase_name=flags.phase, step=flags.step)
+    if flags.json:
+        print_json(values)
+    else:
+        print(text)
+    return 0

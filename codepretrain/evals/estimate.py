@@ -1,0 +1,106 @@
+"""Estimates with their standard errors: means, proportions, ratios of sums, weighted averages.
+
+A standard error is of sampling: how much the value would vary if other items were drawn from the
+same population. It does not include the variation between training runs with other seeds.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codepretrain.errors import UserError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value over `count` items, or clusters for a ratio of sums.
+
+    `standard_error` is NaN where one item alone leaves it unknown.
+    """
+
+    value: float
+    standard_error: float
+    count: int
+
+
+def mean(values: Sequence[float] | np.ndarray) -> Estimate:
+    """Returns the mean of N values; its standard error is sqrt(Σ(v - mean)² / (N-1) / N)."""
+    values = _column(values)
+    num_values = len(values)
+    deviation = values.std(ddof=1) if num_values > 1 else math.nan
+    return Estimate(float(values.mean()), float(deviation / math.sqrt(num_values)), num_values)
+
+
+def proportion(successes: Sequence[bool] | np.ndarray) -> Estimate:
+    """Returns the share p of N trials that succeeded; its standard error is sqrt(p(1-p) / N).
+
+    The standard error is 0 where all or none succeeded: take an interval from the count instead.
+    """
+    successes = _column(successes)
+    assert np.isin(successes, (0, 1)).all(), "a trial is 0 or 1"
+    share, num_trials = float(successes.mean()), len(successes)
+    return Estimate(share, math.sqrt(share * (1 - share) / num_trials), num_trials)
+
+
+def ratio_of_sums(
+    numerators: Sequence[float] | np.ndarray, denominators: Sequence[float] | np.ndarray
+) -> Estimate:
+    """Returns R = Σy / Σx over n clusters, such as Σ nats / Σ tokens over rows.
+
+    Tokens of one cluster are correlated, so the clusters are the sample, not their tokens. With the
+    residuals e = y - R·x (they sum to zero), the standard error is by linearization
+
+        SE = sqrt( n/(n-1) · Σe² ) / Σx
+
+    For x = 1 everywhere it is that of the mean. Clusters with x = y = 0 are empty and left out.
+
+    Source: Cochran, Sampling Techniques (3rd ed.), ch. 6, without the finite-population correction.
+
+    Raises:
+      UserError: all clusters are empty.
+    """
+    y, x = _column(numerators), _column(denominators)
+    assert y.shape == x.shape, (y.shape, x.shape)
+    assert (x >= 0).all(), "a cluster has a negative denominator"
+    is_filled = (x > 0) | (y != 0)
+    y, x = y[is_filled], x[is_filled]
+    num_clusters, total = len(x), float(x.sum())
+    if not total:
+        raise UserError("a ratio of sums needs a positive denominator: every item is empty")
+    ratio = float(y.sum()) / total
+    spread = float(np.sum(np.square(y - ratio * x)))
+    correction = num_clusters / (num_clusters - 1) if num_clusters > 1 else math.nan
+    return Estimate(ratio, math.sqrt(correction * spread) / total, num_clusters)
+
+
+def weighted_average(
+    estimates: Sequence[Estimate], weights: Sequence[float] | np.ndarray
+) -> Estimate:
+    """Returns Σ w·value with the weights scaled to sum to one.
+
+    The estimates are independent and the weights known, so SE = sqrt(Σ w²·SE²). Averages nest:
+    sources may be averaged into kinds and kinds into one number. With the weight of a kind the sum
+    of its sources' weights, the result is the average over the sources.
+    """
+    weights = _column(weights)
+    assert len(estimates) == len(weights), (estimates, weights)
+    assert (weights > 0).all(), weights
+    shares = weights / weights.sum()
+    values = np.array([estimate.value for estimate in estimates])
+    errors = np.array([estimate.standard_error for estimate in estimates])
+    return Estimate(
+        float(shares @ values),
+        float(np.sqrt(np.sum(np.square(shares * errors)))),
+        sum(estimate.count for estimate in estimates),
+    )
+
+
+def _column(values: Sequence[Any] | np.ndarray) -> np.ndarray:
+    column = np.asarray(values, np.float64)
+    assert column.ndim == 1, column.shape
+    if not len(column):
+        raise UserError("an estimate needs at least one item, got none")
+    return column

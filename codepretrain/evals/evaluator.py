@@ -1,0 +1,94 @@
+"""The contract of an evaluator. Each one is a file that ends with a declaration:
+
+    EVALUATOR = EvaluatorKind(name="…", options=…, metrics=(…), build=…)
+
+`registry.py` lists the files. A declaration can be loaded without JAX, so that every command can
+check a study's evaluations; `build` gets what it needs to compute from `Resources`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from codepretrain.evals.item_scores import ItemScores
+from codepretrain.evals.metric import Metric, MetricSpec
+
+if TYPE_CHECKING:
+    from codepretrain.evals.build import Resources
+    from codepretrain.model.transformer import Params
+
+Options = TypeVar("Options")
+
+
+class Progress(Protocol):
+    """Called as an evaluation advances: `done` of `total` `what` ("rows", "programs")."""
+
+    def __call__(self, done: int, total: int, what: str, /) -> None: ...
+
+
+def no_progress(done: int, total: int, what: str, /) -> None:
+    """Reports nothing."""
+
+
+@dataclass(frozen=True)
+class EvalResult:
+    """Metrics by name, and the scores that they are computed from.
+
+    Metrics of the same items have their scores under the same names (`item_scores.py`).
+    """
+
+    metrics: Mapping[str, Metric]
+    items: ItemScores
+
+
+# Computes an evaluation of parameters. A pure function of the parameters: the same parameters give
+# the same result, in the training loop and from a checkpoint. On several processes all of them call
+# it, with the same parameters, and all get the same result.
+Evaluate = Callable[["Params", Progress], EvalResult]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Generic[Options]):
+    """One evaluation that a study asks for.
+
+    path: its place in the configuration (`config.evals.prose`), for messages. num_examples: items
+    of a task, or rows per source.
+    """
+
+    path: str
+    num_examples: int
+    options: Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluatorKind(Generic[Options]):
+    """The declaration of an evaluator.
+
+    Attributes:
+      name: the kind, as `config.evals.<name>.kind` names it; also the name of the file.
+      options: the dataclass that `config.evals.<name>.options` is parsed into.
+      metrics: what it measures. Each metric of a result matches exactly one of them.
+      build: makes the function; reads items, computes nothing.
+      check: raises UserError for an option's value that cannot be used; reads no data.
+      check_machine: raises UserError if this machine cannot run it. Process 0 is asked, before any
+        data is prepared and before a phase starts.
+    """
+
+    name: str
+    options: type[Options]
+    metrics: tuple[MetricSpec, ...]
+    build: Callable[[Request[Options], "Resources"], Evaluate]
+    check: Callable[[Request[Options]], None] = lambda request: None
+    check_machine: Callable[[Request[Options]], None] = lambda request: None
+
+    def __post_init__(self) -> None:
+        assert any(spec.is_primary for spec in self.metrics), f"{self.name}: no primary metric"
+
+    def check_result(self, result: EvalResult) -> None:
+        """Asserts that the result has the declared metrics and nothing else."""
+        for name, metric in result.metrics.items():
+            matching = [spec for spec in self.metrics if spec.declares(name, metric)]
+            assert len(matching) == 1, f"{self.name}: {name} matches {len(matching)} declarations"
+
+
+AnyEvaluatorKind = EvaluatorKind[Any]

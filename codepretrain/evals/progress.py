@@ -1,0 +1,70 @@
+"""Shows how far an evaluation is: a bar on a terminal, a line now and then in a log file."""
+
+import time
+from collections.abc import Callable
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+_LINE_INTERVAL_S = 15.0
+
+
+class EvaluationProgress:
+    """Shows the items done, their total and the time left; nothing if `console` is None.
+
+    The bar disappears when the evaluation is done. A log file gets a line every 15 seconds, so
+    short evaluations leave no line.
+    """
+
+    def __init__(
+        self,
+        console: Console | None,
+        name: str,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._console = console
+        self._name = name
+        self._clock = clock
+        self._what = ""
+        self._started = self._last_line = clock()
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> Self:
+        if self._console is not None and self._console.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.completed:,}/{task.total:,} {task.fields[what]}"),
+                TimeRemainingColumn(compact=True),
+                console=self._console,
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task(self._name, total=0, what="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, done: int, total: int, what: str, /) -> None:
+        """Shows that `done` of `total` `what` are done; another `what` restarts the estimate."""
+        if self._console is None:
+            return
+        if what != self._what:
+            self._what, self._started = what, self._clock()
+            if self._bar is not None:
+                self._bar.reset(self._task, total=total)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=done, total=total, what=what, refresh=True)
+            return
+        now = self._clock()
+        if now - self._last_line < _LINE_INTERVAL_S:
+            return
+        self._last_line = now
+        left = (now - self._started) / max(1, done) * (total - done)
+        self._console.print(
+            f"{self._name}  {done:,}/{total:,} {what}  {left:,.0f} s left", soft_wrap=True
+        )

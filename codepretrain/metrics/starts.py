@@ -1,0 +1,30 @@
+"""What each start of a run ran on: `starts.jsonl`, one record for each process that worked on it.
+
+A record has: start (its number), started_at (UTC), purpose and the provenance, which
+`study/provenance.py` collects. Nothing is overwritten, so a run that was resumed on other devices,
+with another library or by edited code shows it.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from codepretrain.files import journal
+from codepretrain.files.storage import StrPath
+
+Purpose = Literal["train", "rebuild", "evaluate"]
+
+
+def record_start(path: StrPath, purpose: Purpose, provenance: Mapping[str, Any]) -> int:
+    """Appends a record and returns its number. The caller holds the folder of the run.
+
+    Raises:
+      UserError: the file is damaged, or cannot be written.
+    """
+    with journal.Journal(path) as starts:
+        number = len(starts.kept)
+        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        start = {"start": number, "started_at": started_at, "purpose": purpose}
+        starts.append({**start, **provenance})
+        starts.sync()
+    return number

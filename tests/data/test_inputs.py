@@ -1,0 +1,49 @@
+import dataclasses
+
+import pytest
+
+from codepretrain.data.inputs import check_inputs
+from codepretrain.data.readers import make_reader
+from codepretrain.errors import UserError
+from codepretrain.rows.data_dir import reading_settings
+
+
+def readers(config):
+    return {source: make_reader(source, chosen) for source, chosen in config.data.sources.items()}
+
+
+def with_validation_fraction(config, fraction: float):
+    data = dataclasses.replace(config.data, validation_fraction=fraction)
+    return dataclasses.replace(config, data=data)
+
+
+def test_shards_are_those_of_the_sources_that_are_not_read(prepared_data, make_study, tmp_path):
+    config = prepared_data.config
+    assert check_inputs(config, prepared_data.data_dir, readers(config)) == {}
+    made = readers(make_study())
+    shards = check_inputs(make_study(), tmp_path, made)
+    assert shards == {source: reader.shards() for source, reader in made.items()}
+
+
+def test_all_problems_are_told_at_once(make_study, tmp_path) -> None:
+    config = make_study(tokenizer={"path": str(tmp_path / "absent.json")})
+    sources = {
+        name: dataclasses.replace(chosen, options={"path": str(tmp_path / name)})
+        for name, chosen in config.data.sources.items()
+    }
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, sources=sources))
+    with pytest.raises(UserError) as caught:
+        check_inputs(config, tmp_path, readers(config))
+    assert str(caught.value).split("; ") == [
+        f"config.data.sources.text: reader 'jsonl': no file matches path '{tmp_path}/text'",
+        f"config.data.sources.code: reader 'folder': path '{tmp_path}/code' is not a folder",
+        f"config.data.tokenizer.path: there is no file {tmp_path}/absent.json",
+    ]
+
+
+def test_documents_that_were_read_under_other_settings_are_named(prepared_data) -> None:
+    config = with_validation_fraction(prepared_data.config, 0.3)
+    assert reading_settings(config, "text") != reading_settings(prepared_data.config, "text")
+    message = r"sources.text: .*documents/text was read under other settings; choose another"
+    with pytest.raises(UserError, match=message):
+        check_inputs(config, prepared_data.data_dir, readers(config))

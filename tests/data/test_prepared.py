@@ -1,0 +1,64 @@
+"""Everything that was prepared belongs together, and is told with its counts."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from codepretrain.data.document import Document
+from codepretrain.data.documents import documents_directory
+from codepretrain.data.prepared import load_prepared, summary, verify_prepared
+from codepretrain.errors import UserError
+from codepretrain.files.directory import remove_directory
+from codepretrain.rows.vocabulary import load_vocabulary
+
+
+@pytest.fixture
+def copied(prepared_data, tmp_path) -> Path:
+    return Path(shutil.copytree(prepared_data.data_dir, tmp_path / "data"))
+
+
+def test_counts_agree_with_each_other(prepared_data) -> None:
+    prepared = load_prepared(prepared_data.config, prepared_data.data_dir)
+    for (source, split), rows in prepared.rows.items():
+        assert rows.num_documents == prepared.documents[source].num_documents[split]
+        assert rows.num_bytes == prepared.documents[source].num_bytes[split]
+        assert rows.tokenizer_hash == prepared.tokenizer_hash
+    assert prepared.vocab_size == len(load_vocabulary(prepared_data.data_dir))
+    assert verify_prepared(prepared_data.config, prepared_data.data_dir) == prepared
+
+
+def test_the_summary_says_what_was_skipped_and_where(prepared_data) -> None:
+    documents = dict(prepared_data.data.documents)
+    documents["text"] = dataclasses.replace(
+        documents["text"], skipped={"not JSON": 1234}, skipped_examples={"not JSON": "a.jsonl:7"}
+    )
+    prepared = dataclasses.replace(prepared_data.data, documents=documents)
+    console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(summary(prepared))
+    console.file.close()
+    text = console.export_text()
+    assert "text: skipped 1,234 not JSON (the first: a.jsonl:7)" in text
+    assert f"{prepared.num_items['code_continuation']} code_continuation" in text
+
+
+def test_documents_read_anew_do_not_match_the_rows(
+    prepared_data, copied, quiet, monkeypatch
+) -> None:
+    """The corpus changed: other documents under the same settings."""
+    from codepretrain.data import prepare as prepare_module
+    from codepretrain.data.readers.json_lines import JsonLines
+
+    def read(self, shard, source):
+        for number in range(50):
+            text = f"another text, number {number}"
+            yield Document(id=str(number), text=text, source=source, origin="o")
+
+    directory = documents_directory(copied, "text")
+    remove_directory(directory)
+    monkeypatch.setattr(JsonLines, "read", read)
+    message = rf"rows/text/train was not packed from the documents in {directory}: delete"
+    with pytest.raises(UserError, match=message):
+        prepare_module.prepare(prepared_data.config, copied, num_workers=1, console=quiet)

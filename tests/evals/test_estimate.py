@@ -1,0 +1,84 @@
+import math
+
+import numpy as np
+import pytest
+
+from codepretrain.errors import UserError
+from codepretrain.evals.estimate import (
+    Estimate,
+    mean,
+    proportion,
+    ratio_of_sums,
+    weighted_average,
+)
+
+
+def test_mean_by_hand() -> None:
+    """1, 2, 6: mean 3, squared deviations 4 + 1 + 9 = 14; sqrt(14 / 2 / 3)."""
+    assert mean([1, 2, 6]) == Estimate(3.0, pytest.approx(math.sqrt(7 / 3)), 3)
+
+
+def test_proportion_by_hand() -> None:
+    """3 of 4: sqrt(0.75 · 0.25 / 4)."""
+    estimate = proportion([True, False, True, True])
+    assert estimate == Estimate(0.75, pytest.approx(math.sqrt(0.046875)), 4)
+
+
+def test_ratio_of_sums_by_hand() -> None:
+    """(4 + 2 + 6) / (2 + 1 + 1) = 3; e = -2, -1, 3; sqrt(3/2 · 14) / 4."""
+    estimate = ratio_of_sums([4, 2, 6], [2, 1, 1])
+    assert estimate == Estimate(3.0, pytest.approx(math.sqrt(21) / 4), 3)
+
+
+def test_the_ratio_of_single_tokens_is_their_mean() -> None:
+    values = np.random.default_rng(0).normal(size=50)
+    ratio, plain = ratio_of_sums(values, np.ones(50)), mean(values)
+    assert ratio.value == pytest.approx(plain.value)
+    assert ratio.standard_error == pytest.approx(plain.standard_error)
+
+
+def test_empty_clusters_are_left_out_and_those_with_a_numerator_alone_are_not() -> None:
+    assert ratio_of_sums([4, 0, 2, 6], [2, 0, 1, 1]) == ratio_of_sums([4, 2, 6], [2, 1, 1])
+    assert ratio_of_sums([4, 1, 3], [2, 0, 2]).value == 2.0
+
+
+def test_the_error_of_a_ratio_is_the_spread_over_samples() -> None:
+    """Rows of correlated tokens, drawn 4000 times: the mean SE is the spread of R, within 5%."""
+    rng = np.random.default_rng(1)
+    ratios, errors = [], []
+    for _ in range(4000):
+        tokens = rng.integers(50, 150, size=60)
+        nats = tokens * (3 + rng.normal(scale=0.5, size=60))  # a row's tokens share its difficulty
+        estimate = ratio_of_sums(nats, tokens)
+        ratios.append(estimate.value)
+        errors.append(estimate.standard_error)
+    assert np.mean(errors) == pytest.approx(np.std(ratios), rel=0.05)
+
+
+def test_weighted_average_by_hand() -> None:
+    """Shares 1/4 and 3/4: 0.25 · 2 + 0.75 · 4; sqrt((0.25 · 0.4)² + (0.75 · 0.8)²)."""
+    average = weighted_average([Estimate(2, 0.4, 5), Estimate(4, 0.8, 7)], [10, 30])
+    assert average == Estimate(3.5, pytest.approx(math.sqrt(0.01 + 0.36)), 12)
+
+
+def test_sources_into_kinds_into_one_is_the_average_of_the_sources() -> None:
+    estimates = [Estimate(2, 0.4, 5), Estimate(4, 0.8, 7), Estimate(7, 0.1, 9)]
+    weights = [10, 30, 60]
+    kind = weighted_average(estimates[:2], weights[:2])
+    nested = weighted_average([kind, estimates[2]], [40, 60])
+    flat = weighted_average(estimates, weights)
+    assert nested.value == pytest.approx(flat.value)
+    assert nested.standard_error == pytest.approx(flat.standard_error)
+    assert nested.count == flat.count == 21
+
+
+def test_one_item_leaves_the_error_unknown() -> None:
+    assert math.isnan(mean([3.0]).standard_error)
+    assert math.isnan(ratio_of_sums([3.0], [2.0]).standard_error)
+
+
+def test_nothing_to_measure_is_an_error() -> None:
+    with pytest.raises(UserError, match="at least one item"):
+        mean([])
+    with pytest.raises(UserError, match="needs a positive denominator: every item is empty"):
+        ratio_of_sums([0.0], [0.0])

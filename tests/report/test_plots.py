@@ -1,0 +1,52 @@
+import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
+
+from codepretrain.report import plots
+from codepretrain.report.collect import collect
+
+
+def words(svg):
+    return [e.text for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("text") and e.text]
+
+
+def test_differences_have_a_panel_per_unit_and_direction(comparison):
+    found = words(plots.difference_figure(comparison))
+    assert "difference from text_only in nats/token, lower is better" in found
+    assert "difference from text_only in points, higher is better" in found
+    assert {"code", "all sources", "prose continuation"} <= set(found)
+
+
+def test_metrics_of_one_unit_and_two_directions_have_two_panels(comparison):
+    rows = {row: row for row in comparison.rows}
+    code = next(row for row in comparison.headline_rows if row.name == "source/code/nats_per_token")
+    rows[code] = replace(code, direction="higher")
+    cells = {(rows[row], variant): cell for (row, variant), cell in comparison.cells.items()}
+    changed = replace(comparison, rows=tuple(rows.values()), cells=cells)
+    found = words(plots.difference_figure(changed))
+    assert "difference from text_only in nats/token, lower is better" in found
+    assert "difference from text_only in nats/token, higher is better" in found
+
+
+def test_without_differences_there_is_no_figure(comparison):
+    assert plots.difference_figure(replace(comparison, cells={})) == ""
+
+
+def test_held_out_loss_has_a_panel_per_source(results, study):
+    found = words(plots.loss_figure(results))
+    assert [word for word in found if word in study.rows] == list(study.rows)
+
+
+def test_without_a_held_out_loss_there_is_no_figure(results):
+    runs = {name: replace(run, evaluations=()) for name, run in results.runs.items()}
+    assert plots.loss_figure(replace(results, runs=runs)) == ""
+
+
+def test_every_variant_has_its_path(results, study):
+    figures = plots.path_figures(results)
+    assert list(figures) == list(study.variants)
+    assert {"mixture", "learning rate", "tokens"} <= set(words(figures["cooldown_text"]))
+
+
+def test_an_unfinished_variant_is_drawn_up_to_where_it_is(unfinished_study):
+    figures = plots.path_figures(collect(unfinished_study))
+    assert "cooldown_with_code" in figures

@@ -1,0 +1,28 @@
+import json
+from dataclasses import replace
+
+from codepretrain.report.results_json import results_json
+
+
+def test_a_cell_tells_what_the_metric_is(results, comparison):
+    numbers = results_json(results, comparison, pairs=[], written_at="now")
+    cells = {(c["variant"], c["name"]): c for c in numbers["comparison"]["cells"]}
+    cell = cells["code_to_text", "source/code/nats_per_token"]
+    assert (cell["unit"], cell["direction"], cell["is_primary"], cell["cluster"]) == (
+        "nats/token",
+        "lower",
+        True,
+        "row",
+    )
+    assert cell["metric"]["null_value"] is None
+    assert cells["code_to_text", "accuracy"]["metric"]["null_value"] == 0.25
+
+
+def test_numbers_that_json_lacks_are_strings(results, comparison):
+    key = next(iter(comparison.cells))
+    cell = comparison.cells[key]
+    metric = replace(cell.metric, standard_error=float("nan"))
+    changed = replace(comparison, cells={key: replace(cell, metric=metric)})
+    numbers = results_json(results, changed, pairs=[], written_at="now")
+    assert numbers["comparison"]["cells"][0]["metric"]["standard_error"] == "NaN"
+    json.dumps(numbers, allow_nan=False)

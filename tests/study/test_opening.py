@@ -1,0 +1,26 @@
+"""Opening a study; test_runner.py has two processes that see different files."""
+
+import dataclasses
+
+import pytest
+
+from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
+from codepretrain.study.opening import open_workspace
+from codepretrain.study.workspace import Workspace
+
+
+def test_the_folders_of_the_runs_are_found_once(trained_copy, config: StudyConfig) -> None:
+    found = Workspace(config, trained_copy).run_dir("trunk")
+    workspace = open_workspace(config, trained_copy)
+    found.rename(found.with_name(found.name.replace("trunk", "renamed")))
+    assert workspace.run_dir("trunk") == found
+    assert open_workspace(config, trained_copy).run_dir("trunk").name.startswith("renamed-")
+    assert not list(trained_copy.glob(".shared-*"))
+
+
+def test_what_cannot_be_trained_is_told(trained, config: StudyConfig) -> None:
+    source = dataclasses.replace(config.data.sources["code"], max_epochs=0.01)
+    data = dataclasses.replace(config.data, sources={**config.data.sources, "code": source})
+    with pytest.raises(UserError, match=r"its cap of 0\.01 epochs"):
+        open_workspace(dataclasses.replace(config, data=data), trained)

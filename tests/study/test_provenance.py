@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from codepretrain.config.load import load_study
+from codepretrain.config.schema import StudyConfig
+from codepretrain.study import provenance
+from codepretrain.study.provenance import code_version
+from codepretrain.train.program import Program
+from tests.conftest import ROOT, TINY
+
+
+@pytest.fixture
+def tiny_config(tiny_overrides: list[str]) -> StudyConfig:
+    return load_study(TINY, tiny_overrides)
+
+
+def test_what_a_start_runs_on(tiny_config: StudyConfig) -> None:
+    found = provenance.provenance(
+        Program(tiny_config), command_line="codepretrain run", environment={"XLA_FLAGS": "x"}
+    )
+    assert json.loads(json.dumps(found)) == found  # it is JSON as it is
+    assert found["num_devices"] == 8
+    assert found["mesh"] == {"data": 1, "fsdp": 8, "tensor": 1}
+    assert found["attention_kernel"] == "blocked"
+    assert found["environment"] == {"XLA_FLAGS": "x"}
+    assert found["packages"]["jax"] == found["packages"]["jaxlib"]
+
+
+def test_an_edit_anywhere_in_the_package_marks_the_version(monkeypatch) -> None:
+    """Git is asked about the whole package, not about the folder of this module alone."""
+    asked: list[tuple[str, ...]] = []
+
+    def answers(folder, *arguments: str) -> str:
+        asked.append((str(folder), *arguments))
+        return "0123456789ab" if arguments[0] == "rev-parse" else " M model/rope.py"
+
+    monkeypatch.setattr(provenance, "_git", answers)
+    assert code_version().endswith("+0123456789ab.edited")
+    assert asked[1][0] == str(ROOT / "codepretrain")
+
+
+def test_without_git_the_version_is_the_packages(monkeypatch) -> None:
+    def no_git(*_: object) -> str:
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(provenance, "_git", no_git)
+    assert "+" not in code_version()
