@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from codepretrain.files import atomic, json_values, storage
+from codepretrain.files import json_values, storage
+from codepretrain.files.atomic import write_bytes, write_text
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ def write_item_scores(
     """Writes both files, each whole or not at all; files of an earlier attempt are replaced."""
     path = item_scores_path(run_dir, evaluator, step)
     lines = "".join(json_values.encode(record) + "\n" for record in items.records)
-    atomic.write_text(path.with_suffix(".jsonl"), lines)
-    atomic.write_bytes(path, encode_scores(items.scores))
+    write_text(path.with_suffix(".jsonl"), lines)
+    write_bytes(path, encode_scores(items.scores))
 
 
 def read_item_scores(

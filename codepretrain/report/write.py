@@ -6,7 +6,8 @@ from etils import epath
 from rich.console import Console
 
 from codepretrain.errors import UserError
-from codepretrain.files import atomic, storage
+from codepretrain.files import storage
+from codepretrain.files.atomic import write_json, write_text
 from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline
 from codepretrain.report.page import render
@@ -31,9 +32,9 @@ def write_report(
     written_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     folder = epath.Path(out_dir)
     numbers = results_json(results, comparison, pairs=pairs, written_at=written_at)
-    atomic.write_json(folder / "results.json", numbers)
+    write_json(folder / "results.json", numbers)
     page = folder / "index.html"
-    atomic.write_text(page, render(results, comparison, pairs=pairs, written_at=written_at))
+    write_text(page, render(results, comparison, pairs=pairs, written_at=written_at))
     if console is not None:
         print_comparison(console, results, comparison)
     return page

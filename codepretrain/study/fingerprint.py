@@ -27,7 +27,7 @@ from typing import Any
 
 from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig
-from codepretrain.files.identity import digest
+from codepretrain.files.hashing import sha256_json
 from codepretrain.study.graph import Phase
 
 FORMAT = 2
@@ -78,7 +78,7 @@ def fingerprints(
 ) -> dict[str, str]:
     """Returns each phase's fingerprint by name. Phases that share one are trained once."""
     return {
-        name: digest(contents(config, phase, rows=rows, imports=imports))
+        name: sha256_json(contents(config, phase, rows=rows, imports=imports))
         for name, phase in phases.items()
     }
 
@@ -93,7 +93,7 @@ def _origin(
         return {"parent": parent, "parent_step": None, "carry_optimizer": None}
     at_branch = contents(config, phase.parent, rows=rows, imports=imports, step=phase.parent_step)
     return {
-        "parent": digest(at_branch),
+        "parent": sha256_json(at_branch),
         "parent_step": phase.parent_step,
         "carry_optimizer": phase.config.carry_optimizer,
     }

@@ -17,7 +17,6 @@ from etils import epath
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import StudyConfig
 from codepretrain.files import storage
-from codepretrain.files.identity import digest
 from codepretrain.interop.import_record import ImportRecord
 from codepretrain.rows.data_dir import data_dir, require_prepared
 from codepretrain.rows.store import RowStore, open_sources
@@ -69,7 +68,7 @@ class Workspace:
     @cached_property
     def fingerprints(self) -> dict[str, str]:
         """The fingerprint of every phase by name."""
-        return {name: digest(self.identity(name)) for name in self.phases}
+        return {name: sha256_json(self.identity(name)) for name in self.phases}
 
     def check_caps(self) -> None:
         """Raises UserError if a phase would read a source past its repetition cap."""

@@ -8,7 +8,7 @@ from typing import Any
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.files.identity import differences
+from codepretrain.files.differences import differences
 from codepretrain.rows.store import RowStore
 from codepretrain.stream.order import RowOrder
 from codepretrain.train.state import TrainState

@@ -14,7 +14,7 @@ from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.files.lock import exclusive
+from codepretrain.files.lease import exclusive
 from codepretrain.interrupt import Interrupted
 from codepretrain.metrics.goodput import goodput
 from codepretrain.metrics.time_ledger import read_sessions

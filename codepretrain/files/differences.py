@@ -1,15 +1,7 @@
-"""Hashing and comparing what identifies a result: nested, JSON-ready values."""
+"""Where two nested JSON values differ."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from typing import Any
-
-
-def digest(contents: Mapping[str, Any]) -> str:
-    """Returns 64 hexadecimal digits that change with every key and value of `contents`."""
-    canonical = json.dumps(contents, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def differences(stored: Mapping[str, Any], current: Mapping[str, Any], path: str = "") -> list[str]:
