@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from codepretrain.files import json_values, storage
+from codepretrain.files import json_values
 from codepretrain.files.atomic import write_bytes, write_text
+from codepretrain.files.storage import MissingFileError, StrPath, read_bytes
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class ItemScores:
     records: Sequence[Mapping[str, Any]]
 
 
-def item_scores_path(run_dir: storage.StrPath, evaluator: str, step: int) -> epath.Path:
+def item_scores_path(run_dir: StrPath, evaluator: str, step: int) -> epath.Path:
     """Returns where a run keeps the scores of one evaluation; its records end in .jsonl instead."""
     return epath.Path(run_dir) / "items" / f"{evaluator}-{step:08d}.npz"
 
@@ -43,9 +44,7 @@ def encode_scores(scores: Mapping[str, np.ndarray]) -> bytes:
     return buffer.getvalue()
 
 
-def write_item_scores(
-    run_dir: storage.StrPath, evaluator: str, step: int, items: ItemScores
-) -> None:
+def write_item_scores(run_dir: StrPath, evaluator: str, step: int, items: ItemScores) -> None:
     """Writes both files, each whole or not at all; files of an earlier attempt are replaced."""
     path = item_scores_path(run_dir, evaluator, step)
     lines = "".join(json_values.encode(record) + "\n" for record in items.records)
@@ -53,9 +52,7 @@ def write_item_scores(
     write_bytes(path, encode_scores(items.scores))
 
 
-def read_item_scores(
-    run_dir: storage.StrPath, evaluator: str, step: int
-) -> dict[str, np.ndarray] | None:
+def read_item_scores(run_dir: StrPath, evaluator: str, step: int) -> dict[str, np.ndarray] | None:
     """Returns the arrays of an evaluation by name, None if they were not kept.
 
     Raises:
@@ -63,8 +60,8 @@ def read_item_scores(
     """
     path = item_scores_path(run_dir, evaluator, step)
     try:
-        content = storage.read_bytes(path)
-    except storage.MissingFileError:
+        content = read_bytes(path)
+    except MissingFileError:
         return None
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:

@@ -17,6 +17,7 @@ from etils import epath
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import StudyConfig
 from codepretrain.files import storage
+from codepretrain.files.hashing import sha256_json
 from codepretrain.interop.import_record import ImportRecord
 from codepretrain.rows.data_dir import data_dir, require_prepared
 from codepretrain.rows.store import RowStore, open_sources
