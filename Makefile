@@ -39,7 +39,7 @@ test-parity: .venv/.installed
 lint: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy codepretrain experiments
+	$(BIN)/mypy codepretrain experiments benchmarks tests
 
 format: .venv/.installed
 	$(BIN)/ruff format .
