@@ -153,6 +153,12 @@ def check() -> None:
         raise _state.interrupted()
 
 
+def check_alone() -> None:
+    """Does what `check` does, on a single process only: for work that one process does alone."""
+    if _state.peers is None:
+        check()
+
+
 def error() -> BaseException | None:
     """Returns what the command was told to end with, None if nothing has told it to.
 

@@ -69,7 +69,7 @@ def test_a_signal_while_it_ends(tmp_path: Path, number: int, code: int) -> None:
     error = process.communicate(timeout=60)[1]
     assert process.returncode == code, error
     assert error.count("\n") == 1
-    assert "invalid choice: 'trian'" in error
+    assert "'trian'" in error
 
 
 def test_the_exit_code_and_all_output_arrive() -> None:

@@ -61,6 +61,34 @@ def test_long_work_within_deferred_checks() -> None:
 
 def test_outside_deferred_a_check_is_nothing() -> None:
     interrupt.check()
+    interrupt.check_alone()
+
+
+class CountingPeers:
+    """Counts the calls that all processes must make equally often."""
+
+    num_calls = 0
+
+    def announce_stop(self, signal_number: int) -> None:
+        pass
+
+    def reached_stop(self) -> bool:
+        self.num_calls += 1
+        return self.num_calls > 2
+
+
+def test_on_several_processes_the_agreed_call_counts() -> None:
+    peers = CountingPeers()
+
+    def work() -> None:
+        interrupt.connect(peers)
+        interrupt.check_alone()
+        for _ in range(10):
+            interrupt.check()
+
+    with interrupt.handling(), pytest.raises(Interrupted), interrupt.deferred():
+        work()
+    assert peers.num_calls == 3
 
 
 def test_an_error_within_deferred_is_raised_as_it_is() -> None:

@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from codepretrain.errors import UserError, described, one_line, quoted
@@ -11,6 +12,32 @@ from codepretrain.errors import UserError, described, one_line, quoted
 _BACKEND_VARIABLES = ("JAX_PLATFORMS", "JAX_NUM_CPU_DEVICES", "XLA_FLAGS", "CUDA_VISIBLE_DEVICES")
 _PARSE_XLA_FLAGS = "from jaxlib import xla_client; xla_client.make_cpu_client()"
 _CHECK_TIMEOUT_S = 60.0
+# Variable → words in it that change arithmetic behind a fingerprint and cannot be overridden.
+_CHANGES_ARITHMETIC: Mapping[str, tuple[str, ...]] = {
+    "NVIDIA_TF32_OVERRIDE": ("0", "1"),
+    "XLA_FLAGS": (
+        "--xla_cpu_enable_fast_math",  # assumes that nothing is NaN, which skipped updates rely on
+        "--xla_gpu_enable_fast_min_max",
+        "--xla_gpu_enable_bf16_3way_gemm",
+        "--xla_gpu_enable_bf16_6way_gemm",
+    ),
+}
+
+
+def check_arithmetic_variables() -> None:
+    """Refuses variables that change results and that JAX's own settings cannot override.
+
+    Raises:
+      UserError: names the variable and what to do.
+    """
+    for variable, words in _CHANGES_ARITHMETIC.items():
+        for word in os.environ.get(variable, "").split():
+            name, _, value = word.partition("=")
+            if name in words and value.lower() not in ("false", "0"):
+                raise UserError(
+                    f"environment variable {variable} has {quoted(word)}, which changes the result "
+                    "of a run but not its fingerprint; unset it"
+                )
 
 
 def import_jax() -> Any:

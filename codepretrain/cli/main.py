@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import absl.logging
 
 from codepretrain.cli import interop, plan, run, show
-from codepretrain.cli.environment import check_jax_variables
+from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
     Parser,
     PathOnce,
@@ -45,6 +45,7 @@ def _dispatch(argv: list[str]) -> int:
     for source, chosen in config.data.sources.items():
         make_reader(source, chosen)
     check_jax_variables()
+    check_arithmetic_variables()
     if flags.command in _WRITING:
         check_writable(flags.workdir, name="--workdir")
     return flags.function(config, flags, argv)

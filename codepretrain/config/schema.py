@@ -26,7 +26,7 @@ class ModelConfig:
     """The Command-R block: one LayerNorm without bias feeds attention and SwiGLU in parallel.
 
     `compute_dtype` is that of activations and matrix products; "float32" computes the products in
-    full precision on every platform (`hardware/numerics.py`). Parameters are always float32.
+    full precision on every platform (`train/numerics.py`). Parameters are always float32.
     """
 
     vocab_size: int

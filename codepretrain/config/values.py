@@ -55,7 +55,8 @@ _AXIS = Rule(
     "a number of devices from 1, or -1", lambda value: 1 <= value <= MAX_INT32 or value == -1
 )
 NAME = Rule(
-    f"a name of at most {_MAX_NAME} lower-case letters, digits and _ that starts with a letter",
+    "a name of lower-case letters, digits and _ that starts with a letter, at most "
+    f"{_MAX_NAME} long",
     lambda value: len(value) <= _MAX_NAME and _NAME.fullmatch(value) is not None,
 )
 

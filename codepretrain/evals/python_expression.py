@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from codepretrain import interrupt
 from codepretrain.evals.estimate import proportion
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Progress, Request
 from codepretrain.evals.item_scores import ItemScores
@@ -123,6 +124,7 @@ class PythonExpression:
         programs = [program(item, text) for item, text in zip(self._items, texts, strict=True)]
         executions: list[Execution] = []
         for start in range(0, len(programs), _PROGRAMS_AT_ONCE):
+            interrupt.check_alone()
             executions += run_programs(
                 programs[start : start + _PROGRAMS_AT_ONCE],
                 limits=LIMITS,

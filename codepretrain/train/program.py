@@ -9,10 +9,10 @@ import numpy as np
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.hardware.chips import chip_of, model_flops_utilization
-from codepretrain.hardware.numerics import pin_numerics
 from codepretrain.model.remat import checked_policy
 from codepretrain.model.size import flops_per_token
 from codepretrain.stream.batch import Batch
+from codepretrain.train.numerics import pin_numerics
 from codepretrain.train.sharding import check_batch_size, make_mesh, replicated
 from codepretrain.train.state import TrainState, abstract_state, init_state
 from codepretrain.train.step import StepMetrics, compile_train_step, step_kernel

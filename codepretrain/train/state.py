@@ -10,9 +10,9 @@ import optax
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.hardware.numerics import PRNG_IMPL
 from codepretrain.model.transformer import Params, abstract_params, init_params, logical_axes
 from codepretrain.optim.optimizer import AdamW
+from codepretrain.train.numerics import PRNG_IMPL
 from codepretrain.train.sharding import param_shardings, replicated
 
 

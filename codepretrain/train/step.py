@@ -20,7 +20,6 @@ import optax
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import ExecutionConfig, StudyConfig
-from codepretrain.hardware.numerics import deterministic_options
 from codepretrain.hardware.xla_options import xla_options
 from codepretrain.model.attention_kernels import AttentionKernel, choose_kernel
 from codepretrain.model.transformer import Params, bind
@@ -28,6 +27,7 @@ from codepretrain.optim.optimizer import AdamW
 from codepretrain.stream.batch import Batch
 from codepretrain.train.loss.cross_entropy import LossSums, cross_entropy_sums, token_losses
 from codepretrain.train.loss.layout import Blocks
+from codepretrain.train.numerics import deterministic_options
 from codepretrain.train.sharding import (
     Constrain,
     batch_sharding,

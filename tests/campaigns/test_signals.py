@@ -159,7 +159,7 @@ def test_a_full_disk_under_both_of_two_processes(
     assert done.stdout.strip() == "[2, 2]", (done.stderr, outputs)
     for output in outputs:
         assert output.count("codepretrain: ") == 1
-        assert "no space left for the checkpoint of step 20" in output
+        assert "checkpoints/20: the checkpoints before it are whole; free some space" in output
 
 
 @pytest.mark.parametrize("failing", [0, 1])

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from codepretrain.cli import environment
+from codepretrain.cli.main import main
 from codepretrain.errors import UserError
 from tests.conftest import ROOT, TINY
 
@@ -84,3 +85,27 @@ def test_flags_that_xla_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     flags = "--xla_force_host_platform_device_count=2 --xla_cpu_enable_fast_math=false"
     monkeypatch.setenv("XLA_FLAGS", flags)
     environment._check_xla_flags(flags)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("NVIDIA_TF32_OVERRIDE", "1"),
+        ("NVIDIA_TF32_OVERRIDE", "0"),
+        ("XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_cpu_enable_fast_math"),
+        ("XLA_FLAGS", "--xla_cpu_enable_fast_math=true"),
+    ],
+)
+def test_variables_that_change_arithmetic_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert main(["plan", "--config", str(TINY)]) == 2
+    message = f"environment variable {variable} has '{value.split()[-1]}', which changes the result"
+    assert message in capsys.readouterr().err
+
+
+def test_other_variables_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=false --xla_dump_to=/tmp/x")
+    environment.check_arithmetic_variables()

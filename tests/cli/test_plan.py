@@ -63,7 +63,7 @@ STUDY = Path(__file__).parents[2] / "experiments" / "initialization.py"
         (["--topology=v5e"], "expected chip:AxB"),
         (["--topology=v9x:4x4"], "there is no TPU 'v9x' to plan for"),
         (["--search"], "--search and --slices need a --topology, such as v5e:16x16"),
-        (["--topology=v5e:4x4", "--slices=0"], "--slices: expected 1 or more"),
+        (["--topology=v5e:4x4", "--slices=0"], "--slices: expected a whole number, at least 1"),
     ],
 )
 def test_mistakes(capsys, flags, message):

@@ -32,8 +32,8 @@ CASES = [
     (small_study(variants={}), "config.variants: expected at least one entry, got none"),
     (
         changed("variants", Annealed="anneal"),
-        "config.variants: expected a name of at most 64 lower-case letters, digits and _ that "
-        "starts with a letter, got 'Annealed'",
+        "config.variants: expected a name of lower-case letters, digits and _ that starts with "
+        "a letter, at most 64 long, got 'Annealed'",
     ),
     (
         changed("model", num_heads=3, num_kv_heads=2),
@@ -123,5 +123,5 @@ def test_too_many_sources() -> None:
 def test_names_of_imported_checkpoints() -> None:
     check_import_name("--name", "base_2")
     for name in ("Base", "a/b", "", "x" * 65):
-        with pytest.raises(UserError, match="--name: expected a name of at most 64"):
+        with pytest.raises(UserError, match="--name: expected a name of lower-case letters"):
             check_import_name("--name", name)

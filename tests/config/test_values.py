@@ -163,7 +163,7 @@ def _patterns(hint: Any, path: str) -> Iterator[str]:
     [
         ("evals.validation.num_examples", -3, "a whole number from 1 to 2,147,483,647, got -3"),
         ("data.sources.text.num_tokens", 0, "a whole number from 1 to 1,000,000,000,000,000,000"),
-        ("data.sources.text.kind", "", "a name of at most 64 lower-case letters"),
+        ("data.sources.text.kind", "", "a name of lower-case letters"),
         ("data.max_seq_len", 1, "a whole number from 8 to 16,777,216, got 1"),
         ("phases.trunk.tokens", 10**18, "is too long: expected fewer than 274,877,906,688"),
         ("phases.trunk.tokens", 10**400, "that fits into 64 bits, got a whole number of 1,329 b"),

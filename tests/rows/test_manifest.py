@@ -65,7 +65,7 @@ def test_absent_rows_are_told_from_damaged_ones(tmp_path: Path) -> None:
         ({"num_padding": 11}, "num_padding is 11, expected 10"),
         ({"row_shards": []}, "row_shards is 0, expected 5"),
         ({"document_shards": [{"name": "d", "num_records": 6}]}, "document_shards is 6, expect"),
-        ({"row_shards": None}, "row_shards: expected a list, got NoneType None"),
+        ({"row_shards": None}, "row_shards: expected a list, got None"),
     ],
 )
 def test_contents_that_no_writer_wrote_are_named(tmp_path, changes, message) -> None:

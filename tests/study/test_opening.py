@@ -33,5 +33,5 @@ def test_the_folders_of_the_runs_are_in_the_object_store(prepared, config, memor
 def test_what_cannot_be_trained_is_told(trained, config: StudyConfig) -> None:
     source = dataclasses.replace(config.data.sources["code"], max_epochs=0.01)
     data = dataclasses.replace(config.data, sources={**config.data.sources, "code": source})
-    with pytest.raises(UserError, match=r"its cap of 0\.01 epochs"):
+    with pytest.raises(UserError, match=r"max_epochs = 0\.01 allows"):
         open_workspace(dataclasses.replace(config, data=data), trained)

@@ -1,5 +1,6 @@
 """`report` and `show-batch` read a trained study without JAX."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,9 @@ sys.exit(code)
 
 def last_line(*arguments: str | Path) -> str:
     command = [sys.executable, "-c", CODE, *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    # With a JAX_ variable the command line imports JAX, to check it.
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JAX_")}
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()[-1]
 

@@ -114,7 +114,7 @@ def test_a_run_says_what_it_runs_on(
     assert first == "8 × cpu, mesh data 1 × fsdp 8 × tensor 1, attention kernel blocked"
     program = Program(config)
     program.attention_kernel = AttentionKernel("cudnn")
-    assert "attention kernel cudnn: cudnn keeps at most 64 documents" in program.description()
+    assert "attention kernel cudnn: it keeps at most 64 documents" in program.description()
 
 
 def test_a_mistake_is_told_where_nothing_is_left_to_train(

@@ -13,14 +13,12 @@ import numpy as np
 import pytest
 from jax._src import config as jax_config
 
-from codepretrain.errors import UserError
-from codepretrain.hardware.numerics import (
+from codepretrain.hardware.xla_options import xla_options
+from codepretrain.train.numerics import (
     PINNED,
-    check_environment,
     deterministic_options,
     pin_numerics,
 )
-from codepretrain.hardware.xla_options import xla_options
 from codepretrain.train.program import Program
 from tests.configs import small_study
 
@@ -74,7 +72,7 @@ HOSTILE = {
     "jax_use_direct_linearize": False,
 }
 SCRIPT = """
-from tests.hardware.test_numerics import initial_digest
+from tests.train.test_numerics import initial_digest
 print(initial_digest())
 """
 ROOT = Path(__file__).parent.parent.parent
@@ -151,27 +149,6 @@ def test_float32_means_float32(settings: None) -> None:
     highest = jax.lax.Precision.HIGHEST
     assert precision_of("float32") == (highest, highest)
     assert precision_of("bfloat16") is None
-
-
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {"NVIDIA_TF32_OVERRIDE": "1"},
-        {"NVIDIA_TF32_OVERRIDE": "0"},
-        {"XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_cpu_enable_fast_math"},
-        {"XLA_FLAGS": "--xla_cpu_enable_fast_math=true"},
-    ],
-)
-def test_variables_that_cannot_be_pinned_are_refused(environment: dict[str, str]) -> None:
-    [variable] = environment
-    with pytest.raises(UserError, match=f"environment variable {variable} has .*; unset it"):
-        check_environment(environment)
-
-
-def test_other_variables_are_left_alone() -> None:
-    check_environment({})
-    check_environment({"NVIDIA_TF32_OVERRIDE": ""})
-    check_environment({"XLA_FLAGS": "--xla_cpu_enable_fast_math=false --xla_dump_to=/tmp/x"})
 
 
 def test_deterministic_programs_are_asked_for_on_gpus_only() -> None:
