@@ -2,8 +2,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-resume test-mesh test-hosts test-signals test-pod test-parity lint format \
-  lock benchmark clean
+.PHONY: demo test test-resume test-mesh test-hosts test-signals test-pod test-parity test-storage lint \
+  format lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -35,6 +35,11 @@ test-parity: .venv/.installed
 	$(BIN)/pip install --quiet --constraint requirements.lock --constraint requirements-parity.lock \
 	  --editable '.[parity]'
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_parity.py -s
+
+# Whole studies on an emulated object store, killed in every stage: the bits of a local run.
+test-storage: .venv/.installed
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[storage-test]'
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_storage.py -s
 
 lint: .venv/.installed
 	$(BIN)/ruff format --check .

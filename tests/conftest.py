@@ -22,6 +22,7 @@ import pytest
 pytest_plugins = [
     "tests.fixtures.sources",
     "tests.fixtures.corpus",
+    "tests.fixtures.object_stores",
     "tests.fixtures.processes",
     "tests.fixtures.trained",
 ]

@@ -1,4 +1,4 @@
-"""What the user is told when a checkpoint cannot be written."""
+"""What the user is told when a checkpoint cannot be written, here or at all."""
 
 import errno
 import os
@@ -6,9 +6,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from codepretrain.errors import UserError
+from codepretrain.files.explain import shown
 from codepretrain.files.storage import StrPath
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def check_address(workdir: StrPath, *, name: str) -> None:
+    """Raises UserError if Orbax cannot store arrays in a working directory.
+
+    For `s3://` it opens TensorStore's driver of local files: a part of the arrays goes to a folder
+    `s3:` of the current directory before it fails.
+
+    Args:
+      name: the flag that gave `workdir`.
+    """
+    if os.fspath(workdir).startswith("s3://"):
+        raise UserError(
+            f"{name} {shown(workdir)}: checkpoints cannot be stored on s3://, which Orbax does not "
+            "support; use a local folder or a gs:// address"
+        )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import absl.logging
 
+from codepretrain.checkpoint.refusal import check_address
 from codepretrain.cli import interop, plan, run, show
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
@@ -47,6 +48,7 @@ def _dispatch(argv: list[str]) -> int:
     check_jax_variables()
     check_arithmetic_variables()
     if flags.command in _WRITING:
+        check_address(flags.workdir, name="--workdir")
         check_writable(flags.workdir, name="--workdir")
     return flags.function(config, flags, argv)
 
@@ -97,7 +99,7 @@ def _parser() -> tuple[Parser, "argparse._SubParsersAction[Parser]"]:
             "--workdir",
             action=PathOnce,
             default="workdir",
-            help="local folder, gs:// or s3:// address that holds everything (default: workdir)",
+            help="local folder or gs:// address that holds everything (default: workdir)",
         )
         command.set_defaults(function=function)
         return command

@@ -4,9 +4,9 @@ import os
 import secrets
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import jax
+from etils import epath
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
@@ -20,7 +20,7 @@ _APPEARS_S = 60.0  # how long a network file system may hide a new file from oth
 _SHARE = "all hosts must share one --workdir, and run the same code with the same --config"
 
 
-def open_workspace(config: StudyConfig, workdir: Path) -> Workspace:
+def open_workspace(config: StudyConfig, workdir: epath.Path) -> Workspace:
     """Opens and checks a study before anything is computed.
 
     Raises:
@@ -39,7 +39,7 @@ def open_workspace(config: StudyConfig, workdir: Path) -> Workspace:
                 f"0: {_SHARE}"
             )
     folders = decide("the folders of the runs", lambda: _folders(workspace))
-    return replace(workspace, run_dirs={name: Path(path) for name, path in folders.items()})
+    return replace(workspace, run_dirs={name: epath.Path(path) for name, path in folders.items()})
 
 
 def _checked(workspace: Workspace) -> dict[str, str]:
@@ -53,7 +53,7 @@ def _folders(workspace: Workspace) -> dict[str, str]:
     return {name: os.fspath(workspace.run_dir(name)) for name in workspace.phases}
 
 
-def _check_shared(workdir: Path) -> None:
+def _check_shared(workdir: epath.Path) -> None:
     """Checks that every process sees a file that process 0 writes into the working directory."""
     path = workdir / decide("its proof of the --workdir", lambda: f".shared-{secrets.token_hex(8)}")
     decide("its proof of the --workdir", lambda: write_bytes(path, b"-"))
@@ -64,7 +64,7 @@ def _check_shared(workdir: Path) -> None:
             storage.remove(path)
 
 
-def _wait_for(path: Path, workdir: Path) -> None:
+def _wait_for(path: epath.Path, workdir: epath.Path) -> None:
     deadline = time.monotonic() + _APPEARS_S
     while not storage.exists(path):
         if time.monotonic() > deadline:

@@ -3,8 +3,7 @@
 Imports no JAX, so it runs anywhere and starts fast.
 """
 
-from pathlib import Path
-
+from etils import epath
 from rich.console import Console
 
 from codepretrain.config.schema import StudyConfig
@@ -16,12 +15,12 @@ from codepretrain.study.provenance import code_version
 from codepretrain.study.workspace import Workspace, normalized_mixture
 
 
-def report_study(config: StudyConfig, workdir: Path, *, command_line: str) -> Path:
+def report_study(config: StudyConfig, workdir: epath.Path, *, command_line: str) -> epath.Path:
     """Writes the page, prints the table, and returns the page's path."""
     return report_workspace(Workspace(config, workdir), command_line=command_line)
 
 
-def report_workspace(workspace: Workspace, *, command_line: str) -> Path:
+def report_workspace(workspace: Workspace, *, command_line: str) -> epath.Path:
     """Reports on a study that is open already; see `report_study`."""
     config = workspace.config
     plan = describe(

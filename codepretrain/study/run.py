@@ -4,10 +4,10 @@ Every process of a job runs the same command. Process 0 decides what is missing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
+from etils import epath
 from rich.console import Console
 
 from codepretrain.config.schema import StudyConfig
@@ -28,7 +28,7 @@ _PREPARATION_S = 30 * 24 * 3600.0  # the other processes wait for as long as it 
 
 def run_study(
     config: StudyConfig,
-    workdir: Path,
+    workdir: epath.Path,
     *,
     prepare: Callable[[], None],
     command_line: str,
@@ -67,7 +67,7 @@ def run_study(
 
 def train_phases(
     config: StudyConfig,
-    workdir: Path,
+    workdir: epath.Path,
     *,
     only: Sequence[str] | None = None,
     command_line: str = "",
@@ -90,7 +90,7 @@ def train_phases(
 
 def evaluate_phases(
     config: StudyConfig,
-    workdir: Path,
+    workdir: epath.Path,
     *,
     only: Sequence[str] | None = None,
     step: int | None = None,

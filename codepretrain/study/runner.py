@@ -4,10 +4,10 @@ import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import jax
+from etils import epath
 from rich.console import Console
 
 from codepretrain.checkpoint.manager import Checkpoints
@@ -117,7 +117,7 @@ class Runner:
         evaluator: Evaluator,
         state: TrainState,
         writer: MetricsWriter,
-        run_dir: Path,
+        run_dir: epath.Path,
         *,
         step: int,
         tokens: int,
@@ -210,7 +210,7 @@ class Runner:
         assert state is not None, f"{name} was trained to step {step} and not saved"
         return state
 
-    def _write_run_json(self, name: str, run_dir: Path) -> None:
+    def _write_run_json(self, name: str, run_dir: epath.Path) -> None:
         workspace, phase = self.workspace, self.workspace.phases[name]
         parent = phase.parent.name if phase.parent else None
         record = {
@@ -230,7 +230,7 @@ class Runner:
 
 
 @contextmanager
-def _held(run_dir: Path) -> Iterator[Callable[[], None]]:
+def _held(run_dir: epath.Path) -> Iterator[Callable[[], None]]:
     """Holds the run for this job: process 0 takes the hold, and all end if it cannot.
 
     Yields a function that raises if the hold is lost; only process 0 may call it.

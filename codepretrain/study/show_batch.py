@@ -1,7 +1,8 @@
 """One batch of a phase with its documents. Imports no JAX."""
 
-from pathlib import Path
 from typing import Any
+
+from etils import epath
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.stream.show_batch import list_batch, render_batch
@@ -10,7 +11,7 @@ from codepretrain.study.workspace import Workspace
 
 
 def show_batch(
-    config: StudyConfig, workdir: Path, *, phase_name: str, step: int
+    config: StudyConfig, workdir: epath.Path, *, phase_name: str, step: int
 ) -> tuple[str, dict[str, Any]]:
     """Returns the listing of one batch, as text and as values.
 

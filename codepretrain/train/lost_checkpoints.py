@@ -5,7 +5,7 @@ ordinary. A checkpoint that was committed and is gone is not: to train again wha
 spend compute, and take finished records out of use. That needs the user's word (`--retrain-lost`).
 """
 
-from pathlib import Path
+from etils import epath
 
 from codepretrain.checkpoint.manager import Checkpoints, Restored
 from codepretrain.errors import UserError
@@ -18,7 +18,7 @@ def settle_lost(
     checkpoints: Checkpoints,
     restored: Restored,
     *,
-    run_dir: Path,
+    run_dir: epath.Path,
     up_to: int,
     retrain: bool,
     replaces_records: bool,
@@ -56,7 +56,7 @@ def settle_lost(
     return lines
 
 
-def _step(ledger: Path) -> int:
+def _step(ledger: epath.Path) -> int:
     return storage.read_json(ledger)["step"] if storage.is_file(ledger) else 0
 
 

@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
+
+from etils import epath
 
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import StudyConfig
@@ -37,7 +38,7 @@ class PhaseRun:
     order: RowOrder
     learning_rate: Callable[[int], float]
     weight_decay: float
-    run_dir: Path
+    run_dir: epath.Path
     identity: Mapping[str, Any]
     stores: Mapping[str, RowStore]
     parent_digest: str
@@ -61,7 +62,9 @@ class PhaseRun:
         return self.order.num_steps
 
 
-def check_identity(stored: Mapping[str, Any], current: Mapping[str, Any], *, where: Path) -> None:
+def check_identity(
+    stored: Mapping[str, Any], current: Mapping[str, Any], *, where: epath.Path
+) -> None:
     """Raises UserError, naming what differs, unless a checkpoint belongs to this phase."""
     found = differences(stored, current)
     if found:

@@ -15,7 +15,7 @@ from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import CheckpointConfig
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes
-from tests.files.conftest import folder, gcs, gcs_server, memory, s3, s3_server  # noqa: F401
+from tests.files.conftest import folder  # noqa: F401
 
 
 class JsonWriting:
@@ -79,11 +79,7 @@ def test_our_part_on_every_storage(
     assert again.lost_steps(again.restore(None), up_to=9) == [2, 4, 5]
 
 
-def test_whole_checkpoints_on_google_cloud_storage(
-    gcs: epath.Path,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("TENSORSTORE_GCS_HTTP_URL", os.environ["STORAGE_EMULATOR_HOST"])
+def test_whole_checkpoints_on_google_cloud_storage(gcs: epath.Path) -> None:
     state = {"x": jnp.arange(1000, dtype=jnp.float32), "step": jnp.int32(7)}
     to = opened(gcs / "checkpoints")
     for step in (1, 2, 3):

@@ -144,6 +144,19 @@ PATHS = [
     ("plan --config {tiny} --workdir ''", "--workdir: expected a path, found ''"),
     ("plan --config {tiny} --workdir gs://", "--workdir gs://: expected gs://BUCKET/FOLDER"),
     ("plan --config {tiny} --workdir s3:///x", "--workdir s3:///x: expected s3://BUCKET/FOLDER"),
+    *(
+        (
+            f"{command} --config {{tiny}} --workdir s3://bucket/x{rest}",
+            "--workdir s3://bucket/x: checkpoints cannot be stored on s3://",
+        )
+        for command, rest in [
+            ("run", ""),
+            ("prepare", ""),
+            ("train", ""),
+            ("evaluate", ""),
+            ("import", " --model {folder} --name base"),
+        ]
+    ),
     ("plan --config {tiny} --workdir gs:/bucket/x", "expected two slashes after the scheme"),
     ("plan --config {tiny} --workdir ftp://host/x", "expected a local path, gs:// or s3://"),
     ("plan --config {tiny} --workdir http://host/x", "expected a local path, gs:// or s3://"),

@@ -26,7 +26,6 @@ from codepretrain.rows.vocabulary import (
     tokenizer_directory,
     tokenizer_path,
 )
-from tests.files.conftest import memory as memory
 
 
 def same_files(left: Path, right: Path) -> bool:

@@ -31,8 +31,6 @@ def test_replaces_and_makes_folders(folder: epath.Path) -> None:
 
 
 def test_only_one_of_many_creates_a_file(folder: epath.Path) -> None:
-    if os.fspath(folder).startswith("gs://"):
-        pytest.skip("the emulator ignores ifGenerationMatch")
     barrier, created = threading.Barrier(8), []
 
     def create(number: int) -> None:

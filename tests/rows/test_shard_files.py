@@ -15,7 +15,6 @@ from codepretrain.rows import shard_files as shard_files_module
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.shard_files import ShardFiles
 from codepretrain.rows.store import RowStore
-from tests.files.conftest import memory as memory
 from tests.fixtures.sources import write_source
 
 

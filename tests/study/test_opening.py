@@ -6,6 +6,8 @@ import pytest
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
+from codepretrain.files import storage
+from codepretrain.files.atomic import write_bytes
 from codepretrain.study.opening import open_workspace
 from codepretrain.study.workspace import Workspace
 
@@ -17,6 +19,15 @@ def test_the_folders_of_the_runs_are_found_once(trained_copy, config: StudyConfi
     assert workspace.run_dir("trunk") == found
     assert open_workspace(config, trained_copy).run_dir("trunk").name.startswith("renamed-")
     assert not list(trained_copy.glob(".shared-*"))
+
+
+def test_the_folders_of_the_runs_are_in_the_object_store(prepared, config, memory) -> None:
+    for name in storage.sizes_below(prepared):
+        write_bytes(memory / name, (prepared / name).read_bytes())
+    workspace = open_workspace(config, memory)
+    for name in config.phases:
+        assert workspace.run_dir(name).parent == memory / "runs"
+        assert not storage.is_local(workspace.run_dir(name))
 
 
 def test_what_cannot_be_trained_is_told(trained, config: StudyConfig) -> None:
