@@ -1,4 +1,4 @@
-"""What the user is told when a checkpoint cannot be written."""
+"""Error messages for a checkpoint that cannot be written."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 @contextmanager
 def explained_save(folder: StrPath) -> Iterator[None]:
-    """Raises a UserError where the storage refuses; other exceptions get a note and pass."""
+    """Turns storage errors into a UserError; adds a note to other exceptions."""
     try:
         yield
     except Exception as error:
