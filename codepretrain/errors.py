@@ -1,4 +1,4 @@
-"""The exception for a user's mistake, and how its message becomes one short line."""
+"""The exception for user errors, and formatting of its message as one short line."""
 
 import re
 from collections.abc import Callable
@@ -17,7 +17,7 @@ class UserError(ValueError):
 
 
 def one_line(message: str) -> str:
-    """Returns a message as one line of printable text, with whatever is overlong shortened.
+    """Returns a message as one line of printable text; overlong parts are shortened.
 
     A message may quote anything: an argument of 5,000 letters, a file's name with a newline in it,
     the text of another library's error.

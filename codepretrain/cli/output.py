@@ -1,8 +1,8 @@
-"""Standard output and error: any encoding, a reader that has gone, descriptors that are closed.
+"""Standard output and error: any encoding, closed pipes, closed descriptors.
 
 what the command was given       what happens
 ASCII or another narrow encoding characters that it lacks become "?"; JSON escapes them
-`| head -1`                      ends quietly with 141, as a program that SIGPIPE ends
+`| head -1`                      exits quietly with 141, like a program killed by SIGPIPE
 `>&-`, `2>&-`                    as `> /dev/null`
 a full disk                      one line on stderr, exit code 2
 """

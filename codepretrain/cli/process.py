@@ -2,11 +2,11 @@
 
     0          done
     1          a defect of this program, with its traceback
-    2          a mistake of the user, told in one line; a disk that is full or may not be written
+    2          a user error, reported in one line; a disk that is full or not writable
     128 + n    stopped by signal n, with everything saved: 130 for Ctrl-C, 143 for SIGTERM
 
-On several processes all of them end with the code of the one that ended first. They end by
-`os._exit`: leaving through JAX would wait for processes that are gone.
+With several processes, all exit with the code of the first one to end. They exit through
+`os._exit`, because JAX's own shutdown would wait for processes that are gone.
 """
 
 import argparse
@@ -97,7 +97,7 @@ class _Process:
         os.close(self._stderr)
 
     def leave(self, code: int, message: str) -> NoReturn:
-        """Tells the other processes, if they do not know, and ends this one."""
+        """Notifies the other processes, unless they know already, and ends this one."""
         with self._ends:  # the first thread to come here ends the process
             self.tell(message)
             peers = self.peers
@@ -153,7 +153,7 @@ def _result(process: _Process, error: BaseException) -> tuple[int, str]:
 
 
 def end_now(code: int) -> NoReturn:
-    """Ends the process with what it has printed, but without what Python does at its end."""
+    """Flushes the output and exits without Python's own shutdown."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -196,7 +196,7 @@ def start_machine(flags: argparse.Namespace) -> None:
 
 def _join(flags: argparse.Namespace) -> None:
     import jax
-    from jax._src import distributed  # public JAX has no access to its coordination service
+    from jax._src import distributed  # JAX has no public API for its coordination service
 
     jax.config.update("jax_enable_preemption_service", False)  # it would take over SIGTERM
     try:
