@@ -1,4 +1,4 @@
-"""What was prepared: every count and hash, for a report. Imports no tokenizer or TensorFlow."""
+"""Counts and hashes of the prepared data, for a report. Imports no tokenizer or TensorFlow."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

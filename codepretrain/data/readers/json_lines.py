@@ -1,4 +1,4 @@
-"""JSON lines, plain or gzipped: one object a line, its fields mapped to a document's."""
+"""JSON lines, plain or gzipped: one document per line."""
 
 import glob
 import json
