@@ -26,7 +26,7 @@ _END_LIMIT_S = 10.0
 
 
 class Supervised:
-    """A program, started in its sandbox or refused. `ready` is what the supervisor told of it."""
+    """A program, started in its sandbox or refused. `ready` is what the supervisor reported."""
 
     def __init__(self, process: subprocess.Popen[bytes], status: IO[bytes]) -> None:
         self._process = process
@@ -112,7 +112,7 @@ class Supervised:
 def supervised(
     program: bytes, *, limits: Mapping[str, Any], layers: Sequence[str], required: Sequence[str]
 ) -> Iterator[Supervised]:
-    """Starts a program; yields once it runs or was refused. Afterwards nothing of it is left."""
+    """Starts a program; yields once it runs or was refused. Cleans up after it."""
     files = interpreter_files()
     read_fd, write_fd = os.pipe()
     specification = {

@@ -118,7 +118,7 @@ def possible_parents(own_groups: str, mounts: str) -> tuple[int, list[str]]:
 
 
 def _directory(mount_point: str, root: str, path: str) -> str:
-    """Returns where the group `path` lies, given what part of the hierarchy is mounted."""
+    """Returns the directory of the group `path`, given the mounted part of the hierarchy."""
     if root != "/" and (path + "/").startswith(root + "/"):
         path = path[len(root) :]
     return (mount_point + path).rstrip("/")

@@ -1,11 +1,11 @@
 """The system calls that a sandboxed program may make, as a seccomp filter.
 
 The list holds what an interpreter needs to compute, to use files in its own directory and to wait.
-Whatever is not on it fails with EPERM; calls newer than the table fail with ENOSYS, so that a newer
-C library takes the older call instead. A call that stands for many is allowed for the arguments in
+All other calls fail with EPERM; calls newer than the table fail with ENOSYS, so a newer C library
+falls back to the older call. A call with many functions is allowed only with the arguments in
 `_CONDITIONS`. A call through another calling convention (32-bit, x32) kills the program.
 
-Left out on purpose, though harmless programs know them: `pipe` and `socketpair` (they pin kernel
+Excluded on purpose, although harmless programs use them: `pipe` and `socketpair` (they pin kernel
 memory), `chmod` and its family (Landlock does not govern metadata), `flock` and locks by `fcntl`
 (a lock on a system library holds up other users), `fsync` (of the host's file it flushes the
 host's disk), `truncate` by path (Landlock governs it since Linux 6.2 alone).
