@@ -1,12 +1,12 @@
-"""Directories that appear whole: there with all their files, or not there.
+"""Atomic directories: they exist with all their files, or not at all.
 
     <directory>/   the files   files.json      sealed: size and SHA-256 of every file, written last
 
 Locally the files are made in a folder beside the directory, which is synced and renamed. In an
 object store nothing can be renamed: files are made in a local folder, uploaded, read back and
-compared by hash; `files.json` is uploaded last and makes the directory whole. `.uploading` is the
-first object to appear and the last to go, so what a killed upload left is known and removed at the
-next attempt, and a folder that someone else filled is never taken for such a rest.
+compared by hash; `files.json` is uploaded last and commits the directory. `.uploading` is the
+first object written and the last removed. It marks the remains of a killed upload, which the next
+attempt removes; a folder with other contents is never mistaken for them.
 """
 
 import errno
@@ -50,11 +50,11 @@ def is_whole(path: StrPath) -> bool:
 
 @contextmanager
 def whole_directory(path: StrPath) -> Iterator[Path]:
-    """Yields a new local folder whose files become the directory `path` when the block ends well.
+    """Yields a new local folder whose files become the directory `path` when the block succeeds.
 
-    However the block ends otherwise, nothing appears at `path`. Where another process made the
-    directory in the meantime, the first one stays and this one's files are dropped: go on with what
-    is at `path`, not with what the block computed. For an object store the local folder is in the
+    If the block raises, nothing appears at `path`. If another process made the directory in the
+    meantime, that one is kept and this one's files are dropped: continue with the contents of
+    `path`, not with what the block computed. For an object store the local folder is in the
     system's temporary directory (TMPDIR), which needs space for all files.
 
     Raises:
@@ -106,7 +106,7 @@ def check_directory(path: StrPath, *, reads_contents: bool, remedy: str) -> Mapp
 
 
 def remove_directory(path: StrPath) -> None:
-    """Removes a directory. A kill on the way leaves what the next `whole_directory` cleans up."""
+    """Removes a directory. If it is killed, the next `whole_directory` cleans up the rest."""
     if is_local(path):
         with (
             explained("remove", path),
@@ -125,7 +125,7 @@ def remove_directory(path: StrPath) -> None:
 
 
 def _check_free(path: StrPath) -> None:
-    """Raises UserError where there is anything that a killed upload did not leave."""
+    """Raises UserError if there is anything but the remains of a killed upload."""
     if is_local(path):
         there = os.path.lexists(path) and (not os.path.isdir(path) or bool(os.listdir(path)))
     else:

@@ -65,7 +65,7 @@ class OpenFiles:
 
 
 class _Descriptor:
-    """An open file, closed with the last reference: no thread reads from a number used anew."""
+    """An open file, closed with the last reference: no thread reads from a reused number."""
 
     def __init__(self, path: str) -> None:
         self.number = -1
@@ -80,7 +80,7 @@ class _Descriptor:
 
 
 def raise_descriptor_limit() -> int:
-    """Lets this process open as many files as the system grants, and returns how many."""
+    """Raises this process's limit of open files to the system's maximum, and returns it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MANY if hard == resource.RLIM_INFINITY else min(hard, _MANY)
     if soft == resource.RLIM_INFINITY or soft >= wanted:

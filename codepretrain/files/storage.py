@@ -1,8 +1,8 @@
-"""Addresses, and reading, listing and removing what they name: local paths or object stores.
+"""Parses addresses (local paths or object stores); reads, lists and removes files.
 
 Every function takes a local path or one that `parse` returned, and raises a `UserError` that names
-the path where the file system or the store refuses. A folder of an object store exists while an
-object is below it.
+the path if the file system or the store fails. A folder of an object store exists while it contains
+an object.
 """
 
 import json
