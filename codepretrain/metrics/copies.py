@@ -30,7 +30,7 @@ def check_installed(logging: LoggingConfig) -> None:
 
 
 class Copy(Protocol):
-    """A second place for scalars, beside the JSON lines."""
+    """A viewer's copy of the scalars, in addition to the JSON lines."""
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None: ...
     def flush(self) -> None: ...
@@ -110,7 +110,7 @@ class WeightsAndBiases:
 
     def __init__(self, run_dir: epath.Path, project: str, run_name: str) -> None:
         wandb: Any = importlib.import_module("wandb")
-        folder = os.fspath(run_dir) if is_local(run_dir) else None  # None: where wandb likes
+        folder = os.fspath(run_dir) if is_local(run_dir) else None  # None: wandb's default
         self._run = wandb.init(
             project=project, name=run_name, id=run_dir.name, resume="allow", dir=folder
         )

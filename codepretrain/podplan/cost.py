@@ -1,4 +1,4 @@
-"""Chip-hours and price of a study at a stated MFU, and the MFU that the paper's own numbers imply.
+"""Chip-hours and price of a study at an assumed MFU, and the MFU that the paper's numbers imply.
 
     chip-hours = tokens · FLOPs per token / (MFU · peak FLOP/s) / 3600
 

@@ -32,7 +32,7 @@ def plan_pod(
     searches: bool,
     prints: bool,
 ) -> dict[str, Any]:
-    """Returns the plan of a study on a pod, and prints each part when it is known.
+    """Returns the plan of a study on a pod, and prints each part as soon as it is done.
 
     phase_tokens: tokens of each phase to train. command: the arguments with which another process
     makes this plan as JSON. max_compiles: of a search. searches: whether to search for settings.

@@ -1,4 +1,4 @@
-"""Target pods: their names, and their devices to compile for. No TPU hardware is needed.
+"""Target pods by name, and their devices to compile for. No TPU hardware is needed.
 
 v5e:16x16       256 chips in a torus of 16 × 16
 v5p:4x4x8       128 chips in three dimensions
