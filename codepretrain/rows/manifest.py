@@ -1,4 +1,4 @@
-"""The manifest of the rows of one source and split: exact counts, and what the rows rest on.
+"""The manifest of the rows of one source and split: exact counts, and hashes of the inputs.
 
     <data_dir>/rows/<source>/<split>/
         rows-00000.records, …       rows.index.npy          encoded rows (`rows/format.py`)
@@ -7,8 +7,8 @@
         manifest.json               sealed with its own hash
         files.json                  sealed: size and hash of every file above, written last
 
-Opening reads and verifies all but the records: of these the sizes are compared, and every record's
-crc32, which is in the verified index, is compared when it is read.
+Opening reads and verifies all files but the records. Of these it compares the sizes; each record's
+crc32, which is in the verified index, is compared when the record is read.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ class RowsManifest:
     max_seq_len, that are no target with weight. num_split_documents: documents with targets in more
     than one row. rows_sha256: of the encoded rows in order, however they are divided into files.
     documents_hash: of the documents of all splits. tokenizer_hash, vocabulary_hash: of the two
-    files of the tokenizer. settings_hash: of all settings that decide the rows.
+    files of the tokenizer. settings_hash: of all settings that determine the rows.
     """
 
     source: str
@@ -84,7 +84,7 @@ class RowsManifest:
     def hash(self) -> str:
         """Hex SHA-256 of what training sees: names, counts, tokenizer and every encoded row.
 
-        How the rows are divided into files and by which settings they were made is no part of it:
+        It excludes how the rows are divided into files and the settings they were made with:
         neither changes a result.
         """
         fields = dataclasses.asdict(self)

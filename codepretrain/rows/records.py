@@ -1,16 +1,15 @@
-"""Record files: byte strings one after the other, found through one index in one read.
+"""Record files: concatenated byte strings with an index; reading a record takes one read.
 
     <name>-00000.records, <name>-00001.records, …   the records' bytes, nothing between them
     <name>.index.npy                                [N] of (offset, length, crc32), memory-mapped
 
-`offset` counts from the start of the record's own file. Reading a record is one look into the index
-and one `pread`; an open file costs a descriptor and nothing else, so files can be closed and opened
-at will. The crc32 stands in the index, apart from the record: the index is verified by its hash
-when it is opened, and so binds every record to it. Another source's file of the same size, or a
-flipped bit, is noticed at the first read.
+`offset` counts from the start of the record's own file. Reading a record is one index lookup and
+one `pread`; an open file costs only a descriptor, so files can be closed and reopened at will. The
+crc32 is in the index, not in the record: the index is verified by its hash when it is opened, so a
+flipped bit, or another source's file of the same size, is detected at the first read.
 
-ArrayRecord was measured first: over 1,000 files of 65,536 records, its reader holds 0.5 MB of index
-a file, or (`index_storage_option:offloaded`) takes 3.5 ms a read.
+ArrayRecord was measured first: with 1,000 files of 65,536 records, its reader holds 0.5 MB of index
+per file, or (`index_storage_option:offloaded`) takes 3.5 ms per read.
 """
 
 import bisect

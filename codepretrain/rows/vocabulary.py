@@ -38,7 +38,7 @@ class Vocabulary:
         return np.array([len(text) for text in self.token_bytes], np.int32)
 
     def decode(self, ids: Iterable[int]) -> bytes:
-        """Returns the text of the ids; cut inside a character it is not valid UTF-8."""
+        """Returns the text of the ids; if they end inside a character it is not valid UTF-8."""
         return b"".join(self.token_bytes[token] for token in ids)
 
     def save(self, path: StrPath) -> None:

@@ -98,7 +98,7 @@ class BatchLoader(Iterator[tuple[int, Batch]]):
             mask_documents=mask_documents,
             start_step=start_step,
         )
-        # More threads than batches held ready could never all be busy.
+        # Threads beyond the number of prefetched batches would be idle.
         options = grain.ReadOptions(
             num_threads=min(threads, prefetch), prefetch_buffer_size=prefetch
         )
