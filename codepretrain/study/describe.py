@@ -1,4 +1,4 @@
-"""What `codepretrain plan` shows: the graph with every number that is known before training."""
+"""The output of `codepretrain plan`: the graph with all numbers known before training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -192,7 +192,7 @@ def _resolve_into(phases: dict[str, Phase], name: str, config: StudyConfig) -> P
 
 @contextmanager
 def _prefixed(path: str) -> Iterator[None]:
-    """Begins the message of a user's error with the place in the config."""
+    """Prefixes a UserError's message with the config path."""
     try:
         yield
     except UserError as error:
