@@ -12,7 +12,7 @@ _KEPT = MAX_WORD // 2  # of a long word: its beginning and its end
 class UserError(ValueError):
     """States what is wrong, what was expected, what was found and how to fix it, in one line.
 
-    The command line prints the message alone and exits with code 2.
+    The command line prints only the message and exits with code 2.
     """
 
 

@@ -112,7 +112,7 @@ def handling(end: Callable[[BaseException], None] | None = None) -> Iterator[Non
 def install() -> None:
     """Installs the handlers, again after a library has replaced them.
 
-    `jax.distributed` has a SIGTERM handler of its own, and so has libtpu.
+    `jax.distributed` and libtpu install SIGTERM handlers of their own.
     """
     if _state.is_handling:
         for number in STOP_SIGNALS:
@@ -153,7 +153,7 @@ def check() -> None:
 
 
 def check_alone() -> None:
-    """Does what `check` does, on a single process only: for work that one process does alone."""
+    """Like `check`, but on a single process only: for work that only one process does."""
     if _state.peers is None:
         check()
 

@@ -29,7 +29,7 @@ class History:
     """The journal of one run, open for appending."""
 
     def __init__(self, checkpoints: StrPath, *, present: Collection[int]) -> None:
-        """Opens the journal beside the folder `checkpoints`.
+        """Opens the journal next to the folder `checkpoints`.
 
         Args:
           present: steps committed by the files. A kill between a commit and its line in the journal

@@ -70,7 +70,7 @@ class Checkpoints:
         self._channel = Channel()
         self._last_save_s = time.monotonic()
         self._history: History | None = None
-        self._permanent: dict[int, bool] = {}  # what the records say, read once
+        self._permanent: dict[int, bool] = {}  # from the records, read once
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -91,7 +91,7 @@ class Checkpoints:
         return decide("the list of checkpoints", self._committed)
 
     def lost_steps(self, restored: Restored, *, up_to: int, recorded_step: int = 0) -> list[int]:
-        """Returns the steps after `restored.step` that were committed and are not there.
+        """Returns the committed steps after `restored.step` that are missing.
 
         Where no checkpoint is whole, the damaged ones count as well.
 
@@ -227,7 +227,7 @@ class Checkpoints:
                 self._permanent[step] = True
             return True
 
-        return decide("the checkpoint that is there", settle)
+        return decide("the existing checkpoint", settle)
 
     def _copied(self, folder: epath.Path, state: Any) -> Writing:
         """Waits until every process has a copy of its part of the state."""
@@ -272,7 +272,7 @@ class Checkpoints:
             self._delete(step)
 
     def _stays(self, step: int) -> bool:
-        """Returns whether a checkpoint is permanent; one whose record is damaged is left alone."""
+        """Returns whether a checkpoint is permanent; with a damaged record it counts as such."""
         if step not in self._permanent:
             try:
                 self._permanent[step] = record.read_record(self.path(step)).permanent

@@ -158,7 +158,7 @@ def hash_rest(folder: StrPath, known: Files) -> Files:
 def hash_files(folder: StrPath, names: Sequence[str]) -> Files:
     """Syncs files to disk and returns their sizes and SHA-256."""
     paths = [os.path.join(folder, name) for name in names]
-    if storage.is_local(folder):  # Orbax syncs the arrays, and not the metadata beside them
+    if storage.is_local(folder):  # Orbax syncs the arrays but not their metadata
         for path in [*paths, *{os.path.dirname(path) for path in paths}]:
             sync(path)
     sizes = [storage.size(path) for path in paths]

@@ -67,7 +67,7 @@ def check_jax_variables() -> None:
 
 
 def use_cpu() -> None:
-    """Starts JAX on the CPU alone, for commands that move files: accelerators stay untouched."""
+    """Starts JAX on the CPU only, for commands that move files: accelerators stay untouched."""
     import_jax().config.update("jax_platforms", "cpu")
     start_backend()
 

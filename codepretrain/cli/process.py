@@ -43,7 +43,7 @@ _REFUSALS = (
     errno.EISDIR,
     errno.ENAMETOOLONG,
 )
-# Variables of these names change what is computed, or how.
+# Environment variables that change what is computed, or how.
 _RELEVANT = ("CUDA_", "JAX_", "LIBTPU_", "MEGASCALE_", "NCCL_", "NVIDIA_TF32", "TPU_", "XLA_")
 
 _WAIT_FOR_ALL_S = 24 * 3600.0  # process 0 writes the report while the others are done
@@ -62,7 +62,7 @@ class _Process:
         self._has_told = False
 
     def outcome(self, error: BaseException) -> tuple[int, str]:
-        """Returns the exit code and the line to print for an exception; raises what is a defect."""
+        """Returns the exit code and the line to print for an exception; re-raises defects."""
         if isinstance(error, UserError):
             return 2, one_line(str(error))
         if isinstance(error, Interrupted):
@@ -136,7 +136,7 @@ def run_command(argv: Sequence[str], command: Callable[[], int]) -> int:
 
 
 def _result(process: _Process, error: BaseException) -> tuple[int, str]:
-    """Returns the exit code and the message for what a command raised."""
+    """Returns the exit code and the message for a command's exception."""
     if process.peers is None:
         return process.outcome(error)
     if isinstance(error, SystemExit):

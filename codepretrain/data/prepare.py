@@ -97,7 +97,7 @@ def prepare(
 
 
 def _is_complete(config: StudyConfig, data_dir: StrPath) -> bool:
-    """Returns whether documents, which training does not need, are there too."""
+    """Returns whether the documents, which training does not need, exist too."""
     directories = [documents_directory(data_dir, source) for source in config.data.sources]
     return all(has_documents(path) for path in directories) and is_prepared(config, data_dir)
 

@@ -28,7 +28,7 @@ class PreparedData:
     """The manifests of a study's data.
 
     num_items: by task. seconds: wall time of each stage of this call of `prepare`; a stage that was
-    finished before is not there.
+    finished before is omitted.
     """
 
     documents: Mapping[str, DocumentsManifest]

@@ -18,7 +18,7 @@ from codepretrain.errors import UserError
 class Estimate:
     """A value over `count` items, or clusters for a ratio of sums.
 
-    `standard_error` is NaN where one item alone leaves it unknown.
+    `standard_error` is NaN if there is only one item.
     """
 
     value: float

@@ -64,7 +64,7 @@ class Metric:
     """A measured value with its standard error and its declaration (see `MetricSpec`).
 
     Attributes:
-      standard_error: over the `count` clusters; NaN where one cluster leaves it unknown.
+      standard_error: over the `count` clusters; NaN if there is only one cluster.
       null_value: the value that a model without any knowledge is expected to reach on these items
         (chance); None where it is unknown.
     """

@@ -1,7 +1,7 @@
 """Multiple choice: does the model assign the true continuation the highest probability?
 
 A small model may always choose the same position, or prefer long choices. So accuracy is reported
-beside accuracy per byte, the accuracy of the best constant answer, and how often each position was
+with accuracy per byte, the accuracy of the best constant answer, and how often each position was
 chosen; the null value is the accuracy of a random answer.
 """
 

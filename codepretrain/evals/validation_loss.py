@@ -5,7 +5,7 @@ the tokenizer. Standard errors treat rows as clusters, because the tokens of one
 
 A kind is the average of its sources, and `all` is the average of the kinds. Each source is weighted
 by all of its held-out data: by target tokens for nats per token, by bytes for bits per byte. So
-both estimate Σ / Σ over all held-out data, however many rows of each source are read. An average
+both estimate Σ / Σ over all held-out data, for any number of rows read per source. An average
 over a single source would repeat it and is omitted.
 """
 
@@ -138,7 +138,7 @@ def average(strata: Sequence[Stratum]) -> tuple[Estimate, np.ndarray, np.ndarray
 
 
 def _groups(kinds: Mapping[str, str]) -> dict[str, list[str]]:
-    """Returns group → its sources: each source alone, then kinds and all of more than one."""
+    """Returns group → its sources: single sources, then kinds and `all` if they have several."""
     sources = {f"source/{source}": [source] for source in kinds}
     averages = {
         f"kind/{kind}": [source for source in kinds if kinds[source] == kind]

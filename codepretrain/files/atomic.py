@@ -1,6 +1,6 @@
 """Atomic file writes: a reader, also after a crash, sees the old file or the new one.
 
-Locally the bytes go to a temporary file beside the target, are synced to the disk, and the file is
+Locally the bytes go to a temporary file next to the target, are synced to disk, and the file is
 renamed; the folder is synced too, so the new name survives a power loss. In an object store one
 PUT replaces the object, and the library compares the store's checksum with its own.
 """
@@ -69,7 +69,7 @@ def create(path: StrPath, content: bytes) -> bool:
 
 
 def _is_refused(error: OSError) -> bool:
-    """Returns whether the store says that the object is there, or is being written by another."""
+    """Returns whether the store reports that the object exists or is being written by another."""
     if isinstance(error, FileExistsError):
         return True
     response = getattr(error.__cause__, "response", None) or {}  # of s3fs, from botocore

@@ -51,7 +51,7 @@ class Cache:
         self._max_bytes = max_bytes
 
     def hold(self, path: StrPath, *, sha256: str) -> Held:
-        """Returns the local copy of a file, which is downloaded if needed; a local path is its own.
+        """Returns the local copy of a file, downloaded if needed; returns a local path as is.
 
         Args:
           sha256: of the file, as recorded when it was written.

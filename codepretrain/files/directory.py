@@ -2,7 +2,7 @@
 
     <directory>/   the files   files.json      sealed: size and SHA-256 of every file, written last
 
-Locally the files are made in a folder beside the directory, which is synced and renamed. In an
+Locally the files are made in a folder next to the directory, which is synced and renamed. In an
 object store nothing can be renamed: files are made in a local folder, uploaded, read back and
 compared by hash; `files.json` is uploaded last and commits the directory. `.uploading` is the
 first object written and the last removed. It marks the remains of a killed upload, which the next
@@ -44,7 +44,7 @@ _FORMAT = 1
 
 
 def is_whole(path: StrPath) -> bool:
-    """Returns whether a directory that `whole_directory` makes is there."""
+    """Returns whether a directory made by `whole_directory` exists."""
     return is_file(os.path.join(path, FILES))
 
 
@@ -82,7 +82,7 @@ def check_directory(path: StrPath, *, reads_contents: bool, remedy: str) -> Mapp
 
     Args:
       reads_contents: compare the hashes of all bytes, not only names and sizes.
-      remedy: what the user should do about damage, for the message.
+      remedy: the fix for damage, for the message.
 
     Raises:
       UserError: names each file that is missing, of another size, or altered.
@@ -181,7 +181,7 @@ def _upload(folder: Path, path: StrPath, files: Mapping[str, tuple[int, str]]) -
             if not is_whole(path):
                 _upload_held(folder, path, files, lease)
     except LeaseLostError:
-        if not is_whole(path):  # by another process, which removed the lease in the end
+        if not is_whole(path):  # by another process, which removed the lease at the end
             raise
     remove_tree(lock)
 

@@ -134,7 +134,7 @@ def _content(path: StrPath) -> bytes:
     """Returns the bytes of a journal, in whichever form it is.
 
     One form follows the other only where a copied journal was opened again, and that step removes
-    the older form last; so if both are there, the native one of this storage is complete.
+    the older form last; so if both exist, the native one of this storage is complete.
     """
     readers = [read_bytes, journal_parts.read_parts]
     for reader in readers if is_local(path) else reversed(readers):

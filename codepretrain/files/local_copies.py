@@ -30,7 +30,7 @@ class LocalCopies:
         self._folder, self._copies = None, {}
 
     def local(self, path: StrPath) -> Path:
-        """Returns a local file with the contents of `path`: a local path is its own.
+        """Returns a local file with the contents of `path`: a local path is returned as is.
 
         Raises:
           UserError: there is no such file, or no space for its copy.

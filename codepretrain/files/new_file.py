@@ -19,13 +19,13 @@ class NewFile:
             self._file = path.open("xb", buffering=_BUFFER_BYTES)
 
     def write(self, content: bytes) -> None:
-        """Appends bytes. Raises UserError where there is no space."""
+        """Appends bytes. Raises UserError if there is no space."""
         with explained("write", self.path):
             self._file.write(content)
         self.num_bytes += len(content)
 
     def close(self) -> None:
-        """Flushes the buffer. Raises UserError where there is no space."""
+        """Flushes the buffer. Raises UserError if there is no space."""
         with explained("write", self.path):
             self._file.close()
 

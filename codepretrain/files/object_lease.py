@@ -206,7 +206,7 @@ def _wait_until_free(
         try:
             content = read_bytes(term)
         except MissingFileError:
-            return  # a later term is there: the caller lists again and finds it
+            return  # there is a later term: the caller lists again and finds it
         value = _parsed(content)
         holder = _holder(value)
         ttl_s = max(ttl_s, float(value.get("ttl_s", 0)))

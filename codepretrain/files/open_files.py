@@ -20,7 +20,7 @@ class OpenFiles:
     """Reads from any number of files; safe for threads and for forked processes."""
 
     def __init__(self, *, max_open: int | None = None) -> None:
-        """max_open: descriptors kept; by default half of what the process may have, up to 4096."""
+        """max_open: descriptors kept; by default half of the process's limit, up to 4096."""
         self._max_open = max_open
         self._descriptors: OrderedDict[str, _Descriptor] = OrderedDict()
         self._lock = threading.Lock()
@@ -96,4 +96,4 @@ def _limit() -> int:
     return max(1, min(_MAX_OPEN, soft // 2))
 
 
-SHARED = OpenFiles()  # one bound for the whole process, however many sources it reads
+SHARED = OpenFiles()  # one bound for the whole process, for any number of sources

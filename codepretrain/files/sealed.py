@@ -40,7 +40,7 @@ def read_sealed(
 
     Args:
       expected: the hash that was recorded when the file was written, if known.
-      remedy: what the user should do about a damaged or wrong file, for the message.
+      remedy: the fix for a damaged or wrong file, for the message.
 
     Raises:
       MissingFileError: there is no such file.

@@ -44,7 +44,7 @@ class TensorBoard:
     full the thread dies, and the training loop blocks on the queue. Its event file does not.
 
     An object store cannot append. There the events since the last `flush` are in a local file; each
-    `flush` uploads it as an event file of its own and begins a new one.
+    `flush` uploads it as a separate event file and begins a new one.
     """
 
     def __init__(self, directory: epath.Path, resumed_step: int) -> None:

@@ -139,7 +139,7 @@ class AttentionKernel:
         return self.spec.is_partitionable
 
     def check_compute_dtype(self, compute_dtype: str) -> None:
-        """Raises UserError where the kernel does not compute in this dtype."""
+        """Raises UserError if the kernel does not compute in this dtype."""
         supported = self.spec.compute_dtypes
         if supported is not None and compute_dtype not in supported:
             raise UserError(

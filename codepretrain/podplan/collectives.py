@@ -68,7 +68,7 @@ def collectives(
     """
     found, chains = [], set()
     for instruction, computation, times in program.walk():
-        outermost = next(iter(mesh_shape))  # slices differ along it alone
+        outermost = next(iter(mesh_shape))  # slices differ only along it
         if transfer := _between_slices(instruction, times, axis=outermost, num_slices=num_slices):
             found.append(transfer)
         kind = instruction.opcode.removesuffix("-start")

@@ -3,7 +3,7 @@
     chip-hours = tokens · FLOPs per token / (MFU · peak FLOP/s) / 3600
 
 The MFU is an assumption, `config.cost.mfu`. The paper's chip-hours (which may include compilation,
-checkpoints, evaluation and restarts) are listed beside the result for calibration.
+checkpoints, evaluation and restarts) are listed with the result for calibration.
 """
 
 from collections.abc import Mapping

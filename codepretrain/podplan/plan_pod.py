@@ -1,6 +1,6 @@
 """Runs `codepretrain plan --topology`: one plan in this process, or a search in others.
 
-A search compiles each candidate in a process of its own: a compilation cannot be interrupted, but a
+A search compiles each candidate in a separate process: a compilation cannot be interrupted, but a
 process can be killed, and its memory is returned when it ends.
 """
 

@@ -90,7 +90,7 @@ def parse_topology(text: str, *, num_slices: int = 1) -> Topology:
 
 
 def check_compiler() -> None:
-    """Raises UserError where the TPU compiler is not installed."""
+    """Raises UserError if the TPU compiler is not installed."""
     if importlib.util.find_spec("libtpu") is None:
         raise UserError(
             "planning for a TPU needs its compiler, the package `libtpu` (no TPU is needed): "

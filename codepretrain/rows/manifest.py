@@ -44,14 +44,14 @@ _NOT_IN_HASH = {
 
 @dataclass(frozen=True, kw_only=True)
 class RowsManifest:
-    """Counts of one source and split, and the hashes of what its rows were made from.
+    """Counts of one source and split, and hashes of the inputs of its rows.
 
     num_bytes: UTF-8 bytes of the documents' text. num_tokens: with bos and eos, each token once.
     num_target_tokens = num_tokens - num_documents. num_padding: positions, of num_rows ×
-    max_seq_len, that are no target with weight. num_split_documents: documents with targets in more
-    than one row. rows_sha256: of the encoded rows in order, however they are divided into files.
-    documents_hash: of the documents of all splits. tokenizer_hash, vocabulary_hash: of the two
-    files of the tokenizer. settings_hash: of all settings that determine the rows.
+    max_seq_len, that are not targets with weight. num_split_documents: documents with targets in
+    more than one row. rows_sha256: of the encoded rows in order, independent of their division into
+    files. documents_hash: of the documents of all splits. tokenizer_hash, vocabulary_hash: of the
+    two files of the tokenizer. settings_hash: of all settings that determine the rows.
     """
 
     source: str
@@ -181,5 +181,5 @@ def open_rows(
 
 
 def rows_remedy(directory: StrPath) -> str:
-    """Returns what the user should do about damaged rows."""
+    """Returns the fix for damaged rows, for messages."""
     return f"delete {directory} and run `codepretrain prepare` again"

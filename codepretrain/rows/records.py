@@ -50,7 +50,7 @@ def index_name(name: str) -> str:
 class RecordWriter:
     """Writes records to numbered files in a local folder; `finish` writes their index.
 
-    sha256: of all records in order, however they are divided into files.
+    sha256: of all records in order, independent of their division into files.
     """
 
     def __init__(self, folder: Path, name: str, *, records_per_shard: int) -> None:
@@ -66,7 +66,7 @@ class RecordWriter:
         return len(self._columns[0])
 
     def write(self, record: bytes) -> None:
-        """Appends one record. Raises UserError where there is no space."""
+        """Appends one record. Raises UserError if there is no space."""
         if len(self) % self._records_per_shard == 0:
             self._next_file()
         assert self._file is not None
@@ -167,7 +167,7 @@ def open_array(
 
     Args:
       shown_as: the path for messages, where `path` is a copy in a cache.
-      remedy: what the user should do about damage, for the message.
+      remedy: the fix for damage, for the message.
 
     Raises:
       UserError: it is missing, is no `.npy` file, or holds another array.

@@ -64,7 +64,7 @@ def tokenizer_path(data_dir: StrPath) -> epath.Path:
 
 
 def vocabulary_path(data_dir: StrPath) -> epath.Path:
-    """Returns the path of the vocabulary, beside the tokenizer."""
+    """Returns the path of the vocabulary, next to the tokenizer."""
     return tokenizer_directory(data_dir) / VOCABULARY
 
 

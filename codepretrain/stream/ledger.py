@@ -201,7 +201,7 @@ def _changed_sources(stored: Ledger, recomputed: Ledger) -> list[str]:
 
 
 def _changed_counts(stored: Ledger, recomputed: Ledger) -> list[str]:
-    """Compares what was read; other weights may ask for the same rows (`requested_rows`)."""
+    """Compares the rows read, not `requested_rows`: different weights may give the same rows."""
     differences = []
     for source in sorted(stored.sources):
         was = dataclasses.asdict(stored.sources[source])

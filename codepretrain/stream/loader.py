@@ -118,7 +118,7 @@ class BatchLoader(Iterator[tuple[int, Batch]]):
             self.wait_s += time.perf_counter() - started
 
     def close(self) -> None:
-        """Drops what was read ahead. A busy thread finishes its batch first."""
+        """Drops the prefetched batches. A busy thread finishes its batch first."""
         self._iterator.close()
 
     def __enter__(self) -> "BatchLoader":

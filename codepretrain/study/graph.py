@@ -239,7 +239,7 @@ def _stages(
 def _cursors(
     phase: PhaseConfig, parent: Phase | None, parent_step: int
 ) -> tuple[dict[str, int], tuple[Mapping[str, int], ...]]:
-    """Returns where the phase's cursors start, and what the restarted ones before had drawn."""
+    """Returns the phase's initial cursors, and the draws of cursors restarted before it."""
     if parent is None:
         return {}, ()
     at_branch = parent.ordinals_at(parent_step)

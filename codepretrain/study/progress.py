@@ -16,7 +16,7 @@ Progress = Literal["trained", "to evaluate", "to train"]
 def progress(workspace: Workspace, name: str) -> Progress:
     """Returns the remaining work of a phase.
 
-    "to evaluate": its end is reached and its last checkpoint is there, but not every evaluation of
+    "to evaluate": its end is reached and its last checkpoint exists, but not every evaluation of
     that checkpoint is recorded.
     """
     run_dir, num_steps = workspace.run_dir(name), workspace.phases[name].num_steps

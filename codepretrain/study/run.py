@@ -36,7 +36,7 @@ def run_study(
     retrain_lost: bool = False,
     profile_steps: int = 0,
 ) -> None:
-    """Prepares the data if it is missing, trains what is missing, and reports.
+    """Prepares missing data, trains missing phases, and reports.
 
     Args:
       prepare: prepares the data in another process, so this one never imports TensorFlow.

@@ -64,7 +64,7 @@ def _complaint(checkpoints: Checkpoints, restored: Restored, lost: list[int]) ->
     if restored.damaged and restored.state is None:
         what = "no whole checkpoint is left"
     else:
-        what = "a checkpoint was saved and is not there"
+        what = "a saved checkpoint is missing"
     steps = ", ".join(f"{step:,}" for step in lost)
     return (
         f"{checkpoints.directory}: {what} (step {steps}). Restore it from a copy, or rerun with "

@@ -1,7 +1,7 @@
 """The device mesh, and the sharding of arrays.
 
 Devices are ordered by slice, then process, then number, with the last axis of `mesh_axes.AXES`
-fastest. So slices differ along `data` alone, hosts along `data` and `fsdp`, and process p holds the
+fastest. So slices differ only along `data`, hosts along `data` and `fsdp`, and process p holds the
 p-th contiguous part of every batch, which the loader and the evaluators rely on. Therefore
 `mesh_utils.create_device_mesh`, which may scatter a host's chips over the mesh, is not used.
 Nothing is lost: TPU hosts are numbered along the torus, so every group of neighbors along an axis

@@ -70,7 +70,7 @@ class Trainer:
 
         Raises:
           Interrupted: SIGINT or SIGTERM came; the state is saved.
-          UserError: training diverged, or what is on disk does not fit.
+          UserError: training diverged, or the files on disk do not match.
         """
         with ExitStack() as stack:
             stack.enter_context(interrupt.handling())

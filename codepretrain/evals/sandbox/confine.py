@@ -13,7 +13,7 @@ import sys
 from codepretrain.evals.sandbox import kernel, private_root
 from codepretrain.evals.sandbox.memory_cgroup import MemoryCgroup
 
-# For annotations alone; the real imports would cost a quarter of the start-up.
+# For annotations only; the real imports would cost a quarter of the start-up.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -66,11 +66,11 @@ class Supervised:
             self._process.stdin.write(b"k")
         message = self._receive(_END_LIMIT_S)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_LIMIT_S)  # it removes what the program left
+            self._process.wait(_END_LIMIT_S)  # it cleans up after the program
         return message
 
     def close(self) -> None:
-        """Ends what still runs and removes what is left of it."""
+        """Ends the remaining processes and cleans up."""
         if self._process.poll() is None:
             self.await_end()
         self._kill_supervisor()

@@ -215,7 +215,7 @@ def _collect(run: Supervised, limits: SandboxLimits) -> tuple[str | None, dict[i
 
 
 def _rest(descriptor: int, output: bytes, limits: SandboxLimits) -> bytes:
-    """Returns the output with what was written last and not yet read."""
+    """Returns the output, including the part not yet read."""
     while len(output) <= limits.output_bytes:
         try:
             chunk = os.read(descriptor, 1 << 16)

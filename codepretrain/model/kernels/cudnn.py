@@ -1,7 +1,7 @@
 """Document-causal attention on NVIDIA GPUs: cuDNN flash attention. See `attention_kernels.py`.
 
-bfloat16 or float16, Hopper or later. cuDNN keeps at most 64 documents of a row apart; a batch with
-a row of more (its padding counts as one) runs through `pallas_gpu`, so every boundary is kept.
+bfloat16 or float16, Hopper or later. cuDNN separates at most 64 documents of a row; a batch with a
+row of more (its padding counts as one) runs through `pallas_gpu`, so every boundary is kept.
 
 The library's own gradient does not name the softmax statistics, so a remat policy could not save
 them and the forward kernel would run again in the backward pass. The gradient is therefore defined

@@ -41,7 +41,7 @@ def cross_entropy_sums(
     weights: [B, T] float32. Logits are logit_scale · hidden · embeddingᵀ, products in the compute
     dtype and sums in float32. A position of weight 0 adds nothing, for any finite value.
 
-    Source of the z-loss: Chowdhery et al. 2022 (PaLM), section 5; here with its own coefficient.
+    Source of the z-loss: Chowdhery et al. 2022 (PaLM), section 5; the coefficient is a setting.
     """
     target_logit, log_z = _score(hidden, embedding, targets, logit_scale, blocks)
     return LossSums(
