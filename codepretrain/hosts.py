@@ -1,11 +1,11 @@
-"""What the processes of one training job agree on.
+"""Agreement between the processes of one training job.
 
     decide    process 0 computes a value; all processes return it
     gather    every process computes a value; all processes return all of them
 
 Each process has its own view of the file system: a listing may be stale, and a disk may be full on
-one host only. So no process acts on what it alone has seen. If the computation fails anywhere, all
-processes raise the same error, and none waits for a process that has left.
+one host only. So no process acts on its own view alone. If the computation fails in any process,
+all raise the same error, and none waits for a process that has exited.
 
 Every process must make the same calls in the same order. The values travel through the
 coordination service of `jax.distributed`, not through the devices, so a background thread may use a
@@ -21,7 +21,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax._src import distributed  # public JAX has no access to the key-value store
+from jax._src import distributed  # JAX has no public API for the key-value store
 from jax.experimental import multihost_utils
 
 from codepretrain.errors import UserError
@@ -143,7 +143,7 @@ def _get(key: str, what: str, process: int, deadline: float) -> str:
 
 
 def _report(compute: Callable[[], Any]) -> tuple[dict[str, Any], BaseException | None]:
-    """Returns the computed value or the error, as others are told of it, and the error itself."""
+    """Returns the computed value or the error, as reported to the others, and the error itself."""
     report: dict[str, Any] = {"process": jax.process_index()}
     try:
         return report | {"value": compute()}, None
@@ -160,7 +160,7 @@ def _report(compute: Callable[[], Any]) -> tuple[dict[str, Any], BaseException |
 
 
 def _severity(report: dict[str, Any]) -> int:
-    """Orders reports: what explains most to a user comes first."""
+    """Orders reports: the most helpful to a user comes first."""
     return ["user", "interrupted", "exit", "other", None].index(report.get("error"))
 
 

@@ -1,4 +1,4 @@
-"""Opening a study in every process of a job, which must all see the same."""
+"""Opens a study in every process of a job, and checks that all see the same files and config."""
 
 import os
 import secrets

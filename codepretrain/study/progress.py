@@ -1,7 +1,7 @@
-"""How far a phase has come, by the files of its run.
+"""The progress of a phase, according to the files of its run.
 
-These are the files as this process sees them. On several processes only process 0 may ask; see
-`hosts.decide`.
+Processes may see different files, so with several processes only process 0 may call this (see
+`hosts.decide`).
 """
 
 from typing import Literal
@@ -14,9 +14,9 @@ Progress = Literal["trained", "to evaluate", "to train"]
 
 
 def progress(workspace: Workspace, name: str) -> Progress:
-    """Returns what is left of a phase.
+    """Returns the remaining work of a phase.
 
-    "to evaluate": its end is reached and its last checkpoint is there, but not every evaluation of
+    "to evaluate": its end is reached and its last checkpoint exists, but not every evaluation of
     that checkpoint is recorded.
     """
     run_dir, num_steps = workspace.run_dir(name), workspace.phases[name].num_steps

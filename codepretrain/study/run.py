@@ -1,4 +1,4 @@
-"""Does what is missing of a study: prepare → train → evaluate → report.
+"""Runs the missing stages of a study: prepare → train → evaluate → report.
 
 Every process of a job runs the same command. Process 0 decides what is missing.
 """
@@ -23,7 +23,7 @@ from codepretrain.study.selection import named_phases, phases_to_train
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.program import Program
 
-_PREPARATION_S = 30 * 24 * 3600.0  # the other processes wait for as long as it takes
+_PREPARATION_S = 30 * 24 * 3600.0  # the other processes wait without a limit
 
 
 def run_study(
@@ -36,16 +36,16 @@ def run_study(
     retrain_lost: bool = False,
     profile_steps: int = 0,
 ) -> None:
-    """Prepares the data if it is missing, trains what is missing, and reports.
+    """Prepares missing data, trains missing phases, and reports.
 
     Args:
-      prepare: prepares the data in another process, so that this one never imports TensorFlow.
+      prepare: prepares the data in another process, so this one never imports TensorFlow.
       command_line, environment: how the process was started, for the provenance.
       retrain_lost: train again what lost checkpoints held.
       profile_steps: steps of each phase to profile, 0 for none.
 
     Raises:
-      UserError: anything that can be known to fail, before the first phase starts.
+      UserError: anything that can be checked before the first phase starts.
       Interrupted: by a signal, with everything saved.
     """
     program = _program(config)
@@ -108,7 +108,7 @@ def evaluate_phases(
 
 
 def _program(config: StudyConfig) -> Program:
-    """Returns the program; what does not fit the devices of any process is an error of all."""
+    """Returns the program; if it does not fit the devices of one process, all processes raise."""
     built: list[Program] = []
     gather("its program", lambda: built.append(Program(config)))
     return built[0]
