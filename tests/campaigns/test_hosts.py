@@ -2,8 +2,14 @@
 
     make test-hosts
 
-Compared with a run that one process made unbroken. The batches are the same to the bit (the
-ledger's digest). The losses differ by the order of float32 sums alone: TOLERANCE is relative.
+Compared with two unbroken runs. The batches are the same to the bit (the ledger's digest). The
+losses differ by the order of float32 sums alone, relative to the loss:
+
+    run on 4, 1 and 2 hosts against one unbroken on 2    at most TOLERANCE; 4.5e-7 when written
+    either of them against one unbroken on 1             1.8e-6 and 1.4e-6 when written
+
+Both of the latter are largest at step 143, which amplifies such differences: for the first 140
+steps they are below 6e-7. So the moves between hosts add nothing that a number of hosts does not.
 """
 
 import json
@@ -24,6 +30,7 @@ from tests.fixtures.processes import free_address, wait_for_all
 pytestmark = pytest.mark.campaign
 
 TOLERANCE = 1e-6
+TOLERANCE_OF_OTHER_HOSTS = 1e-5  # as in test_mesh.py
 STEPS = 240
 OPTIONS = [
     f"--config.phases.trunk.tokens={STEPS * 8 * 64}",
@@ -105,8 +112,12 @@ def largest_difference(ours: list[float], theirs: list[float]) -> float:
 def test_begun_on_four_hosts_resumed_on_one_and_on_two(
     workdir: Path, prepared: Path, tmp_path: Path, tiny_overrides: list[str]
 ) -> None:
-    reference = Path(shutil.copytree(prepared, tmp_path / "reference"))
-    finish(start("train", reference, tiny_overrides, num_processes=1))
+    unbroken = {}
+    for num_processes in (1, 2):
+        unbroken[num_processes] = Path(
+            shutil.copytree(prepared, tmp_path / f"unbroken-{num_processes}")
+        )
+        finish(start("train", unbroken[num_processes], tiny_overrides, num_processes=num_processes))
 
     where = []
     for num_processes, step in ((4, 60), (1, 130)):
@@ -114,18 +125,23 @@ def test_begun_on_four_hosts_resumed_on_one_and_on_two(
         kill_after(processes, workdir, step=step)
         where.append((num_processes, last_step(workdir)))
     finish(start("train", workdir, tiny_overrides, num_processes=2))
-    ours, theirs = run_dir(workdir), run_dir(reference)
-    ledgers = [json.loads((run / "ledger.json").read_text()) for run in (ours, theirs)]
-    assert ledgers[0] == ledgers[1]
-
-    records = [lines(run / "metrics.jsonl") for run in (ours, theirs)]
-    assert [record["step"] for record in records[0]] == list(range(1, STEPS + 1))
-    losses = [[record["loss"] for record in some] for some in records]
-    difference = largest_difference(*losses)
+    ours = run_dir(workdir)
+    assert [record["step"] for record in lines(ours / "metrics.jsonl")] == [*range(1, STEPS + 1)]
 
     (ours / "evals.jsonl").rename(tmp_path / "evals.jsonl")
     finish(start("evaluate", workdir, tiny_overrides, num_processes=2))
     finish(start("evaluate", workdir, tiny_overrides, num_processes=2))  # recorded already
+    print(f"killed on (processes, step) {where}")
+    for num_processes, tolerance in ((2, TOLERANCE), (1, TOLERANCE_OF_OTHER_HOSTS)):
+        compare(ours, run_dir(unbroken[num_processes]), tolerance, f"{num_processes} hosts")
+
+
+def compare(ours: Path, theirs: Path, tolerance: float, name: str) -> None:
+    """Compares ledgers, every loss, and the evaluation of the end."""
+    ledgers = [json.loads((run / "ledger.json").read_text()) for run in (ours, theirs)]
+    assert ledgers[0] == ledgers[1]
+    losses = [[line["loss"] for line in lines(run / "metrics.jsonl")] for run in (ours, theirs)]
+    difference = largest_difference(*losses)
     [again] = lines(ours / "evals.jsonl")
     expected = lines(theirs / "evals.jsonl")[-1]
     assert again["step"] == expected["step"] == STEPS
@@ -134,8 +150,8 @@ def test_begun_on_four_hosts_resumed_on_one_and_on_two(
     values = [[e["metrics"][n]["value"] for n in names] for e in (again, expected)]
     evaluated = largest_difference(*values)
     print(
-        f"killed on (processes, step) {where}; digest {ledgers[0]['digest'][:16]} of both; largest "
-        f"relative difference of {STEPS} losses {difference:.2e}, of evaluations {evaluated:.2e}"
+        f"against {name} unbroken: digest {ledgers[0]['digest'][:16]} of both; largest relative "
+        f"difference of {STEPS} losses {difference:.2e}, of evaluations {evaluated:.2e}"
     )
-    assert difference < TOLERANCE
-    assert evaluated < TOLERANCE
+    assert difference < tolerance
+    assert evaluated < tolerance
