@@ -19,10 +19,12 @@ from codepretrain.files.storage import StrPath
 
 Event = Literal["committed", "deleted", "given_up"]
 
+_FIELDS = {"step": int, "event": str}
+
 
 def last_events(path: StrPath) -> dict[int, Event]:
     """Returns the latest event of every step in the journal at `path`."""
-    return {record["step"]: record["event"] for record in read(path)}
+    return {record["step"]: record["event"] for record in read(path, fields=_FIELDS)}
 
 
 class History:

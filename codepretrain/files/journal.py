@@ -16,6 +16,7 @@ import errno
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 from codepretrain.errors import UserError
@@ -31,14 +32,19 @@ from codepretrain.files.storage import (
     remove_tree,
 )
 
+Fields = Mapping[str, type]
 
-def read(path: StrPath) -> list[dict[str, Any]]:
+
+def read(path: StrPath, *, fields: Fields = MappingProxyType({})) -> list[dict[str, Any]]:
     """Returns the records of a journal, none if there is no such journal; changes nothing.
 
+    Args:
+      fields: what every record holds, by name and type.
+
     Raises:
-      UserError: a line other than a torn last one is damaged.
+      UserError: a line other than a torn last one is damaged, or lacks a field.
     """
-    return [record for _, record in _lines(_content(path), path)]
+    return [record for _, record in _lines(_content(path), path, fields)]
 
 
 class Journal:
@@ -49,7 +55,11 @@ class Journal:
     """
 
     def __init__(
-        self, path: StrPath, *, keeps: Callable[[dict[str, Any]], bool] | None = None
+        self,
+        path: StrPath,
+        *,
+        keeps: Callable[[dict[str, Any]], bool] | None = None,
+        fields: Fields = MappingProxyType({}),
     ) -> None:
         """Keeps the accepted lines byte for byte, and repairs a torn end.
 
@@ -57,7 +67,7 @@ class Journal:
           UserError: a line other than a torn last one is damaged; or the journal cannot be written.
         """
         content = _content(path)
-        lines = _lines(content, path)
+        lines = _lines(content, path, fields)
         kept = [(t, record) for t, record in lines if keeps is None or keeps(record)]
         if len(kept) < len(lines):
             _set_aside(path, content)
@@ -145,7 +155,7 @@ def _content(path: StrPath) -> bytes:
     return b""
 
 
-def _lines(content: bytes, path: StrPath) -> list[tuple[str, dict[str, Any]]]:
+def _lines(content: bytes, path: StrPath, fields: Fields) -> list[tuple[str, dict[str, Any]]]:
     """Returns each line's text and record, except for a torn last one."""
     lines = content.split(b"\n")
     is_torn = lines[-1] != b""  # a whole journal ends with a newline
@@ -155,7 +165,11 @@ def _lines(content: bytes, path: StrPath) -> list[tuple[str, dict[str, Any]]]:
             continue
         try:
             text = line.decode("utf-8")
-            pairs.append((text, decode(text)))
+            record = decode(text)
+            for name, kind in fields.items():
+                if type(record.get(name)) is not kind:
+                    raise ValueError(f"expected a field {name!r} of type {kind.__name__}")
+            pairs.append((text, record))
         except ValueError as error:
             if is_torn and number == len(lines):
                 break

@@ -13,7 +13,7 @@ from typing import Any, Self
 from etils import epath
 
 from codepretrain.config.schema import LoggingConfig
-from codepretrain.files.journal import Journal
+from codepretrain.files.journal import Fields, Journal
 from codepretrain.files.json_values import plain
 from codepretrain.files.storage import StrPath, make_folder
 from codepretrain.metrics.copies import Copy, TensorBoard, WeightsAndBiases, check_installed
@@ -53,12 +53,16 @@ class MetricsWriter:
         make_folder(folder)
         with ExitStack() as opened:
 
-            def open_journal(name: str) -> Journal:
-                lines = Journal(folder / name, keeps=lambda record: record["step"] <= resumed_step)
+            def open_journal(name: str, fields: Fields) -> Journal:
+                lines = Journal(
+                    folder / name,
+                    keeps=lambda record: record["step"] <= resumed_step,
+                    fields=fields,
+                )
                 return opened.enter_context(lines)
 
-            self._metrics = open_journal("metrics.jsonl")
-            self._evals = open_journal("evals.jsonl")
+            self._metrics = open_journal("metrics.jsonl", {"step": int})
+            self._evals = open_journal("evals.jsonl", {"step": int, "evaluator": str})
             if logging.wandb_project is not None:
                 self._copies.append(WeightsAndBiases(folder, logging.wandb_project, run_name))
             if logging.write_tensorboard:

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from codepretrain.errors import UserError
+from codepretrain.files.explain import shown
+from codepretrain.files.storage import MissingFileError, StrPath, read_json
 from codepretrain.rows.store import RowStore
 from codepretrain.stream.order import OrderedRows, RowOrder
 
@@ -212,3 +214,21 @@ def _changed_counts(stored: Ledger, recomputed: Ledger) -> list[str]:
             if was[name] != now[name] and name != "requested_rows"
         ]
     return differences
+
+
+def saved_step(path: StrPath) -> int:
+    """Returns the step of a run's `ledger.json`, 0 if there is none.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    try:
+        step = read_json(path).get("step")
+    except MissingFileError:
+        return 0
+    if not isinstance(step, int) or isinstance(step, bool):
+        raise UserError(
+            f'{shown(path)} is damaged: expected a whole number in "step", found {step!r:.40}; '
+            "restore it from a copy, or delete it and rerun the same command"
+        )
+    return step

@@ -14,7 +14,7 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.evals.registry import check_machine
 from codepretrain.hosts import decide, gather
 from codepretrain.rows.data_dir import is_prepared
-from codepretrain.study.opening import open_workspace
+from codepretrain.study.opening import check_same_start, open_workspace
 from codepretrain.study.progress import progress
 from codepretrain.study.provenance import provenance
 from codepretrain.study.report import report_workspace
@@ -48,6 +48,7 @@ def run_study(
       UserError: anything that can be checked before the first phase starts.
       Interrupted: by a signal, with everything saved.
     """
+    check_same_start(config, name="run", retrain_lost=retrain_lost, profile=profile_steps)
     program = _program(config)
     workspace = open_workspace(config, workdir)
     decide("whether this machine can run the evaluations", lambda: check_machine(config))
@@ -76,6 +77,13 @@ def train_phases(
     profile_steps: int = 0,
 ) -> None:
     """Trains the phases that are missing, or those named in `only` with their ancestors."""
+    check_same_start(
+        config,
+        name="train",
+        phases=list(only or ()),
+        retrain_lost=retrain_lost,
+        profile=profile_steps,
+    )
     program = _program(config)
     workspace = open_workspace(config, workdir)
     _train(
@@ -98,6 +106,7 @@ def evaluate_phases(
     environment: Mapping[str, str] | None = None,
 ) -> None:
     """Runs the evaluations that a phase's checkpoint lacks; by default at the end of each phase."""
+    check_same_start(config, name="evaluate", phases=list(only or ()), step=step)
     program = _program(config)
     workspace = open_workspace(config, workdir)
     names = named_phases(workspace, only)

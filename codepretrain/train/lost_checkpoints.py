@@ -9,9 +9,9 @@ from etils import epath
 
 from codepretrain.checkpoint.manager import Checkpoints, Restored
 from codepretrain.errors import UserError
-from codepretrain.files import storage
 from codepretrain.files.aside import set_aside
 from codepretrain.hosts import decide
+from codepretrain.stream.ledger import saved_step
 
 
 def settle_lost(
@@ -39,7 +39,7 @@ def settle_lost(
       UserError: a checkpoint is lost, and `retrain` is not set.
     """
     ledger = run_dir / "ledger.json"
-    recorded_step = decide("the ledger's step", lambda: _step(ledger))
+    recorded_step = decide("the ledger's step", lambda: saved_step(ledger))
     lost = checkpoints.lost_steps(restored, up_to=up_to, recorded_step=recorded_step)
     if lost and not retrain:
         raise UserError(_complaint(checkpoints, restored, lost))
@@ -54,10 +54,6 @@ def settle_lost(
             f"are kept in {run_dir} as *.until-*"
         )
     return lines
-
-
-def _step(ledger: epath.Path) -> int:
-    return storage.read_json(ledger)["step"] if storage.is_file(ledger) else 0
 
 
 def _complaint(checkpoints: Checkpoints, restored: Restored, lost: list[int]) -> str:
