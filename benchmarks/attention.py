@@ -11,6 +11,7 @@ TFLOP/s count 3.5 × forward (the backward computes the scores again) and half o
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -38,11 +39,17 @@ def inputs(
     return [jax.random.normal(k, s, jnp.float32) for k, s in zip(keys, shapes, strict=True)]
 
 
-def with_gradients(kernel: AttentionKernel):
+def with_gradients(kernel: AttentionKernel) -> Callable[..., tuple[jax.Array, ...]]:
     """Returns the jitted function to output and gradients of query, key and value."""
 
-    def both(query, key, value, cotangent, segment_ids):
-        out, pull = jax.vjp(lambda *x: kernel(*x, segment_ids), query, key, value)
+    def both(
+        query: jax.Array,
+        key: jax.Array,
+        value: jax.Array,
+        cotangent: jax.Array,
+        segment_ids: jax.Array,
+    ) -> tuple[jax.Array, ...]:
+        out, pull = jax.vjp(lambda q, k, v: kernel(q, k, v, segment_ids), query, key, value)
         return out, *pull(cotangent)
 
     return jax.jit(both)

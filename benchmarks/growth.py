@@ -19,6 +19,7 @@ import argparse
 from train_step import flags as step_flags
 from train_step import in_process, model_config
 
+from codepretrain.config.schema import ModelConfig
 from codepretrain.model.size import flops_per_token, num_parameters
 
 AXES = ("seq_len", "batch", "layers", "vocabulary")
@@ -30,7 +31,7 @@ def flops(setting: dict) -> int:
     return tokens * flops_per_token(model_of(setting), setting["seq_len"])
 
 
-def model_of(setting: dict):
+def model_of(setting: dict) -> ModelConfig:
     return model_config(setting["size"], layers=setting["layers"], vocabulary=setting["vocabulary"])
 
 

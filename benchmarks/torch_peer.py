@@ -47,7 +47,9 @@ def cohere(config: ModelConfig) -> CohereForCausalLM:
     )
 
 
-def loss_sum(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: float):
+def loss_sum(
+    hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, scale: float
+) -> torch.Tensor:
     """Returns the summed nats and z-loss of some positions [P, D]."""
     logits = scale * (hidden @ weight.to(hidden.dtype).T).float()
     log_z = torch.logsumexp(logits, dim=-1)

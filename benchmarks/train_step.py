@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -64,7 +65,7 @@ _LABELS = ("size", "seq_len", "batch", "microbatches", "remat", "kernel")
 def model_config(size: str, *, layers: int | None, vocabulary: int | None) -> ModelConfig:
     """Returns a named model, with another number of layers or ids if asked."""
     config = DEMO if size == "demo" else preset(size)
-    changes = {"num_layers": layers, "vocab_size": vocabulary}
+    changes: dict[str, Any] = {"num_layers": layers, "vocab_size": vocabulary}
     return dataclasses.replace(config, **{k: v for k, v in changes.items() if v is not None})
 
 
@@ -123,6 +124,7 @@ def measure(setting: dict) -> dict:
     train_step = compile_train_step(config, mesh)
     compile_s = time.perf_counter() - started
     state, planned = init_state(config, mesh), train_step.memory_analysis()
+    assert planned is not None
     rows = random_batch(setting["batch"], setting["seq_len"], config.model.vocab_size)
     batch = global_batch(rows, mesh)
     rates = jax.device_put((np.float32(1e-4), np.float32(0.1)), replicated(mesh))

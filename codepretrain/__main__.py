@@ -1,7 +1,7 @@
 """`python -m codepretrain` and the `codepretrain` command.
 
-Signals are handled from the first line on, before imports that take seconds, and until the process
-is gone: Python's own ending restores the default handlers while threads of C++ are still running.
+Signal handlers are installed before the slow imports and stay until the process exits: Python's own
+shutdown would restore the default handlers while C++ threads are still running.
 """
 
 import os

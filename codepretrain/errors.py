@@ -1,4 +1,4 @@
-"""The exception for a user's mistake, and how its message becomes one short line."""
+"""The exception for user errors, and formatting of its message as one short line."""
 
 import re
 from collections.abc import Callable
@@ -12,12 +12,12 @@ _KEPT = MAX_WORD // 2  # of a long word: its beginning and its end
 class UserError(ValueError):
     """States what is wrong, what was expected, what was found and how to fix it, in one line.
 
-    The command line prints the message alone and exits with code 2.
+    The command line prints only the message and exits with code 2.
     """
 
 
 def one_line(message: str) -> str:
-    """Returns a message as one line of printable text, with whatever is overlong shortened.
+    """Returns a message as one line of printable text; overlong parts are shortened.
 
     A message may quote anything: an argument of 5,000 letters, a file's name with a newline in it,
     the text of another library's error.

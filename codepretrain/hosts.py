@@ -1,11 +1,11 @@
-"""What the processes of one training job agree on.
+"""Agreement between the processes of one training job.
 
     decide    process 0 computes a value; all processes return it
     gather    every process computes a value; all processes return all of them
 
 Each process has its own view of the file system: a listing may be stale, and a disk may be full on
-one host only. So no process acts on what it alone has seen. If the computation fails anywhere, all
-processes raise the same error, and none waits for a process that has left.
+one host only. So no process acts on its own view alone. If the computation fails in any process,
+all raise the same error, and none waits for a process that has exited.
 
 Every process must make the same calls in the same order. The values travel through the
 coordination service of `jax.distributed`, not through the devices, so a background thread may use a
@@ -21,7 +21,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax._src import distributed  # public JAX has no access to the key-value store
+from jax._src import distributed  # JAX has no public API for the key-value store
 from jax.experimental import multihost_utils
 
 from codepretrain.errors import UserError
@@ -62,10 +62,11 @@ class Channel:
             return compute()
         key = f"{self._name}/{next(self._rounds)}"
         if jax.process_index() == 0:
-            report, error = _report(compute)
+            report, error = _report(what, compute)
             _client().key_value_set(key, json.dumps(report))
         else:
             report, error = json.loads(_get(key, what, 0, time.monotonic() + wait_s)), None
+            _check_in_step(report, what)
         return _value(report, error)
 
     def gather(self, what: str, compute: Callable[[], Any], *, wait_s: float = WAIT_S) -> list[Any]:
@@ -80,12 +81,14 @@ class Channel:
             return [compute()]
         key = f"{self._name}/{next(self._rounds)}"
         deadline = time.monotonic() + wait_s
-        report, error = _report(compute)
+        report, error = _report(what, compute)
         if jax.process_index() > 0:
             _client().key_value_set(f"{key}/{jax.process_index()}", json.dumps(report))
-            return _value(json.loads(_get(key, what, 0, deadline + _GRACE_S)), error)
+            answer = json.loads(_get(key, what, 0, deadline + _GRACE_S))
+            _check_in_step(answer, what)
+            return _value(answer, error)
 
-        verdict, failure = _report(lambda: self._collect(key, what, report, deadline))
+        verdict, failure = _report(what, lambda: self._collect(key, what, report, deadline))
         verdict = verdict.get("value", verdict)  # a report itself, unless a process was silent
         _client().key_value_set(key, json.dumps(verdict))
         return _value(verdict, error or failure)
@@ -96,8 +99,11 @@ class Channel:
         for process in range(1, jax.process_count()):
             reports.append(json.loads(_get(f"{key}/{process}", what, process, deadline)))
             _client().key_value_delete(f"{key}/{process}")
+            _check_in_step(reports[-1], what)
         worst = min(reports, key=_severity)
-        return worst if "error" in worst else {"process": 0, "value": [r["value"] for r in reports]}
+        if "error" in worst:
+            return worst
+        return {"process": 0, "what": what, "value": [r["value"] for r in reports]}
 
 
 _MAIN = Channel()
@@ -142,9 +148,18 @@ def _get(key: str, what: str, process: int, deadline: float) -> str:
         raise TimeoutError(f"process {process} did not report {what} in time") from error
 
 
-def _report(compute: Callable[[], Any]) -> tuple[dict[str, Any], BaseException | None]:
-    """Returns the computed value or the error, as others are told of it, and the error itself."""
-    report: dict[str, Any] = {"process": jax.process_index()}
+def _check_in_step(report: dict[str, Any], what: str) -> None:
+    """Raises PeerError if another process is at another point of the program."""
+    if report["what"] != what:
+        raise PeerError(
+            f"the processes of this job are out of step: process {report['process']} is at "
+            f"{report['what']!r}, process {jax.process_index()} at {what!r}"
+        )
+
+
+def _report(what: str, compute: Callable[[], Any]) -> tuple[dict[str, Any], BaseException | None]:
+    """Returns the computed value or the error, as reported to the others, and the error itself."""
+    report: dict[str, Any] = {"process": jax.process_index(), "what": what}
     try:
         return report | {"value": compute()}, None
     except (Interrupted, KeyboardInterrupt) as stop:
@@ -160,7 +175,7 @@ def _report(compute: Callable[[], Any]) -> tuple[dict[str, Any], BaseException |
 
 
 def _severity(report: dict[str, Any]) -> int:
-    """Orders reports: what explains most to a user comes first."""
+    """Orders reports: the most helpful to a user comes first."""
     return ["user", "interrupted", "exit", "other", None].index(report.get("error"))
 
 

@@ -1,12 +1,11 @@
-"""Stop signals: what SIGINT (Ctrl-C) and SIGTERM do to a running command.
+"""Handling of the stop signals SIGINT (Ctrl-C) and SIGTERM.
 
     where                  the first signal                               a second Ctrl-C
     within `deferred()`    is remembered: the loop asks `is_due`,         ends the process
                            saves its state, and raises Interrupted
     anywhere else          raises Interrupted in the main thread          ends the process
 
-The training loop defers, because it has a state to save. Everything else has nothing to save that
-is not on disk already.
+Only the training loop defers, because it has unsaved state.
 
 Python runs a signal handler only between two bytecodes of the main thread. A compilation or a
 collective operation keeps that thread in C++ for minutes. The command line therefore starts a
@@ -57,11 +56,11 @@ class Peers(Protocol):
 
 
 class State:
-    """What this process knows of stop requests. There is one: signal handlers are global.
+    """The stop requests that this process knows of. There is one: signal handlers are global.
 
     signal_number: the first stop signal, here or in another process; 0 before.
     depth: how many `deferred` blocks are entered.
-    error: what the main thread has been told to end with; it has `GRACE_S` to do so.
+    error: the exception with which the main thread is to end within `GRACE_S`.
     is_pending: the next handler call raises `error`, as a thread has asked for.
     is_leaving: the command has its result; the handlers raise nothing from here on.
     end: ends the process; None where nothing may (a library call, a test).
@@ -113,7 +112,7 @@ def handling(end: Callable[[BaseException], None] | None = None) -> Iterator[Non
 def install() -> None:
     """Installs the handlers, again after a library has replaced them.
 
-    `jax.distributed` has a SIGTERM handler of its own, and so has libtpu.
+    `jax.distributed` and libtpu install SIGTERM handlers of their own.
     """
     if _state.is_handling:
         for number in STOP_SIGNALS:
@@ -122,7 +121,7 @@ def install() -> None:
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Defers stop signals within the block: `is_due` tells of them.
+    """Defers stop signals within the block; `is_due` reports them.
 
     Raises:
       Interrupted: at the end of the block, if a signal came and the block did not raise.
@@ -154,13 +153,13 @@ def check() -> None:
 
 
 def check_alone() -> None:
-    """Does what `check` does, on a single process only: for work that one process does alone."""
+    """Like `check`, but on a single process only: for work that only one process does."""
     if _state.peers is None:
         check()
 
 
 def error() -> BaseException | None:
-    """Returns what the command was told to end with, None if nothing has told it to.
+    """Returns the exception with which the command is to end, None if there is none.
 
     It was raised, but other code may have replaced it: a signal within the import of an extension
     module becomes an ImportError.
@@ -179,7 +178,7 @@ def leave() -> None:
 
 
 def connect(peers: Peers | None) -> None:
-    """Makes stop signals a matter of all processes of the run."""
+    """Shares stop signals with all processes of the run."""
     _state.peers = peers
 
 
@@ -224,7 +223,7 @@ def _raise_pending(frame: FrameType | None) -> None:
 
 
 def _is_deaf(frame: FrameType | None) -> bool:
-    """Returns whether the main thread is where nothing may be raised."""
+    """Returns whether the main thread is in code where nothing may be raised."""
     while frame is not None:
         if frame.f_code.co_name in _DEAF_FUNCTIONS or frame.f_code.co_filename == _IMPORT:
             return True

@@ -1,4 +1,4 @@
-"""Messages between the processes of a run, apart from collective operations.
+"""Messages between the processes of a run, independent of collective operations.
 
     process 1 gets SIGTERM    stop 15 ──► all     each replies with the number of its `reached_stop`
                                                   calls; process 0 announces the next call: there,
@@ -37,7 +37,7 @@ class Peers:
     Args:
       client: the client of the coordination service.
       on_stop: called with a signal number when any process got a stop signal, this one included.
-        Returns whether this process goes on to an agreed call of `reached_stop`.
+        Returns whether this process continues to an agreed call of `reached_stop`.
       on_exit: called with exit code and message when another process has ended.
     """
 
@@ -91,12 +91,12 @@ class Peers:
         return self.exit_message
 
     def wait_for_all(self, timeout_s: float) -> None:
-        """Returns when every process has called this, or a process has failed to in time."""
+        """Waits until every process has called this, or the time is up."""
         with contextlib.suppress(RuntimeError):
             self._client.wait_at_barrier(f"{_PREFIX}/end", int(timeout_s * 1000))
 
     def say_farewell(self) -> None:
-        """Returns when this process may end.
+        """Waits until this process may exit.
 
         Process 0 runs the coordination service: when it ends, JAX aborts the others. So it waits
         until they have said farewell.
@@ -181,7 +181,7 @@ class Peers:
 
     @staticmethod
     def _within(call: Callable[[], None]) -> None:
-        """Runs a call to the service, and goes on after `_REPLY_S` without its answer."""
+        """Runs a call to the service, and stops waiting for its answer after `_REPLY_S`."""
 
         def run() -> None:
             with contextlib.suppress(RuntimeError):

@@ -35,7 +35,7 @@ class Watch:
         return self
 
     def wake(self) -> None:
-        """Lets the thread look at what has changed."""
+        """Wakes the thread to check for changes."""
         os.write(self._write, bytes([_WAKE]))
 
     def __exit__(self, *_: object) -> None:

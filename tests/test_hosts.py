@@ -72,3 +72,25 @@ def test_two_processes(run_job: RunJob) -> None:
         "TimeoutError process 1 did not report what nobody tells in time",
     ]
     assert second.stdout.splitlines() == [*told, "ZeroDivisionError bug", "[0, 1]"]
+
+
+def test_processes_at_different_points_end_with_an_error(run_job: RunJob) -> None:
+    script = """
+    from codepretrain.hosts import Channel, PeerError
+
+    def outcome(call, *arguments):
+        try:
+            return call(*arguments)
+        except PeerError as error:
+            return f"PeerError {error}"
+
+    names = ["the ledger's step", "an evaluation"]
+    print(outcome(Channel().gather, names[process], lambda: process))
+    print(outcome(Channel().decide, names[process], lambda: process))
+    """
+    first, second = run_job(script)
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    for job in (first, second):
+        assert "the processes of this job are out of step" in job.stdout.splitlines()[0]
+    assert first.stdout.splitlines()[1] == "0"
+    assert 'process 0 is at "the ledger\'s step"' in second.stdout.splitlines()[1]

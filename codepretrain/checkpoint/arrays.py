@@ -1,7 +1,7 @@
 """The arrays of a checkpoint, through Orbax: an OCDBT store per process, and an index over all.
 
-Orbax's handler alone is used, not its manager: the handler's parts run in one process each, so
-this package decides where processes meet, and a failure in one of them reaches the others.
+Only Orbax's handler is used, not its manager: each part of the handler runs in a single process, so
+this package decides where processes synchronize and reports a failure in one of them to all.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from codepretrain.errors import UserError
 
 
 class Writing:
-    """Arrays on their way to the storage; they may be donated once this is made."""
+    """Arrays being written; they may be donated once this object exists."""
 
     def __init__(self, folder: epath.Path, state: Any) -> None:
         self._folder = folder
@@ -25,7 +25,7 @@ class Writing:
         self._futures = asyncio.run(self._handler.async_save(folder, args=arguments)) or []
 
     def wait(self) -> None:
-        """Returns when the files of this process are written."""
+        """Waits until the files of this process are written."""
         for future in self._futures:
             future.result()
 

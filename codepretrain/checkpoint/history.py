@@ -2,12 +2,12 @@
 
     checkpoints.jsonl    {"step": 400, "event": "committed" | "deleted" | "given_up"}
 
-The journal lies beside the folder of checkpoints, not in it. After a crash a run resumes from its
-newest checkpoint, and its logs reach a little further: that is the ordinary case. If a checkpoint
-was committed, never deleted, and is not there, then someone or something removed it, and training
-again would spend compute and replace records without being asked.
+The journal is next to the folder of checkpoints, not in it. After a crash a run resumes from its
+newest checkpoint, a few steps before the end of its logs; this is normal. A checkpoint that was
+committed, never deleted, and is missing was removed by something else. Retraining it would spend
+compute and replace records, so it needs the user's consent.
 
-Only process 0 uses this; the caller holds the run.
+Only process 0 uses this; the caller must hold the run.
 """
 
 import os
@@ -19,17 +19,19 @@ from codepretrain.files.storage import StrPath
 
 Event = Literal["committed", "deleted", "given_up"]
 
+_FIELDS = {"step": int, "event": str}
+
 
 def last_events(path: StrPath) -> dict[int, Event]:
-    """Returns the newest event of every step in the journal at `path`."""
-    return {record["step"]: record["event"] for record in read(path)}
+    """Returns the latest event of every step in the journal at `path`."""
+    return {record["step"]: record["event"] for record in read(path, fields=_FIELDS)}
 
 
 class History:
     """The journal of one run, open for appending."""
 
     def __init__(self, checkpoints: StrPath, *, present: Collection[int]) -> None:
-        """Opens the journal beside the folder `checkpoints`.
+        """Opens the journal next to the folder `checkpoints`.
 
         Args:
           present: steps committed by the files. A kill between a commit and its line in the journal
@@ -41,7 +43,7 @@ class History:
         self.append("committed", sorted(s for s in present if known.get(s) != "committed"))
 
     def append(self, event: Event, steps: Iterable[int]) -> None:
-        """Adds a line for each step, and returns when they are safe."""
+        """Appends a line for each step and syncs the journal."""
         lines = [{"step": step, "event": event} for step in steps]
         for line in lines:
             self._journal.append(line)

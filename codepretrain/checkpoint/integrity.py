@@ -1,6 +1,6 @@
-"""Whether the files of a committed checkpoint are those that were written.
+"""Verifies that the files of a committed checkpoint are unchanged.
 
-Process 0 reads the record, the processes share the work of hashing, and all get one verdict.
+Process 0 reads the record, all processes share the hashing, and all get the same result.
 """
 
 import os
@@ -19,7 +19,7 @@ from codepretrain.hosts import decide, gather
 
 
 def verify(folder: StrPath) -> tuple[Record | None, tuple[str, ...]]:
-    """Returns the record of a checkpoint, and a phrase for each damaged file.
+    """Returns the record of a checkpoint, and a description of each damaged file.
 
     The record is None if it is itself missing or damaged. Reads every file once. All processes must
     call it, and get the same answer.
@@ -43,11 +43,11 @@ def _record(folder: StrPath) -> tuple[dict[str, Any] | None, str]:
     except FormatError:
         raise
     except (UserError, KeyError, TypeError, AttributeError):
-        return None, f"{RECORD} is not what was written"
+        return None, f"{RECORD} differs from what was written"
 
 
 def _find_faults(folder: StrPath, files: Files) -> list[str]:
-    """Checks this process's share of the files, and returns a phrase for each damaged one."""
+    """Checks this process's share of the files, and describes each damaged one."""
     by_size = sorted(files, key=lambda name: (files[name][0], name))
     names = by_size[jax.process_index() :: jax.process_count()]
     faults, whole = [], []
@@ -73,7 +73,7 @@ def _size(path: StrPath) -> int | None:
 def _altered(folder: StrPath, names: Sequence[str], files: Files) -> list[str]:
     hashes = sha256_files([os.path.join(folder, name) for name in names])
     return [
-        f"{name} is not what was written"
+        f"{name} differs from what was written"
         for name, sha256 in zip(names, hashes, strict=True)
         if sha256 != files[name][1]
     ]

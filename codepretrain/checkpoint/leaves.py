@@ -56,7 +56,7 @@ def open_leaves(path: StrPath) -> Iterator[CheckpointLeaves]:
     """Opens the folder of a step after verifying every file in it.
 
     Raises:
-      UserError: a file is missing, or is not what was written.
+      UserError: a file is missing, or differs from what was written.
     """
     record, faults = verify(path)
     if record is None or faults:

@@ -1,6 +1,6 @@
 """Saving and restoring the checkpoints of one run, asynchronously and by any number of processes.
 
-    <run>/checkpoints/<step>/   state/  checkpoint.json     (record.py: how one becomes whole)
+    <run>/checkpoints/<step>/   state/  checkpoint.json     (record.py: how it is committed)
     <run>/checkpoints.jsonl     what was committed and deleted (history.py)
 
 A save copies the arrays to the host and returns; a thread of each process does the rest. The
@@ -34,7 +34,7 @@ class Restored:
     """What `Checkpoints.restore` found; `state` is None if there is no whole checkpoint.
 
     Attributes:
-      damaged: the checkpoints that were passed over, by step, with what is wrong with each.
+      damaged: the skipped checkpoints by step, with what is wrong with each.
     """
 
     step: int = 0
@@ -70,12 +70,12 @@ class Checkpoints:
         self._channel = Channel()
         self._last_save_s = time.monotonic()
         self._history: History | None = None
-        self._permanent: dict[int, bool] = {}  # what the records say, read once
+        self._permanent: dict[int, bool] = {}  # from the records, read once
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
     def path(self, step: int) -> epath.Path:
-        """Returns the folder of a step's checkpoint, whether it is there or not."""
+        """Returns the folder of a step's checkpoint, which may not exist."""
         return self.directory / str(step)
 
     def is_permanent(self, step: int) -> bool:
@@ -83,7 +83,7 @@ class Checkpoints:
         return self.policy.is_permanent(step)
 
     def is_due_by_time(self) -> bool:
-        """Returns whether the last save is long enough ago, by the clock of this process."""
+        """Returns whether a temporary checkpoint is due, by this process's clock."""
         return self.policy.is_due_by_time(time.monotonic() - self._last_save_s)
 
     def steps(self) -> list[int]:
@@ -91,7 +91,7 @@ class Checkpoints:
         return decide("the list of checkpoints", self._committed)
 
     def lost_steps(self, restored: Restored, *, up_to: int, recorded_step: int = 0) -> list[int]:
-        """Returns the steps after `restored.step` that were committed and are not there.
+        """Returns the committed steps after `restored.step` that are missing.
 
         Where no checkpoint is whole, the damaged ones count as well.
 
@@ -111,14 +111,14 @@ class Checkpoints:
         return decide("the list of lost checkpoints", lost)
 
     def give_up(self, steps: list[int]) -> None:
-        """Notes that checkpoints are lost and that the run goes on without them."""
+        """Records that checkpoints are lost and that the run continues without them."""
         decide("the lost checkpoints", lambda: self._opened_history().append("given_up", steps))
 
     def save(self, step: int, state: Any, *, ledger: Any, identity: Any) -> None:
-        """Starts to save, and returns as soon as the state has been copied and may be donated.
+        """Starts a save; returns as soon as the state has been copied and may be donated.
 
-        Waits for the save before this one. A step that is there and whole is not written again; a
-        damaged one is replaced.
+        Waits for the previous save. An intact checkpoint of this step is not rewritten; a damaged
+        one is replaced.
 
         Args:
           state: any pytree of arrays.
@@ -146,7 +146,7 @@ class Checkpoints:
         self._thread.start()
 
     def wait(self) -> None:
-        """Returns when the last save is committed; raises as `save` if it failed."""
+        """Waits until the last save is committed; raises as `save` if it failed."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -168,7 +168,7 @@ class Checkpoints:
     ) -> Restored:
         """Returns the newest whole checkpoint, of the steps up to `up_to` or of `step` alone.
 
-        Every bit is that which was saved; the mesh may be another one.
+        The state is bitwise equal to what was saved, also on another mesh.
 
         Args:
           abstract_state: shape, dtype and sharding of every leaf.
@@ -203,7 +203,7 @@ class Checkpoints:
         return arrays[0]
 
     def _is_there(self, step: int) -> bool:
-        """Removes what killed saves left, at the first save; returns whether `step` is there."""
+        """Removes leftovers of killed saves at the first save; returns whether `step` exists."""
 
         def sweep() -> bool:
             self._opened_history()
@@ -227,10 +227,10 @@ class Checkpoints:
                 self._permanent[step] = True
             return True
 
-        return decide("the checkpoint that is there", settle)
+        return decide("the existing checkpoint", settle)
 
     def _copied(self, folder: epath.Path, state: Any) -> Writing:
-        """Returns when every process has a copy of its part of the state."""
+        """Waits until every process has a copy of its part of the state."""
         started: list[Writing] = []
 
         @explained_save(folder)
@@ -262,7 +262,7 @@ class Checkpoints:
             self._error = error
 
     def _commit(self, contents: record.Record) -> None:
-        """Makes the checkpoint whole, then deletes those that it supersedes."""
+        """Commits the checkpoint, then deletes those that it supersedes."""
         self._check_hold()
         record.write_record(self.path(contents.step), contents)
         self._permanent[contents.step] = contents.permanent
@@ -272,7 +272,7 @@ class Checkpoints:
             self._delete(step)
 
     def _stays(self, step: int) -> bool:
-        """Returns whether a checkpoint is permanent; one whose record is damaged is left alone."""
+        """Returns whether a checkpoint is permanent; with a damaged record it counts as such."""
         if step not in self._permanent:
             try:
                 self._permanent[step] = record.read_record(self.path(step)).permanent

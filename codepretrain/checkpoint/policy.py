@@ -1,8 +1,8 @@
-"""Which checkpoints are written and which of them are kept: the one place that decides.
+"""Decides which checkpoints are written and which are kept.
 
-Permanent checkpoints are saved at fixed steps and stay. Temporary ones are saved by time and before
-an interruption; the newest `num_temporary` of them stay, so one damaged checkpoint does not throw
-the run back to its last permanent one.
+Permanent checkpoints are saved at fixed steps and kept. Temporary ones are saved by time and before
+an interruption; the newest `num_temporary` of them are kept, so one damaged checkpoint does not
+set the run back to its last permanent one.
 """
 
 from collections.abc import Collection, Mapping
@@ -39,17 +39,17 @@ class CheckpointPolicy:
         return replace(self, permanent_steps=self.permanent_steps | {step})
 
     def is_permanent(self, step: int) -> bool:
-        """Returns whether the checkpoint of this step stays."""
+        """Returns whether the checkpoint of this step is kept."""
         return step in self.permanent_steps
 
     def is_due_by_time(self, seconds_since_save: float) -> bool:
-        """Returns whether the last save is long enough ago for a temporary checkpoint."""
+        """Returns whether a temporary checkpoint is due."""
         return seconds_since_save >= self.config.temporary_interval_s
 
     def superseded(self, permanent: Mapping[int, bool], *, saved_step: int) -> list[int]:
         """Returns the steps to delete once the checkpoint of `saved_step` is committed.
 
-        A run that remakes an early checkpoint leaves the later ones alone.
+        A run that rewrites an early checkpoint keeps the later ones.
 
         Args:
           permanent: whether each committed checkpoint is permanent, by step.

@@ -121,7 +121,7 @@ def begin(folder: epath.Path) -> epath.Path:
 
 
 def remove(folder: StrPath) -> None:
-    """Removes a checkpoint. If that is cut short, the rest counts as unfinished."""
+    """Removes a checkpoint. If interrupted, the remainder counts as unfinished."""
     write_bytes(os.path.join(folder, _UNFINISHED), b"")
     storage.remove(os.path.join(folder, RECORD))
     storage.remove_tree(os.path.join(folder, STATE))
@@ -129,7 +129,7 @@ def remove(folder: StrPath) -> None:
 
 
 def hash_own_files(folder: StrPath, process_index: int) -> Files:
-    """Returns the files that a process has written for itself, read back from the storage."""
+    """Returns the files that one process wrote, read back from storage."""
     arrays = f"{STATE}/ocdbt.process_{process_index}"
     below = storage.sizes_below(os.path.join(folder, arrays))
     names = [f"{arrays}/{name}" for name in sorted(below)]
@@ -156,9 +156,9 @@ def hash_rest(folder: StrPath, known: Files) -> Files:
 
 
 def hash_files(folder: StrPath, names: Sequence[str]) -> Files:
-    """Returns the size and SHA-256 of files, which are on the disk from then on."""
+    """Syncs files to disk and returns their sizes and SHA-256."""
     paths = [os.path.join(folder, name) for name in names]
-    if storage.is_local(folder):  # Orbax syncs the arrays, and not the metadata beside them
+    if storage.is_local(folder):  # Orbax syncs the arrays but not their metadata
         for path in [*paths, *{os.path.dirname(path) for path in paths}]:
             sync(path)
     sizes = [storage.size(path) for path in paths]
@@ -166,7 +166,7 @@ def hash_files(folder: StrPath, names: Sequence[str]) -> Files:
 
 
 def _sizes_with(folder: StrPath, known: Files) -> dict[str, int]:
-    """Returns the size of every file of the arrays; allows a stale listing time to catch up."""
+    """Returns the size of every file of the arrays; waits for a stale listing to catch up."""
     deadline = time.monotonic() + _STALE_S
     while True:
         below = storage.sizes_below(os.path.join(folder, STATE))

@@ -1,4 +1,4 @@
-"""What the user is told when a checkpoint cannot be written, here or at all."""
+"""Error messages for a checkpoint that cannot be written, here or at all."""
 
 import errno
 import os
@@ -30,7 +30,7 @@ def check_address(workdir: StrPath, *, name: str) -> None:
 
 @contextmanager
 def explained_save(folder: StrPath) -> Iterator[None]:
-    """Raises a UserError where the storage refuses; other exceptions get a note and pass."""
+    """Turns storage errors into a UserError; adds a note to other exceptions."""
     try:
         yield
     except Exception as error:

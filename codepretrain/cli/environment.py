@@ -1,4 +1,4 @@
-"""JAX and XLA under the user's environment: a variable that they refuse is named in one line."""
+"""Starts JAX and XLA, and reports an invalid environment variable in one line."""
 
 import functools
 import os
@@ -12,7 +12,7 @@ from codepretrain.errors import UserError, described, one_line, quoted
 _BACKEND_VARIABLES = ("JAX_PLATFORMS", "JAX_NUM_CPU_DEVICES", "XLA_FLAGS", "CUDA_VISIBLE_DEVICES")
 _PARSE_XLA_FLAGS = "from jaxlib import xla_client; xla_client.make_cpu_client()"
 _CHECK_TIMEOUT_S = 60.0
-# Variable → words in it that change arithmetic behind a fingerprint and cannot be overridden.
+# Variable → flags in it that change results but not fingerprints, and cannot be overridden.
 _CHANGES_ARITHMETIC: Mapping[str, tuple[str, ...]] = {
     "NVIDIA_TF32_OVERRIDE": ("0", "1"),
     "XLA_FLAGS": (
@@ -67,7 +67,7 @@ def check_jax_variables() -> None:
 
 
 def use_cpu() -> None:
-    """Starts JAX on the CPU alone, for commands that move files: accelerators stay untouched."""
+    """Starts JAX on the CPU only, for commands that move files: accelerators stay untouched."""
     import_jax().config.update("jax_platforms", "cpu")
     start_backend()
 

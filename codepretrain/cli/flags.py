@@ -1,6 +1,6 @@
-"""The command line's grammar: flags that are given once, numbers with bounds, addresses.
+"""Parsers for the command line: flags that may be given once, bounded numbers, addresses.
 
-A mistake is a UserError that names the flag, what was expected and what was found.
+An invalid argument raises a UserError with the flag, what was expected and what was found.
 """
 
 import argparse
@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class Once(argparse.Action):
-    """Stores a flag's value. A second, different value is an error: which one is meant?"""
+    """Stores a flag's value. A second, different value is an error."""
 
     def __call__(
         self,

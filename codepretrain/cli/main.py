@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(argv: list[str]) -> int:
-    absl.logging.set_verbosity(absl.logging.FATAL)  # Orbax logs what it also raises, at length
+    absl.logging.set_verbosity(absl.logging.FATAL)  # Orbax logs errors that it also raises
     flags, overrides = _parse(argv)
     flags.command_line = shlex.join(["codepretrain", *argv])
     flags.workdir = storage.parse(flags.workdir, name="--workdir")

@@ -1,8 +1,8 @@
-"""Standard output and error: any encoding, a reader that has gone, descriptors that are closed.
+"""Standard output and error: any encoding, closed pipes, closed descriptors.
 
 what the command was given       what happens
 ASCII or another narrow encoding characters that it lacks become "?"; JSON escapes them
-`| head -1`                      ends quietly with 141, as a program that SIGPIPE ends
+`| head -1`                      exits quietly with 141, like a program killed by SIGPIPE
 `>&-`, `2>&-`                    as `> /dev/null`
 a full disk                      one line on stderr, exit code 2
 """
@@ -31,7 +31,7 @@ def prepare_streams() -> None:
     """Makes the standard streams safe to write to; call it first.
 
     A closed descriptor is opened on /dev/null. Otherwise the next file that is opened gets its
-    number, and what a library prints ends up in that file.
+    number, and a library's output ends up in that file.
     """
     for descriptor, mode in _MODES.items():
         try:
@@ -41,7 +41,7 @@ def prepare_streams() -> None:
     sys.stdout = sys.stdout or io.TextIOWrapper(io.FileIO(1, "w", closefd=False))
     sys.stderr = sys.stderr or io.TextIOWrapper(io.FileIO(2, "w", closefd=False))
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # not what a test or a notebook put there
+        if isinstance(stream, io.TextIOWrapper):  # not the replacement of a test or a notebook
             stream.reconfigure(errors="replace")
 
 
@@ -75,7 +75,7 @@ def refusal_of_stdout(error: BaseException) -> UserError | None:
 
 
 def finish(code: int) -> int:
-    """Writes what is still buffered and returns the exit code; call it last.
+    """Flushes the output and returns the exit code; call it last.
 
     Python itself would flush after the command, and report a closed pipe with a traceback.
 
@@ -98,7 +98,7 @@ def finish(code: int) -> int:
 
 
 def discard(stream: TextIO) -> None:
-    """Sends what a stream still holds, and whatever follows, to /dev/null."""
+    """Redirects a stream's buffer and all further output to /dev/null."""
     with contextlib.suppress(OSError, ValueError):
         _open_null(stream.fileno(), os.O_WRONLY)
     with contextlib.suppress(OSError, ValueError):

@@ -82,7 +82,7 @@ def _plan_pod(
     phase_tokens: dict[str, int],
 ) -> dict[str, Any]:
     os.environ.update(topology.environment)  # libtpu reads it when it is loaded
-    # Leaves a TPU or GPU of this machine alone.
+    # Does not use a TPU or GPU of this machine.
     import_jax().config.update("jax_platforms", "cpu")
     from codepretrain.podplan.plan_pod import plan_pod
 

@@ -2,11 +2,11 @@
 
     0          done
     1          a defect of this program, with its traceback
-    2          a mistake of the user, told in one line; a disk that is full or may not be written
+    2          a user error, reported in one line; a disk that is full or not writable
     128 + n    stopped by signal n, with everything saved: 130 for Ctrl-C, 143 for SIGTERM
 
-On several processes all of them end with the code of the one that ended first. They end by
-`os._exit`: leaving through JAX would wait for processes that are gone.
+With several processes, all exit with the code of the first one to end. They exit through
+`os._exit`, because JAX's own shutdown would wait for processes that are gone.
 """
 
 import argparse
@@ -43,7 +43,7 @@ _REFUSALS = (
     errno.EISDIR,
     errno.ENAMETOOLONG,
 )
-# Variables of these names change what is computed, or how.
+# Environment variables that change what is computed, or how.
 _RELEVANT = ("CUDA_", "JAX_", "LIBTPU_", "MEGASCALE_", "NCCL_", "NVIDIA_TF32", "TPU_", "XLA_")
 
 _WAIT_FOR_ALL_S = 24 * 3600.0  # process 0 writes the report while the others are done
@@ -62,7 +62,7 @@ class _Process:
         self._has_told = False
 
     def outcome(self, error: BaseException) -> tuple[int, str]:
-        """Returns the exit code and the line to print for an exception; raises what is a defect."""
+        """Returns the exit code and the line to print for an exception; re-raises defects."""
         if isinstance(error, UserError):
             return 2, one_line(str(error))
         if isinstance(error, Interrupted):
@@ -97,7 +97,7 @@ class _Process:
         os.close(self._stderr)
 
     def leave(self, code: int, message: str) -> NoReturn:
-        """Tells the other processes, if they do not know, and ends this one."""
+        """Notifies the other processes, unless they know already, and ends this one."""
         with self._ends:  # the first thread to come here ends the process
             self.tell(message)
             peers = self.peers
@@ -136,7 +136,7 @@ def run_command(argv: Sequence[str], command: Callable[[], int]) -> int:
 
 
 def _result(process: _Process, error: BaseException) -> tuple[int, str]:
-    """Returns the exit code and the message for what a command raised."""
+    """Returns the exit code and the message for a command's exception."""
     if process.peers is None:
         return process.outcome(error)
     if isinstance(error, SystemExit):
@@ -153,7 +153,7 @@ def _result(process: _Process, error: BaseException) -> tuple[int, str]:
 
 
 def end_now(code: int) -> NoReturn:
-    """Ends the process with what it has printed, but without what Python does at its end."""
+    """Flushes the output and exits without Python's own shutdown."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -196,7 +196,7 @@ def start_machine(flags: argparse.Namespace) -> None:
 
 def _join(flags: argparse.Namespace) -> None:
     import jax
-    from jax._src import distributed  # public JAX has no access to its coordination service
+    from jax._src import distributed  # JAX has no public API for its coordination service
 
     jax.config.update("jax_enable_preemption_service", False)  # it would take over SIGTERM
     try:

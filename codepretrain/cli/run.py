@@ -19,7 +19,7 @@ from codepretrain.config.schema import StudyConfig
 
 def add_commands(add: Add) -> None:
     """Adds the commands and their flags to the command line."""
-    run = add("run", _run, "do what is missing of prepare, train, evaluate and report")
+    run = add("run", _run, "prepare, train, evaluate and report; skips what is done")
     prepare = add("prepare", _prepare, "read the sources, train the tokenizer, pack the rows")
     prepare.add_argument(
         "--num-workers", type=whole_number(1, MAX_WORKERS), help="processes (default: cores)"
@@ -35,7 +35,7 @@ def add_commands(add: Add) -> None:
         command.add_argument(
             "--retrain-lost",
             action="store_true",
-            help="where checkpoints were lost, train again what they held; old records are kept",
+            help="retrain the steps of lost checkpoints; old records are kept",
         )
         command.add_argument(
             "--profile",
@@ -53,7 +53,7 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
     from codepretrain.study.run import run_study
 
     def prepare() -> None:
-        # Another process: this one goes on to train, and must not import TensorFlow.
+        # In a subprocess, because this process trains later and must not import TensorFlow.
         overrides = [arg for arg in argv if arg.startswith("--config.")]
         where = ["--config", flags.config, "--workdir", os.fspath(flags.workdir)]
         _call_self(["prepare", *where, *overrides])
@@ -75,7 +75,7 @@ def _call_self(arguments: list[str]) -> None:
     with subprocess.Popen(command, env={**os.environ, CHILD: "1"}) as process:
         try:
             code = process.wait()
-        except BaseException:  # a signal for us: the other process stops as cleanly as we do
+        except BaseException:  # we got a signal: the subprocess stops as cleanly as we do
             process.terminate()
             raise
     if code == 128 + signal.SIGINT:

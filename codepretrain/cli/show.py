@@ -10,7 +10,7 @@ from codepretrain.config.schema import StudyConfig
 
 def add_commands(add: Add) -> None:
     """Adds both commands and their flags to the command line."""
-    add("report", _report, "write the page and print the table of what has been measured")
+    add("report", _report, "write the report page and print the table of results")
     show_batch = add("show-batch", _show_batch, "list the rows and documents of one batch")
     show_batch.add_argument("--phase", required=True)
     show_batch.add_argument(

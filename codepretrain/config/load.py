@@ -1,4 +1,4 @@
-"""From an experiment file, which is the user's program, to a validated `StudyConfig`."""
+"""Loads an experiment file, which is a Python program, into a validated `StudyConfig`."""
 
 import importlib.util
 import inspect
@@ -128,7 +128,7 @@ def _load_module(path: Path) -> ModuleType:
 
 
 def _run(path: Path, failure: str, function: Callable[[], Any]) -> Any:
-    """Calls the user's code and returns what it returns, whatever else it tries.
+    """Calls the user's code and returns its result; turns anything it raises into a UserError.
 
     Raises:
       UserError: it raised anything, `SystemExit` and other kinds of BaseException included.

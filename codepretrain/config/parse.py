@@ -73,7 +73,7 @@ def apply_override(cls: type, values: dict[str, Any], path: Sequence[str], text:
 
 
 def suggestion(name: str, valid: Sequence[str]) -> str:
-    """Returns "; did you mean X?" for the nearest of `valid`, else the list of what is valid."""
+    """Returns "; did you mean X?" for the nearest of `valid`, else the list of valid names."""
     near = difflib.get_close_matches(name[:200], valid, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]}?"

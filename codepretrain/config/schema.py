@@ -1,4 +1,4 @@
-"""Every knob of a study, as frozen dataclasses. Standard library only.
+"""Every config field of a study, as frozen dataclasses. Standard library only.
 
 A study file (`experiments/*.py`) defines `get_config()`, which returns these values as a locked
 `ml_collections.ConfigDict`. `config/load.py` applies the overrides of the command line and builds
@@ -67,7 +67,8 @@ class SourceConfig:
     `num_tokens` is the expected size of the source: `plan` counts epochs with it until the source
     is prepared, and with the prepared rows from then on.
     `max_epochs` is the repetition cap: by the end of any phase, its path may have read the source
-    so often on average, and no row more often than that rounded up (`stream/repetition.py`).
+    this many times on average, and no row more often than the cap rounded up
+    (`stream/repetition.py`).
     """
 
     reader: str
@@ -141,7 +142,7 @@ class ScheduleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureChange:
-    """The weights of the mixture from `at_tokens` tokens into the phase on."""
+    """New mixture weights, in effect from `at_tokens` tokens into the phase."""
 
     at_tokens: int
     weights: Mapping[str, float]
@@ -151,9 +152,10 @@ class MixtureChange:
 class PhaseConfig:
     """One stretch of training.
 
-    `parent` is another phase, at its end or where it had seen `parent_tokens`. A phase without one
-    starts from random parameters, or from those of `initial_checkpoint`, the name of a model that
-    `codepretrain import` has read, with a fresh optimizer and at the beginning of every source.
+    `parent` is another phase, at its end or after its first `parent_tokens` tokens. A phase without
+    a parent starts from random parameters, or from those of `initial_checkpoint`, the name of a
+    model that `codepretrain import` has read, with a fresh optimizer and at the beginning of every
+    source.
     `mixture` holds weights per source in tokens; they are normalized to sum to one.
     `data_order` "continue" starts each source where the parent stopped; "restart" starts it at the
     beginning, and so reads the same rows in the same order again.
@@ -187,7 +189,7 @@ class MeshConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ExecutionConfig:
-    """How a phase is computed. Nothing here changes what is computed, beyond float rounding.
+    """How a phase is computed. These fields change results only by float rounding.
 
     `attention_kernel` is a name in `model/attention_kernels.py`; "auto" chooses by the devices.
     `attention_block_q` and `_kv` are the queries and keys that a kernel processes at a time; None
@@ -249,7 +251,7 @@ class LoggingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CostConfig:
-    """What `plan` computes chip-hours and cost with.
+    """The assumptions from which `plan` computes chip-hours and cost.
 
     `mfu` is the share of the chips' peak that training is expected to reach (`hardware/chips.py`).
     The price may be in any currency.

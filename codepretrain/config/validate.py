@@ -1,6 +1,6 @@
-"""What must hold between the fields of a study, checked before anything else happens.
+"""Checks of a study that involve several fields. They run before anything else.
 
-`check` needs no data, no files and no devices. What a field may hold by itself is in
+`check` needs no data, no files and no devices. The valid values of single fields are in
 `config/values.py`. Schedules depend on their phases and are checked where those are resolved
 (`optim/schedules.py`).
 """

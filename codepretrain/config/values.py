@@ -1,9 +1,9 @@
-"""What each field of a study may hold by itself: one table, checked before anything else happens.
+"""The valid values of each config field: one table, checked before anything else.
 
 A pattern names a field as in the config, with `*` for a name or a place in a list:
 `phases.*.mixture_changes.*.at_tokens`. Fields without an entry are limited by their type alone
 (numbers are finite, text is printable) or by rules that involve other fields (`config/validate.py`,
-`optim/schedules.py`). None is left to the types, which say where it is allowed.
+`optim/schedules.py`). Where None is allowed follows from the types.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value must be: `expected` for the message, `holds` to decide.
+    """A constraint on a value: `expected` is for the message, `holds` checks it.
 
     choices: all valid values, if they are few; the message suggests the nearest.
     """
@@ -62,7 +62,7 @@ NAME = Rule(
 
 RULES: Mapping[str, Rule] = {
     "name": NAME,
-    "seed": _whole(0, 2**32 - 1),  # the key of JAX's generator is made of 32 bits
+    "seed": _whole(0, 2**32 - 1),  # JAX's random keys take 32-bit seeds
     "model.vocab_size": _whole(1),
     "model.d_model": _whole(1),
     "model.num_layers": _whole(1),
@@ -138,10 +138,10 @@ RULES: Mapping[str, Rule] = {
 
 
 def check_values(config: Any) -> None:
-    """Checks every field of a study by itself.
+    """Checks the value of every field of a study.
 
     Raises:
-      UserError: names the first field that holds something else than it may, and its value.
+      UserError: names the first field with an invalid value, and the value.
     """
     for path, pattern, value in leaves(config):
         require(_general_rule(value), f"config.{path}", value)

@@ -1,4 +1,4 @@
-"""From raw material to a source's documents: limited, distinct, split and counted."""
+"""Collects a source's documents from raw files: size limits, duplicates, splits and counts."""
 
 import dataclasses
 import hashlib
@@ -42,7 +42,7 @@ def collect(
     executor: Executor | None,
     advance: Callable[[int], None],
 ) -> DocumentsManifest:
-    """Reads the source and writes its documents; `advance` is told the bytes of each one kept.
+    """Reads the source and writes its documents; calls `advance` with the bytes of each one kept.
 
     The result does not depend on the executor. The set of hashes that drops exact duplicates is
     held in memory: about 100 bytes a document.
@@ -92,7 +92,7 @@ def collect(
 def read_in_order(
     reader: Reader, shards: Sequence[Any], source: str, executor: Executor | None
 ) -> Iterator[Document | Skipped]:
-    """Yields what the reader gives, shard after shard; the executor reads some shards ahead."""
+    """Yields the reader's documents, shard by shard; the executor reads some shards ahead."""
     remaining = iter(shards)
     if executor is None:
         for shard in remaining:

@@ -22,7 +22,7 @@ def continuation_items(
     """Returns items of one source; none if fewer than four documents are long enough.
 
     An item: {document, context: [ids], choices: [[ids] × 4], answer, choice_bytes: [4]}. Context
-    and choice together take no more than `max_seq_len` tokens.
+    and choice together have at most `max_seq_len` tokens.
     """
     num_context = min(CONTEXT_TOKENS, max_seq_len * 3 // 4)
     num_continuation = min(CONTINUATION_TOKENS, max_seq_len - num_context)

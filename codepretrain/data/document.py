@@ -1,4 +1,4 @@
-"""Documents: one text each with its provenance, and raw material that gave none."""
+"""Documents (a text with its provenance) and skipped raw material."""
 
 import dataclasses
 import hashlib
@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """One text. `id` is unique within its source; `origin` says where a person would find it.
+    """One text. `id` is unique within its source; `origin` says where to find it.
 
-    `language` is a programming or natural language, `license` an SPDX expression or the words of
-    the origin; None where the origin does not say.
+    `language` is a programming or natural language, `license` an SPDX expression or the origin's
+    own wording; None if the origin does not state it.
     """
 
     id: str
@@ -35,7 +35,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Skipped:
-    """Raw material that gave no document, and why. Reasons are few, so they can be counted."""
+    """Raw material that was skipped, and why. Reasons are few, so they can be counted."""
 
     origin: str
     reason: str

@@ -36,7 +36,7 @@ _READ_BATCH = 256
 
 @dataclass(frozen=True, kw_only=True)
 class DocumentsManifest:
-    """What reading one source gave: exact counts per split, and skipped material per reason.
+    """The result of reading one source: exact counts per split, and skipped material per reason.
 
     skipped_examples: reason → origin of the first that was skipped for it. was_capped: reading
     stopped at the option `max_bytes`, so there is more raw material.
@@ -73,7 +73,7 @@ def has_documents(directory: StrPath) -> bool:
 def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[DocumentsManifest, str]:
     """Returns the manifest, and the hash of the documents of all splits.
 
-    The hash is of their contents alone: the manifest has paths of this machine in it.
+    The hash covers their contents only, because the manifest contains local paths.
 
     Raises:
       UserError: the source was not (completely) read, a file is missing, truncated or damaged, or

@@ -1,8 +1,8 @@
 """Items of the local tasks, made from held-out documents only.
 
 They are the same for every study with the same data, whatever its seed. They are written in random
-order, so the first n of them are a sample. A task may have several items of one document, so their
-scores are not quite independent.
+order, so the first n of them are a sample. A task may have several items from one document, so
+their scores are not entirely independent.
 """
 
 import json
@@ -31,7 +31,7 @@ from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_hashes, toke
 
 MAX_ITEMS = 512
 
-# Task → the kind of source whose documents it is made of.
+# Task → the kind of source that its documents come from.
 KINDS = {"prose_continuation": "text", "code_continuation": "code", "python_expression": "code"}
 
 

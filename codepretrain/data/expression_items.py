@@ -2,9 +2,9 @@
 
 The prompt is the document up to the last tokens of an expression. A completion ends where it first
 completes the expression that the prompt began; it is right if the expression then has the value
-that it has in the document. Expressions whose true completion this rule would cut short are left
-out: `2 + 15`, cut before the 1, is complete after it. What ends with a bracket or a quote is never
-cut short.
+that it has in the document. Expressions whose true completion this rule would cut short are
+excluded: `2 + 15`, cut before the 1, is already complete after the 1. An expression that ends with
+a bracket or a quote is never cut short.
 """
 
 import ast

@@ -17,7 +17,7 @@ MAX_SIZE = 1000  # items and characters of a value, those of its items included
 
 
 class NotClosed(Exception):
-    """The expression is not closed, fails, or has no small reproducible value."""
+    """The expression is not closed, raises, or has no small reproducible value."""
 
 
 def value_of(node: ast.expr) -> Any:

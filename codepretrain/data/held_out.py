@@ -1,4 +1,4 @@
-"""Held-out documents with their tokens, from which the items of the local tasks are made."""
+"""Held-out documents with their tokens, the source of the local tasks' items."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Keeps what native libraries print at start-up out of the terminal."""
+"""Suppresses what native libraries print at start-up."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 def captured_stderr() -> Iterator[None]:
     """Withholds what this process writes to its standard error, unless the block fails.
 
-    TensorFlow's C++ side reports on accelerators before any of its settings can be made.
+    TensorFlow's C++ code logs about accelerators before any of its settings can take effect.
     """
     sys.stderr.flush()
     kept = os.dup(2)

@@ -5,8 +5,8 @@ T = 8, documents of 6, 3 and 13 tokens (a0 is the bos of document a):
     concatenate   a0 a1 a2 a3 a4 a5 b0 b1 b2 | b2 c0 c1 c2 c3 c4 c5 c6 c7 | c7 … c12  0  0  0
     best_fit      c0 c1 c2 c3 c4 c5 c6 c7 c8 | a0 a1 a2 a3 a4 a5 b0 b1 b2 | c8 … c12  0  0  0  0
 
-A document is split over rows only where it has to be: at the end of a row (concatenate), or because
-it is longer than a row (best_fit). The two parts share a token: the last target of the first part
+A document is split over rows only when necessary: at the end of a row (concatenate), or because it
+is longer than a row (best_fit). The two parts share a token: the last target of the first part
 is the first input of the second, so every token except bos is a target exactly once.
 """
 

@@ -1,7 +1,7 @@
-"""From an experiment file to rows: documents, tokenizer, rows, evaluation items, in this order.
+"""Prepares a study's data: documents, tokenizer, rows and evaluation items, in this order.
 
-Each part is a directory that appears whole or not at all, so preparing again resumes where it was
-stopped, and does nothing where everything is there.
+Each part is a directory that is written atomically, so a rerun resumes after the last finished part
+and does nothing if all are finished.
 """
 
 import time
@@ -59,7 +59,7 @@ from codepretrain.rows.vocabulary import has_tokenizer, load_vocabulary
 def prepare(
     config: StudyConfig, data_dir: StrPath, *, num_workers: int, console: Console | None = None
 ) -> PreparedData:
-    """Prepares what the study needs of its data and what is not there yet.
+    """Prepares the missing parts of the study's data.
 
     The result does not depend on `num_workers`, the number of processes that read raw material;
     tokenizing uses all cores. Progress and a summary go to the console, by default on stderr.
@@ -97,13 +97,13 @@ def prepare(
 
 
 def _is_complete(config: StudyConfig, data_dir: StrPath) -> bool:
-    """Returns whether documents, which training does not need, are there too."""
+    """Returns whether the documents, which training does not need, exist too."""
     directories = [documents_directory(data_dir, source) for source in config.data.sources]
     return all(has_documents(path) for path in directories) and is_prepared(config, data_dir)
 
 
 def _start_tensorflow() -> None:
-    """Imports TensorFlow before there is a progress display that its messages would break."""
+    """Imports TensorFlow before its messages could break the progress display."""
     with captured_stderr():
         from codepretrain.data import seqio_tasks
 

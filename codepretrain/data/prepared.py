@@ -1,4 +1,4 @@
-"""What was prepared: every count and hash, for a report. Imports no tokenizer or TensorFlow."""
+"""Counts and hashes of the prepared data, for a report. Imports no tokenizer or TensorFlow."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class PreparedData:
     """The manifests of a study's data.
 
     num_items: by task. seconds: wall time of each stage of this call of `prepare`; a stage that was
-    finished before is not there.
+    finished before is omitted.
     """
 
     documents: Mapping[str, DocumentsManifest]

@@ -2,7 +2,7 @@
 
     documents on disk ─ source ─▶ {text, document} ─ tokenize ─▶ {targets [n] int32, document}
 
-`document` is the document's number in its split, by which its provenance is found.
+`document` is the document's number in its split, which identifies its provenance.
 """
 
 from collections.abc import Callable, Iterator, Mapping

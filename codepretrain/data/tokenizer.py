@@ -1,6 +1,6 @@
-"""Byte-level BPE: trained here or given, deterministic, and lossless.
+"""Byte-level BPE: trained or given, deterministic, and lossless.
 
-Every digit is a token of its own; otherwise text is split into words as in GPT-2 (Radford et al.,
+Every digit is a separate token; otherwise text is split into words as in GPT-2 (Radford et al.,
 2019). There is no normalizer and no prefix space: the byte strings of a text's ids, joined, are its
 UTF-8 bytes. A text that spells a special token is tokenized like any other.
 """

@@ -44,7 +44,7 @@ def reading_processes(num_workers: int) -> Iterator[Executor | None]:
 
 
 def _follow_parent() -> None:
-    """Ends this process when its parent ends, however that ends, and leaves Ctrl-C to it."""
+    """Ends this process when its parent ends for any reason; leaves Ctrl-C to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_exit_after_parent, daemon=True).start()
 

@@ -1,4 +1,4 @@
-"""From a study's configuration to evaluations that can be run on parameters."""
+"""Builds a study's evaluations, which then run on parameters."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 class Evaluator:
     """A named evaluation.
 
-    interval_steps: its period within a phase; None runs it at the end only. console: shows how far
-    it is; None shows nothing.
+    interval_steps: its period within a phase; None runs it at the end only. console: shows the
+    progress; None shows nothing.
     """
 
     name: str
@@ -58,7 +58,7 @@ def build_evaluators(
     """Returns the study's evaluations in its own order; reads items, computes nothing.
 
     Args:
-      console: where process 0 shows how far an evaluation is.
+      console: where process 0 shows the progress of an evaluation.
 
     Raises:
       UserError: an unknown kind, option or task, data that is missing or damaged, or a machine that
@@ -80,7 +80,7 @@ def build_evaluators(
 
 
 class Resources:
-    """What evaluators compute with, shared and made when the first of them needs it."""
+    """Resources that evaluators share, created on first use."""
 
     def __init__(self, config: StudyConfig, data_dir: epath.Path, mesh: Mesh) -> None:
         self.config = config

@@ -1,7 +1,7 @@
 """Estimates with their standard errors: means, proportions, ratios of sums, weighted averages.
 
-A standard error is of sampling: how much the value would vary if other items were drawn from the
-same population. It does not include the variation between training runs with other seeds.
+A standard error is the sampling error: how much the value would vary if other items were drawn from
+the same population. It does not include the variation between training runs with other seeds.
 """
 
 import math
@@ -18,7 +18,7 @@ from codepretrain.errors import UserError
 class Estimate:
     """A value over `count` items, or clusters for a ratio of sums.
 
-    `standard_error` is NaN where one item alone leaves it unknown.
+    `standard_error` is NaN if there is only one item.
     """
 
     value: float
@@ -37,7 +37,7 @@ def mean(values: Sequence[float] | np.ndarray) -> Estimate:
 def proportion(successes: Sequence[bool] | np.ndarray) -> Estimate:
     """Returns the share p of N trials that succeeded; its standard error is sqrt(p(1-p) / N).
 
-    The standard error is 0 where all or none succeeded: take an interval from the count instead.
+    The standard error is 0 if all or none succeeded: compute an interval from the count instead.
     """
     successes = _column(successes)
     assert np.isin(successes, (0, 1)).all(), "a trial is 0 or 1"
@@ -55,7 +55,7 @@ def ratio_of_sums(
 
         SE = sqrt( n/(n-1) · Σe² ) / Σx
 
-    For x = 1 everywhere it is that of the mean. Clusters with x = y = 0 are empty and left out.
+    For x = 1 everywhere it equals that of the mean. Clusters with x = y = 0 are empty and left out.
 
     Source: Cochran, Sampling Techniques (3rd ed.), ch. 6, without the finite-population correction.
 

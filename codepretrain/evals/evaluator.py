@@ -3,7 +3,7 @@
     EVALUATOR = EvaluatorKind(name="…", options=…, metrics=(…), build=…)
 
 `registry.py` lists the files. A declaration can be loaded without JAX, so that every command can
-check a study's evaluations; `build` gets what it needs to compute from `Resources`.
+check a study's evaluations; `build` gets its resources from `Resources`.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ class EvalResult:
 
 # Computes an evaluation of parameters. A pure function of the parameters: the same parameters give
 # the same result, in the training loop and from a checkpoint. On several processes all of them call
-# it, with the same parameters, and all get the same result.
+# it with the same parameters, and all get the same result.
 Evaluate = Callable[["Params", Progress], EvalResult]
 
 
@@ -67,7 +67,7 @@ class EvaluatorKind(Generic[Options]):
     Attributes:
       name: the kind, as `config.evals.<name>.kind` names it; also the name of the file.
       options: the dataclass that `config.evals.<name>.options` is parsed into.
-      metrics: what it measures. Each metric of a result matches exactly one of them.
+      metrics: the metrics it reports. Each metric of a result matches exactly one of them.
       build: makes the function; reads items, computes nothing.
       check: raises UserError for an option's value that cannot be used; reads no data.
       check_machine: raises UserError if this machine cannot run it. Process 0 is asked, before any

@@ -1,12 +1,12 @@
-"""Scores item by item: what the metrics of an evaluation are computed from.
+"""Item scores, from which the metrics of an evaluation are computed.
 
-Two variants answer the same items, so they are compared item by item. For that a run keeps
+Two variants answer the same items, so they are compared item by item. To this end a run keeps
 `<run>/items/<evaluator>-<step>.npz`: for each metric that is computed from items, an array [N]
 float64 under the metric's name; where the metric is a ratio of sums Σ values / Σ weights, the
 weights under `<metric>/weight`; and for an average over groups of items, the group of each item
-under `<metric>/stratum`. `<evaluator>-<step>.jsonl` beside it says, for a reader, what the items
-were and what the model answered. The items and their order are the same at every step and in every
-run of a study.
+under `<metric>/stratum`. `<evaluator>-<step>.jsonl` next to it lists the items and the model's
+answers in readable form. The items and their order are the same at every step and in every run of a
+study.
 """
 
 import io

@@ -1,8 +1,9 @@
-"""The model as evaluations use it: the probability of given continuations, and generation.
+"""The model for evaluations: scores given continuations, and generates.
 
 Both run in batches of fixed shape on the mesh that the parameters are on. A function is compiled
-once per shape and kept, so the parameters are arguments; widths are powers of two, so that there
-are few shapes. Every process makes the same calls with the same arguments and gets all the results.
+once per shape and kept, so the parameters are arguments; widths are powers of two, to keep the
+number of shapes small. Every process makes the same calls with the same arguments and gets all the
+results.
 """
 
 import functools
@@ -53,7 +54,7 @@ class LanguageModel:
         max_seq_len: int,
         attention_kernel: str | AttentionKernel = "reference",
     ) -> None:
-        """`batch_size` is rounded up to what the mesh divides among its devices."""
+        """`batch_size` is rounded up to a multiple of the mesh's data-parallel devices."""
         assert len(vocabulary) == config.vocab_size, (len(vocabulary), config.vocab_size)
         self.vocabulary = vocabulary
         self.batch_size = rows_per_batch(batch_size, mesh)
@@ -227,8 +228,8 @@ def _target_scores(
 ) -> tuple[jax.Array, jax.Array]:
     """Returns -log p(target) and whether the target is the most probable token: [B, C] each.
 
-    hidden: [B, C, D]; targets: [B, C], any id where the result is not used. Takes `num_at_once`
-    positions at a time, so that no more than logits [B, num_at_once, V] are in memory.
+    hidden: [B, C, D]; targets: [B, C], any id where the result is not used. Processes `num_at_once`
+    positions at a time, so at most logits [B, num_at_once, V] are in memory.
     """
     batch_size, window = targets.shape
     num_at_once = min(num_at_once, window)

@@ -1,7 +1,7 @@
-"""What an evaluation measures: the declaration of a metric, and a measured value of it.
+"""Metrics of evaluations: the declaration of a metric, and a measured value.
 
 An evaluator declares its metrics once, as `MetricSpec`s. Each recorded value repeats the
-declaration, so that a reader of `evals.jsonl`, such as the report, needs no evaluator's code.
+declaration, so a reader of `evals.jsonl`, such as the report, needs no evaluator's code.
 """
 
 import dataclasses
@@ -23,10 +23,10 @@ class MetricSpec:
       name: the metric's name; `*` stands for any text, as in `source/*/nats_per_token`.
       unit: of the value, such as "nats/token"; "fraction" is shown in percent.
       direction: which values are better; None for a description, such as a share of answers.
-      is_primary: whether the metric is what the evaluator is known by. Other scores measure the
-        same thing in another way and are not independent findings.
-      cluster: what is sampled independently: the unit that `count` counts and that the standard
-        error is computed over, such as "row" or "item".
+      is_primary: whether this is the evaluator's main metric. Other scores measure the same thing
+        in another way and are not independent findings.
+      cluster: the independently sampled unit that `count` counts and that the standard error is
+        computed over, such as "row" or "item".
     """
 
     name: str
@@ -64,7 +64,7 @@ class Metric:
     """A measured value with its standard error and its declaration (see `MetricSpec`).
 
     Attributes:
-      standard_error: over the `count` clusters; NaN where one cluster leaves it unknown.
+      standard_error: over the `count` clusters; NaN if there is only one cluster.
       null_value: the value that a model without any knowledge is expected to reach on these items
         (chance); None where it is unknown.
     """

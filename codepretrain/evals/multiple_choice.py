@@ -1,7 +1,7 @@
-"""Multiple choice: does the model find the true continuation the most probable one?
+"""Multiple choice: does the model assign the true continuation the highest probability?
 
 A small model may always choose the same position, or prefer long choices. So accuracy is reported
-beside accuracy per byte, the accuracy of the best constant answer, and how often each position was
+with accuracy per byte, the accuracy of the best constant answer, and how often each position was
 chosen; the null value is the accuracy of a random answer.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TASKS = ("prose_continuation", "code_continuation")
 
-# The choice with the largest Σ log p of its tokens is right.
+# Correct if the right choice has the largest Σ log p of its tokens.
 ACCURACY = MetricSpec(
     name="accuracy", unit="fraction", direction="higher", cluster="item", is_primary=True
 )
@@ -32,7 +32,7 @@ ACCURACY = MetricSpec(
 ACCURACY_PER_BYTE = MetricSpec(
     name="accuracy_per_byte", unit="fraction", direction="higher", cluster="item"
 )
-# Reached by always answering the commonest right position.
+# The accuracy of always answering the most common right position.
 MAJORITY = MetricSpec(name="baseline/majority", unit="fraction", direction=None, cluster="item")
 # How often a position was chosen, by Σ log p.
 PREDICTED = MetricSpec(name="predicted/*", unit="fraction", direction=None, cluster="item")

@@ -1,4 +1,4 @@
-"""Places rows, which every process has whole, on the mesh that the parameters are on."""
+"""Places rows, of which every process has a full copy, on the mesh of the parameters."""
 
 import jax
 import numpy as np
@@ -8,7 +8,7 @@ from codepretrain.train.sharding import batch_sharding, num_row_shards
 
 
 def rows_per_batch(wanted: int, mesh: Mesh) -> int:
-    """Returns `wanted` rounded up to a number of rows that the mesh divides among its devices."""
+    """Returns `wanted` rounded up to a multiple of the mesh's data-parallel devices."""
     return -(-wanted // num_row_shards(mesh)) * num_row_shards(mesh)
 
 

@@ -1,4 +1,4 @@
-"""Shows how far an evaluation is: a bar on a terminal, a line now and then in a log file."""
+"""Shows the progress of an evaluation: a bar on a terminal, occasional lines in a log file."""
 
 import time
 from collections.abc import Callable

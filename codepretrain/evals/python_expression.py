@@ -2,7 +2,7 @@
 
 The prompt ends within an expression, and the model writes on to the end of the line. Its completion
 ends where it first completes the prompt's expression; it is right if the expression then has the
-value that it has in the document, however it is written. A program in the sandbox does all of this,
+value that it has in the document, in whatever spelling. A sandboxed program does all of this,
 including the parsing.
 """
 
@@ -87,8 +87,8 @@ class ExpressionItem:
 class PythonExpression:
     """Params → how often the completed expression has the expected value.
 
-    Every process generates; process 0 alone runs the programs and grades them, and the others get
-    its grades: running a program twice may end in two ways.
+    Every process generates; only process 0 runs and grades the programs, and the others get its
+    grades, because a program that runs twice may give two results.
     """
 
     def __init__(

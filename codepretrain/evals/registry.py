@@ -24,7 +24,7 @@ def evaluator_kind(kind: str) -> AnyEvaluatorKind:
 
 
 def evaluator_request(name: str, config: EvaluatorConfig) -> tuple[AnyEvaluatorKind, Request[Any]]:
-    """Returns the kind of the evaluation called `name` and what the study asks of it.
+    """Returns the kind of the evaluation called `name` and the study's settings for it.
 
     Raises:
       UserError: an unknown kind, an unknown or missing option, or a value that cannot be used.

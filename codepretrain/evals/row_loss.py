@@ -1,4 +1,4 @@
-"""Loss of single rows, in batches on the mesh that the parameters are on."""
+"""Loss of single rows, computed in batches on the mesh of the parameters."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +21,7 @@ class RowLoss:
     """Sums of nats and counts of target tokens, row by row."""
 
     def __init__(self, config: StudyConfig, mesh: Mesh, *, batch_size: int) -> None:
-        """`batch_size` is rounded up to what the mesh divides among its devices."""
+        """`batch_size` is rounded up to a multiple of the mesh's data-parallel devices."""
         self._mesh = mesh
         self._batch_size = rows_per_batch(batch_size, mesh)
         self._masks_documents = config.training.mask_documents

@@ -50,7 +50,8 @@ def load_items(
     """Returns the first `num_examples` items of a task, or all if it has fewer.
 
     Raises:
-      UserError: the items were not prepared, there are none, or one is damaged or of another kind.
+      UserError: the items were not prepared, the file is empty, or an item is damaged or of another
+        kind.
     """
     values = read_items(data_dir, task)
     directory = items_directory(data_dir)

@@ -1,12 +1,12 @@
 """Loss on held-out rows: per source, per kind of source, and over all sources.
 
 Per source it is Σ nats / Σ target tokens, and Σ bits / Σ bytes of text, which does not depend on
-the tokenizer. Standard errors take rows as clusters: tokens of one row are correlated.
+the tokenizer. Standard errors treat rows as clusters, because the tokens of one row are correlated.
 
-A kind is the average of its sources and `all` that of the kinds, each source weighted by everything
-it holds out: by target tokens for nats per token, by bytes for bits per byte. So both estimate
-Σ / Σ over all that is held out, however many rows of each source are read. An average over a single
-source would repeat it and is left out.
+A kind is the average of its sources, and `all` is the average of the kinds. Each source is weighted
+by all of its held-out data: by target tokens for nats per token, by bytes for bits per byte. So
+both estimate Σ / Σ over all held-out data, for any number of rows read per source. An average
+over a single source would repeat it and is omitted.
 """
 
 import math
@@ -125,7 +125,7 @@ def average(strata: Sequence[Stratum]) -> tuple[Estimate, np.ndarray, np.ndarray
     """Returns the average of the strata's ratios, weighted by what each holds out, and its items.
 
     The items are all rows, as numerators and denominators; those of a stratum are scaled together
-    so that the denominators sum to what it holds out. So Σ / Σ over them is the average.
+    to make the denominators sum to its held-out total. So Σ / Σ over them is the average.
     """
     ratios = [ratio_of_sums(s.numerators, s.denominators) for s in strata]
     if len(strata) == 1:
@@ -138,7 +138,7 @@ def average(strata: Sequence[Stratum]) -> tuple[Estimate, np.ndarray, np.ndarray
 
 
 def _groups(kinds: Mapping[str, str]) -> dict[str, list[str]]:
-    """Returns group → its sources: each source alone, then kinds and all of more than one."""
+    """Returns group → its sources: single sources, then kinds and `all` if they have several."""
     sources = {f"source/{source}": [source] for source in kinds}
     averages = {
         f"kind/{kind}": [source for source in kinds if kinds[source] == kind]

@@ -1,4 +1,4 @@
-"""A file put aside: kept under a new name, so that a new one can take its place."""
+"""Renames a file to keep it, so a new one can replace it."""
 
 import os
 from datetime import UTC, datetime

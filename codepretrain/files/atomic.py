@@ -1,6 +1,6 @@
-"""Files that appear whole: a reader, or a crash, meets the old file or the new one.
+"""Atomic file writes: a reader, also after a crash, sees the old file or the new one.
 
-Locally the bytes go to a temporary file beside the target, are synced to the disk, and the file is
+Locally the bytes go to a temporary file next to the target, are synced to disk, and the file is
 renamed; the folder is synced too, so the new name survives a power loss. In an object store one
 PUT replaces the object, and the library compares the store's checksum with its own.
 """
@@ -47,8 +47,8 @@ def write_json(path: StrPath, value: Mapping[str, Any], *, indent: int | None = 
 def create(path: StrPath, content: bytes) -> bool:
     """Writes `path` if there is no such file, and returns whether this call created it.
 
-    Of several processes that try, one gets True. A store's library may repeat a request whose
-    answer was lost, and then find its own object: so each process must write other bytes.
+    Of several processes that try, one gets True. A store's library may retry a request whose
+    answer was lost, and then find its own object: so each process must write different bytes.
     """
     with explained("write", path):
         if is_local(path):
@@ -69,7 +69,7 @@ def create(path: StrPath, content: bytes) -> bool:
 
 
 def _is_refused(error: OSError) -> bool:
-    """Returns whether the store says that the object is there, or is being written by another."""
+    """Returns whether the store reports that the object exists or is being written by another."""
     if isinstance(error, FileExistsError):
         return True
     response = getattr(error.__cause__, "response", None) or {}  # of s3fs, from botocore
@@ -115,7 +115,7 @@ def _write_beside(path: StrPath, content: bytes) -> str:
 
 
 def sync(path: StrPath) -> None:
-    """Returns when a local file, or the names in a local folder, are on the disk."""
+    """Syncs a local file, or the names in a local folder, to disk."""
     descriptor = os.open(path or ".", os.O_RDONLY)
     try:
         os.fsync(descriptor)

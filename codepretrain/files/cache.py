@@ -2,12 +2,12 @@
 
     <directory>/<sha256>      a whole file, locked by each process that uses it
                 .<…>.partial  a download, locked by the process that makes it
-                .lock         held while a name appears or goes
-                .lock-5f      held while a file whose hash begins so is downloaded
+                .lock         held while a name is added or removed
+                .lock-5f      held while a file with this hash prefix is downloaded
 
 A copy is named by its contents, verified when it is downloaded, and shared by all processes of a
 host. The least recently used copies are removed to make space, never one that a process holds.
-Locks are the system's: what a killed process held or left half-done is free for removal.
+Locks are those of the system, so the files of a killed process can be removed.
 """
 
 import fcntl
@@ -51,7 +51,7 @@ class Cache:
         self._max_bytes = max_bytes
 
     def hold(self, path: StrPath, *, sha256: str) -> Held:
-        """Returns the local copy of a file, which is downloaded if needed; a local path is its own.
+        """Returns the local copy of a file, downloaded if needed; returns a local path as is.
 
         Args:
           sha256: of the file, as recorded when it was written.
@@ -93,7 +93,7 @@ class Cache:
 
     @contextmanager
     def _partial(self, copy: Path, *, num_bytes: int) -> Iterator[tuple[Path, int]]:
-        """Yields a locked new file that counts with all its bytes from the start."""
+        """Yields a locked new file whose full size is reserved from the start."""
         partial = self._directory / f".{copy.name}.{secrets.token_hex(4)}.partial"
         with _locked(self._directory / ".lock"):
             self._make_space(num_bytes)

@@ -1,12 +1,12 @@
-"""Directories that appear whole: there with all their files, or not there.
+"""Atomic directories: they exist with all their files, or not at all.
 
     <directory>/   the files   files.json      sealed: size and SHA-256 of every file, written last
 
-Locally the files are made in a folder beside the directory, which is synced and renamed. In an
+Locally the files are made in a folder next to the directory, which is synced and renamed. In an
 object store nothing can be renamed: files are made in a local folder, uploaded, read back and
-compared by hash; `files.json` is uploaded last and makes the directory whole. `.uploading` is the
-first object to appear and the last to go, so what a killed upload left is known and removed at the
-next attempt, and a folder that someone else filled is never taken for such a rest.
+compared by hash; `files.json` is uploaded last and commits the directory. `.uploading` is the
+first object written and the last removed. It marks the remains of a killed upload, which the next
+attempt removes; a folder with other contents is never mistaken for them.
 """
 
 import errno
@@ -44,17 +44,17 @@ _FORMAT = 1
 
 
 def is_whole(path: StrPath) -> bool:
-    """Returns whether a directory that `whole_directory` makes is there."""
+    """Returns whether a directory made by `whole_directory` exists."""
     return is_file(os.path.join(path, FILES))
 
 
 @contextmanager
 def whole_directory(path: StrPath) -> Iterator[Path]:
-    """Yields a new local folder whose files become the directory `path` when the block ends well.
+    """Yields a new local folder whose files become the directory `path` when the block succeeds.
 
-    However the block ends otherwise, nothing appears at `path`. Where another process made the
-    directory in the meantime, the first one stays and this one's files are dropped: go on with what
-    is at `path`, not with what the block computed. For an object store the local folder is in the
+    If the block raises, nothing appears at `path`. If another process made the directory in the
+    meantime, that one is kept and this one's files are dropped: continue with the contents of
+    `path`, not with what the block computed. For an object store the local folder is in the
     system's temporary directory (TMPDIR), which needs space for all files.
 
     Raises:
@@ -82,7 +82,7 @@ def check_directory(path: StrPath, *, reads_contents: bool, remedy: str) -> Mapp
 
     Args:
       reads_contents: compare the hashes of all bytes, not only names and sizes.
-      remedy: what the user should do about damage, for the message.
+      remedy: the fix for damage, for the message.
 
     Raises:
       UserError: names each file that is missing, of another size, or altered.
@@ -106,7 +106,7 @@ def check_directory(path: StrPath, *, reads_contents: bool, remedy: str) -> Mapp
 
 
 def remove_directory(path: StrPath) -> None:
-    """Removes a directory. A kill on the way leaves what the next `whole_directory` cleans up."""
+    """Removes a directory. If it is killed, the next `whole_directory` cleans up the rest."""
     if is_local(path):
         with (
             explained("remove", path),
@@ -125,7 +125,7 @@ def remove_directory(path: StrPath) -> None:
 
 
 def _check_free(path: StrPath) -> None:
-    """Raises UserError where there is anything that a killed upload did not leave."""
+    """Raises UserError if there is anything but the remains of a killed upload."""
     if is_local(path):
         there = os.path.lexists(path) and (not os.path.isdir(path) or bool(os.listdir(path)))
     else:
@@ -181,7 +181,7 @@ def _upload(folder: Path, path: StrPath, files: Mapping[str, tuple[int, str]]) -
             if not is_whole(path):
                 _upload_held(folder, path, files, lease)
     except LeaseLostError:
-        if not is_whole(path):  # by another process, which removed the lease in the end
+        if not is_whole(path):  # by another process, which removed the lease at the end
             raise
     remove_tree(lock)
 

@@ -1,4 +1,4 @@
-"""What a user is told when a file system or an object store refuses."""
+"""Error messages for failures of a file system or an object store."""
 
 import errno
 import os
@@ -37,10 +37,10 @@ def shown(path: str | os.PathLike[str]) -> str:
 def explained(
     action: str, path: str | os.PathLike[str], *, only: Collection[int] | None = None
 ) -> Iterator[None]:
-    """Turns a refusal within the block into a UserError: `cannot <action> <path>: …`.
+    """Turns a system error within the block into a UserError: `cannot <action> <path>: …`.
 
-    Other exceptions pass. Bare RuntimeErrors count where they quote the system's words, as those of
-    the ArrayRecord and safetensors writers do.
+    Other exceptions pass. RuntimeErrors count if they quote the system's message, as those of the
+    ArrayRecord and safetensors writers do.
 
     Args:
       only: the system's error numbers that are explained; by default all, and those of stores.
@@ -72,7 +72,7 @@ def _reason(error: Exception) -> str | None:
 
 
 def error_number(error: BaseException) -> int | None:
-    """Returns the system's error number, also of a RuntimeError that quotes its words."""
+    """Returns the system's error number, also of a RuntimeError that quotes its message."""
     if isinstance(error, OSError):
         return error.errno
     if isinstance(error, RuntimeError):

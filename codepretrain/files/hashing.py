@@ -19,7 +19,7 @@ def sha256_json(contents: Mapping[str, Any]) -> str:
 
     Raises:
       ValueError: a float is not finite.
-      TypeError: a value is no JSON value.
+      TypeError: a value is not a JSON value.
     """
     canonical = json.dumps(contents, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return sha256_bytes(canonical.encode())

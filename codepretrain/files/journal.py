@@ -1,4 +1,4 @@
-"""A journal: JSON lines that are appended to, survive a kill, and are never destroyed.
+"""Journals: append-only JSON lines that survive a kill and are never destroyed.
 
 Locally it is one file. A line is handed to the operating system in one write, so a killed process
 leaves whole lines; a power loss or a full disk at worst leaves a torn last line, which opening the
@@ -6,7 +6,7 @@ journal repairs. In an object store it is a folder of numbered parts (`journal_p
 accepts either form anywhere, so a working directory may be copied from one storage to another.
 
 Opening with `keeps` begins a journal without the records that `keeps` rejects, as a resumed run
-does. The whole old journal stays beside it, `metrics.jsonl` as
+does. The complete old journal is kept next to it, `metrics.jsonl` as
 `metrics.until-20260131T120000Z.jsonl`.
 
 One process at a time has a journal open: the caller holds the folder (`lease.exclusive`).
@@ -16,6 +16,7 @@ import errno
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 from codepretrain.errors import UserError
@@ -31,14 +32,19 @@ from codepretrain.files.storage import (
     remove_tree,
 )
 
+Fields = Mapping[str, type]
 
-def read(path: StrPath) -> list[dict[str, Any]]:
+
+def read(path: StrPath, *, fields: Fields = MappingProxyType({})) -> list[dict[str, Any]]:
     """Returns the records of a journal, none if there is no such journal; changes nothing.
 
+    Args:
+      fields: what every record holds, by name and type.
+
     Raises:
-      UserError: a line other than a torn last one is damaged.
+      UserError: a line other than a torn last one is damaged, or lacks a field.
     """
-    return [record for _, record in _lines(_content(path), path)]
+    return [record for _, record in _lines(_content(path), path, fields)]
 
 
 class Journal:
@@ -49,7 +55,11 @@ class Journal:
     """
 
     def __init__(
-        self, path: StrPath, *, keeps: Callable[[dict[str, Any]], bool] | None = None
+        self,
+        path: StrPath,
+        *,
+        keeps: Callable[[dict[str, Any]], bool] | None = None,
+        fields: Fields = MappingProxyType({}),
     ) -> None:
         """Keeps the accepted lines byte for byte, and repairs a torn end.
 
@@ -57,7 +67,7 @@ class Journal:
           UserError: a line other than a torn last one is damaged; or the journal cannot be written.
         """
         content = _content(path)
-        lines = _lines(content, path)
+        lines = _lines(content, path, fields)
         kept = [(t, record) for t, record in lines if keeps is None or keeps(record)]
         if len(kept) < len(lines):
             _set_aside(path, content)
@@ -78,7 +88,7 @@ class Journal:
         self._lines.append((encode(record) + "\n").encode("utf-8"))
 
     def sync(self) -> None:
-        """Returns when every record is safe, from power loss too.
+        """Makes every record durable, even through a power loss.
 
         Raises:
           UserError: it cannot be written, or another process has opened the journal since.
@@ -86,7 +96,7 @@ class Journal:
         self._lines.sync()
 
     def close(self) -> None:
-        """Syncs in an object store, and lets the file go."""
+        """Syncs (in an object store) and closes the file."""
         self._lines.close()
 
     def __enter__(self) -> Self:
@@ -97,7 +107,7 @@ class Journal:
 
 
 class _Lines(Protocol):
-    """Where a journal's lines go."""
+    """The storage of a journal's lines."""
 
     def append(self, line: bytes) -> None: ...
     def sync(self) -> None: ...
@@ -134,7 +144,7 @@ def _content(path: StrPath) -> bytes:
     """Returns the bytes of a journal, in whichever form it is.
 
     One form follows the other only where a copied journal was opened again, and that step removes
-    the older form last; so if both are there, the native one of this storage is complete.
+    the older form last; so if both exist, the native one of this storage is complete.
     """
     readers = [read_bytes, journal_parts.read_parts]
     for reader in readers if is_local(path) else reversed(readers):
@@ -145,8 +155,8 @@ def _content(path: StrPath) -> bytes:
     return b""
 
 
-def _lines(content: bytes, path: StrPath) -> list[tuple[str, dict[str, Any]]]:
-    """Returns each line's text and record, but for a torn last one."""
+def _lines(content: bytes, path: StrPath, fields: Fields) -> list[tuple[str, dict[str, Any]]]:
+    """Returns each line's text and record, except for a torn last one."""
     lines = content.split(b"\n")
     is_torn = lines[-1] != b""  # a whole journal ends with a newline
     pairs = []
@@ -155,7 +165,11 @@ def _lines(content: bytes, path: StrPath) -> list[tuple[str, dict[str, Any]]]:
             continue
         try:
             text = line.decode("utf-8")
-            pairs.append((text, decode(text)))
+            record = decode(text)
+            for name, kind in fields.items():
+                if type(record.get(name)) is not kind:
+                    raise ValueError(f"expected a field {name!r} of type {kind.__name__}")
+            pairs.append((text, record))
         except ValueError as error:
             if is_torn and number == len(lines):
                 break
@@ -167,7 +181,7 @@ def _lines(content: bytes, path: StrPath) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _set_aside(path: StrPath, content: bytes) -> None:
-    """Keeps a journal's present content under a new name beside it."""
+    """Keeps a journal's current content under a new name next to it."""
     stem, extension = os.path.splitext(os.fspath(path))
     when = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     number = 1

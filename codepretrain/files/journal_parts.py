@@ -30,7 +30,7 @@ def folder(path: StrPath) -> epath.Path:
 
 
 def read_parts(path: StrPath) -> bytes:
-    """Returns the lines of a journal. Raises MissingFileError where it has no parts."""
+    """Returns the lines of a journal. Raises MissingFileError if it has no parts."""
     for _ in range(10):
         parts = _newest(path)
         if not parts:

@@ -1,7 +1,7 @@
-"""JSON that gives back the very numbers that were written.
+"""JSON that round-trips numbers exactly.
 
 A float is written as its shortest repr, so reading gives the same bits. Numbers that JSON lacks are
-the strings "NaN", "Infinity" and "-Infinity", and come back as floats.
+written as the strings "NaN", "Infinity" and "-Infinity" and read back as floats.
 """
 
 import json
@@ -49,7 +49,7 @@ def plain(value: Any) -> Any:
 
 
 def restore(value: Any) -> Any:
-    """Returns parsed JSON with the three strings as the floats that they stand for."""
+    """Returns parsed JSON with the three strings replaced by their floats."""
     if isinstance(value, dict):
         return {key: restore(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,6 +1,6 @@
-"""One process at a time in a folder.
+"""Exclusive access of one process to a folder.
 
-On a local file system the hold is a lock that the system drops with the process, however that ends.
+On a local file system the hold is a lock that the system releases when the process ends.
 In an object store it is a lease that its holder renews and that expires; see `object_lease.py`.
 """
 
@@ -20,18 +20,18 @@ _LOCK = ".lock"
 
 
 class LeaseLostError(UserError):
-    """The hold of a folder has passed, or may have passed, to another process."""
+    """Another process has taken, or may have taken, the hold of a folder."""
 
 
 class Lease(Protocol):
-    """A folder held."""
+    """A held folder."""
 
     def check(self) -> None:
         """Raises LeaseLostError unless the folder is still held; call it before what must not
         happen twice: a checkpoint's commit, a journal's sync."""
 
     def release(self) -> None:
-        """Lets others take the folder."""
+        """Releases the folder."""
 
 
 @contextmanager
@@ -48,12 +48,12 @@ def exclusive(
     crash on another host the next holder waits that long; after a crash on this host it need not.
 
     Args:
-      waits: wait for the present holder to end; by default only to see whether it is alive.
-      announce: is told whom we wait for, when we begin to wait.
+      waits: wait for the current holder to end; by default only to see whether it is alive.
+      announce: called with a message about the holder when waiting begins.
 
     Raises:
       UserError: another process holds the folder.
-      LeaseLostError: at the end of the block, if the lease was lost on the way.
+      LeaseLostError: at the end of the block, if the lease was lost meanwhile.
     """
     lease: Lease
     if is_local(folder):

@@ -1,4 +1,4 @@
-"""Local copies, for a while, of files for libraries that read local files only."""
+"""Temporary local copies of files, for libraries that read local files only."""
 
 import tempfile
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from codepretrain.files.storage import StrPath, is_local, read_chunks
 
 
 class LocalCopies:
-    """While entered, gives each path a local file; copies go away at the end, or with the process.
+    """Gives each path a local file until the block ends; copies are also removed with the process.
 
     The copies are in the system's temporary directory (TMPDIR). For rows, which are read in every
     run, use `cache.Cache`.
@@ -30,7 +30,7 @@ class LocalCopies:
         self._folder, self._copies = None, {}
 
     def local(self, path: StrPath) -> Path:
-        """Returns a local file with the contents of `path`: a local path is its own.
+        """Returns a local file with the contents of `path`: a local path is returned as is.
 
         Raises:
           UserError: there is no such file, or no space for its copy.

@@ -1,4 +1,4 @@
-"""A local file written from its beginning to its end, for folders of `whole_directory`."""
+"""A local file written sequentially, for folders of `whole_directory`."""
 
 from pathlib import Path
 from types import TracebackType
@@ -10,7 +10,7 @@ _BUFFER_BYTES = 2**20
 
 
 class NewFile:
-    """Creates `path`, which must not exist, and appends to it. Not synced: its folder is, whole."""
+    """Creates `path`, which must not exist, and appends to it. Only its folder is synced, later."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -19,13 +19,13 @@ class NewFile:
             self._file = path.open("xb", buffering=_BUFFER_BYTES)
 
     def write(self, content: bytes) -> None:
-        """Appends bytes. Raises UserError where there is no space."""
+        """Appends bytes. Raises UserError if there is no space."""
         with explained("write", self.path):
             self._file.write(content)
         self.num_bytes += len(content)
 
     def close(self) -> None:
-        """Writes what is buffered. Raises UserError where there is no space."""
+        """Flushes the buffer. Raises UserError if there is no space."""
         with explained("write", self.path):
             self._file.close()
 

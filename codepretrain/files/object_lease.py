@@ -1,18 +1,18 @@
-"""A lease in an object store that lacks locks: only create-if-absent is taken for granted.
+"""A lease in an object store without locks; it requires only create-if-absent.
 
     <folder>/.lease/00000007      {"id": …, "holder": …, "beat": 12, "state": "held", …}
 
 Each hold is a *term*: the holder of the highest-numbered object holds the folder. To take over, a
-process creates the next number, which succeeds for one process alone, and then lists the terms: if
-a higher one is there, its number was an old one that had been removed, and it gives way. The
+process creates the next number, which succeeds for one process only, and then lists the terms: if
+there is a higher one, its own number was an old one that had been removed, and it backs off. The
 highest object is never removed. A holder renews by rewriting its own object; no one else writes it.
 
 Clocks of different hosts are never compared. A taker watches the object: if its contents do not
 change for `ttl_s` on the taker's own clock, the holder is gone. The holder counts from the start
-of its last successful renewal and gives up for good at three quarters of `ttl_s`, on a clock that
-runs on while the machine is suspended; a renewal that takes longer does not count. What remains: a
+of its last successful renewal and gives up permanently after three quarters of `ttl_s`, on a clock
+that includes suspended time; a renewal that takes longer does not count. One case remains: a
 process that is stopped between `check` and a write may write after it lost the lease. So journals
-write each part by create-if-absent too.
+also write each part with create-if-absent.
 """
 
 import json
@@ -42,8 +42,8 @@ _HELD, _RELEASED = "held", "released"
 class Process:
     """A process, so that others on the same host can tell whether it is still there.
 
-    host_boot, pid_space: in which run of the system, and in which PID namespace, `pid` counts.
-    start: clock ticks from boot to the start of the process: a PID is used again.
+    host_boot, pid_space: the boot and the PID namespace in which `pid` is valid.
+    start: clock ticks from boot to the start of the process: PIDs are reused.
     """
 
     host: str
@@ -67,7 +67,7 @@ class Process:
 
 
 def this_process() -> Process:
-    """Returns what identifies this process; empty strings where the system does not tell."""
+    """Returns what identifies this process; empty strings where the system does not provide it."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         space = os.readlink("/proc/self/ns/pid")
@@ -152,13 +152,13 @@ class ObjectLease:
             self._renew()
 
     def _renew(self) -> None:
-        """Writes the next beat. What fails is tried again at the next one, until it is too late."""
+        """Writes the next beat. A failure is retried at the next beat, until it is too late."""
         started_s = now_s()
         self._beat += 1
         try:
             write_bytes(self._object(self._term), self._content(_HELD))
             terms = self._terms()
-        except Exception:  # whatever the library raises: the clock decides
+        except Exception:  # any error of the library: the clock decides
             return
         self._give_up_late()
         if terms[-1:] != [self._term]:
@@ -196,7 +196,7 @@ def _wait_until_free(
     waits: bool,
     announce: Callable[[str], None] | None,
 ) -> None:
-    """Returns when the holder of a term released it, is dead, or let it expire.
+    """Waits until the holder of a term releases it, dies, or lets it expire.
 
     Raises:
       UserError: the holder renewed it, and we do not wait.
@@ -206,7 +206,7 @@ def _wait_until_free(
         try:
             content = read_bytes(term)
         except MissingFileError:
-            return  # a later term is there: the caller lists again and finds it
+            return  # there is a later term: the caller lists again and finds it
         value = _parsed(content)
         holder = _holder(value)
         ttl_s = max(ttl_s, float(value.get("ttl_s", 0)))
@@ -224,7 +224,7 @@ def _wait_until_free(
 
 
 def _parsed(content: bytes) -> dict[str, Any]:
-    """Returns a lease's contents; nothing from one that is damaged, which expires like others."""
+    """Returns a lease's contents; nothing if it is damaged; such a lease expires like others."""
     try:
         value = json.loads(content)
     except ValueError:
@@ -240,7 +240,7 @@ def _holder(value: dict[str, Any]) -> Process | None:
 
 
 def now_s() -> float:
-    """Returns seconds on a clock that runs on while the machine is suspended."""
+    """Returns seconds on a clock that includes suspended time."""
     return (
         time.clock_gettime(time.CLOCK_BOOTTIME)
         if hasattr(time, "CLOCK_BOOTTIME")

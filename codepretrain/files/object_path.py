@@ -1,10 +1,10 @@
 """Paths in object stores: `gs://`, `s3://`, and `memory://` for tests, through fsspec.
 
 `epath` sends `gs://` and `s3://` to TensorFlow whenever that is installed, unless the environment
-says otherwise. Importing this module registers a path class of our own for the three schemes, so
-the choice depends neither on the environment nor on what else is installed. The class also mends
-three behaviors of epath's own fsspec backend: its `walk` drops the scheme, `makedirs` may create a
-bucket, and listings are cached for the life of the process, which hides what others wrote.
+is set otherwise. Importing this module registers a path class of our own for the three schemes, so
+the backend does not depend on the environment or on other packages. The class also corrects three
+behaviors of epath's own fsspec backend: its `walk` drops the scheme, `makedirs` may create a
+bucket, and listings are cached for the life of the process, which hides other processes' writes.
 
 Retries and timeouts are those of the libraries. gcsfs repeats a request up to 5 times after errors
 408, 429, 500 to 504 and after connection errors, with waits of 1, 2, 4, 8 and 16 s plus up to 1 s;

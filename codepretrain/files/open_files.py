@@ -20,7 +20,7 @@ class OpenFiles:
     """Reads from any number of files; safe for threads and for forked processes."""
 
     def __init__(self, *, max_open: int | None = None) -> None:
-        """max_open: descriptors kept; by default half of what the process may have, up to 4096."""
+        """max_open: descriptors kept; by default half of the process's limit, up to 4096."""
         self._max_open = max_open
         self._descriptors: OrderedDict[str, _Descriptor] = OrderedDict()
         self._lock = threading.Lock()
@@ -65,7 +65,7 @@ class OpenFiles:
 
 
 class _Descriptor:
-    """An open file, closed with the last reference: no thread reads from a number used anew."""
+    """An open file, closed with the last reference: no thread reads from a reused number."""
 
     def __init__(self, path: str) -> None:
         self.number = -1
@@ -80,7 +80,7 @@ class _Descriptor:
 
 
 def raise_descriptor_limit() -> int:
-    """Lets this process open as many files as the system grants, and returns how many."""
+    """Raises this process's limit of open files to the system's maximum, and returns it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MANY if hard == resource.RLIM_INFINITY else min(hard, _MANY)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
@@ -96,4 +96,4 @@ def _limit() -> int:
     return max(1, min(_MAX_OPEN, soft // 2))
 
 
-SHARED = OpenFiles()  # one bound for the whole process, however many sources it reads
+SHARED = OpenFiles()  # one bound for the whole process, for any number of sources

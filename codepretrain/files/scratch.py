@@ -1,7 +1,7 @@
-"""Local folders to work in, which go away with the process that made them, however it ends.
+"""Temporary local folders that are removed even if the process that made them was killed.
 
-The maker holds a lock on the folder itself. Whoever makes the next one under the same name first
-removes those that nobody holds any more.
+The owner holds a lock on the folder itself. The next process that makes a folder under the same
+name first removes those without a lock.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ from pathlib import Path
 
 @contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Yields a new folder in `parent`; removes it in the end, unless it was moved away."""
+    """Yields a new folder in `parent`; removes it at the end, unless it was moved away."""
     parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{name}.partial-"
     _remove_abandoned(parent, prefix)
@@ -33,7 +33,7 @@ def _make(parent: Path, prefix: str) -> tuple[Path, int]:
         folder.mkdir()
         try:
             descriptor = os.open(folder, os.O_RDONLY)
-        except FileNotFoundError:  # another process took it for abandoned before it was locked
+        except FileNotFoundError:  # another process removed it as abandoned before it was locked
             continue
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         if folder.exists():

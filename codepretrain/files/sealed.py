@@ -1,9 +1,9 @@
-"""JSON files that hold their own hash, so an altered one is noticed where it is opened.
+"""JSON files that contain their own hash, so an altered file is detected on opening.
 
     {"format": 1, "rows": 120, …, "sha256": "5f3a…"}      sha256: of everything else
 
-The hash is returned too: whoever depends on the file records it and passes it as `expected`, so
-that another sealed file in its place is noticed as well.
+The hash is returned too: code that depends on the file records it and passes it as `expected`,
+which also detects a different sealed file in its place.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def read_sealed(
 
     Args:
       expected: the hash that was recorded when the file was written, if known.
-      remedy: what the user should do about a damaged or wrong file, for the message.
+      remedy: the fix for a damaged or wrong file, for the message.
 
     Raises:
       MissingFileError: there is no such file.

@@ -1,8 +1,8 @@
-"""Addresses, and reading, listing and removing what they name: local paths or object stores.
+"""Parses addresses (local paths or object stores); reads, lists and removes files.
 
 Every function takes a local path or one that `parse` returned, and raises a `UserError` that names
-the path where the file system or the store refuses. A folder of an object store exists while an
-object is below it.
+the path if the file system or the store fails. A folder of an object store exists while it contains
+an object.
 """
 
 import json
@@ -38,10 +38,10 @@ class MissingFileError(UserError):
 def parse(address: StrPath, *, name: str = "path") -> epath.Path:
     """Returns the path of an address: absolute if local, normalized, `~` expanded.
 
-    Looks at the address alone; `writable.check_writable` asks the file system or the store.
+    Only parses the address; `writable.check_writable` accesses the file system or the store.
 
     Args:
-      name: what the address was given as (`--workdir`), for messages.
+      name: the option that gave the address (`--workdir`), for messages.
 
     Raises:
       UserError: an unsupported scheme, no bucket, or the scheme's package is not installed.
@@ -139,7 +139,7 @@ def size(path: StrPath) -> int:
 
 
 def read_bytes(path: StrPath) -> bytes:
-    """Returns a whole file. Raises MissingFileError where there is none."""
+    """Returns a whole file. Raises MissingFileError if there is none."""
     with _reading(path):
         if is_local(path):
             with open(path, "rb") as file:
@@ -180,7 +180,7 @@ def read_chunks(path: StrPath) -> Iterator[bytes]:
 
 
 def read_text(path: StrPath) -> str:
-    """Returns a whole file as text. Raises UserError where it is missing or not UTF-8."""
+    """Returns a whole file as text. Raises UserError if it is missing or not UTF-8."""
     try:
         return read_bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
@@ -193,7 +193,7 @@ def read_json(path: StrPath, *, remedy: str = "restore or delete the file") -> d
     """Returns the JSON object in a file.
 
     Args:
-      remedy: what the user should do about a damaged file, for the message.
+      remedy: the fix for a damaged file, for the message.
 
     Raises:
       MissingFileError: there is no such file.
@@ -243,7 +243,7 @@ def sizes_below(folder: StrPath) -> dict[str, int]:
 
 
 def remove(path: StrPath) -> None:
-    """Removes a file; nothing happens where there is none."""
+    """Removes a file if it exists."""
     with explained("remove", path):
         try:
             if is_local(path):
@@ -256,7 +256,7 @@ def remove(path: StrPath) -> None:
 
 
 def remove_tree(folder: StrPath) -> None:
-    """Removes a folder with all that is below it; nothing happens where there is none.
+    """Removes a folder with everything in it, if it exists.
 
     To remove a directory that others may read, use `directory.remove_directory`.
     """

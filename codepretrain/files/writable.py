@@ -1,4 +1,4 @@
-"""Whether a folder can be written, asked before anything is computed."""
+"""Checks that a folder is writable before anything is computed."""
 
 import errno
 import os

@@ -1,7 +1,7 @@
 """Peak rates and memory of each kind of chip: one table, with its sources. Standard library only.
 
 Units: FLOP/s of dense bf16 products; bytes/s; memory in bytes as the compiler or driver reports it.
-Interconnect is what one chip can *send* per second: half of what a vendor calls bidirectional.
+Interconnect is what one chip can *send* per second: half of a vendor's bidirectional figure.
 
     name   bf16 FLOP/s  HBM        HBM B/s   ICI/NVLink B/s  network B/s (per chip)
     v5e    197e12       15.75 GiB  0.819e12  200e9           3.125e9   2 × 100 Gb/s per 8 chips
@@ -48,7 +48,7 @@ class Chip:
     examples: tuple[str, ...] = ()
 
     def num_hosts(self, num_chips: int) -> int:
-        """Returns how many machines, and so JAX processes, a slice of so many chips has."""
+        """Returns the number of machines (and JAX processes) of a slice of this many chips."""
         if num_chips in self.single_host_slices:
             return 1
         return -(-num_chips // self.chips_per_host)

@@ -1,7 +1,7 @@
 """Keeps freed memory in the process when training on a CPU.
 
-glibc returns large blocks to the system when they are freed. The temporaries of a step are such a
-block, so by default each step maps and clears all of their pages again. With the demo's model (no
+glibc returns large blocks to the system when they are freed. The temporaries of a step are such
+a block, so by default each step maps and clears all of their pages again. With the demo's model (no
 rematerialization) that was 46,000 page faults a step and a quarter of its CPU time
 (`benchmarks/train_step.py --returns-memory` measures the step without this setting).
 
@@ -29,7 +29,7 @@ def keep_freed_memory() -> bool:
     """Makes malloc return no memory to the system; call it before any thread is started.
 
     It uses one heap (further heaps are mapped in pieces of 64 MiB), maps no block separately, and
-    keeps up to 2 GiB of free memory at the heap's end. Returns False, and changes nothing, where
+    keeps up to 2 GiB of free memory at the heap's end. Returns False, and changes nothing, if
     malloc is not glibc's.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

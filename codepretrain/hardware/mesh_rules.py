@@ -1,4 +1,4 @@
-"""The default mesh of a machine, where the study names none: one rule per kind of chip.
+"""The default mesh of a machine if the study sets none: one rule per kind of chip.
 
     chip        fsdp          why
     v5e, v6e    32            2.8B parameters with moments and gradients are 1.4 GB a chip
@@ -6,7 +6,7 @@
     h100, h200  8             the GPUs that one NVLink switch joins
     others      all           no more than a few devices: CPUs
 
-The remaining devices lie along `data`, so slices and distant hosts communicate once a step, for the
+The remaining devices are along `data`, so slices and distant hosts communicate once a step, for the
 gradients, and never within a layer. `tensor` is 1: up to 2.8B parameters a layer fits one chip, and
 splitting it would put two all-reduces of the activations into every layer.
 
@@ -33,7 +33,7 @@ def mesh_rule(
 ) -> MeshConfig:
     """Returns the mesh for a machine: fsdp divides a slice, `data` takes the remaining devices.
 
-    d_model: the model's D, where it is known.
+    d_model: the model's D, if known.
     """
     chip = chip_of(device_kind)
     if chip is None:

@@ -1,8 +1,8 @@
 """Compiler options beyond the defaults, per kind of chip, each with its reason.
 
 Options are passed to the compilation (`step.compile_train_step`), not set in the environment: so a
-plan for a pod compiles exactly what the pod will run, and the compiler rejects an unknown option
-instead of ignoring it.
+plan for a pod compiles exactly the program that the pod will run, and the compiler rejects an
+unknown option instead of ignoring it.
 
     v6e     98,304 KiB of a core's 128 MiB of VMEM for one fusion instead of the default's few:
             larger tiles, so a matrix product reads its operands from HBM less often.

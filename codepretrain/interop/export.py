@@ -1,4 +1,4 @@
-"""Writes a checkpoint as a `transformers` Cohere model. Needs neither `transformers` nor torch.
+"""Writes a checkpoint as a `transformers` Cohere model, without `transformers` or torch.
 
     <output>/  config.json  generation_config.json                     the model's settings
                model.safetensors, or shards and their index            the weights
@@ -47,7 +47,7 @@ class ExportOptions:
 
 
 def check_output(output: StrPath) -> None:
-    """Raises UserError if there is anything at `output` already, or it cannot be written."""
+    """Raises UserError if `output` exists or cannot be written."""
     folder = epath.Path(output)
     if storage.is_file(folder) or storage.names(folder):
         raise UserError(f"--output {shown(output)} exists already: remove it, or choose another")
@@ -55,7 +55,7 @@ def check_output(output: StrPath) -> None:
 
 
 def check_options(options: ExportOptions) -> None:
-    """Raises UserError for options that make no files."""
+    """Raises UserError for invalid options."""
     if options.max_shard_bytes <= 0:
         given = options.max_shard_bytes
         raise UserError(f"--max-shard-bytes: expected a positive number, got {given}")

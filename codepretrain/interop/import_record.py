@@ -1,8 +1,8 @@
-"""The record of an imported checkpoint, which can be read without opening the checkpoint.
+"""The record of an imported checkpoint; reading it does not open the checkpoint.
 
     <workdir>/imported/<name>/   import.json   checkpoints/0/
 
-`import.json` is written last: if it is there, the checkpoint is.
+`import.json` is written last: if it exists, the checkpoint is complete.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class ImportRecord:
     """What was imported.
 
     weights_sha256: of the parameters (see `tensors.WeightsDigest`), independent of their files.
-    ids_sha256: of what decides which ids a text gets; None if the model has no tokenizer.
+    ids_sha256: of everything that determines a text's ids; None if the model has no tokenizer.
     origin: `folder`, which was read, and `export`, if the model was exported from a study.
     """
 

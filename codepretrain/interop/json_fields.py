@@ -88,7 +88,7 @@ class JsonFields:
         return [JsonFields(self.path, v, within=f"{where}[{i}].") for i, v in enumerate(listed)]
 
     def is_set(self, name: str) -> bool:
-        """Returns whether the field is there, and is not null."""
+        """Returns whether the field is present and not null."""
         return self.values.get(name) is not None
 
     def fail(self, name: str, expected: str, value: Any) -> NoReturn:

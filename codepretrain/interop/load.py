@@ -47,7 +47,7 @@ def import_model(
     check_settings(source, model)
     leaves = read_leaves(source, model)
     record = _record(source, leaves, model)
-    with exclusive(folder):  # from here on: a model that cannot be read leaves no folder
+    with exclusive(folder):  # only now, so a model that cannot be read leaves no folder
         existing = load_record(folder)
         if existing is None:
             _save(folder, leaves, record)

@@ -30,7 +30,7 @@ _FIELDS = {
     "tie_embeddings": "tie_word_embeddings",
     "use_qk_norm": "use_qk_norm",
 }
-# Options of Cohere's model that ours lacks: setting → the only value that is supported.
+# Options of Cohere's model that ours lacks: setting → the only supported value.
 _FIXED = {"hidden_act": "silu", "attention_bias": False, "model_type": "cohere"}
 
 

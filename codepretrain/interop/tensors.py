@@ -89,7 +89,7 @@ def from_tensor(leaf: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.nda
 class WeightsDigest:
     """The SHA-256 of a model's parameters in float32, in path order.
 
-    It depends on the values alone: not on files, shards or layouts, nor on the dtype in the files.
+    It depends only on the values, not on files, shards, layouts, or the dtype in the files.
     """
 
     def __init__(self) -> None:

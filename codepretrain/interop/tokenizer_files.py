@@ -1,6 +1,6 @@
 """The tokenizer files of an exported model, and whether two tokenizers give the same ids.
 
-The exported `tokenizer.json` is the study's, plus a rule that puts bos before a text, as in every
+The exported `tokenizer.json` is the study's, plus a rule that prepends bos to a text, as in every
 training document. One difference from training remains: `transformers` reads text that spells a
 special token as that token; in training it is plain text.
 """
@@ -49,7 +49,7 @@ def write_tokenizer(
     file = JsonFields.read(tokenizer)
     value = dict(file.values)
     value["post_processor"] = _with_bos(file, *tokens.bos)
-    # A prepared tokenizer neither truncates nor pads; a file of the user's own may.
+    # A prepared tokenizer does not truncate or pad; a user's own file may.
     value["truncation"] = value["padding"] = None
     names = {"bos_token": tokens.bos[0], "eos_token": tokens.eos[0]}
     if tokens.pad:
@@ -70,9 +70,9 @@ def write_tokenizer(
 
 
 def ids_digest(tokenizer: StrPath) -> str:
-    """Returns a hash of all that decides which ids a text gets, from a `tokenizer.json`.
+    """Returns a hash of everything in a `tokenizer.json` that determines a text's ids.
 
-    Excludes the tokens put around a text, and the formatting of the file.
+    Excludes the tokens added around a text, and the formatting of the file.
 
     Raises:
       UserError: the file is missing or damaged.

@@ -30,7 +30,7 @@ def check_installed(logging: LoggingConfig) -> None:
 
 
 class Copy(Protocol):
-    """A second place for scalars, beside the JSON lines."""
+    """A viewer's copy of the scalars, in addition to the JSON lines."""
 
     def write(self, step: int, scalars: Mapping[str, float]) -> None: ...
     def flush(self) -> None: ...
@@ -44,7 +44,7 @@ class TensorBoard:
     full the thread dies, and the training loop blocks on the queue. Its event file does not.
 
     An object store cannot append. There the events since the last `flush` are in a local file; each
-    `flush` uploads it as an event file of its own and begins a new one.
+    `flush` uploads it as a separate event file and begins a new one.
     """
 
     def __init__(self, directory: epath.Path, resumed_step: int) -> None:
@@ -110,7 +110,7 @@ class WeightsAndBiases:
 
     def __init__(self, run_dir: epath.Path, project: str, run_name: str) -> None:
         wandb: Any = importlib.import_module("wandb")
-        folder = os.fspath(run_dir) if is_local(run_dir) else None  # None: where wandb likes
+        folder = os.fspath(run_dir) if is_local(run_dir) else None  # None: wandb's default
         self._run = wandb.init(
             project=project, name=run_name, id=run_dir.name, resume="allow", dir=folder
         )

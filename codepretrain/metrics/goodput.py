@@ -1,4 +1,4 @@
-"""Goodput: the share of a run's time that made progress which was kept, over all its restarts.
+"""Goodput: the share of a run's time spent on progress that was kept, over all restarts.
 
     session 0   first_step 0 ────────────── 60 ┄┄┄ 75   killed; the newest checkpoint is of step 60
     session 1                               60 ──────────────── 100
@@ -12,8 +12,8 @@
 
 The other kinds are those of `stopwatch.py`. A session begins when its process is created, or, if
 the process trained another run before, at the end of that run. So imports, restoring, and training
-a parent again are part of the wall time. What a killed session did after its last record counts as
-away.
+a parent again are part of the wall time. Time that a killed session spent after its last record
+counts as away.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ class Goodput:
 
     @property
     def elapsed(self) -> float:
-        """The productive share of all time since the run began, between sessions too."""
+        """The productive share of all time since the run began, including time between sessions."""
         return self._share(sum(self.seconds.values()))
 
     def _share(self, total: float) -> float:

@@ -1,8 +1,8 @@
-"""What each start of a run ran on: `starts.jsonl`, one record for each process that worked on it.
+"""The environment of each start of a run: `starts.jsonl`, one record per process.
 
 A record has: start (its number), started_at (UTC), purpose and the provenance, which
-`study/provenance.py` collects. Nothing is overwritten, so a run that was resumed on other devices,
-with another library or by edited code shows it.
+`study/provenance.py` collects. Nothing is overwritten, so the file shows whether a run was resumed
+on other devices, with another library, or with edited code.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Where the seconds of a process go: every moment belongs to exactly one kind."""
+"""Accounts for the time of a process: every moment belongs to exactly one kind."""
 
 import os
 import time
@@ -25,8 +25,8 @@ class Stopwatch:
     """Charges time to kinds.
 
     `with watch.spent("save"):` charges "save" until the block ends. A block within it charges its
-    own kind and interrupts the outer one. What no block claims is "start". So the kinds always sum
-    to the wall time.
+    own kind and interrupts the outer one. Time outside all blocks is "start". So the kinds always
+    sum to the wall time.
 
         start           |------|
         restore                |---|
@@ -89,7 +89,7 @@ def process_stopwatch() -> Stopwatch:
 
 
 def _process_age_s() -> float:
-    """Returns the seconds since this process was created, 0.0 where the system does not tell.
+    """Returns the seconds since this process was created, 0.0 where the system does not provide it.
 
     Source: proc_pid_stat(5), field 22: ticks from the boot of the system to the start.
     """

@@ -1,4 +1,4 @@
-"""Where the seconds of a run go, session by session: `time.jsonl`."""
+"""Accounts for the time of a run, session by session: `time.jsonl`."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,8 +16,8 @@ class TimeLedger:
     """The sessions of a run: a session is one process that trains the run.
 
     A record of `path` has: session, started_at (UTC), first_step, last_step, seconds {kind: s} and
-    wall_s. `save` appends a record with the totals of this session so far, so of each session the
-    last record counts, and a killed session loses only what came after that.
+    wall_s. `save` appends a record with the totals of this session so far, so the last record of
+    each session counts, and a killed session loses only the time after it.
 
     Args:
       session: number of the start in `starts.jsonl`.

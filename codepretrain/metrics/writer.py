@@ -1,8 +1,8 @@
 """The metrics of a run: `metrics.jsonl` and `evals.jsonl`.
 
-`metrics.jsonl` has one record per step, `evals.jsonl` one per evaluation. They are what the report
-and the campaigns read. TensorBoard and Weights & Biases get copies, to watch a run in progress.
-Beside them lie `time.jsonl` (`time_ledger.py`) and `starts.jsonl` (`starts.py`).
+`metrics.jsonl` has one record per step, `evals.jsonl` one per evaluation. The report and the
+campaigns read them. TensorBoard and Weights & Biases get copies, to watch a run in progress.
+The same folder has `time.jsonl` (`time_ledger.py`) and `starts.jsonl` (`starts.py`).
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from typing import Any, Self
 from etils import epath
 
 from codepretrain.config.schema import LoggingConfig
-from codepretrain.files.journal import Journal
+from codepretrain.files.journal import Fields, Journal
 from codepretrain.files.json_values import plain
 from codepretrain.files.storage import StrPath, make_folder
 from codepretrain.metrics.copies import Copy, TensorBoard, WeightsAndBiases, check_installed
 
 
 class MetricsWriter:
-    """Appends a run's metrics. After a resume each step is still there once.
+    """Appends a run's metrics. Each step is logged once, also after a resume.
 
     A run that resumes from the checkpoint of step s logs the steps after s again. So the writer
     drops the records of later steps when it opens, and keeps the old file under another name
@@ -53,12 +53,16 @@ class MetricsWriter:
         make_folder(folder)
         with ExitStack() as opened:
 
-            def open_journal(name: str) -> Journal:
-                lines = Journal(folder / name, keeps=lambda record: record["step"] <= resumed_step)
+            def open_journal(name: str, fields: Fields) -> Journal:
+                lines = Journal(
+                    folder / name,
+                    keeps=lambda record: record["step"] <= resumed_step,
+                    fields=fields,
+                )
                 return opened.enter_context(lines)
 
-            self._metrics = open_journal("metrics.jsonl")
-            self._evals = open_journal("evals.jsonl")
+            self._metrics = open_journal("metrics.jsonl", {"step": int})
+            self._evals = open_journal("evals.jsonl", {"step": int, "evaluator": str})
             if logging.wandb_project is not None:
                 self._copies.append(WeightsAndBiases(folder, logging.wandb_project, run_name))
             if logging.write_tensorboard:
@@ -93,7 +97,7 @@ class MetricsWriter:
         return (step, evaluator) in self._evaluated
 
     def flush(self) -> None:
-        """Makes every record safe. Before a checkpoint, so that its steps are never missing."""
+        """Syncs every record. Called before a checkpoint, so its steps are never missing."""
         if not self._is_primary:
             return
         self._metrics.sync()

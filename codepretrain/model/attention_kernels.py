@@ -15,8 +15,8 @@ The mask for segment_ids 1 1 2 2 2 0 0 (rows are queries, columns are keys):
     0             ■
     0             ■ ■
 
-Padding (0) is a segment like any other: no other segment sees it, and since every query sees at
-least itself, no softmax is empty and no output is NaN.
+Padding (0) is a segment like any other: no other segment attends to it. Every query attends at
+least to itself, so no softmax is empty and no output is NaN.
 
     name        for         scores held          implementation in `kernels/`
     reference   any device  [T, T]               the plain formula
@@ -26,11 +26,11 @@ least itself, no softmax is empty and no output is NaN.
     cudnn       NVIDIA GPU  one block            cuDNN flash attention, Hopper or later
 
 To add a kernel, write `kernels/<name>.py` with a function `attention` (`KernelFunction`) and add
-its row to `KERNELS`. A kernel gives its output, and whatever else its backward pass needs of the
-forward pass, the name "attention_output" (`remat.py`).
+its row to `KERNELS`. A kernel names its output, and everything else that its backward pass needs
+from the forward pass, "attention_output" (`remat.py`).
 
 A kernel is never silently replaced by another: requesting one that cannot run is an error, and
-whatever a kernel leaves to another (`limits`) is printed when a run starts.
+cases that a kernel passes to another one (`limits`) are printed when a run starts.
 `benchmarks/attention.py` and `benchmarks/train_step.py` compare kernels.
 """
 
@@ -45,7 +45,7 @@ from codepretrain.errors import UserError
 
 
 class KernelFunction(Protocol):
-    """What a kernel's module defines as `attention`; it may ignore the settings."""
+    """The type of a kernel module's `attention` function, which may ignore the settings."""
 
     def __call__(
         self,
@@ -85,7 +85,8 @@ class KernelSpec:
 
     platform: the JAX platform it runs on, None for any. default_on: the platform where "auto"
     selects it. is_partitionable: whether the compiler can split it over devices; other kernels run
-    on each device's part. compute_dtypes: None for any. limits: what it leaves to another kernel.
+    on each device's part. compute_dtypes: None for any. limits: the cases that it passes to another
+    kernel.
     """
 
     platform: str | None
@@ -113,7 +114,7 @@ KERNELS: dict[str, KernelSpec] = {
 
 @dataclass(frozen=True)
 class AttentionKernel:
-    """A kernel with its settings. Hashable, so that it can be a static part of a model.
+    """A kernel with its settings. Hashable, so it can be a static part of a model.
 
     block_q, block_kv: queries and keys that it holds at a time, None for the kernel's choice.
     interpret: run a Pallas kernel in Python, operation by operation, on any device; for tests.
@@ -130,7 +131,7 @@ class AttentionKernel:
 
     @property
     def limits(self) -> str | None:
-        """What it leaves to another kernel, to be printed when a run starts."""
+        """The cases that it passes to another kernel, for the line printed when a run starts."""
         return self.spec.limits
 
     @property
@@ -138,7 +139,7 @@ class AttentionKernel:
         return self.spec.is_partitionable
 
     def check_compute_dtype(self, compute_dtype: str) -> None:
-        """Raises UserError where the kernel does not compute in this dtype."""
+        """Raises UserError if the kernel does not compute in this dtype."""
         supported = self.spec.compute_dtypes
         if supported is not None and compute_dtype not in supported:
             raise UserError(

@@ -17,7 +17,7 @@ class Linear(nnx.Module):
     kernel's gradient returns it in `gradient_dtype`, in which it is then summed over devices.
 
     Glorot-normal initialization of the kernel as a matrix: the fan-in is the product of `in_shape`,
-    the fan-out that of `out_shape`, however they are split into heads.
+    the fan-out that of `out_shape`, independent of the split into heads.
     Source: Glorot & Bengio 2010, eq. 12, truncated at two standard deviations as in JAX.
     """
 

@@ -1,9 +1,9 @@
-"""What is kept for the backward pass and what it computes again, by named policy.
+"""Rematerialization policies: what is saved for the backward pass and what is recomputed.
 
 Activations are named where they are computed (`checkpoint_name`): "block_input", "query", "key" and
 "value" (after norm and rotation), and "attention_output" (before the output projection). A kernel
-gives this last name also to whatever else its backward pass needs of the forward pass, such as the
-log-sum-exp of the scores; without it the forward kernel would have to run again.
+also gives this last name to everything else that its backward pass needs from the forward pass,
+such as the log-sum-exp of the scores; otherwise the forward kernel would have to run again.
 
     policy          kept per layer                            computed again
     full            block_input                               everything

@@ -1,7 +1,7 @@
 """Interleaved RoPE: dims 2i and 2i+1 of a head are rotated by position · base^(-2i/H).
 
-Source: Su et al. 2021, eq. 15 and 34. Pairs are adjacent dims, as there and in Command-R, not the
-two halves of the head, as in Llama's code.
+Source: Su et al. 2021, eq. 15 and 34. Pairs are adjacent dims, as in the paper and in Command-R,
+not the two halves of the head, as in Llama's code.
 """
 
 from typing import NamedTuple

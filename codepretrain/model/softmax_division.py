@@ -4,7 +4,7 @@
     d values  = d out / weights
     d weights = -Σ_h d values · out          by autodiff: -Σ_h d out · values / weights²
 
-So with the output and the weights saved, the backward pass need not compute `values` again.
+So if the output and the weights are saved, the backward pass does not recompute `values`.
 
 Source: Dao et al. 2022 (FlashAttention), appendix B.2.
 """

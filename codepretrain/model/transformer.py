@@ -106,8 +106,8 @@ class Transformer(nnx.Module):
     def embed(self, inputs: jax.Array) -> jax.Array:
         """Returns the embeddings of token ids [B, T]: [B, T, D] compute dtype.
 
-        They are looked up in float32 and then cast, so that the gradient of a frequent token is
-        summed in float32. An id outside the vocabulary yields NaN.
+        They are looked up in float32 and then cast, so the gradient of a frequent token is summed
+        in float32. An id outside the vocabulary yields NaN.
         """
         ids = self.constrain(inputs, ("lookup_batch", "tokens"))
         vectors = jnp.take(self.embedding[...], ids, axis=0)

@@ -19,8 +19,8 @@ import optax
 
 from codepretrain.config.schema import OptimizerConfig
 
-# By the name of a leaf: does it decay? None asks the config. One entry per kind of leaf that the
-# model has, no other.
+# Leaf name → whether it decays; None: the config decides. Exactly one entry per kind of leaf of the
+# model.
 DECAYS: dict[str, bool | None] = {
     "kernel": True,
     "scale": False,

@@ -60,9 +60,9 @@ class Rates:
         return self.peak * left + self.end * (1.0 - left)
 
     def prefix(self, num_steps: int) -> list[dict[str, Any]]:
-        """Returns all that decides the rates of the first `num_steps` updates, and nothing else.
+        """Returns everything that determines the rates of the first `num_steps` updates.
 
-        Two schedules with equal prefixes have the same rates there, however they continue: a
+        Two schedules with equal prefixes have the same rates there, even if they differ later: a
         constant schedule that is extended keeps the prefix, a cosine that is extended does not.
 
         >>> rates = resolve(ScheduleConfig(shape="constant", peak_learning_rate=0.5), num_steps=9)
@@ -134,7 +134,7 @@ def resolve(
     [0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
 
     Raises:
-      UserError: the shape is unknown; a rate is to come from a parent, but there is none; a shape
+      UserError: the shape is unknown; a rate is taken from the parent, but there is none; a shape
         that decays has no end rate, or a constant one has an end rate that is not its peak; the
         warm-up is longer than the phase; the decay fraction is outside [0, 1] or rounds to no
         step; a rate is negative or not finite.

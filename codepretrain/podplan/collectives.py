@@ -14,9 +14,9 @@ over the data-center network: the table applies with n = s.
 The TPU compiler splits such collectives itself. The part between slices is a `send` of the
 megascale runtime that names its collective; it is counted for s slices.
 
-These are the minimum for a ring or a torus. The compiler may send more: where a gathered part is
+These are the minimum for a ring or a torus. The compiler may send more: if a gathered part is
 smaller than its tiles (D / fsdp < 16, for example) it gathers by an all-reduce of the whole array,
-which is then what is reported here.
+and that all-reduce is reported here.
 """
 
 import re
@@ -68,7 +68,7 @@ def collectives(
     """
     found, chains = [], set()
     for instruction, computation, times in program.walk():
-        outermost = next(iter(mesh_shape))  # slices differ along it alone
+        outermost = next(iter(mesh_shape))  # slices differ only along it
         if transfer := _between_slices(instruction, times, axis=outermost, num_slices=num_slices):
             found.append(transfer)
         kind = instruction.opcode.removesuffix("-start")
@@ -90,7 +90,7 @@ def collectives(
 def _between_slices(
     instruction: Instruction, times: int, *, axis: str, num_slices: int
 ) -> Collective | None:
-    """Returns the collective along `axis` that a send of the megascale runtime stands for."""
+    """Returns the collective along `axis` that a send of the megascale runtime implements."""
     named = re.search(r'_xla_megascale_transfer_type="(\w+)"', instruction.attributes)
     if instruction.opcode != "send" or named is None:
         return None

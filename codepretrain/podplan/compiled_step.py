@@ -39,7 +39,7 @@ def plan_step(config: StudyConfig, topology: Topology) -> dict[str, Any]:
     """Returns the plan of the study's step on a pod, as JSON-ready values.
 
     All phases of a study share one step: learning rate and weight decay are its arguments. If it
-    does not fit, `memory` holds what it would need, and the plan has no further entries.
+    does not fit, `memory` has the required memory, and the plan has no further entries.
 
     Raises:
       UserError: the compiler is not installed, it does not know the pod, or the model or the batch
@@ -185,7 +185,7 @@ def _table(sent: Sequence[Collective]) -> list[dict[str, Any]]:
 
 
 def check_fits_batch(config: StudyConfig, topology: Topology) -> None:
-    """Raises UserError where the batch has fewer rows than the pod has chips."""
+    """Raises UserError if the batch has fewer rows than the pod has chips."""
     rows = config.training.batch_size
     within_a_row = [axis for axis in AXES if axis not in axes_of("batch")]
     given = dataclasses.asdict(config.execution.mesh)

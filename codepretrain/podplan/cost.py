@@ -1,9 +1,9 @@
-"""Chip-hours and price of a study at a stated MFU, and the MFU that the paper's own numbers imply.
+"""Chip-hours and price of a study at an assumed MFU, and the MFU that the paper's numbers imply.
 
     chip-hours = tokens · FLOPs per token / (MFU · peak FLOP/s) / 3600
 
 The MFU is an assumption, `config.cost.mfu`. The paper's chip-hours (which may include compilation,
-checkpoints, evaluation and restarts) are listed beside the result for calibration.
+checkpoints, evaluation and restarts) are listed with the result for calibration.
 """
 
 from collections.abc import Mapping

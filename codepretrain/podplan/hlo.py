@@ -8,7 +8,7 @@
     main ×1 ──┬── body ×16 ──── fused_computation.3 ×16        `executions` counts these
               └── cond ×17
 
-A program is that of one chip: shapes are those of its shards, counts are per chip.
+A program is for one chip: shapes are those of its shards, counts are per chip.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Runs `codepretrain plan --topology`: one plan in this process, or a search in others.
 
-A search compiles each candidate in a process of its own: a compilation cannot be interrupted, but a
+A search compiles each candidate in a separate process: a compilation cannot be interrupted, but a
 process can be killed, and its memory is returned when it ends.
 """
 
@@ -32,7 +32,7 @@ def plan_pod(
     searches: bool,
     prints: bool,
 ) -> dict[str, Any]:
-    """Returns the plan of a study on a pod, and prints each part when it is known.
+    """Returns the plan of a study on a pod, and prints each part as soon as it is done.
 
     phase_tokens: tokens of each phase to train. command: the arguments with which another process
     makes this plan as JSON. max_compiles: of a search. searches: whether to search for settings.

@@ -8,7 +8,7 @@
 
 Real steps are slower: products reach the peak only for large shapes, only collectives over the
 whole torus use all links, and dependent operations cannot overlap. The TPU compiler's own cycle
-estimates are not used, because they came out below the arithmetic bound.
+estimates are not used, because they were below the arithmetic bound.
 """
 
 from dataclasses import dataclass

@@ -64,9 +64,9 @@ def sizes_of(mesh: MeshConfig) -> dict[str, int]:
 
 
 def meshes(config: StudyConfig, topology: Topology) -> list[MeshConfig]:
-    """Returns the configured mesh (or the machine's rule), and meshes around it.
+    """Returns the configured mesh (or that of the machine's rule), and variants of it.
 
-    Around it: each axis that lies within a slice halved and doubled, and the one that takes the
+    The variants: each axis within a slice halved and doubled, and the one that takes the
     remaining devices by default spread over a whole slice.
     """
     chips, per_slice = topology.num_chips, topology.chips_per_slice
@@ -111,7 +111,7 @@ def search(
     *,
     max_compiles: int,
 ) -> Iterator[dict[str, Any]]:
-    """Yields the plan of every candidate that is tried, as soon as it is known.
+    """Yields the plan of every candidate that is tried, as soon as it is done.
 
     attempt: compiles a candidate and returns its plan, whose "fits" tells whether it fits.
     """

@@ -1,4 +1,4 @@
-"""Target pods: their names, and their devices to compile for. No TPU hardware is needed.
+"""Target pods by name, and their devices to compile for. No TPU hardware is needed.
 
 v5e:16x16       256 chips in a torus of 16 × 16
 v5p:4x4x8       128 chips in three dimensions
@@ -90,7 +90,7 @@ def parse_topology(text: str, *, num_slices: int = 1) -> Topology:
 
 
 def check_compiler() -> None:
-    """Raises UserError where the TPU compiler is not installed."""
+    """Raises UserError if the TPU compiler is not installed."""
     if importlib.util.find_spec("libtpu") is None:
         raise UserError(
             "planning for a TPU needs its compiler, the package `libtpu` (no TPU is needed): "

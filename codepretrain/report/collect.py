@@ -2,7 +2,7 @@
 
 A phase's run directory contains `run.json` (config, fingerprint), `metrics.jsonl`, `evals.jsonl`,
 `time.jsonl`, `ledger.json` (the ledger of the last saved step) and `items/` (scores per evaluation
-item). A file that does not exist yet is no error: a report can be written while a study trains.
+item). A file that does not exist yet is not an error: a report can be written while a study trains.
 Damaged files are named in `problems`, which the report shows.
 """
 
@@ -78,7 +78,7 @@ class PhaseInput:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInput:
-    """The subject of a report. Holds only strings and numbers, so that it can be stored.
+    """The subject of a report. Contains only strings and numbers, so it can be stored.
 
     Attributes:
       variants: name → its phases in order, from random parameters; each is a key of `phases`.
@@ -108,7 +108,7 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResults:
-    """One phase: as planned, and what its run recorded.
+    """One phase: its plan, and the records of its run.
 
     log: records of metrics.jsonl. sessions: the last record of each session in time.jsonl.
     starts: records of starts.jsonl. ledger: at the last saved step. provenance: run.json.
@@ -248,7 +248,7 @@ def _read_json(path: epath.Path) -> dict[str, Any] | None:
 
 @contextmanager
 def _noting(problems: list[str]) -> Iterator[None]:
-    """Continues after a file that cannot be read, and adds what is wrong to `problems`."""
+    """Continues after a file that cannot be read, and adds the error to `problems`."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:

@@ -1,7 +1,7 @@
 """Variants × metrics: each value with its interval, and its difference from the baseline.
 
 A variant's values are those at the end of its last phase. Differences are paired wherever the item
-scores of both runs were kept. Each variant is one run, so a difference is one between two
+scores of both runs were kept. Each variant is one run, so a difference is between two
 checkpoints; it does not show that one recipe is better than another.
 """
 
@@ -149,8 +149,8 @@ def compare(
         cells = _with_differences(cells, runs, baseline=baseline, problems=problems)
     headline = headline_rows(rows)
     others = tuple(row for row in rows if row not in headline)
-    # Other scores measure the same things again. They are not independent findings, so they are
-    # corrected separately.
+    # Other scores measure the same things in another way. They are not independent findings, so
+    # they are corrected separately.
     return Comparison(
         baseline=baseline,
         variants=variants,
@@ -173,7 +173,7 @@ def metric_rows(results: StudyResults) -> tuple[MetricRow, ...]:
 
 
 def headline_rows(rows: Sequence[MetricRow]) -> tuple[MetricRow, ...]:
-    """Returns the primary metrics. Others measure the same things again, or describe."""
+    """Returns the primary metrics. Others are secondary or descriptive."""
     return tuple(row for row in rows if row.is_primary)
 
 

@@ -1,9 +1,9 @@
-"""How the report's figures look, and how a figure becomes inline SVG.
+"""The style of the report's figures, and their conversion to inline SVG.
 
 Figures are drawn at one unit per CSS pixel. Colors with a meaning (a variant, a source) and the ink
 are replaced by the page's CSS variables, so a figure is legible in light, dark and print. The hues
-are Okabe and Ito's and Tol's, which are distinguishable with common color-vision deficiencies; line
-styles and markers repeat the distinction.
+are those of Okabe and Ito and of Tol, which are distinguishable with common color-vision
+deficiencies; line styles and markers add to the distinction.
 """
 
 import io

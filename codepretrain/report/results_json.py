@@ -1,4 +1,4 @@
-"""`results.json`: every number of the report, for further computation."""
+"""`results.json`: every number of the report in machine-readable form."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def results_json(
 
 
 def _manifest(manifest: RowsManifest) -> dict[str, Any]:
-    """Returns counts and hashes; of the files, only how many there are."""
+    """Returns counts and hashes; of the files, only their number."""
     value = manifest.to_json()
     shards = {name: len(value[name]) for name in ("row_shards", "document_shards")}
     return {**value, **shards, "hash": manifest.hash}

@@ -1,11 +1,11 @@
-"""What each start of each run ran on, and where the starts of one run differ."""
+"""The environment of each start of each run, and differences between the starts of one run."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from codepretrain.report.collect import RunResults, StudyResults
 
-# These differ from start to start and change no result.
+# These fields differ between starts and do not change results.
 _EXPECTED = {"start", "started_at", "purpose", "command", "host"}
 _ABSENT = "none"
 
@@ -49,7 +49,7 @@ def _differences(first: Mapping[str, Any], other: Mapping[str, Any]) -> list[tup
 
 
 def _fields(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Returns the leaves of a record by dotted name, without those that differ as a rule."""
+    """Returns the leaves of a record by dotted name, without those that usually differ."""
     fields: dict[str, Any] = {}
     for name, value in record.items():
         if not prefix and name in _EXPECTED:

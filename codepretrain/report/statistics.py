@@ -1,7 +1,8 @@
 """Intervals and paired differences for metrics over evaluation items.
 
-All intervals are 95% and over items: how much a value would vary if other items were drawn from the
-same population. They do not include the variation between training runs with other seeds.
+All intervals are 95% intervals over items: they show how much a value would vary if other items
+were drawn from the same population. They do not include the variation between training runs with
+other seeds.
 
 Two models answer the same items, so their difference is taken item by item: the difficulty of an
 item cancels. "Not distinguishable" means that the interval of the difference contains zero.

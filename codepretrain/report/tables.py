@@ -31,7 +31,7 @@ class Block:
     rows: tuple[tuple[MetricRow, tuple[Cell | None, ...]], ...]
 
     def groups(self) -> Iterator[tuple[str, list[tuple[MetricRow, tuple[Cell | None, ...]]]]]:
-        """Yields (title, rows): losses, tasks, and what an evaluator's scores are read against."""
+        """Yields (title, rows): losses, tasks, and each evaluator's other scores."""
         for title, rows in itertools.groupby(self.rows, key=lambda row: _group(row[0])):
             yield title, list(rows)
 

@@ -87,13 +87,20 @@ def _legend(comparison: Comparison) -> str:
     text = "±: half of a 95% interval over evaluation items."
     if comparison.headline_differences:
         text += (
-            f" Second line: difference from {comparison.baseline}, paired by item."
+            f" Second line: difference from {comparison.baseline}, {_pairing(comparison)}."
             f" In this pair of runs: ✓ favors the variant, ✗ favors {comparison.baseline},"
             " ≈ not distinguishable."
         )
     if any(is_tentative(cell) for cell in comparison.headline_differences):
         text += " †: not distinguishable after Holm’s correction."
     return text
+
+
+def _pairing(comparison: Comparison) -> str:
+    cells = comparison.headline_differences
+    if all(cell.difference is None or cell.difference.is_paired for cell in cells):
+        return "paired by item"
+    return "paired by item where the item scores of both runs can be read (see the page)"
 
 
 def _breakable(name: str) -> str:

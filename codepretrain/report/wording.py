@@ -75,7 +75,7 @@ def _spaced(name: str) -> str:
 
 
 def verdict_text(difference: Difference) -> str:
-    """Returns what the difference shows, confined to the two runs that were compared."""
+    """Returns the finding about the two runs that were compared, as text."""
     if difference.verdict == "not distinguishable":
         return difference.verdict
     return f"{difference.verdict} in this pair of runs"
@@ -231,7 +231,7 @@ def _entry(comparison: Comparison, row: MetricRow, cell: Cell) -> Entry:
 
 
 def _scale(row: MetricRow) -> tuple[float, int]:
-    """Returns the factor that a value is multiplied by for display, and the decimals."""
+    """Returns the display factor of a value, and the number of decimals."""
     return (100.0, 1) if row.is_percentage else (1.0, 3)
 
 

@@ -1,4 +1,4 @@
-"""Writes a study's report: `index.html`, and beside it `results.json`."""
+"""Writes a study's report: `index.html` and `results.json`."""
 
 from datetime import UTC, datetime
 

@@ -1,9 +1,9 @@
-"""Which settings made the prepared data, where it is, and whether it matches a study.
+"""Location and settings of the prepared data, and checks that it matches a study.
 
 Training processes call this, so it imports no tokenizer, seqio or TensorFlow.
 
-Every file is bound by hash to what it was made from: documents to the reader's settings, rows to
-the documents, the tokenizer and all settings, items to the same, and a run to its rows.
+Every file records hashes of its inputs: documents of the reader's settings, rows and items of the
+documents, the tokenizer and all settings, and a run of its rows.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ _DATA_VERSION = 1
 
 
 def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
-    """Returns all that decides which documents a source has, and which of them are held out."""
+    """Returns the settings that determine a source's documents, and which of them are held out."""
     chosen = config.data.sources[source]
     return {
         "version": _DATA_VERSION,
@@ -37,7 +37,7 @@ def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
 
 
 def source_settings(config: StudyConfig, source: str) -> dict[str, Any]:
-    """Returns all settings that decide a source's rows.
+    """Returns all settings that determine a source's rows.
 
     A tokenizer that is trained also depends on the other sources.
     """
@@ -51,7 +51,7 @@ def source_settings(config: StudyConfig, source: str) -> dict[str, Any]:
 
 
 def study_settings(config: StudyConfig) -> dict[str, Any]:
-    """Returns all that decides the study's data: every source's settings and kind."""
+    """Returns the settings that determine the study's data: each source's settings and kind."""
     return {
         name: {**source_settings(config, name), "kind": chosen.kind}
         for name, chosen in sorted(config.data.sources.items())
@@ -59,12 +59,12 @@ def study_settings(config: StudyConfig) -> dict[str, Any]:
 
 
 def settings_hash(config: StudyConfig, source: str) -> str:
-    """Returns the hash of all settings that decide the source's rows."""
+    """Returns the hash of all settings that determine the source's rows."""
     return sha256_json(source_settings(config, source))
 
 
 def study_settings_hash(config: StudyConfig) -> str:
-    """Returns the hash of all settings that decide the study's data."""
+    """Returns the hash of all settings that determine the study's data."""
     return sha256_json(study_settings(config))
 
 
@@ -74,15 +74,15 @@ def data_dir(workdir: StrPath, config: StudyConfig) -> epath.Path:
 
 
 def settings_path(data_dir: StrPath) -> epath.Path:
-    """Returns where `prepare` writes the settings, so that a mismatch can be explained."""
+    """Returns where `prepare` writes the settings, used to explain a mismatch."""
     return epath.Path(data_dir) / "settings.json"
 
 
 def is_prepared(config: StudyConfig, data_dir: StrPath) -> bool:
-    """Returns whether all of the study's data is there.
+    """Returns whether all of the study's data exists.
 
     Raises:
-      UserError: it is there, and damaged or made under other settings.
+      UserError: it exists, but is damaged or was made with other settings.
     """
     directories = [
         rows_directory(data_dir, source, split)
@@ -145,10 +145,10 @@ def check_rows(
 def check_items(
     config: StudyConfig, manifests: dict[tuple[str, str], RowsManifest], data_dir: StrPath
 ) -> None:
-    """Checks that task items were made of the same documents and tokenizer as the rows.
+    """Checks that task items were made from the same documents and tokenizer as the rows.
 
     Raises:
-      UserError: they are not there, damaged, or made of others.
+      UserError: they are missing, damaged, or made from others.
     """
     items, _ = load_items_manifest(data_dir)
     directory = items_directory(data_dir)
@@ -161,8 +161,8 @@ def check_items(
     for (source, split), manifest in manifests.items():
         if manifest.documents_hash != items.documents_hashes.get(source):
             raise UserError(
-                f"{rows_directory(data_dir, source, split)} and {directory} were made of different "
-                f"documents of source {source!r}: delete {data_dir} and prepare again"
+                f"{rows_directory(data_dir, source, split)} and {directory} were made from "
+                f"different documents of source {source!r}: delete {data_dir} and prepare again"
             )
 
 
@@ -170,7 +170,7 @@ def current_tokenizer(config: StudyConfig, data_dir: StrPath) -> tuple[str, str]
     """Returns the SHA-256 of the data's `tokenizer.json` and of its `vocabulary.json`.
 
     Raises:
-      UserError: they are not there or damaged, or the file that the tokenizer was copied from has
+      UserError: they are missing or damaged, or the file that the tokenizer was copied from has
         changed since.
     """
     found, vocabulary_hash = tokenizer_hashes(data_dir)

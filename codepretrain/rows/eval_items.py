@@ -1,6 +1,6 @@
 """Items of the local tasks, as `prepare` wrote them to `<data_dir>/evals/`.
 
-`<task>.jsonl` holds one JSON object a line; `manifest.json` says what they were made from.
+`<task>.jsonl` has one JSON object per line; `manifest.json` records what they were made from.
 """
 
 import dataclasses

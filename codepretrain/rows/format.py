@@ -10,7 +10,7 @@ padding occurs only at its end:
     targets            a    b  eos         c  eos                    weight 1
     (bos at 4 and the padding at 7 and 8 are never targets with weight)
 
-The first token of a segment is an input and never a target there: it is bos, or the last token of
+The first token of a segment is an input and never a target of it: it is bos, or the last token of
 the document's previous segment, which was a target there. So every token of a document except bos
 is a target exactly once over the source.
 
@@ -67,7 +67,7 @@ class Row:
 
 
 def encode_row(row: Row, vocab_size: int) -> bytes:
-    """Returns the record of a row: 2, 3 or 4 bytes a token, as few as `vocab_size` needs."""
+    """Returns the record of a row: 2, 3 or 4 bytes per token, depending on `vocab_size`."""
     num_tokens = int(row.segment_lengths.sum())
     assert num_tokens <= len(row.tokens), "the segments are longer than the row"
     width = 2 if vocab_size <= 1 << 16 else 3 if vocab_size <= 1 << 24 else 4
@@ -84,7 +84,7 @@ def encode_row(row: Row, vocab_size: int) -> bytes:
 
 
 def decode_row(record: bytes) -> Row:
-    """Returns the row that `encode_row` was given.
+    """Returns the row of a record; the inverse of `encode_row`.
 
     Raises:
       ValueError: the record is of another format, or of another length than its header says.

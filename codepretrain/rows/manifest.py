@@ -1,4 +1,4 @@
-"""The manifest of the rows of one source and split: exact counts, and what the rows rest on.
+"""The manifest of the rows of one source and split: exact counts, and hashes of the inputs.
 
     <data_dir>/rows/<source>/<split>/
         rows-00000.records, …       rows.index.npy          encoded rows (`rows/format.py`)
@@ -7,8 +7,8 @@
         manifest.json               sealed with its own hash
         files.json                  sealed: size and hash of every file above, written last
 
-Opening reads and verifies all but the records: of these the sizes are compared, and every record's
-crc32, which is in the verified index, is compared when it is read.
+Opening reads and verifies all files but the records. Of these it compares the sizes; each record's
+crc32, which is in the verified index, is compared when the record is read.
 """
 
 import dataclasses
@@ -44,14 +44,14 @@ _NOT_IN_HASH = {
 
 @dataclass(frozen=True, kw_only=True)
 class RowsManifest:
-    """Counts of one source and split, and the hashes of what its rows were made from.
+    """Counts of one source and split, and hashes of the inputs of its rows.
 
     num_bytes: UTF-8 bytes of the documents' text. num_tokens: with bos and eos, each token once.
     num_target_tokens = num_tokens - num_documents. num_padding: positions, of num_rows ×
-    max_seq_len, that are no target with weight. num_split_documents: documents with targets in more
-    than one row. rows_sha256: of the encoded rows in order, however they are divided into files.
-    documents_hash: of the documents of all splits. tokenizer_hash, vocabulary_hash: of the two
-    files of the tokenizer. settings_hash: of all settings that decide the rows.
+    max_seq_len, that are not targets with weight. num_split_documents: documents with targets in
+    more than one row. rows_sha256: of the encoded rows in order, independent of their division into
+    files. documents_hash: of the documents of all splits. tokenizer_hash, vocabulary_hash: of the
+    two files of the tokenizer. settings_hash: of all settings that determine the rows.
     """
 
     source: str
@@ -84,7 +84,7 @@ class RowsManifest:
     def hash(self) -> str:
         """Hex SHA-256 of what training sees: names, counts, tokenizer and every encoded row.
 
-        How the rows are divided into files and by which settings they were made is no part of it:
+        It excludes how the rows are divided into files and the settings they were made with:
         neither changes a result.
         """
         fields = dataclasses.asdict(self)
@@ -181,5 +181,5 @@ def open_rows(
 
 
 def rows_remedy(directory: StrPath) -> str:
-    """Returns what the user should do about damaged rows."""
+    """Returns the fix for damaged rows, for messages."""
     return f"delete {directory} and run `codepretrain prepare` again"

@@ -1,16 +1,15 @@
-"""Record files: byte strings one after the other, found through one index in one read.
+"""Record files: concatenated byte strings with an index; reading a record takes one read.
 
     <name>-00000.records, <name>-00001.records, …   the records' bytes, nothing between them
     <name>.index.npy                                [N] of (offset, length, crc32), memory-mapped
 
-`offset` counts from the start of the record's own file. Reading a record is one look into the index
-and one `pread`; an open file costs a descriptor and nothing else, so files can be closed and opened
-at will. The crc32 stands in the index, apart from the record: the index is verified by its hash
-when it is opened, and so binds every record to it. Another source's file of the same size, or a
-flipped bit, is noticed at the first read.
+`offset` counts from the start of the record's own file. Reading a record is one index lookup and
+one `pread`; an open file costs only a descriptor, so files can be closed and reopened at will. The
+crc32 is in the index, not in the record: the index is verified by its hash when it is opened, so a
+flipped bit, or another source's file of the same size, is detected at the first read.
 
-ArrayRecord was measured first: over 1,000 files of 65,536 records, its reader holds 0.5 MB of index
-a file, or (`index_storage_option:offloaded`) takes 3.5 ms a read.
+ArrayRecord was measured first: with 1,000 files of 65,536 records, its reader holds 0.5 MB of index
+per file, or (`index_storage_option:offloaded`) takes 3.5 ms per read.
 """
 
 import bisect
@@ -51,7 +50,7 @@ def index_name(name: str) -> str:
 class RecordWriter:
     """Writes records to numbered files in a local folder; `finish` writes their index.
 
-    sha256: of all records in order, however they are divided into files.
+    sha256: of all records in order, independent of their division into files.
     """
 
     def __init__(self, folder: Path, name: str, *, records_per_shard: int) -> None:
@@ -67,7 +66,7 @@ class RecordWriter:
         return len(self._columns[0])
 
     def write(self, record: bytes) -> None:
-        """Appends one record. Raises UserError where there is no space."""
+        """Appends one record. Raises UserError if there is no space."""
         if len(self) % self._records_per_shard == 0:
             self._next_file()
         assert self._file is not None
@@ -168,7 +167,7 @@ def open_array(
 
     Args:
       shown_as: the path for messages, where `path` is a copy in a cache.
-      remedy: what the user should do about damage, for the message.
+      remedy: the fix for damage, for the message.
 
     Raises:
       UserError: it is missing, is no `.npy` file, or holds another array.

@@ -1,9 +1,9 @@
-"""Ranges of a directory's files: read where they are, or from whole copies in a local cache.
+"""Reads ranges of a directory's files, in place or from whole copies in a local cache.
 
 Local files are read in place. From an object store a range is read directly until the file's copy
-is in the cache: the first read of a file orders the copy, and a few threads make copies in that
-order. So no read waits for a whole file, and files that the cache has no space for are read by
-ranges throughout.
+is in the cache: the first read of a file requests the copy, and a few threads make copies in that
+order. So no read waits for a whole file, and files that do not fit into the cache are always read
+by ranges.
 """
 
 import queue
@@ -101,7 +101,7 @@ class ShardFiles:
             return
         try:
             path = self.hold(name)
-        except UserError:  # reading goes on by ranges, whose errors name the file
+        except UserError:  # later reads use ranges, whose errors name the file
             return
         self._local_paths[name] = str(path)
 
@@ -112,7 +112,7 @@ _copiers_lock = threading.Lock()
 
 
 def _order(files: ShardFiles, name: str) -> None:
-    """Has a copier make the copy; copiers end with the process, in the middle of a copy too."""
+    """Queues the copy; copier threads end with the process, even in the middle of a copy."""
     with _copiers_lock:
         if not _copiers:
             for _ in range(_NUM_COPIERS):

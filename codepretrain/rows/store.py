@@ -28,8 +28,8 @@ from codepretrain.rows.shard_files import ShardFiles
 class RowStore:
     """The rows of one source and split, by number: a random-access source for Grain.
 
-    Safe to read from threads. Reading a row takes constant time and memory, however many files
-    there are. Pickles as its directory.
+    Safe to read from threads. Reading a row takes constant time and memory for any number of
+    files. Pickles as its directory.
 
     stats: [num_rows, 3] uint32, memory-mapped: documents begun, bytes, targets of each row.
     """

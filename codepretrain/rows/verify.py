@@ -17,7 +17,7 @@ def check_contents(
     Args:
       hashes: SHA-256 by name, as `check_directory` returned them.
       names: the files to read.
-      remedy: what the user should do about damage, for the message.
+      remedy: the fix for damage, for the message.
 
     Raises:
       UserError: names each file that was altered, or that the directory's list lacks.

@@ -38,7 +38,7 @@ class Vocabulary:
         return np.array([len(text) for text in self.token_bytes], np.int32)
 
     def decode(self, ids: Iterable[int]) -> bytes:
-        """Returns the text of the ids; cut inside a character it is not valid UTF-8."""
+        """Returns the text of the ids; if they end inside a character it is not valid UTF-8."""
         return b"".join(self.token_bytes[token] for token in ids)
 
     def save(self, path: StrPath) -> None:
@@ -64,7 +64,7 @@ def tokenizer_path(data_dir: StrPath) -> epath.Path:
 
 
 def vocabulary_path(data_dir: StrPath) -> epath.Path:
-    """Returns the path of the vocabulary, beside the tokenizer."""
+    """Returns the path of the vocabulary, next to the tokenizer."""
     return tokenizer_directory(data_dir) / VOCABULARY
 
 

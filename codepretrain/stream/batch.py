@@ -1,4 +1,4 @@
-"""Batch: what one training step sees of its rows.
+"""Batch: the rows of one training step as arrays.
 
     tokens        b  x  y  e │ b  z  e │ 0  0       one row: two segments, then padding
     inputs        b  x  y  e   b  z  e   0
@@ -7,7 +7,7 @@
     positions     0  1  2  3   0  1  2   0          (mask_documents=False: 0 1 2 3 4 5 6 0)
     segment_ids   1  1  1  1   2  2  2   0          (mask_documents=False: 1 1 1 1 1 1 1 0)
 
-So a `bos` is never a target with weight, and padding is neither trained on nor attended to.
+So `bos` never has weight as a target, and padding is not trained on or attended to.
 """
 
 from collections.abc import Sequence

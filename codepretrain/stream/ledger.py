@@ -1,11 +1,12 @@
-"""What a phase has read so far, asked for and realized, per source, and which rows these were.
+"""The account of what a phase has read per source, requested and actual, and a digest of the rows.
 
-Everything here is computed from the row order and the per-row statistics of the sources, without
-reading a row. The ledger at any step is the same whether it was kept along the way or computed
-afterwards; a resumed run checks one against the other.
+It is computed from the row order and the per-row statistics of the sources, without reading rows.
+The ledger at a step is the same whether it was updated batch by batch or computed afterwards; a
+resumed run compares the two.
 
-The digest is chained over the ids of all rows since the beginning of the study path. A row's id has
-20 bytes, little-endian: 8 of the sha256 of its source's name, 4 of its epoch, 8 of its record.
+The digest is a hash chain over the ids of all rows since the beginning of the study path. A row's
+id has 20 bytes, little-endian: 8 of the sha256 of its source's name, 4 of its epoch, 8 of its
+record.
 
     d_0 = the parent's digest where this phase branches off ("" for the first)
     d_{t+1} = sha256(d_t ‖ ids of the rows of batch t, in order)
@@ -20,6 +21,8 @@ from typing import Any
 import numpy as np
 
 from codepretrain.errors import UserError
+from codepretrain.files.explain import shown
+from codepretrain.files.storage import MissingFileError, StrPath, read_json
 from codepretrain.rows.store import RowStore
 from codepretrain.stream.order import OrderedRows, RowOrder
 
@@ -165,7 +168,7 @@ class LedgerKeeper:
 
 
 def name_hash(source: str) -> int:
-    """Returns the 8 bytes that stand for a source's name in a row's id."""
+    """Returns the 8 bytes that represent a source's name in a row's id."""
     return int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "little")
 
 
@@ -200,7 +203,7 @@ def _changed_sources(stored: Ledger, recomputed: Ledger) -> list[str]:
 
 
 def _changed_counts(stored: Ledger, recomputed: Ledger) -> list[str]:
-    """Compares what was read; other weights may ask for the same rows (`requested_rows`)."""
+    """Compares the rows read, not `requested_rows`: different weights may give the same rows."""
     differences = []
     for source in sorted(stored.sources):
         was = dataclasses.asdict(stored.sources[source])
@@ -211,3 +214,21 @@ def _changed_counts(stored: Ledger, recomputed: Ledger) -> list[str]:
             if was[name] != now[name] and name != "requested_rows"
         ]
     return differences
+
+
+def saved_step(path: StrPath) -> int:
+    """Returns the step of a run's `ledger.json`, 0 if there is none.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    try:
+        step = read_json(path).get("step")
+    except MissingFileError:
+        return 0
+    if not isinstance(step, int) or isinstance(step, bool):
+        raise UserError(
+            f'{shown(path)} is damaged: expected a whole number in "step", found {step!r:.40}; '
+            "restore it from a copy, or delete it and rerun the same command"
+        )
+    return step

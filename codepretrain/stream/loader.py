@@ -98,7 +98,7 @@ class BatchLoader(Iterator[tuple[int, Batch]]):
             mask_documents=mask_documents,
             start_step=start_step,
         )
-        # More threads than batches held ready could never all be busy.
+        # Threads beyond the number of prefetched batches would be idle.
         options = grain.ReadOptions(
             num_threads=min(threads, prefetch), prefetch_buffer_size=prefetch
         )
@@ -118,7 +118,7 @@ class BatchLoader(Iterator[tuple[int, Batch]]):
             self.wait_s += time.perf_counter() - started
 
     def close(self) -> None:
-        """Drops what was read ahead. A busy thread finishes its batch first."""
+        """Drops the prefetched batches. A busy thread finishes its batch first."""
         self._iterator.close()
 
     def __enter__(self) -> "BatchLoader":

@@ -75,7 +75,7 @@ def apportion(
 
     A positive weight gets at least one row whenever its quota reaches one, num_rows ≥ 1/w_s, and
     below that only if its fractional part is among the largest. A mixture in which it would get
-    none is refused, so that no source is silently left out.
+    none is refused, so no source is silently omitted.
 
     max_seq_len: tokens per row, only to name tokens in the error.
 

@@ -19,7 +19,7 @@ from codepretrain.errors import UserError
 from codepretrain.stream.mixture import MixtureStage, apportion, merge, shares
 from codepretrain.stream.permutation import epoch_key, permute
 
-# Counts per source are kept at every so many positions; the rest of a prefix is counted on demand.
+# Counts per source are stored at this interval of positions; the rest is counted on demand.
 _BLOCK = 65_536
 
 

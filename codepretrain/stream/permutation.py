@@ -12,7 +12,7 @@ A half has only about √num_rows values, so a round's function is a table, fill
 SHAKE-256 on the key. Nothing here depends on the platform: it uses integers and SHA-3 only.
 
 Source: J. Black, P. Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002 (the generalized
-Feistel construction and cycle walking). Deviation: eight rounds instead of three, against small
+Feistel construction and cycle walking). Deviation: eight rounds instead of three, for small
 domains; we want well-mixed orders, not secrecy.
 """
 

@@ -1,4 +1,4 @@
-"""Lists any batch of a phase with its documents: what the model saw at step N."""
+"""Lists the rows and documents of any batch of a phase."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What `codepretrain plan` shows: the graph with every number that is known before training."""
+"""The output of `codepretrain plan`: the graph with all numbers known before training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ def describe(
     """Returns the plan as JSON-ready values; `tokens` counts row positions.
 
     Phases with one fingerprint are one entry, under the first name; `aliases` names the others.
-    `epochs_per_source` counts the phase alone, `epochs_at_end` its whole path, rows that were read
+    `epochs_per_source` counts the phase only, `epochs_at_end` its whole path, rows that were read
     again after a restart included. `most_reads_of_a_row` bounds how often the path reads any one
     row (`stream/repetition.py`). All three are None for a source that is neither prepared nor
     declares its `num_tokens`.

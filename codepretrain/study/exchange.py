@@ -1,4 +1,4 @@
-"""Checkpoints of a study to and from the files of other tools."""
+"""Exports and imports checkpoints of a study."""
 
 from etils import epath
 from rich.console import Console

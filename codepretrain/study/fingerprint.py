@@ -1,21 +1,21 @@
-"""The hash of everything that can change a phase's result, and of nothing else.
+"""Fingerprints: a hash of everything that can change a phase's result, and nothing else.
 
-A phase's fingerprint identifies its state after its last step. It hashes resolved values, not the
-way they are written: two budgets that give the same steps, weights 1:1 and 0.5:0.5, or a learning
+A phase's fingerprint identifies its state after its last step. It hashes resolved values, not their
+spelling: two budgets that give the same steps, weights 1:1 and 0.5:0.5, or a learning
 rate taken from the parent and the same number in the config have one fingerprint. It leaves out
 phase names, repetition caps, execution, checkpointing, logging and evaluations.
 
-**Branches.** A child depends on its parent's state at the branch point, so its fingerprint holds
-that of the parent as if the parent ended there: the sources of the rows up to the branch point in
-order, the learning rates up to it, and so on. What the parent does later does not matter.
+**Branches.** A child depends on its parent's state at the branch point, so its fingerprint includes
+the fingerprint of the parent as if it ended there: the sources of the rows up to the branch point
+in order, the learning rates up to it, and so on. Later steps of the parent do not matter.
 
     trunk, constant rate, 100 steps      the trunk extended to 200 steps
         └─ child at step 60                  └─ child at step 60: the same fingerprint
 
-This holds only as far as the two trunks agree. A cosine schedule has other rates at every step when
-it is extended. A mixture keeps its order if its shares are whole numbers of rows, and may change it
-otherwise: 160 rows at 0.61 and 0.39 are 98 and 62, 320 rows are 195 and 125. To extend such a phase
-and keep its children, add a phase that continues it (`parent=`) instead.
+This holds only where the two trunks agree. Extending a cosine schedule changes the rate at every
+step. A mixture keeps its order if its shares are whole numbers of rows; otherwise it may change:
+160 rows at 0.61 and 0.39 are 98 and 62, 320 rows are 195 and 125. To extend such a phase and keep
+its children, add a phase that continues it (`parent=`) instead.
 
 **Provisional fingerprints.** A source whose rows are not prepared is identified by the settings
 that will make them, a model that is not imported by its name. Such a fingerprint changes once, when

@@ -192,7 +192,7 @@ def _resolve_into(phases: dict[str, Phase], name: str, config: StudyConfig) -> P
 
 @contextmanager
 def _prefixed(path: str) -> Iterator[None]:
-    """Begins the message of a user's error with the place in the config."""
+    """Prefixes a UserError's message with the config path."""
     try:
         yield
     except UserError as error:
@@ -239,7 +239,7 @@ def _stages(
 def _cursors(
     phase: PhaseConfig, parent: Phase | None, parent_step: int
 ) -> tuple[dict[str, int], tuple[Mapping[str, int], ...]]:
-    """Returns where the phase's cursors start, and what the restarted ones before had drawn."""
+    """Returns the phase's initial cursors, and the draws of cursors restarted before it."""
     if parent is None:
         return {}, ()
     at_branch = parent.ordinals_at(parent_step)

@@ -32,7 +32,7 @@ def check_imports(
     workdir: epath.Path,
     data_dir: epath.Path,
 ) -> None:
-    """Checks that the checkpoints that phases start from are there and suit the data.
+    """Checks that the checkpoints that phases start from exist and match the data.
 
     Raises:
       UserError: a checkpoint is not imported yet, or its tokenizer is not that of the data.

@@ -1,19 +1,24 @@
-"""Opening a study in every process of a job, which must all see the same."""
+"""Opens a study in every process of a job, and checks that all see the same files and config."""
 
 import os
 import secrets
 import time
 from dataclasses import replace
+from typing import Any
 
 import jax
 from etils import epath
 
+from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes
+from codepretrain.files.differences import differences
+from codepretrain.files.json_values import plain
 from codepretrain.hosts import decide, gather
 from codepretrain.metrics.writer import check_installed
+from codepretrain.study.provenance import code_version
 from codepretrain.study.workspace import Workspace
 
 _APPEARS_S = 60.0  # how long a network file system may hide a new file from other hosts
@@ -40,6 +45,25 @@ def open_workspace(config: StudyConfig, workdir: epath.Path) -> Workspace:
             )
     folders = decide("the folders of the runs", lambda: _folders(workspace))
     return replace(workspace, run_dirs={name: epath.Path(path) for name, path in folders.items()})
+
+
+def check_same_start(config: StudyConfig, **choices: Any) -> None:
+    """Checks that every process of the job was started alike, before they do anything together.
+
+    Also what is outside the fingerprints (evaluations, logging, execution, flags) decides which
+    steps a process takes: processes that differ in it would wait for each other forever.
+
+    Args:
+      choices: the command, and its flags that decide what it does, as JSON values.
+
+    Raises:
+      UserError: names the first process that differs, and in what.
+    """
+    start = {"config": to_dict(config), "command": choices, "code_version": code_version()}
+    starts = gather("how it was started", lambda: plain(start))
+    for process, theirs in enumerate(starts):
+        if found := differences(starts[0], theirs, names=("process 0", f"process {process}")):
+            raise UserError(f"process {process} was started differently: {found[0]}; {_SHARE}")
 
 
 def _checked(workspace: Workspace) -> dict[str, str]:

@@ -1,33 +1,30 @@
-"""How far a phase has come, by the files of its run.
+"""The progress of a phase, according to the files of its run.
 
-These are the files as this process sees them. On several processes only process 0 may ask; see
-`hosts.decide`.
+Processes may see different files, so with several processes only process 0 may call this (see
+`hosts.decide`).
 """
 
 from typing import Literal
 
 from codepretrain.checkpoint.record import steps_in
-from codepretrain.files import journal, storage
+from codepretrain.files import journal
+from codepretrain.stream.ledger import saved_step
 from codepretrain.study.workspace import Workspace
 
 Progress = Literal["trained", "to evaluate", "to train"]
 
 
 def progress(workspace: Workspace, name: str) -> Progress:
-    """Returns what is left of a phase.
+    """Returns the remaining work of a phase.
 
-    "to evaluate": its end is reached and its last checkpoint is there, but not every evaluation of
+    "to evaluate": its end is reached and its last checkpoint exists, but not every evaluation of
     that checkpoint is recorded.
     """
     run_dir, num_steps = workspace.run_dir(name), workspace.phases[name].num_steps
-    ledger = run_dir / "ledger.json"
-    if not storage.exists(ledger) or storage.read_json(ledger).get("step") != num_steps:
+    if saved_step(run_dir / "ledger.json") != num_steps:
         return "to train"
-    recorded = {
-        record["evaluator"]
-        for record in journal.read(run_dir / "evals.jsonl")
-        if record["step"] == num_steps
-    }
+    records = journal.read(run_dir / "evals.jsonl", fields={"step": int, "evaluator": str})
+    recorded = {record["evaluator"] for record in records if record["step"] == num_steps}
     if recorded >= set(workspace.config.evals):
         return "trained"
     is_unfinished = steps_in(run_dir / "checkpoints").get(num_steps, True)

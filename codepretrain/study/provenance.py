@@ -1,4 +1,4 @@
-"""Which code, which libraries and which machine a result comes from."""
+"""The code, libraries and machine that produced a result."""
 
 import dataclasses
 import platform
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from codepretrain.train.program import Program
 
-# Distributions that compute, store or read what a run depends on. jax-cuda… is also the driver's.
+# Packages that compute, store or read what a run depends on; jax-cuda… includes the driver's.
 _PACKAGES = (
     "jax",
     "jaxlib",

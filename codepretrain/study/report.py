@@ -1,4 +1,4 @@
-"""The report of a study: what its working directory holds, as a page and a table.
+"""The report of a study's working directory, as a page and a table.
 
 Imports no JAX, so it runs anywhere and starts fast.
 """

@@ -1,4 +1,4 @@
-"""Does what is missing of a study: prepare → train → evaluate → report.
+"""Runs the missing stages of a study: prepare → train → evaluate → report.
 
 Every process of a job runs the same command. Process 0 decides what is missing.
 """
@@ -14,7 +14,7 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.evals.registry import check_machine
 from codepretrain.hosts import decide, gather
 from codepretrain.rows.data_dir import is_prepared
-from codepretrain.study.opening import open_workspace
+from codepretrain.study.opening import check_same_start, open_workspace
 from codepretrain.study.progress import progress
 from codepretrain.study.provenance import provenance
 from codepretrain.study.report import report_workspace
@@ -23,7 +23,7 @@ from codepretrain.study.selection import named_phases, phases_to_train
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.program import Program
 
-_PREPARATION_S = 30 * 24 * 3600.0  # the other processes wait for as long as it takes
+_PREPARATION_S = 30 * 24 * 3600.0  # the other processes wait without a limit
 
 
 def run_study(
@@ -36,18 +36,19 @@ def run_study(
     retrain_lost: bool = False,
     profile_steps: int = 0,
 ) -> None:
-    """Prepares the data if it is missing, trains what is missing, and reports.
+    """Prepares missing data, trains missing phases, and reports.
 
     Args:
-      prepare: prepares the data in another process, so that this one never imports TensorFlow.
+      prepare: prepares the data in another process, so this one never imports TensorFlow.
       command_line, environment: how the process was started, for the provenance.
       retrain_lost: train again what lost checkpoints held.
       profile_steps: steps of each phase to profile, 0 for none.
 
     Raises:
-      UserError: anything that can be known to fail, before the first phase starts.
+      UserError: anything that can be checked before the first phase starts.
       Interrupted: by a signal, with everything saved.
     """
+    check_same_start(config, name="run", retrain_lost=retrain_lost, profile=profile_steps)
     program = _program(config)
     workspace = open_workspace(config, workdir)
     decide("whether this machine can run the evaluations", lambda: check_machine(config))
@@ -76,6 +77,13 @@ def train_phases(
     profile_steps: int = 0,
 ) -> None:
     """Trains the phases that are missing, or those named in `only` with their ancestors."""
+    check_same_start(
+        config,
+        name="train",
+        phases=list(only or ()),
+        retrain_lost=retrain_lost,
+        profile=profile_steps,
+    )
     program = _program(config)
     workspace = open_workspace(config, workdir)
     _train(
@@ -98,6 +106,7 @@ def evaluate_phases(
     environment: Mapping[str, str] | None = None,
 ) -> None:
     """Runs the evaluations that a phase's checkpoint lacks; by default at the end of each phase."""
+    check_same_start(config, name="evaluate", phases=list(only or ()), step=step)
     program = _program(config)
     workspace = open_workspace(config, workdir)
     names = named_phases(workspace, only)
@@ -108,7 +117,7 @@ def evaluate_phases(
 
 
 def _program(config: StudyConfig) -> Program:
-    """Returns the program; what does not fit the devices of any process is an error of all."""
+    """Returns the program; if it does not fit the devices of one process, all processes raise."""
     built: list[Program] = []
     gather("its program", lambda: built.append(Program(config)))
     return built[0]

@@ -1,4 +1,4 @@
-"""The phases that a command asks for."""
+"""Selects the phases that a command names."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What each source holds: counted once it is prepared, declared in the config before."""
+"""The size of each source: counted if it is prepared, else as declared in the config."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class SourceSize:
 
 
 def load_source_sizes(config: StudyConfig, workdir: epath.Path) -> dict[str, SourceSize]:
-    """Returns what every source of the study holds.
+    """Returns the size of every source of the study.
 
     Raises:
       UserError: a manifest is damaged or of another version.

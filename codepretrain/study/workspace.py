@@ -36,7 +36,7 @@ _SHORT = 12  # digits of a fingerprint in a folder's name
 class Workspace:
     """One experiment in one working directory, local or on an object store.
 
-    What is read from the data is cached: it reflects the data at the first access.
+    Values read from the data are cached: they reflect the data at the first access.
     """
 
     config: StudyConfig

@@ -1,17 +1,17 @@
-"""Whether a run resumes earlier than it must, because a checkpoint was lost.
+"""Detects that a run would resume too early because a checkpoint was lost.
 
-A run that was killed resumes from its newest checkpoint and repeats the few steps after it: that is
-ordinary. A checkpoint that was committed and is gone is not: to train again what it held would
-spend compute, and take finished records out of use. That needs the user's word (`--retrain-lost`).
+A killed run normally resumes from its newest checkpoint and repeats a few steps. If a committed
+checkpoint is missing, retraining its steps would spend compute and replace finished records, so it
+requires the user's consent (`--retrain-lost`).
 """
 
 from etils import epath
 
 from codepretrain.checkpoint.manager import Checkpoints, Restored
 from codepretrain.errors import UserError
-from codepretrain.files import storage
 from codepretrain.files.aside import set_aside
 from codepretrain.hosts import decide
+from codepretrain.stream.ledger import saved_step
 
 
 def settle_lost(
@@ -25,21 +25,21 @@ def settle_lost(
 ) -> list[str]:
     """Decides whether the run may resume where it was restored; returns lines for the console.
 
-    The witnesses are the journal of checkpoints and `ledger.json`, which a run writes when it ends
-    with everything saved. If the run resumes before the step of that ledger, the ledger is put
-    aside; the metrics writer does the same with metrics and evaluations.
+    The evidence is the journal of checkpoints and `ledger.json`, which a run writes when it ends
+    with everything saved. If the run resumes before the step of that ledger, the ledger is
+    renamed; the metrics writer does the same with metrics and evaluations.
 
     Args:
-      restored: what the newest whole checkpoint gave.
+      restored: the state of the newest intact checkpoint.
       up_to: the step to train to; later checkpoints do not matter.
-      retrain: go on without lost checkpoints.
-      replaces_records: the run writes records. A remade branch point leaves those there are.
+      retrain: continue without lost checkpoints.
+      replaces_records: the run writes records. A rebuilt branch point keeps the existing ones.
 
     Raises:
       UserError: a checkpoint is lost, and `retrain` is not set.
     """
     ledger = run_dir / "ledger.json"
-    recorded_step = decide("the ledger's step", lambda: _step(ledger))
+    recorded_step = decide("the ledger's step", lambda: saved_step(ledger))
     lost = checkpoints.lost_steps(restored, up_to=up_to, recorded_step=recorded_step)
     if lost and not retrain:
         raise UserError(_complaint(checkpoints, restored, lost))
@@ -56,15 +56,11 @@ def settle_lost(
     return lines
 
 
-def _step(ledger: epath.Path) -> int:
-    return storage.read_json(ledger)["step"] if storage.is_file(ledger) else 0
-
-
 def _complaint(checkpoints: Checkpoints, restored: Restored, lost: list[int]) -> str:
     if restored.damaged and restored.state is None:
         what = "no whole checkpoint is left"
     else:
-        what = "a checkpoint was saved and is not there"
+        what = "a saved checkpoint is missing"
     steps = ", ".join(f"{step:,}" for step in lost)
     return (
         f"{checkpoints.directory}: {what} (step {steps}). Restore it from a copy, or rerun with "

@@ -1,4 +1,4 @@
-"""The mesh axes: the one table of what each of them splits and how far it may reach.
+"""The mesh axes: one table of what each axis splits and how far it may span.
 
     data    replicas: each holds the whole state and its own rows of the batch
     fsdp    rows of the batch; parameters and moments in parts, gathered where they are used
@@ -51,18 +51,18 @@ def axes_of(dim: str | None) -> tuple[str, ...]:
 
 
 def inner_axes(part: Literal["slice", "process"]) -> tuple[str, ...]:
-    """Returns the axes that must lie within a slice, or within a process."""
+    """Returns the axes that must be within a slice, or within a process."""
     inside = {"slice": ("slice", "process"), "process": ("process",)}[part]
     return tuple(name for name, axis in AXES.items() if axis.within in inside)
 
 
 def num_parts(dim: str, sizes: Mapping[str, int]) -> int:
-    """Returns into how many parts a mesh of these sizes splits the dim of this name."""
+    """Returns the number of parts into which a mesh of these sizes splits the dim of this name."""
     return product(sizes, axes_of(dim))
 
 
 def product(sizes: Mapping[str, int], axes: tuple[str, ...]) -> int:
-    """Returns how many devices lie along these axes together."""
+    """Returns the number of devices along these axes together."""
     return math.prod(sizes[axis] for axis in axes)
 
 

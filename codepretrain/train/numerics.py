@@ -1,10 +1,10 @@
-"""Settings of JAX that change results, pinned, so that a fingerprint is enough to repeat a phase.
+"""Pins JAX settings that change results, so a fingerprint is enough to repeat a phase.
 
 JAX reads about a hundred settings from the environment (`JAX_ENABLE_X64=1`). Those that alter
 random numbers, dtypes or the program that is computed are pinned here for the whole process. Those
-that only raise errors, log, or say how the same program is compiled are not; the last may change
-rounding, as another kind of chip does. `tests/train/test_numerics.py` lists the decision for
-each setting that JAX traces, and fails for a setting that a new release of JAX adds.
+that only raise errors, log, or control how the same program is compiled are not pinned; the last
+may change rounding, as another kind of chip does. `tests/train/test_numerics.py` lists the decision
+for each setting that JAX traces, and fails for a setting that a new release of JAX adds.
 
 Variables that cannot be pinned are refused (`cli/environment.py`).
 
@@ -13,8 +13,8 @@ precision, not from bfloat16 parts (TPUs' default) or TF32 (GPUs'). With "bfloat
 of float32 arrays keep the platform's default. Neither changes bits on a CPU.
 
 **Deterministic GPU programs.** `execution.deterministic` compiles the training step with
-`--xla_gpu_deterministic_ops`: XLA then neither sums with atomics nor picks kernels by timing them,
-which gives the same bits in every process at some cost in speed. TPU and CPU programs are
+`--xla_gpu_deterministic_ops`: XLA then does not sum with atomics or select kernels by timing
+them, which gives the same bits in every process at some cost in speed. TPU and CPU programs are
 deterministic without it.
 """
 

@@ -17,7 +17,7 @@ from codepretrain.train.state import TrainState
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PhaseRun:
-    """What the trainer needs to know of a phase.
+    """The trainer's description of a phase.
 
     Attributes:
       identity: what the phase's fingerprint hashes; stored with every checkpoint and compared.
@@ -25,7 +25,7 @@ class PhaseRun:
       policy: which checkpoints are kept.
       initial_state: makes the state of step 0, from random parameters or from the parent.
       stop_step: train up to this step.
-      is_rebuild: remake a checkpoint of a run that is already recorded.
+      is_rebuild: recreate a checkpoint of a run that is already recorded.
       retrain_lost: train again what lost checkpoints held.
       check_hold: raises if the run is no longer held; process 0 calls it before each commit of a
         checkpoint.

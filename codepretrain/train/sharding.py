@@ -1,11 +1,11 @@
-"""The device mesh, and how arrays lie on it.
+"""The device mesh, and the sharding of arrays.
 
 Devices are ordered by slice, then process, then number, with the last axis of `mesh_axes.AXES`
-fastest. So slices differ along `data` alone, hosts along `data` and `fsdp`, and process p holds the
-p-th contiguous part of every batch, which the loader and the evaluators rely on. For this reason
-the order is not that of `mesh_utils.create_device_mesh`, which may scatter a host's chips over the
-mesh. Nothing is lost: TPU hosts are numbered along the torus, so every group of neighbors along an
-axis is a box of chips in it (`tests/podplan/test_topology.py`).
+fastest. So slices differ only along `data`, hosts along `data` and `fsdp`, and process p holds the
+p-th contiguous part of every batch, which the loader and the evaluators rely on. Therefore
+`mesh_utils.create_device_mesh`, which may scatter a host's chips over the mesh, is not used.
+Nothing is lost: TPU hosts are numbered along the torus, so every group of neighbors along an axis
+is a box of chips in it (`tests/podplan/test_topology.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -99,7 +99,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def num_row_shards(mesh: Mesh) -> int:
-    """Returns into how many parts a batch is split; its number of rows must be a multiple."""
+    """Returns the number of parts of a batch; its number of rows must be a multiple of it."""
     return num_parts("batch", mesh.shape)
 
 

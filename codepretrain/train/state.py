@@ -45,7 +45,7 @@ _COUNTERS = {
 def init_state(config: StudyConfig, mesh: Mesh) -> TrainState:
     """Returns the state of a phase without a parent: random parameters, initialized sharded.
 
-    It depends on the model, the optimizer and `seed` alone: it is bitwise equal on every mesh.
+    It depends only on the model, the optimizer and `seed`: it is bitwise equal on every mesh.
     """
     init = jax.jit(lambda key: _init(config, key), out_shardings=state_shardings(config, mesh))
     return init(jax.random.key(config.seed, impl=PRNG_IMPL))
@@ -67,8 +67,8 @@ def branch_state(
 ) -> TrainState:
     """Returns the initial state of a phase, from its parent's state at the branch point.
 
-    Parameters carry over, and so do Adam's moments and count if `carry_optimizer`. The step and the
-    counters of skipped updates start at zero, and so does the mean of the gradient norms: those of
+    Parameters carry over, as do Adam's moments and count if `carry_optimizer`. The step, the
+    counters of skipped updates and the mean of the gradient norms start at zero, because norms of
     the parent's mixture do not predict those of the new one.
 
     The arrays that carry over are shared with the parent: donating the new state to a step deletes

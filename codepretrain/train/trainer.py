@@ -1,4 +1,4 @@
-"""Trains one phase: resumes it, steps, logs, evaluates, saves, and stops cleanly."""
+"""Trains one phase: resumes, steps, logs, evaluates, saves, and stops cleanly."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ class Trainer:
 
         Raises:
           Interrupted: SIGINT or SIGTERM came; the state is saved.
-          UserError: training diverged, or what is on disk does not fit.
+          UserError: training diverged, or the files on disk do not match.
         """
         with ExitStack() as stack:
             stack.enter_context(interrupt.handling())
@@ -287,7 +287,7 @@ class Trainer:
         )
 
     def _finish(self, step: int) -> None:
-        """Waits for the last save, and writes where the run is now."""
+        """Waits for the last save, and writes the run's ledger."""
         with self.watch.spent("save"):
             self.checkpoints.wait()
         self.time.save(step, is_final=True)

@@ -88,7 +88,8 @@ class Step:
 @pytest.fixture(scope="module")
 def step(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Step]:
     pytest.importorskip("libtpu")
-    folder, steps = tmp_path_factory.mktemp("pod"), {}
+    folder = tmp_path_factory.mktemp("pod")
+    steps: dict[tuple, Step] = {}
 
     def compiled(size: str, policy: str, **changes: int) -> Step:
         key = (size, policy, *changes.items())

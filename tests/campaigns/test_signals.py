@@ -29,7 +29,7 @@ Train = Callable[..., list[str | Path]]
 
 @pytest.fixture
 def train(workdir: Path, tiny_overrides: list[str]) -> list[str | Path]:
-    where = ["--phase", "trunk", "--config", TINY, "--workdir", workdir]
+    where: list[str | Path] = ["--phase", "trunk", "--config", TINY, "--workdir", workdir]
     return ["train", *where, *OPTIONS, *tiny_overrides]
 
 
@@ -52,7 +52,7 @@ def unbroken(tmp_path_factory, prepared: Path, tiny_overrides: list[str]) -> Cal
         if num_processes not in known:
             folder = tmp_path_factory.mktemp("unbroken")
             workdir = Path(shutil.copytree(prepared, folder / "workdir"))
-            where = ["--phase", "trunk", "--config", TINY, "--workdir", workdir]
+            where: list[str | Path] = ["--phase", "trunk", "--config", TINY, "--workdir", workdir]
             with Pod(folder / "pod", num_processes=num_processes) as pod:
                 pod.start("train", *where, *OPTIONS, *tiny_overrides)
                 assert pod.codes() == [0] * num_processes, pod.output(0)

@@ -25,7 +25,7 @@ def test_every_damaged_file_is_named(tmp_path: Path) -> None:
     assert verify(tmp_path)[1] == (
         "state/a is missing",
         "state/b: expected 1,000 bytes, found 10",
-        "state/c is not what was written",
+        "state/c differs from what was written",
     )
 
 
@@ -35,4 +35,4 @@ def test_another_format_is_an_error_and_not_damage(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="use the version that wrote it"):
         verify(tmp_path)
     write_sealed(tmp_path / "checkpoint.json", {"format": 2})
-    assert verify(tmp_path) == (None, ("checkpoint.json is not what was written",))
+    assert verify(tmp_path) == (None, ("checkpoint.json differs from what was written",))

@@ -240,19 +240,19 @@ def edit_record(folder):
 
 DAMAGE = {
     "truncated": (truncate, r"state/\S+: expected \d[\d,]* bytes, found \d"),
-    "bit": (flip_a_bit, r"state/\S+ is not what was written"),
+    "bit": (flip_a_bit, r"state/\S+ differs from what was written"),
     "deleted": (lambda f: largest_file(f / "state").unlink(), r"state/\S+ is missing"),
     "metadata": (lambda f: (f / "state" / "_METADATA").unlink(), r"state/_METADATA is missing"),
     "record": (lambda f: (f / "checkpoint.json").unlink(), r"checkpoint.json is missing"),
     "cut record": (
         lambda f: (f / "checkpoint.json").write_text('{"format": 2, "fil'),
-        r"checkpoint.json is not what was written",
+        r"checkpoint.json differs from what was written",
     ),
     "record of a list": (
         lambda f: (f / "checkpoint.json").write_text("[]"),
-        r"checkpoint.json is not what was written",
+        r"checkpoint.json differs from what was written",
     ),
-    "altered record": (edit_record, r"checkpoint.json is not what was written"),
+    "altered record": (edit_record, r"checkpoint.json differs from what was written"),
     "an old copy of an empty folder": (
         lambda f: shutil.rmtree(f / "state"),
         r"state/\S+ is missing; .* and \d+ more",

@@ -68,7 +68,7 @@ def test_our_part_on_every_storage(
     restored = again.restore(None)
     assert (restored.step, restored.state) == (2, 22)
     assert restored.damaged == {
-        5: f"{to.path(5)}: state/manifest.ocdbt is not what was written",
+        5: f"{to.path(5)}: state/manifest.ocdbt differs from what was written",
         4: f"{to.path(4)}: state/ocdbt.process_0/d/5f3a is missing",
     }
     assert os.fspath(to.path(5)).startswith(os.fspath(folder))

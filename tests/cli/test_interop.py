@@ -19,14 +19,14 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
 def test_a_model_with_another_tokenizer_or_name(
     capsys: pytest.CaptureFixture[str], prepared: Path, tiny_overrides: list[str], tmp_path: Path
 ) -> None:
-    where = ["--config", TINY, *tiny_overrides]
+    where: list[str | Path] = ["--config", TINY, *tiny_overrides]
     [tokenizer] = prepared.glob("data/*/tokenizer/tokenizer.json")
     value = json.loads(tokenizer.read_text())
     value["model"]["merges"] = value["model"]["merges"][:-1]
     model = tmp_path / "model"
     model.mkdir()
     (model / "tokenizer.json").write_text(json.dumps(value))
-    command = ["import", "--model", model, "--name", "base", *where]
+    command: list[str | Path] = ["import", "--model", model, "--name", "base", *where]
     line = fails(capsys, *command, "--workdir", prepared)
     assert "was trained with another tokenizer than the study's data" in line
     line = fails(capsys, *command, "--workdir", tmp_path / "new")
@@ -40,7 +40,7 @@ def test_a_model_with_another_tokenizer_or_name(
 def test_an_export_into_the_working_directory(
     capsys: pytest.CaptureFixture[str], workdir: Path, tiny_overrides: list[str]
 ) -> None:
-    where = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
+    where: list[str | Path] = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
     [data] = (workdir / "data").iterdir()
     for output in (workdir, workdir / "data", data, workdir / "runs" / "x"):
         line = fails(capsys, "export", "--phase", "trunk", "--output", output, *where)

@@ -61,7 +61,7 @@ def test_what_does_not_fit_the_devices_is_told_before_data_is_prepared(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_overrides: list[str]
 ) -> None:
     workdir = tmp_path / "new"
-    where = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
+    where: list[str | Path] = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
     for mistake, message in {
         "--config.execution.mesh.fsdp=3": "make the sizes multiply to 8, or set one to -1",
         "--config.training.batch_size=12": "8 or 16 would fit",
@@ -76,7 +76,7 @@ def test_what_does_not_fit_the_devices_is_told_before_data_is_prepared(
 def test_a_phase_or_step_that_is_not_there(
     capsys: pytest.CaptureFixture[str], workdir: Path, tiny_overrides: list[str]
 ) -> None:
-    where = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
+    where: list[str | Path] = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
     line = fails_with(capsys, "train", "--phase", "trnk", *where)
     assert "there is no phase 'trnk'; did you mean trunk?" in line
     line = fails_with(capsys, "show-batch", "--phase", "trunk", "--step", "40", *where)
@@ -87,7 +87,7 @@ def test_a_budget_over_the_cap(
     capsys: pytest.CaptureFixture[str], workdir: Path, tiny_overrides: list[str]
 ) -> None:
     cap = "--config.data.sources.code.max_epochs=0.1"
-    where = ["--config", TINY, "--workdir", workdir, *tiny_overrides, cap]
+    where: list[str | Path] = ["--config", TINY, "--workdir", workdir, *tiny_overrides, cap]
     line = fails_with(capsys, "run", *where)
     assert "tokens of source 'code'" in line
     assert "config.data.sources.code.max_epochs = 0.1 allows" in line
@@ -108,7 +108,13 @@ def test_a_directory_that_cannot_be_written(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_overrides: list[str]
 ) -> None:
     (tmp_path / "file").write_text("")
-    where = ["--config", TINY, "--workdir", tmp_path / "file" / "workdir", *tiny_overrides]
+    where: list[str | Path] = [
+        "--config",
+        TINY,
+        "--workdir",
+        tmp_path / "file" / "workdir",
+        *tiny_overrides,
+    ]
     assert str(tmp_path / "file") in fails_with(capsys, "prepare", *where)
 
 
@@ -125,7 +131,7 @@ def test_a_tokenizer_that_changed_under_the_rows(
 def test_a_whole_study_then_a_checkpoint_of_another_model(
     command: Command, workdir: Path, tiny_overrides: list[str]
 ) -> None:
-    where = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
+    where: list[str | Path] = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
     first = command("run", *where)
     assert first.returncode == 0, first.stderr
     assert (workdir / "reports" / "tiny" / "index.html").exists()

@@ -71,11 +71,12 @@ def test_a_full_disk_behind_stdout() -> None:
 def test_json_reads_back_in_any_encoding(
     monkeypatch: pytest.MonkeyPatch, encoding: str, shown: str
 ) -> None:
-    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding=encoding)
     monkeypatch.setattr(sys, "stdout", stream)
     output.print_json({"a": "→"})
     stream.flush()
-    text = stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    text = written.getvalue().decode(encoding)
     assert shown in text
     assert json.loads(text) == {"a": "→"}
 

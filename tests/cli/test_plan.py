@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_without_the_compiler(capsys, monkeypatch):
 
 def test_a_pod_receives_the_tokens_of_each_phase_once(capsys, monkeypatch):
     """The topology's environment is set, and the command can be repeated as JSON."""
-    received = {}
+    received: dict[str, Any] = {}
 
     def plan_pod(config, topology, phase_tokens, **options):
         received.update(topology=topology.name, tokens=phase_tokens, **options)

@@ -2,6 +2,7 @@
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.config.validate import check
 from codepretrain.errors import UserError
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "name": "small",
     "model": {
         "vocab_size": 512,

@@ -1,5 +1,7 @@
 """Values and overrides of every wrong kind: each named by its full path, in one line."""
 
+from typing import Any
+
 import pytest
 
 from codepretrain.config.load import load_study
@@ -73,7 +75,8 @@ def test_text_is_taken_as_given() -> None:
 
 def test_values_that_are_nested_deeply() -> None:
     values = to_dict(overridden())
-    values["phases"]["trunk"]["mixture"]["text"] = deep = []
+    deep: list[Any] = []
+    values["phases"]["trunk"]["mixture"]["text"] = deep
     for _ in range(100_000):
         deep.append([])
         deep = deep[0]

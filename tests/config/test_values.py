@@ -65,7 +65,7 @@ def replaced(value: Any, keys: list[str], leaf: Any) -> Any:
     if not keys:
         return leaf
     key, rest = keys[0], keys[1:]
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return dataclasses.replace(value, **{key: replaced(getattr(value, key), rest, leaf)})
     if isinstance(value, Mapping):
         return {**value, key: replaced(value[key], rest, leaf)}

@@ -11,6 +11,7 @@ from codepretrain.evals.language_model import LanguageModel
 from codepretrain.model.transformer import Params
 from codepretrain.rows.vocabulary import Vocabulary
 from codepretrain.train.sharding import make_mesh
+from tests.compilations import num_compilations
 
 PlainLogits = Callable[[list[int]], np.ndarray]
 
@@ -141,7 +142,7 @@ def test_each_shape_is_compiled_once_whatever_the_parameters(
         prompts = [[1, 4 + i] for i in range(count)]
         model.score(params, prompts, [[5, 6]] * count)
         model.generate(params, prompts, max_new_tokens=4)
-        return model._score._cache_size(), model._generate._cache_size()
+        return num_compilations(model._score), num_compilations(model._generate)
 
     first = compiled(sharded_params, 2)
     others = jax.tree.map(lambda x: x * jnp.float32(0.5), sharded_params)

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +48,7 @@ def test_grades_by_hand() -> None:
         "predicted/1": 0.0,
         "predicted/2": 0.25,
     }
-    chance = pytest.approx((3 * 1 / 3 + 1 / 2) / 4)
+    chance: Any = pytest.approx((3 * 1 / 3 + 1 / 2) / 4)
     accuracy = ACCURACY.metric(Estimate(0.5, 0.25, 4), null_value=chance)
     assert result.metrics["accuracy"] == accuracy
     assert result.metrics["predicted/0"].direction is None

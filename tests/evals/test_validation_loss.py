@@ -87,7 +87,7 @@ def test_packed_rows_give_the_loss_of_the_documents(
 def test_averages_over_all_rows_are_ratios_of_sums(
     on_all_rows: EvalResult, sums: dict[str, np.ndarray], group: str, sources: list[str]
 ) -> None:
-    nats, tokens, num_bytes = sum(sums[source] for source in sources)
+    nats, tokens, num_bytes = np.sum([sums[source] for source in sources], axis=0)
     per_token = on_all_rows.metrics[f"{group}/nats_per_token"].value
     per_byte = on_all_rows.metrics[f"{group}/bits_per_byte"].value
     assert per_token == pytest.approx(nats / tokens, rel=1e-5)

@@ -225,7 +225,7 @@ def model_folder(
             exported = request.getfixturevalue("exported")
             size = 8_000 if sharded else 2_000_000_000
             folder, _ = exported(options=ExportOptions(max_shard_bytes=size), name=name)
-            whole[name] = shutil.move(folder, whole["root"] / name)
+            whole[name] = Path(shutil.move(folder, whole["root"] / name))
         return Path(shutil.copytree(whole[name], tmp_path / "broken"))
 
     return copy

@@ -4,6 +4,7 @@ import math
 import struct
 import sys
 import types
+from typing import Any
 
 import pytest
 from etils import epath
@@ -65,7 +66,7 @@ def test_wandb_asked_for_and_not_installed(tmp_path, monkeypatch):
 
 
 def test_wandb_gets_steps_as_a_value(tmp_path, monkeypatch):
-    calls = []
+    calls: list[Any] = []
 
     class FakeRun:
         def define_metric(self, name, step_metric=None):
@@ -82,7 +83,7 @@ def test_wandb_gets_steps_as_a_value(tmp_path, monkeypatch):
         return FakeRun()
 
     module = types.ModuleType("wandb")
-    module.init = init
+    vars(module)["init"] = init
     monkeypatch.setitem(sys.modules, "wandb", module)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: module)
     asked = LoggingConfig(write_tensorboard=False, wandb_project="study")

@@ -115,3 +115,9 @@ def test_a_damaged_line_is_named(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\nnoise\n{"step": 2}\n')
     with pytest.raises(UserError, match=r"metrics.jsonl line 2 is damaged"):
         MetricsWriter(tmp_path, PLAIN, "run")
+
+
+def test_a_record_without_its_step_is_named(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"loss": 1}\n')
+    with pytest.raises(UserError, match=r"metrics\.jsonl line 2 is damaged .*a field 'step'"):
+        MetricsWriter(tmp_path, PLAIN, "run")

@@ -21,9 +21,9 @@ def test_attention_and_mlp_both_read_the_normalized_input(tiny):
     )
     x = jax.random.normal(jax.random.key(1), (2, 5, config.d_model))
     rope = rotation(jnp.tile(jnp.arange(5), (2, 1)), head_dim=config.head_dim, base=1e4)
-    arguments = {"rope": rope, "segment_ids": jnp.ones((2, 5), jnp.int32)}
+    segment_ids = jnp.ones((2, 5), jnp.int32)
     h = block.norm(x)
-    attended, expected_present = block.attention(h, **arguments)
-    out, present = block(x, **arguments)
+    attended, expected_present = block.attention(h, rope=rope, segment_ids=segment_ids)
+    out, present = block(x, rope=rope, segment_ids=segment_ids)
     np.testing.assert_allclose(out, x + attended + block.mlp(h), rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(present.value, expected_present.value)

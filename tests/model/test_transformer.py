@@ -5,6 +5,7 @@ import pytest
 from flax import nnx
 
 from codepretrain.errors import UserError
+from codepretrain.model.constrain import unconstrained
 from codepretrain.model.transformer import (
     Transformer,
     abstract_params,
@@ -209,10 +210,14 @@ def test_parameters_are_initialized_sharded_and_do_not_depend_on_the_mesh(tiny):
 def test_activations_are_named_for_the_mesh(tiny, noisy_params, packed):
     seen = set()
 
-    def constrain(x, names):
-        assert x.ndim == len(names)
-        seen.add(names)
-        return x
+    class Recorded:
+        def __call__(self, x, names):
+            assert x.ndim == len(names)
+            seen.add(names)
+            return x
+
+        def on_each_device(self, function, *, inputs, output):
+            return unconstrained.on_each_device(function, inputs=inputs, output=output)
 
     config = tiny()
     model = bind(
@@ -220,7 +225,7 @@ def test_activations_are_named_for_the_mesh(tiny, noisy_params, packed):
         noisy_params(config),
         remat_policy="full",
         attention_kernel="reference",
-        constrain=constrain,
+        constrain=Recorded(),
     )
     inputs, positions, segment_ids = packed
     model(inputs, positions=positions, segment_ids=segment_ids)

@@ -3,6 +3,7 @@
 import doctest
 import itertools
 import math
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_rewarming_starts_where_the_parent_stood():
 
 
 def test_a_decay_that_rounds_to_no_step_is_refused():
-    wsd = {"shape": "linear", "peak_learning_rate": 1.0, "end_learning_rate": 0.0}
+    wsd: dict[str, Any] = {"shape": "linear", "peak_learning_rate": 1.0, "end_learning_rate": 0.0}
     message = (
         r"schedule.decay_fraction is 0.004: 0.004 of the 99 steps after the warm-up rounds to 0 "
         r"steps, so the rate would stay at its peak; expected at least 0.0101"
@@ -99,7 +100,7 @@ def test_a_decay_that_rounds_to_no_step_is_refused():
 
 @pytest.mark.parametrize("num_steps", [2, 3, 7, 100, 95_367])
 def test_the_smallest_fraction_that_the_message_names_decays(num_steps):
-    wsd = {"shape": "linear", "peak_learning_rate": 1.0, "end_learning_rate": 0.0}
+    wsd: dict[str, Any] = {"shape": "linear", "peak_learning_rate": 1.0, "end_learning_rate": 0.0}
     with pytest.raises(UserError, match="expected at least") as error:
         rates(num_steps, **wsd, decay_fraction=0.2 / num_steps)
     smallest = float(str(error.value).split("expected at least ")[1].split()[0])
@@ -107,7 +108,11 @@ def test_the_smallest_fraction_that_the_message_names_decays(num_steps):
 
 
 def test_a_phase_without_a_step_after_the_peak_cannot_decay():
-    cosine = {"shape": "cosine", "peak_learning_rate": 1.0, "end_learning_rate": 0.0}
+    cosine: dict[str, Any] = {
+        "shape": "cosine",
+        "peak_learning_rate": 1.0,
+        "end_learning_rate": 0.0,
+    }
     with pytest.raises(UserError, match="no step is left after the warm-up"):
         rates(1, **cosine)
     with pytest.raises(UserError, match="no step is left after the warm-up"):

@@ -39,6 +39,7 @@ def program() -> Callable[[int], Program]:
         if num_layers not in programs:
             mesh = make_mesh(MeshConfig(**MESH))
             text = compile_train_step(_config(num_layers), mesh).as_text()
+            assert text is not None
             programs[num_layers] = parse(text)
         return programs[num_layers]
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 from rich.console import Console
 
 from codepretrain.podplan.report import gib, print_cost, print_search, spell_mesh, spell_pod
@@ -42,7 +44,7 @@ def test_a_search_shows_what_fits_and_why_the_others_do_not():
 
 def test_a_price_has_a_column_only_where_it_is_known():
     row = {"tokens": 2e9, "chip_hours": 1234.0, "pod_hours": 4.8, "price": None}
-    cost = {
+    cost: dict[str, Any] = {
         "mfu": 0.4,
         "price_per_chip_hour": None,
         "phases": {"trunk": row},

@@ -6,6 +6,7 @@ import shutil
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,7 +132,8 @@ def items_of(source, learner, annealed, *, noise):
 
 def validation(learner, annealed, *, noise):
     """Returns (metrics, items) of the held-out loss."""
-    metrics, scores = {}, {}
+    metrics: dict[str, Any] = {}
+    scores: dict[str, Any] = {}
     for source in SOURCES:
         nats, targets, bytes_of = items_of(source, learner, annealed, noise=noise)
         name = f"source/{source}/nats_per_token"
@@ -298,7 +300,7 @@ def build_study(root, *, unfinished=None):
     """unfinished: phase → step at which it stopped; 0 was never begun."""
     write_manifests(root)
     plans = {name: plan_phase(name, root) for name in PHASES}
-    learners = {}
+    learners: dict[str, Learner] = {}
     for name, plan in plans.items():
         learners[name] = Learner(
             learners[plan.parent].seen_at[plan.parent_step] if plan.parent else None

@@ -83,8 +83,10 @@ def test_items_come_with_their_denominators_and_strata(study):
         for measure in ("nats_per_token", "bits_per_byte")
     }
     one, everything = scores["source/code/nats_per_token"], scores["all/nats_per_token"]
+    assert one.weights is not None
     assert one.weights.shape == (120,)
     assert one.strata is None
+    assert everything.strata is not None
     np.testing.assert_array_equal(np.unique(everything.strata), [0, 1, 2])
     assert read_scores(run, step=400, evaluator="prose_continuation")["accuracy"].weights is None
     assert read_scores(run, step=399, evaluator="prose_continuation") == {}

@@ -63,8 +63,11 @@ def test_paired_proportion_by_hand():
 
 
 def test_identical_answers_are_not_distinguishable():
-    for values, weights in [([0, 1, 1], None), ([0.5, 2, 3], None), ([5, 9, 2], [2, 3, 1])]:
-        items = PairedScores(np.array(values, float), weights and np.array(weights, float))
+    for items in (
+        PairedScores(np.array([0.0, 1, 1])),
+        PairedScores(np.array([0.5, 2, 3])),
+        PairedScores(np.array([5.0, 9, 2]), np.array([2.0, 3, 1])),
+    ):
         difference = paired_difference(items, items, seed=0)
         assert difference.value == 0
         assert difference.p_value == 1

@@ -53,6 +53,7 @@ def test_pairs_of_two_loss_evaluators_are_told_apart(few_resamples, copied_study
     assert {"validation loss: code", "other loss: code"} <= set(labels)
     for row, cell in zip(rows, view["cells"], strict=True):
         difference = pairs[0].cells[row, pairs[0].variants[1]].difference
+        assert difference is not None
         assert cell["difference"] == difference_text(row, difference)
 
 

@@ -104,7 +104,7 @@ def test_items_are_made_again_where_they_are_missing(prepared_data, copied) -> N
     [
         ({"settings_hash": "s"}, "evals was prepared under other settings: delete it and"),
         ({"tokenizer_hash": "t" * 64}, "evals was made with tokenizer tttttttttttt, .* is "),
-        ({"documents_hashes": {}}, "were made of different documents of source 'code'"),
+        ({"documents_hashes": {}}, "were made from different documents of source 'code'"),
     ],
 )
 def test_items_made_of_something_else_are_named(prepared_data, copied, changes, message) -> None:

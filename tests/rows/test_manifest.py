@@ -1,6 +1,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_it_survives_json_and_its_hash_sees_what_training_sees(tmp_path: Path) -
     }
     for field in dataclasses.fields(RowsManifest):
         value = getattr(manifest, field.name)
-        other = () if field.name.endswith("shards") else value + type(value)(1)
+        other: Any = () if field.name.endswith("shards") else value + type(value)(1)
         changed = dataclasses.replace(manifest, **{field.name: other})
         assert (changed.hash == manifest.hash) == (field.name in no_part), field.name
 

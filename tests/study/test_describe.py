@@ -114,9 +114,9 @@ def test_print_plan() -> None:
     config = study(3.0, **RESTARTED, same=phase(10))
     sizes = {"text": SourceSize(identity="settings:x", num_rows=None, num_tokens=10 * STEP_TOKENS)}
     plan = describe(config, resolve(config), source_sizes=sizes, imports={})
-    console = Console(file=io.StringIO(), width=200)
-    print_plan(console, plan)
-    lines = console.file.getvalue().splitlines()
+    printed = io.StringIO()
+    print_plan(Console(file=printed, width=200), plan)
+    lines = printed.getvalue().splitlines()
     assert lines[0] == "study small"
     assert lines[2].startswith("first (also same)  ")
     assert lines[2].endswith("?")

@@ -36,12 +36,12 @@ def first_loss(run: Path) -> float:
 def test_export_import_and_train_from_it(
     capsys: pytest.CaptureFixture[str], workdir: Path, tiny_overrides: list[str], tmp_path: Path
 ) -> None:
-    where = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
+    where: list[str | Path] = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
     exported = tmp_path / "exported"
     line = fails(capsys, "export", "--phase", "trunk", "--output", exported, *where)
     assert "no checkpoint of step 40" in line
     succeeds(capsys, "train", "--phase", "trunk", *where)
-    line = fails(capsys, "export", "--phase", "trunk", "--step", 7, "--output", exported, *where)
+    line = fails(capsys, "export", "--phase", "trunk", "--step", "7", "--output", exported, *where)
     assert "only of 20, 40" in line
     succeeds(capsys, "export", "--phase", "trunk", "--output", exported, *where)
     provenance = json.loads((exported / "codepretrain.json").read_text())
@@ -58,7 +58,7 @@ def test_export_import_and_train_from_it(
     line = fails(capsys, "train", "--phase", "trunk", FROM_BASE, *where)
     assert "there is no 'base' in" in line
     assert "codepretrain import --name base" in line
-    imported = ["import", "--model", exported, "--name", "base", *where]
+    imported: list[str | Path] = ["import", "--model", exported, "--name", "base", *where]
     assert provenance["weights_sha256"][:12] in succeeds(capsys, *imported)
     assert "already imported" in succeeds(capsys, *imported)
 

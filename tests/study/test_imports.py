@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ def test_an_import_is_identified_by_its_weights(tmp_path: Path) -> None:
 def test_another_tokenizer_is_refused(tmp_path: Path) -> None:
     theirs = write_tokenizer(tmp_path / "model", "abc")
     ours = write_tokenizer(tmp_path / "ours", "acb")
-    arguments = {"ids_sha256": ids_digest(theirs), "source": theirs.parent}
+    arguments: dict[str, Any] = {"ids_sha256": ids_digest(theirs), "source": theirs.parent}
     with pytest.raises(UserError, match=r"was trained with another tokenizer than the study's"):
         check_tokenizer(study(ours), tmp_path / "data", **arguments)
     with pytest.raises(UserError, match=r"use it: --config.data.tokenizer.path=.*tokenizer.json"):

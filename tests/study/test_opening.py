@@ -10,6 +10,7 @@ from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes
 from codepretrain.study.opening import open_workspace
 from codepretrain.study.workspace import Workspace
+from tests.fixtures.processes import RunJob
 
 
 def test_the_folders_of_the_runs_are_found_once(trained_copy, config: StudyConfig) -> None:
@@ -35,3 +36,37 @@ def test_what_cannot_be_trained_is_told(trained, config: StudyConfig) -> None:
     data = dataclasses.replace(config.data, sources={**config.data.sources, "code": source})
     with pytest.raises(UserError, match=r"max_epochs = 0\.01 allows"):
         open_workspace(dataclasses.replace(config, data=data), trained)
+
+
+def test_processes_that_were_started_differently_are_refused(run_job: RunJob) -> None:
+    """Evaluations are outside the fingerprints; processes that differ in them would deadlock."""
+    script = """
+    import dataclasses
+    from codepretrain.config.schema import EvaluatorConfig
+    from codepretrain.errors import UserError
+    from codepretrain.study.opening import check_same_start
+    from tests.configs import small_study
+
+    def outcome(config, **choices):
+        try:
+            return check_same_start(config, **choices)
+        except UserError as error:
+            return str(error)
+
+    config = small_study()
+    evals = {"loss": EvaluatorConfig(kind="validation_loss", num_examples=8 + process)}
+    print(outcome(config, name="train", phases=["trunk"]))
+    print(outcome(dataclasses.replace(config, evals=evals), name="train"))
+    print(outcome(config, name="train", phases=[["a", "b"][process]]))
+    """
+    told = [
+        "None",
+        "process 1 was started differently: config.evals.loss.num_examples: process 0 8, "
+        "process 1 9; all hosts must share one --workdir, and run the same code with the same "
+        "--config",
+        "process 1 was started differently: command.phases: process 0 ['a'], process 1 ['b']; all "
+        "hosts must share one --workdir, and run the same code with the same --config",
+    ]
+    for job in run_job(script):
+        assert job.returncode == 0, job.stderr
+        assert job.stdout.splitlines() == told

@@ -8,6 +8,7 @@ import pytest
 from etils import epath
 
 from codepretrain.config.schema import EvaluatorConfig, StudyConfig
+from codepretrain.errors import UserError
 from codepretrain.files import atomic, journal
 from codepretrain.study.progress import progress
 from codepretrain.study.workspace import Workspace
@@ -58,3 +59,19 @@ def test_trained_to_evaluate_to_train(trained_copy, config: StudyConfig) -> None
     assert progress(workspace, "trunk") == "to evaluate"
     shutil.rmtree(workspace.run_dir("trunk") / "checkpoints" / "40")
     assert progress(workspace, "trunk") == "to train"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("ledger.json", "{}", 'expected a whole number in "step", found None'),
+        ("ledger.json", '{"step": "10"}', "expected a whole number in \"step\", found '10'"),
+        ("evals.jsonl", '{"evaluator": "validation"}\n', "line 1 is damaged .*'step'"),
+    ],
+)
+def test_a_damaged_record_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:
+    workspace = Workspace(study("loss"), epath.Path(tmp_path))
+    write(workspace, step=10, evaluated=[])
+    (workspace.run_dir("anneal") / name).write_text(text)
+    with pytest.raises(UserError, match=f"{name}.* {message}|{name} {message}"):
+        progress(workspace, "anneal")

@@ -30,7 +30,7 @@ def last_line(*arguments: str | Path) -> str:
 
 
 def test_no_command_that_reads_imports_jax(trained_copy: Path, tiny_overrides: list[str]) -> None:
-    where = ["--config", TINY, "--workdir", trained_copy, *tiny_overrides]
+    where: list[str | Path] = ["--config", TINY, "--workdir", trained_copy, *tiny_overrides]
     assert last_line("report", *where) == "False"
     assert (trained_copy / "reports" / "tiny" / "index.html").exists()
     assert last_line("show-batch", "--phase", "branch", "--step", "3", *where) == "False"

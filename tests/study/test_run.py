@@ -38,7 +38,7 @@ def test_a_complete_run_without_its_checkpoints_is_not_trained_again(
     for _ in range(2):
         with pytest.raises(
             UserError,
-            match=r"was saved and is not there \(step 20, 40\).*rerun with --retrain-lost",
+            match=r"saved checkpoint is missing \(step 20, 40\).*rerun with --retrain-lost",
         ):
             train_phases(config, trained_copy, only=["trunk"], command_line="a test")
     assert before == {name: (run / name).read_bytes() for name in before}

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from etils import epath
@@ -18,7 +19,7 @@ from tests.configs import CONSTANT, STEP_TOKENS, small_study
 EVALS = {"validation": EvaluatorConfig(kind="validation_loss")}
 
 
-def study(trunk_steps: int = 10, **changes: object) -> StudyConfig:
+def study(trunk_steps: int = 10, **changes: Any) -> StudyConfig:
     trunk = PhaseConfig(
         tokens=trunk_steps * STEP_TOKENS, mixture={"text": 3, "code": 1}, schedule=CONSTANT
     )
@@ -53,7 +54,7 @@ def test_a_run_is_found_by_its_fingerprint_under_any_name(workdir: epath.Path) -
     assert workspace.run_dir("again") == workdir / "runs" / expected
 
 
-def study_with(**changes: object) -> StudyConfig:
+def study_with(**changes: Any) -> StudyConfig:
     return dataclasses.replace(study(), **changes)
 
 

@@ -45,7 +45,7 @@ def test_a_lost_checkpoint_by_the_journal_and_by_the_ledger(tmp_path: Path) -> N
     (tmp_path / "checkpoints.jsonl").unlink()
     assert settle(to, tmp_path) == []
     (tmp_path / "ledger.json").write_text(json.dumps({"step": 6}))
-    with pytest.raises(UserError, match=r"a checkpoint was saved and is not there \(step 6\)"):
+    with pytest.raises(UserError, match=r"a saved checkpoint is missing \(step 6\)"):
         settle(to, tmp_path)
     assert (tmp_path / "ledger.json").exists()
 

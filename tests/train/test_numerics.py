@@ -161,5 +161,5 @@ def test_deterministic_programs_are_asked_for_on_gpus_only() -> None:
 def test_the_compiler_knows_the_options() -> None:
     """Names and types; the CPU compiler parses those for GPUs too."""
     lowered = jax.jit(lambda x: x + 1).lower(1.0)
-    lowered.compile(deterministic_options("gpu", deterministic=True))
+    lowered.compile({**deterministic_options("gpu", deterministic=True)})
     lowered.compile(xla_options("NVIDIA H100 80GB HBM3"))

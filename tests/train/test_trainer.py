@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,7 @@ def test_all_time_is_counted_restoring_included(
     """A second more in restore is a second more of the session's time."""
     restore = Checkpoints.restore
 
-    def slow(*arguments: object, **options: object) -> object:
+    def slow(*arguments: Any, **options: Any) -> Any:
         time.sleep(1.0)
         return restore(*arguments, **options)
 
@@ -198,7 +199,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     batches = trainer.global_batch
     seen = []
 
-    def stops_at_the_eighth(*arguments: object) -> object:
+    def stops_at_the_eighth(*arguments: Any) -> Any:
         seen.append(1)
         if len(seen) == 8:
             os.kill(os.getpid(), number)

@@ -1,4 +1,4 @@
-"""Readers by name: from raw material to documents."""
+"""Readers by name. A reader turns raw files into documents."""
 
 from codepretrain.config.parse import parse, suggestion
 from codepretrain.config.schema import SourceConfig

@@ -11,7 +11,7 @@ from codepretrain.data.readers.reader import Reader, chunks, read_utf8
 from codepretrain.errors import UserError
 from codepretrain.files.storage import parse
 
-# The kernel's file systems: their files have no end, block, or change while they are read.
+# Kernel file systems: their files are endless, block, or change while they are read.
 _NOT_CORPORA = ("/proc", "/sys")
 
 

@@ -1,4 +1,4 @@
-"""JSON lines, plain or gzipped: one object a line, its fields mapped to a document's."""
+"""JSON lines, plain or gzipped: one document per line."""
 
 import glob
 import json
@@ -52,7 +52,7 @@ class JsonLines(Reader):
                 yield self._document(line, shard, number, source)
 
     def _check_text_field(self, paths: Sequence[str]) -> None:
-        """Raises UserError where none of the first lines has the text field: it is misspelled."""
+        """Raises UserError if none of the first lines has the text field: it is misspelled."""
         first: tuple[str, list[str]] | None = None
         for number, line in islice(read_lines(paths[0]), _LINES_LOOKED_AT):
             place = f"{paths[0]} line {number}"

@@ -7,7 +7,7 @@ from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath, read_chunks
 
 _GZIP = 16 + zlib.MAX_WBITS
-_MAX_CHUNK_BYTES = 2**24  # of what a chunk of a file unpacks to
+_MAX_CHUNK_BYTES = 2**24  # of decompressed data per chunk
 
 
 def read_lines(path: StrPath) -> Iterator[tuple[int, bytes]]:
@@ -30,7 +30,7 @@ def read_lines(path: StrPath) -> Iterator[tuple[int, bytes]]:
 
 
 def _unpacked(path: StrPath) -> Iterator[bytes]:
-    """Yields what a gzip file holds, of all its members."""
+    """Yields the decompressed contents of all members of a gzip file."""
     unpacker = zlib.decompressobj(_GZIP)
     is_empty = True
     for packed in read_chunks(path):

@@ -1,4 +1,4 @@
-"""Code on every machine with Python: the standard library and installed packages."""
+"""Code that every machine with Python has: the standard library and installed packages."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

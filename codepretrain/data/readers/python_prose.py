@@ -1,4 +1,4 @@
-"""Prose on every machine with Python: language topics, package descriptions, docstrings."""
+"""Prose that every machine with Python has: language topics, package descriptions, docstrings."""
 
 import platform
 from collections.abc import Iterator, Sequence

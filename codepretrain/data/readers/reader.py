@@ -1,4 +1,4 @@
-"""What every reader is: a dataclass of its options, shards in a fixed order, documents of a shard.
+"""The reader interface: a dataclass of options, shards in a fixed order, documents of a shard.
 
 Shards are handed to worker processes, so they are small, picklable, and do not depend on the number
 of workers. Size limits and the dropping of duplicates are the same for all readers and are applied
@@ -44,7 +44,7 @@ class Reader(abc.ABC):
 
     @abc.abstractmethod
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
-        """Yields the documents of one shard, and what in it gave none."""
+        """Yields the documents of one shard, and what was skipped in it."""
 
 
 def read_utf8(path: StrPath, origin: str) -> str | Skipped:
@@ -66,7 +66,7 @@ def read_utf8(path: StrPath, origin: str) -> str | Skipped:
 
 
 def _reason(error: UserError) -> str:
-    """Returns the system's words alone: reasons are counted, so they name no file."""
+    """Returns the system's message only: reasons are counted, so they name no file."""
     cause = error.__cause__
     return str(cause.strerror) if isinstance(cause, OSError) else "the system refuses"
 

@@ -1,7 +1,7 @@
-"""The process that becomes the program: gives up every right it can, then executes the interpreter.
+"""The process that becomes the program: drops its privileges, then executes the interpreter.
 
-It is single-threaded, and what it sets up below cannot be undone from inside. Each layer stands
-alone; the first that this machine does not grant is reported, and the supervisor decides.
+It is single-threaded, and the program cannot undo what is set up here. Each layer is independent;
+the first one that this machine does not grant is reported, and the supervisor decides.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import sys
 from codepretrain.evals.sandbox import kernel, private_root
 from codepretrain.evals.sandbox.memory_cgroup import MemoryCgroup
 
-# For annotations alone; the real imports would cost a quarter of the start-up.
+# For annotations only; the real imports would cost a quarter of the start-up.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,8 +106,8 @@ def _confine(
                 apply()
             except (OSError, ValueError) as error:
                 raise _LayerError(name, error) from error
-    # Environment and switches stand in for `-I`, which would ignore the fixed hash seed: sets print
-    # in the same order each time. No site-packages, no script directory on the path.
+    # Environment and switches replace `-I`, which would ignore the fixed hash seed: sets print in
+    # the same order each time. No site-packages, no script directory on the path.
     interpreter = spec["interpreter"]
     arguments = [interpreter, "-s", "-P", "-S", "-B", "-X", "utf8", program]
     os.write(report, READY)
@@ -187,7 +187,7 @@ def _restrict_files(readable: "list[str]", program: str, work: str, stdin: str) 
     """Landlock: a list of what may be opened; everything else is refused.
 
     Where the kernel offers it, also no TCP, no socket by abstract name, and no signal to a process
-    outside, by whatever call it is sent.
+    outside, through any system call.
     """
     abi = kernel.system_call("landlock_create_ruleset", None, 0, 1)
     handled = max(rights for version, rights in _HANDLED_BY_ABI.items() if version <= abi)

@@ -1,4 +1,4 @@
-"""The program's directory on the host, which it has where it gets no file system of its own."""
+"""The program's directory on the host, used when it has no file system of its own."""
 
 import os
 
@@ -16,10 +16,10 @@ def create(parent: str, program: bytes) -> str:
 
 
 def remove(path: str) -> None:
-    """Removes a directory, whatever the program made of it.
+    """Removes a directory, whatever the program did to it.
 
-    A tree of any depth: each directory is moved up to `path` and emptied there, so that no path is
-    long and nothing recurses. Modes are reset first. A missing `path` is no error.
+    A tree of any depth: each directory is moved up to `path` and emptied there, so no path is long
+    and nothing recurses. Modes are reset first. A missing `path` is no error.
     """
     if not os.path.lexists(path):
         return

@@ -26,7 +26,7 @@ _END_LIMIT_S = 10.0
 
 
 class Supervised:
-    """A program, started in its sandbox or refused. `ready` is what the supervisor told of it."""
+    """A program, started in its sandbox or refused. `ready` is what the supervisor reported."""
 
     def __init__(self, process: subprocess.Popen[bytes], status: IO[bytes]) -> None:
         self._process = process
@@ -66,11 +66,11 @@ class Supervised:
             self._process.stdin.write(b"k")
         message = self._receive(_END_LIMIT_S)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_LIMIT_S)  # it removes what the program left
+            self._process.wait(_END_LIMIT_S)  # it cleans up after the program
         return message
 
     def close(self) -> None:
-        """Ends what still runs and removes what is left of it."""
+        """Ends the remaining processes and cleans up."""
         if self._process.poll() is None:
             self.await_end()
         self._kill_supervisor()
@@ -112,7 +112,7 @@ class Supervised:
 def supervised(
     program: bytes, *, limits: Mapping[str, Any], layers: Sequence[str], required: Sequence[str]
 ) -> Iterator[Supervised]:
-    """Starts a program; yields once it runs or was refused. Afterwards nothing of it is left."""
+    """Starts a program; yields once it runs or was refused. Cleans up after it."""
     files = interpreter_files()
     read_fd, write_fd = os.pipe()
     specification = {

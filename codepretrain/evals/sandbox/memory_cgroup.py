@@ -1,7 +1,7 @@
 """A cgroup that bounds all memory of one program: its pages, its files and the kernel's share.
 
 Both versions of cgroups are supported. In version 2 a group with processes of its own grants no
-controllers to its children, so the group is then made beside the one of this process.
+controllers to its children, so the group is then made next to that of this process.
 
 Moving another process by `cgroup.procs` takes the kernel 10 to 25 ms. So the program is created in
 its group (version 2, `clone3`) or enters it itself as a single thread (version 1).
@@ -56,7 +56,7 @@ class MemoryCgroup:
             self._write(swap, swap_limit)
 
     def _open_entry(self) -> int:
-        """Returns a descriptor by which a child gets into the group."""
+        """Returns a descriptor with which a child is created in the group."""
         if self.version == 1:
             return os.open(f"{self.path}/tasks", os.O_WRONLY)
         return os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
@@ -66,7 +66,7 @@ class MemoryCgroup:
         os.write(self.entry, b"0")
 
     def was_exhausted(self) -> bool:
-        """Whether the kernel killed a process of the group for lack of memory."""
+        """Whether the kernel killed a process of the group when out of memory."""
         name = "memory.oom_control" if self.version == 1 else "memory.events"
         with open(f"{self.path}/{name}") as file:
             counts = dict(line.split() for line in file)
@@ -118,7 +118,7 @@ def possible_parents(own_groups: str, mounts: str) -> tuple[int, list[str]]:
 
 
 def _directory(mount_point: str, root: str, path: str) -> str:
-    """Returns where the group `path` lies, given what part of the hierarchy is mounted."""
+    """Returns the directory of the group `path`, given the mounted part of the hierarchy."""
     if root != "/" and (path + "/").startswith(root + "/"):
         path = path[len(root) :]
     return (mount_point + path).rstrip("/")

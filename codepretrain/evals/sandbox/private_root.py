@@ -22,7 +22,7 @@ PROGRAM = f"{_FOLDER}/program.py"
 WORK = f"{_FOLDER}/work"
 STDIN = f"{_FOLDER}/stdin"
 _EMPTY = f"{_FOLDER}/empty"
-_MOUNT_POINT = "/proc"  # any directory that all users reach; covered in this namespace alone
+_MOUNT_POINT = "/proc"  # any directory that all users reach; covered in this namespace only
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
 _MS_REMOUNT, _MS_BIND, _MS_REC, _MS_PRIVATE = 32, 4096, 16384, 1 << 18

@@ -1,4 +1,4 @@
-"""Runs Python text that nobody has read, such as what a model wrote, in a process of its own.
+"""Runs untrusted Python code, such as a model's output, in a process of its own.
 
 Enforced everywhere: a fresh interpreter without installed packages, an empty environment and an
 empty working directory, no input, a wall-clock limit, and limits on CPU time, address space, the
@@ -17,12 +17,12 @@ killed, the supervisor kills the program and removes its cgroup; if the supervis
 kernel kills the program and the evaluator removes the cgroup. If both are killed at once, an empty
 cgroup remains, and without `namespaces` the program's directory.
 
-With fewer layers a program may do what the missing ones would have refused: without `namespaces`
-and `seccomp` it may even reach the supervisor, and forge its result.
+With fewer layers a program can do what the missing ones would have prevented: without `namespaces`
+and `seccomp` it can even reach the supervisor and forge its result.
 
 Never enforced: hiding the clock, the kernel's version and the processor, and side channels of a
-CPU. A program can claim success by exiting with code 0; whoever runs one to test it must ask for
-more than an exit code.
+CPU. A program can claim success by exiting with code 0; a test of a program must check more than
+its exit code.
 """
 
 import functools
@@ -165,7 +165,7 @@ def run_program(
 def _execute(
     program: str, limits: SandboxLimits, layers: Sequence[str], required: Sequence[str]
 ) -> tuple[Execution | None, Mapping[str, str]]:
-    """Returns what became of the program, None if it was refused, and the layers not granted."""
+    """Returns the program's execution (None if it was refused) and the layers not granted."""
     # Text of a model may hold lone surrogates; written as they are, they are a SyntaxError.
     text = program.encode("utf-8", "surrogatepass")
     with supervised(text, limits=asdict(limits), layers=layers, required=required) as run:
@@ -191,7 +191,7 @@ def _execute(
 def _collect(run: Supervised, limits: SandboxLimits) -> tuple[str | None, dict[int, bytes]]:
     """Reads output until the program ends or reaches a limit, and then says which.
 
-    The program has ended when its supervisor says so, whatever else may hold its pipes open.
+    The program has ended when its supervisor says so, even if other processes hold its pipes open.
     """
     deadline = time.monotonic() + limits.wall_s
     output = dict.fromkeys(run.outputs, b"")
@@ -215,7 +215,7 @@ def _collect(run: Supervised, limits: SandboxLimits) -> tuple[str | None, dict[i
 
 
 def _rest(descriptor: int, output: bytes, limits: SandboxLimits) -> bytes:
-    """Returns the output with what was written last and not yet read."""
+    """Returns the output, including the part not yet read."""
     while len(output) <= limits.output_bytes:
         try:
             chunk = os.read(descriptor, 1 << 16)

@@ -1,9 +1,9 @@
 """Starts one program, waits for its end and reports it; a process between evaluator and program.
 
 `launch.py` runs `main` in a fresh interpreter, one per program. The program is its child, in
-namespaces of its own, and cannot see or signal it. The supervisor holds the only descriptor over
-which results are told, kills the program when the evaluator asks for it or has died, and removes
-what the program leaves. It imports little, as every program waits for it.
+namespaces of its own, and cannot see or signal it. The supervisor holds the only descriptor for
+results, kills the program when the evaluator asks for it or has died, and cleans up after the
+program. It imports little, as every program waits for it.
 
 Standard input: 8 bytes of length, the specification (`marshal`), then one byte if the program is to
 be killed. `status_fd`: 4 bytes of length and a `marshal`ed dict, twice: once when the program runs
@@ -18,7 +18,7 @@ import sys
 from codepretrain.evals.sandbox import confine, folder, kernel, memory_cgroup
 from codepretrain.evals.sandbox.memory_cgroup import MemoryCgroup
 
-# For annotations alone; the real imports would cost a quarter of the start-up.
+# For annotations only; the real imports would cost a quarter of the start-up.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -159,7 +159,7 @@ class _Child:
         }
 
     def traces(self) -> "dict[str, str | None]":
-        """Returns what the evaluator has to remove should this process be killed."""
+        """Returns what the evaluator has to remove if this process is killed."""
         return {"folder": self.folder, "group": self._group.path if self._group else None}
 
     def remove_traces(self) -> None:
@@ -197,7 +197,7 @@ class _Child:
             raise _StartError("namespaces", error) from error
 
     def _identify(self) -> bytes:
-        """Says who the child is outside its user namespace; returns what it is to do.
+        """Maps the child's user outside its user namespace; returns the child's instructions.
 
         Started by root it is `nobody` outside as well, if the files that it needs allow it.
         """

@@ -1,14 +1,14 @@
 """The system calls that a sandboxed program may make, as a seccomp filter.
 
 The list holds what an interpreter needs to compute, to use files in its own directory and to wait.
-Whatever is not on it fails with EPERM; calls newer than the table fail with ENOSYS, so that a newer
-C library takes the older call instead. A call that stands for many is allowed for the arguments in
+All other calls fail with EPERM; calls newer than the table fail with ENOSYS, so a newer C library
+falls back to the older call. A call with many functions is allowed only with the arguments in
 `_CONDITIONS`. A call through another calling convention (32-bit, x32) kills the program.
 
-Left out on purpose, though harmless programs know them: `pipe` and `socketpair` (they pin kernel
+Excluded on purpose, although harmless programs use them: `pipe` and `socketpair` (they pin kernel
 memory), `chmod` and its family (Landlock does not govern metadata), `flock` and locks by `fcntl`
 (a lock on a system library holds up other users), `fsync` (of the host's file it flushes the
-host's disk), `truncate` by path (Landlock governs it since Linux 6.2 alone).
+host's disk), `truncate` by path (Landlock governs it only since Linux 6.2).
 """
 
 import errno
@@ -148,7 +148,7 @@ _IOCTL = _In((_TCGETS, _TCGETS2, _TIOCGWINSZ, _FIONREAD, _FIONBIO, _FIOCLEX, _FI
 _MAP_LOCKED, _MAP_HUGETLB = 0x2000, 0x40000  # huge pages come from a pool of the whole machine
 _MADVISE = _In((0, 1, 2, 4, 8, 14, 15))  # hints on reading, DONTNEED, FREE, huge pages or not
 
-# Private alone: a futex in a shared mapping, such as a system library's, is one for all processes.
+# Private only: a futex in a shared mapping, such as a system library's, is one for all processes.
 _FUTEX_PRIVATE, _FUTEX_CLOCK_REALTIME = 128, 256
 _FUTEX_OPERATIONS = (0, 1, 3, 4, 9, 10)  # WAIT, WAKE, REQUEUE, CMP_REQUEUE, WAIT_ and WAKE_BITSET
 _FUTEX = _In(

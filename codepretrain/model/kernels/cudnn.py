@@ -1,11 +1,11 @@
 """Document-causal attention on NVIDIA GPUs: cuDNN flash attention. See `attention_kernels.py`.
 
-bfloat16 or float16, Hopper or later. cuDNN keeps at most 64 documents of a row apart; a batch with
-a row of more (its padding counts as one) runs through `pallas_gpu`, so every boundary is kept.
+bfloat16 or float16, Hopper or later. cuDNN separates at most 64 documents of a row; a batch with a
+row of more (its padding counts as one) runs through `pallas_gpu`, so every boundary is kept.
 
-The library's own gradient leaves the softmax statistics without a name, so a remat policy could not
-save them and the forward kernel would run again in the backward pass. The gradient is therefore
-defined here, from the library's forward and backward kernels.
+The library's own gradient does not name the softmax statistics, so a remat policy could not save
+them and the forward kernel would run again in the backward pass. The gradient is therefore defined
+here, from the library's forward and backward kernels.
 
 Source: jax._src.cudnn (Apache-2.0); `jax.nn.dot_product_attention` passes no offsets.
 """
@@ -43,7 +43,7 @@ def attention(
 
 
 class Residuals(NamedTuple):
-    """What the backward kernels read. One of the last two holds zeros: that of the unused kernel.
+    """The residuals of the backward kernels. Of the last two, that of the unused kernel is zero.
 
     statistics: cuDNN's [B · 64, N, T] float32; log_sum: that of `pallas_gpu.forward`.
     """

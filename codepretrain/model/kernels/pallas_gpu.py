@@ -1,8 +1,8 @@
 """Document-causal attention on NVIDIA GPUs: Pallas flash attention. See `attention_kernels.py`.
 
-The library's own gradient leaves its log-sum-exp without a name, so a remat policy could not save
-it and the forward kernel would run again in the backward pass. The gradient is therefore defined
-here, from the library's forward and backward kernels.
+The library's own gradient does not name its log-sum-exp, so a remat policy could not save it and
+the forward kernel would run again in the backward pass. The gradient is therefore defined here,
+from the library's forward and backward kernels.
 
 Source: jax.experimental.pallas.ops.gpu.attention (Apache-2.0).
 """
@@ -109,7 +109,7 @@ def forward(
 
 
 class Residuals(NamedTuple):
-    """What the backward kernels read: the arguments and results of `forward`."""
+    """The residuals of the backward kernels: the arguments and results of `forward`."""
 
     query: jax.Array
     key: jax.Array

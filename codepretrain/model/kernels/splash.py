@@ -1,6 +1,6 @@
 """Document-causal attention on TPUs: Pallas splash attention. See `attention_kernels.py`.
 
-The kernel skips blocks of keys that lie after a block of queries, because the causal mask is known
+The kernel skips blocks of keys that come after a block of queries, because the causal mask is known
 when the kernel is built. Within the remaining blocks it compares the segment ids of each pair.
 
 Source: jax.experimental.pallas.ops.tpu.splash_attention (Apache-2.0), which reads key-value heads

@@ -2,8 +2,8 @@
 
 P positions in blocks of C; the device's V ids in blocks of W; D model. The largest buffer is [C, W]
 float32, besides the gradients of the hidden states and of the embedding. Forward and backward each
-pass once over the vocabulary; the backward pass recomputes the logits. Only where a single block
-covers everything, exp(logits) is kept, which is no larger than the block that was computed anyway.
+pass once over the vocabulary; the backward pass recomputes the logits. Only if a single block
+covers everything is exp(logits) kept, which is no larger than the block that was computed anyway.
 
 Communication between the devices of a mesh:
 
@@ -35,7 +35,7 @@ Leaf = TypeVar("Leaf")
 
 
 class Residuals(NamedTuple, Generic[Leaf]):
-    """What the forward pass keeps for the backward: [B, T, …] each, except the embedding."""
+    """Residuals of the forward pass: [B, T, …] each, except the embedding."""
 
     hidden: Leaf
     embedding: Leaf

@@ -39,9 +39,9 @@ def cross_entropy_sums(
 
     hidden: [B, T, D] compute dtype; embedding: [V, D] float32; targets: [B, T] int32;
     weights: [B, T] float32. Logits are logit_scale · hidden · embeddingᵀ, products in the compute
-    dtype and sums in float32. A position of weight 0 adds nothing, whatever finite value it holds.
+    dtype and sums in float32. A position of weight 0 adds nothing, for any finite value.
 
-    Source of the z-loss: Chowdhery et al. 2022 (PaLM), section 5; here with its own coefficient.
+    Source of the z-loss: Chowdhery et al. 2022 (PaLM), section 5; the coefficient is a setting.
     """
     target_logit, log_z = _score(hidden, embedding, targets, logit_scale, blocks)
     return LossSums(
@@ -72,7 +72,7 @@ def _score(
     return _score_forward(hidden, embedding, targets, logit_scale, blocks)[0]
 
 
-# The names of the dims (`mesh_axes.AXES`) of arrays of which every device sees its part.
+# The dim names (`mesh_axes.AXES`) of arrays that are split over the devices.
 _Names = tuple[str | None, ...]
 _HIDDEN: _Names = ("batch", "tokens", None)
 _EMBEDDING: _Names = ("vocab", "embed")

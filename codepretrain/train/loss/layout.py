@@ -1,7 +1,7 @@
 """How the loss splits a device's vocabulary and positions into blocks.
 
 V ids in J blocks of W, P positions in parts of C; T tokens, B rows, D model. A device's vocabulary
-is its part along `tensor`. V need not be a multiple of W, nor P of C.
+is its part along `tensor`. V may be any number, not only a multiple of W; likewise P and C.
 """
 
 from typing import NamedTuple

@@ -103,7 +103,7 @@ def _without_docstrings(tree: ast.Module) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if isinstance(body, list):
-            node.body = [
+            vars(node)["body"] = [
                 statement
                 for statement in body
                 if not (

@@ -84,10 +84,11 @@ def test_blocked_equals_plain_with_gradients(block_size, dtype, rtol):
 
 def test_bfloat16_does_not_depend_on_the_block_size():
     """Accumulation is float32 throughout, so the blocks only reorder float32 sums."""
-    arguments = example(dtype="bfloat16")
-    value = blocked(*arguments, 37)
+    hidden, embedding, targets, weights = example(dtype="bfloat16")
+    value = blocked(hidden, embedding, targets, weights, 37)
     for block_size in (5, 8):
-        np.testing.assert_allclose(blocked(*arguments, block_size), value, rtol=1e-6)
+        found = blocked(hidden, embedding, targets, weights, block_size)
+        np.testing.assert_allclose(found, value, rtol=1e-6)
 
 
 def test_token_losses_sum_to_nats():
