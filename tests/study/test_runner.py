@@ -12,7 +12,7 @@ from codepretrain.study.workspace import Workspace
 from tests.conftest import TINY
 from tests.fixtures.processes import Ended, RunJob
 
-TIMEOUT_S = 75
+TIMEOUT_S = 300  # a hang is a failure; a busy machine is not
 SETUP = """
     import os
     from pathlib import Path
