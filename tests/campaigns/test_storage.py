@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from etils import epath
@@ -76,7 +77,8 @@ def gs(gcs_server: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> epath.Pat
 
 def start(command: str, workdir: os.PathLike[str], *options: str | Path) -> subprocess.Popen[str]:
     """Starts a command in a process group of its own."""
-    words = [*command.split(), "--workdir", os.fspath(workdir), *map(os.fspath, options)]
+    chosen = [os.fspath(option) for option in options]
+    words = [*command.split(), "--workdir", os.fspath(workdir), *chosen]
     return subprocess.Popen(
         [sys.executable, "-m", "codepretrain", *words],
         cwd=ROOT,
@@ -97,7 +99,7 @@ def finish(*processes: subprocess.Popen[str]) -> str:
 
 
 def test_tiny_study(gs: epath.Path, tmp_path: Path, tiny_overrides: list[str]) -> None:
-    chosen = ["--config", TINY, *tiny_overrides]
+    chosen: list[Any] = ["--config", TINY, *tiny_overrides]
     local, remote = tmp_path / "local", gs / "study"
     finish(start("run", local, *chosen))
     finish(start("run", remote, *chosen))
@@ -120,16 +122,20 @@ def test_tiny_study(gs: epath.Path, tmp_path: Path, tiny_overrides: list[str]) -
 
 
 def test_two_processes(gs: epath.Path, tmp_path: Path, tiny_overrides: list[str]) -> None:
-    chosen = ["--config", TINY, *tiny_overrides]
+    chosen: list[Any] = ["--config", TINY, *tiny_overrides]
     for workdir in (gs / "study", tmp_path / "local"):
-        machine = ["--cpu-devices=1", f"--coordinator={free_address()}", "--num-processes=2"]
+        machine: list[Any] = [
+            "--cpu-devices=1",
+            f"--coordinator={free_address()}",
+            "--num-processes=2",
+        ]
         finish(*(start("run", workdir, *chosen, *machine, f"--process-id={i}") for i in range(2)))
     print(assert_same_study(gs / "study", epath.Path(tmp_path / "local")))
 
 
 def test_demo_study_killed_in_every_stage(gs: epath.Path, tmp_path: Path) -> None:
     began_s = time.monotonic()
-    chosen = ["--config", DEMO, *SMALLER]
+    chosen: list[Any] = ["--config", DEMO, *SMALLER]
     finish(start("run", tmp_path / "local", *chosen))
     print(f"unbroken local run: {time.monotonic() - began_s:.0f} s")
     rng, workdir = random.Random(11), gs / "study"
