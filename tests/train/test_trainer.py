@@ -236,7 +236,7 @@ def test_an_evaluation_that_is_added_later_is_run_alone(
     evaluate_phases(config, trained_copy, only=["trunk"], step=20)
     assert [record["step"] for record in lines(run / "evals.jsonl")] == [20]
     with pytest.raises(
-        UserError, match=r"no whole checkpoint of step 7 in .*; steps found: 20, 40"
+        UserError, match=r"no complete checkpoint at step 7; available steps: 20, 40"
     ):
         evaluate_phases(config, trained_copy, only=["trunk"], step=7)
     train_phases(config, trained_copy, only=["trunk"], command_line="a test")
