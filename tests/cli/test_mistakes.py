@@ -266,6 +266,7 @@ OVERRIDES = [
     ("data.packing=best", "config.data.packing: expected one of best_fit, concatenate"),
     ("data.validation_fraction=1", "config.data.validation_fraction: expected a number in [0, 1)"),
     ("data.validation_fraction=-0.1", "config.data.validation_fraction: expected"),
+    ("data.validation_fraction=0", "config.evals.validation needs held-out documents, and config."),
     ("training.batch_size=0", "config.training.batch_size: expected a whole number from 1"),
     ("training.batch_size=eight", "config.training.batch_size: expected a whole number"),
     ("training.spike_factor=0", "config.training.spike_factor: expected a number above 1"),
