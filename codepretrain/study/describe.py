@@ -99,9 +99,7 @@ def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
     off = {p["name"]: p["tokens"] - p["requested_tokens"] for p in plan["phases"]}
     if any(off.values()):
         spelled = ", ".join(f"{name} {rest:+,}" for name, rest in off.items() if rest)
-        console.print(
-            f"tokens more or less than the budgets, to make whole steps: {spelled}", soft_wrap=True
-        )
+        console.print(f"budgets rounded to whole steps (tokens): {spelled}", soft_wrap=True)
     if any(p["fingerprint_is_provisional"] for p in plan["phases"]):
         console.print(
             "? provisional fingerprint: it changes when rows are prepared or models imported",
