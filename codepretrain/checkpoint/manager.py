@@ -92,10 +92,7 @@ class Checkpoints:
 
     def has_whole(self, step: int) -> bool:
         """Returns whether there is an undamaged checkpoint of this step; reads all its files."""
-        if step not in self.steps():
-            return False
-        contents, faults = verify(self.path(step))
-        return contents is not None and not faults
+        return step in self.steps() and not verify(self.path(step))[1]
 
     def lost_steps(self, restored: Restored, *, up_to: int, recorded_step: int = 0) -> list[int]:
         """Returns the committed steps after `restored.step` that are missing.

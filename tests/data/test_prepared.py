@@ -38,9 +38,9 @@ def test_the_summary_warns_of_sources_that_hold_nothing_out(prepared_data) -> No
         "warning: no held-out rows of text: to evaluate, raise config.data.validation_fraction"
     )
     for prepared in (prepared_data.data, dataclasses.replace(prepared_data.data, rows=rows)):
-        console = Console(width=200, file=io.StringIO())
-        console.print(summary(prepared))
-        assert (warning in console.file.getvalue()) == (prepared is not prepared_data.data)
+        printed = io.StringIO()
+        Console(width=200, file=printed).print(summary(prepared))
+        assert (warning in printed.getvalue()) == (prepared is not prepared_data.data)
 
 
 def test_the_summary_says_what_was_skipped_and_where(prepared_data) -> None:

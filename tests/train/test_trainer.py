@@ -95,9 +95,12 @@ def test_every_start_is_kept_with_what_it_ran_on(
     assert (first["environment"], second["environment"]) == ({}, flags)
 
 
-def test_a_profile_of_some_steps(workdir: Path, config: StudyConfig) -> None:
+def test_a_profile_of_some_steps(
+    workdir: Path, config: StudyConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
     train_phases(config, workdir, only=["trunk"], command_line="a test", profile_steps=2)
     run = Workspace(config, workdir).run_dir("trunk")
+    assert f"trunk: profile written to {run / 'profile'}" in capsys.readouterr().out
     [folder] = (run / "profile" / "plugins" / "profile").iterdir()
     with gzip.open(folder / "perfetto_trace.json.gz") as file:
         events = json.load(file)["traceEvents"]
