@@ -79,7 +79,7 @@ class State:
 
     def interrupted(self) -> Interrupted:
         """Returns the exception for the stop signal."""
-        return Interrupted(self.signal_number, "stopped; all finished work is kept")
+        return Interrupted(self.signal_number, "stopped; progress is saved")
 
 
 _state = State()

@@ -96,7 +96,7 @@ class Peers:
             self._client.wait_at_barrier(f"{_PREFIX}/end", int(timeout_s * 1000))
 
     def say_farewell(self) -> None:
-        """Waits until this process may exit.
+        """Waits until it is safe for this process to exit.
 
         Process 0 runs the coordination service: when it ends, JAX aborts the others. So it waits
         until they have said farewell.

@@ -38,7 +38,7 @@ def test_a_main_thread_in_c_is_ended_after_a_while() -> None:
             block()
     """)
     assert done.returncode == 77, done.stderr
-    assert "Interrupted ('stopped; all finished work is kept',)" in done.stdout
+    assert "Interrupted ('stopped; progress is saved',)" in done.stdout
 
 
 def test_a_second_ctrl_c_ends_at_once_even_what_defers() -> None:

@@ -90,6 +90,10 @@ class Checkpoints:
         """Returns the steps whose checkpoints were committed, in order; some may be damaged."""
         return decide("the list of checkpoints", self._committed)
 
+    def has_whole(self, step: int) -> bool:
+        """Returns whether there is an undamaged checkpoint of this step; reads all its files."""
+        return step in self.steps() and not verify(self.path(step))[1]
+
     def lost_steps(self, restored: Restored, *, up_to: int, recorded_step: int = 0) -> list[int]:
         """Returns the committed steps after `restored.step` that are missing.
 

@@ -26,6 +26,7 @@ from codepretrain.evals.registry import check_evaluators
 from codepretrain.files import storage
 from codepretrain.files.writable import check_writable
 
+_DESCRIPTION = "Pre-training studies of text and code: prepare data, train, evaluate, report."
 _WRITING = ("run", "prepare", "train", "evaluate", "report", "import")
 
 
@@ -84,7 +85,7 @@ def _check_phases(config: StudyConfig, flags: argparse.Namespace) -> None:
 
 
 def _parser() -> tuple[Parser, "argparse._SubParsersAction[Parser]"]:
-    parser = Parser(prog="codepretrain", description=__doc__)
+    parser = Parser(prog="codepretrain", description=_DESCRIPTION)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser)
 
     def add(name: str, function: Callable[..., int], text: str) -> argparse.ArgumentParser:

@@ -65,8 +65,8 @@ def _check_model(config: StudyConfig) -> None:
     batch_size, microbatches = config.training.batch_size, config.execution.num_microbatches
     if batch_size % microbatches:
         raise UserError(
-            f"config.training.batch_size = {batch_size} is not divisible by "
-            f"config.execution.num_microbatches = {microbatches}"
+            f"config.training.batch_size = {batch_size:,} is not divisible by "
+            f"config.execution.num_microbatches = {microbatches:,}"
         )
 
 
@@ -97,7 +97,7 @@ def _check_phase(config: StudyConfig, name: str, phase: PhaseConfig) -> None:
     if phase.tokens < step_tokens / 2:
         raise UserError(
             f"{path}.tokens = {phase.tokens:,} is less than one step of {step_tokens:,} tokens "
-            f"(batch_size {config.training.batch_size} × max_seq_len {max_seq_len})"
+            f"(batch_size {config.training.batch_size:,} × max_seq_len {max_seq_len:,})"
         )
     if phase.tokens + step_tokens >= _MAX_ROWS * max_seq_len:
         raise UserError(
@@ -135,7 +135,7 @@ def _check_parent(config: StudyConfig, name: str, phase: PhaseConfig) -> None:
     while parent is not None:
         if parent in seen:
             raise UserError(
-                f"{path}.parent: the phases form a circle: {' → '.join([*seen, parent])}"
+                f"{path}.parent: the phases form a cycle: {' → '.join([*seen, parent])}"
             )
         seen.append(parent)
         _check_reference(f"config.phases.{seen[-2]}.parent", parent, config.phases, "phase")

@@ -151,7 +151,7 @@ class _Kept:
             return "longer than max_document_bytes"
         digest = hashlib.sha256(text).digest()
         if digest in self.seen:
-            return "exact duplicate"
+            return "exact duplicates"
         self.seen.add(digest)
         return None
 

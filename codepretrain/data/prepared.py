@@ -128,5 +128,15 @@ def summary(prepared: PreparedData) -> Group:
                 for reason, count in documents.skipped.items()
             )
             lines.append(f"{source}: skipped {reasons}")
+    empty = [
+        source
+        for (source, split), rows in prepared.rows.items()
+        if split == "validation" and not rows.num_rows
+    ]
+    if empty:
+        lines.append(
+            f"warning: no held-out rows of {', '.join(empty)}: to evaluate, raise "
+            "config.data.validation_fraction and prepare again"
+        )
     items = ", ".join(f"{count} {task}" for task, count in prepared.num_items.items())
     return Group(table, *lines, f"items of held-out documents: {items}")

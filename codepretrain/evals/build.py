@@ -116,7 +116,8 @@ class Resources:
         empty = [source for source, store in stores.items() if not len(store)]
         if empty:
             raise UserError(
-                f"no held-out rows of {', '.join(empty)}: raise config.data.validation_fraction "
-                "and prepare again, or remove the validation loss from config.evals"
+                f"config.data.validation_fraction = {self.config.data.validation_fraction:g} holds "
+                f"out no rows of {', '.join(empty)}: raise it and prepare again, or remove the "
+                "validation loss from config.evals"
             )
         return stores

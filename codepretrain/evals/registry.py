@@ -43,7 +43,12 @@ def evaluator_request(name: str, config: EvaluatorConfig) -> tuple[AnyEvaluatorK
 def check_evaluators(config: StudyConfig) -> None:
     """Raises UserError unless every evaluation of the study can be built. Needs no JAX."""
     for name, evaluator in config.evals.items():
-        evaluator_request(name, evaluator)
+        _, request = evaluator_request(name, evaluator)
+        if not config.data.validation_fraction:  # every kind reads held-out rows or documents
+            raise UserError(
+                f"{request.path} needs held-out documents, and config.data.validation_fraction = 0 "
+                f"holds out none: expected a fraction above 0, or no {request.path}"
+            )
 
 
 def check_machine(config: StudyConfig) -> None:

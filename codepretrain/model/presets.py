@@ -1,4 +1,4 @@
-"""The study's models by name, and two smaller ones of the same design. The head dim is 128.
+"""Model presets: the study's models and two smaller ones of the same design, all with head dim 128.
 
     name   vocabulary  d_model  layers  heads   d_ff  parameters  without embeddings
     30m        32,768      384      10      3  1,024       30.3M               17.7M

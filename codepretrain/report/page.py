@@ -85,6 +85,7 @@ def _figures(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
     return {
         "difference_svg": plots.difference_figure(comparison),
         "loss_svg": plots.loss_figure(results),
+        "hides_early_losses": plots.hides_early_losses(results),
         "path_svgs": plots.path_figures(results),
         "light_variants": figure_style.VARIANT_COLORS,
         "dark_variants": figure_style.DARK_VARIANT_COLORS,

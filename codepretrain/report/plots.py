@@ -27,7 +27,7 @@ from codepretrain.report.wording import (
     direction_text,
     label,
     rate_text,
-    tokens_text,
+    tick_text,
 )
 
 _POINTS = 1_000  # of a learning-rate curve
@@ -85,6 +85,21 @@ def loss_figure(results: StudyResults) -> str:
         for axes in list(panels)[: num_rows * num_columns - len(units)]:
             axes.set_visible(False)
         return svg_element(figure, name="loss")
+
+
+def hides_early_losses(results: StudyResults) -> bool:
+    """Returns whether the figure of the held-out loss lacks points of the first tenth."""
+    end = _longest_path(results)
+    of_source: dict[str, list[Curve]] = {}
+    for variant in results.spec.variants:
+        for source, curve in loss_curves(results, variant).items():
+            of_source.setdefault(source, []).append(curve)
+    return any(
+        tokens < 0.1 * end and value > _loss_limits(curves, end=end)[1]
+        for curves in of_source.values()
+        for curve in curves
+        for tokens, value in zip(curve.tokens, curve.values, strict=True)
+    )
 
 
 def path_figures(results: StudyResults) -> dict[str, str]:
@@ -208,4 +223,4 @@ def _draw_phases(panels: Iterable[Axes], results: StudyResults, variant: str) ->
 def _set_token_axis(axes: Axes) -> None:
     axes.set_xlabel("tokens")
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda tokens, _: tokens_text(tokens)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda tokens, _: tick_text(tokens)))

@@ -16,6 +16,7 @@ from codepretrain.report.wording import (
     interval_text,
     is_tentative,
     label,
+    sign_text,
     value_text,
     verdict_text,
 )
@@ -89,8 +90,8 @@ def cell_view(row: MetricRow, cell: Cell) -> dict[str, Any]:
         "is_tentative": is_tentative(cell),
     }
     if cell.difference is not None:
-        view["verdict"] = verdict_text(cell.difference)
-        view["sign"] = cell.difference.verdict
+        view["verdict"] = verdict_text(row, cell.difference)
+        view["sign"] = sign_text(row, cell.difference)
         view["difference"] = difference_text(row, cell.difference)
         view["difference_interval"] = difference_interval_text(row, cell.difference)
     return view

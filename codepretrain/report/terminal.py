@@ -73,12 +73,12 @@ def _cell(row: MetricRow, cell: Cell | None) -> Text:
     if cell is None:
         return Text("not measured", style="dim italic")
     text = Text(value_text(row, cell.metric.value).rstrip("%"), style="bold")
-    text.append(f" ±{half_text(row, cell.interval)}", style="not bold dim")
+    text.append(f" {half_text(row, cell.interval)}", style="not bold dim")
     if cell.difference is not None and cell.outcome is not None:
         mark, style = _MARKS[cell.outcome]
         mark = f"{mark}†" if is_tentative(cell) else f" {mark}"
         text.append(f"\n{difference_text(row, cell.difference)}", style=f"not bold {style}")
-        text.append(f" ±{half_text(row, cell.difference.interval)}", style="not bold dim")
+        text.append(f" {half_text(row, cell.difference.interval)}", style="not bold dim")
         text.append(mark, style=f"not bold {style}")
     return text
 

@@ -8,6 +8,7 @@ from codepretrain.report.compare import Cell, Comparison, MetricRow
 from codepretrain.report.statistics import Difference, Interval
 
 NOT_THERE = "–"
+UNKNOWN = "unknown"
 # Holds until a study has replicates: runs of the same recipe with other seeds.
 CAUTION = (
     "Each variant was trained once, so every comparison is between two checkpoints, not between "
@@ -74,11 +75,17 @@ def _spaced(name: str) -> str:
     return name.replace("/", " ").replace("_", " ")
 
 
-def verdict_text(difference: Difference) -> str:
+def verdict_text(row: MetricRow, difference: Difference) -> str:
     """Returns the finding about the two runs that were compared, as text."""
-    if difference.verdict == "not distinguishable":
+    sign = sign_text(row, difference)
+    return sign if sign == "not distinguishable" else f"{sign} in this pair of runs"
+
+
+def sign_text(row: MetricRow, difference: Difference) -> str:
+    """Returns "better" or "worse"; "higher" or "lower" for a metric that only describes."""
+    if difference.verdict == "not distinguishable" or not row.direction:
         return difference.verdict
-    return f"{difference.verdict} in this pair of runs"
+    return "better" if difference.verdict == row.direction else "worse"
 
 
 def direction_text(row: MetricRow) -> str:
@@ -108,15 +115,19 @@ def value_text(row: MetricRow, value: float) -> str:
 
 
 def interval_text(row: MetricRow, interval: Interval) -> str:
+    if not _is_known(interval):
+        return UNKNOWN
     scale, digits = _scale(row)
     low, high = (number(scale * end, digits=digits) for end in (interval.low, interval.high))
     return f"{low} – {high}"
 
 
 def half_text(row: MetricRow, interval: Interval) -> str:
-    """Returns half the interval's width, for places without room for both ends."""
+    """Returns "±" and half the interval's width, for places without room for both ends."""
+    if not _is_known(interval):
+        return UNKNOWN
     scale, digits = _scale(row)
-    return number(scale * (interval.high - interval.low) / 2, digits=digits)
+    return f"±{number(scale * (interval.high - interval.low) / 2, digits=digits)}"
 
 
 def difference_text(row: MetricRow, difference: Difference) -> str:
@@ -126,10 +137,17 @@ def difference_text(row: MetricRow, difference: Difference) -> str:
 
 
 def difference_interval_text(row: MetricRow, difference: Difference) -> str:
+    if not _is_known(difference.interval):
+        return UNKNOWN
     scale, digits = _scale(row)
     ends = difference.interval.low, difference.interval.high
     low, high = (signed(scale * end, digits=digits) for end in ends)
     return f"{low} to {high}"
+
+
+def _is_known(interval: Interval) -> bool:
+    """Returns whether the interval is bounded; a single item has no standard error."""
+    return math.isfinite(interval.low) and math.isfinite(interval.high)
 
 
 def difference_unit(row: MetricRow) -> str:
@@ -144,6 +162,14 @@ def tokens_text(tokens: float) -> str:
             text = f"{tokens / size:.{digits}f}"
             return (text.rstrip("0").rstrip(".") if "." in text else text) + unit
     return f"{tokens:.0f}"
+
+
+def tick_text(tokens: float) -> str:
+    """Returns 10_250 as "10.25k": unlike `tokens_text`, not rounded to three digits."""
+    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(tokens) >= size:
+            return f"{tokens / size:.9g}{unit}"
+    return f"{tokens:.9g}"
 
 
 def bytes_text(num_bytes: float) -> str:

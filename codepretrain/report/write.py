@@ -20,7 +20,7 @@ def write_report(
 ) -> epath.Path:
     """Writes the page and returns its path; also prints the table, if `console` is given.
 
-    Phases that are missing or unfinished are shown as such. Both files are replaced whole.
+    Phases that are missing or unfinished are shown as such. Both files are replaced atomically.
 
     Raises:
       UserError: no phase of the study was trained; nothing is written.

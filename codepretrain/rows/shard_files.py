@@ -112,7 +112,7 @@ _copiers_lock = threading.Lock()
 
 
 def _order(files: ShardFiles, name: str) -> None:
-    """Queues the copy; copier threads end with the process, even in the middle of a copy."""
+    """Queues the copy. Copy threads end with the process, even in mid-copy."""
     with _copiers_lock:
         if not _copiers:
             for _ in range(_NUM_COPIERS):

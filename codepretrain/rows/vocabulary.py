@@ -125,11 +125,11 @@ def _entries(value: dict[str, Any]) -> tuple[list[bytes], dict[str, int]]:
     for name, index in specials.items():
         if not 0 <= index < len(token_bytes):
             raise ValueError(f"{name} is {index}, expected an id below {len(token_bytes)}")
-        if name != "pad" and token_bytes[index]:  # of a given tokenizer, id 0 may have text
+        if name != "pad" and token_bytes[index]:  # a given tokenizer may use id 0 for text
             raise ValueError(f"{name} is {index}, expected an id without text")
     return token_bytes, specials
 
 
 def _remedy(data_dir: StrPath) -> str:
-    """Rows depend on the tokenizer, so another one would not match them."""
+    """Returns what to do about a damaged file; a new tokenizer would not match existing rows."""
     return f"restore the file, or delete {data_dir} and run `codepretrain prepare` again"

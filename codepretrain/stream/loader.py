@@ -34,7 +34,7 @@ class HostBatches:
         assert 0 <= start_step <= order.num_steps, (start_step, order.num_steps)
         if order.batch_size % process_count:
             raise UserError(
-                f"config.training.batch_size = {order.batch_size} is not divisible by the "
+                f"config.training.batch_size = {order.batch_size:,} is not divisible by the "
                 f"{process_count} processes; choose a multiple of {process_count}"
             )
         self._order = order

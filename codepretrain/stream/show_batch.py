@@ -22,9 +22,7 @@ def list_batch(
       UserError: the phase has no such step, or a record is damaged.
     """
     if not 0 <= step < order.num_steps:
-        raise UserError(
-            f"step {step} is not in this phase, whose steps are 0 … {order.num_steps - 1}"
-        )
+        raise UserError(f"--step: the phase has steps 0 to {order.num_steps - 1:,}, got {step:,}")
     keeper = LedgerKeeper(order, stores, parent_digest=parent_digest)
     before = keeper.advance_to(step)
     after = keeper.advance(step)
@@ -115,4 +113,4 @@ def _extent(document: Mapping[str, Any]) -> tuple[str, str, str]:
     origin = " · ".join(
         str(document[name]) for name in ("origin", "language", "license") if document[name]
     )
-    return f"{first}–{first + length}", str(document["id"]), origin
+    return f"[{first}, {first + length})", str(document["id"]), origin

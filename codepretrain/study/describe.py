@@ -50,6 +50,7 @@ def describe(
             for name, phase in phases.items()
             if names[prints[name]] == name
         ],
+        "unread_sources": _unread_sources(config, phases),
         "variants": {
             variant: [names[prints[phase.name]] for phase in phases[last].path]
             for variant, last in config.variants.items()
@@ -96,11 +97,11 @@ def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
         soft_wrap=True,
         highlight=False,
     )
-    off = {p["name"]: p["tokens"] - p["requested_tokens"] for p in plan["phases"]}
-    if any(off.values()):
-        spelled = ", ".join(f"{name} {rest:+,}" for name, rest in off.items() if rest)
+    for line in _rounded(plan["phases"]):
+        console.print(line, soft_wrap=True)
+    if plan["unread_sources"]:
         console.print(
-            f"tokens more or less than the budgets, to make whole steps: {spelled}", soft_wrap=True
+            f"sources that no mixture reads: {', '.join(plan['unread_sources'])}", soft_wrap=True
         )
     if any(p["fingerprint_is_provisional"] for p in plan["phases"]):
         console.print(
@@ -148,6 +149,8 @@ def _describe_phase(
         "name": phase.name,
         "initial_checkpoint": phase.config.initial_checkpoint,
         "parent_step": phase.parent_step if phase.parent else None,
+        "parent_tokens": phase.parent_step * phase.tokens // phase.num_steps,
+        "requested_parent_tokens": phase.config.parent_tokens,
         "parent_is_at_its_end": phase.parent is None or phase.parent_step == phase.parent.num_steps,
         "steps": phase.num_steps,
         "tokens": phase.tokens,
@@ -193,6 +196,26 @@ def _most_reads(phase: Phase, draws: Sequence[int], size: SourceSize) -> int | N
 
 def _epochs(tokens: int, size: SourceSize) -> float | None:
     return tokens / size.num_tokens if size.num_tokens else None
+
+
+def _rounded(phases: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns a line about the budgets, and one about the branch points, that were rounded."""
+    lines = []
+    for what, tokens in (("budgets", "tokens"), ("branch points", "parent_tokens")):
+        off = {
+            phase["name"]: phase[tokens] - phase[f"requested_{tokens}"]
+            for phase in phases
+            if phase[f"requested_{tokens}"] is not None
+        }
+        spelled = ", ".join(f"{name} {rest:+,}" for name, rest in off.items() if rest)
+        if spelled:
+            lines.append(f"{what} rounded to whole steps (tokens): {spelled}")
+    return lines
+
+
+def _unread_sources(config: StudyConfig, phases: Mapping[str, Phase]) -> list[str]:
+    read = {s for phase in phases.values() for s, rows in phase.rows_per_source().items() if rows}
+    return [source for source in config.data.sources if source not in read]
 
 
 def _spell_parent(phase: Mapping[str, Any]) -> str:

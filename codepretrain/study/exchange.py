@@ -122,8 +122,9 @@ def _checkpoint(workspace: Workspace, name: str, step: int) -> epath.Path:
     folder = checkpoints / str(step)
     if not storage.is_dir(folder):
         steps = sorted(int(n) for n in storage.names(checkpoints) if n.isdigit())
-        listing = f"only of {', '.join(map(str, steps))}" if steps else "nor of any other"
+        found = ", ".join(f"{step:,}" for step in steps) or "none"
         raise UserError(
-            f"phase {name!r} has no checkpoint of step {step} in {checkpoints}, {listing}"
+            f"phase {name!r} has no checkpoint at step {step:,} in {checkpoints}; available steps: "
+            f"{found}"
         )
     return folder

@@ -10,6 +10,7 @@ import jax
 from etils import epath
 from rich.console import Console
 
+from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.schema import StudyConfig
 from codepretrain.evals.registry import check_machine
 from codepretrain.hosts import decide, gather
@@ -59,6 +60,7 @@ def run_study(
         workspace,
         program,
         phases_to_train(workspace, None),
+        named=named_phases(workspace, None),
         provenance=provenance(program, command_line=command_line, environment=environment or {}),
         retrain_lost=retrain_lost,
         profile_steps=profile_steps,
@@ -90,6 +92,7 @@ def train_phases(
         workspace,
         program,
         phases_to_train(workspace, only),
+        named=named_phases(workspace, only),
         provenance=provenance(program, command_line=command_line, environment=environment or {}),
         retrain_lost=retrain_lost,
         profile_steps=profile_steps,
@@ -128,16 +131,29 @@ def _train(
     program: Program,
     names: Sequence[str],
     *,
+    named: Sequence[str],
     provenance: Mapping[str, Any],
     retrain_lost: bool,
     profile_steps: int,
 ) -> None:
+    """Trains and evaluates what is missing of the phases `names`.
+
+    Args:
+      named: the phases that the user asked for; the others are their ancestors.
+    """
     gather("its rows", lambda: bool(workspace.stores))
     console = Console(quiet=jax.process_index() > 0)
     left = decide("what is trained", lambda: {name: progress(workspace, name) for name in names})
+    asked = {workspace.fingerprint(name) for name in named}
     for name in names:
-        if left[name] == "trained":
-            console.print(f"{name}: trained already ({workspace.run_dir(name)})", soft_wrap=True)
+        if left[name] != "trained":
+            continue
+        retrains = retrain_lost and workspace.fingerprint(name) in asked
+        is_lost = _end_is_lost(workspace, name, verify=retrains)
+        if is_lost and retrains:
+            left[name] = "to train"
+        else:
+            _print_trained(console, workspace, name, is_lost=is_lost)
     if all(state == "trained" for state in left.values()):
         return
     runner = Runner(
@@ -153,3 +169,22 @@ def _train(
             continue
         if left[name] != "trained":
             runner.train(name)
+
+
+def _end_is_lost(workspace: Workspace, name: str, *, verify: bool) -> bool:
+    """Returns whether a trained phase lacks its last checkpoint; `verify`: or it is damaged."""
+    step = workspace.phases[name].num_steps
+    checkpoints = Checkpoints(
+        workspace.run_dir(name) / "checkpoints", workspace.checkpoint_policy(name)
+    )
+    return not (checkpoints.has_whole(step) if verify else step in checkpoints.steps())
+
+
+def _print_trained(console: Console, workspace: Workspace, name: str, *, is_lost: bool) -> None:
+    line = f"{name}: trained already ({workspace.run_dir(name)})"
+    if is_lost:
+        line += (
+            f"; its checkpoint of step {workspace.phases[name].num_steps:,} is gone: restore it "
+            f"from a copy, or train again with --phase {name} --retrain-lost"
+        )
+    console.print(line, soft_wrap=True)

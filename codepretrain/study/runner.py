@@ -12,7 +12,6 @@ from rich.console import Console
 
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.parse import to_dict
-from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.evals.recording import record_evaluation
 from codepretrain.files.atomic import write_json
@@ -22,6 +21,7 @@ from codepretrain.metrics.starts import record_start
 from codepretrain.metrics.stopwatch import Stopwatch, process_stopwatch
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.study.exchange import imported_params
+from codepretrain.study.missing_checkpoint import missing_checkpoint
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.phase_run import PhaseRun, check_identity
 from codepretrain.train.program import Program
@@ -73,14 +73,15 @@ class Runner:
         """Runs the evaluations that are not recorded for the checkpoint of `step`.
 
         Raises:
-          UserError: there is no whole checkpoint of this step.
+          UserError: there is no undamaged checkpoint of this step. Nothing is written then.
         """
         if not self._evaluate(name, step):
-            steps = ", ".join(map(str, self._checkpoints(name).steps())) or "none"
-            raise UserError(
-                f"phase {name!r} has no whole checkpoint of step {step:,} in "
-                f"{self.workspace.run_dir(name) / 'checkpoints'}; steps found: {steps}. Restore it "
-                f"from a copy, or train it again: codepretrain train --phase {name} --retrain-lost"
+            raise missing_checkpoint(
+                self.workspace,
+                name,
+                step,
+                self._checkpoints(name),
+                command=self.provenance.get("command", ""),
             )
 
     def evaluate_end(self, name: str) -> bool:
@@ -89,12 +90,10 @@ class Runner:
 
     def _evaluate(self, name: str, step: int) -> bool:
         run_dir, phase = self.workspace.run_dir(name), self.workspace.phases[name]
+        if step not in self._checkpoints(name).steps():
+            return False  # before the hold, which creates the folder of the run
         with ExitStack() as stack:
             stack.enter_context(_held(run_dir))
-            decide(
-                "the record of this start",
-                lambda: record_start(run_dir / "starts.jsonl", "evaluate", self.provenance),
-            )
             state = self._kept(name, step)
             if state is None:
                 return False
@@ -107,10 +106,28 @@ class Runner:
                     is_primary=jax.process_index() == 0,
                 )
             )
+            missing = self._missing_evaluations(writer, step)
+            if not missing:
+                self.console.print(
+                    f"{name}: every evaluation of step {step:,} is recorded already", soft_wrap=True
+                )
+                return True
+            decide(
+                "the record of this start",
+                lambda: record_start(run_dir / "starts.jsonl", "evaluate", self.provenance),
+            )
             tokens = step * (phase.tokens // phase.num_steps)
-            for evaluator in self.evaluators:
+            for evaluator in missing:
                 self._evaluate_with(evaluator, state, writer, run_dir, step=step, tokens=tokens)
         return True
+
+    def _missing_evaluations(self, writer: MetricsWriter, step: int) -> list[Evaluator]:
+        """Returns the evaluations that process 0 does not find recorded."""
+        names = decide(
+            "the recorded evaluations",
+            lambda: [e.name for e in self.evaluators if not writer.has_evaluation(step, e.name)],
+        )
+        return [evaluator for evaluator in self.evaluators if evaluator.name in names]
 
     def _evaluate_with(
         self,
@@ -122,12 +139,9 @@ class Runner:
         step: int,
         tokens: int,
     ) -> None:
-        """Runs and records one evaluation, unless process 0 finds it recorded."""
-        what = f"evaluation {evaluator.name!r}"
-        if decide(what, lambda: writer.has_evaluation(step, evaluator.name)):
-            return
+        """Runs and records one evaluation."""
         gather(
-            what,
+            f"evaluation {evaluator.name!r}",
             lambda: record_evaluation(
                 evaluator, state.params, writer, run_dir, step=step, tokens=tokens
             ),

@@ -9,6 +9,7 @@ ui.perfetto.dev. Several processes write to `<folder>/process-<index>/`.
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -22,7 +23,14 @@ WARM_UP_STEPS = 3  # the first steps allocate memory and fill the pipeline of ba
 class Profile:
     """Profiles `num_steps` steps after a warm-up; nothing if it is 0."""
 
-    def __init__(self, folder: StrPath, num_steps: int) -> None:
+    def __init__(
+        self,
+        folder: StrPath,
+        num_steps: int,
+        announce: Callable[[str], None] = lambda message: None,
+    ) -> None:
+        """announce: called with a message once the profile is written."""
+        self._announce = announce
         several = jax.process_count() > 1
         self._folder = (
             os.path.join(folder, f"process-{jax.process_index()}") if several else os.fspath(folder)
@@ -63,3 +71,4 @@ class Profile:
                 content = read_bytes(Path(self._scratch.name) / name)
                 write_bytes(os.path.join(self._folder, name), content)
             self._scratch.cleanup()
+        self._announce(f"profile written to {self._folder}")

@@ -159,9 +159,9 @@ def check_batch_size(batch_size: int, *, num_microbatches: int, mesh: Mesh) -> N
     if batch_size % parts:
         fits = sorted({max(batch_size // parts, 1) * parts, (batch_size // parts + 1) * parts})
         raise UserError(
-            f"config.training.batch_size: {batch_size} is not divisible by mesh "
+            f"config.training.batch_size: {batch_size:,} is not divisible by mesh "
             f"{spell(mesh.shape, axes_of('batch'))} × num_microbatches {num_microbatches} = "
-            f"{parts}; {' or '.join(map(str, fits))} would fit"
+            f"{parts:,}; {' or '.join(f'{size:,}' for size in fits)} would fit"
         )
 
 

@@ -61,7 +61,11 @@ class Trainer:
         self.checkpoints = Checkpoints(
             phase_run.run_dir / "checkpoints", phase_run.policy, check_hold=phase_run.check_hold
         )
-        self.profile = Profile(phase_run.run_dir / "profile", phase_run.profile_steps)
+        self.profile = Profile(
+            phase_run.run_dir / "profile",
+            phase_run.profile_steps,
+            lambda message: console.print(f"{phase_run.name}: {message}", soft_wrap=True),
+        )
         self.pending: deque[tuple[int, float, StepMetrics]] = deque()
         self._seconds_before: dict[str, float] = {}
 

@@ -80,7 +80,7 @@ def test_a_phase_or_step_that_is_not_there(
     line = fails_with(capsys, "train", "--phase", "trnk", *where)
     assert "there is no phase 'trnk'; did you mean trunk?" in line
     line = fails_with(capsys, "show-batch", "--phase", "trunk", "--step", "40", *where)
-    assert "whose steps are 0 … 39" in line
+    assert "--step: the phase has steps 0 to 39, got" in line
 
 
 def test_a_budget_over_the_cap(

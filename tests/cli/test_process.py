@@ -60,7 +60,7 @@ def test_a_signal_in_any_command(
     before = signal.getsignal(number)
     assert run_command(["report"], command) == code
     assert signal.getsignal(number) == before
-    expected = "stopped; all finished work is kept. To resume, run: codepretrain report"
+    expected = "stopped; progress is saved. To resume, run: codepretrain report"
     assert capsys.readouterr().err == f"codepretrain: {expected}\n"
 
 
@@ -166,7 +166,7 @@ def test_one_process_is_stopped_while_it_restores(tmp_path: Path, train: list) -
         pod.send(signal.SIGTERM)
         assert pod.codes() == [143]
         last = pod.output(0).splitlines()[-1]
-    assert last.startswith("codepretrain: stopped; all finished work is kept. To resume, run: ")
+    assert last.startswith("codepretrain: stopped; progress is saved. To resume, run: ")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="two processes on CPUs, with gloo")

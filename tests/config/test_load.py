@@ -109,7 +109,7 @@ def test_overrides_reach_nested_fields(tmp_path: Path) -> None:
         ("--config.phases.anneal.parent=trunc", "there is no phase 'trunc'; did you mean trunk?"),
         (
             "--config.phases.trunk.parent=anneal",
-            "the phases form a circle: anneal → trunk → anneal",
+            "the phases form a cycle: anneal → trunk → anneal",
         ),
         ("--config.phases.anneal.parent_tokens=99e9", "exceeds config.phases.trunk.tokens"),
         ("--config.variants.annealed=aneal", "there is no phase 'aneal'; did you mean anneal?"),

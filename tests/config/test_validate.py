@@ -80,9 +80,9 @@ CASES = [
     ),
     (
         phases(a=child("b"), b=child("a")),
-        "config.phases.a.parent: the phases form a circle: a → b → a",
+        "config.phases.a.parent: the phases form a cycle: a → b → a",
     ),
-    (phases(a=child("a")), "config.phases.a.parent: the phases form a circle: a → a"),
+    (phases(a=child("a")), "config.phases.a.parent: the phases form a cycle: a → a"),
     (
         phases(a=PHASE, b=child("c")),
         "config.phases.b.parent: there is no phase 'c'; expected one of: a, b",

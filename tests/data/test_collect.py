@@ -57,7 +57,7 @@ def test_all_that_is_left_out_is_counted(tmp_path) -> None:
     assert manifest.num_documents == {"train": 2, "validation": 0}
     assert manifest.num_bytes == {"train": 5, "validation": 0}
     assert manifest.skipped == {
-        "exact duplicate": 2,
+        "exact duplicates": 2,
         "longer than max_document_bytes": 1,
         "not valid Unicode": 1,
         "odd": 2,

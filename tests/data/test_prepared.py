@@ -1,6 +1,7 @@
 """Everything that was prepared belongs together, and is told with its counts."""
 
 import dataclasses
+import io
 import shutil
 from pathlib import Path
 
@@ -28,6 +29,18 @@ def test_counts_agree_with_each_other(prepared_data) -> None:
         assert rows.tokenizer_hash == prepared.tokenizer_hash
     assert prepared.vocab_size == len(load_vocabulary(prepared_data.data_dir))
     assert verify_prepared(prepared_data.config, prepared_data.data_dir) == prepared
+
+
+def test_the_summary_warns_of_sources_that_hold_nothing_out(prepared_data) -> None:
+    rows = dict(prepared_data.data.rows)
+    rows["text", "validation"] = dataclasses.replace(rows["text", "validation"], num_rows=0)
+    warning = (
+        "warning: no held-out rows of text: to evaluate, raise config.data.validation_fraction"
+    )
+    for prepared in (prepared_data.data, dataclasses.replace(prepared_data.data, rows=rows)):
+        printed = io.StringIO()
+        Console(width=200, file=printed).print(summary(prepared))
+        assert (warning in printed.getvalue()) == (prepared is not prepared_data.data)
 
 
 def test_the_summary_says_what_was_skipped_and_where(prepared_data) -> None:

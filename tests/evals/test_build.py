@@ -100,7 +100,7 @@ def test_a_source_that_holds_nothing_out_is_an_error(
         "codepretrain.rows.store.RowStore.__len__",
         lambda store: 0 if store.manifest.source == "markup" else 5,
     )
-    with pytest.raises(UserError, match=r"no held-out rows of markup: raise config\.data\.valid"):
+    with pytest.raises(UserError, match=r"fraction = 0\.\d+ holds out no rows of markup: raise it"):
         build_evaluators(with_evals(config, {"x": EVALS["validation"]}), data_dir, mesh)
 
 

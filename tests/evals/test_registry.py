@@ -22,6 +22,7 @@ from codepretrain.files import journal
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.model.transformer import Params
 from codepretrain.report.compare import MetricRow, headline_rows
+from tests.configs import small_study
 
 
 def with_evals(config: StudyConfig, evals: Mapping[str, EvaluatorConfig]) -> StudyConfig:
@@ -140,3 +141,16 @@ def test_a_new_evaluator_is_one_module_and_one_name(
     assert headline_rows([row]) == (row,)
     assert (row.direction, row.unit, row.cluster) == ("lower", "errors/page", "page")
     assert line["metrics"]["errors"]["null_value"] == 9.0
+
+
+def test_an_evaluation_of_a_study_that_holds_nothing_out_is_an_error() -> None:
+    data = dataclasses.replace(small_study().data, validation_fraction=0.0)
+    for kind, options in (
+        ("validation_loss", {}),
+        ("multiple_choice", {"task": "prose_continuation"}),
+    ):
+        chosen = EvaluatorConfig(kind=kind, options=options)
+        study = dataclasses.replace(small_study(), data=data, evals={"x": chosen})
+        with pytest.raises(UserError, match=r"config\.evals\.x needs held-out .*_fraction = 0 "):
+            check_evaluators(study)
+    check_evaluators(dataclasses.replace(study, evals={}))

@@ -41,6 +41,27 @@ def test_without_a_held_out_loss_there_is_no_figure(results):
     assert plots.loss_figure(replace(results, runs=runs)) == ""
 
 
+def with_losses(results, *, first, later):
+    """The same results with constant losses, and others before the first step of each path."""
+
+    def at(evaluation, step, value):
+        metrics = {n: replace(metric, value=value) for n, metric in evaluation.metrics.items()}
+        return replace(evaluation, step=step, metrics=metrics)
+
+    runs = {}
+    for name, run in results.runs.items():
+        evaluations = [at(e, e.step, later) for e in run.evaluations]
+        if not run.plan.tokens_before:
+            evaluations = [*(at(e, 0, first) for e in run.evaluations), *evaluations]
+        runs[name] = replace(run, evaluations=tuple(evaluations))
+    return replace(results, runs=runs)
+
+
+def test_losses_above_the_panel_are_noticed(results):
+    assert plots.hides_early_losses(with_losses(results, first=9.0, later=2.0))
+    assert not plots.hides_early_losses(with_losses(results, first=2.0, later=2.0))
+
+
 def test_every_variant_has_its_path(results, study):
     figures = plots.path_figures(results)
     assert list(figures) == list(study.variants)

@@ -12,12 +12,14 @@ from codepretrain.report.wording import (
     direction_text,
     duration_text,
     findings,
+    half_text,
     interval_text,
     label,
     number,
     overview,
     rate_text,
     signed,
+    tick_text,
     tokens_text,
     value_text,
     verdict_text,
@@ -53,6 +55,10 @@ TASK = row("prose_continuation", "accuracy", "fraction", "higher", is_primary=Tr
         (tokens_text, 3_276_800, "3.28M"),
         (tokens_text, 400_000_000_000, "400B"),
         (tokens_text, 40_000, "40k"),
+        (tick_text, 0.0, "0"),
+        (tick_text, 9_750.0, "9.75k"),
+        (tick_text, 10_250.0, "10.25k"),
+        (tick_text, 1_500_000_000.0, "1.5B"),
         (bytes_text, 2_500_000_000, "2.5 GB"),
         (bytes_text, 12, "12 B"),
         (rate_text, 0.0003, "3e-4"),
@@ -99,12 +105,24 @@ def test_labels_that_two_evaluators_share_tell_the_evaluator():
 
 
 def test_a_verdict_is_confined_to_the_pair_of_runs():
-    def of(low, high):
-        return verdict_text(Difference((low + high) / 2, Interval(low, high), 0.0, 9, True, ""))
+    def of(metric, low, high):
+        difference = Difference((low + high) / 2, Interval(low, high), 0.0, 9, True, "")
+        return verdict_text(metric, difference)
 
-    assert of(0.1, 0.2) == "higher in this pair of runs"
-    assert of(-0.2, -0.1) == "lower in this pair of runs"
-    assert of(-0.1, 0.1) == "not distinguishable"
+    share = row("prose", "predicted/0", "fraction", None)
+    assert of(LOSS, 0.1, 0.2) == "worse in this pair of runs"
+    assert of(LOSS, -0.2, -0.1) == "better in this pair of runs"
+    assert of(TASK, 0.1, 0.2) == "better in this pair of runs"
+    assert of(share, 0.1, 0.2) == "higher in this pair of runs"
+    assert of(LOSS, -0.1, 0.1) == "not distinguishable"
+
+
+def test_the_interval_of_a_single_item_is_unknown():
+    unbounded = Interval(-math.inf, math.inf)
+    difference = Difference(0.1, unbounded, math.nan, 1, True, "")
+    assert interval_text(LOSS, unbounded) == half_text(LOSS, unbounded) == "unknown"
+    assert difference_interval_text(LOSS, difference) == "unknown"
+    assert half_text(LOSS, Interval(1.0, 1.5)) == "±0.250"
 
 
 def test_the_caution_speaks_of_checkpoints():

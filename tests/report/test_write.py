@@ -69,7 +69,7 @@ def test_the_page_answers_and_tells_where_each_number_is_from(page, study):
     assert "code_to_text against text_only, in this pair of runs: in favor of code_to_text:" in text
     assert "not distinguishable: prose continuation (" in text
     assert text.count("every comparison is between two checkpoints") == 2
-    assert "lower in this pair of runs" in text
+    assert "better in this pair of runs" in text
     for claim in ("better than", "worse than", " is better on", " is worse on"):
         assert claim not in text
     for expected in (
@@ -167,7 +167,7 @@ def test_what_could_not_be_read_is_on_the_page(copied_study, tmp_path, few_resam
     shutil.rmtree(tmp_path / "study" / "runs" / "text_pretrain-746578745f70" / "items")
     text = "".join(check(write_report(copied_study, tmp_path / "report")).text)
     assert "marked unpaired under Provenance" in " ".join(text.split())
-    assert "Files that could not be read" in text
+    assert "Problems" in text
     assert "damaged" in text
     assert "manifest.json" in text
 

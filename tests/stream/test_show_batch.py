@@ -73,9 +73,7 @@ def test_batches_chain(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
 
 def test_refuses_a_step_outside_the_phase(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
     for step in (-1, 4):
-        with pytest.raises(
-            UserError, match=f"step {step} is not in this phase, whose steps are 0 … 3"
-        ):
+        with pytest.raises(UserError, match=f"--step: the phase has steps 0 to 3, got {step}"):
             list_batch(*phase, step=step)
 
 
@@ -87,5 +85,5 @@ def test_table(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
     assert header[:5] == ["position", "source", "ordinal", "epoch", "record"]
     assert len(table) == 5 + 2 * 4  # two segments a row
     assert table[5].startswith("0 ")
-    assert table[6].strip().startswith("4–7")
+    assert table[6].strip().startswith("[4, 7)")
     assert table[5].endswith("· en · MIT")

@@ -109,6 +109,19 @@ def test_a_fingerprint_is_settled_once_the_rows_before_the_branch_are_prepared()
     assert [p["fingerprint_is_provisional"] for p in plan["phases"]] == [True, False]
 
 
+def test_print_plan_says_what_is_rounded_and_what_is_not_read() -> None:
+    trunk, branch = phase(10.25), phase(4, "trunk", parent_tokens=4 * STEP_TOKENS + 9)
+    config = small_study({"trunk": trunk, "branch": branch})
+    sizes = SIZES | {"code": SourceSize(identity="settings:x", num_rows=None, num_tokens=None)}
+    printed = io.StringIO()
+    plan = describe(config, resolve(config), source_sizes=sizes, imports={})
+    print_plan(Console(file=printed, width=200), plan)
+    lines = printed.getvalue().splitlines()
+    assert "budgets rounded to whole steps (tokens): trunk -64" in lines
+    assert "branch points rounded to whole steps (tokens): branch -9" in lines
+    assert "sources that no mixture reads: code" in lines
+
+
 def test_print_plan() -> None:
     """The numbers of a path: a restart, an alias, a provisional fingerprint."""
     config = study(3.0, **RESTARTED, same=phase(10))

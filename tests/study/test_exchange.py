@@ -39,10 +39,10 @@ def test_export_import_and_train_from_it(
     where: list[str | Path] = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
     exported = tmp_path / "exported"
     line = fails(capsys, "export", "--phase", "trunk", "--output", exported, *where)
-    assert "no checkpoint of step 40" in line
+    assert "no checkpoint at step 40" in line
     succeeds(capsys, "train", "--phase", "trunk", *where)
     line = fails(capsys, "export", "--phase", "trunk", "--step", "7", "--output", exported, *where)
-    assert "only of 20, 40" in line
+    assert "available steps: 20, 40" in line
     succeeds(capsys, "export", "--phase", "trunk", "--output", exported, *where)
     provenance = json.loads((exported / "codepretrain.json").read_text())
     assert (provenance["path"], provenance["step"]) == (["trunk"], 40)

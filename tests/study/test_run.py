@@ -54,6 +54,37 @@ def test_a_complete_run_without_its_checkpoints_is_not_trained_again(
     train_phases(config, trained_copy, only=["trunk"], command_line="a test")  # complete: no need
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_the_lost_end_of_an_evaluated_phase_is_trained_again_on_request(
+    trained_copy: Path,
+    config: StudyConfig,
+    capsys: pytest.CaptureFixture[str],
+    is_damaged: bool,
+) -> None:
+    run = Workspace(config, trained_copy).run_dir("trunk")
+    end = run / "checkpoints" / "40"
+    if is_damaged:
+        (end / "state" / "manifest.ocdbt").write_bytes(b"")
+    else:
+        shutil.rmtree(end)
+    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    output = capsys.readouterr().out
+    assert "trunk: trained already" in output
+    assert is_damaged or "its checkpoint of step 40 is gone" in output
+    assert kept_records(run) == []
+
+    train_phases(config, trained_copy, only=["trunk"], command_line="a test", retrain_lost=True)
+    output = capsys.readouterr().out
+    assert "trained already" not in output
+    assert kept_records(run) == ["evals", "ledger", "metrics"]
+    assert (end / "state" / "manifest.ocdbt").stat().st_size
+    evaluations = [(e["step"], e["evaluator"]) for e in lines(run / "evals.jsonl")]
+    assert evaluations == [(20, "validation"), (40, "validation")]
+
+    train_phases(config, trained_copy, only=["trunk"], command_line="a test", retrain_lost=True)
+    assert "trunk: trained already" in capsys.readouterr().out
+
+
 def test_a_complete_run_that_lacks_an_evaluation_is_only_evaluated(
     trained_copy: Path, config: StudyConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,7 +111,7 @@ def test_a_lost_checkpoint_of_a_parent_is_told_before_it_is_trained_again(
 ) -> None:
     run = Workspace(config, trained_copy).run_dir("trunk")
     shutil.rmtree(run / "checkpoints" / "40")
-    with pytest.raises(UserError, match=r"is not there \(step 40\).*again from step 20"):
+    with pytest.raises(UserError, match=r"is missing \(step 40\).*again from step 20"):
         train_phases(config, trained_copy, only=["cooldown"], command_line="a test")
     metrics = (run / "metrics.jsonl").read_bytes()
     train_phases(config, trained_copy, only=["cooldown"], command_line="x", retrain_lost=True)

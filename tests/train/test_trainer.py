@@ -95,9 +95,12 @@ def test_every_start_is_kept_with_what_it_ran_on(
     assert (first["environment"], second["environment"]) == ({}, flags)
 
 
-def test_a_profile_of_some_steps(workdir: Path, config: StudyConfig) -> None:
+def test_a_profile_of_some_steps(
+    workdir: Path, config: StudyConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
     train_phases(config, workdir, only=["trunk"], command_line="a test", profile_steps=2)
     run = Workspace(config, workdir).run_dir("trunk")
+    assert f"trunk: profile written to {run / 'profile'}" in capsys.readouterr().out
     [folder] = (run / "profile" / "plugins" / "profile").iterdir()
     with gzip.open(folder / "perfetto_trace.json.gz") as file:
         events = json.load(file)["traceEvents"]
@@ -236,7 +239,7 @@ def test_an_evaluation_that_is_added_later_is_run_alone(
     evaluate_phases(config, trained_copy, only=["trunk"], step=20)
     assert [record["step"] for record in lines(run / "evals.jsonl")] == [20]
     with pytest.raises(
-        UserError, match=r"no whole checkpoint of step 7 in .*; steps found: 20, 40"
+        UserError, match=r"no complete checkpoint at step 7; available steps: 20, 40"
     ):
         evaluate_phases(config, trained_copy, only=["trunk"], step=7)
     train_phases(config, trained_copy, only=["trunk"], command_line="a test")
