@@ -48,9 +48,11 @@ class Watch:
 
     def _run(self) -> None:
         ending_since = None
+        poll = select.poll()  # `select.select` refuses descriptors above 1023
+        poll.register(self._read, select.POLLIN)
         while True:
             is_stopping = bool(self._received) or self._state.error is not None
-            ready = select.select([self._read], [], [], 0.1 if is_stopping else None)[0]
+            ready = poll.poll(100 if is_stopping else None)  # milliseconds
             numbers = os.read(self._read, 512) if ready else b""
             if _END_OF_WATCH in numbers:
                 return

@@ -1,9 +1,13 @@
 """The thread that watches for signals, in processes that it may end."""
 
+import os
+import resource
 import subprocess
 import sys
 import textwrap
+import time
 
+from codepretrain import interrupt
 from tests.conftest import ROOT
 
 
@@ -83,3 +87,18 @@ def test_the_end_of_another_process_ends_a_main_thread_in_c() -> None:
     """)
     assert done.returncode == 77, done.stderr
     assert "PeerStopped ('process 1: full',)" in done.stdout
+
+
+def test_descriptors_above_1023_are_watched() -> None:
+    """A process that reads rows may have thousands of files open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        with interrupt.handling(end=lambda error: None):
+            time.sleep(0.1)  # the thread looks at its descriptor
+        assert interrupt.signal_number() == 0
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from codepretrain.checkpoint.refusal import check_address
 from codepretrain.config.parse import suggestion
 from codepretrain.errors import UserError, quoted
 from codepretrain.files import storage
@@ -54,6 +55,16 @@ class PathOnce(Once):
 
     def convert(self, value: Any) -> Any:
         return storage.parse(value, name=self.option_strings[0])
+
+
+class WorkdirOnce(PathOnce):
+    """As `PathOnce`, for a place that can hold checkpoints."""
+
+    def convert(self, value: Any) -> Any:
+        name = self.option_strings[0]
+        if re.match(r"s3://[^/]", value):  # `parse` explains an address without a bucket
+            check_address(value, name=name)
+        return super().convert(value)
 
 
 def whole_number(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]:

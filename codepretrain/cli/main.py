@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 
 import absl.logging
 
-from codepretrain.checkpoint.refusal import check_address
 from codepretrain.cli import interop, plan, run, show
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
     Parser,
-    PathOnce,
+    WorkdirOnce,
     check_machine_flags,
     split_overrides,
 )
@@ -49,7 +48,6 @@ def _dispatch(argv: list[str]) -> int:
     check_jax_variables()
     check_arithmetic_variables()
     if flags.command in _WRITING:
-        check_address(flags.workdir, name="--workdir")
         check_writable(flags.workdir, name="--workdir")
     return flags.function(config, flags, argv)
 
@@ -98,7 +96,7 @@ def _parser() -> tuple[Parser, "argparse._SubParsersAction[Parser]"]:
         command.add_argument("--config", required=True, metavar="FILE", help="experiment file")
         command.add_argument(
             "--workdir",
-            action=PathOnce,
+            action=WorkdirOnce,
             default="workdir",
             help="local folder or gs:// address that holds everything (default: workdir)",
         )
