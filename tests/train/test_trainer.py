@@ -1,5 +1,6 @@
 """Training phases in this process: records, divergence, interrupts, branch points made anew."""
 
+import dataclasses
 import gzip
 import json
 import os
@@ -13,7 +14,7 @@ import pytest
 
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.load import load_study
-from codepretrain.config.schema import StudyConfig
+from codepretrain.config.schema import EvaluatorConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.files.lease import exclusive
 from codepretrain.interrupt import Interrupted
@@ -85,6 +86,8 @@ def test_every_start_is_kept_with_what_it_ran_on(
     trained_copy: Path, tiny_overrides: list[str]
 ) -> None:
     changed = load_study(TINY, [*tiny_overrides, "--config.execution.remat_policy=full"])
+    later = EvaluatorConfig(kind="validation_loss", num_examples=2)
+    changed = dataclasses.replace(changed, evals={**changed.evals, "later": later})
     run = Workspace(changed, trained_copy).run_dir("trunk")
     flags = {"XLA_FLAGS": "--xla_dump_to=/x"}
     evaluate_phases(changed, trained_copy, only=["trunk"], command_line="e", environment=flags)
