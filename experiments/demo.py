@@ -101,7 +101,7 @@ def get_config() -> ConfigDict:
             ),
             training=TrainingConfig(batch_size=BATCH_SIZE),
             optimizer=OptimizerConfig(weight_decay=0.1),
-            execution=ExecutionConfig(remat_policy="none", loss_vocab_block=4096),
+            execution=ExecutionConfig(remat_policy="save_attention", loss_vocab_block=4096),
             checkpoint=CheckpointConfig(temporary_interval_s=30.0),
             logging=LoggingConfig(interval_steps=10),
             evals={
