@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from codepretrain.files.storage import CHUNK_BYTES, THREADS, StrPath, read_chunks, read_range
+from codepretrain.files.storage import THREADS, StrPath, read_chunks
 
 
 def sha256_bytes(content: bytes) -> str:
@@ -30,14 +30,6 @@ def sha256_file(path: StrPath) -> str:
     digest = hashlib.sha256()
     for chunk in read_chunks(path):
         digest.update(chunk)
-    return digest.hexdigest()
-
-
-def sha256_range(path: StrPath, start: int, stop: int) -> str:
-    """Returns the hash of the bytes from `start` up to `stop`; a shorter file gives other bytes."""
-    digest = hashlib.sha256()
-    for position in range(start, stop, CHUNK_BYTES):
-        digest.update(read_range(path, position, min(position + CHUNK_BYTES, stop)))
     return digest.hexdigest()
 
 

@@ -130,12 +130,6 @@ def resolve(config: StudyConfig) -> dict[str, Phase]:
     return phases
 
 
-def resolve_phase(config: StudyConfig, name: str) -> Phase:
-    """Returns one phase of the study, resolved with its ancestors."""
-    phases: dict[str, Phase] = {}
-    return _resolve_into(phases, name, config)
-
-
 def row_order(phase: Phase, *, seed: int, rows_available: Mapping[str, int]) -> RowOrder:
     """Returns which row of which source is at every position of the phase."""
     return RowOrder.build(
