@@ -1,9 +1,11 @@
 """The peer of `train_step.py`: transformers' Cohere model of the same shape, trained by PyTorch.
 
 Float32 parameters and AdamW moments, bfloat16 autocast on a GPU and float32 on a CPU, scaled
-dot-product attention, `torch.compile`, clipping by global norm, the same z-loss. Rows are one
-document each, plain causal attention: PyTorch's fused kernels take no boundaries, so the peer does
-no less than its best. From 2³⁰ logits on, the loss goes over chunks of positions, rematerialized.
+dot-product attention, clipping by global norm, the same z-loss. `torch.compile` takes a CPU's whole
+program, and on a GPU one layer and one chunk of the loss: the layers are alike, and compiling all
+of them takes minutes. Rows are one document each, plain causal attention: PyTorch's fused kernels
+take no boundaries, so the peer does no less than its best. From 2³⁰ logits on, the loss goes over
+chunks of positions, rematerialized.
 
     python benchmarks/torch_peer.py --one '{"size": "demo", "batch": 8, "seq_len": 256, …}'
 """
@@ -12,6 +14,7 @@ import argparse
 import json
 import resource
 import time
+from collections.abc import Callable
 
 import torch
 from torch.utils.checkpoint import checkpoint
@@ -57,16 +60,19 @@ def loss_sum(
     return (log_z - target_logit + _Z_LOSS * log_z**2).sum()
 
 
-def objective(model: CohereForCausalLM, tokens: torch.Tensor) -> torch.Tensor:
+LossSum = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, float], torch.Tensor]
+
+
+def objective(model: CohereForCausalLM, tokens: torch.Tensor, part: LossSum) -> torch.Tensor:
     """Returns the mean loss over rows of tokens [B, T + 1]."""
     inputs, targets = tokens[:, :-1], tokens[:, 1:].reshape(-1)
     hidden = model.model(input_ids=inputs).last_hidden_state.flatten(0, 1)
     weight, scale = model.lm_head.weight, model.config.logit_scale
     chunk = max(1, _MAX_LOGITS // weight.shape[0])
     if len(targets) <= chunk:
-        return loss_sum(hidden, weight, targets, scale) / len(targets)
+        return part(hidden, weight, targets, scale) / len(targets)
     parts = [
-        checkpoint(loss_sum, h, weight, t, scale, use_reentrant=False)
+        checkpoint(part, h, weight, t, scale, use_reentrant=False)
         for h, t in zip(hidden.split(chunk), targets.split(chunk), strict=True)
     ]
     return torch.stack(parts).sum() / len(targets)
@@ -88,14 +94,19 @@ def measure(setting: dict) -> dict:
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True
     )
-    compiled = torch.compile(objective)
+    compiled, part = objective, torch.compile(loss_sum, dynamic=False)
+    if device == "cuda":
+        for layer in model.model.layers:
+            layer.compile(dynamic=False)
+    else:
+        compiled, part = torch.compile(objective), loss_sum
     shape = (setting["batch"] // setting["microbatches"], setting["seq_len"] + 1)
     tokens = torch.randint(3, config.vocab_size, shape, device=device)
 
     def step() -> torch.Tensor:
         for _ in range(setting["microbatches"]):
             with torch.autocast("cuda", torch.bfloat16, enabled=device == "cuda"):
-                loss = compiled(model, tokens)
+                loss = compiled(model, tokens, part)
             (loss / setting["microbatches"]).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

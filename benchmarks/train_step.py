@@ -87,6 +87,8 @@ def study_config(setting: dict) -> StudyConfig:
             attention_block_kv=setting["block_kv"],
             loss_vocab_block=setting["loss_vocab_block"],
             loss_token_block=setting["loss_token_block"],
+            unroll_layers=setting["unroll"],
+            deterministic=setting["deterministic"],
         ),
         phases={},
         variants={},
@@ -242,8 +244,10 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument("--vocabulary", nargs="+", type=int, default=[None])
     parser.add_argument("--block-q", type=int)
     parser.add_argument("--block-kv", type=int)
-    parser.add_argument("--loss-vocab-block", type=int, default=8192)
-    parser.add_argument("--loss-token-block", type=int, default=8192)
+    parser.add_argument("--loss-vocab-block", type=int, help="ids of a block of the loss")
+    parser.add_argument("--loss-token-block", type=int, help="positions of a block of the loss")
+    parser.add_argument("--unroll", action="store_true", help="compile every layer, no loop")
+    parser.add_argument("--deterministic", action="store_true", help="the same bits on GPUs")
     sizes = [axis.default for axis in AXES.values()]
     parser.add_argument("--mesh", nargs=len(AXES), type=int, default=sizes, help=" ".join(AXES))
     parser.add_argument("--steps", type=int, default=20)

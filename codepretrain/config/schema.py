@@ -193,8 +193,10 @@ class ExecutionConfig:
 
     `attention_kernel` is a name in `model/attention_kernels.py`; "auto" chooses by the devices.
     `attention_block_q` and `_kv` are the queries and keys that a kernel processes at a time; None
-    leaves the choice to the kernel. The loss computes `loss_vocab_block` logits of
-    `loss_token_block` positions at a time, on each device. `gradient_reduction_dtype` is that of
+    leaves the choice to the kernel. `unroll_layers` compiles the layers one after another instead
+    of one in a loop: a longer compilation, fewer copies. The loss computes `loss_vocab_block`
+    logits of `loss_token_block` positions at a time, on each device; None is the whole vocabulary
+    and 4096 positions on GPUs, 2048 and 8192 elsewhere. `gradient_reduction_dtype` is that of
     gradients while they are summed over devices. `deterministic` makes a training step on GPUs give
     the same bits in every process, at some cost in speed; TPUs and CPUs do so anyway.
     """
@@ -205,8 +207,9 @@ class ExecutionConfig:
     attention_kernel: str = "auto"
     attention_block_q: int | None = None
     attention_block_kv: int | None = None
-    loss_vocab_block: int = 2048
-    loss_token_block: int = 8192
+    unroll_layers: bool = False
+    loss_vocab_block: int | None = None
+    loss_token_block: int | None = None
     gradient_reduction_dtype: str = "float32"
     deterministic: bool = False
     prefetch_batches: int = 8

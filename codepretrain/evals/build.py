@@ -98,7 +98,7 @@ class Resources:
             self._mesh,
             batch_size=self._batch_size,
             max_seq_len=config.data.max_seq_len,
-            attention_kernel=step_kernel(config.execution, self._mesh),
+            attention_kernel=step_kernel(config, self._mesh),
         )
 
     @cached_property

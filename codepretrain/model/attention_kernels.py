@@ -84,13 +84,15 @@ class KernelSpec:
     """One row of the table.
 
     platform: the JAX platform it runs on, None for any. default_on: the platform where "auto"
-    selects it. is_partitionable: whether the compiler can split it over devices; other kernels run
-    on each device's part. compute_dtypes: None for any. limits: the cases that it passes to another
-    kernel.
+    selects it; of several, the first whose other conditions hold. is_partitionable: whether the
+    compiler can split it over devices; other kernels run on each device's part. compute_dtypes:
+    None for any. compute_capability: NVIDIA's number of the oldest GPUs that it runs on. limits:
+    the cases that it passes to another kernel.
     """
 
     platform: str | None
     default_on: str | None = None
+    compute_capability: float | None = None
     is_partitionable: bool = False
     block_rule: BlockRule = _ANY_SIZE
     compute_dtypes: tuple[str, ...] | None = None
@@ -101,15 +103,40 @@ KERNELS: dict[str, KernelSpec] = {
     "reference": KernelSpec(platform=None, is_partitionable=True),
     "blocked": KernelSpec(platform=None, default_on="cpu", is_partitionable=True),
     "splash": KernelSpec(platform="tpu", default_on="tpu", block_rule=_LANES),
-    "pallas_gpu": KernelSpec(platform="gpu", default_on="gpu", block_rule=_TRITON),
     "cudnn": KernelSpec(
         platform="gpu",
+        default_on="gpu",
+        compute_capability=9.0,
         block_rule=_TRITON,
         compute_dtypes=("bfloat16",),
-        limits="it keeps at most 64 documents of a row apart; a device's micro-batch in which a "
+        limits="it keeps at most 128 documents of a row apart; a device's micro-batch in which a "
         "row holds more runs through pallas_gpu instead",
     ),
+    "pallas_gpu": KernelSpec(platform="gpu", default_on="gpu", block_rule=_TRITON),
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What decides which kernels can run.
+
+    platform: of the devices, "cpu", "gpu" or "tpu". compute_capability: of NVIDIA GPUs, if known.
+    """
+
+    platform: str
+    compute_dtype: str
+    compute_capability: float | None = None
+
+    def runs(self, spec: KernelSpec) -> bool:
+        """Returns whether the conditions of a row hold."""
+        return (
+            spec.platform in (None, self.platform)
+            and (spec.compute_dtypes is None or self.compute_dtype in spec.compute_dtypes)
+            and self.is_new_enough(spec)
+        )
+
+    def is_new_enough(self, spec: KernelSpec) -> bool:
+        return (self.compute_capability or 0.0) >= (spec.compute_capability or 0.0)
 
 
 @dataclass(frozen=True)
@@ -175,26 +202,36 @@ def as_kernel(kernel: str | AttentionKernel) -> AttentionKernel:
     return AttentionKernel(kernel)
 
 
-def default_kernel(platform: str) -> str:
-    """Returns the kernel that "auto" selects for devices of `platform`."""
-    return next(name for name, spec in KERNELS.items() if spec.default_on == platform)
+def default_kernel(target: Target) -> str:
+    """Returns the kernel that "auto" selects."""
+    return next(
+        name
+        for name, spec in KERNELS.items()
+        if spec.default_on == target.platform and target.runs(spec)
+    )
 
 
 def choose_kernel(
-    name: str, *, platform: str, block_q: int | None = None, block_kv: int | None = None
+    name: str, target: Target, *, block_q: int | None = None, block_kv: int | None = None
 ) -> AttentionKernel:
-    """Returns the kernel of this name for devices of `platform` ("cpu", "gpu", "tpu").
+    """Returns the kernel of this name for the target; "auto" selects one.
 
     Raises:
       UserError: no kernel has this name, or it does not run on these devices, or it does not
         support these block sizes.
     """
-    known = as_kernel(default_kernel(platform) if name == "auto" else name).name
+    known = as_kernel(default_kernel(target) if name == "auto" else name).name
     spec = KERNELS[known]
-    if spec.platform not in (None, platform):
+    if spec.platform not in (None, target.platform):
         raise UserError(
             f"config.execution.attention_kernel: {known!r} runs on {spec.platform}, but the "
-            f"devices are {platform}; 'auto' selects {default_kernel(platform)!r} here"
+            f"devices are {target.platform}; 'auto' selects {default_kernel(target)!r} here"
+        )
+    if not target.is_new_enough(spec):
+        raise UserError(
+            f"config.execution.attention_kernel: {known!r} expects a GPU of compute capability "
+            f"{spec.compute_capability} or later, but this one has {target.compute_capability}; "
+            f"'auto' selects {default_kernel(target)!r} here"
         )
     for side, size in (("q", block_q), ("kv", block_kv)):
         if size is not None and not spec.block_rule.accepts(size):

@@ -8,6 +8,7 @@ from flax import nnx
 from codepretrain.config.schema import ModelConfig
 from codepretrain.model.constrain import Constrain
 from codepretrain.model.linear import Linear
+from codepretrain.model.remat import name_activation
 
 
 class MLP(nnx.Module):
@@ -27,5 +28,6 @@ class MLP(nnx.Module):
         self.constrain = constrain
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        hidden = jax.nn.silu(self.gate(x)) * self.up(x)
+        gate, up = name_activation(self.gate(x), "gate"), name_activation(self.up(x), "up")
+        hidden = jax.nn.silu(gate) * up
         return self.down(self.constrain(hidden, ("batch", "tokens", "mlp")))

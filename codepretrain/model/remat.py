@@ -1,15 +1,18 @@
 """Rematerialization policies: what is saved for the backward pass and what is recomputed.
 
 Activations are named where they are computed (`checkpoint_name`): "block_input", "query", "key" and
-"value" (after norm and rotation), and "attention_output" (before the output projection). A kernel
-also gives this last name to everything else that its backward pass needs from the forward pass,
-such as the log-sum-exp of the scores; otherwise the forward kernel would have to run again.
+"value" (after norm and rotation), "attention_output" (before the output projection), and "gate" and
+"up" (of the MLP, before the nonlinearity). A kernel also gives the name "attention_output" to
+everything else that its backward pass needs from the forward pass, such as the log-sum-exp of the
+scores; otherwise the forward kernel would have to run again.
 
     policy          kept per layer                            computed again
     full            block_input                               everything
     offload         block_input, in the host's memory         everything
     save_attention  block_input, query, key, value,           norm, MLP; scores, within the
                     attention_output                            backward kernel
+    save_products   the same, gate, up                        norm and nonlinearity; scores, within
+                                                                the backward kernel
     none            everything                                nothing
 """
 
@@ -24,6 +27,7 @@ from codepretrain.errors import UserError
 __all__ = ["REMAT_POLICIES", "checked_policy", "name_activation", "rematerialize"]
 
 _POLICIES = jax.checkpoint_policies
+_ATTENTION = ("query", "key", "value", "attention_output")
 REMAT_POLICIES: dict[str, Any] = {
     "full": _POLICIES.nothing_saveable,
     "offload": _POLICIES.save_and_offload_only_these_names(
@@ -32,7 +36,8 @@ REMAT_POLICIES: dict[str, Any] = {
         offload_src="device",
         offload_dst="pinned_host",
     ),
-    "save_attention": _POLICIES.save_only_these_names("query", "key", "value", "attention_output"),
+    "save_attention": _POLICIES.save_only_these_names(*_ATTENTION),
+    "save_products": _POLICIES.save_only_these_names(*_ATTENTION, "gate", "up"),
     "none": None,
 }
 
@@ -51,9 +56,9 @@ def checked_policy(policy: str) -> str:
     return policy
 
 
-def rematerialize(block: Callable, *, policy: str) -> Callable:
+def rematerialize(block: Callable, *, policy: str, is_in_loop: bool) -> Callable:
     """Returns `block` (the body of the scan over layers) under the policy of this name."""
     if policy == "none":
         return block
-    # Inside a scan the loop itself keeps XLA from merging the two computations.
-    return jax.checkpoint(block, policy=REMAT_POLICIES[policy], prevent_cse=False)
+    # A loop keeps XLA from merging the two computations of the same value.
+    return jax.checkpoint(block, policy=REMAT_POLICIES[policy], prevent_cse=not is_in_loop)

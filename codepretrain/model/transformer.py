@@ -20,7 +20,7 @@ Use in a step, under jit:
         model = bind(config, params, remat_policy="full", attention_kernel="reference",
                      constrain=…)  # on a mesh: see constrain.py
         hidden = model(batch.inputs, positions=batch.positions, segment_ids=batch.segment_ids)
-        … loss.cross_entropy_sums(hidden, model.output_embedding(), …)
+        … loss.cross_entropy(hidden, model.output_embedding(), …)
     jax.value_and_grad(loss)(params, batch)
 """
 
@@ -59,6 +59,7 @@ class Transformer(nnx.Module):
         rngs: nnx.Rngs,
         constrain: Constrain = unconstrained,
         gradient_dtype: str = "float32",
+        unroll: bool = False,
     ) -> None:
         kernel = as_kernel(attention_kernel)
         self.embedding = _embedding(config, rngs)
@@ -82,6 +83,7 @@ class Transformer(nnx.Module):
         )
         self.config = config
         self.remat_policy = checked_policy(remat_policy)
+        self.unroll = unroll
         self.constrain = constrain
 
     def __call__(
@@ -99,8 +101,8 @@ class Transformer(nnx.Module):
             x, _ = nnx.merge(graph, layer)(x, rope=rope, segment_ids=segment_ids)
             return x, None
 
-        body = rematerialize(body, policy=self.remat_policy)
-        x, _ = jax.lax.scan(body, self.embed(inputs), stacked)
+        body = rematerialize(body, policy=self.remat_policy, is_in_loop=not self.unroll)
+        x, _ = jax.lax.scan(body, self.embed(inputs), stacked, unroll=self.unroll)
         return self.final_norm(x)
 
     def embed(self, inputs: jax.Array) -> jax.Array:
@@ -174,10 +176,12 @@ def bind(
     attention_kernel: str | AttentionKernel,
     constrain: Constrain = unconstrained,
     gradient_dtype: str = "float32",
+    unroll: bool = False,
 ) -> Transformer:
     """Returns the model with `params`, which may be traced, as its parameters; copies nothing.
 
     gradient_dtype: of the matrices' gradients while they are summed over devices (`linear.py`).
+    unroll: compile every layer instead of one in a loop.
 
     Raises:
       UserError: unknown remat policy or attention kernel.
@@ -188,6 +192,7 @@ def bind(
         attention_kernel=attention_kernel,
         constrain=constrain,
         gradient_dtype=gradient_dtype,
+        unroll=unroll,
     )
     return nnx.merge(nnx.graphdef(model), params)
 

@@ -58,7 +58,7 @@ def plan_step(config: StudyConfig, topology: Topology) -> dict[str, Any]:
         "max_seq_len": config.data.max_seq_len,
         "num_microbatches": config.execution.num_microbatches,
         "remat_policy": config.execution.remat_policy,
-        "attention_kernel": step_kernel(config.execution, mesh).name,
+        "attention_kernel": step_kernel(config, mesh).name,
     }
     start = time.monotonic()
     try:

@@ -2,9 +2,9 @@
 
 The candidates of a mesh form a grid in which the memory needed grows to the right and upwards:
 
-    micro-batches  full   save_attention   none        a candidate that does not fit rules out
-         1          5           6            7         all candidates to its right and above it
-         2          1           2            3         (the numbers are the order of trying)
+    micro-batches  full  save_attention  save_products  none    a candidate that does not fit rules
+         1          5          6               7          8     out all to its right and above it
+         2          1          2               3          4     (the numbers: the order of trying)
 
 `offload` keeps in the host's memory what `full` keeps on the chip, and is tried where `full` fails.
 """
@@ -20,7 +20,13 @@ from codepretrain.hardware.mesh_rules import mesh_rule
 from codepretrain.podplan.topology import Topology
 from codepretrain.train.mesh_axes import AXES, axis_sizes, inner_axes, num_parts, product
 
-_BY_MEMORY = ("offload", "full", "save_attention", "none")  # and by recomputation, reversed
+_BY_MEMORY = (
+    "offload",
+    "full",
+    "save_attention",
+    "save_products",
+    "none",
+)  # and by recomputation, reversed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +103,7 @@ def candidates(config: StudyConfig, topology: Topology) -> list[Candidate]:
     for mesh in meshes(config, topology):
         rows = config.training.batch_size // num_parts("batch", sizes_of(mesh))
         for number in reversed([n for n in range(1, rows + 1) if rows % n == 0]):
-            policies = ("full", "save_attention", "none", *(["offload"] * (number == rows)))
+            policies = (*_BY_MEMORY[1:], *(["offload"] * (number == rows)))
             found += [
                 Candidate(mesh=mesh, num_microbatches=number, remat_policy=policy)
                 for policy in policies

@@ -32,7 +32,7 @@ class Program:
         checked_policy(execution.remat_policy)
         self.config = config
         self.mesh = make_mesh(execution.mesh, devices, d_model=config.model.d_model)
-        self.attention_kernel = step_kernel(execution, self.mesh)
+        self.attention_kernel = step_kernel(config, self.mesh)
         check_batch_size(
             config.training.batch_size, num_microbatches=execution.num_microbatches, mesh=self.mesh
         )

@@ -19,13 +19,13 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
-from codepretrain.config.schema import ExecutionConfig, StudyConfig
+from codepretrain.config.schema import StudyConfig
 from codepretrain.hardware.xla_options import xla_options
-from codepretrain.model.attention_kernels import AttentionKernel, choose_kernel
+from codepretrain.model.attention_kernels import AttentionKernel, Target, choose_kernel
 from codepretrain.model.transformer import Params, bind
 from codepretrain.optim.optimizer import AdamW
 from codepretrain.stream.batch import Batch
-from codepretrain.train.loss.cross_entropy import LossSums, cross_entropy_sums, token_losses
+from codepretrain.train.loss.cross_entropy import LossSums, cross_entropy, token_losses
 from codepretrain.train.loss.layout import Blocks
 from codepretrain.train.numerics import deterministic_options
 from codepretrain.train.sharding import (
@@ -71,7 +71,7 @@ def make_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
       UserError: the batch or a parameter is not divisible over the mesh, or the attention kernel
         does not run on its devices.
     """
-    step_kernel(config.execution, mesh)
+    step_kernel(config, mesh)
     check_batch_size(
         config.training.batch_size, num_microbatches=config.execution.num_microbatches, mesh=mesh
     )
@@ -127,25 +127,35 @@ def abstract_batch(config: StudyConfig, mesh: Mesh) -> Batch[jax.ShapeDtypeStruc
     return Batch(integers, integers, weights, integers, integers)
 
 
-def step_kernel(execution: ExecutionConfig, mesh: Mesh) -> AttentionKernel:
+def step_kernel(config: StudyConfig, mesh: Mesh) -> AttentionKernel:
     """Returns the configured attention kernel for the devices of the mesh.
 
     Raises:
       UserError: no kernel has this name, or it does not run on these devices or in these blocks.
     """
+    device, execution = mesh.devices.flat[0], config.execution
+    capability = getattr(device, "compute_capability", None)  # only NVIDIA GPUs have one
     return choose_kernel(
         execution.attention_kernel,
-        platform=mesh.devices.flat[0].platform,
+        Target(
+            platform=device.platform,
+            compute_dtype=config.model.compute_dtype,
+            compute_capability=float(capability) if capability else None,
+        ),
         block_q=execution.attention_block_q,
         block_kv=execution.attention_block_kv,
     )
 
 
-def loss_blocks(execution: ExecutionConfig, mesh: Mesh) -> Blocks:
+def loss_blocks(config: StudyConfig, mesh: Mesh) -> Blocks:
     """Returns the loss's block sizes and reduction on the mesh."""
+    execution = config.execution
+    # A GPU has the memory for all logits of a block of positions, and computes them only once then.
+    is_gpu = mesh.devices.flat[0].platform == "gpu"
+    size, tokens = (config.model.vocab_size, 4096) if is_gpu else (2048, 8192)
     return Blocks(
-        size=execution.loss_vocab_block,
-        tokens=execution.loss_token_block,
+        size=execution.loss_vocab_block or size,
+        tokens=execution.loss_token_block or tokens,
         mesh=mesh,
         reduction_dtype=execution.gradient_reduction_dtype,
     )
@@ -156,7 +166,7 @@ def make_eval_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
 
     The batch may have any number of rows that the mesh's data-parallel axes divide.
     """
-    constrain, kernel = Constrain(mesh), step_kernel(config.execution, mesh)
+    constrain, kernel = Constrain(mesh), step_kernel(config, mesh)
 
     def eval_step(params: Params, batch: Batch[jax.Array]) -> RowSums:
         model = bind(
@@ -172,7 +182,7 @@ def make_eval_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
             model.output_embedding(),
             batch.targets,
             logit_scale=config.model.logit_scale,
-            blocks=loss_blocks(config.execution, mesh),
+            blocks=loss_blocks(config, mesh),
         )
         weights = batch.loss_weights
         return RowSums(nats=jnp.sum(weights * nats, axis=1), num_targets=jnp.sum(weights, axis=1))
@@ -192,8 +202,7 @@ def _sums_and_gradients(
     shardings = state_shardings(config, mesh).params
 
     def objective(params: Params, microbatch: Batch[jax.Array]) -> tuple[jax.Array, LossSums]:
-        sums = _loss_sums(config, mesh, params, microbatch)
-        return sums.nats + sums.z_loss, sums
+        return _loss(config, mesh, params, microbatch)
 
     def sums_and_gradients(microbatch: Batch[jax.Array]) -> tuple[LossSums, Params]:
         gradients, sums = jax.grad(objective, has_aux=True)(params, microbatch)
@@ -226,26 +235,27 @@ def _microbatches(config: StudyConfig, mesh: Mesh, batch: Batch[jax.Array]) -> B
     return jax.tree.map(split, batch)
 
 
-def _loss_sums(
+def _loss(
     config: StudyConfig, mesh: Mesh, params: Params, batch: Batch[jax.Array]
-) -> LossSums:
+) -> tuple[jax.Array, LossSums]:
     model = bind(
         config.model,
         params,
         remat_policy=config.execution.remat_policy,
-        attention_kernel=step_kernel(config.execution, mesh),
+        attention_kernel=step_kernel(config, mesh),
         constrain=Constrain(mesh),
         gradient_dtype=config.execution.gradient_reduction_dtype,
+        unroll=config.execution.unroll_layers,
     )
     hidden = model(batch.inputs, positions=batch.positions, segment_ids=batch.segment_ids)
-    return cross_entropy_sums(
+    return cross_entropy(
         hidden,
         model.output_embedding(),
         batch.targets,
         batch.loss_weights,
         logit_scale=config.model.logit_scale,
         z_loss_coefficient=config.training.z_loss_coefficient,
-        blocks=loss_blocks(config.execution, mesh),
+        blocks=loss_blocks(config, mesh),
     )
 
 

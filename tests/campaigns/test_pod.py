@@ -152,7 +152,7 @@ def test_no_logits(step, size, policy):
     """No array of a chip's tokens and the vocabulary: the largest is a block of the loss."""
     found = step(size, policy)
     execution = found.config.execution
-    block = execution.loss_vocab_block * execution.loss_token_block
+    block = execution.loss_vocab_block * (execution.loss_token_block or 8192)
     vocabulary = found.config.model.vocab_size
     for instruction, _, _ in found.program.walk():
         for shape in instruction.shapes:

@@ -16,6 +16,7 @@ from codepretrain.config.schema import MeshConfig
 from codepretrain.errors import UserError
 from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.constrain import unconstrained
+from codepretrain.model.kernels.cudnn import CAPACITIES
 from codepretrain.model.remat import REMAT_POLICIES, checked_policy
 from codepretrain.model.transformer import abstract_params, bind
 from codepretrain.train.sharding import Constrain, make_mesh
@@ -74,7 +75,24 @@ def test_what_each_policy_keeps(gradients):
     assert attention.count("float32[3,2,2,2,12,8]") == 1
     assert attention.count("float32[3,2,2,2,12,1]") == 2
     assert not [s for s in attention if "48" in s]  # nothing of the MLP
+    products = saved_shapes(gradients, "save_products")
+    assert products.count("float32[3,2,12,48]") == 2  # gate and up, not their product
+    assert len(products) == len(attention) + 2
     assert [s for s in saved_shapes(gradients, "none") if "2,12,48" in s]
+
+
+def test_save_products_computes_no_matrix_product_of_the_mlp_again(gradients):
+    """Nor any other of the model but the scores, within the backward pass of attention."""
+
+    def num_products(policy):
+        function, params = gradients
+        jaxpr = jax.make_jaxpr(function, static_argnums=1)(params, policy).jaxpr
+        live, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars), instantiate=True)
+        found = [e for e in equations(live) if e.primitive.name == "dot_general"]
+        return sum(not e.params["dimension_numbers"][1][0] for e in found)  # not attention's
+
+    assert num_products("save_attention") - num_products("save_products") == 2
+    assert num_products("save_products") == num_products("none")
 
 
 def test_an_unknown_policy_is_named_with_those_there_are():
@@ -123,7 +141,8 @@ def test_forward_kernels_run_once_where_their_results_are_saved(tiny, name, poli
     mesh = make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
     constrain = Constrain(mesh) if on_mesh else unconstrained
     found = gradient_equations(config, AttentionKernel(name), policy=policy, constrain=constrain)
-    assert runs(found, FORWARD[name]) == times
+    variants = len(CAPACITIES) if name == "cudnn" else 1
+    assert runs(found, FORWARD[name]) == variants * times
     if name == "cudnn":  # the kernel for rows of many documents
         assert runs(found, "mha_forward") == times
 

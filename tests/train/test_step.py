@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,12 +21,18 @@ from codepretrain.config.schema import (
     TrainingConfig,
 )
 from codepretrain.errors import UserError
+from codepretrain.model.remat import REMAT_POLICIES
 from codepretrain.model.transformer import bind
 from codepretrain.optim.optimizer import decay_mask
 from codepretrain.stream.batch import Batch
 from codepretrain.train.sharding import global_batch, make_mesh
 from codepretrain.train.state import TrainState, abstract_state
-from codepretrain.train.step import compile_train_step, make_eval_step, make_train_step
+from codepretrain.train.step import (
+    compile_train_step,
+    loss_blocks,
+    make_eval_step,
+    make_train_step,
+)
 from tests.compilations import num_compilations
 
 CONFIG = StudyConfig(
@@ -176,6 +184,33 @@ def test_microbatches_change_nothing():
     found, history = run(3, num_microbatches=4, data=2, fsdp=2)
     assert_close(found, expected)
     assert_close(history, expected_history)
+
+
+@pytest.mark.parametrize("policy", REMAT_POLICIES.keys() - {"offload"})
+def test_unrolled_layers_change_nothing(policy):
+    expected, expected_history = run(1, fsdp=1)
+    execution = dataclasses.replace(CONFIG.execution, remat_policy=policy, unroll_layers=True)
+    mesh = mesh_of(fsdp=1)
+    step = make_train_step(dataclasses.replace(CONFIG, execution=execution), mesh)
+    found, metrics = step(
+        state_on(mesh), global_batch(rows(0), mesh), np.float32(1e-3), WEIGHT_DECAY
+    )
+    assert_close(jax.tree.map(np.asarray, found), expected)
+    assert_close(jax.tree.map(float, metrics), expected_history[0])
+
+
+def test_blocks_of_the_loss_by_platform():
+    """A GPU sees all logits of fewer positions; what the config sets is kept."""
+
+    class Device:
+        platform = "gpu"
+
+    on_gpus: Any = SimpleNamespace(devices=np.array([Device()]))
+    execution = dataclasses.replace(CONFIG.execution, loss_vocab_block=None)
+    config, mesh = dataclasses.replace(CONFIG, execution=execution), mesh_of(fsdp=1)
+    assert loss_blocks(config, mesh)[:2] == (2048, 8192)
+    assert loss_blocks(config, on_gpus)[:2] == (CONFIG.model.vocab_size, 4096)
+    assert loss_blocks(CONFIG, on_gpus)[:2] == (20, 4096)
 
 
 def test_a_run_repeats_bit_for_bit_without_recompiling():

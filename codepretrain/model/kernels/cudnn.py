@@ -1,7 +1,10 @@
 """Document-causal attention on NVIDIA GPUs: cuDNN flash attention. See `attention_kernels.py`.
 
-bfloat16 or float16, Hopper or later. cuDNN separates at most 64 documents of a row; a batch with a
-row of more (its padding counts as one) runs through `pallas_gpu`, so every boundary is kept.
+bfloat16 or float16, Hopper or later. cuDNN takes the documents of all rows as one list of up to
+B · M sequences, and parts of its backward pass take time in proportion to B · M · T, however many
+there are. So the program holds a variant for each M in `CAPACITIES` and runs the smallest that
+suffices for the batch. A batch with a row of more documents (its padding counts as one) runs
+through `pallas_gpu`, so every boundary is kept.
 
 The library's own gradient does not name the softmax statistics, so a remat policy could not save
 them and the forward kernel would run again in the backward pass. The gradient is therefore defined
@@ -22,8 +25,8 @@ from jax._src.cudnn import fused_attention_stablehlo as library
 from codepretrain.model.kernels import pallas_gpu
 from codepretrain.model.remat import name_activation
 
-# cuDNN holds softmax statistics [B · documents, N, T] float32; `save_attention` keeps them too.
-MAX_DOCUMENTS = 64
+CAPACITIES = (8, 32, 128)  # documents of a row
+MAX_DOCUMENTS = CAPACITIES[-1]
 
 
 def attention(
@@ -36,28 +39,33 @@ def attention(
     block_kv: int | None,
     interpret: bool,
 ) -> jax.Array:
-    """Returns attention [B, T, N, H] on one device; the blocks are those of `pallas_gpu`."""
+    """Returns attention [B, T, N, H] on one device; the blocks are those of `pallas_gpu`.
+
+    Key-value heads are repeated for the query heads that share them: for fewer of them the library
+    of JAX 0.10 computes offsets with the stride of the queries, and reads other tokens' keys.
+    """
     assert not interpret, "cuDNN has no interpreter"
+    group = query.shape[2] // key.shape[2]
+    key, value = (jnp.repeat(x, group, axis=2) for x in (key, value))
     settings = pallas_gpu.Settings.build(block_q=block_q, block_kv=block_kv, interpret=False)
     return _attention(query, key, value, segment_ids, settings)
 
 
 class Residuals(NamedTuple):
-    """The residuals of the backward kernels. Of the last two, that of the unused kernel is zero.
-
-    statistics: cuDNN's [B · 64, N, T] float32; log_sum: that of `pallas_gpu.forward`.
-    """
+    """The residuals of the backward kernels: the arguments and results of `_forward`."""
 
     query: jax.Array
     key: jax.Array
     value: jax.Array
     segment_ids: jax.Array
     out: jax.Array
-    statistics: jax.Array
     log_sum: jax.Array
 
 
-Results = tuple[jax.Array, jax.Array, jax.Array]
+def _variant(segment_ids: jax.Array) -> jax.Array:
+    """Returns the index of the smallest capacity that suffices; one more for `pallas_gpu`."""
+    num_documents = jnp.max(_begins(segment_ids).sum(axis=1))
+    return jnp.searchsorted(jnp.array(CAPACITIES), num_documents)
 
 
 def _forward(
@@ -66,12 +74,16 @@ def _forward(
     value: jax.Array,
     segment_ids: jax.Array,
     settings: pallas_gpu.Settings,
-) -> Results:
-    """Returns the attention, cuDNN's statistics and the log-sum-exp of `pallas_gpu`."""
-    B, T, N, H = query.shape
-    lengths, offsets, num_documents = documents(segment_ids, MAX_DOCUMENTS)
+) -> tuple[jax.Array, jax.Array]:
+    """Returns the attention [B, T, N, H] and its log-sum-exp [B, N, T] float32.
 
-    def by_cudnn(query: jax.Array, key: jax.Array, value: jax.Array) -> Results:
+    The latter is to base e from cuDNN, and to base 2 from Pallas; the backward pass takes the same
+    variant as the forward pass.
+    """
+    T, H = query.shape[1], query.shape[3]
+
+    def by_cudnn(capacity: int, query: jax.Array, key: jax.Array, value: jax.Array) -> tuple:
+        lengths, offsets = documents(segment_ids, capacity)
         out, statistics = library.dot_product_attention(
             query,
             key,
@@ -84,29 +96,37 @@ def _forward(
             mask_type=library.MaskType.PADDING_CAUSAL,
             return_residual=True,
         )
-        return out, statistics, jnp.zeros((B, N, T + settings.padding(T)), jnp.float32)
+        rows, columns = _sequences(segment_ids)
+        return out, statistics[rows, :, columns].swapaxes(1, 2)
 
-    def by_pallas(query: jax.Array, key: jax.Array, value: jax.Array) -> Results:
+    def by_pallas(query: jax.Array, key: jax.Array, value: jax.Array) -> tuple:
         out, log_sum = pallas_gpu.forward(query, key, value, segment_ids, settings)
-        return out, jnp.zeros((B * MAX_DOCUMENTS, N, T), jnp.float32), log_sum
+        return out, log_sum[:, :, :T]
 
-    return jax.lax.cond(_fits(num_documents), by_cudnn, by_pallas, query, key, value)
-
-
-def _fits(num_documents: jax.Array) -> jax.Array:
-    return jnp.max(num_documents) <= MAX_DOCUMENTS
+    variants = [functools.partial(by_cudnn, capacity) for capacity in CAPACITIES]
+    variant = _variant(segment_ids)
+    return jax.lax.switch(variant, [*variants, by_pallas], query, key, value)
 
 
-def _backward(residuals: Residuals, d_out: jax.Array, settings: pallas_gpu.Settings) -> Results:
+def _backward(
+    residuals: Residuals, d_out: jax.Array, settings: pallas_gpu.Settings
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Returns the gradients of query, key and value."""
-    lengths, offsets, num_documents = documents(residuals.segment_ids, MAX_DOCUMENTS)
+    segment_ids = residuals.segment_ids
 
-    def by_cudnn(residuals: Residuals, d_out: jax.Array) -> Results:
-        query, key, value, _, out, statistics, _ = residuals
+    def by_cudnn(capacity: int, residuals: Residuals, d_out: jax.Array) -> tuple:
+        query, key, value, _, out, log_sum = residuals
+        B, T, N, H = query.shape
+        lengths, offsets = documents(segment_ids, capacity)
+        rows, columns = _sequences(segment_ids)
+        statistics = jnp.zeros((B * capacity, N, T), jnp.float32)
+        statistics = statistics.at[rows, :, columns].set(
+            log_sum.swapaxes(1, 2), mode="drop", unique_indices=True
+        )
         none = jnp.zeros(0, query.dtype)  # how the library spells an argument that is not given
         arrays = (query, key, value, none, lengths, lengths, offsets, offsets, none, none)
         gradients = library._dot_product_attention_bwd_rule(
-            scale=query.shape[-1] ** -0.5,
+            scale=H**-0.5,
             seed=42,  # of dropout, which is not used
             dropout_rate=0.0,
             variadic_args=(False, False),  # no bias, and no gradient of one
@@ -120,12 +140,14 @@ def _backward(residuals: Residuals, d_out: jax.Array, settings: pallas_gpu.Setti
         )
         return gradients[0], gradients[1], gradients[2]
 
-    def by_pallas(residuals: Residuals, d_out: jax.Array) -> Results:
-        query, key, value, segment_ids, out, _, log_sum = residuals
-        kept = pallas_gpu.Residuals(query, key, value, segment_ids, out, log_sum)
+    def by_pallas(residuals: Residuals, d_out: jax.Array) -> tuple:
+        padding = settings.padding(d_out.shape[1])
+        log_sum = jnp.pad(residuals.log_sum, ((0, 0), (0, 0), (0, padding)))
+        kept = pallas_gpu.Residuals(*residuals._replace(log_sum=log_sum))
         return pallas_gpu.backward(kept, d_out, settings)
 
-    return jax.lax.cond(_fits(num_documents), by_cudnn, by_pallas, residuals, d_out)
+    variants = [functools.partial(by_cudnn, capacity) for capacity in CAPACITIES]
+    return jax.lax.switch(_variant(segment_ids), [*variants, by_pallas], residuals, d_out)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
@@ -146,9 +168,11 @@ def _forward_rule(
     segment_ids: jax.Array,
     settings: pallas_gpu.Settings,
 ) -> tuple[jax.Array, Residuals]:
-    results = _forward(query, key, value, segment_ids, settings)
-    out, statistics, log_sum = (name_activation(x, "attention_output") for x in results)
-    return out, Residuals(query, key, value, segment_ids, out, statistics, log_sum)
+    out, log_sum = (
+        name_activation(x, "attention_output")
+        for x in _forward(query, key, value, segment_ids, settings)
+    )
+    return out, Residuals(query, key, value, segment_ids, out, log_sum)
 
 
 def _backward_rule(
@@ -160,24 +184,33 @@ def _backward_rule(
 _attention.defvjp(_forward_rule, _backward_rule)
 
 
-def documents(segment_ids: jax.Array, maximum: int) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Returns lengths [B, M], offsets [B, M + 1] and counts [B] of each row's documents, int32.
+def _begins(segment_ids: jax.Array) -> jax.Array:
+    """Returns where documents begin, padding among them: [B, T] bool."""
+    return jnp.diff(segment_ids, axis=1, prepend=segment_ids[:, :1] - 1) != 0
 
-    M is `maximum`. Entries beyond a row's documents are -1. The offsets end with T:
 
-        segment_ids 1 1 2 2 2 0 0, M = 4      lengths 2 3 2 -1      offsets 0 2 5 7 -1
+def documents(segment_ids: jax.Array, maximum: int) -> tuple[jax.Array, jax.Array]:
+    """Returns lengths [B, M] and first positions [B, M + 1] of each row's documents, int32.
+
+    M is `maximum`. Entries beyond a row's documents are -1, which the library drops when it joins
+    the rows' lists into one:
+
+        segment_ids 1 1 2 2 2 0 0, M = 4      lengths 2 3 2 -1      positions 0 2 5 -1 -1
     """
     T = segment_ids.shape[1]
-    begins = jnp.diff(segment_ids, axis=1, prepend=segment_ids[:, :1] - 1) != 0
 
     def row(begins: jax.Array) -> jax.Array:
         return jnp.nonzero(begins, size=maximum + 1, fill_value=T)[0].astype(jnp.int32)
 
-    starts = jax.vmap(row)(begins)
+    starts = jax.vmap(row)(_begins(segment_ids))
     lengths = jnp.diff(starts, axis=1)
-    after_end = jnp.cumsum(starts == T, axis=1) > 1
-    return (
-        jnp.where(lengths > 0, lengths, -1),
-        jnp.where(after_end, -1, starts),
-        jnp.sum(begins, axis=1, dtype=jnp.int32),
-    )
+    return jnp.where(lengths > 0, lengths, -1), jnp.where(starts < T, starts, -1)
+
+
+def _sequences(segment_ids: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns each position's sequence in cuDNN's list and place in it: [B, T] int32 each."""
+    begins = _begins(segment_ids)
+    positions = jnp.arange(segment_ids.shape[1], dtype=jnp.int32)[None]
+    starts = jax.lax.cummax(jnp.where(begins, positions, 0), axis=1)
+    sequences = jnp.cumsum(begins.reshape(-1), dtype=jnp.int32).reshape(begins.shape) - 1
+    return sequences, positions - starts

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 
 from codepretrain.train.loss.blocks import Residuals, backward, forward
 from codepretrain.train.loss.layout import Axes, Blocks
+from codepretrain.train.loss.products import Gradients
+from codepretrain.train.loss.whole import forward_with_gradients, is_whole
 from codepretrain.train.mesh_axes import axes_of
 from codepretrain.train.sharding import named_sharding
 
@@ -25,7 +27,7 @@ class LossSums(NamedTuple):
     num_targets: jax.Array  # Σ weight
 
 
-def cross_entropy_sums(
+def cross_entropy(
     hidden: jax.Array,
     embedding: jax.Array,
     targets: jax.Array,
@@ -34,8 +36,10 @@ def cross_entropy_sums(
     logit_scale: float,
     z_loss_coefficient: float,
     blocks: Blocks,
-) -> LossSums:
-    """Returns the loss of a batch as sums; differentiable in `hidden` and `embedding`.
+) -> tuple[jax.Array, LossSums]:
+    """Returns the objective nats + z_loss and its parts.
+
+    Only the objective is differentiable, in `hidden` and `embedding`.
 
     hidden: [B, T, D] compute dtype; embedding: [V, D] float32; targets: [B, T] int32;
     weights: [B, T] float32. Logits are logit_scale · hidden · embeddingᵀ, products in the compute
@@ -43,12 +47,9 @@ def cross_entropy_sums(
 
     Source of the z-loss: Chowdhery et al. 2022 (PaLM), section 5; the coefficient is a setting.
     """
-    target_logit, log_z = _score(hidden, embedding, targets, logit_scale, blocks)
-    return LossSums(
-        nats=jnp.sum(weights * (log_z - target_logit)),
-        z_loss=jnp.sum(weights * z_loss_coefficient * jnp.square(log_z)),
-        num_targets=jnp.sum(weights),
-    )
+    settings = _Settings(logit_scale, z_loss_coefficient, blocks)
+    objective, sums = _objective(hidden, embedding, targets, weights, settings)
+    return objective, jax.lax.stop_gradient(sums)
 
 
 def token_losses(
@@ -59,17 +60,19 @@ def token_losses(
     logit_scale: float,
     blocks: Blocks,
 ) -> jax.Array:
-    """Returns -log p(target) at every position: [B, T] float32, in nats. Arguments as above."""
-    target_logit, log_z = _score(hidden, embedding, targets, logit_scale, blocks)
+    """Returns -log p(target) at every position: [B, T] float32, in nats; not differentiable.
+
+    Arguments as above.
+    """
+    settings = _Settings(logit_scale, 0.0, blocks)
+    target_logit, log_z, _ = _scores(hidden, embedding, targets, settings)
     return log_z - target_logit
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _score(
-    hidden: jax.Array, embedding: jax.Array, targets: jax.Array, logit_scale: float, blocks: Blocks
-) -> tuple[jax.Array, jax.Array]:
-    """Returns the target's logit and log Z = log Σ exp(logits): each [B, T] float32."""
-    return _score_forward(hidden, embedding, targets, logit_scale, blocks)[0]
+class _Settings(NamedTuple):
+    logit_scale: float
+    z_loss_coefficient: float
+    blocks: Blocks
 
 
 # The dim names (`mesh_axes.AXES`) of arrays that are split over the devices.
@@ -82,9 +85,8 @@ _RESIDUALS = Residuals[_Names](
     embedding=_EMBEDDING,
     targets=_POSITIONS,
     log_z=_POSITIONS,
-    maximum=_POSITIONS,
-    exponentials=(*_POSITIONS, "vocab"),
 )
+_GRADIENTS = Gradients[_Names](hidden=_HIDDEN, embedding=_EMBEDDING)
 
 
 def _only(axes: tuple[str, ...]) -> str | None:
@@ -115,28 +117,89 @@ def _on_each_device(function: Callable, blocks: Blocks, inputs: tuple, outputs: 
     )
 
 
-def _score_forward(
-    hidden: jax.Array, embedding: jax.Array, targets: jax.Array, logit_scale: float, blocks: Blocks
-) -> tuple[tuple[jax.Array, jax.Array], Residuals[jax.Array]]:
-    function = functools.partial(forward, logit_scale=logit_scale, blocks=blocks)
+def _sums(
+    target_logit: jax.Array, log_z: jax.Array, weights: jax.Array, settings: _Settings
+) -> LossSums:
+    return LossSums(
+        nats=jnp.sum(weights * (log_z - target_logit)),
+        z_loss=jnp.sum(weights * settings.z_loss_coefficient * jnp.square(log_z)),
+        num_targets=jnp.sum(weights),
+    )
+
+
+def _scores(
+    hidden: jax.Array, embedding: jax.Array, targets: jax.Array, settings: _Settings
+) -> tuple[jax.Array, jax.Array, Residuals[jax.Array]]:
+    """Returns the target's logit and log Z = log Σ exp(logits), each [B, T] float32."""
+    function = functools.partial(forward, logit_scale=settings.logit_scale, blocks=settings.blocks)
     on_devices = _on_each_device(
-        function, blocks, (_HIDDEN, _EMBEDDING, _POSITIONS), (_POSITIONS, _RESIDUALS)
+        function, settings.blocks, (_HIDDEN, _EMBEDDING, _POSITIONS), (_POSITIONS, _RESIDUALS)
     )
     target_logit, residuals = on_devices(hidden, embedding, targets)
-    return (target_logit, residuals.log_z), residuals
+    return target_logit, residuals.log_z, residuals
 
 
-def _score_backward(
-    logit_scale: float,
-    blocks: Blocks,
-    residuals: Residuals[jax.Array],
-    cotangents: tuple[jax.Array, jax.Array],
-) -> tuple[jax.Array, jax.Array, None]:
-    function = functools.partial(backward, logit_scale=logit_scale, blocks=blocks)
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def _objective(
+    hidden: jax.Array,
+    embedding: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    settings: _Settings,
+) -> tuple[jax.Array, LossSums]:
+    target_logit, log_z, _ = _scores(hidden, embedding, targets, settings)
+    sums = _sums(target_logit, log_z, weights, settings)
+    return sums.nats + sums.z_loss, sums
+
+
+_Kept = Gradients[jax.Array] | tuple[Residuals[jax.Array], jax.Array]
+
+
+def _objective_forward(
+    hidden: jax.Array,
+    embedding: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    settings: _Settings,
+) -> tuple[tuple[jax.Array, LossSums], _Kept]:
+    """Also returns the gradients, where one block of ids gives them; else the residuals."""
+    blocks, kept = settings.blocks, None
+    if is_whole(_ids_per_device(embedding, blocks), blocks):
+        function = functools.partial(forward_with_gradients, **settings._asdict())
+        on_devices = _on_each_device(
+            function,
+            blocks,
+            (_HIDDEN, _EMBEDDING, _POSITIONS, _POSITIONS),
+            (_POSITIONS, _POSITIONS, _GRADIENTS),
+        )
+        target_logit, log_z, kept = on_devices(hidden, embedding, targets, weights)
+    else:
+        target_logit, log_z, residuals = _scores(hidden, embedding, targets, settings)
+        kept = residuals, weights
+    sums = _sums(target_logit, log_z, weights, settings)
+    return (sums.nats + sums.z_loss, sums), kept
+
+
+def _ids_per_device(embedding: jax.Array, blocks: Blocks) -> int:
+    mesh, axis = blocks.mesh, _AXES.vocab
+    return embedding.shape[0] // (mesh.shape[axis] if mesh is not None and axis else 1)
+
+
+def _objective_backward(
+    settings: _Settings, kept: _Kept, cotangents: tuple[jax.Array, LossSums]
+) -> tuple[jax.Array, jax.Array, None, None]:
+    factor, _ = cotangents  # those of the sums are zero
+    if isinstance(kept, Gradients):
+        d_hidden, d_embedding = (factor * x.astype(jnp.float32) for x in kept)
+        return d_hidden.astype(kept.hidden.dtype), d_embedding, None, None
+    residuals, weights = kept
+    weights = factor * weights
+    d_log_z = weights * (1 + 2 * settings.z_loss_coefficient * residuals.log_z)
+    function = functools.partial(backward, logit_scale=settings.logit_scale, blocks=settings.blocks)
     on_devices = _on_each_device(
-        function, blocks, (_RESIDUALS, _POSITIONS, _POSITIONS), (_HIDDEN, _EMBEDDING)
+        function, settings.blocks, (_RESIDUALS, _POSITIONS, _POSITIONS), _GRADIENTS
     )
-    return *on_devices(residuals, *cotangents), None
+    return *on_devices(residuals, -weights, d_log_z), None, None
 
 
-_score.defvjp(_score_forward, _score_backward)
+_objective.defvjp(_objective_forward, _objective_backward)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from codepretrain.train.loss.cross_entropy import cross_entropy_sums, token_losses
+from codepretrain.train.loss.cross_entropy import cross_entropy, token_losses
 from codepretrain.train.loss.layout import Blocks
 
 SCALE, Z = 0.5, 0.1
@@ -28,7 +28,7 @@ def plain(hidden, embedding, targets, weights):
 
 
 def blocked(hidden, embedding, targets, weights, block_size, tokens=6, mesh=None):
-    sums = cross_entropy_sums(
+    objective, _ = cross_entropy(
         hidden,
         embedding,
         targets,
@@ -37,14 +37,14 @@ def blocked(hidden, embedding, targets, weights, block_size, tokens=6, mesh=None
         z_loss_coefficient=Z,
         blocks=Blocks(block_size, tokens, mesh),
     )
-    return sums.nats + sums.z_loss
+    return objective
 
 
 def test_two_tokens_by_hand():
     # Logits 0 and ln 3 in either order: the probabilities are 1/4 and 3/4, log Z = ln 4.
     hidden = jnp.ones((1, 3, 1))
     embedding = jnp.array([[0.0], [np.log(3.0)]])
-    sums = cross_entropy_sums(
+    objective, sums = cross_entropy(
         hidden,
         embedding,
         jnp.array([[0, 1, 1]]),
@@ -55,6 +55,7 @@ def test_two_tokens_by_hand():
     )
     np.testing.assert_allclose(sums.nats, np.log(4) + np.log(4 / 3), rtol=1e-6)
     np.testing.assert_allclose(sums.z_loss, 2 * 0.5 * np.log(4) ** 2, rtol=1e-6)
+    np.testing.assert_allclose(objective, sums.nats + sums.z_loss, rtol=1e-6)
     assert sums.num_targets == 2
 
 

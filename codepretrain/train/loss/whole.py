@@ -1,0 +1,104 @@
+"""The loss and its gradients in one pass, for a device that holds all logits of its positions.
+
+With a single block of ids (W = V), a block of positions [C, V] sees every logit. So its gradients
+are computed at once, from a cotangent of one, and the backward pass only scales them. This saves
+the second computation of the logits, a quarter of the products (`blocks.py` needs four of the size
+C · W · D, this three), at the price of [C, V] float32 at a time instead of [C, W].
+
+On a mesh, the embedding's dims are gathered over fsdp once, and its gradient is summed over data
+and fsdp once. Over tensor, maximum and sums are exchanged per block of positions.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from codepretrain.train.loss.layout import (
+    Axes,
+    Blocks,
+    Positions,
+    join,
+    positions,
+    split,
+    vocabulary_layout,
+)
+from codepretrain.train.loss.products import (
+    Gradients,
+    gathered,
+    gradient_of_hidden,
+    logits_of,
+    products,
+    reduced,
+)
+from codepretrain.train.loss.softmax_sums import softmax_sums
+
+
+def is_whole(num_ids: int, blocks: Blocks) -> bool:
+    """Returns whether one block covers `num_ids` ids, the device's vocabulary."""
+    return vocabulary_layout(num_ids, blocks.size).num_blocks == 1
+
+
+def forward_with_gradients(
+    hidden: jax.Array,
+    embedding: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    *,
+    logit_scale: float,
+    z_loss_coefficient: float,
+    blocks: Blocks,
+    axes: Axes,
+) -> tuple[jax.Array, jax.Array, Gradients[jax.Array]]:
+    """Returns target logits and log Z [B, T] float32, and the gradients of the objective.
+
+    The objective is Σ weight · (log Z - target logit + coefficient · log Z²). One block must cover
+    the device's vocabulary.
+    """
+    layout = vocabulary_layout(embedding.shape[0], blocks.size)
+    assert layout.num_blocks == 1, "the gradients need all logits of a position"
+    parts = positions(hidden, targets, num_ids=layout.num_ids, blocks=blocks, axes=axes)
+    part_weights = split(weights.reshape(-1), len(parts.targets))
+    block = gathered(embedding, layout, jnp.int32(0), dtype=hidden.dtype, axes=axes)
+    ids = layout.ids(jnp.int32(0))
+
+    def add(
+        d_block: jax.Array, part: tuple[Positions, jax.Array]
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
+        (x, target), weight = part
+        logits = logits_of(x, block, ids, logit_scale)
+        is_target = target[:, None] == ids[None]
+        maximum, total = softmax_sums(logits)
+        exponentials = jnp.exp(logits - maximum[:, None])
+        target_logit = _target_logits(logits, target)
+        log_z = _log_z(maximum, total, axes)
+        target_logit = lax.psum(target_logit, axes.vocab) if axes.vocab else target_logit
+        # d nats / d log Z and d z-loss / d log Z; softmax = exponentials · exp(maximum - log Z).
+        d_log_z = logit_scale * weight * (1 + 2 * z_loss_coefficient * log_z)
+        d_logits = (d_log_z * jnp.exp(maximum - log_z))[:, None] * exponentials
+        d_logits -= jnp.where(is_target, logit_scale * weight[:, None], 0.0)
+        d_x, more = products(d_logits.astype(hidden.dtype), x, block)
+        return d_block + more, (target_logit, log_z, d_x)
+
+    start = jnp.zeros(block.shape[::-1], jnp.float32)
+    d_block, (target_logit, log_z, d_parts) = lax.scan(add, start, (parts, part_weights))
+    gradients = Gradients(
+        gradient_of_hidden(d_parts, targets, axes).astype(hidden.dtype),
+        reduced(d_block, blocks, axes).astype(embedding.dtype),
+    )
+    return join(target_logit, like=targets), join(log_z, like=targets), gradients
+
+
+def _target_logits(logits: jax.Array, target: jax.Array) -> jax.Array:
+    """Returns the logits [C] of the targets; 0 for targets on other devices."""
+    num_ids = logits.shape[1]
+    index = jnp.where((target >= 0) & (target < num_ids), target, num_ids)  # the rest out of bounds
+    found = jnp.take_along_axis(logits, index[:, None], axis=1, mode="fill", fill_value=0.0)
+    return found[:, 0]
+
+
+def _log_z(maximum: jax.Array, total: jax.Array, axes: Axes) -> jax.Array:
+    """Returns log Σ exp(logits) over all devices' ids, from the device's maximum and sum."""
+    if axes.vocab is None:
+        return maximum + jnp.log(total)
+    overall = lax.pmax(maximum, axes.vocab)
+    return overall + jnp.log(lax.psum(total * jnp.exp(maximum - overall), axes.vocab))
