@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Both models at 8192 tokens on one GPU, every remat policy and attention kernel, beside PyTorch.
+# Both models at 8192 tokens on one GPU, beside PyTorch; what is right, what is fast, where time goes.
 #
 #     benchmarks/gpu_campaign.sh [output folder, default gpu_campaign] [python, default python3]
 #
 # Needs jax with CUDA, flax, optax and, for the peer, torch and transformers. Leaves tables
-# (tables.txt), every result (results.jsonl) and a profile for TensorBoard.
-# STAGE=kernels|models|batches|profile runs one part. Written without a GPU, and not run yet.
+# (tables.txt), every result (results.jsonl) and profiles for TensorBoard.
+# STAGE=kernels|curves|models|policies|profile runs one part.
 set -uo pipefail
 out=${1:-gpu_campaign}
 python=${2:-python3}
@@ -14,14 +14,13 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 cd "$(dirname "$0")/.." || exit 1
 export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
-export XLA_PYTHON_CLIENT_MEM_FRACTION=0.92  # one measurement at a time has the device
-# Overlaps and fuses matrix products; the latency-hiding scheduler matters from two devices on.
-export XLA_FLAGS="--xla_gpu_enable_latency_hiding_scheduler=true ${XLA_FLAGS:-}"
+export XLA_PYTHON_CLIENT_MEM_FRACTION=0.95  # one measurement at a time has the device
 
 measure() {
-  "$python" benchmarks/train_step.py --seq-len 8192 --steps 10 --json "$out/results.jsonl" "$@" \
-    2>&1 | tee -a "$out/tables.txt"
+  "$python" benchmarks/train_step.py --seq-len 8192 --steps 8 --warmup 2 --json "$out/results.jsonl" \
+    "$@" 2>&1 | tee -a "$out/tables.txt"
 }
+curve() { "$python" benchmarks/loss_curve.py "$@" 2>&1 | tee -a "$out/tables.txt"; }
 wanted() { [ "$stage" = all ] || [ "$stage" = "$1" ]; }
 
 nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv | tee -a "$out/tables.txt"
@@ -32,21 +31,27 @@ nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv | tee -a "$
 if wanted kernels; then
   "$python" benchmarks/attention.py --seq-len 8192 2>&1 | tee -a "$out/tables.txt"
 fi
-# 2. Every policy and kernel, and the peer, at one batch per model.
+# 2. 200 steps: the same bits twice, and the losses of a CPU.
+if wanted curves; then
+  for dtype in float32 bfloat16; do
+    JAX_PLATFORMS=cpu curve --compute-dtype $dtype --json "$out/cpu_$dtype.json"
+  done
+  curve --json "$out/gpu.json"
+  curve --compare "$out/gpu.json" "$out"/cpu_*.json
+fi
+# 3. Each model at its fastest, and the peer, which is fastest without recomputation if that fits.
 if wanted models; then
-  measure --size 470m --batch 8 --remat full save_attention --kernel pallas_gpu cudnn --peer
-  measure --size 2_8b --batch 4 --remat full save_attention --kernel pallas_gpu cudnn --peer
-  measure --size 470m --batch 4 --remat none offload --kernel cudnn --peer
-  measure --size 2_8b --batch 1 --remat none --kernel cudnn --peer
+  measure --size 470m --batch 8 --remat save_products --peer --peer-remat none
+  measure --size 2_8b --batch 4 --remat save_products --peer --peer-remat full
 fi
-# 3. The batch that fills the device.
-if wanted batches; then
-  measure --size 470m --batch 16 32 --remat full save_attention --kernel cudnn --peer
-  measure --size 2_8b --batch 8 --remat full save_attention --kernel cudnn --peer
+# 4. Every policy and kernel at the same batches.
+if wanted policies; then
+  measure --size 470m --batch 8 --remat full save_attention none offload --kernel cudnn pallas_gpu
+  measure --size 2_8b --batch 4 --remat full save_attention --kernel cudnn pallas_gpu
 fi
-# 4. Where the time goes.
+# 5. Where the time goes.
 if wanted profile; then
-  measure --size 470m --batch 8 --remat save_attention --kernel cudnn --trace "$out/profile_470m"
-  measure --size 2_8b --batch 4 --remat full --kernel cudnn --trace "$out/profile_2_8b"
+  measure --size 470m --batch 8 --remat save_products --trace "$out/profile_470m"
+  measure --size 2_8b --batch 4 --remat save_products --trace "$out/profile_2_8b"
 fi
 echo "tables: $out/tables.txt"

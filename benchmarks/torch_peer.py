@@ -88,7 +88,8 @@ def measure(setting: dict) -> dict:
     config = model_config(
         setting["size"], layers=setting["layers"], vocabulary=setting["vocabulary"]
     )
-    model = cohere(config).to(device).train()
+    with torch.device(device):
+        model = cohere(config).train()
     if setting["remat"] != "none":
         model.gradient_checkpointing_enable({"use_reentrant": False})
     optimizer = torch.optim.AdamW(

@@ -221,13 +221,14 @@ def run(settings: list[dict], *, peer: bool, rounds: int, peak_tflops: float | N
     for _ in range(rounds):
         seen = set()
         for setting in settings:
-            found = [in_process(Path(__file__).name, setting)]
+            found = [(setting, in_process(Path(__file__).name, setting))]
             key = tuple(setting[name] for name in COMBINED if name != "kernel")
             if peer and key not in seen:
                 seen.add(key)
-                found.append(in_process("torch_peer.py", setting))
-            for one in found:
-                results.append(derived(setting, one, peak_tflops))
+                others = setting | {"remat": setting["peer_remat"] or setting["remat"]}
+                found.append((others, in_process("torch_peer.py", others)))
+            for measured, one in found:
+                results.append(derived(measured, one, peak_tflops))
                 print(line(results[-1]), flush=True)
     return results
 
@@ -260,6 +261,7 @@ def flags() -> argparse.ArgumentParser:
     )
     parser.add_argument("--peak-tflops", type=float, help="of one device, dense bf16")
     parser.add_argument("--peer", action="store_true", help="PyTorch beside it")
+    parser.add_argument("--peer-remat", choices=["none", "full"], help="default: as --remat")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--json", help="append every result to this file, one JSON object a line")
     parser.add_argument("--one", help=argparse.SUPPRESS)  # a setting as JSON, for a child process

@@ -109,7 +109,7 @@ KERNELS: dict[str, KernelSpec] = {
         compute_capability=9.0,
         block_rule=_TRITON,
         compute_dtypes=("bfloat16",),
-        limits="it keeps at most 128 documents of a row apart; a device's micro-batch in which a "
+        limits="it keeps at most 64 documents of a row apart; a device's micro-batch in which a "
         "row holds more runs through pallas_gpu instead",
     ),
     "pallas_gpu": KernelSpec(platform="gpu", default_on="gpu", block_rule=_TRITON),

@@ -25,7 +25,7 @@ from jax._src.cudnn import fused_attention_stablehlo as library
 from codepretrain.model.kernels import pallas_gpu
 from codepretrain.model.remat import name_activation
 
-CAPACITIES = (8, 32, 128)  # documents of a row
+CAPACITIES = (8, 16, 32, 64)  # documents of a row
 MAX_DOCUMENTS = CAPACITIES[-1]
 
 
