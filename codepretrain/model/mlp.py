@@ -8,6 +8,7 @@ from flax import nnx
 from codepretrain.config.schema import ModelConfig
 from codepretrain.model.constrain import Constrain
 from codepretrain.model.linear import Linear
+from codepretrain.model.remat import keep_inputs_only
 
 
 class MLP(nnx.Module):
@@ -27,5 +28,9 @@ class MLP(nnx.Module):
         self.constrain = constrain
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        hidden = jax.nn.silu(self.gate(x)) * self.up(x)
+        hidden = keep_inputs_only(_gated)(self.gate(x), self.up(x))
         return self.down(self.constrain(hidden, ("batch", "tokens", "mlp")))
+
+
+def _gated(gate: jax.Array, up: jax.Array) -> jax.Array:
+    return jax.nn.silu(gate) * up

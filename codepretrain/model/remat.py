@@ -10,7 +10,12 @@ such as the log-sum-exp of the scores; otherwise the forward kernel would have t
     offload         block_input, in the host's memory         everything
     save_attention  block_input, query, key, value,           norm, MLP; scores, within the
                     attention_output                            backward kernel
-    none            everything                                nothing
+    none            inputs of all products, norms, gates;     norm, gating: elementwise functions
+                      what the attention kernels need           and sums over D
+
+Norms and the gating of the MLP keep their inputs only, whatever the policy (`keep_inputs_only`):
+autodiff would keep each of their intermediate results, 3 arrays [B, T, D] and 3 [B, T, F] more per
+layer, which take longer to write and read than to compute again.
 """
 
 from collections.abc import Callable
@@ -21,7 +26,13 @@ from jax.ad_checkpoint import checkpoint_name as name_activation
 
 from codepretrain.errors import UserError
 
-__all__ = ["REMAT_POLICIES", "checked_policy", "name_activation", "rematerialize"]
+__all__ = [
+    "REMAT_POLICIES",
+    "checked_policy",
+    "keep_inputs_only",
+    "name_activation",
+    "rematerialize",
+]
 
 _POLICIES = jax.checkpoint_policies
 REMAT_POLICIES: dict[str, Any] = {
@@ -57,3 +68,12 @@ def rematerialize(block: Callable, *, policy: str) -> Callable:
         return block
     # Inside a scan the loop itself keeps XLA from merging the two computations.
     return jax.checkpoint(block, policy=REMAT_POLICIES[policy], prevent_cse=False)
+
+
+def keep_inputs_only(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """Returns `function`, whose intermediate results the backward pass computes again.
+
+    For cheap functions. As in `rematerialize`, the loop over layers separates the two computations;
+    outside of the loop XLA may merge them and keep the intermediate results.
+    """
+    return jax.checkpoint(function, prevent_cse=False)

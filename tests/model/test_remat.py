@@ -68,13 +68,21 @@ def test_what_each_policy_keeps(gradients):
     assert full.count(x) == 1
     assert query not in full
     attention = saved_shapes(gradients, "save_attention")
-    assert attention.count(query) == 1
+    assert attention.count(query) == 2  # the query and the attention output
     assert attention.count(keys) == 2
-    # The attention output and its softmax's maxima and sums, by key-value head and group.
-    assert attention.count("float32[3,2,2,2,12,8]") == 1
-    assert attention.count("float32[3,2,2,2,12,1]") == 2
+    # The softmax's maxima, by key-value head and group, and its sums, by query head.
+    assert attention.count("float32[3,2,2,2,12,1]") == 1
+    assert attention.count("float32[3,2,12,4,1]") == 1
     assert not [s for s in attention if "48" in s]  # nothing of the MLP
-    assert [s for s in saved_shapes(gradients, "none") if "2,12,48" in s]
+
+
+def test_none_keeps_no_activation_twice(gradients):
+    """What the backward products read, and inputs of the elementwise functions between them."""
+    saved = saved_shapes(gradients, "none")
+    assert saved.count("float32[3,2,12,32]") == 2  # block input, and the norm's output
+    assert saved.count("float32[3,2,12,48]") == 3  # gate, up, and the MLP's hidden activations
+    assert saved.count("float32[3,2,12,4,8]") == 1  # attention output
+    assert saved.count("float32[3,2,2,2,12,12]") == 1  # exponentials of the scores
 
 
 def test_an_unknown_policy_is_named_with_those_there_are():

@@ -73,7 +73,15 @@ def weighted_sums(
 
 
 def normalize(sums: Weighted, *, dtype: jnp.dtype) -> jax.Array:
-    """Returns values / weights as [B, T, N, H] of `dtype`."""
-    attended = divide(sums.values, sums.weights, dtype)
-    B, K, G, T, H = attended.shape
-    return attended.transpose(0, 3, 1, 2, 4).reshape(B, T, K * G, H)
+    """Returns values / weights as [B, T, N, H] of `dtype`.
+
+    The division comes after the transposition. Its output, which its gradient needs, is then the
+    array that the output projection keeps for its own gradient: one array is kept instead of two.
+    """
+    return divide(_tokens_first(sums.values), _tokens_first(sums.weights), dtype)
+
+
+def _tokens_first(x: jax.Array) -> jax.Array:
+    """Returns [B, T, N, …] for [B, K, N/K, T, …]."""
+    B, K, G, T, H = x.shape
+    return x.transpose(0, 3, 1, 2, 4).reshape(B, T, K * G, H)
