@@ -28,9 +28,8 @@ class MLP(nnx.Module):
         self.constrain = constrain
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        hidden = keep_inputs_only(_gated)(self.gate(x), self.up(x))
+        return keep_inputs_only(self._down)(self.gate(x), self.up(x))
+
+    def _down(self, gate: jax.Array, up: jax.Array) -> jax.Array:
+        hidden = jax.nn.silu(gate) * up
         return self.down(self.constrain(hidden, ("batch", "tokens", "mlp")))
-
-
-def _gated(gate: jax.Array, up: jax.Array) -> jax.Array:
-    return jax.nn.silu(gate) * up

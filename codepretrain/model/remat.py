@@ -10,12 +10,12 @@ such as the log-sum-exp of the scores; otherwise the forward kernel would have t
     offload         block_input, in the host's memory         everything
     save_attention  block_input, query, key, value,           norm, MLP; scores, within the
                     attention_output                            backward kernel
-    none            inputs of all products, norms, gates;     norm, gating: elementwise functions
-                      what the attention kernels need           and sums over D
+    none            block_input, norm's output, query, key,   norm, gating (no matrix product)
+                      value, attention_output, gate, up;
+                      scores, if the kernel holds them
 
-Norms and the gating of the MLP keep their inputs only, whatever the policy (`keep_inputs_only`):
-autodiff would keep each of their intermediate results, 3 arrays [B, T, D] and 3 [B, T, F] more per
-layer, which take longer to write and read than to compute again.
+Norms and the gating of the MLP keep their inputs only (`keep_inputs_only`). Autodiff would keep 3
+arrays [B, T, D] and 4 arrays [B, T, F] more per layer, which takes longer than the computation.
 """
 
 from collections.abc import Callable
@@ -71,9 +71,10 @@ def rematerialize(block: Callable, *, policy: str) -> Callable:
 
 
 def keep_inputs_only(function: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-    """Returns `function`, whose intermediate results the backward pass computes again.
+    """Returns `function` with only its inputs kept for the backward pass.
 
-    For cheap functions. As in `rematerialize`, the loop over layers separates the two computations;
-    outside of the loop XLA may merge them and keep the intermediate results.
+    For elementwise functions, norms, and products whose inputs they compute: a product's gradient
+    does not need its result, so the product is not computed again. In a scan over layers nothing
+    else is kept; elsewhere XLA may merge the two computations and keep intermediate results.
     """
     return jax.checkpoint(function, prevent_cse=False)

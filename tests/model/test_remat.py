@@ -80,7 +80,7 @@ def test_none_keeps_no_activation_twice(gradients):
     """What the backward products read, and inputs of the elementwise functions between them."""
     saved = saved_shapes(gradients, "none")
     assert saved.count("float32[3,2,12,32]") == 2  # block input, and the norm's output
-    assert saved.count("float32[3,2,12,48]") == 3  # gate, up, and the MLP's hidden activations
+    assert saved.count("float32[3,2,12,48]") == 2  # gate and up
     assert saved.count("float32[3,2,12,4,8]") == 1  # attention output
     assert saved.count("float32[3,2,2,2,12,12]") == 1  # exponentials of the scores
 
@@ -104,6 +104,18 @@ def gradient_equations(config, kernel, *, policy, constrain=unconstrained) -> li
     jaxpr = jax.make_jaxpr(jax.grad(loss))(abstract_params(config), ids).jaxpr
     live, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
     return list(equations(live))
+
+
+def test_blocked_keeps_queries_keys_and_values_whole(tiny):
+    """Not in parts per block of queries, where keys and values would be kept 2.5 times."""
+    found = gradient_equations(tiny(), AttentionKernel("blocked"), policy="none")
+    scan = next(e for e in found if e.primitive.name == "scan")
+    saved = [str(v.aval) for v in scan.outvars]
+    assert saved.count("float32[3,8,2,2,256,8]") == 1  # queries
+    assert saved.count("float32[3,8,2,256,8]") == 2  # keys and values
+    assert [s for s in saved if ",64," in s] == [  # exponentials of the scores of four blocks
+        f"float32[3,8,2,2,64,{num_keys}]" for num_keys in (64, 128, 192, 256)
+    ]
 
 
 # Kernel → the name of its forward kernel, or its primitive's.
