@@ -8,7 +8,7 @@ from flax import nnx
 from codepretrain.config.schema import ModelConfig
 from codepretrain.model.constrain import Constrain
 from codepretrain.model.linear import Linear
-from codepretrain.model.remat import name_activation
+from codepretrain.model.remat import keep_inputs_only, name_activation
 
 
 class MLP(nnx.Module):
@@ -29,5 +29,8 @@ class MLP(nnx.Module):
 
     def __call__(self, x: jax.Array) -> jax.Array:
         gate, up = name_activation(self.gate(x), "gate"), name_activation(self.up(x), "up")
+        return keep_inputs_only(self._down)(gate, up)
+
+    def _down(self, gate: jax.Array, up: jax.Array) -> jax.Array:
         hidden = jax.nn.silu(gate) * up
         return self.down(self.constrain(hidden, ("batch", "tokens", "mlp")))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from codepretrain.model.linear import LogicalAxes
+from codepretrain.model.remat import keep_inputs_only
 
 
 class LayerNorm(nnx.Module):
@@ -22,8 +23,11 @@ class LayerNorm(nnx.Module):
         self.epsilon = epsilon
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        return keep_inputs_only(self._normalize)(x, self.scale[...])
+
+    def _normalize(self, x: jax.Array, scale: jax.Array) -> jax.Array:
         centered = x.astype(jnp.float32)
         centered -= jnp.mean(centered, axis=-1, keepdims=True)
         variance = jnp.mean(jnp.square(centered), axis=-1, keepdims=True)
         normalized = centered * jax.lax.rsqrt(variance + self.epsilon)
-        return (normalized * jnp.broadcast_to(self.scale[...], x.shape)).astype(x.dtype)
+        return (normalized * jnp.broadcast_to(scale, x.shape)).astype(x.dtype)

@@ -134,6 +134,8 @@ class Constrain:
         self.mesh = mesh
 
     def __call__(self, x: jax.Array, names: tuple[str | None, ...]) -> jax.Array:
+        if self.mesh.size == 1:  # a constrained copy would be kept for the gradient beside x
+            return x
         return jax.lax.with_sharding_constraint(x, named_sharding(self.mesh, names))
 
     def on_each_device(

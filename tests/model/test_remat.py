@@ -69,16 +69,24 @@ def test_what_each_policy_keeps(gradients):
     assert full.count(x) == 1
     assert query not in full
     attention = saved_shapes(gradients, "save_attention")
-    assert attention.count(query) == 1
+    assert attention.count(query) == 2  # the query and the attention output
     assert attention.count(keys) == 2
-    # The attention output and its softmax's maxima and sums, by key-value head and group.
-    assert attention.count("float32[3,2,2,2,12,8]") == 1
-    assert attention.count("float32[3,2,2,2,12,1]") == 2
+    # The softmax's maxima, by key-value head and group, and its sums, by query head.
+    assert attention.count("float32[3,2,2,2,12,1]") == 1
+    assert attention.count("float32[3,2,12,4,1]") == 1
     assert not [s for s in attention if "48" in s]  # nothing of the MLP
     products = saved_shapes(gradients, "save_products")
     assert products.count("float32[3,2,12,48]") == 2  # gate and up, not their product
     assert len(products) == len(attention) + 2
-    assert [s for s in saved_shapes(gradients, "none") if "2,12,48" in s]
+
+
+def test_none_keeps_no_activation_twice(gradients):
+    """What the backward products read, and inputs of the elementwise functions between them."""
+    saved = saved_shapes(gradients, "none")
+    assert saved.count("float32[3,2,12,32]") == 2  # block input, and the norm's output
+    assert saved.count("float32[3,2,12,48]") == 2  # gate and up
+    assert saved.count("float32[3,2,12,4,8]") == 1  # attention output
+    assert saved.count("float32[3,2,2,2,12,12]") == 1  # exponentials of the scores
 
 
 def test_save_products_computes_no_matrix_product_of_the_mlp_again(gradients):
@@ -114,6 +122,18 @@ def gradient_equations(config, kernel, *, policy, constrain=unconstrained) -> li
     jaxpr = jax.make_jaxpr(jax.grad(loss))(abstract_params(config), ids).jaxpr
     live, _ = partial_eval.dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
     return list(equations(live))
+
+
+def test_blocked_keeps_queries_keys_and_values_whole(tiny):
+    """Not in parts per block of queries, where keys and values would be kept 2.5 times."""
+    found = gradient_equations(tiny(), AttentionKernel("blocked"), policy="none")
+    scan = next(e for e in found if e.primitive.name == "scan")
+    saved = [str(v.aval) for v in scan.outvars]
+    assert saved.count("float32[3,8,2,2,256,8]") == 1  # queries
+    assert saved.count("float32[3,8,2,256,8]") == 2  # keys and values
+    assert [s for s in saved if ",64," in s] == [  # exponentials of the scores of four blocks
+        f"float32[3,8,2,2,64,{num_keys}]" for num_keys in (64, 128, 192, 256)
+    ]
 
 
 # Kernel → the name of its forward kernel, or its primitive's.

@@ -131,6 +131,14 @@ def test_constrain():
     assert place(jnp.ones((4, 3, 2, 5))).sharding.shard_shape((4, 3, 2, 5)) == (1, 3, 1, 5)
 
 
+def test_constrain_on_one_device_is_the_identity():
+    """A constraint would copy, and the gradient would keep the copy beside the original."""
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    x = jnp.ones((4, 3, 2, 5))
+    jaxpr = jax.make_jaxpr(lambda x: Constrain(mesh)(x, ("batch", "tokens", "heads", None)))(x)
+    assert not jaxpr.eqns
+
+
 def test_batch_size():
     mesh = make_mesh(MeshConfig(data=2, fsdp=2, tensor=2))
     check_batch_size(24, num_microbatches=3, mesh=mesh)

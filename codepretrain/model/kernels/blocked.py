@@ -14,7 +14,7 @@ See `attention_kernels.py`.
 import jax
 import jax.numpy as jnp
 
-from codepretrain.model.kernels.reference import Weighted, normalize, weighted_sums
+from codepretrain.model.kernels.reference import Weighted, heads_first, normalize, weighted_sums
 
 _BLOCK_Q, _MAX_BLOCKS = 64, 8
 
@@ -32,12 +32,12 @@ def attention(
     """Returns attention [B, T, N, H]; `block_q` is its only setting."""
     T = query.shape[1]
     block_q = block_q or max(_BLOCK_Q, -(-T // _MAX_BLOCKS))
-    parts = []
+    inputs, parts = heads_first(query, key, value), []
     for start in range(0, T, block_q):
         end = min(start + block_q, T)
         causal = jnp.arange(start, end)[None, :, None] >= jnp.arange(end)[None, None]
         same_segment = segment_ids[:, start:end, None] == segment_ids[:, None, :end]
         mask = causal & same_segment
-        parts.append(weighted_sums(query[:, start:end], key[:, :end], value[:, :end], mask=mask))
+        parts.append(weighted_sums(inputs, mask=mask, start=start))
     sums = Weighted(*(jnp.concatenate(arrays, axis=3) for arrays in zip(*parts, strict=True)))
     return normalize(sums, dtype=query.dtype)
