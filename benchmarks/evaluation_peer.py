@@ -1,6 +1,6 @@
 """The peer of `evaluation.py`: the `hf` model of lm-evaluation-harness on the same weights.
 
-    python benchmarks/evaluation_peer.py --one FOLDER     with the files that evaluation.py writes
+python benchmarks/evaluation_peer.py --one FOLDER     with the files that evaluation.py writes
 """
 
 import argparse
@@ -8,7 +8,8 @@ import json
 from pathlib import Path
 
 import torch
-from evaluation import NUM_NEW_TOKENS, report_one
+from evaluation import report_one
+from evaluation_data import NUM_NEW_TOKENS
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
@@ -19,10 +20,12 @@ class Harness:
     """HFLM with its default settings, on the first GPU if there is one."""
 
     def __init__(self, setting: dict) -> None:
+        has_gpu = torch.cuda.is_available()
+        self.device = torch.cuda.get_device_name() if has_gpu else "cpu"
         self._model = HFLM(
             pretrained=setting["folder"],
             dtype=setting["dtype"],
-            device="cuda" if torch.cuda.is_available() else "cpu",
+            device="cuda" if has_gpu else "cpu",
             batch_size=setting["batch_size"],
         )
 
