@@ -105,12 +105,7 @@ def main() -> None:
     parser.add_argument("--block-kv", type=int)
     flags = parser.parse_args()
     platform = jax.devices()[0].platform
-    capability = getattr(jax.devices()[0], "compute_capability", None)
-    target = Target(
-        platform=platform,
-        compute_dtype="bfloat16",
-        compute_capability=float(capability) if capability else None,
-    )
+    target = Target.of(jax.devices()[0], "bfloat16")
     # Kernels for any device are the plain formula: on an accelerator it is not worth measuring.
     where = (None, "cpu") if platform == "cpu" else (platform,)
     own = [name for name, spec in KERNELS.items() if spec.platform in where]

@@ -43,7 +43,7 @@ from codepretrain.config.schema import MeshConfig
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.interop.load import read_leaves
 from codepretrain.interop.tensors import nested
-from codepretrain.model.attention_kernels import choose_kernel
+from codepretrain.model.attention_kernels import Target, choose_kernel
 from codepretrain.train.mesh_axes import AXES
 from codepretrain.train.numerics import pin_numerics
 from codepretrain.train.sharding import make_mesh, replicated
@@ -81,7 +81,9 @@ class Ours:
             mesh,
             batch_size=setting["batch_size"],
             max_seq_len=MAX_SEQ_LEN,
-            attention_kernel=choose_kernel(setting["kernel"], platform=jax.devices()[0].platform),
+            attention_kernel=choose_kernel(
+                setting["kernel"], Target.of(jax.devices()[0], config.compute_dtype)
+            ),
         )
         leaves = nested(read_leaves(setting["folder"], config))
         self._params = jax.block_until_ready(jax.device_put(leaves, replicated(mesh)))
@@ -115,7 +117,8 @@ def measured(backend: Backend, setting: dict) -> dict[str, Any]:
     texts = json.loads(Path(setting["folder"], "texts.json").read_text())
 
     def passes(run: Any, argument: Any) -> tuple[list[float], list]:
-        seconds, value = [], []
+        seconds: list[float] = []
+        value: list = []
         for _ in range(2):
             started = time.perf_counter()
             value = run(argument) if argument else []

@@ -127,6 +127,16 @@ class Target:
     compute_dtype: str
     compute_capability: float | None = None
 
+    @classmethod
+    def of(cls, device: jax.Device, compute_dtype: str) -> "Target":
+        """Returns the target that a device is."""
+        capability = getattr(device, "compute_capability", None)  # only NVIDIA GPUs have one
+        return cls(
+            platform=device.platform,
+            compute_dtype=compute_dtype,
+            compute_capability=float(capability) if capability else None,
+        )
+
     def runs(self, spec: KernelSpec) -> bool:
         """Returns whether the conditions of a row hold."""
         return (

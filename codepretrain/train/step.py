@@ -133,15 +133,10 @@ def step_kernel(config: StudyConfig, mesh: Mesh) -> AttentionKernel:
     Raises:
       UserError: no kernel has this name, or it does not run on these devices or in these blocks.
     """
-    device, execution = mesh.devices.flat[0], config.execution
-    capability = getattr(device, "compute_capability", None)  # only NVIDIA GPUs have one
+    execution = config.execution
     return choose_kernel(
         execution.attention_kernel,
-        Target(
-            platform=device.platform,
-            compute_dtype=config.model.compute_dtype,
-            compute_capability=float(capability) if capability else None,
-        ),
+        Target.of(mesh.devices.flat[0], config.model.compute_dtype),
         block_q=execution.attention_block_q,
         block_kv=execution.attention_block_kv,
     )
