@@ -31,8 +31,12 @@ def gathered(
 
 def logits_of(hidden: jax.Array, block: jax.Array, ids: jax.Array, scale: float) -> jax.Array:
     """Returns logits [C, W] float32; -inf for masked ids (`_NO_ID`)."""
-    logits = jnp.einsum("cd,wd->cw", hidden, block, preferred_element_type=jnp.float32)
-    return jnp.where(ids[None] >= 0, logits * scale, -jnp.inf)
+    return jnp.where(ids[None] >= 0, unscaled_logits(hidden, block) * scale, -jnp.inf)
+
+
+def unscaled_logits(hidden: jax.Array, block: jax.Array) -> jax.Array:
+    """Returns hidden · blockᵀ: [C, W] float32."""
+    return jnp.einsum("cd,wd->cw", hidden, block, preferred_element_type=jnp.float32)
 
 
 def products(d_logits: jax.Array, x: jax.Array, block: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -17,17 +17,27 @@ _LANES = 2048  # logits of a row that one program holds at a time: a power of tw
 _LOWEST = -1e30  # instead of -inf, since -inf - -inf is NaN
 
 
-def softmax_sums(logits: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns the maximum and Σ exp(logit - maximum) of [C, V] float32 logits: [C] each."""
-    return lax.platform_dependent(logits, cuda=one_pass, default=two_passes)
+def softmax_sums(logits: jax.Array, *, scale: float) -> tuple[jax.Array, jax.Array]:
+    """Returns the maximum and Σ exp(logit - maximum) of scale · `logits` [C, V] float32: [C] each.
+
+    The scale is applied here, since scaled logits would be an array of their own in memory.
+    """
+    return lax.platform_dependent(
+        logits,
+        cuda=functools.partial(one_pass, scale=scale),
+        default=functools.partial(two_passes, scale=scale),
+    )
 
 
-def two_passes(logits: jax.Array) -> tuple[jax.Array, jax.Array]:
+def two_passes(logits: jax.Array, *, scale: float) -> tuple[jax.Array, jax.Array]:
+    logits = scale * logits
     maximum = jnp.max(logits, axis=-1)
     return maximum, jnp.sum(jnp.exp(logits - maximum[:, None]), axis=-1)
 
 
-def one_pass(logits: jax.Array, *, interpret: bool = False) -> tuple[jax.Array, jax.Array]:
+def one_pass(
+    logits: jax.Array, *, scale: float, interpret: bool = False
+) -> tuple[jax.Array, jax.Array]:
     """Returns the same from a Pallas kernel: one program per row."""
     # Imported at first use: importing Pallas takes a second, and a CPU never needs it.
     from jax.experimental import pallas as pl
@@ -36,7 +46,7 @@ def one_pass(logits: jax.Array, *, interpret: bool = False) -> tuple[jax.Array, 
     num_rows, num_ids = logits.shape
     rows = jax.ShapeDtypeStruct((num_rows,), jnp.float32)
     return pl.pallas_call(
-        functools.partial(_row, num_ids=num_ids),
+        functools.partial(_row, num_ids=num_ids, scale=scale),
         grid=(num_rows,),
         in_specs=[pl.BlockSpec((None, num_ids), lambda row: (row, 0))],
         out_specs=[pl.BlockSpec((1,), lambda row: (row,))] * 2,
@@ -47,7 +57,9 @@ def one_pass(logits: jax.Array, *, interpret: bool = False) -> tuple[jax.Array, 
     )(logits)
 
 
-def _row(logits_ref, maximum_ref, total_ref, *, num_ids: int) -> None:  # type: ignore[no-untyped-def]
+def _row(  # type: ignore[no-untyped-def]
+    logits_ref, maximum_ref, total_ref, *, num_ids: int, scale: float
+) -> None:
     """Computes the statistics of one row; the references are Pallas's."""
     from jax.experimental import pallas as pl
     from jax.experimental.pallas import triton
@@ -56,7 +68,8 @@ def _row(logits_ref, maximum_ref, total_ref, *, num_ids: int) -> None:  # type: 
         maximum, total = carry
         start = block * _LANES
         is_id = start + jnp.arange(_LANES) < num_ids
-        x = triton.load(logits_ref.at[pl.ds(start, _LANES)], mask=is_id, other=_LOWEST)
+        x = triton.load(logits_ref.at[pl.ds(start, _LANES)], mask=is_id, other=0.0)
+        x = jnp.where(is_id, scale * x, _LOWEST)
         new_maximum = jnp.maximum(maximum, x)
         total = total * jnp.exp(maximum - new_maximum) + jnp.exp(x - new_maximum)
         return new_maximum, total

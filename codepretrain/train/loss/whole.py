@@ -26,9 +26,9 @@ from codepretrain.train.loss.products import (
     Gradients,
     gathered,
     gradient_of_hidden,
-    logits_of,
     products,
     reduced,
+    unscaled_logits,
 )
 from codepretrain.train.loss.softmax_sums import softmax_sums
 
@@ -65,16 +65,17 @@ def forward_with_gradients(
         d_block: jax.Array, part: tuple[Positions, jax.Array]
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array, jax.Array]]:
         (x, target), weight = part
-        logits = logits_of(x, block, ids, logit_scale)
-        is_target = target[:, None] == ids[None]
-        maximum, total = softmax_sums(logits)
-        exponentials = jnp.exp(logits - maximum[:, None])
-        target_logit = _target_logits(logits, target)
+        # Scaled where they are read: the kernel's input would otherwise be a second array [C, V].
+        logits = unscaled_logits(x, block)
+        maximum, total = softmax_sums(logits, scale=logit_scale)
+        exponentials = jnp.exp(logit_scale * logits - maximum[:, None])
+        target_logit = logit_scale * _targets_of(logits, target)
         log_z = _log_z(maximum, total, axes)
         target_logit = lax.psum(target_logit, axes.vocab) if axes.vocab else target_logit
         # d nats / d log Z and d z-loss / d log Z; softmax = exponentials · exp(maximum - log Z).
         d_log_z = logit_scale * weight * (1 + 2 * z_loss_coefficient * log_z)
         d_logits = (d_log_z * jnp.exp(maximum - log_z))[:, None] * exponentials
+        is_target = target[:, None] == ids[None]
         d_logits -= jnp.where(is_target, logit_scale * weight[:, None], 0.0)
         d_x, more = products(d_logits.astype(hidden.dtype), x, block)
         return d_block + more, (target_logit, log_z, d_x)
@@ -88,8 +89,8 @@ def forward_with_gradients(
     return join(target_logit, like=targets), join(log_z, like=targets), gradients
 
 
-def _target_logits(logits: jax.Array, target: jax.Array) -> jax.Array:
-    """Returns the logits [C] of the targets; 0 for targets on other devices."""
+def _targets_of(logits: jax.Array, target: jax.Array) -> jax.Array:
+    """Returns the values [C] of the targets; 0 for targets on other devices."""
     num_ids = logits.shape[1]
     index = jnp.where((target >= 0) & (target < num_ids), target, num_ids)  # the rest out of bounds
     found = jnp.take_along_axis(logits, index[:, None], axis=1, mode="fill", fill_value=0.0)

@@ -1,5 +1,8 @@
 """The gradients that the forward pass computes, where one block covers the vocabulary."""
 
+import functools
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,3 +101,20 @@ def products_with_the_vocabulary(size):
 def test_the_logits_are_computed_once():
     assert products_with_the_vocabulary(20) == 3
     assert products_with_the_vocabulary(10) == 4
+
+
+def test_the_kernel_reads_the_product_itself():
+    """Anything between the two, such as a scale, would be written to memory as an array [C, V]."""
+    hidden, embedding, targets, weights = example()
+    function = functools.partial(
+        forward_with_gradients,
+        logit_scale=SCALE,
+        z_loss_coefficient=Z,
+        blocks=Blocks(20, 12),
+        axes=Axes(rows=(), vocab=None, embed=None),
+    )
+    traced = jax.jit(function).trace(hidden, embedding, targets, weights)
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    kernel = re.search(r"custom_call @__gpu\$xla\.gpu\.triton\((%[\w#]+)\)", text)
+    assert kernel
+    assert re.search(re.escape(kernel[1]) + r" = stablehlo\.dot_general ", text)
