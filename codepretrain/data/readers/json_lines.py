@@ -76,7 +76,7 @@ class JsonLines(Reader):
             )
 
     def _document(self, line: bytes, origin: str, name: str, source: str) -> Document | Skipped:
-        """origin: the line with its file's whole path, for what is skipped. name: the short form."""
+        """origin: the line and its file's whole path, for what is skipped. name: the short form."""
         try:
             value = json.loads(line.decode("utf-8-sig"))
         except UnicodeDecodeError:
