@@ -193,3 +193,22 @@ def test_the_failure_of_one_process_ends_the_other(tmp_path: Path, train: list) 
         assert pod.codes() == [2, 2], (pod.output(0), pod.output(1))
         assert "codepretrain: process 1: full: No space left on device" in pod.output(0)
         assert "codepretrain: full: No space left on device" in pod.output(1)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+@pytest.mark.skipif(sys.platform != "linux", reason="two processes on CPUs, with gloo")
+def test_an_evaluation_that_fails_in_one_process_ends_the_other(
+    tmp_path: Path, trained_copy: Path, tiny_overrides: list[str], failing: int
+) -> None:
+    for evaluations in trained_copy.glob("runs/trunk-*/evals.jsonl"):
+        evaluations.write_text("")
+    with Pod(tmp_path / "pod", num_processes=2, stage=f"evaluation-{failing}") as pod:
+        pod.start(
+            *("evaluate", "--phase", "trunk", "--config", TINY, "--workdir", trained_copy),
+            *tiny_overrides,
+        )
+        assert pod.codes() == [1, 1], (pod.output(0), pod.output(1))
+        cause, follower = pod.output(failing), pod.output(1 - failing)
+    assert "Traceback" in cause
+    assert f"codepretrain: process {failing}: ZeroDivisionError: a defect" in follower
+    assert "Traceback" not in follower
