@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import jax.numpy as jnp
 import pytest
 
 from codepretrain.checkpoint.manager import Checkpoints
@@ -207,7 +207,7 @@ def test_skipped_updates_between_two_log_points_stop_a_run(
 
     def skipping(*arguments: Any) -> tuple[TrainState, StepMetrics]:
         state, metrics = train_step(*arguments)
-        return state, metrics._replace(num_consecutive_skipped=np.int32(next(consecutive)))
+        return state, metrics._replace(num_consecutive_skipped=jnp.int32(next(consecutive)))
 
     monkeypatch.setattr(Program, "train_step", skipping)
     with pytest.raises(UserError, match=r"diverged: the updates of steps 1 to 3 were all skipped"):
