@@ -7,11 +7,12 @@ Each process has its own view of the file system: a listing may be stale, and a 
 one host only. So no process acts on its own view alone. If the computation fails in any process,
 all raise the same error, and none waits for a process that has exited.
 
-Every process must make the same calls in the same order. The values travel through the
-coordination service of `jax.distributed`, not through the devices, so a background thread may use a
-`Channel` of its own while the main thread trains.
+Every process must make the same calls in the same order, and none within the computation of
+another. The values travel through the coordination service of `jax.distributed`, not through the
+devices, so a background thread may use a `Channel` of its own while the main thread trains.
 """
 
+import functools
 import itertools
 import json
 import signal
@@ -46,6 +47,7 @@ class Channel:
     def __init__(self) -> None:
         self._name = f"codepretrain/{next(Channel._numbers)}"
         self._rounds = itertools.count()
+        self._is_computing = False
 
     def decide(self, what: str, compute: Callable[[], Any], *, wait_s: float = WAIT_S) -> Any:
         """Returns the JSON value that process 0 computes.
@@ -58,6 +60,7 @@ class Channel:
           PeerError: process 0 raised another exception.
           TimeoutError: process 0 did not answer within `wait_s` seconds.
         """
+        compute = functools.partial(self._alone, what, compute)
         if jax.process_count() == 1:
             return compute()
         key = f"{self._name}/{next(self._rounds)}"
@@ -77,6 +80,7 @@ class Channel:
           PeerError: another process raised another exception.
           TimeoutError: a process did not answer within `wait_s` seconds.
         """
+        compute = functools.partial(self._alone, what, compute)
         if jax.process_count() == 1:
             return [compute()]
         key = f"{self._name}/{next(self._rounds)}"
@@ -92,6 +96,19 @@ class Channel:
         verdict = verdict.get("value", verdict)  # a report itself, unless a process was silent
         _client().key_value_set(key, json.dumps(verdict))
         return _value(verdict, error or failure)
+
+    def _alone(self, what: str, compute: Callable[[], Any]) -> Any:
+        """Returns the computed value; the computation may not begin another agreement.
+
+        A process that failed before an inner agreement would not take part in it, and the others
+        would wait there.
+        """
+        assert not self._is_computing, f"{what} is agreed on within another agreement"
+        self._is_computing = True
+        try:
+            return compute()
+        finally:
+            self._is_computing = False
 
     def _collect(self, key: str, what: str, own: dict[str, Any], deadline: float) -> dict[str, Any]:
         """Returns the report that all processes get: every value, or the most telling error."""

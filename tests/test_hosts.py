@@ -1,9 +1,12 @@
 """Two processes return the same values, raise the same errors, and never wait for each other."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from codepretrain.errors import UserError
-from codepretrain.hosts import decide, gather
+from codepretrain.hosts import Channel, decide, gather
 from tests.fixtures.processes import RunJob
 
 
@@ -17,6 +20,14 @@ def test_one_process_computes_for_itself() -> None:
     for call in (decide, gather):
         with pytest.raises(UserError, match=r"^no$"):
             call("a value", fails)
+
+
+@pytest.mark.parametrize("outer", [decide, gather])
+@pytest.mark.parametrize("inner", [decide, gather])
+def test_agreements_do_not_nest(outer: Callable[..., Any], inner: Callable[..., Any]) -> None:
+    with pytest.raises(AssertionError, match="the list is agreed on within another agreement"):
+        outer("the sum", lambda: inner("the list", lambda: 1))
+    assert outer("the sum", lambda: Channel().decide("a value of another thread", lambda: 1))
 
 
 def test_two_processes(run_job: RunJob) -> None:

@@ -109,7 +109,8 @@ def steps_in(directory: StrPath) -> dict[int, bool]:
 
 
 def _is_unfinished(folder: StrPath) -> bool:
-    names = storage.names(folder)
+    # Without the temporary file that a kill leaves while the mark or the record is written.
+    names = [name for name in storage.names(folder) if not name.startswith(".")]
     return RECORD not in names and (_UNFINISHED in names or not names)
 
 

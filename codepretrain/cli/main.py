@@ -15,7 +15,7 @@ from codepretrain.cli.flags import (
     check_machine_flags,
     split_overrides,
 )
-from codepretrain.cli.process import run_command
+from codepretrain.cli.process import prepare_memory, run_command
 from codepretrain.config.load import load_study
 from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import StudyConfig
@@ -32,6 +32,7 @@ _WRITING = ("run", "prepare", "train", "evaluate", "report", "import")
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (default: the process's own) and returns the exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    prepare_memory(argv)  # before `run_command` starts a thread
     return run_command(argv, lambda: _dispatch(argv))
 
 

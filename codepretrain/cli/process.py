@@ -31,6 +31,7 @@ from codepretrain.interrupt import Interrupted, PeerStopped
 from codepretrain.peers import Peers
 
 HEARTBEAT_TIMEOUT_S = 30
+_TRAINING = ("run", "train", "evaluate")  # the commands that use the devices
 CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs
 # The file system refused: the path is wrong, not the program.
 _REFUSALS = (
@@ -180,10 +181,15 @@ def add_machine_flags(command: argparse.ArgumentParser) -> None:
     )
 
 
+def prepare_memory(argv: Sequence[str]) -> None:
+    """Sets up malloc for a command that trains on CPUs; call it before any thread is started."""
+    on_cpus = any(argument.partition("=")[0] == "--cpu-devices" for argument in argv)
+    if argv and argv[0] in _TRAINING and (on_cpus or not has_accelerator()):
+        keep_freed_memory()
+
+
 def start_machine(flags: argparse.Namespace) -> None:
     """Initializes JAX, with the other processes of the run if there are any."""
-    if flags.cpu_devices is not None or not has_accelerator():
-        keep_freed_memory()
     jax = import_jax()
     if flags.cpu_devices is not None:
         jax.config.update("jax_platforms", "cpu")

@@ -220,6 +220,7 @@ class ExecutionConfig:
 class CheckpointConfig:
     """Temporary checkpoints by time (the newest `num_temporary` are kept), permanent ones by step.
 
+    Several processes compare their clocks only at logged steps (`LoggingConfig.interval_steps`).
     A phase's last step and every step at which another phase branches off are always permanent.
     """
 

@@ -9,6 +9,7 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from codepretrain.files.explain import explained
@@ -89,19 +90,31 @@ def _write_local(path: StrPath, content: bytes) -> None:
 def _create_local(path: StrPath, content: bytes) -> bool:
     temporary = _write_beside(path, content)
     try:
-        os.link(temporary, path)
+        _give_name(temporary, path)
     except FileExistsError:
         return False
     finally:
-        os.unlink(temporary)
+        with suppress(FileNotFoundError):
+            os.unlink(temporary)
     sync(os.path.dirname(path))
     return True
 
 
+def _give_name(temporary: str, path: StrPath) -> None:
+    """Names the file `path`. Raises FileExistsError if there is one already."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links: on FAT, or in a bucket that is mounted as a folder
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        os.replace(temporary, path)
+
+
 def _write_beside(path: StrPath, content: bytes) -> str:
     folder, name = os.path.split(os.fspath(path))
-    os.makedirs(folder or ".", exist_ok=True)
-    temporary = os.path.join(folder, f".{name[:100]}.{secrets.token_hex(8)}.tmp")
+    make_folders(folder)
+    temporary = os.path.join(folder, f".{short_name(name)}.{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:
             file.write(content)
@@ -112,6 +125,22 @@ def _write_beside(path: StrPath, content: bytes) -> str:
             os.unlink(temporary)
         raise
     return temporary
+
+
+def make_folders(folder: StrPath) -> None:
+    """Makes a local folder and its parents, and syncs the names of the new ones to disk."""
+    new, parent = [], os.fspath(folder) or "."
+    while not os.path.lexists(parent):
+        new.append(parent)
+        parent = os.path.dirname(parent) or "."
+    os.makedirs(folder or ".", exist_ok=True)
+    for made in new:
+        sync(os.path.dirname(made))
+
+
+def short_name(name: str) -> str:
+    """Returns a name cut to 100 bytes, to be part of a longer one: 255 bytes are the limit."""
+    return os.fsencode(name)[:100].decode(errors="ignore")
 
 
 def sync(path: StrPath) -> None:

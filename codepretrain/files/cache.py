@@ -5,9 +5,10 @@
                 .lock         held while a name is added or removed
                 .lock-5f      held while a file with this hash prefix is downloaded
 
-A copy is named by its contents, verified when it is downloaded, and shared by all processes of a
-host. The least recently used copies are removed to make space, never one that a process holds.
-Locks are those of the system, so the files of a killed process can be removed.
+A copy is named by its contents, verified when it is downloaded, and shared by all processes of the
+user, who alone may write to the folder. The least recently used copies are removed to make space,
+never one that a process holds. Locks are those of the system, so the files of a killed process can
+be removed.
 """
 
 import fcntl
@@ -64,7 +65,7 @@ class Cache:
             return Held(Path(path))
         copy = self._directory / sha256
         with explained("write", copy):
-            self._directory.mkdir(parents=True, exist_ok=True)
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             while (held := _hold(copy)) is None:
                 # One process downloads, the others wait: a lock for all files with this prefix.
                 with _locked(self._directory / f".lock-{sha256[:2]}"):

@@ -61,6 +61,8 @@ def whole_directory(path: StrPath) -> Iterator[Path]:
       UserError: something else is at `path`; or no space, no permission, no network.
     """
     local = is_local(path)
+    if local:  # a rename would not follow a link, nor leave its target's file system
+        path = os.path.realpath(path)
     parent = Path(path).parent if local else Path(tempfile.gettempdir())
     name = os.path.basename(path) if local else sha256_bytes(os.fspath(path).encode())[:16]
     with ExitStack() as stack:

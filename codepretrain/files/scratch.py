@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from codepretrain.files.atomic import make_folders, short_name
+
 
 @contextmanager
 def scratch_folder(parent: Path, name: str) -> Iterator[Path]:
     """Yields a new folder in `parent`; removes it at the end, unless it was moved away."""
-    parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{name}.partial-"
+    make_folders(parent)
+    prefix = f".{short_name(name)}.partial-"
     _remove_abandoned(parent, prefix)
     folder, descriptor = _make(parent, prefix)
     try:

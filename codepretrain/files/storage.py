@@ -81,6 +81,11 @@ def _local(text: str, name: str) -> epath.Path:
         raise UserError(
             f"{name} {shown(text)}: the current directory was deleted: change to another one"
         ) from error
+    if any("\udc80" <= character <= "\udcff" for character in absolute):  # bytes that are not UTF-8
+        raise UserError(
+            f"{name} {shown(absolute)}: expected a path in UTF-8: rename the folder, or choose "
+            "another path"
+        )
     if any(f"{absolute}/".startswith(f"{root}/") for root in _RESERVED_ROOTS):
         raise UserError(
             f"{name} {shown(text)}: local folders /gs, /s3, /az and /hf are not supported"

@@ -17,7 +17,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 from codepretrain.config.schema import LoggingConfig
 from codepretrain.errors import UserError
 from codepretrain.files.atomic import write_bytes
-from codepretrain.files.storage import is_local, make_folder, read_bytes, remove
+from codepretrain.files.storage import is_local, make_folder, names, read_bytes, remove
 
 
 def check_installed(logging: LoggingConfig) -> None:
@@ -50,6 +50,7 @@ class TensorBoard:
     def __init__(self, directory: epath.Path, resumed_step: int) -> None:
         self._directory = directory
         self._is_local = is_local(directory)
+        has_earlier_events = bool(names(directory))
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
         local = os.fspath(directory)
         if self._is_local:
@@ -60,7 +61,7 @@ class TensorBoard:
         self._local = Path(local)
         self._num_events = 0
         self._file = self._open()
-        if resumed_step:
+        if resumed_step or has_earlier_events:
             # TensorBoard hides what earlier sessions logged from this step on.
             start = SessionLog(status=SessionLog.START)
             self._write(Event(step=resumed_step + 1, session_log=start))

@@ -10,6 +10,14 @@ from codepretrain.files.storage import StrPath
 from codepretrain.metrics.stopwatch import Stopwatch
 
 _SAVE_INTERVAL_S = 10.0
+_FIELDS = {
+    "session": int,
+    "started_at": str,
+    "first_step": int,
+    "last_step": int,
+    "seconds": dict,
+    "wall_s": float,
+}
 
 
 class TimeLedger:
@@ -35,7 +43,7 @@ class TimeLedger:
         is_primary: bool = True,
     ) -> None:
         self._stopwatch = stopwatch
-        self._journal = journal.Journal(path) if is_primary else None
+        self._journal = journal.Journal(path, fields=_FIELDS) if is_primary else None
         kept = self._journal.kept if self._journal else ()
         self._earlier = last_records(kept, before=session)
         self._last_save = time.perf_counter()
@@ -80,8 +88,12 @@ class TimeLedger:
 
 
 def read_sessions(path: StrPath) -> list[dict[str, Any]]:
-    """Returns the last record of each session in `time.jsonl`, in order."""
-    return last_records(journal.read(path))
+    """Returns the last record of each session in `time.jsonl`, in order.
+
+    Raises:
+      UserError: the file is damaged.
+    """
+    return last_records(journal.read(path, fields=_FIELDS))
 
 
 def last_records(

@@ -6,6 +6,7 @@ order. So no read waits for a whole file, and files that do not fit into the cac
 by ranges.
 """
 
+import os
 import queue
 import shutil
 import tempfile
@@ -19,16 +20,17 @@ from etils import epath
 from codepretrain.errors import UserError
 from codepretrain.files.cache import Cache, Held
 from codepretrain.files.open_files import SHARED, raise_descriptor_limit
-from codepretrain.files.storage import StrPath, is_local, read_range
+from codepretrain.files.storage import MissingFileError, StrPath, is_local, read_range
 
 _NUM_COPIERS = 2
 
 
 @cached
 def default_cache() -> Cache:
-    """Returns the host's cache in the temporary directory (TMPDIR): at most half of its disk."""
+    """Returns this user's cache in the temporary directory (TMPDIR): at most half of its disk."""
     folder = Path(tempfile.gettempdir())
-    return Cache(folder / "codepretrain-rows", max_bytes=shutil.disk_usage(folder).total // 2)
+    cache = folder / f"codepretrain-rows-{os.getuid()}"
+    return Cache(cache, max_bytes=shutil.disk_usage(folder).total // 2)
 
 
 @cached
@@ -43,7 +45,7 @@ class ShardFiles:
     def __init__(
         self, directory: StrPath, hashes: Mapping[str, str], *, cache: Cache | None = None
     ) -> None:
-        """hashes: SHA-256 of each file, by name. cache: by default the host's."""
+        """hashes: SHA-256 of each file, by name. cache: by default the user's."""
         self._paths = {name: epath.Path(directory) / name for name in hashes}
         self._hashes = dict(hashes)
         self._is_local = is_local(directory)
@@ -64,7 +66,12 @@ class ShardFiles:
         """
         local = self._local_paths.get(name)
         if local is not None:
-            return SHARED.read(local, start, stop)
+            try:
+                return SHARED.read(local, start, stop)
+            except MissingFileError:
+                if self._is_local:
+                    raise
+                self._forget(name)  # the copy was removed: by `close`, or by a cleaner of TMPDIR
         with self._lock:
             is_new = name not in self._ordered
             self._ordered.add(name)
@@ -94,6 +101,12 @@ class ShardFiles:
             SHARED.close(path)
         for copy in held:
             copy.close()
+
+    def _forget(self, name: str) -> None:
+        """Makes the next reads of a file order a new copy."""
+        with self._lock:
+            self._local_paths.pop(name, None)
+            self._ordered.discard(name)
 
     def copy(self, name: str) -> None:
         """Makes the copy of a file from which later reads are served, if there is space for it."""

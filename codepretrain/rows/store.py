@@ -40,7 +40,7 @@ class RowStore:
         """Verifies the manifest, the indexes and the statistics, and the sizes of all files.
 
         Args:
-          cache: for rows on an object store; by default the host's.
+          cache: for rows on an object store; by default the user's.
 
         Raises:
           UserError: the rows are not (completely) prepared, are those of another source or split,

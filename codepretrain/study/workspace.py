@@ -16,6 +16,7 @@ from etils import epath
 
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.hashing import sha256_json
 from codepretrain.interop.import_record import ImportRecord
@@ -89,12 +90,21 @@ class Workspace:
         return self.fingerprints[name]
 
     def run_dir(self, name: str) -> epath.Path:
-        """Returns the folder of the phase's run: the one with its fingerprint, under any name."""
+        """Returns the folder of the phase's run: the one with its fingerprint, under any name.
+
+        Raises:
+          UserError: there are several, such as a copy beside the original.
+        """
         if name in self.run_dirs:
             return self.run_dirs[name]
         short = self.fingerprint(name)[:_SHORT]
         runs = self.workdir / "runs"
         existing = [folder for folder in storage.names(runs) if folder.endswith(f"-{short}")]
+        if len(existing) > 1:
+            raise UserError(
+                f"{runs} has several folders of one run: {', '.join(existing)}; move all but one "
+                "of them away"
+            )
         return runs / (existing[0] if existing else f"{name}-{short}")
 
     def row_order(self, name: str) -> RowOrder:

@@ -223,7 +223,8 @@ class Trainer:
             self.writer.log_step({**record, **rates, **shares} if step == last_step else record)
         self.time.save(last_step)
         self.progress.update(last_step, loss=float(last.loss), **rates)
-        self._check_skips(last_step, int(last.num_consecutive_skipped))
+        for step, _, metrics in steps:
+            self._check_skips(step, int(metrics.num_consecutive_skipped))
 
     def _rates(self, num_steps: int, seconds: Mapping[str, float]) -> dict[str, float]:
         """Returns tokens/s and the share of time spent waiting for data since the last lines."""
@@ -242,8 +243,7 @@ class Trainer:
                 f"phase {name!r} diverged: the updates of steps {step - num_skipped} to {step - 1} "
                 "were all skipped (loss or gradient not finite, or gradient norm over "
                 f"config.training.spike_factor times its mean; limit {limit}). The last checkpoint "
-                f"is kept. To list a batch, run: codepretrain show-batch --phase {name} --step "
-                f"{step - num_skipped}"
+                f"is kept. To list a batch: show-batch --phase {name} --step {step - num_skipped}"
             )
 
     def _save_if_due(self, state: TrainState, step: int) -> None:

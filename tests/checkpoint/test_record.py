@@ -1,5 +1,7 @@
 """The record that commits a checkpoint, and the files that each process hashes."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,20 @@ def test_unfinished_committed_damaged(tmp_path: Path) -> None:
     record.remove(tmp_path / "2")
     assert record.steps_in(tmp_path) == {1: True, 3: False}
     assert record.steps_in(tmp_path / "none") == {}
+
+
+@pytest.mark.parametrize("call", ["begin", "remove"])
+def test_a_kill_while_the_mark_is_written(tmp_path: Path, call: str) -> None:
+    """The rest of a temporary file makes no damaged checkpoint of an unfinished one."""
+    script = (
+        "import os, sys; from etils import epath; from codepretrain.checkpoint import record\n"
+        "os.replace = lambda *_: os._exit(9)\n"
+        f"record.{call}(epath.Path(sys.argv[1]))\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, tmp_path / "7"], check=False)
+    assert killed.returncode == 9
+    assert len(list((tmp_path / "7").iterdir())) == 1
+    assert record.steps_in(tmp_path) == {7: True}
 
 
 def test_a_record_of_another_format(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -154,6 +155,42 @@ def test_the_environment_that_matters(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "SECRET_TOKEN" not in found
 
 
+# Counts malloc's heaps after a few threads have allocated, where the command would import JAX.
+_COUNT_HEAPS = """
+import ctypes, re, sys, threading
+from codepretrain.cli import process
+from codepretrain.cli.main import main
+libc = ctypes.CDLL(None)
+libc.fopen.restype = ctypes.c_void_p
+libc.malloc_info.argtypes = (ctypes.c_int, ctypes.c_void_p)
+libc.fclose.argtypes = (ctypes.c_void_p,)
+
+def count():
+    for _ in range(3):
+        thread = threading.Thread(target=lambda: libc.malloc(1000))
+        thread.start()
+        thread.join()
+    path, *_ = sys.argv[1:]
+    file = libc.fopen(path.encode(), b"w")
+    libc.malloc_info(0, file)
+    libc.fclose(file)
+    print(open(path).read().count("<heap nr"))
+    raise SystemExit(0)
+
+process.has_accelerator = lambda: False
+process.import_jax = count
+main(sys.argv[2:])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
+def test_training_on_cpus_uses_one_heap(tmp_path: Path, train: list[str | Path]) -> None:
+    """It keeps its memory only if no thread, that of the signals included, has a heap already."""
+    script = [sys.executable, "-c", _COUNT_HEAPS, str(tmp_path / "heaps.xml"), *map(str, train)]
+    ended = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert ended.stdout == "1\n", ended.stderr
+
+
 @pytest.fixture
 def train(workdir: Path, tiny_overrides: list[str]) -> list[str | Path]:
     return ["train", "--phase", "trunk", "--config", TINY, "--workdir", workdir, *tiny_overrides]
@@ -193,3 +230,22 @@ def test_the_failure_of_one_process_ends_the_other(tmp_path: Path, train: list) 
         assert pod.codes() == [2, 2], (pod.output(0), pod.output(1))
         assert "codepretrain: process 1: full: No space left on device" in pod.output(0)
         assert "codepretrain: full: No space left on device" in pod.output(1)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+@pytest.mark.skipif(sys.platform != "linux", reason="two processes on CPUs, with gloo")
+def test_an_evaluation_that_fails_in_one_process_ends_the_other(
+    tmp_path: Path, trained_copy: Path, tiny_overrides: list[str], failing: int
+) -> None:
+    for evaluations in trained_copy.glob("runs/trunk-*/evals.jsonl"):
+        evaluations.write_text("")
+    with Pod(tmp_path / "pod", num_processes=2, stage=f"evaluation-{failing}") as pod:
+        pod.start(
+            *("evaluate", "--phase", "trunk", "--config", TINY, "--workdir", trained_copy),
+            *tiny_overrides,
+        )
+        assert pod.codes() == [1, 1], (pod.output(0), pod.output(1))
+        cause, follower = pod.output(failing), pod.output(1 - failing)
+    assert "Traceback" in cause
+    assert f"codepretrain: process {failing}: ZeroDivisionError: a defect" in follower
+    assert "Traceback" not in follower

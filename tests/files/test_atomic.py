@@ -1,5 +1,6 @@
 """Files that are whole whenever one looks, whatever happens to the writer."""
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -92,6 +93,38 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(UserError, match=r"cannot write .*/x: No space left.*free some space"):
         atomic.write_text(path, "new")
     assert storage.read_text(path) == "old"
+    assert storage.names(tmp_path) == ["x"]
+
+
+def test_names_of_new_folders_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file survives a power loss only if every folder above it does."""
+    synced, fsync = set(), os.fsync
+
+    def record(descriptor: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    atomic.write_text(tmp_path / "a" / "b" / "c.json", "x")
+    assert {str(tmp_path), str(tmp_path / "a"), str(tmp_path / "a" / "b")} <= synced
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "é" * 127], ids=["ascii", "unicode"])
+def test_the_longest_names_can_be_written(name: str, tmp_path: Path) -> None:
+    atomic.write_text(tmp_path / name, "x")
+    assert storage.names(tmp_path) == [name]
+
+
+def test_create_works_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on FUSE mounts of object stores, and on FAT."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    assert atomic.create(tmp_path / "x", b"mine")
+    assert not atomic.create(tmp_path / "x", b"yours")
+    assert storage.read_bytes(tmp_path / "x") == b"mine"
     assert storage.names(tmp_path) == ["x"]
 
 

@@ -109,6 +109,29 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     assert is_whole(tmp_path / "rows")
 
 
+def test_a_link_to_an_empty_folder_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "disk" / "rows").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk" / "rows")
+    with whole_directory(storage.parse(tmp_path / "link")) as made:
+        assert made.parent == tmp_path / "disk"  # a folder is renamed within one file system
+        fill(made)
+    assert (tmp_path / "link").is_symlink()
+    assert is_whole(tmp_path / "disk" / "rows")
+
+
+def test_names_of_new_folders_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced, fsync = set(), os.fsync
+
+    def record(descriptor: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", record)
+    with whole_directory(storage.parse(tmp_path / "a" / "b" / "rows")) as made:
+        fill(made)
+    assert {str(tmp_path), str(tmp_path / "a"), str(tmp_path / "a" / "b")} <= synced
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

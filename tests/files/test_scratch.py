@@ -40,3 +40,10 @@ def test_only_an_abandoned_one_is_removed(tmp_path: Path, start: Any) -> None:
     with scratch_folder(tmp_path, "rows"):
         assert not (tmp_path / name).exists()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "é" * 127], ids=["ascii", "unicode"])
+def test_the_longest_names_are_shortened(name: str, tmp_path: Path) -> None:
+    with scratch_folder(tmp_path, name) as folder:
+        (folder / "file").touch()
+    assert list(tmp_path.iterdir()) == []

@@ -56,6 +56,16 @@ def test_addresses_that_name_nothing(address: str, message: str) -> None:
     assert "\n" not in str(error.value)
 
 
+def test_a_current_directory_that_is_not_utf8_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
+    os.mkdir(folder)
+    monkeypatch.chdir(folder)
+    with pytest.raises(UserError, match=r"--workdir .*expected a path in UTF-8"):
+        storage.parse("x", name="--workdir")
+
+
 @pytest.mark.parametrize(("scheme", "package"), [("gs", "gcsfs"), ("s3", "s3fs")])
 def test_a_missing_package_is_named(
     scheme: str, package: str, monkeypatch: pytest.MonkeyPatch

@@ -53,6 +53,17 @@ def test_tensorboard_gets_scalars_and_hides_the_lost_steps_after_a_resume(tmp_pa
     ]
 
 
+def test_tensorboard_hides_a_session_that_was_lost_before_its_first_checkpoint(tmp_path):
+    for loss in (0.5, 0.25):
+        with MetricsWriter(tmp_path, LoggingConfig(), "run") as writer:
+            writer.log_step({"step": 1, "loss": loss})
+    assert read_events(tmp_path / "tensorboard") == [
+        (1, "train/loss", 0.5),
+        (1, "start", None),
+        (1, "train/loss", 0.25),
+    ]
+
+
 def test_wandb_asked_for_and_not_installed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

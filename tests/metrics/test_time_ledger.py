@@ -2,6 +2,7 @@ import time
 
 import pytest
 
+from codepretrain.errors import UserError
 from codepretrain.files import journal
 from codepretrain.metrics.stopwatch import TIME_KINDS, Stopwatch
 from codepretrain.metrics.time_ledger import TimeLedger, read_sessions
@@ -76,3 +77,12 @@ def test_other_processes_write_nothing(tmp_path):
     assert [s["last_step"] for s in ledger.sessions(1)] == [1]
     ledger.close()
     assert not (tmp_path / "time.jsonl").exists()
+
+
+@pytest.mark.parametrize("line", ["{}", '{"session": "0"}', '{"session": 0, "seconds": 1.5}'])
+def test_a_record_without_its_fields_is_named(tmp_path, line):
+    (tmp_path / "time.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match=r"time\.jsonl line 1 is damaged .*expected a field"):
+        read_sessions(tmp_path / "time.jsonl")
+    with pytest.raises(UserError, match=r"time\.jsonl line 1 is damaged .*expected a field"):
+        TimeLedger(tmp_path / "time.jsonl", Stopwatch(), session=1, first_step=0)

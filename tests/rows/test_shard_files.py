@@ -1,5 +1,8 @@
 """Rows on an object store: read by ranges at once, and from whole copies once they are made."""
 
+import os
+import stat
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +16,7 @@ from codepretrain.files.cache import Cache
 from codepretrain.files.hashing import sha256_bytes
 from codepretrain.rows import shard_files as shard_files_module
 from codepretrain.rows.manifest import rows_directory
-from codepretrain.rows.shard_files import ShardFiles
+from codepretrain.rows.shard_files import ShardFiles, default_cache
 from codepretrain.rows.store import RowStore
 from tests.fixtures.sources import write_source
 
@@ -58,6 +61,34 @@ def test_a_range_is_read_at_once_and_the_copy_serves_later_reads(
     files.close()
     monkeypatch.undo()
     assert files.read("a", 4, 7) == b"456"
+
+
+def test_a_copy_that_was_removed_is_made_again(
+    memory: epath.Path, cache: Cache, tmp_path: Path
+) -> None:
+    """As the system's cleaner of temporary files does."""
+    (memory / "a").write_bytes(b"0123456789")
+    files = ShardFiles(memory, {"a": sha256_bytes(b"0123456789")}, cache=cache)
+    files.copy("a")
+    [copy] = (tmp_path / "cache").glob("?" * 64)
+    copy.unlink()
+    assert files.read("a", 2, 5) == b"234"
+    wait_for(copy.exists)
+    assert files.read("a", 3, 6) == b"345"
+    files.close()
+
+
+def test_each_user_has_a_cache_that_no_other_can_write_to(
+    memory: epath.Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (memory / "a").write_bytes(b"0")
+    for user in (7, 8):
+        monkeypatch.setattr(os, "getuid", lambda user=user: user)
+        default_cache.__wrapped__().hold(memory / "a", sha256=sha256_bytes(b"0")).close()
+    folders = sorted(path for path in tmp_path.iterdir() if path.is_dir())
+    assert [path.name for path in folders] == ["codepretrain-rows-7", "codepretrain-rows-8"]
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o700 for path in folders)
 
 
 @pytest.mark.parametrize("sha256", [sha256_bytes(b"other"), sha256_bytes(b"0123456789")])

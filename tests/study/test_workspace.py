@@ -10,6 +10,7 @@ import pytest
 from etils import epath
 
 from codepretrain.config.schema import EvaluatorConfig, PhaseConfig, StudyConfig
+from codepretrain.errors import UserError
 from codepretrain.files import atomic, journal
 from codepretrain.study.graph import resolve
 from codepretrain.study.progress import progress
@@ -66,6 +67,18 @@ def test_an_extended_trunk_leaves_its_branches_complete(tmp_path: Path) -> None:
     assert long.run_dir("trunk") != short.run_dir("trunk")
     assert progress(long, "branch") == "trained"
     assert progress(long, "trunk") == "to train"
+
+
+def test_a_copy_of_a_run_beside_it_is_refused(tmp_path: Path) -> None:
+    """Either could be meant: a copy that is older, or the one that was trained on."""
+    workspace = Workspace(study(), epath.Path(tmp_path))
+    finish(workspace, "trunk", step=10, evaluated=[])
+    run_dir = workspace.run_dir("trunk")
+    atomic.write_json(run_dir.parent / f"backup-{run_dir.name}" / "ledger.json", {"step": 4})
+    with pytest.raises(
+        UserError, match=f"runs has several folders of one run: backup-{run_dir.name}"
+    ):
+        workspace.run_dir("trunk")
 
 
 def test_steps_that_are_kept(tmp_path: Path) -> None:

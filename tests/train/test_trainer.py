@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import pytest
 
 from codepretrain.checkpoint.manager import Checkpoints
@@ -25,6 +26,8 @@ from codepretrain.study.run import evaluate_phases, train_phases
 from codepretrain.study.workspace import Workspace
 from codepretrain.train import trainer
 from codepretrain.train.program import Program
+from codepretrain.train.state import TrainState
+from codepretrain.train.step import StepMetrics
 from tests.conftest import TINY
 
 
@@ -192,6 +195,23 @@ def test_a_run_that_keeps_skipping_updates_stops(
     logged = lines(Workspace(config, workdir).run_dir("trunk") / "metrics.jsonl")
     assert logged[-1]["num_consecutive_skipped"] >= 3
     assert any(record["skipped"] for record in logged)
+
+
+def test_skipped_updates_between_two_log_points_stop_a_run(
+    workdir: Path, tiny_overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three in a row, and another one that is accepted before the step that is logged."""
+    config = load_study(TINY, [*tiny_overrides, "--config.training.max_consecutive_skips=3"])
+    consecutive = iter([0, 1, 2, 3, 0, *[0] * 100])
+    train_step = Program.train_step
+
+    def skipping(*arguments: Any) -> tuple[TrainState, StepMetrics]:
+        state, metrics = train_step(*arguments)
+        return state, metrics._replace(num_consecutive_skipped=jnp.int32(next(consecutive)))
+
+    monkeypatch.setattr(Program, "train_step", skipping)
+    with pytest.raises(UserError, match=r"diverged: the updates of steps 1 to 3 were all skipped"):
+        train_phases(config, workdir, only=["trunk"], command_line="a test")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -22,8 +22,9 @@ class JsonLines(Reader):
     """Files matching the glob `path` (`*.jsonl`, `*.jsonl.gz`); each file is a shard.
 
     The other options name the fields of a line. Without `id_field` a document's id is
-    `<file name>:<line number>`. Lines without the text field are skipped and counted. `**` matches
-    folders at any depth; links to folders are not followed there.
+    `<file>:<line number>`, where the file is relative to the folder in which the glob's wildcards
+    begin. Lines without the text field are skipped and counted. `**` matches folders at any depth;
+    links to folders are not followed there.
     """
 
     path: str
@@ -47,9 +48,10 @@ class JsonLines(Reader):
         return paths
 
     def read(self, shard: str, source: str) -> Iterator[Document | Skipped]:
+        file = os.path.relpath(shard, _fixed_folder(os.path.expanduser(self.path)))
         for number, line in read_lines(shard):
             if line.strip():
-                yield self._document(line, shard, number, source)
+                yield self._document(line, f"{shard}:{number}", f"{file}:{number}", source)
 
     def _check_text_field(self, paths: Sequence[str]) -> None:
         """Raises UserError if none of the first lines has the text field: it is misspelled."""
@@ -68,15 +70,15 @@ class JsonLines(Reader):
         if first is not None:
             place, fields = first
             raise UserError(
-                f"reader 'jsonl': {place} has no field {self.text_field!r}, nor has any of the "
-                f"lines after it; its fields are: {', '.join(fields)[:200]}; set the option "
-                "text_field"
+                f"reader 'jsonl': {place} has no field {self.text_field!r}, nor has any other of "
+                f"the first {_LINES_LOOKED_AT} lines; its fields are: {', '.join(fields)[:200]}; "
+                "set the option text_field"
             )
 
-    def _document(self, line: bytes, shard: str, number: int, source: str) -> Document | Skipped:
-        origin = f"{shard}:{number}"
+    def _document(self, line: bytes, origin: str, name: str, source: str) -> Document | Skipped:
+        """origin: the line and its file's whole path, for what is skipped. name: the short form."""
         try:
-            value = json.loads(line.decode())
+            value = json.loads(line.decode("utf-8-sig"))
         except UnicodeDecodeError:
             return Skipped(origin, "not UTF-8")
         except (ValueError, RecursionError):
@@ -88,7 +90,6 @@ class JsonLines(Reader):
         text = value[self.text_field]
         if not isinstance(text, str):
             return Skipped(origin, f"field {self.text_field!r} is not text")
-        name = f"{Path(shard).name}:{number}"
         return Document(
             id=_optional(value, self.id_field) or name,
             text=text,
@@ -108,6 +109,14 @@ def _matches(pattern: str) -> list[str]:
     root, rest = Path(*parts[:depth]), str(Path(*parts[depth:]))
     tops = glob.glob(str(root)) if depth else ["."]
     return [str(path) for top in tops for path in Path(top).glob(rest)]
+
+
+def _fixed_folder(pattern: str) -> str:
+    """Returns the folder of a glob that is above its first wildcard."""
+    folder = os.path.dirname(pattern)
+    while glob.has_magic(folder):
+        folder = os.path.dirname(folder)
+    return folder or "."
 
 
 def _optional(value: dict[str, Any], field: str | None) -> str | None:

@@ -37,6 +37,28 @@ def test_json_lines(tmp_path) -> None:
     ]
 
 
+@pytest.mark.parametrize("pattern", ["*/part.jsonl", "**/part.jsonl", "[ab]/part.jsonl"])
+def test_documents_of_files_with_one_name_have_different_ids(
+    tmp_path: Path, pattern: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "part.jsonl").write_text(json.dumps({"text": folder}) + "\n")
+    documents, _ = read(reader("jsonl", path=str(tmp_path / pattern)))
+    assert [d.id for d in documents] == ["a/part.jsonl:1", "b/part.jsonl:1"]
+    assert [d.origin for d in documents] == ["a/part.jsonl:1", "b/part.jsonl:1"]
+    monkeypatch.chdir(tmp_path)
+    assert read(reader("jsonl", path=pattern))[0] == documents
+    assert read(reader("jsonl", path="a/part.jsonl"))[0][0].id == "part.jsonl:1"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b'\xef\xbb\xbf{"text": "x"}\n{"text": "y"}\n')
+    documents, skipped = read(reader("jsonl", path=str(tmp_path / "a.jsonl")))
+    assert [d.text for d in documents] == ["x", "y"]
+    assert not skipped
+
+
 def test_damaged_and_missing_files_are_errors(tmp_path) -> None:
     with pytest.raises(UserError, match=r"no file matches path '.*absent'"):
         reader("jsonl", path=str(tmp_path / "absent")).shards()
