@@ -10,8 +10,9 @@ from typing import Any
 class Document:
     """One text. `id` is unique within its source; `origin` says where to find it.
 
-    `group` is what the text was cut from (a file, a thread, a repository, a page): texts of one group
-    are in one split, whatever their sources. None: the text was cut from nothing else. `language` is a programming or natural language, `license` an SPDX expression or the origin's
+    `group` is what the text was cut from (a file, a thread, a repository, a page): texts of one
+    group are in one split, whatever their sources. None: the text was cut from nothing else.
+    `language` is a programming or natural language, `license` an SPDX expression or the origin's
     own wording; None if the origin does not state it.
     """
 

@@ -12,6 +12,7 @@ def test_bytes_are_utf8_and_provenance_has_no_text() -> None:
         "id": "a",
         "source": "s",
         "origin": "o",
+        "group": None,
         "language": None,
         "license": None,
         "num_bytes": 3,
