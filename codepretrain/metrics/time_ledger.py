@@ -10,6 +10,14 @@ from codepretrain.files.storage import StrPath
 from codepretrain.metrics.stopwatch import Stopwatch
 
 _SAVE_INTERVAL_S = 10.0
+_FIELDS: journal.Fields = {
+    "session": int,
+    "started_at": str,
+    "first_step": int,
+    "last_step": int,
+    "seconds": dict,
+    "wall_s": float,
+}
 
 
 class TimeLedger:
@@ -80,8 +88,12 @@ class TimeLedger:
 
 
 def read_sessions(path: StrPath) -> list[dict[str, Any]]:
-    """Returns the last record of each session in `time.jsonl`, in order."""
-    return last_records(journal.read(path))
+    """Returns the last record of each session in `time.jsonl`, in order.
+
+    Raises:
+      UserError: a line is damaged, or lacks a field.
+    """
+    return last_records(journal.read(path, fields=_FIELDS))
 
 
 def last_records(

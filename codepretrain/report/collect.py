@@ -154,6 +154,12 @@ class StudyResults:
     manifests: Mapping[str, Mapping[str, RowsManifest]]
     problems: tuple[str, ...]
 
+    @property
+    def all_problems(self) -> tuple[str, ...]:
+        """The problems of the data, then those of each run."""
+        of_runs = (problem for run in self.runs.values() for problem in run.problems)
+        return (*self.problems, *of_runs)
+
     def path(self, variant: str) -> tuple[RunResults, ...]:
         return tuple(self.runs[phase] for phase in self.spec.variants[variant])
 
@@ -169,7 +175,7 @@ def collect(spec: ReportInput) -> StudyResults:
         manifests[source] = {}
         for split in SPLITS:
             folder = epath.Path(directory) / split
-            with _noting(problems):
+            with _noting(problems, folder):
                 if has_rows(folder):
                     manifests[source][split] = load_manifest(folder, source=source, split=split)
     runs = {name: _read_run(name, plan) for name, plan in spec.phases.items()}
@@ -199,19 +205,20 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
     starts: list[dict[str, Any]] = []
     ledger = None
     provenance: dict[str, Any] = {}
-    with _noting(problems):
-        log = journal.read(directory / "metrics.jsonl")
-    with _noting(problems):
-        evaluations = [_evaluation(line) for line in journal.read(directory / "evals.jsonl")]
-    with _noting(problems):
-        sessions = read_sessions(directory / "time.jsonl")
-    with _noting(problems):
-        starts = journal.read(directory / "starts.jsonl")
-    with _noting(problems):
-        stored = _read_json(directory / "ledger.json")
+    with _noting(problems, path := directory / "metrics.jsonl"):
+        log = journal.read(path, fields={"step": int})
+    with _noting(problems, path := directory / "evals.jsonl"):
+        fields = {"step": int, "evaluator": str, "metrics": dict}
+        evaluations = [_evaluation(line) for line in journal.read(path, fields=fields)]
+    with _noting(problems, path := directory / "time.jsonl"):
+        sessions = read_sessions(path)
+    with _noting(problems, path := directory / "starts.jsonl"):
+        starts = journal.read(path, fields={"start": int})
+    with _noting(problems, path := directory / "ledger.json"):
+        stored = _read_json(path)
         ledger = Ledger.from_json(stored) if stored else None
-    with _noting(problems):
-        provenance = _read_json(directory / "run.json") or {}
+    with _noting(problems, path := directory / "run.json"):
+        provenance = _read_json(path) or {}
     if provenance.get("fingerprint", plan.fingerprint) != plan.fingerprint:
         problems.append(
             f"{directory / 'run.json'}: expected fingerprint {plan.fingerprint}, "
@@ -247,9 +254,10 @@ def _read_json(path: epath.Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def _noting(problems: list[str]) -> Iterator[None]:
+def _noting(problems: list[str], path: epath.Path) -> Iterator[None]:
     """Continues after a file that cannot be read, and adds the error to `problems`."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        problems.append(str(error) or repr(error))
+        text = str(error) or repr(error)
+        problems.append(text if str(path) in text else f"{path}: {text}")

@@ -49,7 +49,6 @@ def breakable(text: str) -> Markup:
 
 def _summary(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
     runs = {variant: results.last_run(variant) for variant in results.spec.variants}
-    of_runs = [problem for run in results.runs.values() for problem in run.problems]
     return {
         "spec": results.spec,
         "variants": list(results.spec.variants),
@@ -59,7 +58,7 @@ def _summary(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
         "caution": wording.CAUTION if comparison.headline_differences else "",
         "findings": wording.findings(comparison),
         "has_tentative": any(wording.is_tentative(cell) for cell in comparison.cells.values()),
-        "problems": list(dict.fromkeys([*results.problems, *of_runs, *comparison.problems])),
+        "problems": list(dict.fromkeys([*results.all_problems, *comparison.problems])),
     }
 
 

@@ -7,6 +7,7 @@ import pytest
 from codepretrain.evals.item_scores import item_scores_path
 from codepretrain.files import atomic
 from codepretrain.report.collect import PhaseInput, collect, read_scores
+from codepretrain.report.write import write_report
 
 
 def run_dir(study, phase):
@@ -154,3 +155,24 @@ def test_a_study_is_read_from_an_object_store(study):
         "accuracy",
         "accuracy_per_byte",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("metrics.jsonl", '{"loss": 3.0}'),
+        ("metrics.jsonl", '{"step": "9", "loss": 3.0}'),
+        ("time.jsonl", '{"session": 0}'),
+        ("starts.jsonl", '{"start": "x", "packages": []}'),
+        ("evals.jsonl", '{"step": 1, "evaluator": "e", "metrics": {"m": []}}'),
+        ("run.json", "[1]"),
+        ("ledger.json", '{"step": 7}'),
+    ],
+)
+def test_records_of_another_shape_are_named(copied_study, few_resamples, tmp_path, name, line):
+    path = Path(copied_study.phases["code_continue"].run_dir) / name
+    path.write_text(line + "\n")
+    run = collect(copied_study).runs["code_continue"]
+    assert len(run.problems) == 1
+    assert name in run.problems[0]
+    write_report(copied_study, tmp_path / "report")
