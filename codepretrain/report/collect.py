@@ -135,7 +135,8 @@ class RunResults:
     def status(self) -> Status:
         if self.last_step == 0:
             return "missing"
-        return "complete" if self.last_step >= self.plan.steps else "incomplete"
+        is_saved = self.ledger is not None and self.ledger.step >= self.plan.steps
+        return "complete" if is_saved else "incomplete"
 
     def at_end(self, evaluator: str) -> Evaluation | None:
         """Returns the evaluation of the phase's last step, None if there is none."""

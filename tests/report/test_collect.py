@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from codepretrain.evals.item_scores import item_scores_path
-from codepretrain.files import atomic
+from codepretrain.files import atomic, json_values
+from codepretrain.report.accounts import status_text
 from codepretrain.report.collect import PhaseInput, collect, read_scores
 from codepretrain.report.write import write_report
 
@@ -57,6 +58,18 @@ def test_damaged_files_are_named_and_the_rest_is_read(copied_study):
     assert len(results.problems) == 1
     assert "train" not in results.manifests["code"]
     assert "validation" in results.manifests["code"]
+
+
+def test_a_run_that_was_killed_before_its_end_was_saved_is_incomplete(copied_study):
+    """Its last step is logged, but `codepretrain run` trains it again from the checkpoint."""
+    path = run_dir(copied_study, "code_continue") / "ledger.json"
+    ledger = json_values.decode(path.read_text())
+    path.write_text(json_values.encode(ledger | {"step": 150}))
+    run = collect(copied_study).runs["code_continue"]
+    assert (run.status, run.last_step) == ("incomplete", 200)
+    assert status_text(run) == "step 200 of 200, not saved"
+    path.unlink()
+    assert collect(copied_study).runs["code_continue"].status == "incomplete"
 
 
 def test_a_torn_last_line_of_a_run_under_way_is_no_problem_and_stays(copied_study):
