@@ -16,7 +16,7 @@ from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.evals.recording import record_evaluation
 from codepretrain.files.atomic import write_json
 from codepretrain.files.lease import Lease, exclusive
-from codepretrain.hosts import decide, gather
+from codepretrain.hosts import decide
 from codepretrain.metrics.starts import record_start
 from codepretrain.metrics.stopwatch import Stopwatch, process_stopwatch
 from codepretrain.metrics.writer import MetricsWriter
@@ -118,7 +118,10 @@ class Runner:
             )
             tokens = step * (phase.tokens // phase.num_steps)
             for evaluator in missing:
-                self._evaluate_with(evaluator, state, writer, run_dir, step=step, tokens=tokens)
+                # Not within `gather`: a process that failed would wait for others that wait for it.
+                record_evaluation(
+                    evaluator, state.params, writer, run_dir, step=step, tokens=tokens
+                )
         return True
 
     def _missing_evaluations(self, writer: MetricsWriter, step: int) -> list[Evaluator]:
@@ -128,24 +131,6 @@ class Runner:
             lambda: [e.name for e in self.evaluators if not writer.has_evaluation(step, e.name)],
         )
         return [evaluator for evaluator in self.evaluators if evaluator.name in names]
-
-    def _evaluate_with(
-        self,
-        evaluator: Evaluator,
-        state: TrainState,
-        writer: MetricsWriter,
-        run_dir: epath.Path,
-        *,
-        step: int,
-        tokens: int,
-    ) -> None:
-        """Runs and records one evaluation."""
-        gather(
-            f"evaluation {evaluator.name!r}",
-            lambda: record_evaluation(
-                evaluator, state.params, writer, run_dir, step=step, tokens=tokens
-            ),
-        )
 
     def _trainer(self, phase_run: PhaseRun, watch: Stopwatch) -> Trainer:
         return Trainer(phase_run, self.program, self.evaluators, self.console, watch)

@@ -193,3 +193,17 @@ def test_the_failure_of_one_process_ends_the_other(tmp_path: Path, train: list) 
         assert pod.codes() == [2, 2], (pod.output(0), pod.output(1))
         assert "codepretrain: process 1: full: No space left on device" in pod.output(0)
         assert "codepretrain: full: No space left on device" in pod.output(1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="two processes on CPUs, with gloo")
+def test_a_defect_of_one_process_in_the_command_evaluate_ends_the_other(
+    tmp_path: Path, trained_copy: Path, tiny_overrides: list[str]
+) -> None:
+    [evals] = trained_copy.glob("runs/trunk-*/evals.jsonl")
+    evals.write_text("")
+    where: list[str | Path] = ["--phase", "trunk", "--config", TINY, "--workdir", trained_copy]
+    with Pod(tmp_path / "pod", num_processes=2, stage="evaluation-defect-1") as pod:
+        pod.start("evaluate", *where, *tiny_overrides)
+        assert pod.codes() == [1, 1], (pod.output(0), pod.output(1))
+        assert "codepretrain: process 1: ZeroDivisionError: a defect" in pod.output(0)
+    assert evals.read_text() == ""

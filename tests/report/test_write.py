@@ -204,5 +204,7 @@ def test_a_diverged_variant_has_a_page(copied_study, tmp_path, few_resamples):
     page = write_report(copied_study, tmp_path / "report").read_text()
     assert "unknown" in page
     assert "NaN" in page
-    row = next(r for r in accounts.phase_rows(collect(copied_study)) if r["name"] == "code_continue")
+    row = next(
+        r for r in accounts.phase_rows(collect(copied_study)) if r["name"] == "code_continue"
+    )
     assert row["loss"] == "∞"
