@@ -31,7 +31,7 @@ from codepretrain.interrupt import Interrupted, PeerStopped
 from codepretrain.peers import Peers
 
 HEARTBEAT_TIMEOUT_S = 30
-CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs
+CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs: its pid
 # The file system refused: the path is wrong, not the program.
 _REFUSALS = (
     errno.ENOSPC,
