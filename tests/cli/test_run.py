@@ -31,7 +31,7 @@ def ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
 
 def test_a_preparation_that_is_killed_is_told(ends) -> None:
     """The kernel kills it if memory runs out; it cannot say so itself."""
-    with pytest.raises(UserError, match="`codepretrain prepare` was killed by SIGKILL.*memory"):
+    with pytest.raises(UserError, match=r"`codepretrain prepare` was killed by SIGKILL.*memory"):
         ends("kill -KILL $$")
 
 
