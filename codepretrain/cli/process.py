@@ -24,13 +24,13 @@ from typing import NoReturn
 from codepretrain import interrupt
 from codepretrain.cli.environment import import_jax, start_backend
 from codepretrain.cli.flags import MAX_WORKERS, whole_number
+from codepretrain.cli.join import HEARTBEAT_TIMEOUT_S, JOIN_TIMEOUT_S, join
 from codepretrain.cli.output import PIPE_CODE, discard, finish, reader_is_gone, refusal_of_stdout
 from codepretrain.errors import UserError, one_line
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
 from codepretrain.interrupt import Interrupted, PeerStopped
 from codepretrain.peers import Peers
 
-HEARTBEAT_TIMEOUT_S = 30
 CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs: its pid
 # The file system refused: the path is wrong, not the program.
 _REFUSALS = (
@@ -173,6 +173,12 @@ def add_machine_flags(command: argparse.ArgumentParser) -> None:
         help="use this many CPU devices as a small pod",
     )
     group.add_argument(
+        "--join-timeout-s",
+        type=whole_number(1, 24 * 3600),
+        default=JOIN_TIMEOUT_S,
+        help="seconds to wait at the start for the other processes (default: %(default)s)",
+    )
+    group.add_argument(
         "--heartbeat-timeout-s",
         type=whole_number(1, 24 * 3600),
         default=HEARTBEAT_TIMEOUT_S,
@@ -189,41 +195,10 @@ def start_machine(flags: argparse.Namespace) -> None:
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", flags.cpu_devices)
     if flags.distributed or flags.coordinator:
-        _join(flags)
+        assert _process is not None
+        _process.peers = join(flags, end=_process.end)
     start_backend()
     interrupt.install()  # libtpu installs handlers of its own when it opens
-
-
-def _join(flags: argparse.Namespace) -> None:
-    import jax
-    from jax._src import distributed  # JAX has no public API for its coordination service
-
-    jax.config.update("jax_enable_preemption_service", False)  # it would take over SIGTERM
-    try:
-        jax.distributed.initialize(
-            flags.coordinator,
-            flags.num_processes,
-            flags.process_id,
-            heartbeat_timeout_seconds=flags.heartbeat_timeout_s,
-        )
-    except (ValueError, RuntimeError) as error:
-        where = f"--coordinator {flags.coordinator}" if flags.coordinator else "--distributed"
-        raise UserError(
-            f"{where}: cannot join the other processes: {error}; check --coordinator, "
-            "--num-processes and --process-id of every process"
-        ) from error
-    interrupt.install()
-    state = distributed.global_state
-    if state.num_processes > 1:
-        assert _process is not None
-        _process.peers = Peers(
-            state.client,
-            process_index=state.process_id,
-            process_count=state.num_processes,
-            on_stop=interrupt.on_peer_signal,
-            on_exit=interrupt.on_peer_exit,
-        )
-        interrupt.connect(_process.peers)
 
 
 def relevant_environment() -> Mapping[str, str]:

@@ -13,6 +13,34 @@ from codepretrain.cli import run
 from codepretrain.errors import UserError
 from codepretrain.interrupt import Interrupted
 from tests.conftest import ROOT, TINY
+from tests.fixtures.processes import free_address
+
+
+@pytest.mark.parametrize(
+    ("process_id", "expected"),
+    [
+        (0, "not all 2 processes have joined process 0 at localhost:{port}"),
+        (1, "for process 0 at localhost:{port}: Connection refused; check that process 0 runs"),
+    ],
+)
+def test_processes_that_do_not_come_are_not_waited_for_forever(
+    tmp_path: Path, process_id: int, expected: str
+) -> None:
+    address = free_address()
+    result = subprocess.run(
+        [sys.executable, "-m", "codepretrain", "train", f"--config={TINY}"]
+        + [f"--workdir={tmp_path / 'new'}", f"--coordinator={address}", "--join-timeout-s=2"]
+        + ["--num-processes=2", f"--process-id={process_id}"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=200,
+    )
+    assert result.returncode == 2, result.stderr
+    [line] = [s for s in result.stderr.splitlines() if s.startswith("codepretrain: ")]
+    assert line.startswith(f"codepretrain: --coordinator {address}: waited 2 s (--join-timeout-s)")
+    assert expected.format(port=address.partition(":")[2]) in line
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.fixture
