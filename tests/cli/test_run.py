@@ -27,10 +27,10 @@ def test_processes_that_do_not_come_are_not_waited_for_forever(
     tmp_path: Path, process_id: int, expected: str
 ) -> None:
     address = free_address()
+    where = [f"--config={TINY}", f"--workdir={tmp_path / 'new'}"]
+    pod = [f"--coordinator={address}", "--num-processes=2", f"--process-id={process_id}"]
     result = subprocess.run(
-        [sys.executable, "-m", "codepretrain", "train", f"--config={TINY}"]
-        + [f"--workdir={tmp_path / 'new'}", f"--coordinator={address}", "--join-timeout-s=2"]
-        + ["--num-processes=2", f"--process-id={process_id}"],
+        [sys.executable, "-m", "codepretrain", "train", *where, *pod, "--join-timeout-s=2"],
         capture_output=True,
         text=True,
         cwd=ROOT,
