@@ -15,7 +15,13 @@ from rich.console import Console
 from codepretrain.config.schema import StudyConfig
 from codepretrain.podplan.compiled_step import check_fits_batch, plan_step
 from codepretrain.podplan.cost import study_cost
-from codepretrain.podplan.report import print_cost, print_search, print_step, spell_mesh
+from codepretrain.podplan.report import (
+    print_cost,
+    print_search,
+    print_step,
+    spell_mesh,
+    three_digits,
+)
 from codepretrain.podplan.search import Candidate, candidates, ranked, search
 from codepretrain.podplan.topology import Topology
 
@@ -102,7 +108,8 @@ def _search(
             plans.append(plan)
             bound = plan["bound_s"]["step"] if plan.get("fits") else None
             console.print(
-                f"{_spell(plan)}: " + (f"fits, ≥ {bound:.3f} s" if bound else "does not fit"),
+                f"{_spell(plan)}: "
+                + (f"fits, ≥ {three_digits(bound)} s" if bound else "does not fit"),
                 highlight=False,
             )
     finally:
@@ -134,4 +141,5 @@ def _attempt(candidate: Candidate, command: Sequence[str], console: Console) -> 
 
 def _spell(plan: Mapping[str, Any]) -> str:
     number = plan["num_microbatches"]
-    return f"{spell_mesh(plan)}, {number} micro-batches, remat {plan['remat_policy']}"
+    batches = f"{number} micro-batch{'es' if number > 1 else ''}"
+    return f"{spell_mesh(plan)}, {batches}, remat {plan['remat_policy']}"

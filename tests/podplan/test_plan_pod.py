@@ -68,7 +68,7 @@ def test_a_plan_that_fits(capsys, monkeypatch):
     told = " ".join(capsys.readouterr().out.split())
     assert "v5e:16x16 (256 chips, 64 hosts), mesh data 8 × fsdp 32" in told
     assert "1.00 GiB of 15.75 GiB HBM (14.75 GiB free)" in told
-    assert "1.50 times (attention kernels, 10.00 T, by formula)" in told
+    assert "1.50 times (attention kernels, 10.0 T, by formula)" in told
     assert "all-gather fsdp 112 2.000" in told
     assert "data+fsdp" not in told  # eight bytes are not worth a line
     assert "MFU at most 50.0%" in told
