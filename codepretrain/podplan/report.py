@@ -50,8 +50,8 @@ def print_step(console: Console, plan: Mapping[str, Any]) -> None:
     _line(
         console,
         f"  a step takes at least {three_digits(bound['step'])} s ({plan['bound_by']}): MFU at "
-        f"most {plan['bound_mfu']:.1%}, {plan['bound_tokens_per_s_per_chip']:,.0f} tokens/s/chip at "
-        f"most; a bound, not a forecast",
+        f"most {plan['bound_mfu']:.1%}, {plan['bound_tokens_per_s_per_chip']:,.0f} tokens/s/chip "
+        "at most; a bound, not a forecast",
     )
 
 
