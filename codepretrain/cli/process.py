@@ -3,7 +3,7 @@
     0          done
     1          a defect of this program, with its traceback
     2          a user error, reported in one line; a disk that is full or not writable
-    128 + n    stopped by signal n, with everything saved: 130 for Ctrl-C, 143 for SIGTERM
+    128 + n    stopped by signal n, with progress saved: 130 for Ctrl-C, 143 for SIGTERM
 
 With several processes, all exit with the code of the first one to end. They exit through
 `os._exit`, because JAX's own shutdown would wait for processes that are gone.
@@ -31,6 +31,7 @@ from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
 from codepretrain.interrupt import Interrupted, PeerStopped
 from codepretrain.peers import Peers
 
+_SAVING = ("run", "prepare", "train", "evaluate")  # what they have done is not done again
 CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs: its pid
 # The file system refused: the path is wrong, not the program.
 _REFUSALS = (
@@ -68,7 +69,7 @@ class _Process:
         if isinstance(error, Interrupted):
             if CHILD in os.environ:
                 return 128 + error.signal_number, ""  # the parent tells it
-            return 128 + error.signal_number, f"{error}. To resume, run: {self.resume}"
+            return 128 + error.signal_number, self._stopped(error)
         if isinstance(error, PeerStopped):
             return error.exit_code, str(error)
         if isinstance(error, KeyboardInterrupt):
@@ -76,6 +77,11 @@ class _Process:
         if isinstance(error, OSError) and error.errno in _REFUSALS:
             return 2, one_line(f"{error.filename or 'a file'}: {error.strerror}")
         raise error
+
+    def _stopped(self, error: Interrupted) -> str:
+        if [*shlex.split(self.resume), ""][1] in _SAVING:
+            return f"{error}. To resume, run: {self.resume}"
+        return f"stopped. To start again, run: {self.resume}"
 
     def tell(self, message: str) -> None:
         """Prints a message on stderr, once."""
