@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
 from codepretrain.podplan.compiled_step import check_fits_batch, plan_step
 from codepretrain.podplan.cost import study_cost
 from codepretrain.podplan.report import (
@@ -23,7 +24,7 @@ from codepretrain.podplan.report import (
     three_digits,
 )
 from codepretrain.podplan.search import Candidate, candidates, ranked, search
-from codepretrain.podplan.topology import Topology
+from codepretrain.podplan.topology import Topology, topology_devices
 
 _MAX_ALTERNATIVES = 3  # compilations to find settings that fit, where the configured ones do not
 
@@ -55,7 +56,14 @@ def plan_pod(
         "cost": study_cost(config, phase_tokens, chip=topology.chip, num_chips=topology.num_chips)
     }
     if searches:
+        topology_devices(topology)  # before the candidates, each of which would be refused
         wanted = candidates(config, topology)
+        if not wanted:
+            raise UserError(
+                f"config.training.batch_size: no mesh of {topology.name} divides "
+                f"{config.training.batch_size:,} rows and the dims of config.model; without "
+                "--search, the plan names the dim that is not divisible"
+            )
         result["search"] = _search(wanted, command, console, max_compiles=max_compiles)
     else:
         result["step"] = step = plan_step(config, topology)
