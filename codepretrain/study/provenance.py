@@ -82,7 +82,7 @@ def source_digest() -> str:
     folder = _package()
     files = sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".html"))
     names = [path.relative_to(folder).as_posix() for path in files]
-    return sha256_json(dict(zip(names, sha256_files(files), strict=True)))
+    return sha256_json(dict(zip(names, sha256_files(files), strict=True)))[:16]
 
 
 def _package() -> Path:
