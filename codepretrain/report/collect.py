@@ -36,6 +36,8 @@ class PhaseInput:
         "weights": {source: share}}.
       tokens_before: tokens on the path from random parameters to the start of this phase.
       epochs_per_source: None for a source whose size is unknown.
+      fingerprint_is_provisional: the phase's data or initial checkpoint is missing, so its run
+        cannot be found.
     """
 
     run_dir: str
@@ -51,6 +53,7 @@ class PhaseInput:
     epochs_per_source: Mapping[str, float | None]
     learning_rate: Mapping[str, float]
     initial_checkpoint: str | None = None
+    fingerprint_is_provisional: bool = False
 
     @classmethod
     def from_plan(
@@ -180,6 +183,12 @@ def collect(spec: ReportInput) -> StudyResults:
                 if has_rows(folder):
                     manifests[source][split] = load_manifest(folder, source=source, split=split)
     runs = {name: _read_run(name, plan) for name, plan in spec.phases.items()}
+    for name, run in runs.items():
+        if run.status == "missing" and run.plan.fingerprint_is_provisional:
+            problems.append(
+                f"phase {name!r}: its data is not prepared in this --workdir, or its imported model "
+                "is missing, so its run cannot be found: prepare and import again"
+            )
     return StudyResults(spec=spec, runs=runs, manifests=manifests, problems=tuple(problems))
 
 

@@ -88,6 +88,16 @@ def test_a_run_of_another_fingerprint_is_told(copied_study):
     assert "found beef" in problem
 
 
+def test_a_phase_whose_data_is_not_prepared_is_not_simply_missing(study, tmp_path):
+    """Its fingerprint names other rows than those of its run, which may exist."""
+    plan = study.phases["cooldown_code"]
+    moved = replace(plan, run_dir=str(tmp_path / "none"), fingerprint_is_provisional=True)
+    results = collect(replace(study, phases={**study.phases, "cooldown_code": moved}))
+    assert results.runs["cooldown_code"].status == "missing"
+    [problem] = results.all_problems
+    assert problem.startswith("phase 'cooldown_code': its data is not prepared in this --workdir")
+
+
 def test_items_come_with_their_denominators_and_strata(study):
     run = collect(study).runs["text_pretrain"]
     scores = read_scores(run, step=400, evaluator="validation_loss")
@@ -121,6 +131,7 @@ def test_a_phase_is_taken_from_the_plan_command(tmp_path):
         "initial_checkpoint": None,
         "parent_step": None,
         "fingerprint": "f",
+        "fingerprint_is_provisional": True,
         "steps": 10,
         "tokens": 1280,
         "requested_tokens": 1300,
