@@ -186,8 +186,8 @@ def collect(spec: ReportInput) -> StudyResults:
     for name, run in runs.items():
         if run.status == "missing" and run.plan.fingerprint_is_provisional:
             problems.append(
-                f"phase {name!r}: its data is not prepared in this --workdir, or its imported model "
-                "is missing, so its run cannot be found: prepare and import again"
+                f"phase {name!r}: its data is not prepared in this --workdir, or its imported "
+                "model is missing, so its run cannot be found: prepare and import again"
             )
     return StudyResults(spec=spec, runs=runs, manifests=manifests, problems=tuple(problems))
 
