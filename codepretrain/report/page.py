@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from codepretrain.metrics.stopwatch import TIME_KINDS
 from codepretrain.report import accounts, figure_style, plots, tables, wording
 from codepretrain.report.collect import StudyResults
-from codepretrain.report.compare import Comparison
+from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.starts import start_rows
 
 
@@ -37,6 +37,7 @@ def render(
         **_summary(results, comparison),
         **_comparison(comparison),
         pairs=tables.pair_rows(pairs),
+        max_pairs=MAX_PAIRS,
         **_figures(results, comparison),
         **_tables(results, comparison),
     )
