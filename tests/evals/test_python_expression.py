@@ -1,5 +1,6 @@
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 from codepretrain import hosts
 from codepretrain.evals.evaluator import no_progress
@@ -67,7 +68,7 @@ def test_the_others_wait_for_programs_that_all_reach_the_time_limit(monkeypatch)
         return [grade(ITEM, "1", Execution("timeout", -9, b"", b"", 20.0, ()))] * 500
 
     monkeypatch.setattr(hosts, "decide", decide)
-    PythonExpression(Model(), [ITEM] * 500)({}, no_progress)
+    PythonExpression(cast(LanguageModel, Model()), [ITEM] * 500)({}, no_progress)
     assert waits[0] >= 500 * LIMITS.wall_s
 
 

@@ -126,7 +126,7 @@ def test_unpaired_proportions_have_an_interval_even_where_all_failed(copied_stud
 def test_a_diverged_variant_is_compared_with_an_unknown_interval(copied_study, few_resamples):
     run = Path(copied_study.phases["code_continue"].run_dir)
     name = CODE_LOSS.name
-    scores = read_item_scores(run, "validation_loss", 200)
+    scores = read_item_scores(run, "validation_loss", 200) or {}
     scores[name][7] = np.nan
     write_item_scores(run, "validation_loss", 200, ItemScores(scores, []))
     lines = [json_values.decode(line) for line in (run / "evals.jsonl").read_text().splitlines()]
