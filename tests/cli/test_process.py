@@ -75,7 +75,7 @@ def test_a_signal_that_became_another_error(capsys: pytest.CaptureFixture[str]) 
         return 0
 
     assert run_command(["report"], command) == 143
-    assert capsys.readouterr().err.startswith("codepretrain: stopped; ")
+    assert capsys.readouterr().err.startswith("codepretrain: stopped. ")
 
 
 class FakePeers:
