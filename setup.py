@@ -32,7 +32,7 @@ EXTRAS = {
         "tensorflow-text>=2.21,<2.22",
         "tokenizers>=0.22,<0.24",
     ],
-    # A working directory in an object store: gs:// or s3://.
+    # Object stores: working directories and models on gs://; models also on s3://.
     "gcs": ["gcsfs>=2026.9,<2027"],
     "s3": ["s3fs>=2026.9,<2027"],
     # Object stores emulated on loopback, for tests.

@@ -75,6 +75,8 @@ class Channel:
     def gather(self, what: str, compute: Callable[[], Any], *, wait_s: float = WAIT_S) -> list[Any]:
         """Returns the JSON value of every process, in order of the process index.
 
+        `compute` must not wait for other processes: where it fails, they would never come.
+
         Raises:
           UserError: a process raised it.
           PeerError: another process raised another exception.

@@ -3,7 +3,7 @@
     0          done
     1          a defect of this program, with its traceback
     2          a user error, reported in one line; a disk that is full or not writable
-    128 + n    stopped by signal n, with everything saved: 130 for Ctrl-C, 143 for SIGTERM
+    128 + n    stopped by signal n, with progress saved: 130 for Ctrl-C, 143 for SIGTERM
 
 With several processes, all exit with the code of the first one to end. They exit through
 `os._exit`, because JAX's own shutdown would wait for processes that are gone.
@@ -24,15 +24,16 @@ from typing import NoReturn
 from codepretrain import interrupt
 from codepretrain.cli.environment import import_jax, start_backend
 from codepretrain.cli.flags import MAX_WORKERS, whole_number
+from codepretrain.cli.join import HEARTBEAT_TIMEOUT_S, JOIN_TIMEOUT_S, join
 from codepretrain.cli.output import PIPE_CODE, discard, finish, reader_is_gone, refusal_of_stdout
 from codepretrain.errors import UserError, one_line
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
 from codepretrain.interrupt import Interrupted, PeerStopped
 from codepretrain.peers import Peers
 
-HEARTBEAT_TIMEOUT_S = 30
 _TRAINING = ("run", "train", "evaluate")  # the commands that use the devices
-CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs
+_SAVING = ("run", "prepare", "train", "evaluate")  # what they have done is not done again
+CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs: its pid
 # The file system refused: the path is wrong, not the program.
 _REFUSALS = (
     errno.ENOSPC,
@@ -69,7 +70,7 @@ class _Process:
         if isinstance(error, Interrupted):
             if CHILD in os.environ:
                 return 128 + error.signal_number, ""  # the parent tells it
-            return 128 + error.signal_number, f"{error}. To resume, run: {self.resume}"
+            return 128 + error.signal_number, self._stopped(error)
         if isinstance(error, PeerStopped):
             return error.exit_code, str(error)
         if isinstance(error, KeyboardInterrupt):
@@ -77,6 +78,11 @@ class _Process:
         if isinstance(error, OSError) and error.errno in _REFUSALS:
             return 2, one_line(f"{error.filename or 'a file'}: {error.strerror}")
         raise error
+
+    def _stopped(self, error: Interrupted) -> str:
+        if [*shlex.split(self.resume), ""][1] in _SAVING:
+            return f"{error}. To resume, run: {self.resume}"
+        return f"stopped. To start again, run: {self.resume}"
 
     def tell(self, message: str) -> None:
         """Prints a message on stderr, once."""
@@ -174,6 +180,12 @@ def add_machine_flags(command: argparse.ArgumentParser) -> None:
         help="use this many CPU devices as a small pod",
     )
     group.add_argument(
+        "--join-timeout-s",
+        type=whole_number(1, 24 * 3600),
+        default=JOIN_TIMEOUT_S,
+        help="seconds to wait at the start for the other processes (default: %(default)s)",
+    )
+    group.add_argument(
         "--heartbeat-timeout-s",
         type=whole_number(1, 24 * 3600),
         default=HEARTBEAT_TIMEOUT_S,
@@ -195,41 +207,10 @@ def start_machine(flags: argparse.Namespace) -> None:
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", flags.cpu_devices)
     if flags.distributed or flags.coordinator:
-        _join(flags)
+        assert _process is not None
+        _process.peers = join(flags, end=_process.end)
     start_backend()
     interrupt.install()  # libtpu installs handlers of its own when it opens
-
-
-def _join(flags: argparse.Namespace) -> None:
-    import jax
-    from jax._src import distributed  # JAX has no public API for its coordination service
-
-    jax.config.update("jax_enable_preemption_service", False)  # it would take over SIGTERM
-    try:
-        jax.distributed.initialize(
-            flags.coordinator,
-            flags.num_processes,
-            flags.process_id,
-            heartbeat_timeout_seconds=flags.heartbeat_timeout_s,
-        )
-    except (ValueError, RuntimeError) as error:
-        where = f"--coordinator {flags.coordinator}" if flags.coordinator else "--distributed"
-        raise UserError(
-            f"{where}: cannot join the other processes: {error}; check --coordinator, "
-            "--num-processes and --process-id of every process"
-        ) from error
-    interrupt.install()
-    state = distributed.global_state
-    if state.num_processes > 1:
-        assert _process is not None
-        _process.peers = Peers(
-            state.client,
-            process_index=state.process_id,
-            process_count=state.num_processes,
-            on_stop=interrupt.on_peer_signal,
-            on_exit=interrupt.on_peer_exit,
-        )
-        interrupt.connect(_process.peers)
 
 
 def relevant_environment() -> Mapping[str, str]:

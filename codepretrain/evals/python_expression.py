@@ -115,9 +115,13 @@ class PythonExpression:
             decode(ids[: item.max_new_tokens]).partition(b"\n")[0].decode(errors="replace")
             for item, ids in zip(self._items, completions, strict=True)
         ]
-        from codepretrain.hosts import decide  # imports JAX
+        from codepretrain.hosts import WAIT_S, decide  # imports JAX
 
-        grades = decide("the grades of the programs", lambda: self._grade(texts, progress))
+        grades = decide(
+            "the grades of the programs",
+            lambda: self._grade(texts, progress),
+            wait_s=WAIT_S + len(texts) * LIMITS.wall_s,  # all of them, one at a time
+        )
         return result(grades)
 
     def _grade(self, texts: Sequence[str], progress: Progress) -> list[dict[str, Any]]:
@@ -160,7 +164,7 @@ def program(item: ExpressionItem, completion: str) -> str:
 
 def grade(item: ExpressionItem, completion: str, execution: Execution) -> dict[str, Any]:
     """Returns the record of one completion, given the execution of its program."""
-    has_value = execution.status == "passed"
+    has_value = execution.status == "passed" and execution.stdout.endswith(b"\n")
     return {
         "id": item.id,
         "completion": completion,

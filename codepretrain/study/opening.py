@@ -18,7 +18,7 @@ from codepretrain.files.differences import differences
 from codepretrain.files.json_values import plain
 from codepretrain.hosts import decide, gather
 from codepretrain.metrics.writer import check_installed
-from codepretrain.study.provenance import code_version
+from codepretrain.study.provenance import package_versions, source_digest
 from codepretrain.study.workspace import Workspace
 
 _APPEARS_S = 60.0  # how long a network file system may hide a new file from other hosts
@@ -59,7 +59,12 @@ def check_same_start(config: StudyConfig, **choices: Any) -> None:
     Raises:
       UserError: names the first process that differs, and in what.
     """
-    start = {"config": to_dict(config), "command": choices, "code_version": code_version()}
+    start = {
+        "config": to_dict(config),
+        "command": choices,
+        "source_digest": source_digest(),
+        "packages": package_versions(),
+    }
     starts = gather("how it was started", lambda: plain(start))
     for process, theirs in enumerate(starts):
         if found := differences(starts[0], theirs, names=("process 0", f"process {process}")):

@@ -118,6 +118,7 @@ class Runner:
             )
             tokens = step * (phase.tokens // phase.num_steps)
             for evaluator in missing:
+                # Not within `gather`: a process that failed would wait for others that wait for it.
                 record_evaluation(
                     evaluator, state.params, writer, run_dir, step=step, tokens=tokens
                 )

@@ -61,7 +61,7 @@ def test_a_signal_in_any_command(
     before = signal.getsignal(number)
     assert run_command(["report"], command) == code
     assert signal.getsignal(number) == before
-    expected = "stopped; progress is saved. To resume, run: codepretrain report"
+    expected = "stopped. To start again, run: codepretrain report"  # it saves nothing on the way
     assert capsys.readouterr().err == f"codepretrain: {expected}\n"
 
 
@@ -76,7 +76,7 @@ def test_a_signal_that_became_another_error(capsys: pytest.CaptureFixture[str]) 
         return 0
 
     assert run_command(["report"], command) == 143
-    assert capsys.readouterr().err.startswith("codepretrain: stopped; ")
+    assert capsys.readouterr().err.startswith("codepretrain: stopped. ")
 
 
 class FakePeers:

@@ -44,6 +44,7 @@ def test_processes_that_were_started_differently_are_refused(run_job: RunJob) ->
     import dataclasses
     from codepretrain.config.schema import EvaluatorConfig
     from codepretrain.errors import UserError
+    from codepretrain.study import opening
     from codepretrain.study.opening import check_same_start
     from tests.configs import small_study
 
@@ -58,6 +59,8 @@ def test_processes_that_were_started_differently_are_refused(run_job: RunJob) ->
     print(outcome(config, name="train", phases=["trunk"]))
     print(outcome(dataclasses.replace(config, evals=evals), name="train"))
     print(outcome(config, name="train", phases=[["a", "b"][process]]))
+    opening.source_digest = lambda: ["0123", "4567"][process]
+    print(outcome(config, name="train"))
     """
     told = [
         "None",
@@ -65,6 +68,8 @@ def test_processes_that_were_started_differently_are_refused(run_job: RunJob) ->
         "process 1 9; all hosts must share one --workdir, and run the same code with the same "
         "--config",
         "process 1 was started differently: command.phases: process 0 ['a'], process 1 ['b']; all "
+        "hosts must share one --workdir, and run the same code with the same --config",
+        "process 1 was started differently: source_digest: process 0 '0123', process 1 '4567'; all "
         "hosts must share one --workdir, and run the same code with the same --config",
     ]
     for job in run_job(script):
