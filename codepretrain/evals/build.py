@@ -19,7 +19,7 @@ from codepretrain.evals.row_loss import RowLoss
 from codepretrain.hosts import decide, gather
 from codepretrain.rows.store import RowStore, open_sources
 from codepretrain.rows.vocabulary import load_vocabulary
-from codepretrain.train.step import step_kernel
+from codepretrain.train.execution import step_kernel
 
 if TYPE_CHECKING:
     from codepretrain.model.transformer import Params

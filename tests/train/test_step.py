@@ -3,8 +3,6 @@
 import dataclasses
 import functools
 import math
-from types import SimpleNamespace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -29,7 +27,6 @@ from codepretrain.train.sharding import global_batch, make_mesh
 from codepretrain.train.state import TrainState, abstract_state
 from codepretrain.train.step import (
     compile_train_step,
-    loss_blocks,
     make_eval_step,
     make_train_step,
 )
@@ -197,20 +194,6 @@ def test_unrolled_layers_change_nothing(policy):
     )
     assert_close(jax.tree.map(np.asarray, found), expected)
     assert_close(jax.tree.map(float, metrics), expected_history[0])
-
-
-def test_blocks_of_the_loss_by_platform():
-    """A GPU sees all logits of fewer positions; what the config sets is kept."""
-
-    class Device:
-        platform = "gpu"
-
-    on_gpus: Any = SimpleNamespace(devices=np.array([Device()]))
-    execution = dataclasses.replace(CONFIG.execution, loss_vocab_block=None)
-    config, mesh = dataclasses.replace(CONFIG, execution=execution), mesh_of(fsdp=1)
-    assert loss_blocks(config, mesh)[:2] == (2048, 8192)
-    assert loss_blocks(config, on_gpus)[:2] == (CONFIG.model.vocab_size, 4096)
-    assert loss_blocks(CONFIG, on_gpus)[:2] == (20, 4096)
 
 
 def test_a_run_repeats_bit_for_bit_without_recompiling():
