@@ -15,9 +15,8 @@ from ml_collections import ConfigDict
 from codepretrain.config.parse import apply_override, parse, to_dict
 from codepretrain.config.schema import StudyConfig
 from codepretrain.config.validate import check
-from codepretrain.errors import UserError, described, quoted
+from codepretrain.errors import Interrupted, UserError, described, quoted
 from codepretrain.files.explain import shown
-from codepretrain.interrupt import Interrupted
 
 _OVERRIDE = re.compile(r"--config\.([A-Za-z0-9_.]+)=(.*)", re.DOTALL)
 

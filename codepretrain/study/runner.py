@@ -13,7 +13,6 @@ from rich.console import Console
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.parse import to_dict
 from codepretrain.evals.build import Evaluator, build_evaluators
-from codepretrain.evals.recording import record_evaluation
 from codepretrain.files.atomic import write_json
 from codepretrain.files.lease import Lease, exclusive
 from codepretrain.hosts import decide, gather
@@ -142,9 +141,7 @@ class Runner:
         """Runs and records one evaluation."""
         gather(
             f"evaluation {evaluator.name!r}",
-            lambda: record_evaluation(
-                evaluator, state.params, writer, run_dir, step=step, tokens=tokens
-            ),
+            lambda: evaluator.record(state.params, writer, run_dir, step=step, tokens=tokens),
         )
 
     def _trainer(self, phase_run: PhaseRun, watch: Stopwatch) -> Trainer:

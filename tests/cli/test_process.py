@@ -13,8 +13,7 @@ import pytest
 
 from codepretrain.cli import process
 from codepretrain.cli.process import relevant_environment, run_command
-from codepretrain.errors import UserError
-from codepretrain.interrupt import Interrupted, PeerStopped
+from codepretrain.errors import Interrupted, PeerStopped, UserError
 from tests.conftest import TINY
 from tests.fixtures.pod import Pod
 

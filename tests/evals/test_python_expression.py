@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from codepretrain.evals.evaluator import no_progress
 from codepretrain.evals.language_model import LanguageModel
+from codepretrain.evals.progress import no_progress
 from codepretrain.evals.python_expression import (
     EVALUATOR,
     ExpressionItem,
@@ -76,7 +76,7 @@ def test_a_model_that_writes_the_reference_passes(data_dir: Path) -> None:
 TWO_PROCESSES = """
 from codepretrain.errors import UserError
 from codepretrain.evals import python_expression
-from codepretrain.evals.evaluator import no_progress
+from codepretrain.evals.progress import no_progress
 from codepretrain.evals.sandbox.run import run_programs
 
 class Model:

@@ -13,10 +13,10 @@ from codepretrain.config.schema import EvaluatorConfig, LoggingConfig, StudyConf
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Resources, build_evaluators
 from codepretrain.evals.estimate import mean
-from codepretrain.evals.evaluator import EvalResult, Evaluate, EvaluatorKind, Progress, Request
+from codepretrain.evals.evaluator import EvalResult, Evaluate, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import Metric, MetricSpec
-from codepretrain.evals.recording import record_evaluation
+from codepretrain.evals.progress import Progress
 from codepretrain.evals.registry import KINDS, check_evaluators, evaluator_kind, evaluator_request
 from codepretrain.files import journal
 from codepretrain.metrics.writer import MetricsWriter
@@ -135,7 +135,7 @@ def test_a_new_evaluator_is_one_module_and_one_name(
     study = with_evals(config, {"x": EvaluatorConfig(kind="pages", num_examples=6)})
     (evaluator,) = build_evaluators(study, data_dir, mesh)
     with MetricsWriter(tmp_path, LoggingConfig(write_tensorboard=False), "run") as writer:
-        record_evaluation(evaluator, sharded_params, writer, tmp_path, step=1, tokens=10)
+        evaluator.record(sharded_params, writer, tmp_path, step=1, tokens=10)
     (line,) = journal.read(tmp_path / "evals.jsonl")
     row = MetricRow.of("x", "errors", Metric.from_json(line["metrics"]["errors"]))
     assert headline_rows([row]) == (row,)

@@ -5,7 +5,7 @@ import pytest
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.evals.evaluator import no_progress
+from codepretrain.evals.progress import no_progress
 from codepretrain.evals.row_loss import RowLoss
 from codepretrain.model.transformer import Params
 from codepretrain.rows.store import RowStore, open_sources

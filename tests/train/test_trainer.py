@@ -15,9 +15,8 @@ import pytest
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import EvaluatorConfig, StudyConfig
-from codepretrain.errors import UserError
+from codepretrain.errors import Interrupted, UserError
 from codepretrain.files.lease import exclusive
-from codepretrain.interrupt import Interrupted
 from codepretrain.metrics.goodput import goodput
 from codepretrain.metrics.time_ledger import read_sessions
 from codepretrain.model.attention_kernels import AttentionKernel
