@@ -51,6 +51,7 @@ def add_commands(add: Add) -> None:
 def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     start_machine(flags)
     from codepretrain.study.run import run_study
+    from codepretrain.study.workspace import Workspace
 
     def prepare() -> None:
         # In a subprocess, because this process trains later and must not import TensorFlow.
@@ -59,8 +60,7 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
         _call_self(["prepare", *where, *overrides])
 
     run_study(
-        config,
-        flags.workdir,
+        Workspace(config, flags.workdir),
         prepare=prepare,
         command_line=flags.command_line,
         environment=relevant_environment(),
@@ -96,10 +96,10 @@ def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) ->
 def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     start_machine(flags)
     from codepretrain.study.run import train_phases
+    from codepretrain.study.workspace import Workspace
 
     train_phases(
-        config,
-        flags.workdir,
+        Workspace(config, flags.workdir),
         only=flags.phase,
         command_line=flags.command_line,
         environment=relevant_environment(),
@@ -112,10 +112,10 @@ def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> i
 def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     start_machine(flags)
     from codepretrain.study.run import evaluate_phases
+    from codepretrain.study.workspace import Workspace
 
     evaluate_phases(
-        config,
-        flags.workdir,
+        Workspace(config, flags.workdir),
         only=flags.phase,
         step=flags.step,
         command_line=flags.command_line,

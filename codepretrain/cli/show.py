@@ -21,15 +21,18 @@ def add_commands(add: Add) -> None:
 
 def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     from codepretrain.study.report import report_study
+    from codepretrain.study.workspace import Workspace
 
-    report_study(config, flags.workdir, command_line=flags.command_line)
+    report_study(Workspace(config, flags.workdir), command_line=flags.command_line)
     return 0
 
 
 def _show_batch(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     from codepretrain.study.show_batch import show_batch
+    from codepretrain.study.workspace import Workspace
 
-    text, values = show_batch(config, flags.workdir, phase_name=flags.phase, step=flags.step)
+    workspace = Workspace(config, flags.workdir)
+    text, values = show_batch(workspace, phase_name=flags.phase, step=flags.step)
     if flags.json:
         print_json(values)
     else:

@@ -54,7 +54,7 @@ class Workspace:
 
     @cached_property
     def source_sizes(self) -> dict[str, SourceSize]:
-        return load_source_sizes(self.config, self.workdir)
+        return load_source_sizes(self.config, self.data_dir)
 
     @cached_property
     def imports(self) -> dict[str, ImportRecord | None]:

@@ -40,10 +40,12 @@ def test_a_complete_run_without_its_checkpoints_is_not_trained_again(
             UserError,
             match=r"saved checkpoint is missing \(step 20, 40\).*rerun with --retrain-lost",
         ):
-            train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+            train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
     assert before == {name: (run / name).read_bytes() for name in before}
 
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test", retrain_lost=True)
+    train_phases(
+        Workspace(config, trained_copy), only=["trunk"], command_line="a test", retrain_lost=True
+    )
     assert kept_records(run) == ["evals", "ledger", "metrics"]
     [old] = run.glob("metrics.until-*.jsonl")
     assert old.read_bytes() == before["metrics.jsonl"]
@@ -51,7 +53,9 @@ def test_a_complete_run_without_its_checkpoints_is_not_trained_again(
     assert old.read_bytes() == before["evals.jsonl"]
     assert len(lines(run / "metrics.jsonl")) == 40
     shutil.rmtree(run / "checkpoints")
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test")  # complete: no need
+    train_phases(
+        Workspace(config, trained_copy), only=["trunk"], command_line="a test"
+    )  # complete: no need
 
 
 @pytest.mark.parametrize("is_damaged", [False, True])
@@ -67,13 +71,15 @@ def test_the_lost_end_of_an_evaluated_phase_is_trained_again_on_request(
         (end / "state" / "manifest.ocdbt").write_bytes(b"")
     else:
         shutil.rmtree(end)
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
     output = capsys.readouterr().out
     assert "trunk: trained already" in output
     assert is_damaged or "its checkpoint of step 40 is gone" in output
     assert kept_records(run) == []
 
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test", retrain_lost=True)
+    train_phases(
+        Workspace(config, trained_copy), only=["trunk"], command_line="a test", retrain_lost=True
+    )
     output = capsys.readouterr().out
     assert "trained already" not in output
     assert kept_records(run) == ["evals", "ledger", "metrics"]
@@ -81,7 +87,9 @@ def test_the_lost_end_of_an_evaluated_phase_is_trained_again_on_request(
     evaluations = [(e["step"], e["evaluator"]) for e in lines(run / "evals.jsonl")]
     assert evaluations == [(20, "validation"), (40, "validation")]
 
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test", retrain_lost=True)
+    train_phases(
+        Workspace(config, trained_copy), only=["trunk"], command_line="a test", retrain_lost=True
+    )
     assert "trunk: trained already" in capsys.readouterr().out
 
 
@@ -96,7 +104,7 @@ def test_a_complete_run_that_lacks_an_evaluation_is_only_evaluated(
         raise AssertionError("the step is compiled")
 
     monkeypatch.setattr(Program, "compile", never)
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
     assert (run / "metrics.jsonl").read_bytes() == before
     assert [(e["step"], e["evaluator"]) for e in lines(run / "evals.jsonl")] == [
         (20, "validation"),
@@ -112,9 +120,11 @@ def test_a_lost_checkpoint_of_a_parent_is_told_before_it_is_trained_again(
     run = Workspace(config, trained_copy).run_dir("trunk")
     shutil.rmtree(run / "checkpoints" / "40")
     with pytest.raises(UserError, match=r"is missing \(step 40\).*again from step 20"):
-        train_phases(config, trained_copy, only=["cooldown"], command_line="a test")
+        train_phases(Workspace(config, trained_copy), only=["cooldown"], command_line="a test")
     metrics = (run / "metrics.jsonl").read_bytes()
-    train_phases(config, trained_copy, only=["cooldown"], command_line="x", retrain_lost=True)
+    train_phases(
+        Workspace(config, trained_copy), only=["cooldown"], command_line="x", retrain_lost=True
+    )
     assert (run / "metrics.jsonl").read_bytes() == metrics
     assert (run / "checkpoints" / "40").exists()
 
@@ -126,7 +136,7 @@ def test_the_end_is_damaged_and_the_checkpoint_before_it_is_used(
     run = Workspace(config, trained_copy).run_dir("trunk")
     losses = [record["loss"] for record in lines(run / "metrics.jsonl")]
     (run / "checkpoints" / "40" / "state" / "manifest.ocdbt").write_bytes(b"")
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
     output = capsys.readouterr().out
     assert "damaged checkpoint" in output
     assert "from step 20" in output
