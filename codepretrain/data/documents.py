@@ -107,7 +107,7 @@ def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[Documen
 
 
 def verify_documents(directory: StrPath) -> None:
-    """Compares the contents of every file with its hash.
+    """Compares the contents of every file with its SHA-256.
 
     Raises:
       UserError: names each file that is missing, truncated or altered.

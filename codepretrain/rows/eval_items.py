@@ -59,10 +59,8 @@ def load_items_manifest(data_dir: StrPath) -> tuple[ItemsManifest, Mapping[str, 
       UserError: the items were not prepared, or a file is missing, truncated or damaged.
     """
     directory = items_directory(data_dir)
-    if not is_whole(directory):
-        raise UserError(f"no task items at {directory}: run `codepretrain prepare` first")
-    remedy = _remedy(data_dir)
-    hashes = check_directory(directory, reads_contents=False, remedy=remedy)
+    remedy = _remedy(directory)
+    hashes = _hashes(directory, reads_contents=False)
     check_contents(directory, hashes, [MANIFEST], remedy=remedy)
     path = directory / MANIFEST
     value, _ = read_sealed(path, remedy=remedy)
@@ -84,7 +82,8 @@ def read_items(data_dir: StrPath, task: str) -> list[dict[str, Any]]:
       UserError: the items were not prepared, there is no such task, or its file is damaged.
     """
     manifest, hashes = load_items_manifest(data_dir)
-    directory, remedy = items_directory(data_dir), _remedy(data_dir)
+    directory = items_directory(data_dir)
+    remedy = _remedy(directory)
     if task not in manifest.num_items:
         raise UserError(
             f"{directory} has no items of task {task!r}, only of {', '.join(manifest.num_items)}; "
@@ -109,5 +108,20 @@ def read_items(data_dir: StrPath, task: str) -> list[dict[str, Any]]:
     return items
 
 
-def _remedy(data_dir: StrPath) -> str:
-    return f"delete {items_directory(data_dir)} and run `codepretrain prepare` again"
+def verify_items(directory: StrPath) -> None:
+    """Compares the contents of every file with its SHA-256.
+
+    Raises:
+      UserError: names each file that is missing, truncated or altered.
+    """
+    _hashes(directory, reads_contents=True)
+
+
+def _hashes(directory: StrPath, *, reads_contents: bool) -> Mapping[str, str]:
+    if not is_whole(directory):
+        raise UserError(f"no task items at {directory}: run `codepretrain prepare` first")
+    return check_directory(directory, reads_contents=reads_contents, remedy=_remedy(directory))
+
+
+def _remedy(directory: StrPath) -> str:
+    return f"delete {directory} and run `codepretrain prepare` again"

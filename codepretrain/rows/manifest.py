@@ -163,10 +163,8 @@ def open_rows(
     Raises:
       UserError: as `load_manifest`, or the contents of one of `reads` were altered.
     """
-    if not has_rows(directory):
-        raise UserError(f"no prepared rows at {directory}: run `codepretrain prepare` first")
+    hashes = _hashes(directory, reads_contents=False)
     remedy = rows_remedy(directory)
-    hashes = check_directory(directory, reads_contents=False, remedy=remedy)
     reads = reads if is_local(directory) else ()
     check_contents(directory, hashes, (MANIFEST, *reads), remedy=remedy)
     path = epath.Path(directory) / MANIFEST
@@ -178,6 +176,22 @@ def open_rows(
             f"{source!r} ({split}); {remedy}"
         )
     return manifest, hashes
+
+
+def verify_rows(directory: StrPath) -> None:
+    """Compares the contents of every file with its SHA-256.
+
+    Raises:
+      UserError: names each file that is missing, truncated or altered.
+    """
+    _hashes(directory, reads_contents=True)
+
+
+def _hashes(directory: StrPath, *, reads_contents: bool) -> Mapping[str, str]:
+    if not has_rows(directory):
+        raise UserError(f"no prepared rows at {directory}: run `codepretrain prepare` first")
+    remedy = rows_remedy(directory)
+    return check_directory(directory, reads_contents=reads_contents, remedy=remedy)
 
 
 def rows_remedy(directory: StrPath) -> str:

@@ -9,7 +9,6 @@ from etils import epath
 
 from codepretrain.errors import UserError
 from codepretrain.files.cache import Cache
-from codepretrain.files.directory import check_directory
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import Row, decode_row
 from codepretrain.rows.manifest import (
@@ -93,14 +92,6 @@ class RowStore:
             return json.loads(content)
         except ValueError as error:
             raise self._damaged(self._documents, index, error) from error
-
-    def verify(self) -> None:
-        """Compares the contents of every file with its hash.
-
-        Raises:
-          UserError: names each file that is missing, truncated or altered.
-        """
-        check_directory(self.directory, reads_contents=True, remedy=rows_remedy(self.directory))
 
     def close(self) -> None:
         """Closes the files; a later read opens them again."""
