@@ -197,6 +197,8 @@ class ExecutionConfig:
     `loss_token_block` positions at a time, on each device. `gradient_reduction_dtype` is that of
     gradients while they are summed over devices. `deterministic` makes a training step on GPUs give
     the same bits in every process, at some cost in speed; TPUs and CPUs do so anyway.
+    `row_cache_bytes` is the size of the local copies of rows in an object store, which are in the
+    temporary directory (TMPDIR) of each host; None is half of its disk.
     """
 
     mesh: MeshConfig = MeshConfig()
@@ -211,6 +213,7 @@ class ExecutionConfig:
     deterministic: bool = False
     prefetch_batches: int = 8
     reader_threads: int = 4
+    row_cache_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from codepretrain.files.hashing import sha256_json
 from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import SPLITS
-from codepretrain.rows.shard_files import default_cache
+from codepretrain.rows.shard_files import host_cache
 from codepretrain.rows.verify import check_contents
 
 FORMAT_VERSION = 1
@@ -115,8 +115,13 @@ def verify_documents(directory: StrPath) -> None:
     _hashes(directory, reads_contents=True)
 
 
-def read_documents(directory: StrPath, *, source: str, split: str) -> Iterator[Document]:
+def read_documents(
+    directory: StrPath, *, source: str, split: str, cache_bytes: int | None = None
+) -> Iterator[Document]:
     """Yields the documents of one split in the order in which they were read.
+
+    Args:
+      cache_bytes: `config.execution.row_cache_bytes`, the limit of local copies.
 
     Raises:
       UserError: the file is missing or damaged, or holds documents of another source.
@@ -125,7 +130,7 @@ def read_documents(directory: StrPath, *, source: str, split: str) -> Iterator[D
     path = epath.Path(directory) / documents_name(split)
     sha256 = _hashes(directory, reads_contents=False)[documents_name(split)]
     num_read = 0
-    with default_cache().hold(path, sha256=sha256) as local_path:
+    with host_cache(cache_bytes).hold(path, sha256=sha256) as local_path:
         for record in _records(str(local_path), path, _remedy(directory)):
             try:
                 document = Document(**json.loads(record))

@@ -9,6 +9,7 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.evals.row_loss import RowLoss
+from codepretrain.rows.shard_files import host_cache
 from codepretrain.rows.store import RowStore, open_sources
 from codepretrain.rows.vocabulary import load_vocabulary
 from codepretrain.train.step import step_kernel
@@ -47,7 +48,9 @@ class Resources:
         Raises:
           UserError: a source has none.
         """
-        stores = open_sources(self.data_dir, self.config.data.sources, "validation")
+        cache = host_cache(self.config.execution.row_cache_bytes)
+        sources = self.config.data.sources
+        stores = open_sources(self.data_dir, sources, "validation", cache=cache)
         empty = [source for source, store in stores.items() if not len(store)]
         if empty:
             raise UserError(

@@ -259,9 +259,16 @@ def test_documents_that_were_deleted_are_read_again(prepared_data, tmp_path, qui
 def test_an_object_store_holds_the_same(
     prepared_data, memory, tmp_path, quiet, monkeypatch
 ) -> None:
-    cache = Cache(tmp_path / "cache", max_bytes=2**30)
-    monkeypatch.setattr(documents_module, "default_cache", lambda: cache)
-    prepare(prepared_data.config, memory, num_workers=1, console=quiet)
+    """Its files are copied to a cache of the configured size, for every stage."""
+    execution = dataclasses.replace(prepared_data.config.execution, row_cache_bytes=2**30)
+    config = dataclasses.replace(prepared_data.config, execution=execution)
+
+    def host_cache(max_bytes: int | None) -> Cache:
+        assert max_bytes == 2**30
+        return Cache(tmp_path / "cache", max_bytes=max_bytes)
+
+    monkeypatch.setattr(documents_module, "host_cache", host_cache)
+    prepare(config, memory, num_workers=1, console=quiet)
     found = {
         name: sha256_file(memory / name)
         for name in storage.sizes_below(memory)
@@ -269,5 +276,5 @@ def test_an_object_store_holds_the_same(
     }
     local = storage.sizes_below(prepared_data.data_dir).keys() - {".lock"}
     assert found == {name: sha256_file(prepared_data.data_dir / name) for name in local}
-    again = prepare(prepared_data.config, memory, num_workers=1, console=quiet)
+    again = prepare(config, memory, num_workers=1, console=quiet)
     assert again == dataclasses.replace(prepared_data.data, seconds={})
