@@ -13,6 +13,8 @@ from codepretrain.study.run import train_phases
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.program import Program
 
+CUT = ["evals.cut.jsonl", "ledger.cut.jsonl", "metrics.cut.jsonl"]
+
 
 def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
@@ -24,7 +26,7 @@ def with_later_evaluation(config: StudyConfig) -> StudyConfig:
 
 
 def kept_records(run: Path) -> list[str]:
-    return sorted(path.name.split(".until-")[0] for path in run.glob("*.until-*"))
+    return sorted(path.name for path in run.glob("*.cut.*"))
 
 
 def test_a_complete_run_without_its_checkpoints_is_not_trained_again(
@@ -46,11 +48,10 @@ def test_a_complete_run_without_its_checkpoints_is_not_trained_again(
     train_phases(
         Workspace(config, trained_copy), only=["trunk"], command_line="a test", retrain_lost=True
     )
-    assert kept_records(run) == ["evals", "ledger", "metrics"]
-    [old] = run.glob("metrics.until-*.jsonl")
-    assert old.read_bytes() == before["metrics.jsonl"]
-    [old] = run.glob("evals.until-*.jsonl")
-    assert old.read_bytes() == before["evals.jsonl"]
+    assert kept_records(run) == CUT
+    for name in ("metrics", "evals"):
+        cut = [line["record"] for line in lines(run / f"{name}.cut.jsonl")]
+        assert cut == [json.loads(line) for line in before[f"{name}.jsonl"].splitlines()]
     assert len(lines(run / "metrics.jsonl")) == 40
     shutil.rmtree(run / "checkpoints")
     train_phases(
@@ -82,7 +83,7 @@ def test_the_lost_end_of_an_evaluated_phase_is_trained_again_on_request(
     )
     output = capsys.readouterr().out
     assert "trained already" not in output
-    assert kept_records(run) == ["evals", "ledger", "metrics"]
+    assert kept_records(run) == CUT
     assert (end / "state" / "manifest.ocdbt").stat().st_size
     evaluations = [(e["step"], e["evaluator"]) for e in lines(run / "evals.jsonl")]
     assert evaluations == [(20, "validation"), (40, "validation")]
@@ -141,4 +142,4 @@ def test_the_end_is_damaged_and_the_checkpoint_before_it_is_used(
     assert "damaged checkpoint" in output
     assert "from step 20" in output
     assert [record["loss"] for record in lines(run / "metrics.jsonl")] == losses
-    assert kept_records(run) == ["evals", "ledger", "metrics"]
+    assert kept_records(run) == CUT
