@@ -6,6 +6,7 @@ and does nothing if all are finished.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -75,7 +76,7 @@ def prepare(
         for source, chosen in sorted(config.data.sources.items())
     }
     seconds: dict[str, float] = {}
-    with exclusive(data_dir):
+    with exclusive(data_dir, announce=partial(console.print, soft_wrap=True)):
         if not _is_complete(config, data_dir):
             shards = check_inputs(config, data_dir, readers)
             _start_tensorflow()

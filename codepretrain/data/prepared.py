@@ -160,6 +160,11 @@ def summary(prepared: PreparedData) -> Group:
                 for reason, count in documents.skipped.items()
             )
             lines.append(f"{source}: skipped {reasons}")
+        if documents.was_capped:
+            lines.append(
+                f"{source}: reading stopped at config.data.sources.{source}.options.max_bytes; "
+                "there is more raw material"
+            )
     empty = [
         source
         for (source, split), rows in prepared.rows.items()

@@ -256,10 +256,7 @@ def remove(path: StrPath) -> None:
 
 
 def remove_tree(folder: StrPath) -> None:
-    """Removes a folder with everything in it, if it exists.
-
-    To remove a directory that others may read, use `directory.remove_directory`.
-    """
+    """Removes a folder with everything in it, if it exists."""
     with explained("remove", folder):
         if is_local(folder):
             if os.path.lexists(folder):

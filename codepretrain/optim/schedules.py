@@ -49,7 +49,18 @@ class Rates:
     decay_steps: int
 
     def at(self, step: int) -> float:
-        """Returns the learning rate of update `step`, 0 ≤ step < num_steps."""
+        """Returns the learning rate of update `step`, 0 ≤ step < num_steps.
+
+        The last step has exactly the end rate. Without warm-up, the first has exactly the peak.
+
+        >>> cosine = ScheduleConfig(shape="cosine", peak_learning_rate=1.0, end_learning_rate=0.0)
+        >>> rates = resolve(cosine, num_steps=5)
+        >>> [round(rates.at(step), 3) for step in range(5)]
+        [1.0, 0.854, 0.5, 0.146, 0.0]
+
+        Source: cosine, Loshchilov & Hutter 2016 (arXiv 1608.03983), eq. 5 with one cycle;
+        1 - sqrt, Hägele et al. 2024 (arXiv 2405.18392), eq. 2.
+        """
         assert 0 <= step < self.num_steps, (step, self.num_steps)
         if step < self.warmup_steps:
             return self.start + (self.peak - self.start) * (step / self.warmup_steps)
@@ -85,36 +96,6 @@ class Rates:
         return [{**stretch, "num_steps": steps} for stretch, steps in stretches if steps]
 
 
-def learning_rate(
-    schedule: ScheduleConfig,
-    step: int,
-    *,
-    num_steps: int,
-    parent_learning_rate: float | None = None,
-) -> float:
-    """Returns the learning rate of update `step` = 0 … `num_steps` - 1 of a phase.
-
-    The last step has exactly the end rate. Without warm-up, the first has exactly the peak.
-
-    >>> cosine = ScheduleConfig(shape="cosine", peak_learning_rate=1.0, end_learning_rate=0.0)
-    >>> [round(learning_rate(cosine, step, num_steps=5), 3) for step in range(5)]
-    [1.0, 0.854, 0.5, 0.146, 0.0]
-
-    Args:
-      parent_learning_rate: the rate of the parent's last update before the branch point; None for
-        a phase without a parent.
-
-    Raises:
-      UserError: the schedule does not fit the phase (see `resolve`).
-
-    Source: cosine, Loshchilov & Hutter 2016 (arXiv 1608.03983), eq. 5 with one cycle;
-    1 - sqrt, Hägele et al. 2024 (arXiv 2405.18392), eq. 2.
-    """
-    return resolve(schedule, num_steps=num_steps, parent_learning_rate=parent_learning_rate).at(
-        step
-    )
-
-
 def resolve(
     schedule: ScheduleConfig, *, num_steps: int, parent_learning_rate: float | None = None
 ) -> Rates:
@@ -132,6 +113,10 @@ def resolve(
     >>> rates = resolve(schedule, num_steps=10)
     >>> [rates.at(step) for step in range(10)]
     [0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
+
+    Args:
+      parent_learning_rate: the rate of the parent's last update before the branch point; None for
+        a phase without a parent.
 
     Raises:
       UserError: the shape is unknown; a rate is taken from the parent, but there is none; a shape

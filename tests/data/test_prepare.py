@@ -16,8 +16,8 @@ from codepretrain.data.tokenizer import save_tokenizer, train_tokenizer
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.cache import Cache
-from codepretrain.files.directory import remove_directory
 from codepretrain.files.hashing import sha256_file
+from codepretrain.files.storage import remove_tree
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.store import RowStore
 from codepretrain.rows.vocabulary import (
@@ -167,7 +167,7 @@ def test_tokenizer_changed_under_packed_rows(prepared_data, make_study, tmp_path
     data_dir = tmp_path / "data"
     shutil.copytree(prepared_data.data_dir, data_dir)
     shutil.rmtree(rows_directory(data_dir, "text", "train"))
-    remove_directory(tokenizer_directory(data_dir))
+    remove_tree(tokenizer_directory(data_dir))
     settings = TokenizerConfig(vocab_size=300)
     save_tokenizer(train_tokenizer(["another text"], settings), settings, data_dir)
     message = r"tokenizer changed under .* was made with tokenizer \w{12}, .* is \w{12}; restore"
@@ -251,7 +251,7 @@ def test_too_many_workers_are_refused_before_anything_is_written(
 def test_documents_that_were_deleted_are_read_again(prepared_data, tmp_path, quiet) -> None:
     data_dir = tmp_path / "data"
     shutil.copytree(prepared_data.data_dir, data_dir)
-    remove_directory(documents_directory(data_dir, "text"))
+    remove_tree(documents_directory(data_dir, "text"))
     prepare(prepared_data.config, data_dir, num_workers=1, console=quiet)
     assert same_files(prepared_data.data_dir, data_dir)
 

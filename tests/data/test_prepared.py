@@ -15,7 +15,7 @@ from codepretrain.data.prepared import load_prepared, summary, verify_prepared
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes
-from codepretrain.files.directory import remove_directory
+from codepretrain.files.storage import remove_tree
 from codepretrain.rows.vocabulary import load_vocabulary
 
 
@@ -86,7 +86,10 @@ def test_the_summary_warns_of_sources_that_hold_nothing_out(prepared_data) -> No
 def test_the_summary_says_what_was_skipped_and_where(prepared_data) -> None:
     documents = dict(prepared_data.data.documents)
     documents["text"] = dataclasses.replace(
-        documents["text"], skipped={"not JSON": 1234}, skipped_examples={"not JSON": "a.jsonl:7"}
+        documents["text"],
+        skipped={"not JSON": 1234},
+        skipped_examples={"not JSON": "a.jsonl:7"},
+        was_capped=True,
     )
     prepared = dataclasses.replace(prepared_data.data, documents=documents)
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
@@ -94,6 +97,8 @@ def test_the_summary_says_what_was_skipped_and_where(prepared_data) -> None:
     console.file.close()
     text = console.export_text()
     assert "text: skipped 1,234 not JSON (the first: a.jsonl:7)" in text
+    assert "text: reading stopped at config.data.sources.text.options.max_bytes; there is" in text
+    assert "code: reading stopped" not in text
     assert f"{prepared.num_items['code_continuation']} code_continuation" in text
 
 
@@ -110,7 +115,7 @@ def test_documents_read_anew_do_not_match_the_rows(
             yield Document(id=str(number), text=text, source=source, origin="o")
 
     directory = documents_directory(copied, "text")
-    remove_directory(directory)
+    remove_tree(directory)
     monkeypatch.setattr(JsonLines, "read", read)
     message = rf"rows/text/train was not packed from the documents in {directory}: delete"
     with pytest.raises(UserError, match=message):

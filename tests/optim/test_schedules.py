@@ -10,15 +10,13 @@ import pytest
 from codepretrain.config.schema import ScheduleConfig
 from codepretrain.errors import UserError
 from codepretrain.optim import schedules
-from codepretrain.optim.schedules import SHAPES, learning_rate, resolve
+from codepretrain.optim.schedules import SHAPES, resolve
 
 
 def rates(num_steps: int, parent: float | None = None, **fields) -> list[float]:
     schedule = ScheduleConfig(**fields)
-    return [
-        learning_rate(schedule, step, num_steps=num_steps, parent_learning_rate=parent)
-        for step in range(num_steps)
-    ]
+    resolved = resolve(schedule, num_steps=num_steps, parent_learning_rate=parent)
+    return [resolved.at(step) for step in range(num_steps)]
 
 
 @pytest.mark.parametrize(
