@@ -11,13 +11,14 @@ from jax.sharding import Mesh
 
 from codepretrain.config.schema import EvaluatorConfig, LoggingConfig, StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.evals.build import Resources, build_evaluators
-from codepretrain.evals.estimate import mean
+from codepretrain.evals.build import build_evaluators
+from codepretrain.evals.estimate import ratio_of_sums
 from codepretrain.evals.evaluator import EvalResult, Evaluate, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import Metric, MetricSpec
 from codepretrain.evals.progress import Progress
 from codepretrain.evals.registry import KINDS, check_evaluators, evaluator_kind, evaluator_request
+from codepretrain.evals.resources import Resources
 from codepretrain.files import journal
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.model.transformer import Params
@@ -117,7 +118,7 @@ def test_a_new_evaluator_is_one_module_and_one_name(
     def build(request: Request[PagesOptions], resources: Resources) -> Evaluate:
         def evaluate(params: Params, progress: Progress) -> EvalResult:
             errors = np.arange(request.num_examples) % request.options.longest
-            metric = spec.metric(mean(errors), null_value=9.0)
+            metric = spec.metric(ratio_of_sums(errors, np.ones(len(errors))), null_value=9.0)
             return EvalResult({"errors": metric}, ItemScores({"errors": errors}, []))
 
         return evaluate
