@@ -22,11 +22,11 @@ from codepretrain.files.storage import StrPath
 from codepretrain.rows.data_dir import study_settings_hash
 from codepretrain.rows.eval_items import (
     FORMAT_VERSION,
-    MANIFEST,
     ItemsManifest,
     items_directory,
     items_name,
 )
+from codepretrain.rows.verify import MANIFEST
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_hashes, tokenizer_path
 
 MAX_ITEMS = 512

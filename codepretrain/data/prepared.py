@@ -18,9 +18,10 @@ from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.storage import StrPath, exists
 from codepretrain.rows.data_dir import current_tokenizer, reading_settings, require_prepared
-from codepretrain.rows.eval_items import items_directory, load_items_manifest, verify_items
+from codepretrain.rows.eval_items import items_directory, load_items_manifest
 from codepretrain.rows.format import SPLITS
-from codepretrain.rows.manifest import RowsManifest, rows_directory, verify_rows
+from codepretrain.rows.manifest import RowsManifest, rows_directory
+from codepretrain.rows.verify import check_folder
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_directory, tokenizer_hashes
 
 
@@ -131,9 +132,9 @@ def _folders(config: StudyConfig, data_dir: StrPath) -> dict[StrPath, Callable[[
         folders[documents] = partial(verify_documents, documents)
         for split in SPLITS:
             rows = rows_directory(data_dir, source, split)
-            folders[rows] = partial(verify_rows, rows)
+            folders[rows] = partial(check_folder, rows, "prepared rows", reads_contents=True)
     items = items_directory(data_dir)
-    return {**folders, items: partial(verify_items, items)}
+    return {**folders, items: partial(check_folder, items, "task items", reads_contents=True)}
 
 
 def summary(prepared: PreparedData) -> Group:
