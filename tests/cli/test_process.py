@@ -110,13 +110,13 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, list[objec
 
     def run(peers: FakePeers, command: Callable[[], int]) -> tuple[int, list[object]]:
         def on_two() -> int:
-            assert process._process is not None
-            process._process.peers = peers  # type: ignore[assignment]
+            monkeypatch.setattr(process._process, "peers", peers)
             return command()
 
         with pytest.raises(SystemExit) as ended:
             run_command(["train"], on_two)
-        return ended.value.code, peers.calls  # type: ignore[return-value]
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, peers.calls
 
     return run
 
