@@ -169,4 +169,4 @@ def test_a_prefix_describes_the_rates_and_nothing_else(fields):
 
 
 def test_the_examples_of_the_docstrings():
-    assert doctest.testmod(schedules) == (0, 7)
+    assert doctest.testmod(schedules) == (0, 8)
