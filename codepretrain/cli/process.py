@@ -26,9 +26,8 @@ from codepretrain.cli.environment import import_jax, start_backend
 from codepretrain.cli.flags import MAX_WORKERS, whole_number
 from codepretrain.cli.join import HEARTBEAT_TIMEOUT_S, JOIN_TIMEOUT_S, join
 from codepretrain.cli.output import PIPE_CODE, discard, finish, reader_is_gone, refusal_of_stdout
-from codepretrain.errors import UserError, one_line
+from codepretrain.errors import Interrupted, PeerStopped, UserError, one_line
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
-from codepretrain.interrupt import Interrupted, PeerStopped
 from codepretrain.peers import Peers
 
 _TRAINING = ("run", "train", "evaluate")  # the commands that use the devices

@@ -16,8 +16,7 @@ from codepretrain.cli.process import (
     start_machine,
 )
 from codepretrain.config.schema import StudyConfig
-from codepretrain.errors import UserError
-from codepretrain.interrupt import Interrupted
+from codepretrain.errors import Interrupted, UserError
 
 _PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
@@ -56,6 +55,7 @@ def add_commands(add: Add) -> None:
 def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     start_machine(flags)
     from codepretrain.study.run import run_study
+    from codepretrain.study.workspace import Workspace
 
     def prepare() -> None:
         # In a subprocess, because this process trains later and must not import TensorFlow.
@@ -64,8 +64,7 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
         _call_self(["prepare", *where, *overrides])
 
     run_study(
-        config,
-        flags.workdir,
+        Workspace(config, flags.workdir),
         prepare=prepare,
         command_line=flags.command_line,
         environment=relevant_environment(),
@@ -125,10 +124,10 @@ def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) ->
 def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     start_machine(flags)
     from codepretrain.study.run import train_phases
+    from codepretrain.study.workspace import Workspace
 
     train_phases(
-        config,
-        flags.workdir,
+        Workspace(config, flags.workdir),
         only=flags.phase,
         command_line=flags.command_line,
         environment=relevant_environment(),
@@ -141,10 +140,10 @@ def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> i
 def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     start_machine(flags)
     from codepretrain.study.run import evaluate_phases
+    from codepretrain.study.workspace import Workspace
 
     evaluate_phases(
-        config,
-        flags.workdir,
+        Workspace(config, flags.workdir),
         only=flags.phase,
         step=flags.step,
         command_line=flags.command_line,

@@ -15,7 +15,6 @@ from array_record.python.array_record_module import ArrayRecordWriter
 from codepretrain.data.document import Document, Skipped, is_validation
 from codepretrain.data.documents import (
     FORMAT_VERSION,
-    MANIFEST,
     DocumentsManifest,
     documents_name,
 )
@@ -26,6 +25,7 @@ from codepretrain.files.explain import explained
 from codepretrain.files.sealed import write_sealed
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import SPLITS
+from codepretrain.rows.verify import MANIFEST
 
 _SHARDS_IN_FLIGHT = 8
 _DOCUMENT_OPTIONS = "group_size:64,zstd:3"

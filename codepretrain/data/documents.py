@@ -18,19 +18,22 @@ from typing import Any
 from array_record.python.array_record_module import ArrayRecordReader
 from etils import epath
 
-from codepretrain.config.parse import parse
 from codepretrain.data.document import Document
 from codepretrain.errors import UserError
-from codepretrain.files.directory import check_directory, is_whole
+from codepretrain.files.directory import is_whole
 from codepretrain.files.hashing import sha256_json
-from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import SPLITS
-from codepretrain.rows.shard_files import default_cache
-from codepretrain.rows.verify import check_contents
+from codepretrain.rows.shard_files import host_cache
+from codepretrain.rows.verify import (
+    MANIFEST,
+    check_contents,
+    check_folder,
+    folder_remedy,
+    read_manifest,
+)
 
 FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
 _READ_BATCH = 256
 
 
@@ -79,23 +82,14 @@ def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[Documen
       UserError: the source was not (completely) read, a file is missing, truncated or damaged, or
         these are the documents of another source.
     """
-    hashes = _hashes(directory, reads_contents=False)
-    remedy = _remedy(directory)
+    hashes = check_folder(directory, "documents", reads_contents=False)
+    remedy = folder_remedy(directory)
     check_contents(directory, hashes, [MANIFEST], remedy=remedy)
-    path = epath.Path(directory) / MANIFEST
-    value, _ = read_sealed(path, remedy=remedy)
-    if value.get("format_version") != FORMAT_VERSION:
-        raise UserError(
-            f"{path} has format {value.get('format_version')!r}, this version reads "
-            f"{FORMAT_VERSION}; {remedy}"
-        )
-    try:
-        manifest = parse(DocumentsManifest, value, path=str(path))
-    except UserError as error:
-        raise UserError(f"{error}; {remedy}") from error
+    manifest = read_manifest(DocumentsManifest, directory, version=FORMAT_VERSION)
     if manifest.source != source:
         raise UserError(
-            f"{path} is the manifest of source {manifest.source!r}, expected {source!r}; {remedy}"
+            f"{epath.Path(directory) / MANIFEST} is the manifest of source {manifest.source!r}, "
+            f"expected {source!r}; {remedy}"
         )
     names = [documents_name(split) for split in SPLITS]
     missing = [name for name in names if name not in hashes]
@@ -107,41 +101,46 @@ def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[Documen
 
 
 def verify_documents(directory: StrPath) -> None:
-    """Compares the contents of every file with its hash.
+    """Compares the contents of every file with its SHA-256.
 
     Raises:
       UserError: names each file that is missing, truncated or altered.
     """
-    _hashes(directory, reads_contents=True)
+    check_folder(directory, "documents", reads_contents=True)
 
 
-def read_documents(directory: StrPath, *, source: str, split: str) -> Iterator[Document]:
+def read_documents(
+    directory: StrPath, *, source: str, split: str, cache_bytes: int | None = None
+) -> Iterator[Document]:
     """Yields the documents of one split in the order in which they were read.
+
+    Args:
+      cache_bytes: `config.execution.row_cache_bytes`, the limit of local copies.
 
     Raises:
       UserError: the file is missing or damaged, or holds documents of another source.
     """
     manifest, _ = load_documents_manifest(directory, source=source)
     path = epath.Path(directory) / documents_name(split)
-    sha256 = _hashes(directory, reads_contents=False)[documents_name(split)]
+    sha256 = check_folder(directory, "documents", reads_contents=False)[documents_name(split)]
     num_read = 0
-    with default_cache().hold(path, sha256=sha256) as local_path:
-        for record in _records(str(local_path), path, _remedy(directory)):
+    with host_cache(cache_bytes).hold(path, sha256=sha256) as local_path:
+        for record in _records(str(local_path), path, folder_remedy(directory)):
             try:
                 document = Document(**json.loads(record))
             except (ValueError, TypeError) as error:
-                raise UserError(f"damaged {path}: {error}; {_remedy(directory)}") from error
+                raise UserError(f"damaged {path}: {error}; {folder_remedy(directory)}") from error
             if document.source != source:
                 raise UserError(
                     f"{path} holds a document of source {document.source!r}, expected {source!r}; "
-                    f"{_remedy(directory)}"
+                    f"{folder_remedy(directory)}"
                 )
             num_read += 1
             yield document
     if num_read != manifest.num_documents[split]:
         raise UserError(
             f"damaged {path}: expected {manifest.num_documents[split]} documents, found "
-            f"{num_read}; {_remedy(directory)}"
+            f"{num_read}; {folder_remedy(directory)}"
         )
 
 
@@ -154,13 +153,3 @@ def _records(local_path: str, path: StrPath, remedy: str) -> Iterator[bytes]:
         reader.close()
     except (RuntimeError, ValueError, IndexError) as error:
         raise UserError(f"damaged {path}: {error}; {remedy}") from error
-
-
-def _hashes(directory: StrPath, *, reads_contents: bool) -> Mapping[str, str]:
-    if not has_documents(directory):
-        raise UserError(f"no documents at {directory}: run `codepretrain prepare` first")
-    return check_directory(directory, reads_contents=reads_contents, remedy=_remedy(directory))
-
-
-def _remedy(directory: StrPath) -> str:
-    return f"delete {directory} and run `codepretrain prepare` again"

@@ -7,7 +7,7 @@ from itertools import islice
 import numpy as np
 from tokenizers import Tokenizer
 
-from codepretrain.config.schema import TokenizerConfig
+from codepretrain.config.schema import StudyConfig
 from codepretrain.data.document import Document
 from codepretrain.data.documents import documents_directory, read_documents
 from codepretrain.data.tokenizer import encode
@@ -41,13 +41,18 @@ def held_out_documents(
     tokenizer: Tokenizer,
     vocabulary: Vocabulary,
     *,
-    config: TokenizerConfig,
+    config: StudyConfig,
 ) -> list[HeldOut]:
     """Returns the first documents of the source's validation split."""
     directory = documents_directory(data_dir, source)
-    documents = read_documents(directory, source=source, split="validation")
+    documents = read_documents(
+        directory,
+        source=source,
+        split="validation",
+        cache_bytes=config.execution.row_cache_bytes,
+    )
     chosen = list(islice(documents, MAX_DOCUMENTS))
-    tokens = encode(tokenizer, [document.text for document in chosen], config)
+    tokens = encode(tokenizer, [document.text for document in chosen], config.data.tokenizer)
     return [
         HeldOut(document, ids.tolist(), vocabulary)
         for document, ids in zip(chosen, tokens, strict=True)

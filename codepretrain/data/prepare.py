@@ -6,6 +6,7 @@ and does nothing if all are finished.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -75,7 +76,7 @@ def prepare(
         for source, chosen in sorted(config.data.sources.items())
     }
     seconds: dict[str, float] = {}
-    with exclusive(data_dir):
+    with exclusive(data_dir, announce=partial(console.print, soft_wrap=True)):
         if not _is_complete(config, data_dir):
             shards = check_inputs(config, data_dir, readers)
             _start_tensorflow()
@@ -146,7 +147,7 @@ def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:
         return
     texts = (
         first_bytes(
-            (document.text for document in _documents(data_dir, source, "train")),
+            (document.text for document in _documents(config, data_dir, source, "train")),
             settings.training_bytes_per_source,
         )
         for source in sorted(config.data.sources)
@@ -195,7 +196,7 @@ def _pack_split(
         tokens = seqio_tasks.tokenized_documents(task, split)
         write_rows(
             rows_directory(data_dir, source, split),
-            _with_provenance(_documents(data_dir, source, split), tokens, advance),
+            _with_provenance(_documents(config, data_dir, source, split), tokens, advance),
             source=source,
             split=split,
             config=config.data,
@@ -214,8 +215,15 @@ def _make_items(config: StudyConfig, data_dir: StrPath) -> None:
         write_eval_items(config, data_dir)
 
 
-def _documents(data_dir: StrPath, source: str, split: str) -> Iterator[Document]:
-    return read_documents(documents_directory(data_dir, source), source=source, split=split)
+def _documents(
+    config: StudyConfig, data_dir: StrPath, source: str, split: str
+) -> Iterator[Document]:
+    return read_documents(
+        documents_directory(data_dir, source),
+        source=source,
+        split=split,
+        cache_bytes=config.execution.row_cache_bytes,
+    )
 
 
 def _with_provenance(

@@ -23,7 +23,8 @@ from codepretrain.errors import UserError
 from codepretrain.files.atomic import sync, write_bytes
 from codepretrain.files.explain import FULL, explained, shown
 from codepretrain.files.hashing import sha256_bytes, sha256_files
-from codepretrain.files.lease import Lease, LeaseLostError, exclusive
+from codepretrain.files.hold_errors import LeaseLostError
+from codepretrain.files.lease import Lease, exclusive
 from codepretrain.files.object_path import filesystem
 from codepretrain.files.scratch import scratch_folder
 from codepretrain.files.sealed import read_sealed, write_sealed
@@ -105,25 +106,6 @@ def check_directory(path: StrPath, *, reads_contents: bool, remedy: str) -> Mapp
         what = "; ".join(f"{name} {problem}" for name, problem in sorted(problems.items()))
         raise UserError(f"damaged {os.fspath(path)}: {what}; {remedy}")
     return {name: sha256 for name, (_, sha256) in listed.items()}
-
-
-def remove_directory(path: StrPath) -> None:
-    """Removes a directory. If it is killed, the next `whole_directory` cleans up the rest."""
-    if is_local(path):
-        with (
-            explained("remove", path),
-            scratch_folder(Path(path).parent, Path(path).name) as folder,
-        ):
-            if os.path.lexists(path):
-                os.rename(path, folder / "removed")
-                sync(folder.parent)
-        return
-    write_bytes(_in(path, _UPLOADING), b"removing")
-    remove(_in(path, FILES))
-    for name in sizes_below(path):
-        if name != _UPLOADING:
-            remove(_in(path, name))
-    remove(_in(path, _UPLOADING))
 
 
 def _check_free(path: StrPath) -> None:

@@ -25,16 +25,16 @@ _APPEARS_S = 60.0  # how long a network file system may hide a new file from oth
 _SHARE = "all hosts must share one --workdir, and run the same code with the same --config"
 
 
-def open_workspace(config: StudyConfig, workdir: epath.Path) -> Workspace:
-    """Opens and checks a study before anything is computed.
+def open_workspace(workspace: Workspace) -> Workspace:
+    """Returns the study with all values read anew, checked before anything is computed.
 
     Raises:
       UserError: the study cannot be trained here, in any of the processes; or one process sees
         other files than process 0.
     """
     if jax.process_count() > 1:
-        _check_shared(workdir)
-    workspace = Workspace(config, workdir)
+        _check_shared(workspace.workdir)
+    workspace = Workspace(workspace.config, workspace.workdir)
     fingerprints = gather("the study", lambda: _checked(workspace))
     for process, theirs in enumerate(fingerprints):
         if theirs != fingerprints[0]:

@@ -63,9 +63,15 @@ def unbroken(tmp_path_factory, prepared: Path, tiny_overrides: list[str]) -> Cal
 
 
 @pytest.mark.parametrize(
-    "signals", ["SIGTERM to the first", "SIGTERM to the last", "SIGINT to all"]
+    ("num_processes", "signals"),
+    [
+        (1, "SIGTERM to the first"),
+        (1, "SIGINT to all"),
+        (2, "SIGTERM to the first"),
+        (2, "SIGTERM to the last"),
+        (2, "SIGINT to all"),
+    ],
 )
-@pytest.mark.parametrize("num_processes", [1, 2])
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_signal_in_training(
     workdir: Path,
@@ -77,8 +83,6 @@ def test_a_signal_in_training(
     signals: str,
 ) -> None:
     """All processes exit with the signal's code, what there is is saved, and the run resumes."""
-    if num_processes == 1 and signals == "SIGTERM to the last":
-        pytest.skip("it is the first")
     number = signal.SIGINT if "SIGINT" in signals else signal.SIGTERM
     targets = {"first": [0], "last": [-1], "all": range(num_processes)}[signals.split()[-1]]
     with Pod(tmp_path / "pod", num_processes=num_processes, stage=stage) as pod:

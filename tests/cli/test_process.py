@@ -14,8 +14,7 @@ import pytest
 
 from codepretrain.cli import process
 from codepretrain.cli.process import relevant_environment, run_command
-from codepretrain.errors import UserError
-from codepretrain.interrupt import Interrupted, PeerStopped
+from codepretrain.errors import Interrupted, PeerStopped, UserError
 from tests.conftest import TINY
 from tests.fixtures.pod import Pod
 
@@ -112,13 +111,13 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, list[objec
 
     def run(peers: FakePeers, command: Callable[[], int]) -> tuple[int, list[object]]:
         def on_two() -> int:
-            assert process._process is not None
-            process._process.peers = peers  # type: ignore[assignment]
+            monkeypatch.setattr(process._process, "peers", peers)
             return command()
 
         with pytest.raises(SystemExit) as ended:
             run_command(["train"], on_two)
-        return ended.value.code, peers.calls  # type: ignore[return-value]
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, peers.calls
 
     return run
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from codepretrain.cli import run
-from codepretrain.errors import UserError
-from codepretrain.interrupt import Interrupted
+from codepretrain.errors import Interrupted, UserError
 from tests.conftest import ROOT, TINY
 from tests.fixtures.processes import free_address
 

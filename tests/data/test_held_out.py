@@ -12,9 +12,7 @@ def test_tokens_and_their_ends_spell_the_text(prepared_data, monkeypatch) -> Non
     vocabulary = load_vocabulary(data_dir)
     tokenizer = load_tokenizer(tokenizer_path(data_dir), config.data.tokenizer)
     monkeypatch.setattr(held_out_module, "MAX_DOCUMENTS", 5)
-    documents = held_out_documents(
-        data_dir, "text", tokenizer, vocabulary, config=config.data.tokenizer
-    )
+    documents = held_out_documents(data_dir, "text", tokenizer, vocabulary, config=config)
     expected = read_documents(
         documents_directory(data_dir, "text"), source="text", split="validation"
     )

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 from typing import cast
 
 from codepretrain import hosts
-from codepretrain.evals.evaluator import no_progress
 from codepretrain.evals.language_model import LanguageModel
+from codepretrain.evals.progress import no_progress
 from codepretrain.evals.python_expression import (
     EVALUATOR,
     LIMITS,
@@ -98,7 +98,7 @@ def test_a_model_that_writes_the_reference_passes(data_dir: Path) -> None:
 TWO_PROCESSES = """
 from codepretrain.errors import UserError
 from codepretrain.evals import python_expression
-from codepretrain.evals.evaluator import no_progress
+from codepretrain.evals.progress import no_progress
 from codepretrain.evals.sandbox.run import Execution, run_programs
 
 class Model:

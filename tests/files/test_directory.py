@@ -153,16 +153,6 @@ def test_damage_is_named(
         check_directory(folder / "rows", reads_contents=True, remedy="prepare again")
 
 
-def test_a_removed_directory_can_be_made_again(folder: epath.Path) -> None:
-    for text in ("one", "two"):
-        with whole_directory(folder / "rows") as made:
-            fill(made, text)
-        assert storage.read_text(folder / "rows" / "a.txt") == text
-        directory.remove_directory(folder / "rows")
-        directory.remove_directory(folder / "rows")
-        assert storage.names(folder) == []
-
-
 def test_rests_of_a_killed_upload_are_removed(memory: epath.Path) -> None:
     write_bytes(memory / "rows" / ".uploading", b"uploading")
     write_bytes(memory / "rows" / "old.bin", b"rest")
@@ -219,9 +209,11 @@ def test_killed_makers_leave_nothing_or_all(
     assert storage.names(scratch) == []
 
 
-def test_two_processes_make_one_directory(folder: epath.Path, start: Any) -> None:
-    if os.fspath(folder).startswith("memory://"):
-        pytest.skip("other processes do not see it")
+@pytest.mark.parametrize("kind", ["local", "s3", "gcs"])
+def test_two_processes_make_one_directory(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, start: Any
+) -> None:
+    folder = storage.parse(tmp_path / "x") if kind == "local" else request.getfixturevalue(kind)
     processes = [start(_MAKE, folder / "rows") for _ in range(3)]
     for process in processes:
         assert process.stdout.read().split() == ["begun", "written", "done"]

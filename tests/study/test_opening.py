@@ -15,17 +15,19 @@ from tests.fixtures.processes import RunJob
 
 def test_the_folders_of_the_runs_are_found_once(trained_copy, config: StudyConfig) -> None:
     found = Workspace(config, trained_copy).run_dir("trunk")
-    workspace = open_workspace(config, trained_copy)
+    workspace = open_workspace(Workspace(config, trained_copy))
     found.rename(found.with_name(found.name.replace("trunk", "renamed")))
     assert workspace.run_dir("trunk") == found
-    assert open_workspace(config, trained_copy).run_dir("trunk").name.startswith("renamed-")
+    assert (
+        open_workspace(Workspace(config, trained_copy)).run_dir("trunk").name.startswith("renamed-")
+    )
     assert not list(trained_copy.glob(".shared-*"))
 
 
 def test_the_folders_of_the_runs_are_in_the_object_store(prepared, config, memory) -> None:
     for name in storage.sizes_below(prepared):
         write_bytes(memory / name, (prepared / name).read_bytes())
-    workspace = open_workspace(config, memory)
+    workspace = open_workspace(Workspace(config, memory))
     for name in config.phases:
         assert workspace.run_dir(name).parent == memory / "runs"
         assert not storage.is_local(workspace.run_dir(name))
@@ -35,7 +37,7 @@ def test_what_cannot_be_trained_is_told(trained, config: StudyConfig) -> None:
     source = dataclasses.replace(config.data.sources["code"], max_epochs=0.01)
     data = dataclasses.replace(config.data, sources={**config.data.sources, "code": source})
     with pytest.raises(UserError, match=r"max_epochs = 0\.01 allows"):
-        open_workspace(dataclasses.replace(config, data=data), trained)
+        open_workspace(Workspace(dataclasses.replace(config, data=data), trained))
 
 
 def test_processes_that_were_started_differently_are_refused(run_job: RunJob) -> None:

@@ -11,10 +11,8 @@ import optax
 import pytest
 
 from codepretrain.config.schema import (
-    DataConfig,
     ExecutionConfig,
     MeshConfig,
-    ModelConfig,
     StudyConfig,
     TrainingConfig,
 )
@@ -31,24 +29,12 @@ from codepretrain.train.step import (
     make_train_step,
 )
 from tests.compilations import num_compilations
+from tests.configs import TINY_MODEL, bare_study
 
-CONFIG = StudyConfig(
-    name="test",
-    model=ModelConfig(
-        vocab_size=64,
-        d_model=16,
-        num_layers=2,
-        num_heads=4,
-        num_kv_heads=2,
-        head_dim=4,
-        d_ff=32,
-        compute_dtype="float32",
-    ),
-    data=DataConfig(sources={}, max_seq_len=8),
+CONFIG = bare_study(
+    dataclasses.replace(TINY_MODEL, compute_dtype="float32"),
     training=TrainingConfig(batch_size=16, z_loss_coefficient=1e-2),
     execution=ExecutionConfig(loss_vocab_block=20),
-    phases={},
-    variants={},
 )
 WEIGHT_DECAY = np.float32(0.1)
 
