@@ -3,6 +3,7 @@
     0          done
     1          a defect of this program, with its traceback
     2          a user error, reported in one line; a disk that is full or not writable
+    3          another process of the run was killed, hangs, or cannot be reached
     128 + n    stopped by signal n, with everything saved: 130 for Ctrl-C, 143 for SIGTERM
 
 With several processes, all exit with the code of the first one to end. They exit through
@@ -11,6 +12,7 @@ With several processes, all exit with the code of the first one to end. They exi
 
 import argparse
 import contextlib
+import ctypes
 import errno
 import os
 import shlex
@@ -19,7 +21,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from codepretrain import interrupt
 from codepretrain.cli.environment import import_jax, start_backend
@@ -28,7 +30,8 @@ from codepretrain.cli.output import PIPE_CODE, discard, finish, reader_is_gone, 
 from codepretrain.errors import UserError, one_line
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
 from codepretrain.interrupt import Interrupted, PeerStopped
-from codepretrain.peers import Peers
+from codepretrain.peer_watch import PERIOD_S, PeerWatch, jax_timeout_s
+from codepretrain.peers import LOST_CODE, Peers
 
 HEARTBEAT_TIMEOUT_S = 30
 CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs
@@ -52,14 +55,15 @@ _WAIT_FOR_CAUSE_S = 2.0  # a collective operation fails at once when another pro
 
 
 class _Process:
-    """How this process ends. `peers` is None on a single process."""
+    """How this process ends. `peers` and `peer_watch` are None on a single process."""
 
     def __init__(self, resume: str) -> None:
         self.resume = resume
         self.peers: Peers | None = None
+        self.peer_watch: PeerWatch | None = None
         self._ends = threading.Lock()
         self._stderr = os.dup(2)  # it may be redirected while a library starts
-        self._has_told = False
+        self._telling = threading.Lock()  # taken by the thread that tells, and kept
 
     def outcome(self, error: BaseException) -> tuple[int, str]:
         """Returns the exit code and the line to print for an exception; re-raises defects."""
@@ -79,18 +83,16 @@ class _Process:
 
     def tell(self, message: str) -> None:
         """Prints a message on stderr, once."""
-        if message and not self._has_told:
-            self._has_told = True
+        if message and self._telling.acquire(blocking=False):
             with contextlib.suppress(OSError, ValueError):
                 print(f"codepretrain: {message}", file=sys.stderr, flush=True)
 
     def end(self, error: BaseException) -> None:
         """Ends the process now, from any thread."""
         code, message = self.outcome(error)
-        if not self._has_told:
-            self._has_told = True  # not by `tell`: the main thread may hold a lock of sys.stderr
-            if message:
-                os.write(self._stderr, f"codepretrain: {message}\n".encode(errors="replace"))
+        if message and self._telling.acquire(blocking=False):
+            # Not by `tell`: the main thread may hold a lock of sys.stderr.
+            os.write(self._stderr, f"codepretrain: {message}\n".encode(errors="replace"))
         self.leave(code, message)
 
     def close(self) -> None:
@@ -100,6 +102,8 @@ class _Process:
         """Notifies the other processes, unless they know already, and ends this one."""
         with self._ends:  # the first thread to come here ends the process
             self.tell(message)
+            if self.peer_watch is not None:
+                self.peer_watch.stop()
             peers = self.peers
             if peers is not None:
                 if code and peers.exit_message is None and not peers.has_agreed:
@@ -142,7 +146,7 @@ def _result(process: _Process, error: BaseException) -> tuple[int, str]:
     if isinstance(error, SystemExit):
         return (error.code if isinstance(error.code, int) else 1), ""
     if not isinstance(error, UserError | KeyboardInterrupt):
-        cause = process.peers.wait_for_exit_message(_WAIT_FOR_CAUSE_S)
+        cause = _cause(process.peers, process.peer_watch, error)
         if cause is not None:
             return cause
     try:
@@ -150,6 +154,20 @@ def _result(process: _Process, error: BaseException) -> tuple[int, str]:
     except BaseException:
         traceback.print_exception(error)
         return 1, f"{type(error).__name__}: {error}"[:2000]
+
+
+def _cause(peers: Peers, watch: PeerWatch | None, error: BaseException) -> tuple[int, str] | None:
+    """Returns exit code and message if another process is the cause of an error of this one.
+
+    A collective operation fails at once when another process is killed. So it takes until every
+    other process has shown that it is alive, or until one of them counts as lost.
+    """
+    counters = watch.counters() if watch is not None else {}
+    cause = peers.wait_for_exit_message(_WAIT_FOR_CAUSE_S)
+    if watch is not None and isinstance(error, RuntimeError):  # JAX's errors are RuntimeErrors
+        while cause is None and watch.is_any_silent(counters):
+            cause = peers.wait_for_exit_message(PERIOD_S)
+    return cause
 
 
 def end_now(code: int) -> NoReturn:
@@ -204,7 +222,7 @@ def _join(flags: argparse.Namespace) -> None:
             flags.coordinator,
             flags.num_processes,
             flags.process_id,
-            heartbeat_timeout_seconds=flags.heartbeat_timeout_s,
+            heartbeat_timeout_seconds=jax_timeout_s(flags.heartbeat_timeout_s),
         )
     except (ValueError, RuntimeError) as error:
         where = f"--coordinator {flags.coordinator}" if flags.coordinator else "--distributed"
@@ -215,15 +233,50 @@ def _join(flags: argparse.Namespace) -> None:
     interrupt.install()
     state = distributed.global_state
     if state.num_processes > 1:
-        assert _process is not None
-        _process.peers = Peers(
-            state.client,
-            process_index=state.process_id,
-            process_count=state.num_processes,
-            on_stop=interrupt.on_peer_signal,
-            on_exit=interrupt.on_peer_exit,
-        )
-        interrupt.connect(_process.peers)
+        _connect(state, flags.heartbeat_timeout_s)
+
+
+def _connect(state: Any, timeout_s: float) -> None:
+    """Starts the messages to the other processes, and the watch over them."""
+    process = _process
+    assert process is not None
+
+    def on_exit(code: int, message: str) -> None:
+        if code == LOST_CODE:  # there is no time to clean up: JAX aborts
+            process.end(PeerStopped(code, message))
+        else:
+            interrupt.on_peer_exit(code, message)
+
+    peers = Peers(
+        state.client,
+        process_index=state.process_id,
+        process_count=state.num_processes,
+        on_stop=interrupt.on_peer_signal,
+        on_exit=on_exit,
+    )
+    process.peers = peers
+    interrupt.connect(peers)
+    _delay_abort()
+    process.peer_watch = PeerWatch(
+        state.client,
+        address=state.coordinator_address,
+        process_index=state.process_id,
+        process_count=state.num_processes,
+        timeout_s=timeout_s,
+        on_lost=peers.report_lost,
+    )
+
+
+def _delay_abort() -> None:
+    """Makes `abort()` wait six seconds, in which another thread tells the cause and exits.
+
+    JAX aborts the process as soon as process 0 is gone. A handler in Python would need the global
+    interpreter lock; libc's `sleep` needs nothing, and SIGABRT, its argument, is the number 6.
+    """
+    if sys.platform == "linux" and signal.getsignal(signal.SIGABRT) == signal.SIG_DFL:
+        libc = ctypes.CDLL(None)
+        libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+        libc.signal(int(signal.SIGABRT), ctypes.cast(libc.sleep, ctypes.c_void_p))
 
 
 def relevant_environment() -> Mapping[str, str]:

@@ -193,3 +193,23 @@ def test_the_failure_of_one_process_ends_the_other(tmp_path: Path, train: list) 
         assert pod.codes() == [2, 2], (pod.output(0), pod.output(1))
         assert "codepretrain: process 1: full: No space left on device" in pod.output(0)
         assert "codepretrain: full: No space left on device" in pod.output(1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="two processes on CPUs, with gloo")
+@pytest.mark.parametrize(
+    ("killed", "message"),
+    [
+        (0, "process 0 of 2 has ended without a message: "),
+        (1, "process 1 of 2 has not answered for 4 s (--heartbeat-timeout-s): "),
+    ],
+)
+def test_a_killed_process_is_named(tmp_path: Path, train: list, killed: int, message: str) -> None:
+    """Within a step, where the other one waits in a collective operation."""
+    with Pod(tmp_path / "pod", num_processes=2, stage="step") as pod:
+        pod.start(*train, "--heartbeat-timeout-s=4")
+        pod.wait_for_stage()
+        pod.send(signal.SIGKILL, killed)
+        codes, output = pod.codes(), pod.output(1 - killed)
+    assert (codes[killed], codes[1 - killed]) == (-signal.SIGKILL, 3), output
+    assert output.splitlines()[-1].startswith(f"codepretrain: {message}"), output
+    assert "Traceback" not in output
