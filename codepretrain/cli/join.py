@@ -1,14 +1,19 @@
 """Joins the other processes of a run, within a bounded time."""
 
 import argparse
+import ctypes
+import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from codepretrain import interrupt
-from codepretrain.errors import UserError
-from codepretrain.peers import Peers
+from codepretrain.errors import PeerStopped, UserError
+from codepretrain.peer_watch import PeerWatch, jax_timeout_s
+from codepretrain.peers import LOST_CODE, Peers
 
 JOIN_TIMEOUT_S = 300
 HEARTBEAT_TIMEOUT_S = 30
@@ -16,8 +21,15 @@ _LATER_S = 3600  # JAX's own limit, after which it aborts the process without a 
 _PROBE_S = 5.0
 
 
-def join(flags: argparse.Namespace, *, end: Callable[[BaseException], None]) -> Peers | None:
-    """Connects to the other processes; returns None if this is the only one.
+class Joined(NamedTuple):
+    """The messages to the other processes and the watch over them, None for a single process."""
+
+    peers: Peers | None
+    watch: PeerWatch | None
+
+
+def join(flags: argparse.Namespace, *, end: Callable[[BaseException], None]) -> Joined:
+    """Connects to the other processes.
 
     Args:
       end: ends this process for an error, from any thread.
@@ -38,7 +50,7 @@ def join(flags: argparse.Namespace, *, end: Callable[[BaseException], None]) -> 
                 flags.num_processes,
                 flags.process_id,
                 initialization_timeout=flags.join_timeout_s + _LATER_S,
-                heartbeat_timeout_seconds=flags.heartbeat_timeout_s,
+                heartbeat_timeout_seconds=jax_timeout_s(flags.heartbeat_timeout_s),
             )
     except (ValueError, RuntimeError) as error:
         raise UserError(
@@ -47,16 +59,49 @@ def join(flags: argparse.Namespace, *, end: Callable[[BaseException], None]) -> 
         ) from error
     interrupt.install()
     if state.num_processes == 1:
-        return None
+        return Joined(None, None)
+    return _connect(state, flags.heartbeat_timeout_s, end)
+
+
+def _connect(state: Any, timeout_s: float, end: Callable[[BaseException], None]) -> Joined:
+    """Starts the messages to the other processes, and the watch over them."""
+
+    def on_exit(code: int, message: str) -> None:
+        if code == LOST_CODE:  # there is no time to clean up: JAX aborts
+            end(PeerStopped(code, message))
+        else:
+            interrupt.on_peer_exit(code, message)
+
     peers = Peers(
         state.client,
         process_index=state.process_id,
         process_count=state.num_processes,
         on_stop=interrupt.on_peer_signal,
-        on_exit=interrupt.on_peer_exit,
+        on_exit=on_exit,
     )
     interrupt.connect(peers)
-    return peers
+    _delay_abort()
+    watch = PeerWatch(
+        state.client,
+        address=state.coordinator_address,
+        process_index=state.process_id,
+        process_count=state.num_processes,
+        timeout_s=timeout_s,
+        on_lost=peers.report_lost,
+    )
+    return Joined(peers, watch)
+
+
+def _delay_abort() -> None:
+    """Makes `abort()` wait six seconds, in which another thread tells the cause and exits.
+
+    JAX aborts the process as soon as process 0 is gone. A handler in Python would need the global
+    interpreter lock; libc's `sleep` needs nothing, and SIGABRT, its argument, is the number 6.
+    """
+    if sys.platform == "linux" and signal.getsignal(signal.SIGABRT) == signal.SIG_DFL:
+        libc = ctypes.CDLL(None)
+        libc.signal.argtypes = [ctypes.c_int, ctypes.c_void_p]
+        libc.signal(int(signal.SIGABRT), ctypes.cast(libc.sleep, ctypes.c_void_p))
 
 
 @contextmanager
