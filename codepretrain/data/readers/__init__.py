@@ -7,11 +7,13 @@ from codepretrain.data.readers.json_lines import JsonLines
 from codepretrain.data.readers.python_code import PythonCode
 from codepretrain.data.readers.python_prose import PythonProse
 from codepretrain.data.readers.reader import Reader
+from codepretrain.data.readers.slimpajama import SlimPajama
 from codepretrain.errors import UserError
 
 READERS: dict[str, type[Reader]] = {
     "folder": Folder,
     "jsonl": JsonLines,
+    "slimpajama": SlimPajama,
     "python_code": PythonCode,
     "python_prose": PythonProse,
 }
