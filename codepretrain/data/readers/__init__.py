@@ -8,12 +8,14 @@ from codepretrain.data.readers.python_code import PythonCode
 from codepretrain.data.readers.python_prose import PythonProse
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.readers.slimpajama import SlimPajama
+from codepretrain.data.readers.the_stack import TheStack
 from codepretrain.errors import UserError
 
 READERS: dict[str, type[Reader]] = {
     "folder": Folder,
     "jsonl": JsonLines,
     "slimpajama": SlimPajama,
+    "the_stack": TheStack,
     "python_code": PythonCode,
     "python_prose": PythonProse,
 }

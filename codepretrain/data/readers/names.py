@@ -1,12 +1,13 @@
 """Options that list names, as text: `a, b`."""
 
-from collections.abc import Collection
+import functools
 
 from codepretrain.config.parse import suggestion
 from codepretrain.errors import UserError
 
 
-def listed(text: str, *, reader: str, option: str, valid: Collection[str]) -> frozenset[str]:
+@functools.cache  # it is called for every document
+def listed(text: str, *, reader: str, option: str, valid: tuple[str, ...]) -> frozenset[str]:
     """Returns the names that an option lists, separated by commas.
 
     Raises:

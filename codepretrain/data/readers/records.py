@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.lines import read_lines
+from codepretrain.data.readers.parquet import RowGroups, read_rows, row_groups
 from codepretrain.data.readers.raw_files import RawFile, raw_files
 from codepretrain.data.readers.reader import Reader
 
@@ -36,27 +37,60 @@ class Record:
             return ", ".join(map(str, found)) or None
         return None if found is None or isinstance(found, dict) else str(found) or None
 
+    def first(self, fields: Sequence[str]) -> str | None:
+        """Returns the first of several fields that has a value, as text."""
+        return next((found for field in fields if (found := self.optional(field))), None)
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder that the file is in."""
+        return self.place.rpartition("/")[0].rpartition("/")[2]
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecordReader(Reader):
-    """Reads the files that the glob `path` matches; a record gives one document or is skipped."""
+    """Reads the files that the glob `path` matches, Parquet or JSON lines by their names.
+
+    Each record gives one document or is skipped. Each JSON lines file is a shard, and each run of
+    row groups of a Parquet file.
+
+    name, columns: the reader's name in messages, and the fields that it uses.
+    """
 
     path: str
     name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
 
-    def shards(self) -> Sequence[RawFile]:
-        return raw_files(self.path, reader=self.name)
+    def shards(self) -> Sequence[RawFile | RowGroups]:
+        return [
+            shard
+            for file in raw_files(self.path, reader=self.name)
+            for shard in (row_groups(file) if file.name.endswith(".parquet") else [file])
+        ]
 
-    def read(self, shard: RawFile, source: str) -> Iterator[Document | Skipped]:
-        for record in read_json_lines(shard):
-            if isinstance(record, Skipped):
-                yield record
-            else:
-                yield self.document(record, source)
+    def read(self, shard: RawFile | RowGroups, source: str) -> Iterator[Document | Skipped]:
+        if isinstance(shard, RawFile):
+            records = read_json_lines(shard)
+        else:
+            records = read_parquet(shard, self.columns)
+        for record in records:
+            yield record if isinstance(record, Skipped) else self.document(record, source)
 
     @abc.abstractmethod
     def document(self, record: Record, source: str) -> Document | Skipped:
         """Returns the record's document, or why it is skipped."""
+
+
+def read_parquet(shard: RowGroups, columns: Sequence[str]) -> Iterator[Record | Skipped]:
+    """Yields the values of every row, by column."""
+    for number, row in read_rows(shard, columns):
+        place = f"{shard.file.path}:{number}"
+        if isinstance(row, Skipped):
+            yield row
+        elif row.undecodable:
+            yield Skipped(place, "not UTF-8")
+        else:
+            yield Record(row.value, f"{shard.file.name}:{number}", place)
 
 
 def read_json_lines(file: RawFile) -> Iterator[Record | Skipped]:

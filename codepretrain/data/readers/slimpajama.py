@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.names import listed
+from codepretrain.data.readers.parquet import RowGroups
 from codepretrain.data.readers.raw_files import RawFile
 from codepretrain.data.readers.records import Record, RecordReader
 from codepretrain.errors import UserError
@@ -38,8 +39,9 @@ class SlimPajama(RecordReader):
     drop_sets: str = ""
     keep_sets: str = ""
     name: ClassVar[str] = "slimpajama"
+    columns: ClassVar[tuple[str, ...]] = ("text", "meta")
 
-    def shards(self) -> Sequence[RawFile]:
+    def shards(self) -> Sequence[RawFile | RowGroups]:
         if self._sets("drop_sets") and self._sets("keep_sets"):
             raise UserError("reader 'slimpajama': expected drop_sets or keep_sets, found both")
         return super().shards()
