@@ -2,8 +2,10 @@
 
 from codepretrain.config.parse import parse, suggestion
 from codepretrain.config.schema import SourceConfig
+from codepretrain.data.readers.commits import Commits
 from codepretrain.data.readers.folder import Folder
 from codepretrain.data.readers.json_lines import JsonLines
+from codepretrain.data.readers.notebooks import Notebooks
 from codepretrain.data.readers.python_code import PythonCode
 from codepretrain.data.readers.python_prose import PythonProse
 from codepretrain.data.readers.reader import Reader
@@ -14,6 +16,8 @@ from codepretrain.errors import UserError
 READERS: dict[str, type[Reader]] = {
     "folder": Folder,
     "jsonl": JsonLines,
+    "commits": Commits,
+    "notebooks": Notebooks,
     "slimpajama": SlimPajama,
     "the_stack": TheStack,
     "python_code": PythonCode,

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from codepretrain.data.document import Skipped
+from codepretrain.data.readers.reader import MAX_FILE_BYTES, read_utf8
 from codepretrain.errors import UserError
-from codepretrain.files.storage import is_local, parse, sizes_below
+from codepretrain.files.storage import is_local, parse, read_bytes, size, sizes_below
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,18 @@ def raw_files(pattern: str, *, reader: str, option: str = "path") -> Sequence[Ra
     if not found:
         raise UserError(f"reader {reader!r}: no file matches {option} {pattern!r}")
     return found
+
+
+def read_text_file(file: RawFile, origin: str) -> str | Skipped:
+    """Returns the text of a local or stored file that is one document, or why it is skipped."""
+    if is_local(file.path):
+        return read_utf8(file.path, origin)
+    if size(file.path) > MAX_FILE_BYTES:
+        return Skipped(origin, "larger than 1 GiB")
+    try:
+        return read_bytes(file.path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return Skipped(origin, "not UTF-8")
 
 
 def _stored(pattern: str, reader: str, option: str) -> list[RawFile]:

@@ -2,7 +2,7 @@
 
 import abc
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -61,17 +61,14 @@ class RecordReader(Reader):
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
 
-    def shards(self) -> Sequence[RawFile | RowGroups]:
-        return [
-            shard
-            for file in raw_files(self.path, reader=self.name)
-            for shard in (row_groups(file) if file.name.endswith(".parquet") else [file])
-        ]
+    def shards(self) -> Sequence[Any]:
+        return record_shards(raw_files(self.path, reader=self.name))
 
-    def read(self, shard: RawFile | RowGroups, source: str) -> Iterator[Document | Skipped]:
+    def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
         if isinstance(shard, RawFile):
             records = read_json_lines(shard)
         else:
+            assert isinstance(shard, RowGroups)
             records = read_parquet(shard, self.columns)
         for record in records:
             yield record if isinstance(record, Skipped) else self.document(record, source)
@@ -79,6 +76,14 @@ class RecordReader(Reader):
     @abc.abstractmethod
     def document(self, record: Record, source: str) -> Document | Skipped:
         """Returns the record's document, or why it is skipped."""
+
+
+def record_shards(files: Iterable[RawFile]) -> list[RawFile | RowGroups]:
+    """Returns the shards of files of records: Parquet if they are named so, else JSON lines."""
+    shards: list[RawFile | RowGroups] = []
+    for file in files:
+        shards.extend(row_groups(file) if file.name.endswith(".parquet") else [file])
+    return shards
 
 
 def read_parquet(shard: RowGroups, columns: Sequence[str]) -> Iterator[Record | Skipped]:

@@ -7,12 +7,10 @@ Threads of StackExchange are in the set RedPajamaStackExchange, already as text:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.names import listed
-from codepretrain.data.readers.parquet import RowGroups
-from codepretrain.data.readers.raw_files import RawFile
 from codepretrain.data.readers.records import Record, RecordReader
 from codepretrain.errors import UserError
 
@@ -41,7 +39,7 @@ class SlimPajama(RecordReader):
     name: ClassVar[str] = "slimpajama"
     columns: ClassVar[tuple[str, ...]] = ("text", "meta")
 
-    def shards(self) -> Sequence[RawFile | RowGroups]:
+    def shards(self) -> Sequence[Any]:
         if self._sets("drop_sets") and self._sets("keep_sets"):
             raise UserError("reader 'slimpajama': expected drop_sets or keep_sets, found both")
         return super().shards()

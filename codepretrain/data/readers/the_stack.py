@@ -6,13 +6,11 @@ A record is one file: `content`, `lang`, `max_stars_repo_name`, `max_stars_repo_
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import repository_group
 from codepretrain.data.readers.languages import chosen_languages, language_of
-from codepretrain.data.readers.parquet import RowGroups
-from codepretrain.data.readers.raw_files import RawFile
 from codepretrain.data.readers.records import Record, RecordReader
 
 _REPOSITORY = ("max_stars_repo_name", "repo_name", "repo")
@@ -39,7 +37,7 @@ class TheStack(RecordReader):
         *_LANGUAGE,
     )
 
-    def shards(self) -> Sequence[RawFile | RowGroups]:
+    def shards(self) -> Sequence[Any]:
         chosen_languages(self.languages, reader=self.name)
         return super().shards()
 
