@@ -43,7 +43,7 @@ def raw_files(pattern: str, *, reader: str, option: str = "path") -> Sequence[Ra
                 f"reader {reader!r}: cannot read {unreadable[0]}: no permission"
                 + (f" (nor {len(unreadable) - 1} others)" if len(unreadable) > 1 else "")
             )
-        folder = _fixed_folder(expanded)
+        folder = fixed_folder(expanded)
         found = [RawFile(path, os.path.relpath(path, folder)) for path in paths]
     else:
         found = _stored(pattern, reader, option)
@@ -66,7 +66,7 @@ def read_text_file(file: RawFile, origin: str) -> str | Skipped:
 
 def _stored(pattern: str, reader: str, option: str) -> list[RawFile]:
     address = os.fspath(parse(pattern, name=f"reader {reader!r}: {option}"))
-    folder = _fixed_folder(address)
+    folder = fixed_folder(address)
     matches = re.compile(_expression(address.removeprefix(folder).lstrip("/"))).fullmatch
     names = sorted(name for name in sizes_below(folder) if matches(name))
     return [RawFile(f"{folder}/{name}", name) for name in names]
@@ -94,7 +94,7 @@ def _matches(pattern: str) -> list[str]:
     return [str(path) for top in tops for path in Path(top).glob(rest)]
 
 
-def _fixed_folder(pattern: str) -> str:
+def fixed_folder(pattern: str) -> str:
     """Returns the folder of a glob that is above its first wildcard."""
     folder = os.path.dirname(pattern)
     while glob.has_magic(folder):
