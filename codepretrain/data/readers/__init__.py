@@ -5,6 +5,7 @@ from codepretrain.config.schema import SourceConfig
 from codepretrain.data.readers.commits import Commits
 from codepretrain.data.readers.folder import Folder
 from codepretrain.data.readers.git import Git
+from codepretrain.data.readers.issues import Issues
 from codepretrain.data.readers.json_lines import JsonLines
 from codepretrain.data.readers.notebooks import Notebooks
 from codepretrain.data.readers.python_code import PythonCode
@@ -17,6 +18,7 @@ from codepretrain.errors import UserError
 READERS: dict[str, type[Reader]] = {
     "folder": Folder,
     "git": Git,
+    "issues": Issues,
     "jsonl": JsonLines,
     "commits": Commits,
     "notebooks": Notebooks,
