@@ -12,6 +12,7 @@ from codepretrain.data.readers.python_code import PythonCode
 from codepretrain.data.readers.python_prose import PythonProse
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.readers.slimpajama import SlimPajama
+from codepretrain.data.readers.stackexchange import StackExchange
 from codepretrain.data.readers.the_stack import TheStack
 from codepretrain.errors import UserError
 
@@ -23,6 +24,7 @@ READERS: dict[str, type[Reader]] = {
     "commits": Commits,
     "notebooks": Notebooks,
     "slimpajama": SlimPajama,
+    "stackexchange": StackExchange,
     "the_stack": TheStack,
     "python_code": PythonCode,
     "python_prose": PythonProse,
