@@ -98,3 +98,12 @@ def render_thread(title: str, question: str, answers: Iterable[str]) -> str:
     """
     head = "\n\n".join(part for part in (title, question) if part)
     return "\n\n".join([f"Q: {head}", *(f"A: {answer}" for answer in answers)])
+
+
+def render_instruction(parts: Iterable[str]) -> str:
+    r"""Returns a prompt, what it refers to, and the answer, or the messages of a conversation.
+
+    >>> render_instruction(["Add the numbers.", "1 and 2", "3"])
+    'Add the numbers.\n\n1 and 2\n\n3'
+    """
+    return "\n\n".join(text for part in parts if (text := part.strip()))

@@ -59,7 +59,12 @@ class RecordReader(Reader):
 
     path: str
     name: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]]
+    columns: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def used_columns(self) -> tuple[str, ...]:
+        """The columns of a Parquet file that are read."""
+        return self.columns
 
     def shards(self) -> Sequence[Any]:
         return record_shards(raw_files(self.path, reader=self.name))
@@ -69,7 +74,7 @@ class RecordReader(Reader):
             records = read_json_lines(shard)
         else:
             assert isinstance(shard, RowGroups)
-            records = read_parquet(shard, self.columns)
+            records = read_parquet(shard, self.used_columns)
         for record in records:
             yield record if isinstance(record, Skipped) else self.document(record, source)
 
