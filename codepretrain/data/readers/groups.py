@@ -36,6 +36,11 @@ def thread_group(site: str, number: int | str) -> str:
     return f"thread:{site.strip().lower()}/{number}"
 
 
+def file_group(folder: str, name: str) -> str:
+    """Returns the group of a file by its folder's name and its path below that folder."""
+    return f"file:{folder}/{name}"
+
+
 def page_group(url: str) -> str:
     """Returns the group of a web page: its address without scheme, `www.`, fragment, last slash."""
     text = url.strip().partition("#")[0]
