@@ -17,7 +17,7 @@ _MAX_ROWS_LOST = 1_000_000  # that one damaged row group is counted as, whatever
 
 NOT_PARQUET = "not Parquet, or the file is cut"
 DAMAGED = "damaged row group"
-_ERRORS = (pa.ArrowException, OSError)
+_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)  # the last one in names of columns
 
 
 @dataclass(frozen=True)

@@ -130,3 +130,12 @@ def test_a_misspelled_language_is_told_before_anything_is_read(tmp_path: Path) -
     write(tmp_path / "data/a/0.parquet", [file("one")])
     with pytest.raises(UserError, match=r"reader 'the_stack': languages: there is no 'pyton'"):
         stack(tmp_path, languages="pyton").shards()
+
+
+def test_a_footer_that_is_not_utf8_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "data/a/0.parquet"
+    write(path, [file("one")], store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"max_stars_repo_name", b"max_stars_repo_\xffame"))
+    documents, skipped = read(stack(tmp_path))
+    assert not documents
+    assert [(s.origin, s.reason) for s in skipped] == [(str(path), NOT_PARQUET)]
