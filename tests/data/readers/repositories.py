@@ -14,11 +14,11 @@ _IDENTITY = {
 class Repository:
     """A repository with a working tree; commits are a minute apart."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *options: str) -> None:
         self.path = path
         self.num_commits = 0
         path.mkdir(parents=True)
-        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("init", "--quiet", "--initial-branch=main", *options)
 
     def git(self, *arguments: str) -> str:
         date = f"@{1_700_000_000 + 60 * self.num_commits} +0000"
