@@ -68,8 +68,9 @@ class Git(Reader):
     history of `revision`). `languages` as in the reader `the_stack`; the name of a file tells its
     language. Commits give a document for each changed file; merges, and commits that change more
     than `max_files_per_commit` files, are counted. The group is the repository: the address of its
-    remote `origin`, or the name of its folder. Uncommitted changes are not read. The system's git
-    is used; it runs nothing that a repository contains and does not reach the network.
+    remote `origin`, else its first commit, which all its copies share. Uncommitted changes are not
+    read. The system's git is used; it runs nothing that a repository contains and does not reach
+    the network.
     """
 
     path: str
@@ -118,10 +119,19 @@ class Git(Reader):
         repositories = []
         for path, directory in found:
             name = os.path.relpath(os.path.abspath(path), folder)
-            remote = git_output(directory, ["config", "--get", "remote.origin.url"])
-            local = f"local://{os.path.basename(os.path.abspath(path))}"
-            repositories.append(Repository(path, name, repository_group(remote or local)))
+            repositories.append(Repository(path, name, self._group(path, directory)))
         return repositories
+
+    def _group(self, path: str, directory: str) -> str:
+        """Returns the name that all copies of a repository share."""
+        remote = git_output(directory, ["config", "--get", "remote.origin.url"]) or ""
+        is_local_path = remote.startswith(("/", ".", "~", "file:"))
+        if ":" in remote and not is_local_path:
+            return repository_group(remote)
+        roots = ["rev-list", "--max-parents=0", "--reverse", self.revision, "--"]
+        if root := git_output(directory, roots):
+            return repository_group(f"root://{root}")
+        return repository_group(f"folder://{os.path.basename(os.path.abspath(path))}")
 
     def _list(self, repository: Repository) -> list[Shard]:
         directory = git_directory(repository.path) or repository.path

@@ -50,7 +50,8 @@ def test_files_at_head(repository: Repository) -> None:
         (f"code@{head[:12]}:deep/er/c.cs", "class C {}\n", "c-sharp"),
         (f"code@{head[:12]}:docs/b.md", "# B\n", "markdown"),
     ]
-    assert {(d.group, d.license) for d in documents} == {("repository:code", "MIT")}
+    root = repository.git("rev-list", "--max-parents=0", "HEAD").strip()
+    assert {(d.group, d.license) for d in documents} == {(f"repository:{root}", "MIT")}
     assert reasons(skipped) == [("data.bin", "binary"), ("latin.py", "not UTF-8")]
     assert skipped[0].origin == f"{repository.path}@{head[:12]}:data.bin"
     assert pickle.loads(pickle.dumps(made.shards())) == made.shards()
@@ -67,6 +68,7 @@ def test_notebooks(repository: Repository) -> None:
 
 
 def test_history(repository: Repository) -> None:
+    group = f"repository:{repository.git('rev-parse', 'HEAD').strip()}"
     edit = repository.commit("Raise x\n\nToo low.", {"a.py": "x = 2\n"})
     new = repository.commit("New", {"deep/er/d.py": "d\n"})
     repository.commit("Two", {"a.py": "x = 3\n", "docs/b.md": "# C\n"})
@@ -81,13 +83,13 @@ def test_history(repository: Repository) -> None:
             f"code@{edit}:a.py",
             "<commit_before>x = 1\n<commit_msg>Raise x\n\nToo low.<commit_after>x = 2\n",
             "python",
-            "repository:code",
+            group,
         ),
         (
             f"code@{new}:deep/er/d.py",
             "<commit_before><commit_msg>New<commit_after>d\n",
             "python",
-            "repository:code",
+            group,
         ),
     ]
     assert [s.reason for s in skipped] == [
@@ -125,19 +127,27 @@ def test_merges_branches_and_tags(repository: Repository) -> None:
 def test_repositories_of_every_kind_that_a_glob_matches(
     repository: Repository, tmp_path: Path
 ) -> None:
-    repository.git("remote", "add", "origin", "https://ann:secret@github.com/Owner/Name.git")
     repository.git("clone", "--quiet", "--bare", ".", str(tmp_path / "bare.git"))
     repository.git("worktree", "add", "--quiet", str(tmp_path / "tree"))
     (tmp_path / "no repository").mkdir()
     Repository(tmp_path / "empty")
     documents, skipped = read(git(f"{tmp_path}/*", languages="python"))
     assert [d.id.partition("@")[0] for d in documents] == ["bare.git", "code", "tree"]
-    assert documents[1].group == documents[2].group == "repository:github.com/owner/name"
     assert ("empty", "repository without this revision") in [
         (Path(s.origin).name, s.reason) for s in skipped
     ]
     with pytest.raises(UserError, match=r"no git repository matches path '.*no repository'"):
         git(tmp_path / "no repository").shards()
+
+
+def test_copies_of_a_repository_have_one_group(repository: Repository, tmp_path: Path) -> None:
+    root = repository.git("rev-parse", "HEAD").strip()
+    repository.commit("More", {"a.py": "x = 2\n"})
+    repository.git("clone", "--quiet", ".", str(tmp_path / "copy"))  # its origin is a local path
+    repository.git("worktree", "add", "--quiet", str(tmp_path / "tree"))
+    assert {d.group for d in read(git(f"{tmp_path}/*"))[0]} == {f"repository:{root}"}
+    repository.git("remote", "add", "origin", "https://ann:secret@github.com/Owner/Name.git")
+    assert {d.group for d in read(git(repository.path))[0]} == {"repository:github.com/owner/name"}
 
 
 def test_broken_objects_are_counted_and_the_rest_is_read(repository: Repository) -> None:
