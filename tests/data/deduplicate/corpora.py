@@ -25,12 +25,15 @@ def fresh_words(rng: random.Random, count: int) -> list[str]:
     return [f"w{rng.getrandbits(60):x}" for _ in range(count)]
 
 
-def pair(rng: random.Random, jaccard: float, *, num_ngrams: int = 300, n: int = 5) -> list[str]:
+def pair(
+    rng: random.Random, jaccard: float, *, num_ngrams: int = 300, n: int = 5
+) -> tuple[str, str]:
     """Two texts that share the n-grams of their beginnings: s of 2·num_ngrams − s."""
     shared = round(2 * num_ngrams * jaccard / (1 + jaccard))
     beginning = fresh_words(rng, shared + n - 1)
     rest = num_ngrams - shared
-    return [" ".join(beginning + fresh_words(rng, rest)) for _ in range(2)]
+    first, second = (" ".join(beginning + fresh_words(rng, rest)) for _ in range(2))
+    return first, second
 
 
 def exact_jaccard(first: str, second: str, n: int = 5) -> float:

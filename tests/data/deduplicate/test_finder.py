@@ -101,8 +101,8 @@ def mixed_documents(count: int, seed: int = 3) -> list:
     rng = random.Random(seed)
     documents = []
     for number in range(count):
-        texts = pair(rng, rng.choice([0.3, 0.6, 0.7, 0.8, 0.9]), num_ngrams=60)
-        texts += [texts[0]] * rng.choice([0, 0, 2])
+        texts: tuple[str, ...] = pair(rng, rng.choice([0.3, 0.6, 0.7, 0.8, 0.9]), num_ngrams=60)
+        texts += (texts[0],) * rng.choice([0, 0, 2])
         documents += [document(f"{number}.{i}", t, rng.choice("ab")) for i, t in enumerate(texts)]
     return documents
 
