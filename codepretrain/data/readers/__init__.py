@@ -7,6 +7,7 @@ from codepretrain.data.readers.json_lines import JsonLines
 from codepretrain.data.readers.python_code import PythonCode
 from codepretrain.data.readers.python_prose import PythonProse
 from codepretrain.data.readers.reader import Reader
+from codepretrain.data.readers.synthetic_code import SyntheticCode
 from codepretrain.errors import UserError
 
 READERS: dict[str, type[Reader]] = {
@@ -14,6 +15,7 @@ READERS: dict[str, type[Reader]] = {
     "jsonl": JsonLines,
     "python_code": PythonCode,
     "python_prose": PythonProse,
+    "synthetic_code": SyntheticCode,
 }
 
 

@@ -20,8 +20,8 @@
         raise AssertionError("expected TypeError")
 
 The three headings stand alone on their lines, once each, in this order. A test of several steps
-keeps them in order; a check that is no comparison with a value is an `assert` of `result`. A `group`
-is a problem: all solutions of one problem are in one split.
+keeps them in order; a check that is no comparison with a value is an `assert` of `result`. The
+`group` is the problem in whatever wording: all its solutions are in one split.
 """
 
 import ast
@@ -72,15 +72,18 @@ def document(
         text=render(problem, solution),
         source=source,
         origin="; ".join(f"{key}={_one_line(value)}" for key, value in known.items()),
-        group=f"synthetic/{problem.id}",
+        group=f"synthetic/{problem.group}",
         language="python",
         license=license,
     )
 
 
-def has_heading(solution: str) -> bool:
-    """Returns whether a solution contains one of the headings, which would break the layout."""
-    return any(line.strip() in _HEADINGS for line in solution.splitlines())
+def has_heading(problem: Problem, solution: str) -> bool:
+    """Returns whether a text would give the document another heading, and so break the layout."""
+    lines = [f"# {line}".rstrip() for line in problem.statement.splitlines()]
+    lines += [line.strip() for line in solution.splitlines()]
+    lines += [line for test in problem.tests for step in test for line in step.code.splitlines()]
+    return any(line.strip() in _HEADINGS for line in lines)
 
 
 def _lines(step: Step) -> list[str]:

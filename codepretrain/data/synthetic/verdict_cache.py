@@ -3,8 +3,8 @@
     <folder>/<name>.json    key → status and the sandbox's layers
 
 A name is a shard of the source, so a run reads and writes few files. A key is a hash of all that
-decides a verdict: the candidate, the tests, and the programs that run them. Only verdicts that would
-be the same again are kept: no timeouts.
+decides a verdict: the candidate, the tests, and the programs that run them. Only verdicts that
+would be the same again are kept: no timeouts.
 """
 
 import platform
@@ -49,8 +49,11 @@ def verify_cached(
     kept = {} if path is None else _load(path, required_layers)
     keys = [_key(problem, candidate) for problem, candidate in items]
     missing = [i for i, key in enumerate(keys) if key not in kept]
-    new = verify(
-        [items[i] for i in missing], required_layers=required_layers, num_workers=num_workers
+    remaining = [items[i] for i in missing]
+    new = (
+        verify(remaining, required_layers=required_layers, num_workers=num_workers)
+        if remaining
+        else []
     )
     found = {keys[i]: verdict for i, verdict in zip(missing, new, strict=True)}
     current = {key: kept[key] for key in keys if key in kept} | found

@@ -33,6 +33,17 @@ def test_the_id_depends_on_all_but_the_solution() -> None:
     assert from_json({**PROBLEM, "parameters": {"a": 1}}).id != problem.id
 
 
+def test_the_group_does_not_depend_on_the_wording() -> None:
+    first, second = from_json(PROBLEM), from_json({**PROBLEM, "statement": "Sum."})
+    assert first.group == first.id != second.group
+    groups = {
+        from_json({**PROBLEM, "statement": text, "parameters": {"a": a}}).group
+        for text in ("Add.", "Sum.")
+        for a in (1, 2)
+    }
+    assert len(groups) == 2
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
