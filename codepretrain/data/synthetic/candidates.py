@@ -109,6 +109,8 @@ def _candidate(line: bytes, origin: str) -> Candidate | Skipped:
     except ValueError as error:
         return Skipped(f"{origin}: {error}", "not a JSON object")
     solution, teacher = value.get("solution"), value.get("teacher")
+    if solution is None and isinstance(value.get("error"), str):
+        return Skipped(origin, "an answer without a solution")
     if not isinstance(solution, str) or not isinstance(teacher, str):
         return Skipped(origin, "no text in `solution` or `teacher`")
     license = value.get("license")
