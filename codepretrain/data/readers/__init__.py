@@ -14,6 +14,7 @@ from codepretrain.data.readers.python_prose import PythonProse
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.readers.slimpajama import SlimPajama
 from codepretrain.data.readers.stackexchange import StackExchange
+from codepretrain.data.readers.synthetic_code import SyntheticCode
 from codepretrain.data.readers.text_records import TextRecords
 from codepretrain.data.readers.the_stack import TheStack
 from codepretrain.errors import UserError
@@ -32,6 +33,7 @@ READERS: dict[str, type[Reader]] = {
     "the_stack": TheStack,
     "python_code": PythonCode,
     "python_prose": PythonProse,
+    "synthetic_code": SyntheticCode,
 }
 
 
