@@ -3,6 +3,7 @@
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -116,24 +117,19 @@ def test_a_process_that_was_suspended_blames_no_other(
 
 def test_whether_another_process_is_silent(watch: Callable) -> None:
     (first, _), (second, _) = (watch(index, timeout_s=1000.0) for index in range(2))
-
-    def wait_until(is_silent: bool) -> None:
-        ended = threading.Event()
-        before = first.counters()
-        for _ in range(300):
-            if first.is_any_silent(before) == is_silent:
-                return
-            ended.wait(0.1)
-        pytest.fail(f"{before}")
-
-    for _ in range(50):
-        if len(first.counters()) == 2:
-            break
-        threading.Event().wait(0.1)
-    wait_until(False)
-    second.stop()
-    threading.Event().wait(0.3)
+    wait_until(lambda: len(first.counters()) == 2)
     before = first.counters()
-    threading.Event().wait(0.5)
+    wait_until(lambda: not first.is_any_silent(before))
+    second.stop()
+    time.sleep(0.5)  # it may be writing its last counter
+    before = first.counters()
+    wait_until(lambda: first.counters()[0] != before[0])
     assert first.is_any_silent(before)
     assert not first.is_any_silent({0: before[0]})  # its own counter does not matter
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
