@@ -7,8 +7,9 @@ from codepretrain.data.document import Document
 from codepretrain.data.filters.filter import Filter
 
 # The three expressions of StarCoder 2. The first one also matches a list of words, one per line.
+# Its lookbehind changes no match, but tries each run of such characters only once.
 _ENCODINGS = (
-    re.compile(r"[a-zA-Z0-9+/\n=]{64,}"),
+    re.compile(r"(?<![a-zA-Z0-9+/\n=])[a-zA-Z0-9+/\n=]{64,}"),
     re.compile(r"(?:\b(?:0x|\\x)?[0-9a-fA-F]{2}(?:,|\b\s*)){8,}"),
     re.compile(r"(?:\\u[0-9a-fA-F]{4}){8,}"),
 )

@@ -84,7 +84,12 @@ def test_parts_of_addresses() -> None:
     path = f"T{some(9, BASE32)}/B{some(9, BASE32)}/{some(24)}"
     text, counts = redacted("secret_keys", f"https://hooks.slack.com/services/{path}")
     assert (text, counts) == ("https://hooks.slack.com/services/<KEY>", {"slack_webhook": 1})
-    for kept in ("http://user:${PASSWORD}@host", "http://host:8080/a@b", "http://u:pw@host"):
+    for kept in (
+        "http://user:${PASSWORD}@host",
+        "http://host:8080/a@b",
+        "http://u:pw@host",
+        "http://user:password@host",
+    ):
         assert redacted("secret_keys", kept) == (kept, {})
 
 
@@ -107,6 +112,7 @@ def test_random_strings_assigned_to_a_name(name: str) -> None:
         "color = 'aB3dE5gH7jK9mN1pQ3sT5vW7'",
         "api_key = os.environ['API_KEY_OF_SERVICE_1']",
         "token = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaa1'",
+        "OBJECT_KEY = '_CHECKPOINTABLE_OBJECT_GRAPH'",
         "aws = 'AKIAIOSFODNN7EXAMPLE'",
         "key = 'aB3dE5gH7jK9mN1pQ3s'",  # 19 characters
     ],
