@@ -12,7 +12,8 @@ from dataclasses import dataclass
 class Pattern:
     """The format of a secret.
 
-    Every match contains one of `markers`, which are looked for first. The secret is the group `secret`, or else the whole match.
+    Every match contains one of `markers`, which are looked for first. The secret is the group
+    `secret`, or else the whole match.
     """
 
     kind: str
