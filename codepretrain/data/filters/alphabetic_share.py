@@ -17,7 +17,7 @@ class AlphabeticShare(Filter):
     Letters are those of any alphabet. In `alphanumeric_languages`, digits count as letters. An
     empty document is dropped.
 
-    Source: Li et al. 2023 (StarCoder) and Lozhkov et al. 2024 (StarCoder 2), section 3.2: 25%,
+    Source: Li et al. 2023 (StarCoder) and Lozhkov et al. 2024 (StarCoder 2): 25%,
     alphanumeric in two assembly languages. To count as in Kocetkov et al. 2022 (The Stack) and
     Chen et al. 2021 (Codex), where all languages are alphanumeric, set `all_alphanumeric`.
     """

@@ -21,7 +21,7 @@ class EncodedData(Filter):
 
     Characters that match two of the expressions count twice.
 
-    Source: Lozhkov et al. 2024 (StarCoder 2), section 3.2: a match longer than 1024 characters, or
+    Source: Lozhkov et al. 2024 (StarCoder 2): a match longer than 1024 characters, or
     more than 50% of the file matched.
     """
 

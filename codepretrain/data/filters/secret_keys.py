@@ -23,7 +23,7 @@ class SecretKeys(Redactor):
     Found by the format of the issuer, or (`assigned`) as a quoted random string that is assigned to
     a name such as `api_key`. Examples from documentation are kept.
 
-    Source: Li et al. 2023 (StarCoder), section 4: keys become `<KEY>`. They find them with a
+    Source: Li et al. 2023 (StarCoder): keys become `<KEY>`. They find them with a
     model, and Ben Allal et al. 2023 (SantaCoder) with detect-secrets. That package scans line by
     line, with settings that are global to the process, and has had no release since 2024; so
     the patterns are ours.
