@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from codepretrain.data.synthetic import teacher
+from codepretrain.data.synthetic.answers import Account, Terms, request_id
 from codepretrain.data.synthetic.endpoint import Endpoint
 from codepretrain.data.synthetic.generate import generate
 from codepretrain.data.synthetic.pace import Pace
 from codepretrain.data.synthetic.problem import Problem, Step
-from codepretrain.data.synthetic.teacher import Account, Terms, ask_teacher
+from codepretrain.data.synthetic.teacher import ask_teacher
 from codepretrain.errors import UserError
 from codepretrain.files import journal as journals
 from codepretrain.files.lease import exclusive
@@ -216,7 +216,8 @@ def test_one_process_at_a_time_asks_into_a_journal(tmp_path: Path) -> None:
 _ASK = """
 import sys
 from codepretrain.data.synthetic.endpoint import Endpoint
-from codepretrain.data.synthetic.teacher import Terms, ask_teacher
+from codepretrain.data.synthetic.answers import Terms
+from codepretrain.data.synthetic.teacher import ask_teacher
 from tests.data.synthetic.test_teacher import problems
 ask_teacher(problems(24), Endpoint(url=sys.argv[1], model="m"), Terms(concurrency=4),
             journal=sys.argv[2])
@@ -256,7 +257,11 @@ def test_answers_become_verified_documents(tmp_path: Path) -> None:
     """The reference, a wrong solution, and one that tries to forge its verdict."""
     problem = generate(0, 2)
     name = problem.name
-    replies = [f"```python\n{problem.solution}```", f"def {name}(*x): return 0", f"raise SystemExit(0)  # {name}"]
+    replies = [
+        f"```python\n{problem.solution}```",
+        f"def {name}(*x): return 0",
+        f"raise SystemExit(0)  # {name}",
+    ]
     with endpoint(*map(answer, replies)) as server:
         account = ask_teacher(
             iter([problem]),
@@ -275,11 +280,11 @@ def test_a_request_is_known_by_all_that_decides_its_answer() -> None:
     (problem,) = problems(1)
     chosen = Endpoint(url="https://h/v1", model="m")
     others = [
-        teacher.request_id(problem, "p", chosen, 0),
-        teacher.request_id(problem, "p", chosen, 1),
-        teacher.request_id(problem, "q", chosen, 0),
-        teacher.request_id(problem, "p", Endpoint(url="https://h/v1", model="n"), 0),
+        request_id(problem, "p", chosen, 0),
+        request_id(problem, "p", chosen, 1),
+        request_id(problem, "q", chosen, 0),
+        request_id(problem, "p", Endpoint(url="https://h/v1", model="n"), 0),
     ]
     assert len(set(others)) == 4
     elsewhere = Endpoint(url="https://other/v1", model="m", key="k")
-    assert teacher.request_id(problem, "p", elsewhere, 0) == others[0]
+    assert request_id(problem, "p", elsewhere, 0) == others[0]
