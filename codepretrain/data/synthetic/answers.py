@@ -61,6 +61,8 @@ class Account:
 
 @dataclass(frozen=True)
 class Request:
+    """A prompt about a problem; `id` is the hash that `request_id` returns."""
+
     id: str
     problem: Problem
     prompt: str

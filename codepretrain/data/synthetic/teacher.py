@@ -39,6 +39,7 @@ from codepretrain.files.journal import Journal
 from codepretrain.files.lease import exclusive
 from codepretrain.files.storage import StrPath
 
+_FIELDS = {"request": str, "prompt_tokens": int, "completion_tokens": int}
 _MAX_ATTEMPTS = 8
 _MAX_BAD_ANSWERS = 2  # each may have been paid
 _MAX_RETRY_AFTER_S = 3600.0
@@ -68,7 +69,7 @@ def ask_teacher(
     path = epath.Path(journal)
     with (
         exclusive(path.parent),
-        Journal(path, fields={"request": str}) as lines,
+        Journal(path, fields=_FIELDS) as lines,
         make_client(endpoint, num_connections=terms.concurrency) as client,
     ):
         run = _Run(endpoint, terms, lines, client, pace or Pace(terms.requests_per_minute))

@@ -206,6 +206,14 @@ def test_the_key_is_written_nowhere(tmp_path: Path) -> None:
     assert not any(KEY in message for message in run.messages)
 
 
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.path.write_text('{"solution": "x"}\n')
+    with pytest.raises(UserError, match=r"line 1 is damaged \(expected a field 'request'"):
+        run(1)
+    assert run.requests == []
+
+
 def test_one_process_at_a_time_asks_into_a_journal(tmp_path: Path) -> None:
     run = Run(tmp_path)
     with exclusive(tmp_path), pytest.raises(UserError, match="is in use by"):
@@ -215,11 +223,13 @@ def test_one_process_at_a_time_asks_into_a_journal(tmp_path: Path) -> None:
 
 _ASK = """
 import sys
-from codepretrain.data.synthetic.endpoint import Endpoint
 from codepretrain.data.synthetic.answers import Terms
+from codepretrain.data.synthetic.endpoint import Endpoint
+from codepretrain.data.synthetic.problem import Problem, Step
 from codepretrain.data.synthetic.teacher import ask_teacher
-from tests.data.synthetic.test_teacher import problems
-ask_teacher(problems(24), Endpoint(url=sys.argv[1], model="m"), Terms(concurrency=4),
+tests = ((Step("add(1, 2)", check="result == 3"),),)
+problems = (Problem(statement=f"Add {i}.", name="add", tests=tests) for i in range(24))
+ask_teacher(problems, Endpoint(url=sys.argv[1], model="m"), Terms(concurrency=4),
             journal=sys.argv[2])
 """
 
