@@ -27,6 +27,8 @@ EXTRAS = {
     # Preparing data: tasks and mixtures, tokenizers. Never imported while training.
     "data": [
         "array-record>=0.8.3,<0.9",
+        # Asking a teacher for synthetic code.
+        "httpx2>=2.16,<3",
         "seqio>=0.0.20,<0.1",
         "pyarrow>=22,<27",
         "tensorflow>=2.21,<2.22",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import absl.logging
 
-from codepretrain.cli import interop, plan, run, show
+from codepretrain.cli import interop, plan, run, show, synthetic
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
     Parser,
@@ -108,4 +108,5 @@ def _parser() -> tuple[Parser, "argparse._SubParsersAction[Parser]"]:
     plan.add_plan_command(add)
     show.add_commands(add)
     interop.add_commands(add)
+    synthetic.add_commands(add)
     return parser, commands

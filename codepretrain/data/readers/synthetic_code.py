@@ -47,7 +47,7 @@ class SyntheticCode(Reader):
         return [range(s, min(s + _PROBLEMS_PER_SHARD, self.num_problems)) for s in starts]
 
     def read(self, shard: Range | range, source: str) -> Iterator[Document | Skipped]:
-        items = list(self._candidates(shard))
+        items = list(self.candidates_of(shard))
         candidates = [item for item in items if isinstance(item, Candidate)]
         verdicts = verify_cached(
             [(candidate.problem, candidate.solution) for candidate in candidates],
@@ -77,7 +77,8 @@ class SyntheticCode(Reader):
                     verdict=verdict,
                 )
 
-    def _candidates(self, shard: Range | range) -> Iterator[Candidate | Skipped]:
+    def candidates_of(self, shard: Range | range) -> Iterator[Candidate | Skipped]:
+        """Yields the candidates of a shard, not verified."""
         if isinstance(shard, Range):
             yield from read_candidates(shard)
             return

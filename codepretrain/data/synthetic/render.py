@@ -29,6 +29,7 @@ import ast
 from codepretrain.data.document import Document
 from codepretrain.data.synthetic.problem import Problem, Step
 from codepretrain.data.synthetic.verify import Verdict
+from codepretrain.evals.sandbox.layers import REQUIRED_LAYERS
 
 _HEADINGS = ("# Problem", "# Solution", "# Tests")
 
@@ -58,6 +59,8 @@ def document(
     """Returns the document of a verified solution.
 
     Its origin holds what is known of it: family, difficulty, teacher and verdict, as `key=value`.
+    Of the sandbox's layers, only those that every machine must grant: documents do not depend on
+    the machine.
     """
     assert verdict.is_verified
     known = {
@@ -65,7 +68,7 @@ def document(
         "difficulty": problem.difficulty,
         "teacher": teacher,
         "verdict": verdict.status,
-        "sandbox": "+".join(verdict.isolation),
+        "sandbox": "+".join(layer for layer in verdict.isolation if layer in REQUIRED_LAYERS),
     }
     return Document(
         id=id,

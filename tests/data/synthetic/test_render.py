@@ -74,6 +74,15 @@ def test_a_document_says_where_it_comes_from() -> None:
     assert made.text == TEXT
 
 
+def test_a_document_is_the_same_where_a_machine_grants_more_layers() -> None:
+    def made(*isolation: str):
+        verdict = Verdict("verified", isolation)
+        known = {"source": "s", "id": "d", "teacher": "t", "license": None}
+        return document(DOUBLE, "x = 1", verdict=verdict, **known)
+
+    assert made("limits", "seccomp", "memory_cgroup") == made("limits", "seccomp")
+
+
 def test_every_document_passes_its_own_tests() -> None:
     """All in one process, each in a namespace of its own."""
     for index in range(2 * len(FAMILIES)):

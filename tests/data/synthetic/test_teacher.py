@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from codepretrain.data.synthetic import teacher
+from codepretrain.data.synthetic.answers import Account, Terms, request_id
 from codepretrain.data.synthetic.endpoint import Endpoint
 from codepretrain.data.synthetic.generate import generate
 from codepretrain.data.synthetic.pace import Pace
 from codepretrain.data.synthetic.problem import Problem, Step
-from codepretrain.data.synthetic.teacher import Account, Terms, ask_teacher
+from codepretrain.data.synthetic.teacher import ask_teacher
 from codepretrain.errors import UserError
 from codepretrain.files import journal as journals
 from codepretrain.files.lease import exclusive
@@ -206,6 +206,14 @@ def test_the_key_is_written_nowhere(tmp_path: Path) -> None:
     assert not any(KEY in message for message in run.messages)
 
 
+def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.path.write_text('{"solution": "x"}\n')
+    with pytest.raises(UserError, match=r"line 1 is damaged \(expected a field 'request'"):
+        run(1)
+    assert run.requests == []
+
+
 def test_one_process_at_a_time_asks_into_a_journal(tmp_path: Path) -> None:
     run = Run(tmp_path)
     with exclusive(tmp_path), pytest.raises(UserError, match="is in use by"):
@@ -215,10 +223,13 @@ def test_one_process_at_a_time_asks_into_a_journal(tmp_path: Path) -> None:
 
 _ASK = """
 import sys
+from codepretrain.data.synthetic.answers import Terms
 from codepretrain.data.synthetic.endpoint import Endpoint
-from codepretrain.data.synthetic.teacher import Terms, ask_teacher
-from tests.data.synthetic.test_teacher import problems
-ask_teacher(problems(24), Endpoint(url=sys.argv[1], model="m"), Terms(concurrency=4),
+from codepretrain.data.synthetic.problem import Problem, Step
+from codepretrain.data.synthetic.teacher import ask_teacher
+tests = ((Step("add(1, 2)", check="result == 3"),),)
+problems = (Problem(statement=f"Add {i}.", name="add", tests=tests) for i in range(24))
+ask_teacher(problems, Endpoint(url=sys.argv[1], model="m"), Terms(concurrency=4),
             journal=sys.argv[2])
 """
 
@@ -279,11 +290,11 @@ def test_a_request_is_known_by_all_that_decides_its_answer() -> None:
     (problem,) = problems(1)
     chosen = Endpoint(url="https://h/v1", model="m")
     others = [
-        teacher.request_id(problem, "p", chosen, 0),
-        teacher.request_id(problem, "p", chosen, 1),
-        teacher.request_id(problem, "q", chosen, 0),
-        teacher.request_id(problem, "p", Endpoint(url="https://h/v1", model="n"), 0),
+        request_id(problem, "p", chosen, 0),
+        request_id(problem, "p", chosen, 1),
+        request_id(problem, "q", chosen, 0),
+        request_id(problem, "p", Endpoint(url="https://h/v1", model="n"), 0),
     ]
     assert len(set(others)) == 4
     elsewhere = Endpoint(url="https://other/v1", model="m", key="k")
-    assert teacher.request_id(problem, "p", elsewhere, 0) == others[0]
+    assert request_id(problem, "p", elsewhere, 0) == others[0]
