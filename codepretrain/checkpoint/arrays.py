@@ -13,6 +13,9 @@ import orbax.checkpoint as ocp
 from etils import epath
 
 from codepretrain.errors import UserError
+from codepretrain.files.storage import is_file
+
+_INDEX = "manifest.ocdbt"
 
 
 class Writing:
@@ -33,8 +36,15 @@ class Writing:
         """Writes the index over the files of all processes; process 0 calls it when all are done.
 
         The files stay as they are.
+
+        Raises:
+          UserError: Orbax wrote no index, without which the arrays cannot be read.
         """
         self._handler.finalize(self._folder)
+        if not is_file(self._folder / _INDEX):
+            raise UserError(
+                f"{self._folder}: Orbax found no arrays to index; the checkpoint is not kept"
+            )
 
 
 def read_arrays(folder: epath.Path, abstract_state: Any) -> Any:

@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from etils import epath
+
 from codepretrain.errors import UserError
 from codepretrain.files.explain import shown
 from codepretrain.files.storage import StrPath
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_PATTERN = re.compile(r"[\[\]\\]")
 _S3 = re.compile(r"s3[an]?:/", re.IGNORECASE)
 
 
@@ -28,6 +31,23 @@ def check_address(workdir: StrPath, *, name: str) -> None:
         raise UserError(
             f"{name} {shown(workdir)}: Orbax cannot store checkpoints on s3://; give "
             "gs://BUCKET/FOLDER, a local folder, or a folder of a mounted network file system"
+        )
+
+
+def check_names(workdir: epath.Path, *, name: str) -> None:
+    """Raises UserError if Orbax cannot read checkpoints below a working directory.
+
+    Orbax 0.12.8 takes brackets and backslashes of a local path for a pattern when it looks for the
+    files to index. It finds none and goes on, so the checkpoint could never be read.
+
+    Args:
+      workdir: the absolute path.
+      name: the flag that gave it.
+    """
+    if found := _PATTERN.search(os.fspath(workdir)):
+        raise UserError(
+            f"{name} {shown(workdir)}: Orbax cannot read checkpoints below a folder with "
+            f"{found[0]!r} in its name; rename the folder, or give another one"
         )
 
 

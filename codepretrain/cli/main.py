@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import absl.logging
 
+from codepretrain.checkpoint.refusal import check_names
 from codepretrain.cli import interop, plan, run, show, synthetic
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
@@ -41,6 +42,7 @@ def _dispatch(argv: list[str]) -> int:
     flags, overrides = _parse(argv)
     flags.command_line = shlex.join(["codepretrain", *argv])
     flags.workdir = storage.parse(flags.workdir, name="--workdir")
+    check_names(flags.workdir, name="--workdir")
     config = load_study(flags.config, overrides)
     _check_phases(config, flags)
     check_evaluators(config)

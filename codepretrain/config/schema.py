@@ -194,7 +194,8 @@ class ExecutionConfig:
     `attention_kernel` is a name in `model/attention_kernels.py`; "auto" chooses by the devices.
     `attention_block_q` and `_kv` are the queries and keys that a kernel processes at a time; None
     leaves the choice to the kernel. `unroll_layers` compiles the layers one after another instead
-    of one in a loop: a longer compilation, fewer copies. The loss computes `loss_vocab_block`
+    of one in a loop: a longer compilation, fewer copies; on CPUs, XLA then keeps what the remat
+    policy would compute again. The loss computes `loss_vocab_block`
     logits of `loss_token_block` positions at a time, on each device; None is the whole vocabulary
     and 4096 positions on GPUs, 2048 and 8192 elsewhere. `gradient_reduction_dtype` is that of
     gradients while they are summed over devices. `deterministic` makes a training step on GPUs give

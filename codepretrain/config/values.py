@@ -19,6 +19,9 @@ from codepretrain.errors import UserError
 MAX_INT32 = 2**31 - 1  # of ids, dims and counts that devices hold
 MAX_TOKENS = 10**18  # budgets and sizes: a 64-bit integer, with room for sums
 MAX_TEXT = 4096  # a path
+# The names in `model/remat.py` and `model/attention_kernels.py`, which need JAX.
+REMAT_POLICIES = ("full", "none", "offload", "save_attention", "save_products")
+ATTENTION_KERNELS = ("blocked", "cudnn", "pallas_gpu", "reference", "splash")
 _MAX_NAME = 64  # names become parts of file names
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -117,6 +120,8 @@ RULES: Mapping[str, Rule] = {
     "execution.mesh.fsdp": _AXIS,
     "execution.mesh.tensor": _AXIS,
     "execution.num_microbatches": _whole(1),
+    "execution.remat_policy": _one_of(*REMAT_POLICIES),
+    "execution.attention_kernel": _one_of("auto", *ATTENTION_KERNELS),
     "execution.attention_block_q": _whole(1),
     "execution.attention_block_kv": _whole(1),
     "execution.loss_vocab_block": _whole(1),

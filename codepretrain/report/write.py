@@ -44,13 +44,15 @@ def _check_trained(results: StudyResults) -> None:
     runs = results.runs.values()
     if any(run.status != "missing" for run in runs):
         return
+    folders = epath.Path(next(iter(runs)).plan.run_dir).parent
     problems = [problem for run in runs for problem in run.problems]
+    if storage.names(folders):  # runs whose phases are not known without the data
+        problems += results.problems
     if problems:
         raise UserError(
             f"no run of the study {results.spec.study!r} can be read; the first problem: "
             f"{problems[0]}"
         )
-    folders = epath.Path(next(iter(runs)).plan.run_dir).parent
     raise UserError(
         f"no phase of the study {results.spec.study!r} was trained in {folders}: run `codepretrain "
         "run` with the same --config and --workdir first, or give the --workdir of its runs"

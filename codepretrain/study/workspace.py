@@ -95,7 +95,7 @@ class Workspace:
         """Returns the folder of the phase's run: the one with its fingerprint, under any name.
 
         Raises:
-          UserError: there are several, such as a copy beside the original.
+          UserError: there are several, such as a copy beside the original; or it holds another run.
         """
         if name in self.run_dirs:
             return self.run_dirs[name]
@@ -107,7 +107,9 @@ class Workspace:
                 f"{runs} has several folders of one run: {', '.join(existing)}; move all but one "
                 "of them away"
             )
-        return runs / (existing[0] if existing else f"{name}-{short}")
+        folder = runs / (existing[0] if existing else f"{name}-{short}")
+        _check_fingerprint(folder, self.fingerprint(name))
+        return folder
 
     def row_order(self, name: str) -> RowOrder:
         """Returns which row is at every position of the phase."""
@@ -152,3 +154,16 @@ def normalized_mixture(phase: Phase) -> tuple[Mapping[str, Any], ...]:
         stretches.append({"start_tokens": start * phase.max_seq_len, "weights": shares})
         start += stage.num_rows
     return tuple(stretches)
+
+
+def _check_fingerprint(folder: epath.Path, fingerprint: str) -> None:
+    """Raises UserError if the records in a folder are those of another run."""
+    path = folder / "run.json"
+    if not storage.is_file(path):
+        return
+    found = storage.read_json(path).get("fingerprint", fingerprint)
+    if found != fingerprint:
+        raise UserError(
+            f"{folder} holds the run of another phase: {path.name} has fingerprint "
+            f"{found[:_SHORT]}; folders of runs end with the fingerprint of their own: rename them back"
+        )

@@ -50,9 +50,9 @@ def settle_lost(
         decide("the old ledger", lambda: _cut_ledger(ledger, restored.step))
     lines = [f"damaged checkpoint: {problem}" for problem in restored.damaged.values()]
     if lost:
+        kept = f"; old records are kept in {run_dir}/*.cut.jsonl" if replaces_records else ""
         lines.append(
-            f"training again from step {restored.step:,} without the lost checkpoints; old records "
-            f"are kept in {run_dir}/*.cut.jsonl"
+            f"training again from step {restored.step:,} without the lost checkpoints{kept}"
         )
     return lines
 

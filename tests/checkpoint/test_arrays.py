@@ -28,6 +28,16 @@ def test_written_merged_and_read(tmp_path) -> None:
         read_arrays(folder, wrong)
 
 
+def test_arrays_without_an_index_are_an_error(tmp_path) -> None:
+    """Orbax takes brackets for a pattern, and finds no files to index."""
+    folder = epath.Path(tmp_path / "study [1]" / "state")
+    folder.mkdir(parents=True)
+    writing = Writing(folder, {"w": jnp.arange(6)})
+    writing.wait()
+    with pytest.raises(UserError, match="Orbax found no arrays to index; the checkpoint is not"):
+        writing.merge()
+
+
 def test_some() -> None:
     assert some(["a", "b"]) == "a; b"
     assert some(list("abcde")) == "a; b; c; and 2 more"

@@ -3,8 +3,9 @@
 import errno
 
 import pytest
+from etils import epath
 
-from codepretrain.checkpoint.refusal import explained_save
+from codepretrain.checkpoint.refusal import check_names, explained_save
 from codepretrain.errors import UserError
 
 
@@ -28,3 +29,14 @@ def test_other_refusals_and_our_own_errors() -> None:
     with pytest.raises(TypeError) as bug, explained_save("run/3"):
         raise TypeError("bug")
     assert bug.value.__notes__ == ["while saving the checkpoint run/3"]
+
+
+@pytest.mark.parametrize("name", ["study [1]", "a]b", "back\\slash"])
+def test_folders_below_which_orbax_cannot_read(name: str) -> None:
+    with pytest.raises(UserError, match=r"^--workdir /x/.* Orbax cannot read checkpoints below"):
+        check_names(epath.Path("/x") / name / "runs", name="--workdir")
+
+
+@pytest.mark.parametrize("name", ["a b", "{x}", "ü", "%20", "a*b", "a?", "#1", "it's", "$HOME"])
+def test_other_names_are_allowed(name: str) -> None:
+    check_names(epath.Path("/x") / name, name="--workdir")

@@ -169,6 +169,7 @@ PATHS = [
     ("plan --config {tiny} --workdir http://host/x", "expected a local path or gs://, found http"),
     ("export {c} --phase trunk --output ftp://host/x", "expected a local path, gs:// or s3://"),
     ("plan --config {tiny} --workdir ~nobody-here/x", "there is no user 'nobody-here' here"),
+    ("train --config {tiny} --workdir '/tmp/study [1]'", "Orbax cannot read checkpoints below a"),
     ("plan --config {tiny} --workdir /gs/x", "local folders /gs, /s3, /az and /hf"),
     ("export {c} --phase trunk --output ''", "--output: expected a path, found ''"),
     ("export {c} --phase trunk --output gs://", "--output gs://: expected gs://BUCKET"),

@@ -27,8 +27,6 @@ WITHOUT_RULE = {
     "phases.*.schedule.shape",
     "data.sources.*.options.*",
     "evals.*.options.*",
-    "execution.remat_policy",
-    "execution.attention_kernel",
 }
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from codepretrain.config import values
 from codepretrain.errors import UserError
 from codepretrain.model.attention_kernels import (
     KERNELS,
@@ -39,6 +40,10 @@ def test_each_platform_has_a_default_for_every_dtype(platform):
     for dtype in ("float32", "bfloat16"):
         name = default_kernel(target(platform, None, dtype))
         AttentionKernel(name).check_compute_dtype(dtype)
+
+
+def test_the_config_knows_every_kernel():
+    assert tuple(sorted(KERNELS)) == values.ATTENTION_KERNELS
 
 
 def test_limits_and_partitionability_are_those_of_the_row():

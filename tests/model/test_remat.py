@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from jax.interpreters import partial_eval
 
+from codepretrain.config import values
 from codepretrain.config.schema import MeshConfig
 from codepretrain.errors import UserError
 from codepretrain.model.attention_kernels import AttentionKernel
@@ -101,6 +102,10 @@ def test_save_products_computes_no_matrix_product_of_the_mlp_again(gradients):
 
     assert num_products("save_attention") - num_products("save_products") == 2
     assert num_products("save_products") == num_products("none")
+
+
+def test_the_config_knows_every_policy():
+    assert tuple(sorted(REMAT_POLICIES)) == values.REMAT_POLICIES
 
 
 def test_an_unknown_policy_is_named_with_those_there_are():

@@ -153,6 +153,18 @@ def test_a_study_whose_only_runs_are_damaged_names_the_damage(study, tmp_path):
     assert not (tmp_path / "report").exists()
 
 
+def test_runs_of_phases_that_are_unknown_without_their_data_are_not_called_untrained(
+    study, tmp_path
+):
+    plans = {
+        name: replace(plan, run_dir=str(tmp_path / "runs" / name), fingerprint_is_provisional=True)
+        for name, plan in study.phases.items()
+    }
+    (tmp_path / "runs" / "trunk-of-another-name").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"no run .* can be read; .*its data is not prepared in"):
+        write_report(replace(study, phases=plans), tmp_path / "report")
+
+
 def test_a_report_is_written_to_an_object_store(study, few_resamples):
     page = write_report(study, "memory://report-test/reports/demo")
     assert str(page) == "memory://report-test/reports/demo/index.html"

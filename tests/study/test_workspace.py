@@ -83,6 +83,16 @@ def test_a_copy_of_a_run_beside_it_is_refused(tmp_path: Path) -> None:
         workspace.run_dir("trunk")
 
 
+def test_a_folder_that_holds_another_run_is_refused(tmp_path: Path) -> None:
+    workspace = Workspace(study(), epath.Path(tmp_path))
+    run_dir = workspace.run_dir("trunk")
+    atomic.write_json(run_dir / "run.json", {"fingerprint": workspace.fingerprint("trunk")})
+    assert workspace.run_dir("trunk") == run_dir
+    atomic.write_json(run_dir / "run.json", {"fingerprint": workspace.fingerprint("branch")})
+    with pytest.raises(UserError, match=r"trunk-\w+ holds the run of another phase: run.json has"):
+        workspace.run_dir("trunk")
+
+
 def test_steps_that_are_kept(tmp_path: Path) -> None:
     def kept(workspace: Workspace, name: str) -> set[int]:
         policy = workspace.checkpoint_policy(name)
