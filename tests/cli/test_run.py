@@ -46,16 +46,19 @@ def test_processes_with_different_heartbeat_timeouts_end_with_one_message(tmp_pa
     """JAX would abort both: one sends its heartbeats less often than the other expects them."""
     address = free_address()
     where = [f"--config={TINY}", f"--workdir={tmp_path / 'new'}", "--cpu-devices=1"]
+    pod = [f"--coordinator={address}", "--num-processes=2"]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "codepretrain", "train", *where, f"--coordinator={address}"]
-            + ["--num-processes=2", f"--process-id={index}", f"--heartbeat-timeout-s={timeout}"],
+            [sys.executable, "-m", "codepretrain", "train", *where, *pod, *own],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
         )
-        for index, timeout in enumerate((30, 3600))
+        for own in (
+            ["--process-id=0", "--heartbeat-timeout-s=30"],
+            ["--process-id=1", "--heartbeat-timeout-s=3600"],
+        )
     ]
     for ended in wait_for_all(processes, timeout_s=200):
         assert ended.returncode == 2, ended.stderr
