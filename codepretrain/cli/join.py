@@ -104,7 +104,8 @@ def check_same_timeout(flags: argparse.Namespace) -> None:
     """
     from jax._src import distributed
 
-    state, key, ours = distributed.global_state, _TIMEOUT_KEY, str(flags.heartbeat_timeout_s)
+    state: Any = distributed.global_state
+    key, ours = _TIMEOUT_KEY, str(flags.heartbeat_timeout_s)
     if state.process_id == 0:
         state.client.key_value_set(key, ours)
         return
