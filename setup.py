@@ -18,6 +18,7 @@ CORE = [
     "numpy>=2.1",
     "jinja2>=3.1",
     "matplotlib>=3.9",
+    "scipy>=1.14",
     "rich>=14.1",
     "safetensors>=0.7,<0.9",
     "tensorboardX>=2.6.2",

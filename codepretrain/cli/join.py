@@ -19,6 +19,7 @@ JOIN_TIMEOUT_S = 300
 HEARTBEAT_TIMEOUT_S = 30
 _LATER_S = 3600  # JAX's own limit, after which it aborts the process without a message of ours
 _PROBE_S = 5.0
+_TIMEOUT_KEY = "codepretrain-heartbeat-timeout-s"
 
 
 class Joined(NamedTuple):
@@ -90,6 +91,30 @@ def _connect(state: Any, timeout_s: float, end: Callable[[BaseException], None])
         on_lost=peers.report_lost,
     )
     return Joined(peers, watch)
+
+
+def check_same_timeout(flags: argparse.Namespace) -> None:
+    """Checks that process 0 was started with the same --heartbeat-timeout-s.
+
+    A longer one makes JAX send heartbeats less often than process 0 expects them, so JAX would
+    abort all processes although each is alive.
+
+    Raises:
+      UserError: process 0 has another one.
+    """
+    from jax._src import distributed
+
+    state: Any = distributed.global_state
+    key, ours = _TIMEOUT_KEY, str(flags.heartbeat_timeout_s)
+    if state.process_id == 0:
+        state.client.key_value_set(key, ours)
+        return
+    theirs = state.client.blocking_key_value_get(key, 1000 * flags.join_timeout_s)
+    if theirs != ours:
+        raise UserError(
+            f"--heartbeat-timeout-s: expected {theirs}, as in process 0, found {ours}; give every "
+            "process the same value"
+        )
 
 
 def _delay_abort() -> None:

@@ -25,7 +25,7 @@ from typing import NoReturn
 from codepretrain import interrupt
 from codepretrain.cli.environment import import_jax, start_backend
 from codepretrain.cli.flags import MAX_WORKERS, whole_number
-from codepretrain.cli.join import HEARTBEAT_TIMEOUT_S, JOIN_TIMEOUT_S, join
+from codepretrain.cli.join import HEARTBEAT_TIMEOUT_S, JOIN_TIMEOUT_S, check_same_timeout, join
 from codepretrain.cli.output import PIPE_CODE, discard, finish, reader_is_gone, refusal_of_stdout
 from codepretrain.errors import Interrupted, PeerStopped, UserError, one_line
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
@@ -205,7 +205,8 @@ def add_machine_flags(command: argparse.ArgumentParser) -> None:
         "--heartbeat-timeout-s",
         type=whole_number(1, 24 * 3600),
         default=HEARTBEAT_TIMEOUT_S,
-        help="seconds of silence after which a process counts as lost (default: %(default)s)",
+        help="seconds of silence after which a process counts as lost, the same in every process "
+        "(default: %(default)s)",
     )
 
 
@@ -225,6 +226,8 @@ def start_machine(flags: argparse.Namespace) -> None:
     if flags.distributed or flags.coordinator:
         assert _process is not None
         _process.peers, _process.peer_watch = join(flags, end=_process.end)
+        if _process.peers is not None:
+            check_same_timeout(flags)
     start_backend()
     interrupt.install()  # libtpu installs handlers of its own when it opens
 

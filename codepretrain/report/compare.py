@@ -8,7 +8,6 @@ checkpoints; it does not show that one recipe is better than another.
 import dataclasses
 import itertools
 import math
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -252,8 +251,7 @@ def _take_difference(
             (baseline.value, baseline.standard_error),
             num_items=min(ours.count, baseline.count),
         )
-    seed = zlib.crc32(f"{row.evaluator}/{row.name}".encode())
-    difference = paired_difference(scores[0], scores[1], seed=seed)
+    difference = paired_difference(scores[0], scores[1])
     gap = ours.value - baseline.value
     are_nan = math.isnan(difference.value) and math.isnan(gap)
     if not are_nan and not math.isclose(difference.value, gap, rel_tol=1e-4, abs_tol=1e-6):

@@ -6,6 +6,10 @@ other seeds.
 
 Two models answer the same items, so their difference is taken item by item: the difficulty of an
 item cancels. "Not distinguishable" means that the interval of the difference contains zero.
+
+Standard errors of means and ratios are estimates from a few to a few hundred items, so intervals of
+differences use Student's t: with few items, the normal quantile would find differences between
+equal models far more often than in 5% of comparisons.
 """
 
 import math
@@ -14,11 +18,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy import special
 
 CONFIDENCE = 0.95
 _Z = 1.959963984540054  # standard normal quantile at (1 + CONFIDENCE) / 2
-_NUM_RESAMPLES = 10_000
-_RESAMPLED_NUMBERS = 1 << 21  # drawn at once: limits the memory, does not change the result
 
 Verdict = Literal["higher", "lower", "not distinguishable"]
 
@@ -91,11 +94,11 @@ def wilson_interval(proportion: float, count: int) -> Interval:
     return Interval(low, high)
 
 
-def paired_difference(ours: PairedScores, baseline: PairedScores, *, seed: int) -> Difference:
+def paired_difference(ours: PairedScores, baseline: PairedScores) -> Difference:
     """Returns our metric minus the baseline's over the same items, in the same order.
 
-    Proportions (every value 0 or 1) use the adjusted interval for matched pairs, other means the
-    normal interval of the item-wise differences, ratios a bootstrap over items with `seed`.
+    Proportions (every value 0 or 1) use the adjusted interval for matched pairs, means and ratios
+    Student's interval of the item-wise differences.
 
     Raises:
       ValueError: the two have different numbers of items.
@@ -105,7 +108,7 @@ def paired_difference(ours: PairedScores, baseline: PairedScores, *, seed: int) 
             f"cannot pair {len(ours.values)} items with the baseline's {len(baseline.values)}"
         )
     if ours.weights is not None or baseline.weights is not None:
-        return _paired_ratio(ours, baseline, seed=seed)
+        return _paired_ratio(ours, baseline)
     if _is_binary(ours.values) and _is_binary(baseline.values):
         return _paired_proportion(ours.values, baseline.values)
     return _paired_mean(ours.values, baseline.values)
@@ -116,13 +119,13 @@ def unpaired_difference(
 ) -> Difference:
     """Returns the difference of two (value, standard error), assuming independence.
 
-    For runs without item scores; its interval is wider than a paired one.
+    For runs without item scores; its interval is wider than a paired one. The degrees of freedom
+    are the fewest possible: as if the run with fewer items had all of the variance.
     """
     value = ours[0] - baseline[0]
     error = math.hypot(ours[1], baseline[1])
-    return Difference(
-        value, normal_interval(value, error), _p(value, error), num_items, False, "unpaired normal"
-    )
+    interval, p_value = _student(value, error, num_items - 1)
+    return Difference(value, interval, p_value, num_items, False, "unpaired, Student’s t")
 
 
 def unpaired_proportions(ours: tuple[float, int], baseline: tuple[float, int]) -> Difference:
@@ -165,8 +168,8 @@ def _paired_mean(ours: np.ndarray, baseline: np.ndarray) -> Difference:
     count = len(differences)
     value = float(differences.mean()) if count else math.nan
     error = float(differences.std(ddof=1)) / math.sqrt(count) if count > 1 else math.inf
-    interval = normal_interval(value, error)
-    return Difference(value, interval, _p(value, error), count, True, "paired normal")
+    interval, p_value = _student(value, error, count - 1)
+    return Difference(value, interval, p_value, count, True, "paired, Student’s t")
 
 
 def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
@@ -191,47 +194,49 @@ def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
     )
 
 
-def _paired_ratio(ours: PairedScores, baseline: PairedScores, *, seed: int) -> Difference:
-    """Percentile bootstrap over the items of each stratum; both models get the same items.
+def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
+    """Student's interval by linearization, as the standard error of each ratio (`evals/estimate`).
 
-    The interval is unbounded if a stratum has a single item, or a value is not finite.
+    An item adds (y - r·x) / Σx to the error of our ratio Σy / Σx, where r is the ratio of its
+    stratum, since the shares of the strata are known; likewise to the baseline's. The degrees of
+    freedom are Satterthwaite's. The interval is unbounded if a stratum has a single item, or a
+    value is not finite.
+    Source: Cochran, Sampling Techniques (3rd ed.), sections 5.4 and 6.10.
     """
     sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
     strata = np.zeros(len(sums)) if ours.strata is None else ours.strata
     is_filled = (sums != 0).any(axis=1)  # empty items are no sample
     sums, strata = sums[is_filled], strata[is_filled]
-    sums = sums[np.argsort(strata, kind="stable")]
-    sizes = np.unique(strata, return_counts=True)[1].tolist()
-    count, total = len(sums), sums.sum(axis=0)
+    total = sums.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        value = float(total[0] / total[1] - total[2] / total[3])
-    if min(sizes, default=0) < 2 or not math.isfinite(value):
-        unknown = Interval(-math.inf, math.inf)
-        return Difference(value, unknown, 1.0, count, True, "paired bootstrap")
-    rng = np.random.default_rng(seed)
-    num_at_once = max(1, _RESAMPLED_NUMBERS // count)
-    found = []
-    for start in range(0, _NUM_RESAMPLES, num_at_once):
-        size = min(num_at_once, _NUM_RESAMPLES - start)
-        drawn = [_draw_counts(rng, size, num_items) for num_items in sizes]
-        resampled = np.concatenate(drawn, axis=1) @ sums  # [resamples, 4]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            found.append(resampled[:, 0] / resampled[:, 1] - resampled[:, 2] / resampled[:, 3])
-    differences = np.concatenate(found)
-    differences = differences[np.isfinite(differences)]  # a resample may have zero weight
-    low, high = np.quantile(differences, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
-    p_value = min(1.0, 2 * (tail + 1) / (len(differences) + 1))
-    return Difference(
-        value, Interval(float(low), float(high)), p_value, count, True, "paired bootstrap"
-    )
+        ratios = total[[0, 2]] / total[[1, 3]]
+        groups = [
+            _residuals(sums[strata == stratum]) / total[[1, 3]] for stratum in np.unique(strata)
+        ]
+        variance, freedom = _sum_variance([group[:, 0] - group[:, 1] for group in groups])
+    value = float(ratios[0] - ratios[1])
+    interval, p_value = _student(value, math.sqrt(variance), freedom)
+    return Difference(value, interval, p_value, len(sums), True, "paired, Student’s t")
 
 
-def _draw_counts(rng: np.random.Generator, size: int, count: int) -> np.ndarray:
-    """Returns how often each of `count` items occurs in each of `size` resamples: [size, count]."""
-    drawn = rng.integers(count, size=(size, count))
-    drawn += count * np.arange(size)[:, None]
-    return np.bincount(drawn.ravel(), minlength=size * count).reshape(size, count).astype(float)
+def _residuals(sums: np.ndarray) -> np.ndarray:
+    """Returns y - r·x of each item of a stratum, for both models: [I, 2]. They sum to zero."""
+    values, weights = sums[:, [0, 2]], sums[:, [1, 3]]
+    return values - values.sum(axis=0) / weights.sum(axis=0) * weights
+
+
+def _sum_variance(groups: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Returns the variance of the sum over strata of items, and its degrees of freedom.
+
+    With s² of its n items, a stratum adds n·s² with n - 1 degrees of freedom. NaN if one has a
+    single item.
+    """
+    if min(map(len, groups), default=0) < 2:
+        return math.nan, math.nan
+    variances = [len(group) * float(group.var(ddof=1)) for group in groups]
+    squares = sum(v * v / (len(g) - 1) for v, g in zip(variances, groups, strict=True))
+    total = sum(variances)
+    return total, (total * total / squares if squares else math.inf)
 
 
 def _weights(scores: PairedScores) -> np.ndarray:
@@ -240,6 +245,20 @@ def _weights(scores: PairedScores) -> np.ndarray:
 
 def _is_binary(values: np.ndarray) -> bool:
     return bool(np.isin(values, (0, 1)).all())
+
+
+def _student(value: float, standard_error: float, freedom: float) -> tuple[Interval, float]:
+    """Returns the interval and the p-value of an estimate with `freedom` degrees of freedom.
+
+    The interval is unbounded and p is 1 if the value or its standard error is unknown.
+    """
+    if not math.isfinite(value) or not math.isfinite(standard_error) or not freedom > 0:
+        return Interval(-math.inf, math.inf), 1.0
+    half = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2)) * standard_error
+    interval = Interval(value - half, value + half)
+    if value == 0 or not standard_error:
+        return interval, (1.0 if value == 0 else 0.0)
+    return interval, 2 * float(special.stdtr(freedom, -abs(value) / standard_error))
 
 
 def _p(value: float, standard_error: float) -> float:

@@ -12,7 +12,7 @@ import pytest
 from codepretrain.cli import run
 from codepretrain.errors import Interrupted, UserError
 from tests.conftest import ROOT, TINY
-from tests.fixtures.processes import free_address
+from tests.fixtures.processes import free_address, wait_for_all
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,33 @@ def test_processes_that_do_not_come_are_not_waited_for_forever(
     assert line.startswith(f"codepretrain: --coordinator {address}: waited 2 s (--join-timeout-s)")
     assert expected.format(port=address.partition(":")[2]) in line
     assert not (tmp_path / "new").exists()
+
+
+def test_processes_with_different_heartbeat_timeouts_end_with_one_message(tmp_path: Path) -> None:
+    """JAX would abort both: one sends its heartbeats less often than the other expects them."""
+    address = free_address()
+    where = [f"--config={TINY}", f"--workdir={tmp_path / 'new'}", "--cpu-devices=1"]
+    pod = [f"--coordinator={address}", "--num-processes=2"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "codepretrain", "train", *where, *pod, *own],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        for own in (
+            ["--process-id=0", "--heartbeat-timeout-s=30"],
+            ["--process-id=1", "--heartbeat-timeout-s=3600"],
+        )
+    ]
+    for ended in wait_for_all(processes, timeout_s=200):
+        assert ended.returncode == 2, ended.stderr
+        [line] = [s for s in ended.stderr.splitlines() if s.startswith("codepretrain: ")]
+        assert line.removeprefix("codepretrain: ").removeprefix("process 1: ") == (
+            "--heartbeat-timeout-s: expected 30, as in process 0, found 3600; give every process "
+            "the same value"
+        )
 
 
 @pytest.fixture

@@ -354,9 +354,3 @@ def results(study):
 @pytest.fixture(scope="session")
 def comparison(results):
     return compare_to_baseline(results)
-
-
-@pytest.fixture
-def few_resamples(monkeypatch):
-    """For tests of anything but the intervals' ends: a bootstrap of 400 resamples."""
-    monkeypatch.setattr("codepretrain.report.statistics._NUM_RESAMPLES", 400)

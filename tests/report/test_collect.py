@@ -193,7 +193,7 @@ def test_a_study_is_read_from_an_object_store(study):
         ("ledger.json", '{"step": 7}'),
     ],
 )
-def test_records_of_another_shape_are_named(copied_study, few_resamples, tmp_path, name, line):
+def test_records_of_another_shape_are_named(copied_study, tmp_path, name, line):
     path = Path(copied_study.phases["code_continue"].run_dir) / name
     path.write_text(line + "\n")
     run = collect(copied_study).runs["code_continue"]

@@ -43,7 +43,7 @@ def test_every_variant_has_every_metric_at_the_end_of_its_last_phase(comparison)
 def test_differences_are_paired_and_have_a_direction(comparison):
     better = comparison.cells[CODE_LOSS, "code_to_text"]
     assert better.difference.is_paired
-    assert better.difference.method == "paired bootstrap"
+    assert better.difference.method == "paired, Student’s t"
     assert better.difference.value < 0
     assert better.outcome == "favorable"
     prose = comparison.cells[PROSE, "code_to_text"]
@@ -86,16 +86,14 @@ def test_intervals_of_proportions_are_wilsons(comparison):
     assert metric_interval(PROSE, metric) == wilson_interval(metric.value, 200)
 
 
-def test_what_is_not_finished_is_not_compared(few_resamples, unfinished_study):
+def test_what_is_not_finished_is_not_compared(unfinished_study):
     comparison = compare_to_baseline(collect(unfinished_study))
     assert (CODE_LOSS, "cooldown_text") not in comparison.cells
     assert (CODE_LOSS, "cooldown_with_code") not in comparison.cells
     assert comparison.cells[CODE_LOSS, "code_to_text"].outcome == "favorable"
 
 
-def test_without_item_scores_the_difference_is_unpaired_and_wider(
-    few_resamples, copied_study, comparison
-):
+def test_without_item_scores_the_difference_is_unpaired_and_wider(copied_study, comparison):
     run = Path(copied_study.phases["text_pretrain"].run_dir)
     item_scores_path(run, "validation_loss", 400).unlink()
     cell = compare_to_baseline(collect(copied_study)).cells[CODE_LOSS, "code_to_text"]
@@ -106,7 +104,7 @@ def test_without_item_scores_the_difference_is_unpaired_and_wider(
     assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
 
 
-def test_unpaired_proportions_have_an_interval_even_where_all_failed(copied_study, few_resamples):
+def test_unpaired_proportions_have_an_interval_even_where_all_failed(copied_study):
     """All items right in one run and none in the other: both standard errors are 0."""
     for phase, value in (("text_pretrain", 0.0), ("code_continue", 1.0)):
         run = Path(copied_study.phases[phase].run_dir)
@@ -123,7 +121,7 @@ def test_unpaired_proportions_have_an_interval_even_where_all_failed(copied_stud
     assert difference.p_value > 0.001
 
 
-def test_a_diverged_variant_is_compared_with_an_unknown_interval(copied_study, few_resamples):
+def test_a_diverged_variant_is_compared_with_an_unknown_interval(copied_study):
     run = Path(copied_study.phases["code_continue"].run_dir)
     name = CODE_LOSS.name
     scores = read_item_scores(run, "validation_loss", 200) or {}
@@ -143,7 +141,7 @@ def test_a_diverged_variant_is_compared_with_an_unknown_interval(copied_study, f
 
 
 @pytest.mark.parametrize("count", [200, 150])
-def test_items_of_another_evaluation_are_refused_by_name(copied_study, few_resamples, count):
+def test_items_of_another_evaluation_are_refused_by_name(copied_study, count):
     run = Path(copied_study.phases["code_continue"].run_dir)
     scores = {"accuracy": np.ones(count), "accuracy_per_byte": np.ones(count)}
     write_item_scores(run, "prose_continuation", 200, ItemScores(scores, []))
@@ -154,7 +152,7 @@ def test_items_of_another_evaluation_are_refused_by_name(copied_study, few_resam
     assert any(expected in problem for problem in comparison.problems)
 
 
-def test_a_variant_that_ends_in_the_baselines_run_has_no_difference_to_it(few_resamples, study):
+def test_a_variant_that_ends_in_the_baselines_run_has_no_difference_to_it(study):
     twin = replace(study, variants={**study.variants, "twin": ("text_pretrain",)})
     comparison = compare_to_baseline(collect(twin))
     assert comparison.cells[CODE_LOSS, "twin"].difference is None
@@ -166,7 +164,7 @@ def test_without_a_baseline_nothing_is_compared(study):
     assert compare_pairs(results) == []
 
 
-def test_pairs_beside_the_baseline(few_resamples, study):
+def test_pairs_beside_the_baseline(study):
     pairs = compare_pairs(collect(study))
     assert [pair.variants for pair in pairs][-1] == ("cooldown_text", "cooldown_with_code")
     assert len(pairs) == 6
@@ -175,7 +173,7 @@ def test_pairs_beside_the_baseline(few_resamples, study):
     assert cell.difference.value == pytest.approx(cell.metric.value - reverse)
 
 
-def test_of_many_pairs_only_those_with_a_shared_trunk(few_resamples, study, monkeypatch):
+def test_of_many_pairs_only_those_with_a_shared_trunk(study, monkeypatch):
     monkeypatch.setattr("codepretrain.report.compare.MAX_PAIRS", 5)
     pairs = [pair.variants for pair in compare_pairs(collect(study))]
     assert pairs == [
@@ -185,7 +183,7 @@ def test_of_many_pairs_only_those_with_a_shared_trunk(few_resamples, study, monk
     ]
 
 
-def test_direction_and_primary_come_from_the_record_not_from_the_unit(few_resamples, copied_study):
+def test_direction_and_primary_come_from_the_record_not_from_the_unit(copied_study):
     """The same numbers, recorded as "higher is better" and as secondary."""
     for plan in copied_study.phases.values():
         path = Path(plan.run_dir) / "evals.jsonl"
@@ -202,7 +200,7 @@ def test_direction_and_primary_come_from_the_record_not_from_the_unit(few_resamp
     assert compare_to_baseline(collect(copied_study)).headline_rows == ()
 
 
-def test_a_run_that_declares_a_metric_otherwise_is_not_compared(few_resamples, copied_study):
+def test_a_run_that_declares_a_metric_otherwise_is_not_compared(copied_study):
     path = Path(copied_study.phases["code_continue"].run_dir) / "evals.jsonl"
     path.write_text(path.read_text().replace('"direction": "lower"', '"direction": "higher"'))
     comparison = compare_to_baseline(collect(copied_study))

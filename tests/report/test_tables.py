@@ -37,7 +37,7 @@ def test_a_loss_is_told_with_that_of_a_uniform_guess(comparison):
     assert notes == "nats/token, lower is better, uniform guess 8.318"
 
 
-def test_pairs_of_two_loss_evaluators_are_told_apart(few_resamples, copied_study):
+def test_pairs_of_two_loss_evaluators_are_told_apart(copied_study):
     """Each column has its own evaluator's difference, though both are called by the source."""
     for plan in copied_study.phases.values():
         path = Path(plan.run_dir) / "evals.jsonl"
@@ -61,7 +61,7 @@ def test_numbers_tell_their_run_and_method(comparison):
     rows = {(r["metric"], r["variant"]): r for r in tables.number_rows(comparison)}
     row = rows["validation_loss: source/code/nats_per_token", "code_to_text"]
     assert (row["run"], row["step"], row["count"]) == ("code_continue", "200", "120")
-    assert row["method"] == "paired bootstrap"
+    assert row["method"] == "paired, Student’s t"
     assert rows["prose_continuation: predicted/0", "code_to_text"]["difference"] == "–"
 
 

@@ -42,7 +42,7 @@ def test_five_variants_stand_side_by_side_in_a_hundred_columns(results, comparis
     assert printed(results, comparison, width=80).count("text_only\n") == 0
 
 
-def test_what_is_not_complete_is_named(unfinished_study, few_resamples):
+def test_what_is_not_complete_is_named(unfinished_study):
     results = collect(unfinished_study)
     text = printed(results, compare_to_baseline(results), width=100)
     assert "cooldown_text: cooldown_text is step 35 of 60" in text
@@ -50,7 +50,7 @@ def test_what_is_not_complete_is_named(unfinished_study, few_resamples):
     assert "not measured" in text
 
 
-def test_damaged_files_are_named(copied_study, few_resamples):
+def test_damaged_files_are_named(copied_study):
     run = Path(copied_study.phases["code_continue"].run_dir)
     (run / "evals.jsonl").write_text("{}\n")
     (run / "items" / "validation_loss-00000200.npz").write_bytes(b"-")

@@ -124,7 +124,7 @@ def test_writing_again_gives_the_same_page(page, study, tmp_path):
     assert re.sub(dated, "", again) == re.sub(dated, "", page.read_text())
 
 
-def test_an_unfinished_study_has_a_page_too(unfinished_study, tmp_path, few_resamples):
+def test_an_unfinished_study_has_a_page_too(unfinished_study, tmp_path):
     text = " ".join("".join(check(write_report(unfinished_study, tmp_path)).text).split())
     assert "3 of 5 complete" in text
     assert "cooldown_text is not compared: its last phase is at step 35 of 60." in text
@@ -165,7 +165,7 @@ def test_runs_of_phases_that_are_unknown_without_their_data_are_not_called_untra
         write_report(replace(study, phases=plans), tmp_path / "report")
 
 
-def test_a_report_is_written_to_an_object_store(study, few_resamples):
+def test_a_report_is_written_to_an_object_store(study):
     page = write_report(study, "memory://report-test/reports/demo")
     assert str(page) == "memory://report-test/reports/demo/index.html"
     assert "<h1>demo</h1>" in storage.read_text(page)
@@ -177,7 +177,7 @@ def test_a_study_without_a_baseline_has_a_page_too(study, tmp_path):
     assert "The study names no baseline, so its variants are listed without comparison." in text
 
 
-def test_what_could_not_be_read_is_on_the_page(copied_study, tmp_path, few_resamples):
+def test_what_could_not_be_read_is_on_the_page(copied_study, tmp_path):
     path = tmp_path / "study" / "rows" / "code" / "train" / "manifest.json"
     path.write_text("{")
     shutil.rmtree(tmp_path / "study" / "runs" / "text_pretrain-746578745f70" / "items")
@@ -188,21 +188,21 @@ def test_what_could_not_be_read_is_on_the_page(copied_study, tmp_path, few_resam
     assert "manifest.json" in text
 
 
-def test_names_from_outside_cannot_break_the_page(study, tmp_path, few_resamples):
+def test_names_from_outside_cannot_break_the_page(study, tmp_path):
     hostile = replace(study, study="<b>&", command="run '<script>alert(1)</script>'")
     page = write_report(hostile, tmp_path)
     check(page)
     assert "&lt;script&gt;" in page.read_text()
 
 
-def test_sixteen_variants_have_a_page(study, tmp_path, few_resamples):
+def test_sixteen_variants_have_a_page(study, tmp_path):
     paths = list(study.variants.values())
     many = {"text_only": paths[0]} | {f"variant_{i}": paths[i % 5] for i in range(1, 16)}
     checker = check(write_report(replace(study, variants=many), tmp_path))
     assert "variant_14 against text_only" in " ".join("".join(checker.text).split())
 
 
-def test_a_diverged_variant_has_a_page(copied_study, tmp_path, few_resamples):
+def test_a_diverged_variant_has_a_page(copied_study, tmp_path):
     """Losses that are not finite, and a single item: intervals without ends."""
     run = Path(copied_study.phases["code_continue"].run_dir)
     for name in ("evals.jsonl", "metrics.jsonl"):
