@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.document import Document
-from codepretrain.data.documents import documents_directory, read_documents
+from codepretrain.data.splits import split_documents
 from codepretrain.data.tokenizer import encode
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.vocabulary import Vocabulary
@@ -44,8 +44,7 @@ def held_out_documents(
     config: TokenizerConfig,
 ) -> list[HeldOut]:
     """Returns the first documents of the source's validation split."""
-    directory = documents_directory(data_dir, source)
-    documents = read_documents(directory, source=source, split="validation")
+    documents = split_documents(data_dir, source=source, split="validation")
     chosen = list(islice(documents, MAX_DOCUMENTS))
     tokens = encode(tokenizer, [document.text for document in chosen], config)
     return [

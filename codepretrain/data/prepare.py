@@ -1,4 +1,4 @@
-"""Prepares a study's data: documents, tokenizer, rows and evaluation items, in this order.
+"""Prepares a study's data: documents, splits, tokenizer, rows, evaluation items, in this order.
 
 Each part is a directory that is written atomically, so a rerun resumes after the last finished part
 and does nothing if all are finished.
@@ -19,16 +19,16 @@ from codepretrain.data.document import Document
 from codepretrain.data.documents import (
     documents_directory,
     has_documents,
-    read_documents,
     verify_documents,
 )
 from codepretrain.data.eval_items import write_eval_items
 from codepretrain.data.inputs import check_inputs
 from codepretrain.data.native_log import captured_stderr
-from codepretrain.data.prepared import PreparedData, check_documents, load_prepared, summary
+from codepretrain.data.prepared import PreparedData, check_splits, load_prepared, summary
 from codepretrain.data.progress import progress_display, progress_line
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
+from codepretrain.data.splits import has_splits, split_documents, write_splits
 from codepretrain.data.tokenizer import (
     copy_tokenizer,
     first_bytes,
@@ -82,6 +82,7 @@ def prepare(
             with progress_display(console) as progress:
                 stages: dict[str, Callable[[], None]] = {
                     "read": lambda: _read(config, data_dir, readers, shards, num_workers, progress),
+                    "split": lambda: _split(config, data_dir),
                     "tokenizer": lambda: _make_tokenizer(config, data_dir),
                     "pack": lambda: _pack(config, data_dir, progress),
                     "items": lambda: _make_items(config, data_dir),
@@ -97,9 +98,13 @@ def prepare(
 
 
 def _is_complete(config: StudyConfig, data_dir: StrPath) -> bool:
-    """Returns whether the documents, which training does not need, exist too."""
+    """Returns whether documents and splits, which training does not need, exist too."""
     directories = [documents_directory(data_dir, source) for source in config.data.sources]
-    return all(has_documents(path) for path in directories) and is_prepared(config, data_dir)
+    return (
+        all(has_documents(path) for path in directories)
+        and has_splits(data_dir)
+        and is_prepared(config, data_dir)
+    )
 
 
 def _start_tensorflow() -> None:
@@ -129,11 +134,18 @@ def _read(
                     readers[source],
                     shards[source],
                     directory=documents_directory(data_dir, source),
-                    validation_fraction=config.data.validation_fraction,
                     settings_hash=sha256_json(reading_settings(config, source)),
                     executor=executor,
                     advance=advance,
                 )
+
+
+def _split(config: StudyConfig, data_dir: StrPath) -> None:
+    """Splits all sources together, unless that is done."""
+    if not has_splits(data_dir):
+        write_splits(
+            data_dir, sorted(config.data.sources), fraction=config.data.validation_fraction
+        )
 
 
 def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:
@@ -146,7 +158,7 @@ def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:
         return
     texts = (
         first_bytes(
-            (document.text for document in _documents(data_dir, source, "train")),
+            (d.text for d in split_documents(data_dir, source=source, split="train")),
             settings.training_bytes_per_source,
         )
         for source in sorted(config.data.sources)
@@ -188,21 +200,23 @@ def _pack_split(
 ) -> None:
     from codepretrain.data import seqio_tasks
 
-    manifest, documents_hash = check_documents(config, data_dir, source)
+    splits, documents_hashes = check_splits(config, data_dir)
     tokenizer_hash, vocabulary_hash = current_tokenizer(config, data_dir)
-    total = manifest.num_bytes[split]
+    total = splits.num_bytes[source][split]
     with progress_line(progress, f"packing {source}, {split}", total) as advance:
         tokens = seqio_tasks.tokenized_documents(task, split)
         write_rows(
             rows_directory(data_dir, source, split),
-            _with_provenance(_documents(data_dir, source, split), tokens, advance),
+            _with_provenance(
+                split_documents(data_dir, source=source, split=split), tokens, advance
+            ),
             source=source,
             split=split,
             config=config.data,
             num_bytes=load_vocabulary(data_dir).num_bytes,
             made_from=MadeFrom(
                 settings_hash=settings_hash(config, source),
-                documents_hash=documents_hash,
+                documents_hash=documents_hashes[source],
                 tokenizer_hash=tokenizer_hash,
                 vocabulary_hash=vocabulary_hash,
             ),
@@ -212,10 +226,6 @@ def _pack_split(
 def _make_items(config: StudyConfig, data_dir: StrPath) -> None:
     if not has_items(data_dir):
         write_eval_items(config, data_dir)
-
-
-def _documents(data_dir: StrPath, source: str, split: str) -> Iterator[Document]:
-    return read_documents(documents_directory(data_dir, source), source=source, split=split)
 
 
 def _with_provenance(

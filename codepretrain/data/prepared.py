@@ -13,6 +13,12 @@ from codepretrain.data.documents import (
     load_documents_manifest,
     verify_documents,
 )
+from codepretrain.data.splits import (
+    SplitsManifest,
+    load_splits_manifest,
+    splits_directory,
+    splits_remedy,
+)
 from codepretrain.errors import UserError
 from codepretrain.files.directory import check_directory
 from codepretrain.files.hashing import sha256_json
@@ -32,6 +38,7 @@ class PreparedData:
     """
 
     documents: Mapping[str, DocumentsManifest]
+    splits: SplitsManifest
     rows: Mapping[tuple[str, str], RowsManifest]
     num_items: Mapping[str, int]
     tokenizer_hash: str
@@ -49,18 +56,21 @@ def load_prepared(
     """
     rows = require_prepared(config, data_dir)
     items, _ = load_items_manifest(data_dir)
-    documents = {}
-    for source in sorted(config.data.sources):
-        documents[source], documents_hash = check_documents(config, data_dir, source)
-        for (other, split), manifest in rows.items():
-            if other == source and manifest.documents_hash != documents_hash:
-                raise UserError(
-                    f"{rows_directory(data_dir, source, split)} was not packed from the documents "
-                    f"in {documents_directory(data_dir, source)}: delete {data_dir} and prepare "
-                    "again"
-                )
+    documents = {
+        source: check_documents(config, data_dir, source)[0]
+        for source in sorted(config.data.sources)
+    }
+    splits, documents_hashes = check_splits(config, data_dir)
+    for (source, split), manifest in rows.items():
+        if manifest.documents_hash != documents_hashes[source]:
+            raise UserError(
+                f"{rows_directory(data_dir, source, split)} was not packed from the documents in "
+                f"{documents_directory(data_dir, source)}, or from another split of them: delete "
+                f"{data_dir} and prepare again"
+            )
     return PreparedData(
         documents=documents,
+        splits=splits,
         rows=rows,
         num_items=items.num_items,
         tokenizer_hash=current_tokenizer(config, data_dir)[0],
@@ -87,6 +97,39 @@ def check_documents(
     return manifest, documents_hash
 
 
+def check_splits(
+    config: StudyConfig, data_dir: StrPath
+) -> tuple[SplitsManifest, Mapping[str, str]]:
+    """Returns the manifest of the splits, and by source the hash of its documents and their split.
+
+    Raises:
+      UserError: the sources were not split, a file is damaged, or other documents were split, or
+        with another fraction.
+    """
+    manifest, hashes = load_splits_manifest(data_dir)
+    current = {
+        source: check_documents(config, data_dir, source)[1] for source in config.data.sources
+    }
+    directory = splits_directory(data_dir)
+    if manifest.validation_fraction != config.data.validation_fraction:
+        raise UserError(
+            f"{directory} was made with validation_fraction {manifest.validation_fraction:g}, "
+            f"config.data.validation_fraction is {config.data.validation_fraction:g}; choose "
+            f"another --workdir, or delete {data_dir} and prepare again"
+        )
+    changed = [
+        source
+        for source in sorted(current.keys() | manifest.documents_hashes.keys())
+        if current.get(source) != manifest.documents_hashes.get(source)
+    ]
+    if changed:
+        raise UserError(
+            f"{directory} was not made from the documents in "
+            f"{documents_directory(data_dir, changed[0])}: delete {data_dir} and prepare again"
+        )
+    return manifest, hashes
+
+
 def verify_prepared(config: StudyConfig, data_dir: StrPath) -> PreparedData:
     """Reads every byte of the study's data, and returns its manifests.
 
@@ -96,6 +139,8 @@ def verify_prepared(config: StudyConfig, data_dir: StrPath) -> PreparedData:
     for source in sorted(config.data.sources):
         verify_documents(documents_directory(data_dir, source))
     prepared = load_prepared(config, data_dir)
+    splits = splits_directory(data_dir)
+    check_directory(splits, reads_contents=True, remedy=splits_remedy(data_dir))
     for source, split in prepared.rows:
         directory = rows_directory(data_dir, source, split)
         check_directory(directory, reads_contents=True, remedy=rows_remedy(directory))

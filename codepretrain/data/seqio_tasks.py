@@ -15,12 +15,8 @@ import seqio
 import tensorflow as tf
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import (
-    documents_directory,
-    load_documents_manifest,
-    read_documents,
-)
 from codepretrain.data.seqio_vocabulary import ByteLevelBPE
+from codepretrain.data.splits import load_splits_manifest, split_documents
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import load_manifest, rows_directory
@@ -39,17 +35,16 @@ def register_tasks(config: StudyConfig, data_dir: StrPath) -> dict[str, str]:
     """Registers a Task per source; returns source → `codepretrain.<study>.<source>`."""
     leave_accelerators_alone()
     vocabulary = ByteLevelBPE(tokenizer_path(data_dir), config.data.tokenizer)
+    manifest, _ = load_splits_manifest(data_dir)
     names = {}
     for source in config.data.sources:
         name = f"codepretrain.{config.name}.{source}"
-        directory = documents_directory(data_dir, source)
-        manifest, _ = load_documents_manifest(directory, source=source)
         task = seqio.Task(
             name,
             source=seqio.FunctionDataSource(
-                dataset_fn=partial(_documents, directory, source),
+                dataset_fn=partial(_documents, data_dir, source),
                 splits=SPLITS,
-                num_input_examples=manifest.num_documents,
+                num_input_examples=dict(manifest.num_documents[source]),
             ),
             preprocessors=[partial(tokenize, vocabulary=vocabulary)],
             output_features={"targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32)},
@@ -113,14 +108,14 @@ def tokenize(dataset: tf.data.Dataset, *, vocabulary: ByteLevelBPE) -> tf.data.D
 
 
 def _documents(
-    directory: StrPath, source: str, split: str, shuffle_files: bool, seed: int | None = None
+    data_dir: StrPath, source: str, split: str, shuffle_files: bool, seed: int | None = None
 ) -> tf.data.Dataset:
     """Returns {text: string, document: int64} of one split, always in reading order."""
     del seed
     assert not shuffle_files, "rows are shuffled when they are read for training, not here"
 
     def blocks() -> Iterator[dict[str, np.ndarray]]:
-        numbered = enumerate(read_documents(directory, source=source, split=split))
+        numbered = enumerate(split_documents(data_dir, source=source, split=split))
         while block := list(islice(numbered, _DOCUMENTS_PER_BATCH)):
             yield {
                 "text": np.array([document.text.encode() for _, document in block], object),

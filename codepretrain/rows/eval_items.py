@@ -24,7 +24,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True, kw_only=True)
 class ItemsManifest:
-    """num_items: by task. documents_hashes: of each source's documents."""
+    """num_items: by task. documents_hashes: of each source's documents and their split."""
 
     format_version: int
     settings_hash: str

@@ -1,8 +1,8 @@
 import numpy as np
 
 from codepretrain.data import held_out as held_out_module
-from codepretrain.data.documents import documents_directory, read_documents
 from codepretrain.data.held_out import held_out_documents
+from codepretrain.data.splits import split_documents
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 
@@ -15,9 +15,7 @@ def test_tokens_and_their_ends_spell_the_text(prepared_data, monkeypatch) -> Non
     documents = held_out_documents(
         data_dir, "text", tokenizer, vocabulary, config=config.data.tokenizer
     )
-    expected = read_documents(
-        documents_directory(data_dir, "text"), source="text", split="validation"
-    )
+    expected = split_documents(data_dir, source="text", split="validation")
     assert [held_out.document for held_out in documents] == list(expected)[:5]
     for held_out in documents:
         assert (held_out.ids[0], held_out.ids[-1]) == (vocabulary.bos, vocabulary.eos)

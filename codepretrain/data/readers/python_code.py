@@ -35,6 +35,7 @@ class PythonCode(Reader):
                 text=code,
                 source=source,
                 origin=file.origin,
+                group=file.name,
                 language="python",
                 license=file.license,
             )

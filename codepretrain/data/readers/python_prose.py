@@ -97,6 +97,7 @@ def _docstrings(shard: Sequence[PythonFile], source: str) -> Iterator[Document |
                 text="\n\n".join(texts) + "\n",
                 source=source,
                 origin=f"{file.origin} (docstrings)",
+                group=file.name,
                 language="en",
                 license=file.license,
             )
