@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.document import Document
-from codepretrain.data.splits import split_documents
+from codepretrain.data.samples import sample_documents
 from codepretrain.data.tokenizer import encode
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.vocabulary import Vocabulary
@@ -43,9 +42,16 @@ def held_out_documents(
     *,
     config: TokenizerConfig,
 ) -> list[HeldOut]:
-    """Returns the first documents of the source's validation split."""
-    documents = split_documents(data_dir, source=source, split="validation")
-    chosen = list(islice(documents, MAX_DOCUMENTS))
+    """Returns a sample of the source's validation split: `MAX_DOCUMENTS`, or all."""
+    chosen = list(
+        sample_documents(
+            data_dir,
+            source=source,
+            split="validation",
+            purpose="evaluation items",
+            num_documents=MAX_DOCUMENTS,
+        )
+    )
     tokens = encode(tokenizer, [document.text for document in chosen], config)
     return [
         HeldOut(document, ids.tolist(), vocabulary)

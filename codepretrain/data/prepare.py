@@ -28,10 +28,10 @@ from codepretrain.data.prepared import PreparedData, check_splits, load_prepared
 from codepretrain.data.progress import progress_display, progress_line
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
+from codepretrain.data.samples import sample_bytes
 from codepretrain.data.splits import has_splits, split_documents, write_splits
 from codepretrain.data.tokenizer import (
     copy_tokenizer,
-    first_bytes,
     save_tokenizer,
     train_tokenizer,
 )
@@ -149,21 +149,27 @@ def _split(config: StudyConfig, data_dir: StrPath) -> None:
 
 
 def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:
-    """Trains the tokenizer on training documents of all sources, or copies the given one."""
+    """Trains the tokenizer on a sample of the training documents, or copies the given one."""
     settings = config.data.tokenizer
     if has_tokenizer(data_dir):
         return
     if settings.path is not None:
         copy_tokenizer(settings.path, settings, data_dir)
         return
-    texts = (
-        first_bytes(
-            (d.text for d in split_documents(data_dir, source=source, split="train")),
-            settings.training_bytes_per_source,
+    samples = (
+        sample_bytes(
+            data_dir,
+            source=source,
+            split="train",
+            purpose="tokenizer",
+            num_bytes=round(
+                settings.training_bytes_per_source * settings.training_weights.get(source, 1.0)
+            ),
         )
         for source in sorted(config.data.sources)
     )
-    save_tokenizer(train_tokenizer(chain.from_iterable(texts), settings), settings, data_dir)
+    texts = (document.text for document in chain.from_iterable(samples))
+    save_tokenizer(train_tokenizer(texts, settings), settings, data_dir)
 
 
 def _pack(config: StudyConfig, data_dir: StrPath, progress: Progress) -> None:

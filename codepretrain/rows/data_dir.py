@@ -7,12 +7,11 @@ documents, rows and items of the documents, their split, the tokenizer and all s
 of its rows.
 """
 
-import dataclasses
 from typing import Any
 
 from etils import epath
 
-from codepretrain.config.schema import StudyConfig
+from codepretrain.config.schema import StudyConfig, TokenizerConfig
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_file, sha256_json
 from codepretrain.files.sealed import read_sealed
@@ -44,11 +43,17 @@ def source_settings(config: StudyConfig, source: str) -> dict[str, Any]:
     return {
         **reading_settings(config, source),
         "validation_fraction": config.data.validation_fraction,
-        "tokenizer": dataclasses.asdict(config.data.tokenizer),
+        "tokenizer": _tokenizer_settings(config.data.tokenizer),
         "packing": config.data.packing,
         "max_seq_len": config.data.max_seq_len,
         "row_format": FORMAT_VERSION,
     }
+
+
+def _tokenizer_settings(tokenizer: TokenizerConfig) -> dict[str, Any]:
+    settings = dict(vars(tokenizer))
+    settings["training_weights"] = dict(sorted(tokenizer.training_weights.items()))
+    return settings
 
 
 def study_settings(config: StudyConfig) -> dict[str, Any]:

@@ -202,7 +202,7 @@ def _altered(value: Any) -> Any:
     match value:
         case bool():
             return not value
-        case int():
+        case int() | float():
             return value + 1
         case str():
             return value[::-1] + "x"
