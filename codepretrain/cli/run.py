@@ -24,6 +24,11 @@ def add_commands(add: Add) -> None:
     prepare.add_argument(
         "--num-workers", type=whole_number(1, MAX_WORKERS), help="processes (default: cores)"
     )
+    prepare.add_argument(
+        "--reread-changed",
+        action="store_true",
+        help="read sources whose raw files changed again, and remake what depends on them",
+    )
     train = add("train", _train, "train the phases that are not trained yet")
     train.add_argument("--phase", action="append", help="only this phase and its ancestors")
     evaluate = add("evaluate", _evaluate, "run the evaluations that are missing on checkpoints")
@@ -89,7 +94,12 @@ def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) ->
     from codepretrain.rows.data_dir import data_dir
 
     num_workers = flags.num_workers or os.cpu_count() or 1
-    prepare(config, data_dir(flags.workdir, config), num_workers=num_workers)
+    prepare(
+        config,
+        data_dir(flags.workdir, config),
+        num_workers=num_workers,
+        rereads_changed=flags.reread_changed,
+    )
     return 0
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
@@ -19,6 +19,7 @@ from codepretrain.data.documents import (
     MANIFEST,
     DocumentsManifest,
 )
+from codepretrain.data.inventory import INVENTORY, Watch
 from codepretrain.data.keys import KeysWriter, text_digest
 from codepretrain.data.readers.reader import Reader
 from codepretrain.errors import UserError
@@ -40,8 +41,10 @@ def collect(
     settings_hash: str,
     executor: Executor | None,
     advance: Callable[[int], None],
-) -> DocumentsManifest:
+) -> tuple[DocumentsManifest, list[str]]:
     """Reads the source and writes its documents; calls `advance` with the bytes of each one kept.
+
+    Returns the manifest, and the stamps of the raw files: see `data/inventory.py`.
 
     The result does not depend on the executor. The set of hashes that drops exact duplicates is
     held in memory, as are the keys: about 120 bytes a document.
@@ -52,21 +55,23 @@ def collect(
     Raises:
       UserError: nothing could be read, or the directory cannot be written.
     """
-    kept = _Kept(reader)
+    kept, watch = _Kept(reader), Watch(reader, source)
     with whole_directory(directory) as folder, explained("write", directory):
         writer = ArrayRecordWriter(str(folder / DOCUMENTS), _DOCUMENT_OPTIONS)
-        for item in read_in_order(reader, shards, source, executor):
-            document = kept.admit(item)
-            if document is None:
-                continue
-            writer.write(json.dumps(dataclasses.asdict(document)).encode())
-            advance(document.num_bytes)
+        num_read = 0
+        for items in read_shards(reader, watch.shards(shards), source, executor):
+            num_read += 1
+            for document in kept.admitted(items):
+                writer.write(json.dumps(dataclasses.asdict(document)).encode())
+                advance(document.num_bytes)
             if kept.is_full:
                 break
         writer.close()
+        inventory, stamps = watch.inventory(shards[:num_read])
         if not kept.num_documents:
             raise UserError(_nothing_read(source, kept))
         kept.keys.save(folder)
+        write_sealed(folder / INVENTORY, inventory.to_json())
         manifest = DocumentsManifest(
             format_version=FORMAT_VERSION,
             source=source,
@@ -75,20 +80,21 @@ def collect(
             num_bytes=kept.num_bytes,
             skipped=dict(sorted(kept.skipped.items())),
             skipped_examples=dict(sorted(kept.examples.items())),
+            num_files=len(inventory.files),
             was_capped=kept.is_full,
         )
         write_sealed(folder / MANIFEST, manifest.to_json())
-    return manifest
+    return manifest, stamps
 
 
-def read_in_order(
-    reader: Reader, shards: Sequence[Any], source: str, executor: Executor | None
-) -> Iterator[Document | Skipped]:
-    """Yields the reader's documents, shard by shard; the executor reads some shards ahead."""
+def read_shards(
+    reader: Reader, shards: Iterable[Any], source: str, executor: Executor | None
+) -> Iterator[Iterable[Document | Skipped]]:
+    """Yields what the reader gives for each shard, in order; the executor reads some ahead."""
     remaining = iter(shards)
     if executor is None:
         for shard in remaining:
-            yield from reader.read(shard, source)
+            yield reader.read(shard, source)
         return
     ahead: list[Future] = [
         executor.submit(_read_shard, reader, shard, source)
@@ -96,7 +102,7 @@ def read_in_order(
     ]
     try:
         while ahead:
-            yield from _result(ahead.pop(0))
+            yield _result(ahead.pop(0))
             ahead += [
                 executor.submit(_read_shard, reader, shard, source)
                 for shard in islice(remaining, 1)
@@ -120,6 +126,15 @@ class _Kept:
     @property
     def is_full(self) -> bool:
         return self.reader.max_bytes is not None and self.num_bytes >= self.reader.max_bytes
+
+    def admitted(self, items: Iterable[Document | Skipped]) -> Iterator[Document]:
+        """Yields the documents that are kept, until the source is full."""
+        for item in items:
+            document = self.admit(item)
+            if document is not None:
+                yield document
+            if self.is_full:
+                return
 
     def admit(self, item: Document | Skipped) -> Document | None:
         reason = item.reason if isinstance(item, Skipped) else self._objection(item)

@@ -3,6 +3,7 @@
     <data_dir>/documents/<source>/
         documents.arrayrecord    a document a record, in reading order
         keys.npy                 keys of documents and dropped duplicates (`data/keys.py`)
+        inventory.json           the raw files that were read (`data/inventory.py`)
         manifest.json            counts, sealed with its own hash
         files.json               size and hash of every file, written last
 
@@ -22,6 +23,7 @@ from etils import epath
 
 from codepretrain.config.parse import parse
 from codepretrain.data.document import Document
+from codepretrain.data.inventory import INVENTORY, Inventory, load_inventory
 from codepretrain.data.keys import KEYS, load_keys
 from codepretrain.errors import UserError
 from codepretrain.files.directory import check_directory, is_whole
@@ -42,8 +44,9 @@ _READ_BATCH = 256
 class DocumentsManifest:
     """The result of reading one source: exact counts, and skipped material per reason.
 
-    skipped_examples: reason → origin of the first that was skipped for it. was_capped: reading
-    stopped at the option `max_bytes`, so there is more raw material.
+    skipped_examples: reason → origin of the first that was skipped for it. num_files: raw files
+    that were read. was_capped: reading stopped at the option `max_bytes`, so there is more raw
+    material.
     """
 
     format_version: int
@@ -53,6 +56,7 @@ class DocumentsManifest:
     num_bytes: int
     skipped: Mapping[str, int]
     skipped_examples: Mapping[str, str]
+    num_files: int
     was_capped: bool
 
     def to_json(self) -> dict[str, Any]:
@@ -70,9 +74,9 @@ def has_documents(directory: StrPath) -> bool:
 
 
 def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[DocumentsManifest, str]:
-    """Returns the manifest, and the hash of the documents with their keys.
+    """Returns the manifest, and the hash of the documents, their keys and the raw files.
 
-    The hash covers their contents only, because the manifest contains local paths.
+    The hash does not cover the manifest, which contains local paths.
 
     Raises:
       UserError: the source was not (completely) read, a file is missing, truncated or damaged, or
@@ -80,7 +84,7 @@ def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[Documen
     """
     hashes = _hashes(directory, reads_contents=False)
     remedy = _remedy(directory)
-    check_contents(directory, hashes, [MANIFEST], remedy=remedy)
+    check_contents(directory, hashes, [MANIFEST, INVENTORY], remedy=remedy)
     path = epath.Path(directory) / MANIFEST
     value, _ = read_sealed(path, remedy=remedy)
     if value.get("format_version") != FORMAT_VERSION:
@@ -96,7 +100,7 @@ def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[Documen
         raise UserError(
             f"{path} is the manifest of source {manifest.source!r}, expected {source!r}; {remedy}"
         )
-    names = [DOCUMENTS, KEYS]
+    names = [DOCUMENTS, KEYS, INVENTORY]
     missing = [name for name in names if name not in hashes]
     if missing:
         raise UserError(
@@ -155,6 +159,16 @@ def load_documents_keys(directory: StrPath, *, source: str) -> np.ndarray:
     check_contents(directory, hashes, [KEYS], remedy=remedy)
     num_keys = manifest.num_documents + manifest.skipped.get(DUPLICATES, 0)
     return load_keys(directory, sha256=hashes[KEYS], num_keys=num_keys, remedy=remedy)
+
+
+def load_documents_inventory(directory: StrPath, *, source: str) -> Inventory:
+    """Returns the raw files that the documents were read from.
+
+    Raises:
+      UserError: the source was not read, or a file is missing or damaged.
+    """
+    load_documents_manifest(directory, source=source)
+    return load_inventory(directory, remedy=_remedy(directory))
 
 
 def _records(local_path: str, path: StrPath, wanted: np.ndarray, remedy: str) -> Iterator[bytes]:

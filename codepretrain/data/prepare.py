@@ -23,7 +23,9 @@ from codepretrain.data.documents import (
 )
 from codepretrain.data.eval_items import write_eval_items
 from codepretrain.data.inputs import check_inputs
+from codepretrain.data.inventory import save_stamps
 from codepretrain.data.native_log import captured_stderr
+from codepretrain.data.outdated import remove_outdated, remove_outdated_rows
 from codepretrain.data.prepared import PreparedData, check_splits, load_prepared, summary
 from codepretrain.data.progress import progress_display, progress_line
 from codepretrain.data.readers import make_reader
@@ -57,9 +59,17 @@ from codepretrain.rows.vocabulary import has_tokenizer, load_vocabulary
 
 
 def prepare(
-    config: StudyConfig, data_dir: StrPath, *, num_workers: int, console: Console | None = None
+    config: StudyConfig,
+    data_dir: StrPath,
+    *,
+    num_workers: int,
+    rereads_changed: bool = False,
+    console: Console | None = None,
 ) -> PreparedData:
     """Prepares the missing parts of the study's data.
+
+    With `rereads_changed`, sources whose raw files changed are read again, and everything that was
+    made from them is made again; without, they are refused.
 
     The result does not depend on `num_workers`, the number of processes that read raw material;
     tokenizing uses all cores. Progress and a summary go to the console, by default on stderr.
@@ -76,8 +86,12 @@ def prepare(
     }
     seconds: dict[str, float] = {}
     with exclusive(data_dir):
+        shards = check_inputs(
+            config, data_dir, readers, rereads_changed=rereads_changed, note=console.print
+        )
+        if rereads_changed:
+            remove_outdated(config, data_dir, list(shards))
         if not _is_complete(config, data_dir):
-            shards = check_inputs(config, data_dir, readers)
             _start_tensorflow()
             with progress_display(console) as progress:
                 stages: dict[str, Callable[[], None]] = {
@@ -92,6 +106,8 @@ def prepare(
                     start = time.monotonic()
                     stage()
                     seconds[name] = time.monotonic() - start
+                    if rereads_changed and name == "tokenizer":
+                        remove_outdated_rows(config, data_dir)
     prepared = load_prepared(config, data_dir, seconds=seconds)
     console.print(summary(prepared))
     return prepared
@@ -129,7 +145,7 @@ def _read(
     with reading_processes(num_workers) as executor:
         for source in shards:
             with progress_line(progress, f"reading {source}", readers[source].max_bytes) as advance:
-                collect(
+                _, stamps = collect(
                     source,
                     readers[source],
                     shards[source],
@@ -138,6 +154,7 @@ def _read(
                     executor=executor,
                     advance=advance,
                 )
+            save_stamps(data_dir, source, stamps)
 
 
 def _split(config: StudyConfig, data_dir: StrPath) -> None:

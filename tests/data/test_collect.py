@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from codepretrain.data.collect import collect, read_in_order
+from codepretrain.data.collect import collect, read_shards
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.documents import (
     load_documents_keys,
@@ -15,7 +15,7 @@ from codepretrain.data.documents import (
     read_documents,
 )
 from codepretrain.data.keys import group_key, text_digest
-from codepretrain.data.readers.reader import Reader
+from codepretrain.data.readers.reader import RawFile, Reader
 from codepretrain.errors import UserError
 
 
@@ -28,6 +28,9 @@ class Texts(Reader):
     def shards(self) -> Sequence[int]:
         return range(0, len(self.texts), 2)
 
+    def files(self, shard: int) -> Sequence[RawFile]:
+        return []
+
     def read(self, shard: int, source: str) -> Iterator[Document | Skipped]:
         for number, text in enumerate(self.texts[shard : shard + 2], start=shard):
             if text.startswith("!"):
@@ -38,7 +41,7 @@ class Texts(Reader):
 
 def run(tmp_path, reader: Reader):
     kept: list[int] = []
-    manifest = collect(
+    manifest, stamps = collect(
         "s",
         reader,
         reader.shards(),
@@ -47,6 +50,7 @@ def run(tmp_path, reader: Reader):
         executor=None,
         advance=kept.append,
     )
+    assert stamps == []
     assert load_documents_manifest(tmp_path / "s", source="s")[0] == manifest
     assert sum(kept) == manifest.num_bytes
     documents = read_documents(tmp_path / "s", source="s")
@@ -91,10 +95,11 @@ def test_keys_are_those_of_documents_and_then_of_duplicates(tmp_path) -> None:
 
 def test_order_does_not_depend_on_the_executor() -> None:
     reader = Texts(texts=tuple(str(n) for n in range(61)))
-    alone = list(read_in_order(reader, reader.shards(), "s", None))
+    alone = [list(items) for items in read_shards(reader, reader.shards(), "s", None)]
     with ThreadPoolExecutor(4) as executor:
-        assert list(read_in_order(reader, reader.shards(), "s", executor)) == alone
-    assert len(alone) == 61
+        assert list(read_shards(reader, reader.shards(), "s", executor)) == alone
+    assert len(alone) == 31
+    assert sum(map(len, alone)) == 61
 
 
 def test_no_documents_is_an_error(tmp_path) -> None:
@@ -117,4 +122,4 @@ def test_a_killed_reading_process_is_an_error_not_a_hang() -> None:
         ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as executor,
         pytest.raises(UserError, match=r"a reading process was killed, .*--num-workers 1"),
     ):
-        list(read_in_order(Killed(texts=("a",)), [0], "s", executor))
+        list(read_shards(Killed(texts=("a",)), [0], "s", executor))

@@ -26,6 +26,7 @@ FILES = {
     "documents/text/files.json": "documents/code/files.json",
     "documents/text/manifest.json": "documents/code/manifest.json",
     "documents/text/documents.arrayrecord": "documents/code/documents.arrayrecord",
+    "documents/text/inventory.json": "documents/code/inventory.json",
     "documents/text/keys.npy": "documents/code/keys.npy",
     "splits/files.json": "documents/text/files.json",
     "splits/manifest.json": "documents/text/manifest.json",

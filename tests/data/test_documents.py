@@ -18,6 +18,7 @@ from codepretrain.data.documents import (
     read_documents,
     verify_documents,
 )
+from codepretrain.data.inventory import INVENTORY, Inventory
 from codepretrain.data.keys import KEYS, KeysWriter, text_digest
 from codepretrain.errors import UserError
 from codepretrain.files.directory import whole_directory
@@ -36,6 +37,7 @@ def write(directory, *, source: str = "s", of: str = "s", **changes: object) -> 
             keys.keep(document, text_digest(b"x"))
         writer.close()
         keys.save(folder)
+        write_sealed(folder / INVENTORY, Inventory(files=()).to_json())
         manifest = DocumentsManifest(
             format_version=FORMAT_VERSION,
             source=source,
@@ -44,6 +46,7 @@ def write(directory, *, source: str = "s", of: str = "s", **changes: object) -> 
             num_bytes=NUM_DOCUMENTS,
             skipped={},
             skipped_examples={},
+            num_files=0,
             was_capped=False,
         )
         write_sealed(folder / "manifest.json", manifest.to_json() | changes)

@@ -14,7 +14,7 @@ from codepretrain.data.document import Document, Skipped
 from codepretrain.data.documents import documents_directory
 from codepretrain.data.keys import group_key
 from codepretrain.data.readers import make_reader
-from codepretrain.data.readers.reader import Reader
+from codepretrain.data.readers.reader import RawFile, Reader
 from codepretrain.data.splits import (
     load_split,
     load_splits_manifest,
@@ -33,6 +33,9 @@ class Given(Reader):
 
     def shards(self) -> Sequence[int]:
         return [0]
+
+    def files(self, shard: int) -> Sequence[RawFile]:
+        return []
 
     def read(self, shard: int, source: str) -> Iterator[Document | Skipped]:
         for name, group, text in self.documents:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codepretrain.data.document import Document, Skipped
-from codepretrain.data.readers.reader import Reader, chunks, read_utf8
+from codepretrain.data.readers.reader import MissingCorpusError, RawFile, Reader, chunks, read_utf8
 from codepretrain.errors import UserError
 from codepretrain.files.storage import parse
 
@@ -30,7 +30,7 @@ class Folder(Reader):
     def shards(self) -> Sequence[Sequence[str]]:
         root = self._root()
         if not root.is_dir():
-            raise UserError(f"reader 'folder': path {self.path!r} is not a folder")
+            raise MissingCorpusError(f"reader 'folder': path {self.path!r} is not a folder")
         if _is_system(root):
             raise UserError(
                 f"reader 'folder': path {self.path!r} is in a file system of the kernel, expected "
@@ -51,6 +51,9 @@ class Folder(Reader):
                 f"reader 'folder': no file below {self.path!r} matches {self.pattern!r}"
             )
         return chunks(names)
+
+    def files(self, shard: Sequence[str]) -> Sequence[RawFile]:
+        return [RawFile(name=name, path=str(self._root() / name)) for name in shard]
 
     def read(self, shard: Sequence[str], source: str) -> Iterator[Document | Skipped]:
         for name in shard:

@@ -11,7 +11,7 @@ from typing import Any
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.lines import read_lines
-from codepretrain.data.readers.reader import Reader
+from codepretrain.data.readers.reader import MissingCorpusError, RawFile, Reader
 from codepretrain.errors import UserError
 
 _LINES_LOOKED_AT = 100
@@ -37,7 +37,7 @@ class JsonLines(Reader):
         found = _matches(os.path.expanduser(self.path))
         paths = sorted(path for path in found if os.path.isfile(path))
         if not paths:
-            raise UserError(f"reader 'jsonl': no file matches path {self.path!r}")
+            raise MissingCorpusError(f"reader 'jsonl': no file matches path {self.path!r}")
         unreadable = [path for path in paths if not os.access(path, os.R_OK)]
         if unreadable:
             raise UserError(
@@ -47,11 +47,17 @@ class JsonLines(Reader):
         self._check_text_field(paths)
         return paths
 
+    def files(self, shard: str) -> Sequence[RawFile]:
+        return [RawFile(name=self._name(shard), path=shard)]
+
     def read(self, shard: str, source: str) -> Iterator[Document | Skipped]:
-        file = os.path.relpath(shard, _fixed_folder(os.path.expanduser(self.path)))
+        file = self._name(shard)
         for number, line in read_lines(shard):
             if line.strip():
                 yield self._document(line, f"{shard}:{number}", f"{file}:{number}", source)
+
+    def _name(self, shard: str) -> str:
+        return os.path.relpath(shard, _fixed_folder(os.path.expanduser(self.path)))
 
     def _check_text_field(self, paths: Sequence[str]) -> None:
         """Raises UserError if none of the first lines has the text field: it is misspelled."""

@@ -22,6 +22,24 @@ MAX_FILE_BYTES = 2**30  # a file that is one document is held in memory several 
 T = TypeVar("T")
 
 
+class MissingCorpusError(UserError):
+    """There is nothing at the place where the options say that the corpus is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawFile:
+    """A file that documents are read from.
+
+    name: identifies it within the corpus, wherever the corpus is. version: the reader's own
+    statement of the contents, such as a commit or a package's version; None if the contents of
+    `path` are compared.
+    """
+
+    name: str
+    path: str = ""
+    version: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reader(abc.ABC):
     """Options of every reader, in UTF-8 bytes.
@@ -39,8 +57,18 @@ class Reader(abc.ABC):
         """Returns the shards, always in the same order, without reading the texts.
 
         Raises:
-          UserError: there is none, or it cannot be read.
+          MissingCorpusError: there is none.
+          UserError: the corpus cannot be read.
         """
+
+    def files(self, shard: Any) -> Sequence[RawFile]:
+        """Returns the raw files of one shard, in a fixed order.
+
+        Readers whose shards are not paths must override this.
+        """
+        if not isinstance(shard, str):
+            raise NotImplementedError(f"{type(self).__name__}.files")
+        return [RawFile(name=shard, path=shard)]
 
     @abc.abstractmethod
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
