@@ -1,6 +1,7 @@
 """The commands `run`, `prepare`, `train` and `evaluate`, which do the work of a study."""
 
 import argparse
+import importlib.util
 import os
 import signal
 import subprocess
@@ -67,12 +68,26 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
         config,
         flags.workdir,
         prepare=prepare,
+        check_raw_files=lambda: _check_raw_files(config, flags),
         command_line=flags.command_line,
         environment=relevant_environment(),
         retrain_lost=flags.retrain_lost,
         profile_steps=flags.profile,
     )
     return 0
+
+
+def _check_raw_files(config: StudyConfig, flags: argparse.Namespace) -> None:
+    if importlib.util.find_spec("tokenizers") is None:
+        return  # installed without the extra `data`: the data was prepared on another machine
+    from codepretrain.data.raw_files import check_all_raw_files
+    from codepretrain.rows.data_dir import data_dir
+
+    check_all_raw_files(
+        config,
+        data_dir(flags.workdir, config),
+        note=lambda text: print(f"codepretrain: {text}", file=sys.stderr),
+    )
 
 
 def _call_self(arguments: list[str]) -> None:

@@ -4,15 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import (
-    documents_directory,
-    has_documents,
-    load_documents_inventory,
-    load_documents_manifest,
-)
-from codepretrain.data.inventory import ChangedFilesError, check_inventory
+from codepretrain.data.documents import documents_directory, has_documents
+from codepretrain.data.inventory import ChangedFilesError
 from codepretrain.data.prepared import check_documents
-from codepretrain.data.readers.reader import MissingCorpusError, Reader
+from codepretrain.data.raw_files import check_raw_files
+from codepretrain.data.readers.reader import Reader
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath
@@ -64,34 +60,3 @@ def check_inputs(
     if problems:
         raise UserError("; ".join(problems))
     return missing
-
-
-def check_raw_files(
-    data_dir: StrPath, source: str, reader: Reader, note: Callable[[str], None]
-) -> None:
-    """Compares a source's raw files with those that its documents were read from.
-
-    A corpus that is not there at all is only noted: prepared data may be used without it.
-
-    Raises:
-      ChangedFilesError: names the first file that differs.
-    """
-    directory = documents_directory(data_dir, source)
-    manifest, _ = load_documents_manifest(directory, source=source)
-    inventory = load_documents_inventory(directory, source=source)
-    try:
-        shards = reader.shards()
-    except MissingCorpusError as error:
-        note(
-            f"config.data.sources.{source}: cannot compare the raw files with those that were "
-            f"read: {error}; using the documents in {directory}"
-        )
-        return
-    check_inventory(
-        inventory,
-        reader,
-        shards,
-        source=source,
-        data_dir=data_dir,
-        was_capped=manifest.was_capped,
-    )
