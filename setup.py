@@ -28,11 +28,13 @@ EXTRAS = {
     "data": [
         "array-record>=0.8.3,<0.9",
         "seqio>=0.0.20,<0.1",
+        "pyarrow>=22,<27",
         "tensorflow>=2.21,<2.22",
         "tensorflow-text>=2.21,<2.22",
         "tokenizers>=0.22,<0.24",
+        "zstandard>=0.25,<0.26",
     ],
-    # A working directory in an object store: gs:// or s3://.
+    # Object stores: working directories and models on gs://; models also on s3://.
     "gcs": ["gcsfs>=2026.9,<2027"],
     "s3": ["s3fs>=2026.9,<2027"],
     # Object stores emulated on loopback, for tests.

@@ -17,9 +17,11 @@ def run() -> NoReturn:
     """Runs the command line and ends the process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end_at_once)
+    from codepretrain.cli.late_callbacks import drop_late_callbacks
     from codepretrain.cli.output import prepare_streams
 
     prepare_streams()
+    drop_late_callbacks()
     try:
         from codepretrain.cli.main import main
 

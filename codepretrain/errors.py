@@ -1,4 +1,4 @@
-"""The exception for user errors, and formatting of its message as one short line."""
+"""The exceptions that end a command, and formatting of a message as one short line."""
 
 import re
 from collections.abc import Callable
@@ -14,6 +14,25 @@ class UserError(ValueError):
 
     The command line prints only the message and exits with code 2.
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked this process, or another one of the run, to stop.
+
+    A KeyboardInterrupt, so that libraries let it pass and clean up as they do for Ctrl-C.
+    """
+
+    def __init__(self, signal_number: int, message: str) -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+
+class PeerStopped(KeyboardInterrupt):
+    """Another process of the run has ended, and this one ends with the same exit code."""
+
+    def __init__(self, exit_code: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def one_line(message: str) -> str:

@@ -25,8 +25,7 @@ import numpy as np
 from jax._src import distributed  # JAX has no public API for the key-value store
 from jax.experimental import multihost_utils
 
-from codepretrain.errors import UserError
-from codepretrain.interrupt import Interrupted
+from codepretrain.errors import Interrupted, UserError
 
 WAIT_S = 3600.0  # longer than any single step between two agreements, preparation of data aside
 _GRACE_S = 30.0  # process 0 names a silent process before the others stop waiting for process 0
@@ -74,6 +73,8 @@ class Channel:
 
     def gather(self, what: str, compute: Callable[[], Any], *, wait_s: float = WAIT_S) -> list[Any]:
         """Returns the JSON value of every process, in order of the process index.
+
+        `compute` must not wait for other processes: where it fails, they would never come.
 
         Raises:
           UserError: a process raised it.

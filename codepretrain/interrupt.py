@@ -18,68 +18,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from types import FrameType
-from typing import Protocol
 
-from codepretrain.signal_watch import STOP_SIGNALS, Watch
+from codepretrain.errors import PeerStopped
+from codepretrain.signal_watch import STOP_SIGNALS, Peers, State, Watch
 
 # Where nothing is raised: Python drops an exception in a finalizer or in a callback of the garbage
 # collector, and one within the import of an extension module may crash the process.
 _DEAF_FUNCTIONS = {"__del__", "_xla_gc_callback"}
 _IMPORT = "<frozen importlib._bootstrap>"
 _RETRY_S = 0.02
-
-
-class Interrupted(KeyboardInterrupt):
-    """A signal asked this process, or another one of the run, to stop.
-
-    A KeyboardInterrupt, so that libraries let it pass and clean up as they do for Ctrl-C.
-    """
-
-    def __init__(self, signal_number: int, message: str) -> None:
-        super().__init__(message)
-        self.signal_number = signal_number
-
-
-class PeerStopped(KeyboardInterrupt):
-    """Another process of the run has ended, and this one ends with the same exit code."""
-
-    def __init__(self, exit_code: int, message: str) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-
-
-class Peers(Protocol):
-    """The connection to the other processes of the run (`peers.py`)."""
-
-    def announce_stop(self, signal_number: int) -> None: ...
-    def reached_stop(self) -> bool: ...
-
-
-class State:
-    """The stop requests that this process knows of. There is one: signal handlers are global.
-
-    signal_number: the first stop signal, here or in another process; 0 before.
-    depth: how many `deferred` blocks are entered.
-    error: the exception with which the main thread is to end within `GRACE_S`.
-    is_pending: the next handler call raises `error`, as a thread has asked for.
-    is_leaving: the command has its result; the handlers raise nothing from here on.
-    end: ends the process; None where nothing may (a library call, a test).
-    """
-
-    def __init__(self) -> None:
-        self.is_handling = False
-        self.signal_number = 0
-        self.depth = 0
-        self.error: BaseException | None = None
-        self.is_pending = False
-        self.is_leaving = False
-        self.peers: Peers | None = None
-        self.watch: Watch | None = None
-        self.end: Callable[[BaseException], None] | None = None
-
-    def interrupted(self) -> Interrupted:
-        """Returns the exception for the stop signal."""
-        return Interrupted(self.signal_number, "stopped; progress is saved")
 
 
 _state = State()

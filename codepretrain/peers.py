@@ -4,10 +4,14 @@
                                                   calls; process 0 announces the next call: there,
                                                   all processes save and exit
     process 1 fails           exit 2  ──► all     all exit with code 2 and the message of process 1
+    process 1 is silent       exit 3  ──► all     process 0 sends it for process 1 (`peer_watch.py`)
 
 A message reaches a process while its main thread is compiling, or waits in a collective operation
 for a process that is gone. Without it the others would learn of a failure only from a missed
 heartbeat, and JAX would abort them (exit code 134).
+
+Process 0 runs the coordination service. If it is killed, no message can be sent: each of the others
+finds the service gone.
 
 Messages are numbered keys in the coordination service of `jax.distributed`, which all processes
 read in the same order. `jax.experimental.multihost_utils.reached_preemption_sync_point` agrees on a
@@ -25,6 +29,7 @@ from typing import Any
 
 from codepretrain.signal_watch import GRACE_S
 
+LOST_CODE = 3  # the exit code of a process that ends because another one is lost
 _PREFIX = "codepretrain-peers"
 _POLL_MS = 60_000  # a blocking read is repeated after this time
 _REPLY_S = 2.0  # for the coordination service, which may be gone
@@ -60,6 +65,8 @@ class Peers:
         self._is_counted = False
         self._stop_call: int | None = None
         self._has_exit = threading.Event()
+        self._lost: int | None = None
+        self._is_leaving = False
         self.exit_message: tuple[int, str] | None = None
         threading.Thread(target=self._listen, name="peers", daemon=True).start()
 
@@ -71,6 +78,14 @@ class Peers:
     def announce_exit(self, exit_code: int, message: str) -> None:
         """Tells all processes that this one ends, and why; the first such message counts."""
         self._within(lambda: self._post(self._exit(exit_code, message)))
+
+    def report_lost(self, process: int, what: str) -> None:
+        """Ends this process, and the others too while there is a service, for a lost process."""
+        if process == 0:
+            self._lose_process_0(what)
+        else:
+            message = {"kind": "exit", "process": None, "lost": process, "code": LOST_CODE}
+            self._post(message | {"text": self._lost_text(process, what)})
 
     def reached_stop(self) -> bool:
         """Returns whether the agreed call is reached. All processes call this equally often."""
@@ -101,12 +116,15 @@ class Peers:
         Process 0 runs the coordination service: when it ends, JAX aborts the others. So it waits
         until they have said farewell.
         """
+        self._is_leaving = True
+        if self._lost == 0:
+            return
         if self._process_index:
             key = f"{_PREFIX}/farewell/{self._process_index}"
             self._within(lambda: self._client.key_value_set(key, "", allow_overwrite=True))
             return
         deadline = time.monotonic() + _FAREWELL_S
-        for process in range(1, self._process_count):
+        for process in set(range(1, self._process_count)) - {self._lost}:
             left_ms = int(1000 * (deadline - time.monotonic()))
             with contextlib.suppress(RuntimeError):
                 self._client.blocking_key_value_get(
@@ -118,6 +136,8 @@ class Peers:
         for number in itertools.count():
             message = self._read(f"{_PREFIX}/{number}")
             if message is None:
+                if self._process_index:
+                    self._lose_process_0("has ended without a message")
                 return
             if message["kind"] == "stop":
                 self._reply(message["signal"])
@@ -126,10 +146,25 @@ class Peers:
                     self._stop_call = message["call"]
                     self._condition.notify_all()
             else:
+                self._lost = message.get("lost")
                 self.exit_message = message["code"], message["text"]
                 self._has_exit.set()
                 if message["process"] != self._process_index:
                     self._on_exit(*self.exit_message)
+
+    def _lose_process_0(self, what: str) -> None:
+        """Ends this process alone, for there is no service to tell the others."""
+        if not self._is_leaving and self.exit_message is None:
+            self._lost = 0
+            self.exit_message = LOST_CODE, self._lost_text(0, what)
+            self._has_exit.set()
+            self._on_exit(*self.exit_message)
+
+    def _lost_text(self, process: int, what: str) -> str:
+        return (
+            f"process {process} of {self._process_count} {what}: it was killed, it hangs, or its "
+            "host cannot be reached; read its output, then start all processes again to resume"
+        )
 
     def _reply(self, signal_number: int) -> None:
         """Reports the calls made so far, and holds the next one until the stop call is known."""

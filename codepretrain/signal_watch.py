@@ -1,18 +1,56 @@
-"""The thread that notices stop signals while the main thread is in C++ (`interrupt.py`)."""
+"""The stop requests of this process, and a thread that notices signals to it.
+
+`interrupt.py` handles signals in the main thread, which may be in C++ for minutes; the thread here
+notices them at once.
+"""
 
 import os
 import select
 import signal
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable
+from typing import Protocol, Self
 
-if TYPE_CHECKING:
-    from codepretrain.interrupt import State
+from codepretrain.errors import Interrupted
 
 GRACE_S = 3.0
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _END_OF_WATCH, _WAKE = 0, 255  # not numbers of signals
+
+
+class Peers(Protocol):
+    """The connection to the other processes of the run (`peers.py`)."""
+
+    def announce_stop(self, signal_number: int) -> None: ...
+    def reached_stop(self) -> bool: ...
+
+
+class State:
+    """The stop requests that this process knows of. There is one: signal handlers are global.
+
+    signal_number: the first stop signal, here or in another process; 0 before.
+    depth: how many `deferred` blocks are entered.
+    error: the exception with which the main thread is to end within `GRACE_S`.
+    is_pending: the next handler call raises `error`, as a thread has asked for.
+    is_leaving: the command has its result; the handlers raise nothing from here on.
+    end: ends the process; None where nothing may (a library call, a test).
+    """
+
+    def __init__(self) -> None:
+        self.is_handling = False
+        self.signal_number = 0
+        self.depth = 0
+        self.error: BaseException | None = None
+        self.is_pending = False
+        self.is_leaving = False
+        self.peers: Peers | None = None
+        self.watch: Watch | None = None
+        self.end: Callable[[BaseException], None] | None = None
+
+    def interrupted(self) -> Interrupted:
+        """Returns the exception for the stop signal."""
+        return Interrupted(self.signal_number, "stopped; progress is saved")
 
 
 class Watch:
@@ -21,7 +59,7 @@ class Watch:
     Python's own handler in C writes the number of each signal to a pipe, which the thread reads.
     """
 
-    def __init__(self, state: "State") -> None:
+    def __init__(self, state: State) -> None:
         self._state = state
 
     def __enter__(self) -> Self:

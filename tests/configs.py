@@ -4,7 +4,14 @@ import copy
 from typing import Any
 
 from codepretrain.config.parse import parse
-from codepretrain.config.schema import PhaseConfig, ScheduleConfig, StudyConfig
+from codepretrain.config.schema import (
+    DataConfig,
+    ModelConfig,
+    PhaseConfig,
+    ScheduleConfig,
+    StudyConfig,
+    TrainingConfig,
+)
 
 BATCH_SIZE, MAX_SEQ_LEN = 4, 64
 STEP_TOKENS = BATCH_SIZE * MAX_SEQ_LEN
@@ -46,6 +53,29 @@ SMALL_VALUES: dict[str, Any] = {
     },
     "variants": {"annealed": "anneal"},
 }
+
+
+# The smallest model whose dims differ and can be split in two.
+TINY_MODEL = ModelConfig(
+    vocab_size=64,
+    d_model=16,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    head_dim=4,
+    d_ff=32,
+)
+
+
+def bare_study(model: ModelConfig = TINY_MODEL, **changes: Any) -> StudyConfig:
+    """Returns a model and batches of 8 rows of 8 tokens, without sources and phases."""
+    values = {
+        "data": DataConfig(sources={}, max_seq_len=8),
+        "training": TrainingConfig(batch_size=8),
+        "phases": {},
+        "variants": {},
+    }
+    return StudyConfig(name="test", model=model, **{**values, **changes})
 
 
 def small_values(**changes: Any) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import pytest
 
 pytest_plugins = [
     "tests.fixtures.sources",
+    "tests.fixtures.coordination",
     "tests.fixtures.corpus",
     "tests.fixtures.object_stores",
     "tests.fixtures.processes",

@@ -3,9 +3,14 @@
 import ast
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from codepretrain.evals.registry import KINDS
+from codepretrain.model.attention_kernels import KERNELS
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "codepretrain"
@@ -40,7 +45,9 @@ NEVER = {
         "codepretrain.study codepretrain.data codepretrain.evals codepretrain.report "
         "codepretrain.cli codepretrain.checkpoint absl argparse"
     ),
-    "codepretrain.train": "codepretrain.study codepretrain.data codepretrain.podplan absl argparse",
+    "codepretrain.train": (
+        "codepretrain.study codepretrain.data codepretrain.podplan codepretrain.evals absl argparse"
+    ),
     "codepretrain.rows": (
         "codepretrain.stream codepretrain.model codepretrain.train codepretrain.evals "
         "codepretrain.study jax grain array_record"
@@ -101,6 +108,66 @@ def test_imports_go_down_only(path: Path) -> None:
             forbidden.add("codepretrain.data")
     broken = {name for name in imports(path) for prefix in forbidden if starts_with(name, prefix)}
     assert not broken, f"{module} must not import {sorted(broken)}"
+
+
+# Module → what it imports by name, which no import statement shows.
+_BY_NAME = {
+    "codepretrain.evals.registry": tuple(f"codepretrain.evals.{kind}" for kind in KINDS),
+    "codepretrain.model.attention_kernels": tuple(
+        f"codepretrain.model.kernels.{kernel}" for kernel in KERNELS
+    ),
+}
+
+
+def import_graph() -> dict[str, set[str]]:
+    """Module → the package's modules that it imports, for type checking and by name included."""
+    modules = {module_name(path): path for path in FILES}
+    graph = {}
+    for module, path in modules.items():
+        names = imports(path) | set(_BY_NAME.get(module, ()))
+        graph[module] = (names & modules.keys()) - {module}
+    return graph
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """Returns the groups of nodes that reach each other, each sorted."""
+    reached: dict[str, set[str]] = {}
+    for node in graph:
+        seen: set[str] = set()
+        waiting = [node]
+        while waiting:
+            new = graph.get(waiting.pop(), set()) - seen
+            seen |= new
+            waiting.extend(new)
+        reached[node] = seen
+    groups = {
+        tuple(sorted({node} | {n for n in reached[node] if node in reached.get(n, ())}))
+        for node in graph
+        if node in reached[node]
+    }
+    return [list(group) for group in sorted(groups)]
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    assert circles(import_graph()) == []
+
+
+def test_folders_import_each_other_in_no_circle() -> None:
+    """The units are what lies in `codepretrain/`: its folders and its files."""
+    graph: dict[str, set[str]] = defaultdict(set)
+    for module, names in import_graph().items():
+        unit = _unit(module)
+        graph[unit] |= {_unit(name) for name in names} - {unit}
+    assert circles(graph) == []
+
+
+def _unit(module: str) -> str:
+    return ".".join(module.split(".")[:2])
+
+
+def test_a_circle_is_found() -> None:
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"a", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
+    assert circles(graph) == [["a", "b", "c"], ["d", "e"]]
 
 
 @pytest.mark.parametrize("name", STANDARD_LIBRARY_ONLY)

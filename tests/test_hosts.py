@@ -35,7 +35,7 @@ def test_two_processes(run_job: RunJob) -> None:
     import threading
     from codepretrain.errors import UserError
     from codepretrain.hosts import Channel, PeerError, decide, gather
-    from codepretrain.interrupt import Interrupted
+    from codepretrain.errors import Interrupted
 
     def failing(error, where):
         def compute():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from codepretrain import interrupt
-from codepretrain.interrupt import Interrupted
+from codepretrain.errors import Interrupted
 
 
 def send(number: int) -> None:

@@ -3,50 +3,11 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from codepretrain.peers import Peers
-
-
-class Service:
-    """Stands in for the coordination service of `jax.distributed`; its clients are this object."""
-
-    def __init__(self) -> None:
-        self._values: dict[str, str] = {}
-        self._condition = threading.Condition()
-        self._is_closed = False
-
-    def key_value_set(self, key: str, value: str, allow_overwrite: bool = False) -> None:
-        with self._condition:
-            self._check()
-            if key in self._values and not allow_overwrite:
-                raise RuntimeError(f"ALREADY_EXISTS: key {key} already exists.")
-            self._values[key] = value
-            self._condition.notify_all()
-
-    def blocking_key_value_get(self, key: str, timeout_in_ms: int) -> str:
-        with self._condition:
-            self._condition.wait_for(
-                lambda: self._is_closed or key in self._values, min(timeout_in_ms / 1000, 30)
-            )
-            self._check()
-            if key not in self._values:
-                raise RuntimeError("DEADLINE_EXCEEDED: GetKeyValue() timed out")
-            return self._values[key]
-
-    def wait_at_barrier(self, barrier_id: str, timeout_in_ms: int) -> None:
-        raise RuntimeError("DEADLINE_EXCEEDED: barrier timed out")
-
-    def close(self) -> None:
-        with self._condition:
-            self._is_closed = True
-            self._condition.notify_all()
-
-    def _check(self) -> None:
-        if self._is_closed:
-            raise RuntimeError("CANCELLED")
+from tests.fixtures.coordination import Service
 
 
 class Process:
@@ -68,13 +29,6 @@ class Process:
         self.peers = Peers(
             service, process_index=index, process_count=count, on_stop=on_stop, on_exit=on_exit
         )
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    service = Service()
-    yield service
-    service.close()
 
 
 def stop_steps(processes: list[Process], *, speed: random.Random) -> list[int]:
@@ -185,4 +139,45 @@ def test_without_the_service_nothing_hangs_or_raises(service: Service) -> None:
     process.peers.announce_exit(2, "the disk is full")
     process.peers.wait_for_all(1.0)
     process.peers.say_farewell()
-    assert process.exits == []
+
+
+def test_a_lost_process_ends_all(service: Service) -> None:
+    processes = [Process(service, index, 3) for index in range(3)]
+    processes[0].peers.report_lost(1, "is silent")
+    for process in processes:
+        assert process.has_heard.wait(30)
+        [(code, text)] = process.exits
+        assert code == 3
+        assert text.startswith("process 1 of 3 is silent: it was killed, it hangs, or ")
+        assert process.peers.exit_message == (code, text)
+
+
+def test_process_0_waits_for_no_farewell_of_a_lost_process(service: Service) -> None:
+    processes = [Process(service, index, 3) for index in range(3)]
+    processes[0].peers.report_lost(1, "is silent")
+    assert processes[0].has_heard.wait(30)
+    processes[2].peers.say_farewell()
+    processes[0].peers.say_farewell()
+    assert [key for key in service.asked if "farewell" in key] == ["codepretrain-peers/farewell/2"]
+
+
+def test_without_process_0_each_ends_alone(service: Service) -> None:
+    processes = [Process(service, index, 3) for index in range(3)]
+    processes[2].peers.report_lost(0, "is silent")
+    assert [code for code, _ in processes[2].exits] == [3]
+    assert processes[1].exits == []
+    service.close()
+    assert processes[1].has_heard.wait(30)
+    [(code, text)] = processes[1].exits
+    assert code == 3
+    assert text.startswith("process 0 of 3 has ended without a message: ")
+    assert len(processes[2].exits) == 1
+    assert processes[0].exits == []
+
+
+def test_a_service_that_ends_after_the_farewell_is_no_loss(service: Service) -> None:
+    processes = [Process(service, index, 2) for index in range(2)]
+    processes[1].peers.say_farewell()
+    service.close()
+    assert processes[1].peers.wait_for_exit_message(0.2) is None
+    assert processes[1].exits == []

@@ -16,6 +16,7 @@ def run(body: str) -> subprocess.CompletedProcess[str]:
     program = (
         "import ctypes, os, signal, threading, time\n"
         "from codepretrain import interrupt\n"
+        "from codepretrain.errors import Interrupted, PeerStopped\n"
         "def end(error):\n"
         "    print(type(error).__name__, error.args, flush=True)\n"
         "    os._exit(77)\n"
@@ -61,7 +62,7 @@ def test_a_main_thread_that_cleans_up_in_time_is_left_alone() -> None:
             with interrupt.handling(end):
                 later(signal.SIGTERM)
                 time.sleep(60)
-        except interrupt.Interrupted as stop:
+        except Interrupted as stop:
             print("clean", stop.signal_number)
     """)
     assert (done.returncode, done.stdout) == (0, "clean 15\n"), done.stderr
@@ -73,7 +74,7 @@ def test_the_end_of_another_process_is_raised_here() -> None:
             with interrupt.handling(end):
                 threading.Timer(0.2, interrupt.on_peer_exit, (2, "process 1: full")).start()
                 time.sleep(60)
-        except interrupt.PeerStopped as stop:
+        except PeerStopped as stop:
             print(stop.exit_code, stop)
     """)
     assert (done.returncode, done.stdout) == (0, "2 process 1: full\n"), done.stderr

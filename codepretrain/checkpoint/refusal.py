@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,21 +11,23 @@ from codepretrain.files.explain import shown
 from codepretrain.files.storage import StrPath
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_S3 = re.compile(r"s3[an]?:/", re.IGNORECASE)
 
 
 def check_address(workdir: StrPath, *, name: str) -> None:
     """Raises UserError if Orbax cannot store arrays in a working directory.
 
-    For `s3://` it opens TensorStore's driver of local files: a part of the arrays goes to a folder
-    `s3:` of the current directory before it fails.
+    For `s3://` Orbax 0.12.8 opens TensorStore's driver of local files: a part of the arrays goes to
+    a folder `s3:` of the current directory before it fails.
 
     Args:
-      name: the flag that gave `workdir`.
+      workdir: as the user wrote it, with mistakes such as `s3:/bucket`.
+      name: the flag that gave it.
     """
-    if os.fspath(workdir).startswith("s3://"):
+    if _S3.match(os.fspath(workdir)):
         raise UserError(
-            f"{name} {shown(workdir)}: checkpoints cannot be stored on s3://, which Orbax does not "
-            "support; use a local folder or a gs:// address"
+            f"{name} {shown(workdir)}: Orbax cannot store checkpoints on s3://; give "
+            "gs://BUCKET/FOLDER, a local folder, or a folder of a mounted network file system"
         )
 
 

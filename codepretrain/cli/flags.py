@@ -62,9 +62,8 @@ class WorkdirOnce(PathOnce):
 
     def convert(self, value: Any) -> Any:
         name = self.option_strings[0]
-        if re.match(r"s3://[^/]", value):  # `parse` explains an address without a bucket
-            check_address(value, name=name)
-        return super().convert(value)
+        check_address(value, name=name)
+        return storage.parse(value, name=name, schemes=("gs",))
 
 
 def whole_number(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]:

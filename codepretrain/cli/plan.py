@@ -41,16 +41,13 @@ def add_plan_command(add: Add) -> None:
 
 def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     topology = _topology(flags)
-    from codepretrain.study.describe import check_caps, describe, print_plan
-    from codepretrain.study.graph import resolve
-    from codepretrain.study.imports import study_imports
-    from codepretrain.study.source_sizes import load_source_sizes
+    from codepretrain.study.describe import describe, print_plan
+    from codepretrain.study.workspace import Workspace
 
-    phases = resolve(config)
-    source_sizes = load_source_sizes(config, flags.workdir)
-    check_caps(config, phases, source_sizes=source_sizes)
-    imports = study_imports(config, flags.workdir)
-    plan = describe(config, phases, source_sizes=source_sizes, imports=imports)
+    workspace = Workspace(config, flags.workdir)
+    workspace.check_caps()
+    phases = workspace.phases
+    plan = describe(config, phases, source_sizes=workspace.source_sizes, imports=workspace.imports)
     if not flags.json:
         print_plan(Console(), plan)
     if topology is not None:

@@ -3,7 +3,8 @@
     0          done
     1          a defect of this program, with its traceback
     2          a user error, reported in one line; a disk that is full or not writable
-    128 + n    stopped by signal n, with everything saved: 130 for Ctrl-C, 143 for SIGTERM
+    3          another process of the run was killed, hangs, or cannot be reached
+    128 + n    stopped by signal n, with progress saved: 130 for Ctrl-C, 143 for SIGTERM
 
 With several processes, all exit with the code of the first one to end. They exit through
 `os._exit`, because JAX's own shutdown would wait for processes that are gone.
@@ -24,15 +25,16 @@ from typing import NoReturn
 from codepretrain import interrupt
 from codepretrain.cli.environment import import_jax, start_backend
 from codepretrain.cli.flags import MAX_WORKERS, whole_number
+from codepretrain.cli.join import HEARTBEAT_TIMEOUT_S, JOIN_TIMEOUT_S, join
 from codepretrain.cli.output import PIPE_CODE, discard, finish, reader_is_gone, refusal_of_stdout
-from codepretrain.errors import UserError, one_line
+from codepretrain.errors import Interrupted, PeerStopped, UserError, one_line
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
-from codepretrain.interrupt import Interrupted, PeerStopped
+from codepretrain.peer_watch import PERIOD_S, PeerWatch
 from codepretrain.peers import Peers
 
-HEARTBEAT_TIMEOUT_S = 30
 _TRAINING = ("run", "train", "evaluate")  # the commands that use the devices
-CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs
+_SAVING = ("run", "prepare", "train", "evaluate")  # what they have done is not done again
+CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs: its pid
 # The file system refused: the path is wrong, not the program.
 _REFUSALS = (
     errno.ENOSPC,
@@ -53,14 +55,15 @@ _WAIT_FOR_CAUSE_S = 2.0  # a collective operation fails at once when another pro
 
 
 class _Process:
-    """How this process ends. `peers` is None on a single process."""
+    """How this process ends. `peers` and `peer_watch` are None on a single process."""
 
     def __init__(self, resume: str) -> None:
         self.resume = resume
         self.peers: Peers | None = None
+        self.peer_watch: PeerWatch | None = None
         self._ends = threading.Lock()
         self._stderr = os.dup(2)  # it may be redirected while a library starts
-        self._has_told = False
+        self._telling = threading.Lock()  # taken by the thread that tells, and kept
 
     def outcome(self, error: BaseException) -> tuple[int, str]:
         """Returns the exit code and the line to print for an exception; re-raises defects."""
@@ -69,7 +72,7 @@ class _Process:
         if isinstance(error, Interrupted):
             if CHILD in os.environ:
                 return 128 + error.signal_number, ""  # the parent tells it
-            return 128 + error.signal_number, f"{error}. To resume, run: {self.resume}"
+            return 128 + error.signal_number, self._stopped(error)
         if isinstance(error, PeerStopped):
             return error.exit_code, str(error)
         if isinstance(error, KeyboardInterrupt):
@@ -78,20 +81,23 @@ class _Process:
             return 2, one_line(f"{error.filename or 'a file'}: {error.strerror}")
         raise error
 
+    def _stopped(self, error: Interrupted) -> str:
+        if [*shlex.split(self.resume), ""][1] in _SAVING:
+            return f"{error}. To resume, run: {self.resume}"
+        return f"stopped. To start again, run: {self.resume}"
+
     def tell(self, message: str) -> None:
         """Prints a message on stderr, once."""
-        if message and not self._has_told:
-            self._has_told = True
+        if message and self._telling.acquire(blocking=False):
             with contextlib.suppress(OSError, ValueError):
                 print(f"codepretrain: {message}", file=sys.stderr, flush=True)
 
     def end(self, error: BaseException) -> None:
         """Ends the process now, from any thread."""
         code, message = self.outcome(error)
-        if not self._has_told:
-            self._has_told = True  # not by `tell`: the main thread may hold a lock of sys.stderr
-            if message:
-                os.write(self._stderr, f"codepretrain: {message}\n".encode(errors="replace"))
+        if message and self._telling.acquire(blocking=False):
+            # Not by `tell`: the main thread may hold a lock of sys.stderr.
+            os.write(self._stderr, f"codepretrain: {message}\n".encode(errors="replace"))
         self.leave(code, message)
 
     def close(self) -> None:
@@ -101,6 +107,8 @@ class _Process:
         """Notifies the other processes, unless they know already, and ends this one."""
         with self._ends:  # the first thread to come here ends the process
             self.tell(message)
+            if self.peer_watch is not None:
+                self.peer_watch.stop()
             peers = self.peers
             if peers is not None:
                 if code and peers.exit_message is None and not peers.has_agreed:
@@ -143,7 +151,7 @@ def _result(process: _Process, error: BaseException) -> tuple[int, str]:
     if isinstance(error, SystemExit):
         return (error.code if isinstance(error.code, int) else 1), ""
     if not isinstance(error, UserError | KeyboardInterrupt):
-        cause = process.peers.wait_for_exit_message(_WAIT_FOR_CAUSE_S)
+        cause = _cause(process.peers, process.peer_watch, error)
         if cause is not None:
             return cause
     try:
@@ -151,6 +159,20 @@ def _result(process: _Process, error: BaseException) -> tuple[int, str]:
     except BaseException:
         traceback.print_exception(error)
         return 1, f"{type(error).__name__}: {error}"[:2000]
+
+
+def _cause(peers: Peers, watch: PeerWatch | None, error: BaseException) -> tuple[int, str] | None:
+    """Returns exit code and message if another process is the cause of an error of this one.
+
+    A collective operation fails at once when another process is killed. So it takes until every
+    other process has shown that it is alive, or until one of them counts as lost.
+    """
+    counters = watch.counters() if watch is not None else {}
+    cause = peers.wait_for_exit_message(_WAIT_FOR_CAUSE_S)
+    if watch is not None and isinstance(error, RuntimeError):  # JAX's errors are RuntimeErrors
+        while cause is None and watch.is_any_silent(counters):
+            cause = peers.wait_for_exit_message(PERIOD_S)
+    return cause
 
 
 def end_now(code: int) -> NoReturn:
@@ -174,6 +196,12 @@ def add_machine_flags(command: argparse.ArgumentParser) -> None:
         help="use this many CPU devices as a small pod",
     )
     group.add_argument(
+        "--join-timeout-s",
+        type=whole_number(1, 24 * 3600),
+        default=JOIN_TIMEOUT_S,
+        help="seconds to wait at the start for the other processes (default: %(default)s)",
+    )
+    group.add_argument(
         "--heartbeat-timeout-s",
         type=whole_number(1, 24 * 3600),
         default=HEARTBEAT_TIMEOUT_S,
@@ -195,41 +223,10 @@ def start_machine(flags: argparse.Namespace) -> None:
         jax.config.update("jax_platforms", "cpu")
         jax.config.update("jax_num_cpu_devices", flags.cpu_devices)
     if flags.distributed or flags.coordinator:
-        _join(flags)
+        assert _process is not None
+        _process.peers, _process.peer_watch = join(flags, end=_process.end)
     start_backend()
     interrupt.install()  # libtpu installs handlers of its own when it opens
-
-
-def _join(flags: argparse.Namespace) -> None:
-    import jax
-    from jax._src import distributed  # JAX has no public API for its coordination service
-
-    jax.config.update("jax_enable_preemption_service", False)  # it would take over SIGTERM
-    try:
-        jax.distributed.initialize(
-            flags.coordinator,
-            flags.num_processes,
-            flags.process_id,
-            heartbeat_timeout_seconds=flags.heartbeat_timeout_s,
-        )
-    except (ValueError, RuntimeError) as error:
-        where = f"--coordinator {flags.coordinator}" if flags.coordinator else "--distributed"
-        raise UserError(
-            f"{where}: cannot join the other processes: {error}; check --coordinator, "
-            "--num-processes and --process-id of every process"
-        ) from error
-    interrupt.install()
-    state = distributed.global_state
-    if state.num_processes > 1:
-        assert _process is not None
-        _process.peers = Peers(
-            state.client,
-            process_index=state.process_id,
-            process_count=state.num_processes,
-            on_stop=interrupt.on_peer_signal,
-            on_exit=interrupt.on_peer_exit,
-        )
-        interrupt.connect(_process.peers)
 
 
 def relevant_environment() -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """The commands `run`, `prepare`, `train` and `evaluate`, which do the work of a study."""
 
 import argparse
+import ctypes
 import importlib.util
 import os
 import signal
@@ -16,6 +17,9 @@ from codepretrain.cli.process import (
     start_machine,
 )
 from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import Interrupted, UserError
+
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
 
 
 def add_commands(add: Add) -> None:
@@ -57,6 +61,7 @@ def add_commands(add: Add) -> None:
 def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     start_machine(flags)
     from codepretrain.study.run import run_study
+    from codepretrain.study.workspace import Workspace
 
     def prepare() -> None:
         # In a subprocess, because this process trains later and must not import TensorFlow.
@@ -65,8 +70,7 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
         _call_self(["prepare", *where, *overrides])
 
     run_study(
-        config,
-        flags.workdir,
+        Workspace(config, flags.workdir),
         prepare=prepare,
         check_raw_files=lambda: _check_raw_files(config, flags),
         command_line=flags.command_line,
@@ -91,20 +95,44 @@ def _check_raw_files(config: StudyConfig, flags: argparse.Namespace) -> None:
 
 
 def _call_self(arguments: list[str]) -> None:
+    """Runs `codepretrain` in a subprocess.
+
+    Raises:
+      Interrupted: a signal stopped it.
+      SystemExit: it failed, and has printed why.
+      UserError: it was killed.
+    """
     command = [sys.executable, "-m", "codepretrain", *arguments]
-    with subprocess.Popen(command, env={**os.environ, CHILD: "1"}) as process:
+    with subprocess.Popen(command, env={**os.environ, CHILD: str(os.getpid())}) as process:
         try:
             code = process.wait()
         except BaseException:  # we got a signal: the subprocess stops as cleanly as we do
             process.terminate()
             raise
-    if code == 128 + signal.SIGINT:
-        raise KeyboardInterrupt
-    if code:  # it has printed why
+    if code < 0:
+        raise UserError(
+            f"`codepretrain {arguments[0]}` was killed by {signal.Signals(-code).name}; if the "
+            "machine is out of memory, free some; then rerun the same command to resume"
+        )
+    if code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+        raise Interrupted(code - 128, "stopped; progress is saved")
+    if code:
         raise SystemExit(code)
 
 
+def end_with_parent() -> None:
+    """Has the system send SIGTERM to this subprocess when the command that runs it is killed.
+
+    Does nothing in a command that a user runs, and on systems other than Linux.
+    """
+    if CHILD in os.environ and sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != int(os.environ[CHILD]):  # it is gone already
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    end_with_parent()
     from codepretrain.data.prepare import prepare
     from codepretrain.rows.data_dir import data_dir
 
@@ -121,10 +149,10 @@ def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) ->
 def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     start_machine(flags)
     from codepretrain.study.run import train_phases
+    from codepretrain.study.workspace import Workspace
 
     train_phases(
-        config,
-        flags.workdir,
+        Workspace(config, flags.workdir),
         only=flags.phase,
         command_line=flags.command_line,
         environment=relevant_environment(),
@@ -137,10 +165,10 @@ def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> i
 def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     start_machine(flags)
     from codepretrain.study.run import evaluate_phases
+    from codepretrain.study.workspace import Workspace
 
     evaluate_phases(
-        config,
-        flags.workdir,
+        Workspace(config, flags.workdir),
         only=flags.phase,
         step=flags.step,
         command_line=flags.command_line,

@@ -1,6 +1,8 @@
-"""The commands `report` and `show-batch`, which show what is in a working directory."""
+"""The commands `report`, `show-batch` and `verify-data`: what is in a working directory."""
 
 import argparse
+
+from rich.console import Console
 
 from codepretrain.cli.flags import whole_number
 from codepretrain.cli.interop import Add
@@ -9,7 +11,7 @@ from codepretrain.config.schema import StudyConfig
 
 
 def add_commands(add: Add) -> None:
-    """Adds both commands and their flags to the command line."""
+    """Adds the commands and their flags to the command line."""
     add("report", _report, "write the report page and print the table of results")
     show_batch = add("show-batch", _show_batch, "list the rows and documents of one batch")
     show_batch.add_argument("--phase", required=True)
@@ -17,21 +19,39 @@ def add_commands(add: Add) -> None:
         "--step", type=whole_number(0), required=True, help="0 is the phase's first batch"
     )
     show_batch.add_argument("--json", action="store_true", help="print JSON")
+    add("verify-data", _verify_data, "read all prepared data and compare it with its hashes")
 
 
 def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     from codepretrain.study.report import report_study
+    from codepretrain.study.workspace import Workspace
 
-    report_study(config, flags.workdir, command_line=flags.command_line)
+    report_study(Workspace(config, flags.workdir), command_line=flags.command_line)
     return 0
 
 
 def _show_batch(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     from codepretrain.study.show_batch import show_batch
+    from codepretrain.study.workspace import Workspace
 
-    text, values = show_batch(config, flags.workdir, phase_name=flags.phase, step=flags.step)
+    workspace = Workspace(config, flags.workdir)
+    text, values = show_batch(workspace, phase_name=flags.phase, step=flags.step)
     if flags.json:
         print_json(values)
     else:
         print(text)
+    return 0
+
+
+def _verify_data(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    from codepretrain.data.prepared import summary, verify_prepared
+    from codepretrain.rows.data_dir import data_dir
+
+    console = Console()
+    prepared = verify_prepared(
+        config,
+        data_dir(flags.workdir, config),
+        announce=lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False),
+    )
+    console.print(summary(prepared))
     return 0

@@ -15,9 +15,8 @@ from ml_collections import ConfigDict
 from codepretrain.config.parse import apply_override, parse, to_dict
 from codepretrain.config.schema import StudyConfig
 from codepretrain.config.validate import check
-from codepretrain.errors import UserError, described, quoted
+from codepretrain.errors import Interrupted, UserError, described, quoted
 from codepretrain.files.explain import shown
-from codepretrain.interrupt import Interrupted
 
 _OVERRIDE = re.compile(r"--config\.([A-Za-z0-9_.]+)=(.*)", re.DOTALL)
 
@@ -117,13 +116,14 @@ def _load_module(path: Path) -> ModuleType:
         sys.path.insert(0, root)
     name = f"experiments_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
+    loader = spec.loader if spec else None
+    if spec is None or loader is None:
         raise UserError(
             f"config file {shown(path)} is not a Python file (expected a name ending in .py)"
         )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where dataclasses and pickle look for it
-    _run(path, "cannot be loaded", lambda: spec.loader.exec_module(module))  # type: ignore[union-attr]
+    _run(path, "cannot be loaded", lambda: loader.exec_module(module))
     return module
 
 

@@ -203,6 +203,8 @@ class ExecutionConfig:
     and 4096 positions on GPUs, 2048 and 8192 elsewhere. `gradient_reduction_dtype` is that of
     gradients while they are summed over devices. `deterministic` makes a training step on GPUs give
     the same bits in every process, at some cost in speed; TPUs and CPUs do so anyway.
+    `row_cache_bytes` is the size of the local copies of rows in an object store, which are in the
+    temporary directory (TMPDIR) of each host; None is half of its disk.
     """
 
     mesh: MeshConfig = MeshConfig()
@@ -218,6 +220,7 @@ class ExecutionConfig:
     deterministic: bool = False
     prefetch_batches: int = 8
     reader_threads: int = 4
+    row_cache_bytes: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -125,6 +125,7 @@ RULES: Mapping[str, Rule] = {
     "execution.gradient_reduction_dtype": _one_of("float32", "bfloat16"),
     "execution.prefetch_batches": _whole(1, 65_536),
     "execution.reader_threads": _whole(1, 1024),
+    "execution.row_cache_bytes": _whole(2**20, 2**60),
     "checkpoint.temporary_interval_s": _POSITIVE,
     "checkpoint.num_temporary": _whole(1),
     "checkpoint.permanent_interval_steps": _whole(1, MAX_TOKENS),

@@ -16,7 +16,6 @@ from codepretrain.data.documents import (
     DOCUMENTS,
     DUPLICATES,
     FORMAT_VERSION,
-    MANIFEST,
     DocumentsManifest,
 )
 from codepretrain.data.inventory import INVENTORY, Watch
@@ -27,6 +26,7 @@ from codepretrain.files.directory import whole_directory
 from codepretrain.files.explain import explained
 from codepretrain.files.sealed import write_sealed
 from codepretrain.files.storage import StrPath
+from codepretrain.rows.verify import MANIFEST
 
 _SHARDS_IN_FLIGHT = 8
 _DOCUMENT_OPTIONS = "group_size:64,zstd:3"

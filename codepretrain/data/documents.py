@@ -21,20 +21,23 @@ import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
 from etils import epath
 
-from codepretrain.config.parse import parse
 from codepretrain.data.document import Document
 from codepretrain.data.inventory import INVENTORY, Inventory, load_inventory
 from codepretrain.data.keys import KEYS, load_keys
 from codepretrain.errors import UserError
-from codepretrain.files.directory import check_directory, is_whole
+from codepretrain.files.directory import is_whole
 from codepretrain.files.hashing import sha256_json
-from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath
-from codepretrain.rows.shard_files import default_cache
-from codepretrain.rows.verify import check_contents
+from codepretrain.rows.shard_files import host_cache
+from codepretrain.rows.verify import (
+    MANIFEST,
+    check_contents,
+    check_folder,
+    folder_remedy,
+    read_manifest,
+)
 
 FORMAT_VERSION = 2
-MANIFEST = "manifest.json"
 DOCUMENTS = "documents.arrayrecord"
 DUPLICATES = "exact duplicates"  # the reason for skipping that leaves a key
 _READ_BATCH = 256
@@ -82,23 +85,14 @@ def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[Documen
       UserError: the source was not (completely) read, a file is missing, truncated or damaged, or
         these are the documents of another source.
     """
-    hashes = _hashes(directory, reads_contents=False)
-    remedy = _remedy(directory)
+    hashes = check_folder(directory, "documents", reads_contents=False)
+    remedy = folder_remedy(directory)
     check_contents(directory, hashes, [MANIFEST, INVENTORY], remedy=remedy)
-    path = epath.Path(directory) / MANIFEST
-    value, _ = read_sealed(path, remedy=remedy)
-    if value.get("format_version") != FORMAT_VERSION:
-        raise UserError(
-            f"{path} has format {value.get('format_version')!r}, this version reads "
-            f"{FORMAT_VERSION}; {remedy}"
-        )
-    try:
-        manifest = parse(DocumentsManifest, value, path=str(path))
-    except UserError as error:
-        raise UserError(f"{error}; {remedy}") from error
+    manifest = read_manifest(DocumentsManifest, directory, version=FORMAT_VERSION)
     if manifest.source != source:
         raise UserError(
-            f"{path} is the manifest of source {manifest.source!r}, expected {source!r}; {remedy}"
+            f"{epath.Path(directory) / MANIFEST} is the manifest of source {manifest.source!r}, "
+            f"expected {source!r}; {remedy}"
         )
     names = [DOCUMENTS, KEYS, INVENTORY]
     missing = [name for name in names if name not in hashes]
@@ -110,31 +104,36 @@ def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[Documen
 
 
 def verify_documents(directory: StrPath) -> None:
-    """Compares the contents of every file with its hash.
+    """Compares the contents of every file with its SHA-256.
 
     Raises:
       UserError: names each file that is missing, truncated or altered.
     """
-    _hashes(directory, reads_contents=True)
+    check_folder(directory, "documents", reads_contents=True)
 
 
 def read_documents(
-    directory: StrPath, *, source: str, wanted: np.ndarray | None = None
+    directory: StrPath,
+    *,
+    source: str,
+    wanted: np.ndarray | None = None,
+    cache_bytes: int | None = None,
 ) -> Iterator[Document]:
     """Yields the documents in the order in which they were read.
 
     Args:
       wanted: [num_documents] bool, which documents to yield; None for all.
+      cache_bytes: `config.execution.row_cache_bytes`, the limit of local copies.
 
     Raises:
       UserError: the file is missing or damaged, or holds documents of another source.
     """
     manifest, _ = load_documents_manifest(directory, source=source)
-    path, remedy = epath.Path(directory) / DOCUMENTS, _remedy(directory)
+    path, remedy = epath.Path(directory) / DOCUMENTS, folder_remedy(directory)
     if wanted is None:
         wanted = np.ones(manifest.num_documents, bool)
-    sha256 = _hashes(directory, reads_contents=False)[DOCUMENTS]
-    with default_cache().hold(path, sha256=sha256) as local_path:
+    sha256 = check_folder(directory, "documents", reads_contents=False)[DOCUMENTS]
+    with host_cache(cache_bytes).hold(path, sha256=sha256) as local_path:
         for record in _records(str(local_path), path, wanted, remedy):
             try:
                 document = Document(**json.loads(record))
@@ -148,17 +147,22 @@ def read_documents(
             yield document
 
 
-def load_documents_keys(directory: StrPath, *, source: str) -> np.ndarray:
+def load_documents_keys(
+    directory: StrPath, *, source: str, cache_bytes: int | None = None
+) -> np.ndarray:
     """Returns the keys of the documents and of the dropped duplicates: see `data/keys.py`.
 
     Raises:
       UserError: the source was not read, or a file is missing or damaged.
     """
     manifest, _ = load_documents_manifest(directory, source=source)
-    hashes, remedy = _hashes(directory, reads_contents=False), _remedy(directory)
+    hashes = check_folder(directory, "documents", reads_contents=False)
+    remedy = folder_remedy(directory)
     check_contents(directory, hashes, [KEYS], remedy=remedy)
     num_keys = manifest.num_documents + manifest.skipped.get(DUPLICATES, 0)
-    return load_keys(directory, sha256=hashes[KEYS], num_keys=num_keys, remedy=remedy)
+    path = epath.Path(directory) / KEYS
+    with host_cache(cache_bytes).hold(path, sha256=hashes[KEYS]) as local_path:
+        return load_keys(local_path, num_keys=num_keys, shown_as=path, remedy=remedy)
 
 
 def load_documents_inventory(directory: StrPath, *, source: str) -> Inventory:
@@ -168,7 +172,7 @@ def load_documents_inventory(directory: StrPath, *, source: str) -> Inventory:
       UserError: the source was not read, or a file is missing or damaged.
     """
     load_documents_manifest(directory, source=source)
-    return load_inventory(directory, remedy=_remedy(directory))
+    return load_inventory(directory, remedy=folder_remedy(directory))
 
 
 def _records(local_path: str, path: StrPath, wanted: np.ndarray, remedy: str) -> Iterator[bytes]:
@@ -189,13 +193,3 @@ def _records(local_path: str, path: StrPath, wanted: np.ndarray, remedy: str) ->
         reader.close()
     except (RuntimeError, ValueError, IndexError) as error:
         raise UserError(f"damaged {path}: {error}; {remedy}") from error
-
-
-def _hashes(directory: StrPath, *, reads_contents: bool) -> Mapping[str, str]:
-    if not has_documents(directory):
-        raise UserError(f"no documents at {directory}: run `codepretrain prepare` first")
-    return check_directory(directory, reads_contents=reads_contents, remedy=_remedy(directory))
-
-
-def _remedy(directory: StrPath) -> str:
-    return f"delete {directory} and run `codepretrain prepare` again"

@@ -22,11 +22,11 @@ from codepretrain.files.storage import StrPath
 from codepretrain.rows.data_dir import study_settings_hash
 from codepretrain.rows.eval_items import (
     FORMAT_VERSION,
-    MANIFEST,
     ItemsManifest,
     items_directory,
     items_name,
 )
+from codepretrain.rows.verify import MANIFEST
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_hashes, tokenizer_path
 
 MAX_ITEMS = 512
@@ -42,9 +42,7 @@ def write_eval_items(config: StudyConfig, data_dir: StrPath) -> None:
     vocabulary = load_vocabulary(data_dir)
     _, documents_hashes = load_splits_manifest(data_dir)
     for source, chosen in sorted(config.data.sources.items()):
-        documents = held_out_documents(
-            data_dir, source, tokenizer, vocabulary, config=config.data.tokenizer
-        )
+        documents = held_out_documents(data_dir, source, tokenizer, vocabulary, config=config)
         for task, kind in KINDS.items():
             if chosen.kind == kind:
                 make = expression_items if task == "python_expression" else continuation_items

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from tokenizers import Tokenizer
 
-from codepretrain.config.schema import TokenizerConfig
+from codepretrain.config.schema import StudyConfig
 from codepretrain.data.document import Document
 from codepretrain.data.samples import sample_documents
 from codepretrain.data.tokenizer import encode
@@ -40,7 +40,7 @@ def held_out_documents(
     tokenizer: Tokenizer,
     vocabulary: Vocabulary,
     *,
-    config: TokenizerConfig,
+    config: StudyConfig,
 ) -> list[HeldOut]:
     """Returns a sample of the source's validation split: `MAX_DOCUMENTS`, or all."""
     chosen = list(
@@ -50,9 +50,10 @@ def held_out_documents(
             split="validation",
             purpose="evaluation items",
             num_documents=MAX_DOCUMENTS,
+            cache_bytes=config.execution.row_cache_bytes,
         )
     )
-    tokens = encode(tokenizer, [document.text for document in chosen], config)
+    tokens = encode(tokenizer, [document.text for document in chosen], config.data.tokenizer)
     return [
         HeldOut(document, ids.tolist(), vocabulary)
         for document, ids in zip(chosen, tokens, strict=True)

@@ -55,12 +55,13 @@ class Watch:
 
     def __init__(self, reader: Reader, source: str) -> None:
         self._reader, self._source = reader, source
-        self._before: list[list[Version]] = []
+        self._before: dict[RawFile, Version] = {}
 
     def shards(self, shards: Sequence[Any]) -> Iterator[Any]:
         """Yields each shard after stamping its files."""
         for shard in shards:
-            self._before.append(_versions(self._reader.files(shard)))
+            new = [file for file in self._reader.files(shard) if file not in self._before]
+            self._before.update(zip(new, _versions(new), strict=True))
             yield shard
 
     def inventory(self, read: Sequence[Any]) -> tuple[Inventory, list[str]]:
@@ -69,8 +70,8 @@ class Watch:
         Raises:
           UserError: a file changed while it was read.
         """
-        files = [file for shard in read for file in self._reader.files(shard)]
-        before = list(chain.from_iterable(self._before[: len(read)]))
+        files = list(_files(self._reader, read))
+        before = [self._before[file] for file in files]
         inventory = Inventory(files=tuple(_entries(files, before)))
         for file, old, new in zip(files, before, _versions(files), strict=True):
             if old.stamp != new.stamp:
@@ -112,7 +113,7 @@ def check_inventory(
     Raises:
       ChangedFilesError: names the first file that is new, gone or altered.
     """
-    files: Iterator[RawFile] = chain.from_iterable(reader.files(shard) for shard in shards)
+    files = _files(reader, shards)
     found = list(islice(files, len(inventory.files)) if was_capped else files)
     names, old_names = ([file.name for file in some] for some in (found, inventory.files))
     if names != old_names:
@@ -161,6 +162,12 @@ def _load_stamps(data_dir: StrPath, source: str) -> list[str]:
 
 def _stamps_path(data_dir: StrPath, source: str) -> epath.Path:
     return epath.Path(data_dir) / "stamps" / f"{source}.json"
+
+
+def _files(reader: Reader, shards: Sequence[Any]) -> Iterator[RawFile]:
+    """Yields every file once: several shards may be parts of one file."""
+    files = chain.from_iterable(reader.files(shard) for shard in shards)
+    return iter(dict.fromkeys(files))
 
 
 def _versions(files: Sequence[RawFile]) -> list[Version]:

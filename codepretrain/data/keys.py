@@ -15,13 +15,11 @@ from array import array
 from pathlib import Path
 
 import numpy as np
-from etils import epath
 
 from codepretrain.data.document import Document
 from codepretrain.files.explain import explained
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.records import open_array
-from codepretrain.rows.shard_files import default_cache
 
 KEYS = "keys.npy"
 KEY_TYPE = np.dtype([("group", "<u8"), ("text", "<u8"), ("num_bytes", "<u4")])
@@ -61,22 +59,19 @@ class KeysWriter:
             np.save(folder / KEYS, np.concatenate([self._kept.keys(), self._dropped.keys()]))
 
 
-def load_keys(directory: StrPath, *, sha256: str, num_keys: int, remedy: str) -> np.ndarray:
+def load_keys(path: StrPath, *, num_keys: int, shown_as: StrPath, remedy: str) -> np.ndarray:
     """Returns a source's keys: [num_keys], of `KEY_TYPE`.
 
     Args:
-      sha256: of the file, as listed in the directory.
+      shown_as: the path for messages, where `path` is a copy in a cache.
       remedy: the fix for damage, for the message.
 
     Raises:
       UserError: the file is missing or damaged.
     """
-    path = epath.Path(directory) / KEYS
-    with default_cache().hold(path, sha256=sha256) as local_path:
-        keys = open_array(
-            local_path, shape=(num_keys,), dtype=KEY_TYPE, shown_as=path, remedy=remedy
-        )
-        return np.array(keys)
+    return np.array(
+        open_array(path, shape=(num_keys,), dtype=KEY_TYPE, shown_as=shown_as, remedy=remedy)
+    )
 
 
 class _Columns:

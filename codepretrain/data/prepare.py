@@ -6,6 +6,7 @@ and does nothing if all are finished.
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -85,7 +86,7 @@ def prepare(
         for source, chosen in sorted(config.data.sources.items())
     }
     seconds: dict[str, float] = {}
-    with exclusive(data_dir):
+    with exclusive(data_dir, announce=partial(console.print, soft_wrap=True)):
         shards = check_inputs(
             config, data_dir, readers, rereads_changed=rereads_changed, note=console.print
         )
@@ -161,7 +162,10 @@ def _split(config: StudyConfig, data_dir: StrPath) -> None:
     """Splits all sources together, unless that is done."""
     if not has_splits(data_dir):
         write_splits(
-            data_dir, sorted(config.data.sources), fraction=config.data.validation_fraction
+            data_dir,
+            sorted(config.data.sources),
+            fraction=config.data.validation_fraction,
+            cache_bytes=config.execution.row_cache_bytes,
         )
 
 
@@ -182,6 +186,7 @@ def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:
             num_bytes=round(
                 settings.training_bytes_per_source * settings.training_weights.get(source, 1.0)
             ),
+            cache_bytes=config.execution.row_cache_bytes,
         )
         for source in sorted(config.data.sources)
     )
@@ -230,9 +235,7 @@ def _pack_split(
         tokens = seqio_tasks.tokenized_documents(task, split)
         write_rows(
             rows_directory(data_dir, source, split),
-            _with_provenance(
-                split_documents(data_dir, source=source, split=split), tokens, advance
-            ),
+            _with_provenance(_documents(config, data_dir, source, split), tokens, advance),
             source=source,
             split=split,
             config=config.data,
@@ -249,6 +252,13 @@ def _pack_split(
 def _make_items(config: StudyConfig, data_dir: StrPath) -> None:
     if not has_items(data_dir):
         write_eval_items(config, data_dir)
+
+
+def _documents(
+    config: StudyConfig, data_dir: StrPath, source: str, split: str
+) -> Iterator[Document]:
+    cache_bytes = config.execution.row_cache_bytes
+    return split_documents(data_dir, source=source, split=split, cache_bytes=cache_bytes)
 
 
 def _with_provenance(

@@ -1,7 +1,8 @@
 """Counts and hashes of the prepared data, for a report. Imports no tokenizer or TensorFlow."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from rich.console import Group
 from rich.table import Table
@@ -17,16 +18,16 @@ from codepretrain.data.splits import (
     SplitsManifest,
     load_splits_manifest,
     splits_directory,
-    splits_remedy,
 )
 from codepretrain.errors import UserError
-from codepretrain.files.directory import check_directory
 from codepretrain.files.hashing import sha256_json
-from codepretrain.files.storage import StrPath
+from codepretrain.files.storage import StrPath, exists
 from codepretrain.rows.data_dir import current_tokenizer, reading_settings, require_prepared
 from codepretrain.rows.eval_items import items_directory, load_items_manifest
-from codepretrain.rows.manifest import RowsManifest, rows_directory, rows_remedy
-from codepretrain.rows.vocabulary import load_vocabulary
+from codepretrain.rows.format import SPLITS
+from codepretrain.rows.manifest import RowsManifest, rows_directory
+from codepretrain.rows.verify import check_folder
+from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_directory, tokenizer_hashes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,23 +131,54 @@ def check_splits(
     return manifest, hashes
 
 
-def verify_prepared(config: StudyConfig, data_dir: StrPath) -> PreparedData:
+def verify_prepared(
+    config: StudyConfig, data_dir: StrPath, *, announce: Callable[[str], None] = lambda line: None
+) -> PreparedData:
     """Reads every byte of the study's data, and returns its manifests.
 
+    Args:
+      announce: called with the result of each folder, damaged ones included.
+
     Raises:
-      UserError: names each file that is missing, truncated or altered.
+      UserError: there is no data of this study; or names each file that is missing, truncated or
+        altered, in all folders.
     """
+    if not exists(data_dir):
+        raise UserError(
+            f"there is no prepared data of this study at {data_dir}: run `codepretrain prepare`, "
+            "or give the --workdir and the data settings that it was prepared with"
+        )
+    damaged = []
+    for directory, verify in _folders(config, data_dir).items():
+        try:
+            verify()
+        except UserError as error:
+            damaged.append(str(error))
+            announce(str(error))
+        else:
+            announce(f"{directory}: every file is as it was written")
+    if len(damaged) > 1:
+        raise UserError(f"{len(damaged)} folders of {data_dir} are damaged: {'; '.join(damaged)}")
+    if damaged:
+        raise UserError(damaged[0])
+    return load_prepared(config, data_dir)
+
+
+def _folders(config: StudyConfig, data_dir: StrPath) -> dict[StrPath, Callable[[], object]]:
+    """Returns every folder of the data, and a function that reads and verifies it."""
+    folders: dict[StrPath, Callable[[], object]] = {
+        tokenizer_directory(data_dir): partial(tokenizer_hashes, data_dir)
+    }
     for source in sorted(config.data.sources):
-        verify_documents(documents_directory(data_dir, source))
-    prepared = load_prepared(config, data_dir)
+        documents = documents_directory(data_dir, source)
+        folders[documents] = partial(verify_documents, documents)
+        for split in SPLITS:
+            rows = rows_directory(data_dir, source, split)
+            folders[rows] = partial(check_folder, rows, "prepared rows", reads_contents=True)
     splits = splits_directory(data_dir)
-    check_directory(splits, reads_contents=True, remedy=splits_remedy(data_dir))
-    for source, split in prepared.rows:
-        directory = rows_directory(data_dir, source, split)
-        check_directory(directory, reads_contents=True, remedy=rows_remedy(directory))
+    folders[splits] = partial(check_folder, splits, "splits", reads_contents=True)
     items = items_directory(data_dir)
-    check_directory(items, reads_contents=True, remedy=f"delete {items} and prepare again")
-    return prepared
+    return {**folders, items: partial(check_folder, items, "task items", reads_contents=True)}
 
 
 def summary(prepared: PreparedData) -> Group:
@@ -173,6 +205,11 @@ def summary(prepared: PreparedData) -> Group:
                 for reason, count in documents.skipped.items()
             )
             lines.append(f"{source}: skipped {reasons}")
+        if documents.was_capped:
+            lines.append(
+                f"{source}: reading stopped at config.data.sources.{source}.options.max_bytes; "
+                "there is more raw material"
+            )
     empty = [
         source
         for (source, split), rows in prepared.rows.items()

@@ -42,7 +42,7 @@ def register_tasks(config: StudyConfig, data_dir: StrPath) -> dict[str, str]:
         task = seqio.Task(
             name,
             source=seqio.FunctionDataSource(
-                dataset_fn=partial(_documents, data_dir, source),
+                dataset_fn=partial(_documents, data_dir, source, config.execution.row_cache_bytes),
                 splits=SPLITS,
                 num_input_examples=dict(manifest.num_documents[source]),
             ),
@@ -108,14 +108,21 @@ def tokenize(dataset: tf.data.Dataset, *, vocabulary: ByteLevelBPE) -> tf.data.D
 
 
 def _documents(
-    data_dir: StrPath, source: str, split: str, shuffle_files: bool, seed: int | None = None
+    data_dir: StrPath,
+    source: str,
+    cache_bytes: int | None,
+    split: str,
+    shuffle_files: bool,
+    seed: int | None = None,
 ) -> tf.data.Dataset:
     """Returns {text: string, document: int64} of one split, always in reading order."""
     del seed
     assert not shuffle_files, "rows are shuffled when they are read for training, not here"
 
     def blocks() -> Iterator[dict[str, np.ndarray]]:
-        numbered = enumerate(split_documents(data_dir, source=source, split=split))
+        numbered = enumerate(
+            split_documents(data_dir, source=source, split=split, cache_bytes=cache_bytes)
+        )
         while block := list(islice(numbered, _DOCUMENTS_PER_BATCH)):
             yield {
                 "text": np.array([document.text.encode() for _, document in block], object),

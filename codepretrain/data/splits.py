@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from codepretrain.config.parse import parse
 from codepretrain.data.components import Components, exact_joins
 from codepretrain.data.document import Document
 from codepretrain.data.documents import (
@@ -32,19 +31,24 @@ from codepretrain.data.documents import (
     read_documents,
 )
 from codepretrain.errors import UserError
-from codepretrain.files.directory import check_directory, is_whole, whole_directory
+from codepretrain.files.directory import is_whole, whole_directory
 from codepretrain.files.explain import explained
 from codepretrain.files.hashing import sha256_json
-from codepretrain.files.sealed import read_sealed, write_sealed
+from codepretrain.files.sealed import write_sealed
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import SPLITS
 from codepretrain.rows.records import open_array
 from codepretrain.rows.sampling import keyed_hash
-from codepretrain.rows.shard_files import default_cache
-from codepretrain.rows.verify import check_contents
+from codepretrain.rows.shard_files import host_cache
+from codepretrain.rows.verify import (
+    MANIFEST,
+    check_contents,
+    check_folder,
+    folder_remedy,
+    read_manifest,
+)
 
 FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
 # Components of up to this many documents may be held out, however small the study is.
 _ALWAYS_SMALL = 100
 
@@ -87,6 +91,7 @@ def write_splits(
     *,
     fraction: float,
     more_joins: Sequence[np.ndarray] = (),
+    cache_bytes: int | None = None,
 ) -> None:
     """Splits the documents of all sources of a study and writes `<data_dir>/splits/`.
 
@@ -96,6 +101,7 @@ def write_splits(
       fraction: expected share of components that are held out.
       more_joins: arrays [m, 2] uint64 of keys of groups that must follow one split beyond those
         that share a text, such as groups with near-duplicates (`data/keys.py` makes the keys).
+      cache_bytes: `config.execution.row_cache_bytes`, the limit of local copies.
 
     Raises:
       UserError: a source has no training documents, or its documents are damaged.
@@ -105,7 +111,7 @@ def write_splits(
         directory = documents_directory(data_dir, source)
         manifest, hashes[source] = load_documents_manifest(directory, source=source)
         counts[source] = manifest.num_documents
-        keys[source] = load_documents_keys(directory, source=source)
+        keys[source] = load_documents_keys(directory, source=source, cache_bytes=cache_bytes)
     joins = np.concatenate([exact_joins(list(keys.values())), *more_joins])
     kept = {source: keys[source][: counts[source]] for source in sources}
     of = Components(joins).of
@@ -144,20 +150,13 @@ def load_splits_manifest(data_dir: StrPath) -> tuple[SplitsManifest, Mapping[str
     Raises:
       UserError: the sources were not split, or a file is missing, truncated or damaged.
     """
-    directory, remedy = splits_directory(data_dir), splits_remedy(data_dir)
-    hashes = _hashes(data_dir)
+    directory = splits_directory(data_dir)
+    hashes, remedy = (
+        check_folder(directory, "splits", reads_contents=False),
+        folder_remedy(directory),
+    )
     check_contents(directory, hashes, [MANIFEST], remedy=remedy)
-    path = directory / MANIFEST
-    value, _ = read_sealed(path, remedy=remedy)
-    if value.get("format_version") != FORMAT_VERSION:
-        raise UserError(
-            f"{path} has format {value.get('format_version')!r}, this version reads "
-            f"{FORMAT_VERSION}; {remedy}"
-        )
-    try:
-        manifest = parse(SplitsManifest, value, path=str(path))
-    except UserError as error:
-        raise UserError(f"{error}; {remedy}") from error
+    manifest = read_manifest(SplitsManifest, directory, version=FORMAT_VERSION)
     missing = [_name(source) for source in manifest.documents_hashes if _name(source) not in hashes]
     if missing:
         raise UserError(
@@ -169,20 +168,26 @@ def load_splits_manifest(data_dir: StrPath) -> tuple[SplitsManifest, Mapping[str
     }
 
 
-def load_split(data_dir: StrPath, *, source: str, split: str) -> np.ndarray:
+def load_split(
+    data_dir: StrPath, *, source: str, split: str, cache_bytes: int | None = None
+) -> np.ndarray:
     """Returns whether each document of a source belongs to a split: [num_documents] bool.
 
     Raises:
       UserError: the source was not split, or its file is missing or damaged.
     """
     manifest, _ = load_splits_manifest(data_dir)
-    directory, remedy = splits_directory(data_dir), splits_remedy(data_dir)
+    directory = splits_directory(data_dir)
+    hashes, remedy = (
+        check_folder(directory, "splits", reads_contents=False),
+        folder_remedy(directory),
+    )
     if source not in manifest.num_documents:
         raise UserError(f"{directory} has no split of source {source!r}; {remedy}")
     path = directory / _name(source)
-    check_contents(directory, _hashes(data_dir), [path.name], remedy=remedy)
+    check_contents(directory, hashes, [path.name], remedy=remedy)
     num_documents = sum(manifest.num_documents[source].values())
-    with default_cache().hold(path, sha256=_hashes(data_dir)[path.name]) as local_path:
+    with host_cache(cache_bytes).hold(path, sha256=hashes[path.name]) as local_path:
         held_out = np.array(
             open_array(
                 local_path,
@@ -201,30 +206,17 @@ def load_split(data_dir: StrPath, *, source: str, split: str) -> np.ndarray:
     return members
 
 
-def split_documents(data_dir: StrPath, *, source: str, split: str) -> Iterator[Document]:
+def split_documents(
+    data_dir: StrPath, *, source: str, split: str, cache_bytes: int | None = None
+) -> Iterator[Document]:
     """Yields the documents of one split of a source in the order in which they were read.
 
     Raises:
       UserError: a file is missing or damaged.
     """
-    members = load_split(data_dir, source=source, split=split)
+    members = load_split(data_dir, source=source, split=split, cache_bytes=cache_bytes)
     directory = documents_directory(data_dir, source)
-    yield from read_documents(directory, source=source, wanted=members)
-
-
-def splits_remedy(data_dir: StrPath) -> str:
-    """Returns the fix for damaged splits, for messages."""
-    return f"delete {splits_directory(data_dir)} and run `codepretrain prepare` again"
-
-
-def _hashes(data_dir: StrPath) -> Mapping[str, str]:
-    if not has_splits(data_dir):
-        raise UserError(
-            f"no splits at {splits_directory(data_dir)}: run `codepretrain prepare` first"
-        )
-    return check_directory(
-        splits_directory(data_dir), reads_contents=False, remedy=splits_remedy(data_dir)
-    )
+    yield from read_documents(directory, source=source, wanted=members, cache_bytes=cache_bytes)
 
 
 def _sizes(components: Sequence[np.ndarray], fraction: float) -> tuple[np.ndarray, int]:

@@ -17,8 +17,9 @@ from codepretrain.files.explain import explained
 from codepretrain.files.sealed import write_sealed
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import FORMAT_VERSION, Row, encode_row
-from codepretrain.rows.manifest import DOCUMENTS, MANIFEST, ROWS, STATS, RowsManifest
+from codepretrain.rows.manifest import DOCUMENTS, ROWS, STATS, RowsManifest
 from codepretrain.rows.records import RecordWriter
+from codepretrain.rows.verify import MANIFEST
 
 _DOCUMENTS_PER_SHARD = 2**20
 

@@ -1,7 +1,6 @@
-"""Builds a study's evaluations, which then run on parameters."""
+"""Builds a study's evaluations, which then run on parameters and are recorded."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import jax
@@ -10,16 +9,13 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.errors import UserError
 from codepretrain.evals.evaluator import AnyEvaluatorKind, EvalResult, Evaluate
-from codepretrain.evals.language_model import LanguageModel
+from codepretrain.evals.item_scores import write_item_scores
 from codepretrain.evals.progress import EvaluationProgress
 from codepretrain.evals.registry import check_machine, evaluator_request
-from codepretrain.evals.row_loss import RowLoss
+from codepretrain.evals.resources import Resources
 from codepretrain.hosts import decide, gather
-from codepretrain.rows.store import RowStore, open_sources
-from codepretrain.rows.vocabulary import load_vocabulary
-from codepretrain.train.step import step_kernel
+from codepretrain.metrics.writer import MetricsWriter
 
 if TYPE_CHECKING:
     from codepretrain.model.transformer import Params
@@ -27,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """A named evaluation.
+    """A named evaluation; the trainer's `PhaseEvaluator` (`train/phase_evaluator.py`).
 
     interval_steps: its period within a phase; None runs it at the end only. console: shows the
     progress; None shows nothing.
@@ -50,6 +46,29 @@ class Evaluator:
         if step == 0:
             return False
         return at_end or (self.interval_steps is not None and step % self.interval_steps == 0)
+
+    def record(
+        self,
+        params: "Params",
+        writer: MetricsWriter,
+        run_dir: epath.Path,
+        *,
+        step: int,
+        tokens: int,
+    ) -> None:
+        """Evaluates on every process; process 0 writes the metrics and the scores of the items.
+
+        Raises:
+          UserError: on every process, if process 0 cannot write.
+        """
+        result = self(params)
+        metrics = {name: metric.to_json() for name, metric in result.metrics.items()}
+
+        def write() -> None:
+            write_item_scores(run_dir, self.name, step, result.items)
+            writer.log_evaluation(step=step, tokens=tokens, evaluator=self.name, metrics=metrics)
+
+        decide(f"the record of evaluation {self.name!r}", write)
 
 
 def build_evaluators(
@@ -77,47 +96,3 @@ def build_evaluators(
 
     gather("the evaluations", build)
     return evaluators
-
-
-class Resources:
-    """Resources that evaluators share, created on first use."""
-
-    def __init__(self, config: StudyConfig, data_dir: epath.Path, mesh: Mesh) -> None:
-        self.config = config
-        self.data_dir = data_dir
-        self._mesh = mesh
-        # As many rows as training handles at once; without gradients they fit in memory.
-        self._batch_size = config.training.batch_size // config.execution.num_microbatches
-
-    @cached_property
-    def language_model(self) -> LanguageModel:
-        config = self.config
-        return LanguageModel(
-            config.model,
-            load_vocabulary(self.data_dir, vocab_size=config.model.vocab_size),
-            self._mesh,
-            batch_size=self._batch_size,
-            max_seq_len=config.data.max_seq_len,
-            attention_kernel=step_kernel(config, self._mesh),
-        )
-
-    @cached_property
-    def row_loss(self) -> RowLoss:
-        return RowLoss(self.config, self._mesh, batch_size=self._batch_size)
-
-    @cached_property
-    def held_out_rows(self) -> dict[str, RowStore]:
-        """Source → its held-out rows.
-
-        Raises:
-          UserError: a source has none.
-        """
-        stores = open_sources(self.data_dir, self.config.data.sources, "validation")
-        empty = [source for source, store in stores.items() if not len(store)]
-        if empty:
-            raise UserError(
-                f"config.data.validation_fraction = {self.config.data.validation_fraction:g} holds "
-                f"out no rows of {', '.join(empty)}: raise it and prepare again, or remove the "
-                "validation loss from config.evals"
-            )
-        return stores

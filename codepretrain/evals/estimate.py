@@ -1,4 +1,4 @@
-"""Estimates with their standard errors: means, proportions, ratios of sums, weighted averages.
+"""Estimates with their standard errors: proportions, ratios of sums, weighted averages.
 
 A standard error is the sampling error: how much the value would vary if other items were drawn from
 the same population. It does not include the variation between training runs with other seeds.
@@ -24,14 +24,6 @@ class Estimate:
     value: float
     standard_error: float
     count: int
-
-
-def mean(values: Sequence[float] | np.ndarray) -> Estimate:
-    """Returns the mean of N values; its standard error is sqrt(Σ(v - mean)² / (N-1) / N)."""
-    values = _column(values)
-    num_values = len(values)
-    deviation = values.std(ddof=1) if num_values > 1 else math.nan
-    return Estimate(float(values.mean()), float(deviation / math.sqrt(num_values)), num_values)
 
 
 def proportion(successes: Sequence[bool] | np.ndarray) -> Estimate:

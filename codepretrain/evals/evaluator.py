@@ -8,26 +8,17 @@ check a study's evaluations; `build` gets its resources from `Resources`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import Metric, MetricSpec
+from codepretrain.evals.progress import Progress
 
 if TYPE_CHECKING:
-    from codepretrain.evals.build import Resources
+    from codepretrain.evals.resources import Resources
     from codepretrain.model.transformer import Params
 
 Options = TypeVar("Options")
-
-
-class Progress(Protocol):
-    """Called as an evaluation advances: `done` of `total` `what` ("rows", "programs")."""
-
-    def __call__(self, done: int, total: int, what: str, /) -> None: ...
-
-
-def no_progress(done: int, total: int, what: str, /) -> None:
-    """Reports nothing."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from jax.sharding import Mesh
 
 from codepretrain import interrupt
 from codepretrain.config.schema import ModelConfig
-from codepretrain.evals.evaluator import Progress, no_progress
 from codepretrain.evals.placement import place_rows, rows_per_batch
+from codepretrain.evals.progress import Progress, no_progress
 from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.decode import decode_step, prefill
 from codepretrain.model.transformer import Params, Transformer, bind

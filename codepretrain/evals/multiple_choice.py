@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codepretrain.evals.estimate import proportion
-from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Progress, Request
+from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import MetricSpec
+from codepretrain.evals.progress import Progress
 from codepretrain.evals.task_items import check_task, load_items
 
 if TYPE_CHECKING:
-    from codepretrain.evals.build import Resources
     from codepretrain.evals.language_model import LanguageModel
+    from codepretrain.evals.resources import Resources
     from codepretrain.model.transformer import Params
 
 TASKS = ("prose_continuation", "code_continuation")

@@ -1,13 +1,24 @@
-"""Shows the progress of an evaluation: a bar on a terminal, occasional lines in a log file."""
+"""The progress of an evaluation: a bar on a terminal, occasional lines in a log file."""
 
 import time
 from collections.abc import Callable
-from typing import Self
+from typing import Protocol, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
 
 _LINE_INTERVAL_S = 15.0
+
+
+class Progress(Protocol):
+    """Called as an evaluation advances: `done` of `total` `what` ("rows", "programs")."""
+
+    def __call__(self, done: int, total: int, what: str, /) -> None: ...
+
+
+def no_progress(done: int, total: int, what: str, /) -> None:
+    """Reports nothing."""
 
 
 class EvaluationProgress:
@@ -29,11 +40,11 @@ class EvaluationProgress:
         self._clock = clock
         self._what = ""
         self._started = self._last_line = clock()
-        self._bar: Progress | None = None
+        self._bar: ProgressBar | None = None
 
     def __enter__(self) -> Self:
         if self._console is not None and self._console.is_terminal:
-            self._bar = Progress(
+            self._bar = ProgressBar(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
                 TextColumn("{task.completed:,}/{task.total:,} {task.fields[what]}"),

@@ -14,9 +14,10 @@ import numpy as np
 
 from codepretrain import interrupt
 from codepretrain.evals.estimate import proportion
-from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Progress, Request
+from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import MetricSpec
+from codepretrain.evals.progress import Progress
 from codepretrain.evals.sandbox.layers import REQUIRED_LAYERS, parse_layers
 from codepretrain.evals.sandbox.run import (
     Execution,
@@ -27,8 +28,8 @@ from codepretrain.evals.sandbox.run import (
 from codepretrain.evals.task_items import check_task, load_items
 
 if TYPE_CHECKING:
-    from codepretrain.evals.build import Resources
     from codepretrain.evals.language_model import LanguageModel
+    from codepretrain.evals.resources import Resources
     from codepretrain.model.transformer import Params
 
 TASKS = ("python_expression",)
@@ -115,9 +116,13 @@ class PythonExpression:
             decode(ids[: item.max_new_tokens]).partition(b"\n")[0].decode(errors="replace")
             for item, ids in zip(self._items, completions, strict=True)
         ]
-        from codepretrain.hosts import decide  # imports JAX
+        from codepretrain.hosts import WAIT_S, decide  # imports JAX
 
-        grades = decide("the grades of the programs", lambda: self._grade(texts, progress))
+        grades = decide(
+            "the grades of the programs",
+            lambda: self._grade(texts, progress),
+            wait_s=WAIT_S + len(texts) * LIMITS.wall_s,  # all of them, one at a time
+        )
         return result(grades)
 
     def _grade(self, texts: Sequence[str], progress: Progress) -> list[dict[str, Any]]:
@@ -160,7 +165,7 @@ def program(item: ExpressionItem, completion: str) -> str:
 
 def grade(item: ExpressionItem, completion: str, execution: Execution) -> dict[str, Any]:
     """Returns the record of one completion, given the execution of its program."""
-    has_value = execution.status == "passed"
+    has_value = execution.status == "passed" and execution.stdout.endswith(b"\n")
     return {
         "id": item.id,
         "completion": completion,

@@ -8,8 +8,8 @@ from jax.sharding import Mesh
 
 from codepretrain import interrupt
 from codepretrain.config.schema import StudyConfig
-from codepretrain.evals.evaluator import Progress
 from codepretrain.evals.placement import place_rows, rows_per_batch
+from codepretrain.evals.progress import Progress
 from codepretrain.hosts import gather
 from codepretrain.model.transformer import Params
 from codepretrain.rows.format import Row

@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from codepretrain.evals.estimate import Estimate, ratio_of_sums, weighted_average
-from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Progress, Request
+from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import Metric, MetricSpec
+from codepretrain.evals.progress import Progress
 from codepretrain.rows.format import Row
 from codepretrain.rows.sampling import keyed_hash, smallest
 from codepretrain.rows.store import RowStore
 
 if TYPE_CHECKING:
-    from codepretrain.evals.build import Resources
+    from codepretrain.evals.resources import Resources
     from codepretrain.evals.row_loss import RowLoss
     from codepretrain.model.transformer import Params
 

@@ -45,11 +45,16 @@ class Held:
 
 
 class Cache:
-    """A folder of copies; any number of processes may use one folder, with one `max_bytes`."""
+    """A folder of copies that any number of processes may use.
 
-    def __init__(self, directory: StrPath, *, max_bytes: int) -> None:
+    Where they differ in `max_bytes`, each makes space up to its own limit.
+    """
+
+    def __init__(self, directory: StrPath, *, max_bytes: int, setting: str = "its limit") -> None:
+        """setting: names what gave `max_bytes`, for messages."""
         self._directory = Path(directory)
         self._max_bytes = max_bytes
+        self._setting = setting
 
     def hold(self, path: StrPath, *, sha256: str) -> Held:
         """Returns the local copy of a file, downloaded if needed; returns a local path as is.
@@ -121,7 +126,7 @@ class Cache:
         if used + num_bytes > self._max_bytes:
             raise UserError(
                 f"the cache {shown(self._directory)} may hold {self._max_bytes:,} bytes, of which "
-                f"{used:,} are in use; {num_bytes:,} more are needed: raise its limit"
+                f"{used:,} are in use; {num_bytes:,} more are needed: raise {self._setting}"
             )
 
 

@@ -23,7 +23,8 @@ from codepretrain.errors import UserError
 from codepretrain.files.atomic import sync, write_bytes
 from codepretrain.files.explain import FULL, explained, shown
 from codepretrain.files.hashing import sha256_bytes, sha256_files
-from codepretrain.files.lease import Lease, LeaseLostError, exclusive
+from codepretrain.files.hold_errors import LeaseLostError
+from codepretrain.files.lease import Lease, exclusive
 from codepretrain.files.object_path import filesystem
 from codepretrain.files.scratch import scratch_folder
 from codepretrain.files.sealed import read_sealed, write_sealed

@@ -5,23 +5,23 @@ leaves whole lines; a power loss or a full disk at worst leaves a torn last line
 journal repairs. In an object store it is a folder of numbered parts (`journal_parts.py`). Reading
 accepts either form anywhere, so a working directory may be copied from one storage to another.
 
-Opening with `keeps` begins a journal without the records that `keeps` rejects, as a resumed run
-does. The complete old journal is kept next to it, `metrics.jsonl` as
-`metrics.until-20260131T120000Z.jsonl`.
+Opening with `keeps` cuts the records that `keeps` rejects, as a resumed run does. They are appended
+to a second journal, those of `metrics.jsonl` to `metrics.cut.jsonl`. It holds every record that was
+cut, so it grows with the work that was repeated, not with the number of starts.
 
 One process at a time has a journal open: the caller holds the folder (`lease.exclusive`).
 """
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 from codepretrain.errors import UserError
 from codepretrain.files import journal_parts
-from codepretrain.files.atomic import create, sync, write_bytes
+from codepretrain.files.atomic import write_bytes
 from codepretrain.files.explain import explained, shown
 from codepretrain.files.json_values import decode, encode
 from codepretrain.files.storage import (
@@ -60,17 +60,28 @@ class Journal:
         *,
         keeps: Callable[[dict[str, Any]], bool] | None = None,
         fields: Fields = MappingProxyType({}),
+        cut_note: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         """Keeps the accepted lines byte for byte, and repairs a torn end.
+
+        Args:
+          keeps: which records stay; the others are cut. By default all stay.
+          fields: what every record holds, by name and type.
+          cut_note: written with each record that is cut, such as the step of a resume.
 
         Raises:
           UserError: a line other than a torn last one is damaged; or the journal cannot be written.
         """
         content = _content(path)
         lines = _lines(content, path, fields)
-        kept = [(t, record) for t, record in lines if keeps is None or keeps(record)]
-        if len(kept) < len(lines):
-            _set_aside(path, content)
+        kept, cut = [], []
+        for text, record in lines:
+            if keeps is None or keeps(record):
+                kept.append((text, record))
+            else:
+                cut.append(record)
+        if cut:
+            keep_cut(path, cut, cut_note)
         self.kept = [record for _, record in kept]
         whole = "".join(text + "\n" for text, _ in kept).encode("utf-8")
         self._lines: _Lines
@@ -180,26 +191,30 @@ def _lines(content: bytes, path: StrPath, fields: Fields) -> list[tuple[str, dic
     return pairs
 
 
-def _set_aside(path: StrPath, content: bytes) -> None:
-    """Keeps a journal's current content under a new name next to it."""
-    stem, extension = os.path.splitext(os.fspath(path))
-    when = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    number = 1
-    while True:
-        suffix = "" if number == 1 else f"-{number}"
-        target = f"{stem}.until-{when}{suffix}{extension}"
-        if _link(path, target) or create(target, content):
+def cut_path(path: StrPath) -> str:
+    """Returns the journal of what was cut from a file: `metrics.cut.jsonl` of `metrics.jsonl`."""
+    return f"{os.path.splitext(os.fspath(path))[0]}.cut.jsonl"
+
+
+def keep_cut(
+    path: StrPath,
+    records: Sequence[Mapping[str, Any]],
+    note: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Appends records to the journal of what was cut from a file, before they are removed from it.
+
+    Each becomes {"cut_at": time (UTC), **note, "record": record}. Records that equal the newest
+    ones there are not repeated: a run that crashes at the same place again and again makes the same
+    records, and a kill may come before they are removed. A kill in between may repeat some.
+
+    Raises:
+      UserError: that journal is damaged, or cannot be written.
+    """
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    with Journal(cut_path(path), fields={"record": dict}) as journal:
+        newest = [encode(cut["record"]) for cut in journal.kept[-len(records) :]]
+        if newest == [encode(record) for record in records]:
             return
-        number += 1
-
-
-def _link(path: StrPath, target: str) -> bool:
-    """Gives a local file a second name, which costs no space; the journal itself is replaced."""
-    if not is_local(path) or not os.path.isfile(path):
-        return False
-    try:
-        os.link(path, target)
-    except OSError:  # the name is taken, or the file system has no links: `create` finds out
-        return False
-    sync(os.path.dirname(target))
-    return True
+        for record in records:
+            journal.append({"cut_at": when, **note, "record": record})
+        journal.sync()

@@ -11,16 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from codepretrain.errors import UserError
 from codepretrain.files.explain import explained, shown
+from codepretrain.files.hold_errors import LeaseLostError, in_use
+from codepretrain.files.object_lease import ObjectLease
 from codepretrain.files.storage import StrPath, is_local
 
 TTL_S = 60.0
 _LOCK = ".lock"
-
-
-class LeaseLostError(UserError):
-    """Another process has taken, or may have taken, the hold of a folder."""
 
 
 class Lease(Protocol):
@@ -59,19 +56,12 @@ def exclusive(
     if is_local(folder):
         lease = _FileLock(folder, waits=waits)
     else:
-        from codepretrain.files.object_lease import ObjectLease
-
         lease = ObjectLease(folder, ttl_s=ttl_s, waits=waits, announce=announce)
     try:
         yield lease
         lease.check()
     finally:
         lease.release()
-
-
-def in_use(folder: StrPath, holder: str) -> UserError:
-    """Returns the error that says who holds a folder."""
-    return UserError(f"{shown(folder)} is in use by {holder}: wait for it to end, or stop it")
 
 
 class _FileLock:

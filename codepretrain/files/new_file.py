@@ -1,7 +1,6 @@
 """A local file written sequentially, for folders of `whole_directory`."""
 
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from codepretrain.files.explain import explained
@@ -32,10 +31,5 @@ class NewFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -31,7 +31,7 @@ from etils import epath
 
 from codepretrain.files.atomic import create, write_bytes
 from codepretrain.files.explain import shown
-from codepretrain.files.lease import LeaseLostError, in_use
+from codepretrain.files.hold_errors import LeaseLostError, in_use
 from codepretrain.files.storage import MissingFileError, StrPath, names, read_bytes, remove
 
 _FOLDER = ".lease"

@@ -43,10 +43,6 @@ class OpenFiles:
                 content += more
         return content
 
-    def num_open(self) -> int:
-        """Returns how many descriptors are kept."""
-        return len(self._descriptors)
-
     def close(self, path: StrPath) -> None:
         """Forgets a file; it is closed when no thread reads it any more."""
         with self._lock:

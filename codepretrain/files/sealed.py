@@ -34,17 +34,16 @@ def seal(contents: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_sealed(
-    path: StrPath, *, expected: str | None = None, remedy: str = "restore or delete the file"
+    path: StrPath, *, remedy: str = "restore or delete the file"
 ) -> tuple[dict[str, Any], str]:
     """Returns the contents of a sealed file and their hash.
 
     Args:
-      expected: the hash that was recorded when the file was written, if known.
-      remedy: the fix for a damaged or wrong file, for the message.
+      remedy: the fix for a damaged file, for the message.
 
     Raises:
       MissingFileError: there is no such file.
-      UserError: it is not a JSON object, was altered, or is not the one with the expected hash.
+      UserError: it is not a JSON object, or was altered.
     """
     values = read_json(path, remedy=remedy)
     found = values.pop(_SEAL, None)
@@ -55,9 +54,4 @@ def read_sealed(
     if found is None or computed is None or found != computed:
         what = "has no seal" if found is None else "was altered: its contents do not match its seal"
         raise UserError(f"{shown(path)} {what}; {remedy}")
-    if expected is not None and found != expected:
-        raise UserError(
-            f"{shown(path)} is another file than expected: its sha256 is {found[:12]}…, expected "
-            f"{expected[:12]}…; {remedy}"
-        )
     return restore(values), computed

@@ -35,13 +35,16 @@ class MissingFileError(UserError):
     """There is no such file."""
 
 
-def parse(address: StrPath, *, name: str = "path") -> epath.Path:
+def parse(
+    address: StrPath, *, name: str = "path", schemes: tuple[str, ...] = ("gs", "s3")
+) -> epath.Path:
     """Returns the path of an address: absolute if local, normalized, `~` expanded.
 
     Only parses the address; `writable.check_writable` accesses the file system or the store.
 
     Args:
       name: the option that gave the address (`--workdir`), for messages.
+      schemes: those that the option supports, for messages.
 
     Raises:
       UserError: an unsupported scheme, no bucket, or the scheme's package is not installed.
@@ -55,9 +58,9 @@ def parse(address: StrPath, *, name: str = "path") -> epath.Path:
     if not scheme:
         return _local(text, name)
     if scheme not in PACKAGES:
-        raise UserError(
-            f"{name} {shown(text)}: expected a local path, gs:// or s3://, found {scheme[:60]}://"
-        )
+        expected = " or ".join(f"{known}://" for known in schemes)
+        expected = f"a local path{',' if len(schemes) > 1 else ' or'} {expected}"
+        raise UserError(f"{name} {shown(text)}: expected {expected}, found {scheme[:60]}://")
     bucket, _, key = rest.partition("/")
     if not bucket:
         raise UserError(f"{name} {shown(text)}: expected {scheme}://BUCKET/FOLDER, found no bucket")
@@ -261,10 +264,7 @@ def remove(path: StrPath) -> None:
 
 
 def remove_tree(folder: StrPath) -> None:
-    """Removes a folder with everything in it, if it exists.
-
-    To remove a directory that others may read, use `directory.remove_directory`.
-    """
+    """Removes a folder with everything in it, if it exists."""
     with explained("remove", folder):
         if is_local(folder):
             if os.path.lexists(folder):

@@ -8,7 +8,6 @@
     repeated     train seconds of steps that a later session repeated
     away         seconds between the last record of a session and the start of the next one
     goodput      productive / (wall time of all sessions)
-    elapsed      productive / (time from the start of the first session to the end of the last one)
 
 The other kinds are those of `stopwatch.py`. A session begins when its process is created, or, if
 the process trained another run before, at the end of that run. So imports, restoring, and training
@@ -31,14 +30,7 @@ class Goodput:
     @property
     def goodput(self) -> float:
         """The productive share of the time that sessions ran."""
-        return self._share(sum(s for kind, s in self.seconds.items() if kind != "away"))
-
-    @property
-    def elapsed(self) -> float:
-        """The productive share of all time since the run began, including time between sessions."""
-        return self._share(sum(self.seconds.values()))
-
-    def _share(self, total: float) -> float:
+        total = sum(s for kind, s in self.seconds.items() if kind != "away")
         return self.seconds["productive"] / total if total else 0.0
 
 

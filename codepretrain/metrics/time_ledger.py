@@ -10,7 +10,7 @@ from codepretrain.files.storage import StrPath
 from codepretrain.metrics.stopwatch import Stopwatch
 
 _SAVE_INTERVAL_S = 10.0
-_FIELDS = {
+_FIELDS: journal.Fields = {
     "session": int,
     "started_at": str,
     "first_step": int,
@@ -91,7 +91,7 @@ def read_sessions(path: StrPath) -> list[dict[str, Any]]:
     """Returns the last record of each session in `time.jsonl`, in order.
 
     Raises:
-      UserError: the file is damaged.
+      UserError: a line is damaged, or lacks a field.
     """
     return last_records(journal.read(path, fields=_FIELDS))
 

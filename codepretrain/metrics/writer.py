@@ -23,9 +23,9 @@ class MetricsWriter:
     """Appends a run's metrics. Each step is logged once, also after a resume.
 
     A run that resumes from the checkpoint of step s logs the steps after s again. So the writer
-    drops the records of later steps when it opens, and keeps the old file under another name
-    (`files/journal.py`). `step` counts updates made: the checkpoint of step s and the record of
-    step s are of the same parameters.
+    cuts the records of later steps when it opens, and keeps them in `metrics.cut.jsonl` and
+    `evals.cut.jsonl` (`files/journal.py`). `step` counts updates made: the checkpoint of step s and
+    the record of step s are of the same parameters.
 
     Args:
       is_primary: whether this process writes. On the others every method does nothing.
@@ -58,6 +58,7 @@ class MetricsWriter:
                     folder / name,
                     keeps=lambda record: record["step"] <= resumed_step,
                     fields=fields,
+                    cut_note={"resumed_step": resumed_step},
                 )
                 return opened.enter_context(lines)
 

@@ -53,10 +53,8 @@ class Rates:
 
         The last step has exactly the end rate. Without warm-up, the first has exactly the peak.
 
-        >>> schedule = ScheduleConfig(
-        ...     shape="cosine", peak_learning_rate=1.0, end_learning_rate=0.0
-        ... )
-        >>> rates = resolve(schedule, num_steps=5)
+        >>> cosine = ScheduleConfig(shape="cosine", peak_learning_rate=1.0, end_learning_rate=0.0)
+        >>> rates = resolve(cosine, num_steps=5)
         >>> [round(rates.at(step), 3) for step in range(5)]
         [1.0, 0.854, 0.5, 0.146, 0.0]
 

@@ -20,7 +20,7 @@ and that all-reduce is reported here.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -248,12 +248,3 @@ def _iota(dims: str, order: str | None) -> np.ndarray:
 
 def _integers(text: str) -> list[int]:
     return [int(number) for number in text.strip("{}").split(",")]
-
-
-def by_kind_and_axis(found: Sequence[Collective]) -> dict[tuple[str, str], float]:
-    """Returns the bytes that one chip sends in a step, by kind and axes ("fsdp", "data+fsdp")."""
-    totals: dict[tuple[str, str], float] = {}
-    for one in found:
-        key = (one.kind, "+".join(one.axes))
-        totals[key] = totals.get(key, 0.0) + one.sent_bytes + one.dcn_bytes
-    return totals

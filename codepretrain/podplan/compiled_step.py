@@ -23,10 +23,11 @@ from codepretrain.podplan.collectives import Collective, collectives
 from codepretrain.podplan.hlo_cost import compiled_flops, hbm_bytes, silent_attention_products
 from codepretrain.podplan.roofline import roofline
 from codepretrain.podplan.topology import Topology, topology_devices
+from codepretrain.train.execution import step_kernel
 from codepretrain.train.mesh_axes import AXES, axes_of
 from codepretrain.train.sharding import make_mesh
 from codepretrain.train.state import abstract_state
-from codepretrain.train.step import abstract_batch, compile_train_step, step_kernel
+from codepretrain.train.step import abstract_batch, compile_train_step
 
 _UNITS = {"K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 # The compiler's two messages: "… temporaries (29.29G) exceeds available HBM (15.75G)"

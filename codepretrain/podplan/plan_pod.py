@@ -13,11 +13,18 @@ from typing import Any
 from rich.console import Console
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
 from codepretrain.podplan.compiled_step import check_fits_batch, plan_step
 from codepretrain.podplan.cost import study_cost
-from codepretrain.podplan.report import print_cost, print_search, print_step, spell_mesh
+from codepretrain.podplan.report import (
+    print_cost,
+    print_search,
+    print_step,
+    spell_mesh,
+    three_digits,
+)
 from codepretrain.podplan.search import Candidate, candidates, ranked, search
-from codepretrain.podplan.topology import Topology
+from codepretrain.podplan.topology import Topology, topology_devices
 
 _MAX_ALTERNATIVES = 3  # compilations to find settings that fit, where the configured ones do not
 
@@ -49,7 +56,14 @@ def plan_pod(
         "cost": study_cost(config, phase_tokens, chip=topology.chip, num_chips=topology.num_chips)
     }
     if searches:
+        topology_devices(topology)  # before the candidates, each of which would be refused
         wanted = candidates(config, topology)
+        if not wanted:
+            raise UserError(
+                f"config.training.batch_size: no mesh of {topology.name} divides "
+                f"{config.training.batch_size:,} rows and the dims of config.model; without "
+                "--search, the plan names the dim that is not divisible"
+            )
         result["search"] = _search(wanted, command, console, max_compiles=max_compiles)
     else:
         result["step"] = step = plan_step(config, topology)
@@ -102,7 +116,8 @@ def _search(
             plans.append(plan)
             bound = plan["bound_s"]["step"] if plan.get("fits") else None
             console.print(
-                f"{_spell(plan)}: " + (f"fits, ≥ {bound:.3f} s" if bound else "does not fit"),
+                f"{_spell(plan)}: "
+                + (f"fits, ≥ {three_digits(bound)} s" if bound else "does not fit"),
                 highlight=False,
             )
     finally:
@@ -134,4 +149,5 @@ def _attempt(candidate: Candidate, command: Sequence[str], console: Console) -> 
 
 def _spell(plan: Mapping[str, Any]) -> str:
     number = plan["num_microbatches"]
-    return f"{spell_mesh(plan)}, {number} micro-batches, remat {plan['remat_policy']}"
+    batches = f"{number} micro-batch{'es' if number > 1 else ''}"
+    return f"{spell_mesh(plan)}, {batches}, remat {plan['remat_policy']}"

@@ -1,5 +1,6 @@
 """Prints a pod plan: memory, FLOPs, traffic, bounds and cost."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,32 +38,33 @@ def print_step(console: Console, plan: Mapping[str, Any]) -> None:
         f"{gib(memory['temporaries'])}, code {gib(memory['generated_code'])}; "
         f"peak {gib(memory['peak'])}",
         _spell_flops(plan["flops"]),
-        f"HBM      {plan['hbm_traffic'] / 1e9:,.1f} GB read and written",
+        f"HBM      {three_digits(plan['hbm_traffic'] / 1e9)} GB read and written",
     ]
     for line in lines:
         _line(console, "  " + line)
     console.print(_traffic(plan["collectives"]))
     bound = plan["bound_s"]
-    parts = ", ".join(f"{name} {bound[name]:.3f} s" for name in ("compute", "hbm", "ici", "dcn"))
+    names = ("compute", "hbm", "ici", "dcn")
+    parts = ", ".join(f"{name} {three_digits(bound[name])} s" for name in names)
     _line(console, f"  lower bounds of a step: {parts}")
     _line(
         console,
-        f"  a step takes at least {bound['step']:.3f} s ({plan['bound_by']}): MFU at most "
-        f"{plan['bound_mfu']:.1%}, {plan['bound_tokens_per_s_per_chip']:,.0f} tokens/s/chip at "
-        f"most; a bound, not a forecast",
+        f"  a step takes at least {three_digits(bound['step'])} s ({plan['bound_by']}): MFU at "
+        f"most {plan['bound_mfu']:.1%}, {plan['bound_tokens_per_s_per_chip']:,.0f} tokens/s/chip "
+        "at most; a bound, not a forecast",
     )
 
 
 def print_cost(console: Console, cost: Mapping[str, Any]) -> None:
     """Prints what `cost.study_cost` returned."""
     priced = cost["price_per_chip_hour"] is not None
-    table = Table(title=f"cost at an assumed MFU of {cost['mfu']:.0%}", title_justify="left")
+    table = Table(title=f"cost at an assumed MFU of {100 * cost['mfu']:.3g}%", title_justify="left")
     for name in ("phase", "tokens", "chip-hours", "hours on this pod", *(["price"] * priced)):
         table.add_column(name, justify="left" if name == "phase" else "right")
     for name, row in [*cost["phases"].items(), ("all", cost["total"])]:
-        cells = [name, f"{row['tokens'] / 1e9:,.1f}B", f"{row['chip_hours']:,.0f}"]
-        cells.append(f"{row['pod_hours']:,.1f}")
-        table.add_row(*cells, *([f"{row['price']:,.0f}"] if priced else []))
+        cells = [name, f"{three_digits(row['tokens'] / 1e9)}B", three_digits(row["chip_hours"])]
+        cells.append(three_digits(row["pod_hours"]))
+        table.add_row(*cells, *([three_digits(row["price"])] if priced else []))
     console.print(table)
     for entry in cost["calibration"]:
         then = entry["study_chip_hours"]
@@ -70,7 +72,7 @@ def print_cost(console: Console, cost: Mapping[str, Any]) -> None:
             console,
             f"published: {entry['published']} in {entry['chip_hours']:,} {entry['chip']} "
             f"chip-hours, an MFU of {entry['implied_mfu']:.1%}"
-            + (f"; this study at that MFU: {then:,.0f} chip-hours" if then else ""),
+            + (f"; this study at that MFU: {three_digits(then)} chip-hours" if then else ""),
         )
 
 
@@ -94,7 +96,7 @@ def print_search(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
                 *settings,
                 f"{plan['memory']['total'] / _GIB:.2f}",
                 f"{plan['flops']['recomputation']:.2f}",
-                f"{plan['bound_s']['step']:.3f}",
+                three_digits(plan["bound_s"]["step"]),
                 f"{plan['bound_mfu']:.1%}",
                 plan["bound_by"],
             )
@@ -117,6 +119,14 @@ def spell_mesh(plan: Mapping[str, Any]) -> str:
     return " × ".join(sizes) or "one chip"
 
 
+def three_digits(value: float) -> str:
+    """Returns a number with three significant digits, whole ones in full: "0.00528", "1,234"."""
+    if not value:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(float(f"{abs(value):.2e}"))))
+    return f"{value:,.{digits}f}"
+
+
 def gib(number: float) -> str:
     """Returns bytes as "15.75 GiB"."""
     return f"{number / _GIB:.2f} GiB"
@@ -125,9 +135,14 @@ def gib(number: float) -> str:
 def _spell_flops(flops: Mapping[str, Any]) -> str:
     by_formula = flops["attention_by_formula"]
     return (
-        f"FLOPs    {flops['compiled'] / 1e12:,.2f} T compiled, {flops['model'] / 1e12:,.2f} T by "
+        f"FLOPs    {three_digits(flops['compiled'] / 1e12)} T compiled, "
+        f"{three_digits(flops['model'] / 1e12)} T by "
         f"the model's formula: {flops['recomputation']:.2f} times"
-        + (f" (attention kernels, {by_formula / 1e12:,.2f} T, by formula)" if by_formula else "")
+        + (
+            f" (attention kernels, {three_digits(by_formula / 1e12)} T, by formula)"
+            if by_formula
+            else ""
+        )
     )
 
 

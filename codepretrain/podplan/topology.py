@@ -69,7 +69,7 @@ def parse_topology(text: str, *, num_slices: int = 1) -> Topology:
       UserError: the text is malformed, no compiler knows the chip, or there are too few slices.
     """
     examples = ", ".join(example for name in _PLANNED for example in CHIPS[name].examples)
-    if not re.fullmatch(r"\w+:\d+(x\d+){1,2}", text):
+    if not re.fullmatch(r"\w+:[0-9]+(x[0-9]+){1,2}", text):
         raise UserError(f"--topology: expected chip:AxB or chip:AxBxC, such as {examples}; "
                         f"got {text!r}")  # fmt: skip
     kind, _, dims = text.partition(":")
@@ -82,10 +82,13 @@ def parse_topology(text: str, *, num_slices: int = 1) -> Topology:
         raise UserError(f"--slices: expected 1 or more, got {num_slices}")
     shape = tuple(int(n) for n in dims.split("x"))
     rank = CHIPS[kind].examples[0].count("x") + 1
-    if len(shape) != rank or min(shape) < 1:
+    if len(shape) != rank:
         raise UserError(
-            f"--topology: a slice of {kind} has {rank} dimensions, got {dims}; examples: {examples}"
+            f"--topology: a slice of {kind} has {rank} dimensions, got {dims}; examples: "
+            f"{', '.join(CHIPS[kind].examples)}"
         )
+    if min(shape) < 1:
+        raise UserError(f"--topology: expected sizes of 1 or more, got {dims}")
     return Topology(CHIPS[kind], shape, num_slices)
 
 

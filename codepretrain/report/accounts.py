@@ -21,7 +21,8 @@ LAST_LOSSES = 20  # logged losses whose mean is a phase's training loss
 def status_text(run: RunResults) -> str:
     """Returns "complete", "missing" or the step that an unfinished run reached."""
     if run.status == "incomplete":
-        return f"step {run.last_step:,} of {run.plan.steps:,}"
+        unsaved = ", not saved" if run.last_step >= run.plan.steps else ""
+        return f"step {run.last_step:,} of {run.plan.steps:,}{unsaved}"
     return run.status
 
 

@@ -36,6 +36,8 @@ class PhaseInput:
         "weights": {source: share}}.
       tokens_before: tokens on the path from random parameters to the start of this phase.
       epochs_per_source: None for a source whose size is unknown.
+      fingerprint_is_provisional: the phase's data or initial checkpoint is missing, so its run
+        cannot be found.
     """
 
     run_dir: str
@@ -51,6 +53,7 @@ class PhaseInput:
     epochs_per_source: Mapping[str, float | None]
     learning_rate: Mapping[str, float]
     initial_checkpoint: str | None = None
+    fingerprint_is_provisional: bool = False
 
     @classmethod
     def from_plan(
@@ -135,7 +138,8 @@ class RunResults:
     def status(self) -> Status:
         if self.last_step == 0:
             return "missing"
-        return "complete" if self.last_step >= self.plan.steps else "incomplete"
+        is_saved = self.ledger is not None and self.ledger.step >= self.plan.steps
+        return "complete" if is_saved else "incomplete"
 
     def at_end(self, evaluator: str) -> Evaluation | None:
         """Returns the evaluation of the phase's last step, None if there is none."""
@@ -154,6 +158,12 @@ class StudyResults:
     manifests: Mapping[str, Mapping[str, RowsManifest]]
     problems: tuple[str, ...]
 
+    @property
+    def all_problems(self) -> tuple[str, ...]:
+        """The problems of the data, then those of each run."""
+        of_runs = (problem for run in self.runs.values() for problem in run.problems)
+        return (*self.problems, *of_runs)
+
     def path(self, variant: str) -> tuple[RunResults, ...]:
         return tuple(self.runs[phase] for phase in self.spec.variants[variant])
 
@@ -169,10 +179,16 @@ def collect(spec: ReportInput) -> StudyResults:
         manifests[source] = {}
         for split in SPLITS:
             folder = epath.Path(directory) / split
-            with _noting(problems):
+            with _noting(problems, folder):
                 if has_rows(folder):
                     manifests[source][split] = load_manifest(folder, source=source, split=split)
     runs = {name: _read_run(name, plan) for name, plan in spec.phases.items()}
+    for name, run in runs.items():
+        if run.status == "missing" and run.plan.fingerprint_is_provisional:
+            problems.append(
+                f"phase {name!r}: its data is not prepared in this --workdir, or its imported "
+                "model is missing, so its run cannot be found: prepare and import again"
+            )
     return StudyResults(spec=spec, runs=runs, manifests=manifests, problems=tuple(problems))
 
 
@@ -199,19 +215,20 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
     starts: list[dict[str, Any]] = []
     ledger = None
     provenance: dict[str, Any] = {}
-    with _noting(problems):
-        log = journal.read(directory / "metrics.jsonl")
-    with _noting(problems):
-        evaluations = [_evaluation(line) for line in journal.read(directory / "evals.jsonl")]
-    with _noting(problems):
-        sessions = read_sessions(directory / "time.jsonl")
-    with _noting(problems):
-        starts = journal.read(directory / "starts.jsonl")
-    with _noting(problems):
-        stored = _read_json(directory / "ledger.json")
+    with _noting(problems, path := directory / "metrics.jsonl"):
+        log = journal.read(path, fields={"step": int})
+    with _noting(problems, path := directory / "evals.jsonl"):
+        fields = {"step": int, "evaluator": str, "metrics": dict}
+        evaluations = [_evaluation(line) for line in journal.read(path, fields=fields)]
+    with _noting(problems, path := directory / "time.jsonl"):
+        sessions = read_sessions(path)
+    with _noting(problems, path := directory / "starts.jsonl"):
+        starts = journal.read(path, fields={"start": int})
+    with _noting(problems, path := directory / "ledger.json"):
+        stored = _read_json(path)
         ledger = Ledger.from_json(stored) if stored else None
-    with _noting(problems):
-        provenance = _read_json(directory / "run.json") or {}
+    with _noting(problems, path := directory / "run.json"):
+        provenance = _read_json(path) or {}
     if provenance.get("fingerprint", plan.fingerprint) != plan.fingerprint:
         problems.append(
             f"{directory / 'run.json'}: expected fingerprint {plan.fingerprint}, "
@@ -247,9 +264,10 @@ def _read_json(path: epath.Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def _noting(problems: list[str]) -> Iterator[None]:
+def _noting(problems: list[str], path: epath.Path) -> Iterator[None]:
     """Continues after a file that cannot be read, and adds the error to `problems`."""
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
-        problems.append(str(error) or repr(error))
+        text = str(error) or repr(error)
+        problems.append(text if str(path) in text else f"{path}: {text}")

@@ -24,6 +24,7 @@ from codepretrain.report.statistics import (
     normal_interval,
     paired_difference,
     unpaired_difference,
+    unpaired_proportions,
     wilson_interval,
 )
 
@@ -57,6 +58,11 @@ class MetricRow:
     @property
     def is_percentage(self) -> bool:
         return self.unit == "fraction"
+
+    @property
+    def is_share_of_items(self) -> bool:
+        """Whether it is a share of independent items, so that its count gives its interval."""
+        return self.unit == "fraction" and self.cluster == "item"
 
     @property
     def is_score(self) -> bool:
@@ -179,7 +185,7 @@ def headline_rows(rows: Sequence[MetricRow]) -> tuple[MetricRow, ...]:
 
 def metric_interval(row: MetricRow, metric: Metric) -> Interval:
     """Returns the metric's interval: Wilson's for a share of independent items, else normal."""
-    if row.unit == "fraction" and row.cluster == "item":
+    if row.is_share_of_items:
         return wilson_interval(metric.value, metric.count)
     return normal_interval(metric.value, metric.standard_error)
 
@@ -239,6 +245,8 @@ def _take_difference(
     scores: tuple[PairedScores | None, PairedScores | None],
 ) -> Difference:
     if scores[0] is None or scores[1] is None:
+        if row.is_share_of_items:
+            return unpaired_proportions((ours.value, ours.count), (baseline.value, baseline.count))
         return unpaired_difference(
             (ours.value, ours.standard_error),
             (baseline.value, baseline.standard_error),
@@ -247,7 +255,8 @@ def _take_difference(
     seed = zlib.crc32(f"{row.evaluator}/{row.name}".encode())
     difference = paired_difference(scores[0], scores[1], seed=seed)
     gap = ours.value - baseline.value
-    if not math.isclose(difference.value, gap, rel_tol=1e-4, abs_tol=1e-6):
+    are_nan = math.isnan(difference.value) and math.isnan(gap)
+    if not are_nan and not math.isclose(difference.value, gap, rel_tol=1e-4, abs_tol=1e-6):
         raise ValueError(
             f"{row.name}: the item scores differ by {difference.value:.6g} and the metrics by "
             f"{gap:.6g}: the kept items are not those of this evaluation"

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from codepretrain.metrics.stopwatch import TIME_KINDS
 from codepretrain.report import accounts, figure_style, plots, tables, wording
 from codepretrain.report.collect import StudyResults
-from codepretrain.report.compare import Comparison
+from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.starts import start_rows
 
 
@@ -37,6 +37,7 @@ def render(
         **_summary(results, comparison),
         **_comparison(comparison),
         pairs=tables.pair_rows(pairs),
+        max_pairs=MAX_PAIRS,
         **_figures(results, comparison),
         **_tables(results, comparison),
     )
@@ -49,7 +50,6 @@ def breakable(text: str) -> Markup:
 
 def _summary(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
     runs = {variant: results.last_run(variant) for variant in results.spec.variants}
-    of_runs = [problem for run in results.runs.values() for problem in run.problems]
     return {
         "spec": results.spec,
         "variants": list(results.spec.variants),
@@ -59,7 +59,7 @@ def _summary(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
         "caution": wording.CAUTION if comparison.headline_differences else "",
         "findings": wording.findings(comparison),
         "has_tentative": any(wording.is_tentative(cell) for cell in comparison.cells.values()),
-        "problems": list(dict.fromkeys([*results.problems, *of_runs, *comparison.problems])),
+        "problems": list(dict.fromkeys([*results.all_problems, *comparison.problems])),
     }
 
 

@@ -125,6 +125,27 @@ def unpaired_difference(
     )
 
 
+def unpaired_proportions(ours: tuple[float, int], baseline: tuple[float, int]) -> Difference:
+    """Returns the difference of two (proportion, number of items), assuming independence.
+
+    For runs without item scores. One success and one failure are added to each before the normal
+    interval: the plain one has no width where all or none succeeded.
+    Source: Agresti & Caffo 2000, The American Statistician 54, 280–288.
+    """
+    shares = [(share * count + 1) / (count + 2) for share, count in (ours, baseline)]
+    counts = [count + 2 for _, count in (ours, baseline)]
+    center = shares[0] - shares[1]
+    error = math.sqrt(sum(p * (1 - p) / n for p, n in zip(shares, counts, strict=True)))
+    return Difference(
+        ours[0] - baseline[0],
+        normal_interval(center, error),
+        _p(center, error),
+        min(ours[1], baseline[1]),
+        False,
+        "unpaired, Agresti–Caffo",
+    )
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Returns p-values adjusted to control the family-wise error rate.
 
@@ -171,16 +192,22 @@ def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
 
 
 def _paired_ratio(ours: PairedScores, baseline: PairedScores, *, seed: int) -> Difference:
-    """Percentile bootstrap over the items of each stratum; both models get the same items."""
+    """Percentile bootstrap over the items of each stratum; both models get the same items.
+
+    The interval is unbounded if a stratum has a single item, or a value is not finite.
+    """
     sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
-    count = len(sums)
-    total = sums.sum(axis=0)
-    if count < 2 or total[1] == 0 or total[3] == 0:
-        return Difference(math.nan, Interval(-math.inf, math.inf), 1.0, count, True, "bootstrap")
-    value = float(total[0] / total[1] - total[2] / total[3])
-    strata = np.zeros(count) if ours.strata is None else ours.strata
+    strata = np.zeros(len(sums)) if ours.strata is None else ours.strata
+    is_filled = (sums != 0).any(axis=1)  # empty items are no sample
+    sums, strata = sums[is_filled], strata[is_filled]
     sums = sums[np.argsort(strata, kind="stable")]
     sizes = np.unique(strata, return_counts=True)[1].tolist()
+    count, total = len(sums), sums.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = float(total[0] / total[1] - total[2] / total[3])
+    if min(sizes, default=0) < 2 or not math.isfinite(value):
+        unknown = Interval(-math.inf, math.inf)
+        return Difference(value, unknown, 1.0, count, True, "paired bootstrap")
     rng = np.random.default_rng(seed)
     num_at_once = max(1, _RESAMPLED_NUMBERS // count)
     found = []

@@ -33,7 +33,7 @@ _MARKS = {
 
 
 def print_comparison(console: Console, results: StudyResults, comparison: Comparison) -> None:
-    """Prints the overview, the table of the headline metrics, and the unfinished variants."""
+    """Prints the overview, the table of the headline metrics, unfinished variants, and problems."""
     width = min(MAX_WIDTH, console.width)
     console.print(Text(f"\n{results.spec.study}", style="bold"))
     console.print(Text(overview(comparison)), width=width)
@@ -47,6 +47,8 @@ def print_comparison(console: Console, results: StudyResults, comparison: Compar
         run = results.last_run(variant)
         if run.status != "complete":
             console.print(Text(f"{variant}: {run.name} is {status_text(run)}", style="yellow"))
+    for problem in dict.fromkeys([*results.all_problems, *comparison.problems]):
+        console.print(Text(f"problem: {problem}", style="yellow"), soft_wrap=True)
     console.print(Text(_legend(comparison), style="dim"), width=width)
 
 

@@ -96,7 +96,7 @@ def direction_text(row: MetricRow) -> str:
 def number(value: float, *, digits: int = 3) -> str:
     """Returns a fixed-point number with a real minus sign."""
     if math.isnan(value):
-        return NOT_THERE
+        return "NaN"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     text = f"{value:.{digits}f}"
@@ -106,7 +106,7 @@ def number(value: float, *, digits: int = 3) -> str:
 def signed(value: float, *, digits: int = 3) -> str:
     """Returns `number` with its sign; zero has none."""
     text = number(value, digits=digits)
-    return text if text.startswith("−") or text == NOT_THERE or not _nonzero(text) else f"+{text}"
+    return text if text.startswith("−") or not _nonzero(text) else f"+{text}"
 
 
 def value_text(row: MetricRow, value: float) -> str:
@@ -157,8 +157,8 @@ def difference_unit(row: MetricRow) -> str:
 def tokens_text(tokens: float) -> str:
     """Returns 3_276_800 as "3.28M": three significant digits."""
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(tokens) >= size:
-            digits = max(0, 2 - int(math.log10(abs(tokens) / size)))
+        if abs(tokens) >= 0.9995 * size:  # rounds to 1 of this unit, not to 1000 of the next
+            digits = max(0, 2 - int(math.log10(max(abs(tokens) / size, 1))))
             text = f"{tokens / size:.{digits}f}"
             return (text.rstrip("0").rstrip(".") if "." in text else text) + unit
     return f"{tokens:.0f}"
@@ -188,7 +188,7 @@ def rate_text(rate: float) -> str:
 
 def duration_text(seconds: float) -> str:
     """Returns 3_725 as "1 h 02 min": the two largest units."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:

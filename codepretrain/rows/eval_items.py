@@ -11,15 +11,18 @@ from typing import Any
 
 from etils import epath
 
-from codepretrain.config.parse import parse
 from codepretrain.errors import UserError
-from codepretrain.files.directory import check_directory, is_whole
-from codepretrain.files.sealed import read_sealed
+from codepretrain.files.directory import is_whole
 from codepretrain.files.storage import StrPath, read_bytes
-from codepretrain.rows.verify import check_contents
+from codepretrain.rows.verify import (
+    MANIFEST,
+    check_contents,
+    check_folder,
+    folder_remedy,
+    read_manifest,
+)
 
 FORMAT_VERSION = 1
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,22 +62,9 @@ def load_items_manifest(data_dir: StrPath) -> tuple[ItemsManifest, Mapping[str, 
       UserError: the items were not prepared, or a file is missing, truncated or damaged.
     """
     directory = items_directory(data_dir)
-    if not is_whole(directory):
-        raise UserError(f"no task items at {directory}: run `codepretrain prepare` first")
-    remedy = _remedy(data_dir)
-    hashes = check_directory(directory, reads_contents=False, remedy=remedy)
-    check_contents(directory, hashes, [MANIFEST], remedy=remedy)
-    path = directory / MANIFEST
-    value, _ = read_sealed(path, remedy=remedy)
-    if value.get("format_version") != FORMAT_VERSION:
-        raise UserError(
-            f"{path} has format {value.get('format_version')!r}, this version reads "
-            f"{FORMAT_VERSION}; {remedy}"
-        )
-    try:
-        return parse(ItemsManifest, value, path=str(path)), hashes
-    except UserError as error:
-        raise UserError(f"{error}; {remedy}") from error
+    hashes = check_folder(directory, "task items", reads_contents=False)
+    check_contents(directory, hashes, [MANIFEST], remedy=folder_remedy(directory))
+    return read_manifest(ItemsManifest, directory, version=FORMAT_VERSION), hashes
 
 
 def read_items(data_dir: StrPath, task: str) -> list[dict[str, Any]]:
@@ -84,7 +74,8 @@ def read_items(data_dir: StrPath, task: str) -> list[dict[str, Any]]:
       UserError: the items were not prepared, there is no such task, or its file is damaged.
     """
     manifest, hashes = load_items_manifest(data_dir)
-    directory, remedy = items_directory(data_dir), _remedy(data_dir)
+    directory = items_directory(data_dir)
+    remedy = folder_remedy(directory)
     if task not in manifest.num_items:
         raise UserError(
             f"{directory} has no items of task {task!r}, only of {', '.join(manifest.num_items)}; "
@@ -107,7 +98,3 @@ def read_items(data_dir: StrPath, task: str) -> list[dict[str, Any]]:
             f"{remedy}"
         )
     return items
-
-
-def _remedy(data_dir: StrPath) -> str:
-    return f"delete {items_directory(data_dir)} and run `codepretrain prepare` again"

@@ -18,20 +18,24 @@ from typing import Any
 
 from etils import epath
 
-from codepretrain.config.parse import parse
 from codepretrain.errors import UserError
-from codepretrain.files.directory import check_directory, is_whole
+from codepretrain.files.directory import is_whole
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath, is_local
 from codepretrain.rows.format import FORMAT_VERSION
 from codepretrain.rows.records import Shard, index_name
-from codepretrain.rows.verify import check_contents
+from codepretrain.rows.verify import (
+    MANIFEST,
+    check_contents,
+    check_folder,
+    folder_remedy,
+    parse_manifest,
+)
 
 ROWS = "rows"
 DOCUMENTS = "documents"
 STATS = "row_stats.npy"
-MANIFEST = "manifest.json"
 _INDEXES = (index_name(ROWS), index_name(DOCUMENTS), STATS)
 _NOT_IN_HASH = {
     "row_shards",
@@ -102,15 +106,7 @@ class RowsManifest:
           UserError: another format version, a missing or unknown field, a wrong type, or counts
             that contradict each other.
         """
-        if value.get("format_version") != FORMAT_VERSION:
-            raise UserError(
-                f"{path} has format {value.get('format_version')!r}, this version reads "
-                f"{FORMAT_VERSION}; {remedy}"
-            )
-        try:
-            manifest = parse(cls, value, path=str(path))
-        except UserError as error:
-            raise UserError(f"{error}; {remedy}") from error
+        manifest = parse_manifest(cls, value, version=FORMAT_VERSION, path=path, remedy=remedy)
         for name, (found, expected) in manifest._contradictions().items():
             raise UserError(f"{path}: {name} is {found:,}, expected {expected:,}; {remedy}")
         return manifest
@@ -164,10 +160,8 @@ def open_rows(
     Raises:
       UserError: as `load_manifest`, or the contents of one of `reads` were altered.
     """
-    if not has_rows(directory):
-        raise UserError(f"no prepared rows at {directory}: run `codepretrain prepare` first")
-    remedy = rows_remedy(directory)
-    hashes = check_directory(directory, reads_contents=False, remedy=remedy)
+    hashes = check_folder(directory, "prepared rows", reads_contents=False)
+    remedy = folder_remedy(directory)
     reads = reads if is_local(directory) else ()
     check_contents(directory, hashes, (MANIFEST, *reads), remedy=remedy)
     path = epath.Path(directory) / MANIFEST
@@ -179,8 +173,3 @@ def open_rows(
             f"{source!r} ({split}); {remedy}"
         )
     return manifest, hashes
-
-
-def rows_remedy(directory: StrPath) -> str:
-    """Returns the fix for damaged rows, for messages."""
-    return f"delete {directory} and run `codepretrain prepare` again"

@@ -26,11 +26,20 @@ _NUM_COPIERS = 2
 
 
 @cached
-def default_cache() -> Cache:
-    """Returns this user's cache in the temporary directory (TMPDIR): at most half of its disk."""
+def host_cache(max_bytes: int | None = None) -> Cache:
+    """Returns this user's cache on the host, which is in the temporary directory (TMPDIR).
+
+    Args:
+      max_bytes: `config.execution.row_cache_bytes`; None is half of the disk.
+    """
     folder = Path(tempfile.gettempdir())
-    cache = folder / f"codepretrain-rows-{os.getuid()}"
-    return Cache(cache, max_bytes=shutil.disk_usage(folder).total // 2)
+    if max_bytes is None:
+        max_bytes = shutil.disk_usage(folder).total // 2
+    return Cache(
+        folder / f"codepretrain-rows-{os.getuid()}",
+        max_bytes=max_bytes,
+        setting="config.execution.row_cache_bytes",
+    )
 
 
 @cached
@@ -83,7 +92,7 @@ class ShardFiles:
         """Returns the path of a whole local copy, verified by hash if it had to be made."""
         if self._is_local:
             return Path(self._paths[name])
-        held = (self._cache or default_cache()).hold(self._paths[name], sha256=self._hashes[name])
+        held = (self._cache or host_cache()).hold(self._paths[name], sha256=self._hashes[name])
         with self._lock:
             self._held.append(held)
         return held.path

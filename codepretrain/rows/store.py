@@ -9,7 +9,6 @@ from etils import epath
 
 from codepretrain.errors import UserError
 from codepretrain.files.cache import Cache
-from codepretrain.files.directory import check_directory
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import Row, decode_row
 from codepretrain.rows.manifest import (
@@ -19,10 +18,10 @@ from codepretrain.rows.manifest import (
     RowsManifest,
     open_rows,
     rows_directory,
-    rows_remedy,
 )
 from codepretrain.rows.records import Records, index_name, open_array, open_index
 from codepretrain.rows.shard_files import ShardFiles
+from codepretrain.rows.verify import folder_remedy
 
 
 class RowStore:
@@ -64,7 +63,7 @@ class RowStore:
             shape=(num_rows, 3),
             dtype=np.dtype(np.uint32),
             shown_as=self.directory / STATS,
-            remedy=rows_remedy(self.directory),
+            remedy=folder_remedy(self.directory),
         )
 
     def __len__(self) -> int:
@@ -94,14 +93,6 @@ class RowStore:
         except ValueError as error:
             raise self._damaged(self._documents, index, error) from error
 
-    def verify(self) -> None:
-        """Compares the contents of every file with its hash.
-
-        Raises:
-          UserError: names each file that is missing, truncated or altered.
-        """
-        check_directory(self.directory, reads_contents=True, remedy=rows_remedy(self.directory))
-
     def close(self) -> None:
         """Closes the files; a later read opens them again."""
         self._files.close()
@@ -111,7 +102,7 @@ class RowStore:
             self._files.hold(index_name(name)),
             num_records=num_records,
             shown_as=self.directory / index_name(name),
-            remedy=rows_remedy(self.directory),
+            remedy=folder_remedy(self.directory),
         )
 
     def _read(self, records: Records, record: int) -> bytes:
@@ -129,7 +120,7 @@ class RowStore:
         name, position = records.locate(record)
         return UserError(
             f"source {self.manifest.source!r} ({self.manifest.split}): record {position} of "
-            f"{self.directory / name} is damaged: {error}; {rows_remedy(self.directory)}"
+            f"{self.directory / name} is damaged: {error}; {folder_remedy(self.directory)}"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,12 +1,69 @@
-"""Compares files of a whole directory with the hashes in its list."""
+"""Reads the folders that `prepare` writes: documents, rows and items.
+
+Each has a sealed manifest and a list of its files with their sizes and hashes.
+"""
 
 from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
 
 from etils import epath
 
+from codepretrain.config.parse import parse
 from codepretrain.errors import UserError
+from codepretrain.files.directory import check_directory, is_whole
 from codepretrain.files.hashing import sha256_files
+from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath
+
+MANIFEST = "manifest.json"
+Manifest = TypeVar("Manifest")
+
+
+def folder_remedy(directory: StrPath) -> str:
+    """Returns the fix for a damaged folder, for messages."""
+    return f"delete {directory} and run `codepretrain prepare` again"
+
+
+def check_folder(directory: StrPath, what: str, *, reads_contents: bool) -> Mapping[str, str]:
+    """Compares a folder with its list, and returns the SHA-256 of every file by name.
+
+    Args:
+      what: is in the folder ("documents"), for the message.
+      reads_contents: compare the hashes of all bytes, not only names and sizes.
+
+    Raises:
+      UserError: it was not prepared; or names each file that is missing, truncated or altered.
+    """
+    if not is_whole(directory):
+        raise UserError(f"no {what} at {directory}: run `codepretrain prepare` first")
+    remedy = folder_remedy(directory)
+    return check_directory(directory, reads_contents=reads_contents, remedy=remedy)
+
+
+def read_manifest(kind: type[Manifest], directory: StrPath, *, version: int) -> Manifest:
+    """Returns a folder's manifest; its hash in the folder's list is checked by the caller.
+
+    Raises:
+      UserError: it is damaged, or has another format version, fields or types.
+    """
+    path, remedy = epath.Path(directory) / MANIFEST, folder_remedy(directory)
+    value, _ = read_sealed(path, remedy=remedy)
+    return parse_manifest(kind, value, version=version, path=path, remedy=remedy)
+
+
+def parse_manifest(
+    kind: type[Manifest], value: Mapping[str, Any], *, version: int, path: StrPath, remedy: str
+) -> Manifest:
+    """Returns the manifest of a JSON object. Raises UserError as `read_manifest`."""
+    if value.get("format_version") != version:
+        raise UserError(
+            f"{path} has format {value.get('format_version')!r}, this version reads {version}; "
+            f"{remedy}"
+        )
+    try:
+        return parse(kind, value, path=str(path))
+    except UserError as error:
+        raise UserError(f"{error}; {remedy}") from error
 
 
 def check_contents(

@@ -67,11 +67,6 @@ class Ledger:
     manifests: Mapping[str, str]
     digest: str
 
-    @property
-    def ordinals(self) -> dict[str, int]:
-        """Each source's cursor: the `start_ordinals` of a phase that branches here."""
-        return {source: entry.ordinal for source, entry in self.sources.items()}
-
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from types import TracebackType
 
 import grain
 
@@ -124,10 +123,5 @@ class BatchLoader(Iterator[tuple[int, Batch]]):
     def __enter__(self) -> "BatchLoader":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

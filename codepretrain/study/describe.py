@@ -115,7 +115,7 @@ def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
 def spell_tokens(tokens: float) -> str:
     """Returns 400_000_000_000 as "400B"; four significant digits."""
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(tokens) >= size:
+        if abs(tokens) >= 0.99995 * size:  # rounds to 1 of this unit, not to 1000 of the next
             return f"{tokens / size:.4g}{unit}"
     return f"{tokens:.4g}"
 

@@ -18,23 +18,23 @@ from codepretrain.files.differences import differences
 from codepretrain.files.json_values import plain
 from codepretrain.hosts import decide, gather
 from codepretrain.metrics.writer import check_installed
-from codepretrain.study.provenance import code_version
+from codepretrain.study.provenance import package_versions, source_digest
 from codepretrain.study.workspace import Workspace
 
 _APPEARS_S = 60.0  # how long a network file system may hide a new file from other hosts
 _SHARE = "all hosts must share one --workdir, and run the same code with the same --config"
 
 
-def open_workspace(config: StudyConfig, workdir: epath.Path) -> Workspace:
-    """Opens and checks a study before anything is computed.
+def open_workspace(workspace: Workspace) -> Workspace:
+    """Returns the study with all values read anew, checked before anything is computed.
 
     Raises:
       UserError: the study cannot be trained here, in any of the processes; or one process sees
         other files than process 0.
     """
     if jax.process_count() > 1:
-        _check_shared(workdir)
-    workspace = Workspace(config, workdir)
+        _check_shared(workspace.workdir)
+    workspace = Workspace(workspace.config, workspace.workdir)
     fingerprints = gather("the study", lambda: _checked(workspace))
     for process, theirs in enumerate(fingerprints):
         if theirs != fingerprints[0]:
@@ -59,7 +59,12 @@ def check_same_start(config: StudyConfig, **choices: Any) -> None:
     Raises:
       UserError: names the first process that differs, and in what.
     """
-    start = {"config": to_dict(config), "command": choices, "code_version": code_version()}
+    start = {
+        "config": to_dict(config),
+        "command": choices,
+        "source_digest": source_digest(),
+        "packages": package_versions(),
+    }
     starts = gather("how it was started", lambda: plain(start))
     for process, theirs in enumerate(starts):
         if found := differences(starts[0], theirs, names=("process 0", f"process {process}")):

@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codepretrain.files.hashing import sha256_files, sha256_json
+
 if TYPE_CHECKING:
     from codepretrain.train.program import Program
 
@@ -55,16 +57,19 @@ def provenance(
         "attention_kernel": program.attention_kernel.name,
         "execution": dataclasses.asdict(program.config.execution),
         "code_version": code_version(),
+        "source_digest": source_digest(),
         "python": platform.python_version(),
-        "packages": _versions(),
+        "packages": package_versions(),
     }
 
 
 def code_version() -> str:
     """Returns the package's version and, in a git checkout, the commit, marked if edited since."""
     version = metadata.version("codepretrain")
-    folder = Path(__file__).resolve().parent.parent  # the whole package
+    folder = _package()
     try:
+        # Fails where a repository merely contains the installation, as in a virtual environment.
+        _git(folder, "ls-files", "--error-unmatch", "--", "study/provenance.py")
         commit = _git(folder, "rev-parse", "--short=12", "HEAD")
         edited = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ".")
     except (OSError, subprocess.CalledProcessError):  # no git, or installed from a package
@@ -72,7 +77,19 @@ def code_version() -> str:
     return f"{version}+{commit}{'.edited' if edited else ''}"
 
 
-def _versions() -> dict[str, str]:
+def source_digest() -> str:
+    """Returns a hash of the package's source files, which tells two edited checkouts apart."""
+    folder = _package()
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".html"))
+    names = [path.relative_to(folder).as_posix() for path in files]
+    return sha256_json(dict(zip(names, sha256_files(files), strict=True)))[:16]
+
+
+def _package() -> Path:
+    return Path(__file__).resolve().parent.parent
+
+
+def package_versions() -> dict[str, str]:
     """Returns the versions of the packages that are installed."""
     versions = {}
     for package in _PACKAGES:

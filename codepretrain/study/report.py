@@ -6,7 +6,6 @@ Imports no JAX, so it runs anywhere and starts fast.
 from etils import epath
 from rich.console import Console
 
-from codepretrain.config.schema import StudyConfig
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
 from codepretrain.rows.manifest import rows_directory
@@ -15,13 +14,8 @@ from codepretrain.study.provenance import code_version
 from codepretrain.study.workspace import Workspace, normalized_mixture
 
 
-def report_study(config: StudyConfig, workdir: epath.Path, *, command_line: str) -> epath.Path:
+def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
     """Writes the page, prints the table, and returns the page's path."""
-    return report_workspace(Workspace(config, workdir), command_line=command_line)
-
-
-def report_workspace(workspace: Workspace, *, command_line: str) -> epath.Path:
-    """Reports on a study that is open already; see `report_study`."""
     config = workspace.config
     plan = describe(
         config, workspace.phases, source_sizes=workspace.source_sizes, imports=workspace.imports

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
-from etils import epath
 from rich.console import Console
 
 from codepretrain.checkpoint.manager import Checkpoints
@@ -18,7 +17,7 @@ from codepretrain.rows.data_dir import is_prepared
 from codepretrain.study.opening import check_same_start, open_workspace
 from codepretrain.study.progress import progress
 from codepretrain.study.provenance import provenance
-from codepretrain.study.report import report_workspace
+from codepretrain.study.report import report_study
 from codepretrain.study.runner import Runner
 from codepretrain.study.selection import named_phases, phases_to_train
 from codepretrain.study.workspace import Workspace
@@ -28,8 +27,7 @@ _PREPARATION_S = 30 * 24 * 3600.0  # the other processes wait without a limit
 
 
 def run_study(
-    config: StudyConfig,
-    workdir: epath.Path,
+    workspace: Workspace,
     *,
     prepare: Callable[[], None],
     check_raw_files: Callable[[], None],
@@ -51,13 +49,14 @@ def run_study(
       UserError: anything that can be checked before the first phase starts.
       Interrupted: by a signal, with everything saved.
     """
+    config = workspace.config
     check_same_start(config, name="run", retrain_lost=retrain_lost, profile=profile_steps)
     program = _program(config)
-    workspace = open_workspace(config, workdir)
+    workspace = open_workspace(workspace)
     decide("whether this machine can run the evaluations", lambda: check_machine(config))
     if not decide("whether the data is prepared", lambda: is_prepared(config, workspace.data_dir)):
         decide("the preparation of the data", prepare, wait_s=_PREPARATION_S)
-        workspace = open_workspace(config, workdir)  # now with the sizes of the sources
+        workspace = open_workspace(workspace)  # now with the sizes of the sources
     else:
         decide("whether the raw files changed", check_raw_files, wait_s=_PREPARATION_S)
     _train(
@@ -69,12 +68,11 @@ def run_study(
         retrain_lost=retrain_lost,
         profile_steps=profile_steps,
     )
-    decide("the report", lambda: str(report_workspace(workspace, command_line=command_line)))
+    decide("the report", lambda: str(report_study(workspace, command_line=command_line)))
 
 
 def train_phases(
-    config: StudyConfig,
-    workdir: epath.Path,
+    workspace: Workspace,
     *,
     only: Sequence[str] | None = None,
     command_line: str = "",
@@ -84,14 +82,14 @@ def train_phases(
 ) -> None:
     """Trains the phases that are missing, or those named in `only` with their ancestors."""
     check_same_start(
-        config,
+        workspace.config,
         name="train",
         phases=list(only or ()),
         retrain_lost=retrain_lost,
         profile=profile_steps,
     )
-    program = _program(config)
-    workspace = open_workspace(config, workdir)
+    program = _program(workspace.config)
+    workspace = open_workspace(workspace)
     _train(
         workspace,
         program,
@@ -104,8 +102,7 @@ def train_phases(
 
 
 def evaluate_phases(
-    config: StudyConfig,
-    workdir: epath.Path,
+    workspace: Workspace,
     *,
     only: Sequence[str] | None = None,
     step: int | None = None,
@@ -113,9 +110,9 @@ def evaluate_phases(
     environment: Mapping[str, str] | None = None,
 ) -> None:
     """Runs the evaluations that a phase's checkpoint lacks; by default at the end of each phase."""
-    check_same_start(config, name="evaluate", phases=list(only or ()), step=step)
-    program = _program(config)
-    workspace = open_workspace(config, workdir)
+    check_same_start(workspace.config, name="evaluate", phases=list(only or ()), step=step)
+    program = _program(workspace.config)
+    workspace = open_workspace(workspace)
     names = named_phases(workspace, only)
     start = provenance(program, command_line=command_line, environment=environment or {})
     runner = Runner(workspace, program, Console(quiet=jax.process_index() > 0), start)

@@ -13,7 +13,6 @@ from rich.console import Console
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.parse import to_dict
 from codepretrain.evals.build import Evaluator, build_evaluators
-from codepretrain.evals.recording import record_evaluation
 from codepretrain.files.atomic import write_json
 from codepretrain.files.lease import Lease, exclusive
 from codepretrain.hosts import decide
@@ -64,7 +63,7 @@ class Runner:
     def train(self, name: str) -> None:
         """Trains a phase to its end, from its newest checkpoint or its parent's."""
         run_dir, num_steps = self.workspace.run_dir(name), self.workspace.phases[name].num_steps
-        with _held(run_dir) as check_hold:
+        with self._held(run_dir) as check_hold:
             decide("the description of the run", lambda: self._write_run_json(name, run_dir))
             phase_run = self._phase_run(name, stop_step=num_steps, check_hold=check_hold)
             self._trainer(phase_run, process_stopwatch()).run()
@@ -93,7 +92,7 @@ class Runner:
         if step not in self._checkpoints(name).steps():
             return False  # before the hold, which creates the folder of the run
         with ExitStack() as stack:
-            stack.enter_context(_held(run_dir))
+            stack.enter_context(self._held(run_dir))
             state = self._kept(name, step)
             if state is None:
                 return False
@@ -118,9 +117,8 @@ class Runner:
             )
             tokens = step * (phase.tokens // phase.num_steps)
             for evaluator in missing:
-                record_evaluation(
-                    evaluator, state.params, writer, run_dir, step=step, tokens=tokens
-                )
+                # Not within `gather`: a process that failed would wait for others that wait for it.
+                evaluator.record(state.params, writer, run_dir, step=step, tokens=tokens)
         return True
 
     def _missing_evaluations(self, writer: MetricsWriter, step: int) -> list[Evaluator]:
@@ -196,7 +194,7 @@ class Runner:
             return state
         self.console.print(f"{name}: training up to step {step:,}, whose checkpoint is needed")
         with (
-            _held(self.workspace.run_dir(name)) as check_hold,
+            self._held(self.workspace.run_dir(name)) as check_hold,
             process_stopwatch().spent("rebuild"),
         ):
             phase_run = self._phase_run(name, stop_step=step, check_hold=check_hold)
@@ -207,6 +205,21 @@ class Runner:
         state = self._kept(name, step)
         assert state is not None, f"{name} was trained to step {step} and not saved"
         return state
+
+    @contextmanager
+    def _held(self, run_dir: epath.Path) -> Iterator[Callable[[], None]]:
+        """Holds the run for this job: process 0 takes the hold, and all end if it cannot.
+
+        Yields a function that raises if the hold is lost; only process 0 may call it.
+        """
+        announce = functools.partial(self.console.print, soft_wrap=True)
+        with ExitStack() as stack:
+            leases: list[Lease] = []
+            decide(
+                f"the hold of {run_dir}",
+                lambda: leases.append(stack.enter_context(exclusive(run_dir, announce=announce))),
+            )
+            yield leases[0].check if leases else _not_asked
 
     def _write_run_json(self, name: str, run_dir: epath.Path) -> None:
         workspace, phase = self.workspace, self.workspace.phases[name]
@@ -225,21 +238,6 @@ class Runner:
             "config": to_dict(workspace.config),
         }
         write_json(run_dir / "run.json", record, indent=None)
-
-
-@contextmanager
-def _held(run_dir: epath.Path) -> Iterator[Callable[[], None]]:
-    """Holds the run for this job: process 0 takes the hold, and all end if it cannot.
-
-    Yields a function that raises if the hold is lost; only process 0 may call it.
-    """
-    with ExitStack() as stack:
-        leases: list[Lease] = []
-        decide(
-            f"the hold of {run_dir}",
-            lambda: leases.append(stack.enter_context(exclusive(run_dir))),
-        )
-        yield leases[0].check if leases else _not_asked
 
 
 def _not_asked() -> None:

@@ -2,23 +2,17 @@
 
 from typing import Any
 
-from etils import epath
-
-from codepretrain.config.schema import StudyConfig
 from codepretrain.stream.show_batch import list_batch, render_batch
 from codepretrain.study.selection import named_phases
 from codepretrain.study.workspace import Workspace
 
 
-def show_batch(
-    config: StudyConfig, workdir: epath.Path, *, phase_name: str, step: int
-) -> tuple[str, dict[str, Any]]:
+def show_batch(workspace: Workspace, *, phase_name: str, step: int) -> tuple[str, dict[str, Any]]:
     """Returns the listing of one batch, as text and as values.
 
     Raises:
       UserError: there is no such phase or step.
     """
-    workspace = Workspace(config, workdir)
     [name] = named_phases(workspace, [phase_name])
     listing = list_batch(
         workspace.row_order(name),

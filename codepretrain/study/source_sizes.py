@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from etils import epath
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.rows.data_dir import data_dir, settings_hash
+from codepretrain.rows.data_dir import settings_hash
 from codepretrain.rows.manifest import has_rows, load_manifest, rows_directory
 
 
@@ -27,18 +27,19 @@ class SourceSize:
         return self.num_rows is not None
 
 
-def load_source_sizes(config: StudyConfig, workdir: epath.Path) -> dict[str, SourceSize]:
+def load_source_sizes(config: StudyConfig, data_dir: epath.Path) -> dict[str, SourceSize]:
     """Returns the size of every source of the study.
 
     Raises:
       UserError: a manifest is damaged or of another version.
     """
-    folder = data_dir(workdir, config)
-    return {source: _source_size(config, folder, source) for source in sorted(config.data.sources)}
+    return {
+        source: _source_size(config, data_dir, source) for source in sorted(config.data.sources)
+    }
 
 
-def _source_size(config: StudyConfig, folder: epath.Path, source: str) -> SourceSize:
-    directory = rows_directory(folder, source, "train")
+def _source_size(config: StudyConfig, data_dir: epath.Path, source: str) -> SourceSize:
+    directory = rows_directory(data_dir, source, "train")
     if not has_rows(directory):
         declared = config.data.sources[source].num_tokens
         return SourceSize(

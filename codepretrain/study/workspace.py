@@ -21,6 +21,7 @@ from codepretrain.files import storage
 from codepretrain.files.hashing import sha256_json
 from codepretrain.interop.import_record import ImportRecord
 from codepretrain.rows.data_dir import data_dir, require_prepared
+from codepretrain.rows.shard_files import host_cache
 from codepretrain.rows.store import RowStore, open_sources
 from codepretrain.stream.ledger import LedgerKeeper
 from codepretrain.stream.order import RowOrder
@@ -55,7 +56,7 @@ class Workspace:
 
     @cached_property
     def source_sizes(self) -> dict[str, SourceSize]:
-        return load_source_sizes(self.config, self.workdir)
+        return load_source_sizes(self.config, self.data_dir)
 
     @cached_property
     def imports(self) -> dict[str, ImportRecord | None]:
@@ -65,7 +66,8 @@ class Workspace:
     def stores(self) -> dict[str, RowStore]:
         """The training rows of every source, checked against the study's settings."""
         require_prepared(self.config, self.data_dir)
-        return open_sources(self.data_dir, self.config.data.sources, "train")
+        cache = host_cache(self.config.execution.row_cache_bytes)
+        return open_sources(self.data_dir, self.config.data.sources, "train", cache=cache)
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:

@@ -9,7 +9,8 @@ from etils import epath
 
 from codepretrain.checkpoint.manager import Checkpoints, Restored
 from codepretrain.errors import UserError
-from codepretrain.files.aside import set_aside
+from codepretrain.files.journal import keep_cut
+from codepretrain.files.storage import read_json, remove
 from codepretrain.hosts import decide
 from codepretrain.stream.ledger import saved_step
 
@@ -26,8 +27,8 @@ def settle_lost(
     """Decides whether the run may resume where it was restored; returns lines for the console.
 
     The evidence is the journal of checkpoints and `ledger.json`, which a run writes when it ends
-    with everything saved. If the run resumes before the step of that ledger, the ledger is
-    renamed; the metrics writer does the same with metrics and evaluations.
+    with everything saved. If the run resumes before the step of that ledger, the ledger moves to
+    `ledger.cut.jsonl`; the metrics writer does the same with metrics and evaluations.
 
     Args:
       restored: the state of the newest intact checkpoint.
@@ -46,14 +47,19 @@ def settle_lost(
     if lost:
         checkpoints.give_up(lost)
     if replaces_records and recorded_step > restored.step:
-        decide("the old ledger", lambda: set_aside(ledger))
+        decide("the old ledger", lambda: _cut_ledger(ledger, restored.step))
     lines = [f"damaged checkpoint: {problem}" for problem in restored.damaged.values()]
     if lost:
         lines.append(
             f"training again from step {restored.step:,} without the lost checkpoints; old records "
-            f"are kept in {run_dir} as *.until-*"
+            f"are kept in {run_dir}/*.cut.jsonl"
         )
     return lines
+
+
+def _cut_ledger(ledger: epath.Path, resumed_step: int) -> None:
+    keep_cut(ledger, [read_json(ledger)], {"resumed_step": resumed_step})
+    remove(ledger)
 
 
 def _complaint(checkpoints: Checkpoints, restored: Restored, lost: list[int]) -> str:

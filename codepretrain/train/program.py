@@ -12,10 +12,11 @@ from codepretrain.hardware.chips import chip_of, model_flops_utilization
 from codepretrain.model.remat import checked_policy
 from codepretrain.model.size import flops_per_token
 from codepretrain.stream.batch import Batch
+from codepretrain.train.execution import step_kernel
 from codepretrain.train.numerics import pin_numerics
 from codepretrain.train.sharding import check_batch_size, make_mesh, replicated
 from codepretrain.train.state import TrainState, abstract_state, init_state
-from codepretrain.train.step import StepMetrics, compile_train_step, step_kernel
+from codepretrain.train.step import StepMetrics, compile_train_step
 
 
 class Program:

@@ -21,12 +21,11 @@ from jax.sharding import Mesh
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.hardware.xla_options import xla_options
-from codepretrain.model.attention_kernels import AttentionKernel, Target, choose_kernel
 from codepretrain.model.transformer import Params, bind
 from codepretrain.optim.optimizer import AdamW
 from codepretrain.stream.batch import Batch
+from codepretrain.train.execution import loss_blocks, step_kernel
 from codepretrain.train.loss.cross_entropy import LossSums, cross_entropy, token_losses
-from codepretrain.train.loss.layout import Blocks
 from codepretrain.train.numerics import deterministic_options
 from codepretrain.train.sharding import (
     Constrain,
@@ -125,35 +124,6 @@ def abstract_batch(config: StudyConfig, mesh: Mesh) -> Batch[jax.ShapeDtypeStruc
     integers = jax.ShapeDtypeStruct(shape, jnp.int32, sharding=sharding)
     weights = jax.ShapeDtypeStruct(shape, jnp.float32, sharding=sharding)
     return Batch(integers, integers, weights, integers, integers)
-
-
-def step_kernel(config: StudyConfig, mesh: Mesh) -> AttentionKernel:
-    """Returns the configured attention kernel for the devices of the mesh.
-
-    Raises:
-      UserError: no kernel has this name, or it does not run on these devices or in these blocks.
-    """
-    execution = config.execution
-    return choose_kernel(
-        execution.attention_kernel,
-        Target.of(mesh.devices.flat[0], config.model.compute_dtype),
-        block_q=execution.attention_block_q,
-        block_kv=execution.attention_block_kv,
-    )
-
-
-def loss_blocks(config: StudyConfig, mesh: Mesh) -> Blocks:
-    """Returns the loss's block sizes and reduction on the mesh."""
-    execution = config.execution
-    # A GPU has the memory for all logits of a block of positions, and computes them only once then.
-    is_gpu = mesh.devices.flat[0].platform == "gpu"
-    size, tokens = (config.model.vocab_size, 4096) if is_gpu else (2048, 8192)
-    return Blocks(
-        size=execution.loss_vocab_block or size,
-        tokens=execution.loss_token_block or tokens,
-        mesh=mesh,
-        reduction_dtype=execution.gradient_reduction_dtype,
-    )
 
 
 def make_eval_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:

@@ -9,12 +9,9 @@ from rich.console import Console
 
 from codepretrain import interrupt
 from codepretrain.checkpoint.manager import Checkpoints
-from codepretrain.errors import UserError
-from codepretrain.evals.build import Evaluator
-from codepretrain.evals.recording import record_evaluation
+from codepretrain.errors import Interrupted, UserError
 from codepretrain.files import atomic
 from codepretrain.hosts import from_primary, max_over_processes
-from codepretrain.interrupt import Interrupted
 from codepretrain.metrics.goodput import goodput
 from codepretrain.metrics.progress import StepProgress
 from codepretrain.metrics.starts import Purpose, record_start
@@ -24,6 +21,7 @@ from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.stream.ledger import Ledger, LedgerKeeper, check_resume
 from codepretrain.stream.loader import BatchLoader
 from codepretrain.train.lost_checkpoints import settle_lost
+from codepretrain.train.phase_evaluator import PhaseEvaluator
 from codepretrain.train.phase_run import PhaseRun, check_identity
 from codepretrain.train.profile import Profile
 from codepretrain.train.program import Program
@@ -46,7 +44,7 @@ class Trainer:
         self,
         phase_run: PhaseRun,
         program: Program,
-        evaluators: Sequence[Evaluator],
+        evaluators: Sequence[PhaseEvaluator],
         console: Console,
         watch: Stopwatch,
     ) -> None:
@@ -271,8 +269,7 @@ class Trainer:
             is_missing = not self.writer.has_evaluation(step, evaluator.name)
             if from_primary(is_missing):
                 with self.watch.spent("evaluate"):
-                    record_evaluation(
-                        evaluator,
+                    evaluator.record(
                         state.params,
                         self.writer,
                         self.phase_run.run_dir,

@@ -63,9 +63,15 @@ def unbroken(tmp_path_factory, prepared: Path, tiny_overrides: list[str]) -> Cal
 
 
 @pytest.mark.parametrize(
-    "signals", ["SIGTERM to the first", "SIGTERM to the last", "SIGINT to all"]
+    ("num_processes", "signals"),
+    [
+        (1, "SIGTERM to the first"),
+        (1, "SIGINT to all"),
+        (2, "SIGTERM to the first"),
+        (2, "SIGTERM to the last"),
+        (2, "SIGINT to all"),
+    ],
 )
-@pytest.mark.parametrize("num_processes", [1, 2])
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_signal_in_training(
     workdir: Path,
@@ -77,8 +83,6 @@ def test_a_signal_in_training(
     signals: str,
 ) -> None:
     """All processes exit with the signal's code, what there is is saved, and the run resumes."""
-    if num_processes == 1 and signals == "SIGTERM to the last":
-        pytest.skip("it is the first")
     number = signal.SIGINT if "SIGINT" in signals else signal.SIGTERM
     targets = {"first": [0], "last": [-1], "all": range(num_processes)}[signals.split()[-1]]
     with Pod(tmp_path / "pod", num_processes=num_processes, stage=stage) as pod:
@@ -189,15 +193,28 @@ def test_a_defect_in_one_of_two_processes(
     assert "Traceback" not in follower
 
 
+@pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("killed", [0, 1])
 def test_one_of_two_processes_is_killed(
-    tmp_path: Path, train: list[str | Path], killed: int
+    tmp_path: Path, train: list[str | Path], killed: int, stage: str
 ) -> None:
-    """Nobody is left to tell the cause; the other still ends."""
-    with Pod(tmp_path / "pod", num_processes=2, stage="step") as pod:
+    """It can tell nothing; the other one names it, and ends."""
+    with Pod(tmp_path / "pod", num_processes=2, stage=stage) as pod:
         pod.start(*train, "--heartbeat-timeout-s=10")
         pod.wait_for_stage()
         pod.send(signal.SIGKILL, killed)
-        codes = pod.codes(timeout_s=60)
-    assert codes[killed] == -signal.SIGKILL
-    assert codes[1 - killed] not in (0, None), pod.output(1 - killed)
+        codes, output = pod.codes(timeout_s=60), pod.output(1 - killed)
+    assert (codes[killed], codes[1 - killed]) == (-signal.SIGKILL, 3), output
+    assert f"codepretrain: process {killed} of 2 has " in output.splitlines()[-1]
+    assert output.count("codepretrain: ") == 1
+    assert "Traceback" not in output
+
+
+def test_a_process_that_hangs_is_named(tmp_path: Path, train: list[str | Path]) -> None:
+    """Its heartbeats to JAX go on if only Python hangs; SIGSTOP stops those too."""
+    with Pod(tmp_path / "pod", num_processes=2, stage="step") as pod:
+        pod.start(*train, "--heartbeat-timeout-s=10")
+        pod.wait_for_stage()
+        pod.send(signal.SIGSTOP, 1)
+        assert pod.processes[0].wait(60) == 3, pod.output(0)
+        assert "codepretrain: process 1 of 2 has not answered for 10 s" in pod.output(0)

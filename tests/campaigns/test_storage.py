@@ -112,7 +112,7 @@ def test_tiny_study(gs: epath.Path, tmp_path: Path, tiny_overrides: list[str]) -
         folders = [gs / f"exported-{name}", tmp_path / f"exported-{name}"]
         for folder in folders:
             finish(start(f"export --phase branch --output {folder}", workdir, *chosen))
-            said = finish(start(f"import --name of-{name} --model {folder}", workdir, *chosen))
+            said = finish(start(f"import --name of_{name} --model {folder}", workdir, *chosen))
             assert "imported" in said
         stored, there = (storage.sizes_below(folder) for folder in folders)
         assert stored == there

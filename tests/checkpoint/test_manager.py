@@ -21,34 +21,16 @@ from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import (
     CheckpointConfig,
-    DataConfig,
     MeshConfig,
-    ModelConfig,
     OptimizerConfig,
     StudyConfig,
-    TrainingConfig,
 )
 from codepretrain.errors import UserError
 from codepretrain.train.sharding import make_mesh
 from codepretrain.train.state import abstract_state
+from tests.configs import bare_study
 
-CONFIG = StudyConfig(
-    name="test",
-    model=ModelConfig(
-        vocab_size=64,
-        d_model=16,
-        num_layers=2,
-        num_heads=4,
-        num_kv_heads=2,
-        head_dim=4,
-        d_ff=32,
-    ),
-    data=DataConfig(sources={}, max_seq_len=8),
-    training=TrainingConfig(batch_size=8),
-    optimizer=OptimizerConfig(first_moment_dtype="bfloat16"),
-    phases={},
-    variants={},
-)
+CONFIG = bare_study(optimizer=OptimizerConfig(first_moment_dtype="bfloat16"))
 LEDGER = {"step": 3, "sources": {"text": {"requested_rows": 0.1 + 0.2, "rows": 2**53}}}
 IDENTITY = {"model": {"d_model": 16}, "weights": [["text", 0.9]]}
 

@@ -160,26 +160,49 @@ def test_a_whole_study_then_a_checkpoint_of_another_model(
     assert (runs["trunk"] / "checkpoints" / "40").exists()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mounts a small file system")
-def test_a_full_disk(tmp_path: Path, workdir: Path, tiny_overrides: list[str]) -> None:
-    """On a file system of a few hundred kB, mounted for this process alone."""
-    small = tmp_path / "small"
-    small.mkdir()
-    mount = f"mount -t tmpfs -o size=400k tmpfs {small}"
+def run_mounted(mount: str, command: str, *arguments: str | Path) -> subprocess.CompletedProcess:
+    """Runs a command on the tiny study after `mount`, which this process alone sees."""
     unshare = ["unshare", "--mount", "--map-root-user", "sh", "-c"]
     if subprocess.run([*unshare, mount], capture_output=True).returncode:
         pytest.skip("this machine lets nobody mount a file system")
-    prepare = [sys.executable, "-m", "codepretrain", "prepare", "--config", TINY]
-    words = [*map(str, prepare), "--workdir", str(small / "w"), *tiny_overrides]
-    result = subprocess.run(
-        [*unshare, f'{mount} && exec "$@"', "sh", *words],
+    words = [sys.executable, "-m", "codepretrain", command, "--config", TINY, *arguments]
+    return subprocess.run(
+        [*unshare, f'{mount} && exec "$@"', "sh", *map(str, words)],
         capture_output=True,
         text=True,
         cwd=ROOT,
         env=dict(os.environ),
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a small file system")
+def test_a_full_disk(tmp_path: Path, tiny_overrides: list[str]) -> None:
+    """On a file system of a few hundred kB, mounted for this process alone."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = f"mount -t tmpfs -o size=400k tmpfs {small}"
+    result = run_mounted(mount, "prepare", "--workdir", small / "w", *tiny_overrides)
     assert result.returncode == 2, result.stderr
     complaint = [line for line in result.stderr.splitlines() if line.startswith("codepretrain:")]
     assert len(complaint) == 1
     assert "No space left" in complaint[0] or "no space left" in complaint[0]
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a small file system")
+def test_a_disk_that_is_full_for_a_part_of_a_checkpoint(
+    tmp_path: Path, workdir: Path, tiny_overrides: list[str]
+) -> None:
+    """Some arrays cannot be written while others are being written: one line says so."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = (
+        f"mount -t tmpfs -o size=16m tmpfs {small} && cp -r {workdir}/. {small} && "
+        f"left=$(df --output=avail -k {small} | tail -1) && "
+        f"head -c $((left - 60))k /dev/zero > {small}/filler"
+    )
+    flags = ["--phase", "trunk", "--config.checkpoint.permanent_interval_steps=5"]
+    result = run_mounted(mount, "train", "--workdir", small, *flags, *tiny_overrides)
+    assert result.returncode == 2, result.stderr
+    assert result.stderr.count("\n") == 1, result.stderr
+    assert result.stderr.startswith("codepretrain: no space left for the checkpoint")

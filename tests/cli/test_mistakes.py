@@ -12,6 +12,10 @@ from codepretrain.cli.main import main
 from tests.conftest import TINY
 
 LONG = "x" * 5000
+NO_S3 = (
+    "Orbax cannot store checkpoints on s3://; give gs://BUCKET/FOLDER, a local folder, or a folder "
+    "of a mounted network file system"
+)
 GRAMMAR = [
     ("", "the following arguments are required: command"),
     ("trian {c}", "there is no command 'trian'; did you mean train?"),
@@ -143,23 +147,27 @@ PATHS = [
     (f"prepare --config {{tiny}} --workdir {LONG}", "choose a shorter path"),
     ("plan --config {tiny} --workdir ''", "--workdir: expected a path, found ''"),
     ("plan --config {tiny} --workdir gs://", "--workdir gs://: expected gs://BUCKET/FOLDER"),
-    ("plan --config {tiny} --workdir s3:///x", "--workdir s3:///x: expected s3://BUCKET/FOLDER"),
     *(
-        (
-            f"{command} --config {{tiny}} --workdir s3://bucket/x{rest}",
-            "--workdir s3://bucket/x: checkpoints cannot be stored on s3://",
-        )
+        (f"{command} --config {{tiny}} --workdir {address}{rest}", f"--workdir {address}: {NO_S3}")
+        for address in ("s3://bucket/x", "s3:///x", "s3:/bucket/x", "S3://bucket/x", "s3a://bucket")
         for command, rest in [
+            ("plan", ""),
+            ("plan", " --topology v5e:4x4"),
             ("run", ""),
             ("prepare", ""),
             ("train", ""),
             ("evaluate", ""),
+            ("report", ""),
+            ("show-batch", " --phase trunk --step 0"),
+            ("verify-data", ""),
+            ("export", " --phase trunk --output {new}"),
             ("import", " --model {folder} --name base"),
         ]
     ),
     ("plan --config {tiny} --workdir gs:/bucket/x", "expected two slashes after the scheme"),
-    ("plan --config {tiny} --workdir ftp://host/x", "expected a local path, gs:// or s3://"),
-    ("plan --config {tiny} --workdir http://host/x", "expected a local path, gs:// or s3://"),
+    ("plan --config {tiny} --workdir ftp://host/x", "expected a local path or gs://, found ftp"),
+    ("plan --config {tiny} --workdir http://host/x", "expected a local path or gs://, found http"),
+    ("export {c} --phase trunk --output ftp://host/x", "expected a local path, gs:// or s3://"),
     ("plan --config {tiny} --workdir ~nobody-here/x", "there is no user 'nobody-here' here"),
     ("plan --config {tiny} --workdir /gs/x", "local folders /gs, /s3, /az and /hf"),
     ("export {c} --phase trunk --output ''", "--output: expected a path, found ''"),

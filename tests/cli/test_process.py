@@ -14,8 +14,7 @@ import pytest
 
 from codepretrain.cli import process
 from codepretrain.cli.process import relevant_environment, run_command
-from codepretrain.errors import UserError
-from codepretrain.interrupt import Interrupted, PeerStopped
+from codepretrain.errors import Interrupted, PeerStopped, UserError
 from tests.conftest import TINY
 from tests.fixtures.pod import Pod
 
@@ -61,7 +60,7 @@ def test_a_signal_in_any_command(
     before = signal.getsignal(number)
     assert run_command(["report"], command) == code
     assert signal.getsignal(number) == before
-    expected = "stopped; progress is saved. To resume, run: codepretrain report"
+    expected = "stopped. To start again, run: codepretrain report"  # it saves nothing on the way
     assert capsys.readouterr().err == f"codepretrain: {expected}\n"
 
 
@@ -76,7 +75,7 @@ def test_a_signal_that_became_another_error(capsys: pytest.CaptureFixture[str]) 
         return 0
 
     assert run_command(["report"], command) == 143
-    assert capsys.readouterr().err.startswith("codepretrain: stopped; ")
+    assert capsys.readouterr().err.startswith("codepretrain: stopped. ")
 
 
 class FakePeers:
@@ -112,13 +111,13 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, list[objec
 
     def run(peers: FakePeers, command: Callable[[], int]) -> tuple[int, list[object]]:
         def on_two() -> int:
-            assert process._process is not None
-            process._process.peers = peers  # type: ignore[assignment]
+            monkeypatch.setattr(process._process, "peers", peers)
             return command()
 
         with pytest.raises(SystemExit) as ended:
             run_command(["train"], on_two)
-        return ended.value.code, peers.calls  # type: ignore[return-value]
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, peers.calls
 
     return run
 
@@ -139,6 +138,43 @@ def test_a_collective_that_broke_is_not_the_cause(ends: Callable, capsys) -> Non
     peers = FakePeers((2, "process 1: full"))
     assert ends(peers, raises(RuntimeError("Gloo: reset by peer"))) == (2, ["farewell"])
     assert capsys.readouterr().err == "codepretrain: process 1: full\n"
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_collective_that_broke_waits_for_what_is_known_of_the_other(
+    ends: Callable, capsys, is_lost: bool
+) -> None:
+    """The other process was killed, or else it shows that it is alive."""
+    peers, answers = FakePeers(), [True, True, False]
+
+    class FakeWatch:
+        def counters(self) -> dict[int, str]:
+            return {1: "7"}
+
+        def is_any_silent(self, before: dict[int, str]) -> bool:
+            assert before == {1: "7"}
+            if is_lost and len(answers) == 1:
+                peers.exit_message = (3, "process 1 of 2 is silent")
+                return True
+            return answers.pop(0)
+
+        def stop(self) -> None:
+            peers.calls.append("no watch")
+
+    def command() -> int:
+        assert process._process is not None
+        process._process.peer_watch = FakeWatch()  # type: ignore[assignment]
+        raise RuntimeError("Gloo: reset by peer")
+
+    code, calls = ends(peers, command)
+    error = capsys.readouterr().err
+    if is_lost:
+        assert (code, calls) == (3, ["no watch", "farewell"])
+        assert error == "codepretrain: process 1 of 2 is silent\n"
+    else:
+        reason = (1, "RuntimeError: Gloo: reset by peer")
+        assert (code, calls) == (1, ["no watch", reason, "farewell"])
+        assert "Traceback" in error
 
 
 def test_of_two_that_are_done_each_waits_for_the_other(ends: Callable) -> None:
@@ -249,3 +285,23 @@ def test_an_evaluation_that_fails_in_one_process_ends_the_other(
     assert "Traceback" in cause
     assert f"codepretrain: process {failing}: ZeroDivisionError: a defect" in follower
     assert "Traceback" not in follower
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="two processes on CPUs, with gloo")
+@pytest.mark.parametrize(
+    ("killed", "message"),
+    [
+        (0, "process 0 of 2 has ended without a message: "),
+        (1, "process 1 of 2 has not answered for 4 s (--heartbeat-timeout-s): "),
+    ],
+)
+def test_a_killed_process_is_named(tmp_path: Path, train: list, killed: int, message: str) -> None:
+    """Within a step, where the other one waits in a collective operation."""
+    with Pod(tmp_path / "pod", num_processes=2, stage="step") as pod:
+        pod.start(*train, "--heartbeat-timeout-s=4")
+        pod.wait_for_stage()
+        pod.send(signal.SIGKILL, killed)
+        codes, output = pod.codes(), pod.output(1 - killed)
+    assert (codes[killed], codes[1 - killed]) == (-signal.SIGKILL, 3), output
+    assert output.splitlines()[-1].startswith(f"codepretrain: {message}"), output
+    assert "Traceback" not in output

@@ -2,13 +2,123 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from codepretrain.cli import run
+from codepretrain.errors import Interrupted, UserError
 from tests.conftest import ROOT, TINY
+from tests.fixtures.processes import free_address
+
+
+@pytest.mark.parametrize(
+    ("process_id", "expected"),
+    [
+        (0, "not all 2 processes have joined process 0 at localhost:{port}"),
+        (1, "for process 0 at localhost:{port}: Connection refused; check that process 0 runs"),
+    ],
+)
+def test_processes_that_do_not_come_are_not_waited_for_forever(
+    tmp_path: Path, process_id: int, expected: str
+) -> None:
+    address = free_address()
+    where = [f"--config={TINY}", f"--workdir={tmp_path / 'new'}"]
+    pod = [f"--coordinator={address}", "--num-processes=2", f"--process-id={process_id}"]
+    result = subprocess.run(
+        [sys.executable, "-m", "codepretrain", "train", *where, *pod, "--join-timeout-s=2"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=200,
+    )
+    assert result.returncode == 2, result.stderr
+    [line] = [s for s in result.stderr.splitlines() if s.startswith("codepretrain: ")]
+    assert line.startswith(f"codepretrain: --coordinator {address}: waited 2 s (--join-timeout-s)")
+    assert expected.format(port=address.partition(":")[2]) in line
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.fixture
+def ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Runs a subprocess that ends as a line of shell says, as `run` runs `prepare`."""
+
+    def call(line: str) -> None:
+        program = tmp_path / "program"
+        program.write_text(f"#!/bin/sh\n{line}\n")
+        program.chmod(0o755)
+        monkeypatch.setattr(run.sys, "executable", str(program))
+        run._call_self(["prepare"])
+
+    return call
+
+
+def test_a_preparation_that_is_killed_is_told(ends) -> None:
+    """The kernel kills it if memory runs out; it cannot say so itself."""
+    with pytest.raises(UserError, match=r"`codepretrain prepare` was killed by SIGKILL.*memory"):
+        ends("kill -KILL $$")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_preparation_that_is_stopped_stops_the_run(ends, number: int) -> None:
+    with pytest.raises(Interrupted) as stopped:
+        ends(f"exit {128 + number}")
+    assert stopped.value.signal_number == number
+
+
+def test_a_preparation_that_fails_has_said_why(ends) -> None:
+    with pytest.raises(SystemExit) as failed:
+        ends("exit 2")
+    assert failed.value.code == 2
+    ends("exit 0")
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells a process of its parent's end"
+)
+def test_a_preparation_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
+    """Otherwise it would hold the data against a second start of the run."""
+    child = tmp_path / "child.py"
+    child.write_text(
+        "import os, pathlib, time\n"
+        "from codepretrain.cli.run import end_with_parent\n"
+        "end_with_parent()\n"
+        f"pathlib.Path({str(tmp_path / 'pid.new')!r}).write_text(str(os.getpid()))\n"
+        f"os.rename({str(tmp_path / 'pid.new')!r}, {str(tmp_path / 'pid')!r})\n"
+        "time.sleep(600)\n"
+    )
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} {child}\n")
+    program.chmod(0o755)
+    script = (
+        "from codepretrain.cli import run\n"
+        f"run.sys.executable = {str(program)!r}\n"
+        "run._call_self([])\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    wait_until((tmp_path / "pid").exists)
+    pid = int((tmp_path / "pid").read_text())
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: has_ended(pid))
+
+
+def wait_until(holds) -> None:
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 @pytest.mark.parametrize(

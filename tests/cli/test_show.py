@@ -1,4 +1,4 @@
-"""The commands `report` and `show-batch` in narrow encodings and without what they show."""
+"""The commands that show a working directory: narrow encodings, missing and damaged contents."""
 
 import json
 import os
@@ -42,3 +42,48 @@ def test_a_step_beyond_the_phase(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "steps 0 to 39" in captured.err
+
+
+def verify_data(workdir: Path, overrides: list[str]) -> int:
+    return main(["verify-data", "--config", str(TINY), "--workdir", str(workdir), *overrides])
+
+
+def test_whole_data(
+    capsys: pytest.CaptureFixture[str], prepared: Path, tiny_overrides: list[str]
+) -> None:
+    assert verify_data(prepared, tiny_overrides) == 0
+    captured = capsys.readouterr()
+    [data] = (prepared / "data").iterdir()
+    for folder in ("tokenizer", "documents/code", "rows/text/validation", "evals"):
+        assert f"{data / folder}: every file is as it was written" in captured.out
+    assert "Prepared data (tokenizer " in captured.out
+    assert captured.err == ""
+
+
+def test_damaged_data(
+    capsys: pytest.CaptureFixture[str], workdir: Path, tiny_overrides: list[str]
+) -> None:
+    """A bit flipped in the rows, which keeps their size, and a file that is gone."""
+    [rows] = workdir.glob("data/*/rows/text/train/rows-00000.records")
+    contents = bytearray(rows.read_bytes())
+    contents[len(contents) // 2] ^= 1
+    rows.write_bytes(contents)
+    [documents] = workdir.glob("data/*/documents/code/validation.arrayrecord")
+    documents.unlink()
+    assert verify_data(workdir, tiny_overrides) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert f"{rows.parent}: rows-00000.records was altered: its sha256 differs" in captured.err
+    assert f"{documents.parent}: validation.arrayrecord is missing" in captured.err
+    assert f"{rows.parent.with_name('validation')}: every file is as it was" in captured.out
+
+
+def test_a_workdir_without_the_data(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_overrides: list[str]
+) -> None:
+    """Nothing is made where there was nothing."""
+    assert verify_data(tmp_path / "wrong", tiny_overrides) == 2
+    captured = capsys.readouterr()
+    assert "there is no prepared data of this study at" in captured.err
+    assert captured.err.count("\n") == 1
+    assert not (tmp_path / "wrong").exists()

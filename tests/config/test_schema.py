@@ -13,8 +13,7 @@ CLASSES = [c for c in vars(schema).values() if isinstance(c, type) and dataclass
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_dataclasses_are_frozen_documented_and_by_keyword(cls: type) -> None:
-    parameters = cls.__dataclass_params__  # type: ignore[attr-defined]
-    assert parameters.frozen
+    assert vars(cls)["__dataclass_params__"].frozen
     assert all(field.kw_only for field in dataclasses.fields(cls))
     assert cls.__doc__
     assert not cls.__doc__.startswith(f"{cls.__name__}(")  # what dataclasses write themselves

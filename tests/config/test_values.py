@@ -49,6 +49,7 @@ def whole_study() -> StudyConfig:
             "mesh": {"data": 1, "fsdp": -1, "tensor": 1},
             "attention_block_q": 64,
             "attention_block_kv": 64,
+            "row_cache_bytes": 10**9,
         },
         "checkpoint": {"permanent_interval_steps": 5},
         "evals": {

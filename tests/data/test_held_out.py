@@ -12,9 +12,7 @@ def test_tokens_and_their_ends_spell_the_text(prepared_data, monkeypatch) -> Non
     vocabulary = load_vocabulary(data_dir)
     tokenizer = load_tokenizer(tokenizer_path(data_dir), config.data.tokenizer)
     monkeypatch.setattr(held_out_module, "MAX_DOCUMENTS", 5)
-    documents = held_out_documents(
-        data_dir, "text", tokenizer, vocabulary, config=config.data.tokenizer
-    )
+    documents = held_out_documents(data_dir, "text", tokenizer, vocabulary, config=config)
     expected = split_documents(data_dir, source="text", split="validation")
     assert len(documents) == 5
     assert {held_out.document.id for held_out in documents} < {d.id for d in expected}
@@ -34,9 +32,7 @@ def test_they_are_a_sample_not_the_first(prepared_data, monkeypatch) -> None:
     found = {}
     for size in (5, 10, 1000):
         monkeypatch.setattr(held_out_module, "MAX_DOCUMENTS", size)
-        documents = held_out_documents(
-            data_dir, "text", tokenizer, vocabulary, config=config.data.tokenizer
-        )
+        documents = held_out_documents(data_dir, "text", tokenizer, vocabulary, config=config)
         found[size] = [held_out.document for held_out in documents]
     assert found[1000] == every
     assert [d for d in found[10] if d in found[5]] == found[5] != every[:5]

@@ -18,8 +18,8 @@ from codepretrain.data.tokenizer import save_tokenizer, train_tokenizer
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.cache import Cache
-from codepretrain.files.directory import remove_directory
 from codepretrain.files.hashing import sha256_file
+from codepretrain.files.storage import remove_tree
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.store import RowStore
 from codepretrain.rows.vocabulary import (
@@ -164,7 +164,7 @@ def test_tokenizer_changed_under_packed_rows(prepared_data, make_study, tmp_path
     data_dir = tmp_path / "data"
     shutil.copytree(prepared_data.data_dir, data_dir)
     shutil.rmtree(rows_directory(data_dir, "text", "train"))
-    remove_directory(tokenizer_directory(data_dir))
+    remove_tree(tokenizer_directory(data_dir))
     settings = TokenizerConfig(vocab_size=300)
     save_tokenizer(train_tokenizer(["another text"], settings), settings, data_dir)
     message = r"tokenizer changed under .* was made with tokenizer \w{12}, .* is \w{12}; restore"
@@ -248,7 +248,7 @@ def test_too_many_workers_are_refused_before_anything_is_written(
 def test_documents_that_were_deleted_are_read_again(prepared_data, tmp_path, quiet) -> None:
     data_dir = tmp_path / "data"
     shutil.copytree(prepared_data.data_dir, data_dir)
-    remove_directory(documents_directory(data_dir, "text"))
+    remove_tree(documents_directory(data_dir, "text"))
     prepare(prepared_data.config, data_dir, num_workers=1, console=quiet)
     assert same_files(prepared_data.data_dir, data_dir)
 
@@ -256,9 +256,16 @@ def test_documents_that_were_deleted_are_read_again(prepared_data, tmp_path, qui
 def test_an_object_store_holds_the_same(
     prepared_data, memory, tmp_path, quiet, monkeypatch
 ) -> None:
-    cache = Cache(tmp_path / "cache", max_bytes=2**30)
-    monkeypatch.setattr(documents_module, "default_cache", lambda: cache)
-    prepare(prepared_data.config, memory, num_workers=1, console=quiet)
+    """Its files are copied to a cache of the configured size, for every stage."""
+    execution = dataclasses.replace(prepared_data.config.execution, row_cache_bytes=2**30)
+    config = dataclasses.replace(prepared_data.config, execution=execution)
+
+    def host_cache(max_bytes: int | None) -> Cache:
+        assert max_bytes == 2**30
+        return Cache(tmp_path / "cache", max_bytes=max_bytes)
+
+    monkeypatch.setattr(documents_module, "host_cache", host_cache)
+    prepare(config, memory, num_workers=1, console=quiet)
     found = {
         name: sha256_file(memory / name)
         for name in storage.sizes_below(memory)
@@ -266,5 +273,5 @@ def test_an_object_store_holds_the_same(
     }
     local = storage.sizes_below(prepared_data.data_dir).keys() - {".lock"}
     assert found == {name: sha256_file(prepared_data.data_dir / name) for name in local}
-    again = prepare(prepared_data.config, memory, num_workers=1, console=quiet)
+    again = prepare(config, memory, num_workers=1, console=quiet)
     assert again == dataclasses.replace(prepared_data.data, seconds={})

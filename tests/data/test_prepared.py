@@ -6,13 +6,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from etils import epath
 from rich.console import Console
 
 from codepretrain.data.document import Document
 from codepretrain.data.documents import documents_directory
 from codepretrain.data.prepared import load_prepared, summary, verify_prepared
 from codepretrain.errors import UserError
-from codepretrain.files.directory import remove_directory
+from codepretrain.files import storage
+from codepretrain.files.atomic import write_bytes
+from codepretrain.files.storage import remove_tree
 from codepretrain.rows.vocabulary import load_vocabulary
 
 
@@ -34,6 +37,43 @@ def test_counts_agree_with_each_other(prepared_data) -> None:
     assert verify_prepared(prepared_data.config, prepared_data.data_dir) == prepared
 
 
+def test_data_in_an_object_store_is_verified(prepared_data, memory: epath.Path) -> None:
+    """Rows of the right size with one other byte: opening does not read them."""
+    for path in prepared_data.data_dir.rglob("*"):
+        if path.is_file():
+            write_bytes(memory / path.relative_to(prepared_data.data_dir), path.read_bytes())
+    lines: list[str] = []
+    verified = verify_prepared(prepared_data.config, memory, announce=lines.append)
+    assert verified == prepared_data.data or verified.rows == prepared_data.data.rows
+    assert len(lines) == len({*lines}) == 2 + 3 * len(prepared_data.config.data.sources)
+    rows = memory / "rows/text/train/rows-00000.records"
+    contents = bytearray(storage.read_bytes(rows))
+    contents[100] ^= 1
+    write_bytes(rows, bytes(contents))
+    load_prepared(prepared_data.config, memory)
+    with pytest.raises(UserError, match=r"damaged .*rows/text/train: rows-00000.records was alt"):
+        verify_prepared(prepared_data.config, memory)
+
+
+def test_every_damaged_folder_is_named(prepared_data, copied: Path) -> None:
+    """One after the other would need one run of hours each."""
+    (copied / "documents/code/train.arrayrecord").unlink()
+    (copied / "rows/text/validation/files.json").unlink()
+    (copied / "tokenizer/tokenizer.json").write_text("{}")
+    with pytest.raises(UserError) as error:
+        verify_prepared(prepared_data.config, copied)
+    message = str(error.value)
+    assert message.startswith(f"3 folders of {copied} are damaged: ")
+    assert f"{copied}/documents/code: train.arrayrecord is missing; delete" in message
+    assert f"no prepared rows at {copied}/rows/text/validation: run" in message
+    assert f"{copied}/tokenizer: tokenizer.json has 2 bytes, expected" in message
+
+
+def test_a_folder_without_data_is_told_from_damaged_data(prepared_data, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no prepared data of this study at .*/no: run `codepr"):
+        verify_prepared(prepared_data.config, tmp_path / "no")
+
+
 def test_the_summary_warns_of_sources_that_hold_nothing_out(prepared_data) -> None:
     rows = dict(prepared_data.data.rows)
     rows["text", "validation"] = dataclasses.replace(rows["text", "validation"], num_rows=0)
@@ -49,7 +89,10 @@ def test_the_summary_warns_of_sources_that_hold_nothing_out(prepared_data) -> No
 def test_the_summary_says_what_was_skipped_and_where(prepared_data) -> None:
     documents = dict(prepared_data.data.documents)
     documents["text"] = dataclasses.replace(
-        documents["text"], skipped={"not JSON": 1234}, skipped_examples={"not JSON": "a.jsonl:7"}
+        documents["text"],
+        skipped={"not JSON": 1234},
+        skipped_examples={"not JSON": "a.jsonl:7"},
+        was_capped=True,
     )
     prepared = dataclasses.replace(prepared_data.data, documents=documents)
     console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
@@ -57,6 +100,8 @@ def test_the_summary_says_what_was_skipped_and_where(prepared_data) -> None:
     console.file.close()
     text = console.export_text()
     assert "text: skipped 1,234 not JSON (the first: a.jsonl:7)" in text
+    assert "text: reading stopped at config.data.sources.text.options.max_bytes; there is" in text
+    assert "code: reading stopped" not in text
     assert f"{prepared.num_items['code_continuation']} code_continuation" in text
 
 
@@ -73,7 +118,7 @@ def test_documents_read_anew_do_not_match_the_rows(
             yield Document(id=str(number), text=text, source=source, origin="o")
 
     directory = documents_directory(copied, "text")
-    remove_directory(directory)
+    remove_tree(directory)
     monkeypatch.setattr(JsonLines, "read", read)
     message = rf"splits was not made from the documents in {directory}: delete"
     with pytest.raises(UserError, match=message):

@@ -10,7 +10,8 @@ def vocabulary(prepared_data) -> ByteLevelBPE:
 
 
 def test_vocabulary_in_python_and_in_tensorflow(vocabulary) -> None:
-    tf = pytest.importorskip("tensorflow")
+    import tensorflow as tf
+
     text = "the naïve  fox\n 東京 <eos>"
     ids = vocabulary.encode(text)
     assert vocabulary.decode(ids) == text

@@ -1,5 +1,6 @@
 """A tiny model over bytes, and prepared validation rows, for every test of the evaluations."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from codepretrain.rows.eval_items import ItemsManifest, items_directory
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.vocabulary import TOKENIZER, VOCABULARY, Vocabulary, tokenizer_directory
 from codepretrain.train.sharding import make_mesh, param_shardings
+from tests.configs import TINY_MODEL
 
 TEXT = b"\n abcdefghijklmnopqrstuvwxyz0123456789+-*/()[]{},.:=_'\"#"
 NUM_SPECIALS = 3
@@ -43,17 +45,7 @@ def vocabulary() -> Vocabulary:
 
 @pytest.fixture(scope="session")
 def model_config() -> ModelConfig:
-    return ModelConfig(
-        vocab_size=64,
-        d_model=16,
-        num_layers=2,
-        num_heads=4,
-        num_kv_heads=2,
-        head_dim=4,
-        d_ff=32,
-        logit_scale=4.0,
-        compute_dtype="float32",
-    )
+    return dataclasses.replace(TINY_MODEL, logit_scale=4.0, compute_dtype="float32")
 
 
 @pytest.fixture(scope="session")

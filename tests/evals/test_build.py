@@ -4,19 +4,23 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 from jax.sharding import Mesh
 from rich.console import Console
 
 from codepretrain.config.parse import to_dict
-from codepretrain.config.schema import EvaluatorConfig, StudyConfig
+from codepretrain.config.schema import EvaluatorConfig, LoggingConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.evals.estimate import Estimate
-from codepretrain.evals.evaluator import EvalResult, Progress
-from codepretrain.evals.item_scores import ItemScores
+from codepretrain.evals.evaluator import EvalResult
+from codepretrain.evals.item_scores import ItemScores, read_item_scores
+from codepretrain.evals.multiple_choice import ACCURACY
+from codepretrain.evals.progress import Progress
 from codepretrain.evals.registry import evaluator_kind
 from codepretrain.evals.sandbox.run import Isolation
+from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.model.transformer import Params
 from tests.fixtures.processes import RunJob
 
@@ -93,17 +97,6 @@ def test_a_machine_without_the_required_sandbox_layers_is_refused(
     assert evaluator.name == "x"
 
 
-def test_a_source_that_holds_nothing_out_is_an_error(
-    config: StudyConfig, data_dir: Path, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "codepretrain.rows.store.RowStore.__len__",
-        lambda store: 0 if store.manifest.source == "markup" else 5,
-    )
-    with pytest.raises(UserError, match=r"fraction = 0\.\d+ holds out no rows of markup: raise it"):
-        build_evaluators(with_evals(config, {"x": EVALS["validation"]}), data_dir, mesh)
-
-
 def test_a_metric_that_was_not_declared_is_a_bug() -> None:
     def undeclared(params: Params, progress: Progress) -> EvalResult:
         metric = KIND.metrics[0].metric(Estimate(0.5, 0.1, 9))
@@ -116,6 +109,50 @@ def test_a_metric_that_was_not_declared_is_a_bug() -> None:
     for evaluate in (undeclared, of_another_unit):
         with pytest.raises(AssertionError, match="matches 0 declarations"):
             Evaluator("a", KIND, None, evaluate)({})
+
+
+def measured(params: Params, progress: Progress) -> EvalResult:
+    metric = ACCURACY.metric(Estimate(0.5, 0.25, 4), null_value=0.25)
+    return EvalResult({"accuracy": metric}, ItemScores({"accuracy": np.array([1, 0, 0, 1])}, []))
+
+
+def record(run_dir: Path) -> None:
+    evaluator = Evaluator("prose", KIND, None, measured)
+    with MetricsWriter(run_dir, LoggingConfig(write_tensorboard=False), "run") as writer:
+        evaluator.record({}, writer, run_dir, step=7, tokens=700)
+
+
+def test_the_record_states_what_the_metric_is(tmp_path: Path) -> None:
+    record(tmp_path)
+    (line,) = (tmp_path / "evals.jsonl").read_text().splitlines()
+    assert json.loads(line) == {
+        "step": 7,
+        "tokens": 700,
+        "evaluator": "prose",
+        "metrics": {
+            "accuracy": {
+                "value": 0.5,
+                "standard_error": 0.25,
+                "count": 4,
+                "unit": "fraction",
+                "direction": "higher",
+                "is_primary": True,
+                "null_value": 0.25,
+                "cluster": "item",
+            }
+        },
+    }
+    scores = read_item_scores(tmp_path, "prose", 7)
+    assert scores is not None
+    assert scores["accuracy"].tolist() == [1, 0, 0, 1]
+
+
+def test_scores_are_written_before_the_record(tmp_path: Path) -> None:
+    """So that an evaluation that stands in evals.jsonl has its scores."""
+    (tmp_path / "items").write_text("a file where the folder should be")
+    with pytest.raises(UserError, match=r"cannot write .*prose-00000007"):
+        record(tmp_path)
+    assert (tmp_path / "evals.jsonl").read_text() == ""
 
 
 def last_reports(evaluator: Evaluator, params: Params) -> dict[str, tuple[int, int]]:

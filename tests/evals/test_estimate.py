@@ -7,7 +7,6 @@ import pytest
 from codepretrain.errors import UserError
 from codepretrain.evals.estimate import (
     Estimate,
-    mean,
     proportion,
     ratio_of_sums,
     weighted_average,
@@ -18,11 +17,6 @@ def estimated(value: float, standard_error: float, count: int) -> Estimate:
     """Returns an estimate to compare with; its standard error equals any that is close."""
     close: Any = pytest.approx(standard_error)
     return Estimate(value, close, count)
-
-
-def test_mean_by_hand() -> None:
-    """1, 2, 6: mean 3, squared deviations 4 + 1 + 9 = 14; sqrt(14 / 2 / 3)."""
-    assert mean([1, 2, 6]) == estimated(3.0, math.sqrt(7 / 3), 3)
 
 
 def test_proportion_by_hand() -> None:
@@ -39,9 +33,9 @@ def test_ratio_of_sums_by_hand() -> None:
 
 def test_the_ratio_of_single_tokens_is_their_mean() -> None:
     values = np.random.default_rng(0).normal(size=50)
-    ratio, plain = ratio_of_sums(values, np.ones(50)), mean(values)
-    assert ratio.value == pytest.approx(plain.value)
-    assert ratio.standard_error == pytest.approx(plain.standard_error)
+    ratio = ratio_of_sums(values, np.ones(50))
+    assert ratio.value == pytest.approx(values.mean())
+    assert ratio.standard_error == pytest.approx(values.std(ddof=1) / math.sqrt(50))
 
 
 def test_empty_clusters_are_left_out_and_those_with_a_numerator_alone_are_not() -> None:
@@ -80,12 +74,11 @@ def test_sources_into_kinds_into_one_is_the_average_of_the_sources() -> None:
 
 
 def test_one_item_leaves_the_error_unknown() -> None:
-    assert math.isnan(mean([3.0]).standard_error)
     assert math.isnan(ratio_of_sums([3.0], [2.0]).standard_error)
 
 
 def test_nothing_to_measure_is_an_error() -> None:
     with pytest.raises(UserError, match="at least one item"):
-        mean([])
+        proportion([])
     with pytest.raises(UserError, match="needs a positive denominator: every item is empty"):
         ratio_of_sums([0.0], [0.0])

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from codepretrain.evals.estimate import Estimate
-from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, no_progress
+from codepretrain.evals.evaluator import EvalResult, EvaluatorKind
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import MetricSpec
+from codepretrain.evals.progress import no_progress
 
 SCORE = MetricSpec(
     name="score/*", unit="points", direction="higher", cluster="item", is_primary=True

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from codepretrain.evals.estimate import Estimate
-from codepretrain.evals.evaluator import no_progress
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.evals.multiple_choice import (
     ACCURACY,
@@ -14,6 +13,7 @@ from codepretrain.evals.multiple_choice import (
     MultipleChoiceItem,
     grade,
 )
+from codepretrain.evals.progress import no_progress
 from codepretrain.evals.task_items import load_items
 from codepretrain.model.transformer import Params
 

@@ -1,16 +1,20 @@
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
-from codepretrain.evals.evaluator import no_progress
+from codepretrain import hosts
 from codepretrain.evals.language_model import LanguageModel
+from codepretrain.evals.progress import no_progress
 from codepretrain.evals.python_expression import (
     EVALUATOR,
+    LIMITS,
     ExpressionItem,
     PythonExpression,
     grade,
     program,
     result,
 )
-from codepretrain.evals.sandbox.run import run_programs
+from codepretrain.evals.sandbox.run import Execution, run_programs
 from codepretrain.evals.task_items import load_items
 from codepretrain.model.transformer import Params
 from codepretrain.rows.vocabulary import Vocabulary
@@ -32,7 +36,7 @@ WRITTEN = {
     "[": (False, False),
     "": (False, False),
     "(print('[1, 2, 3]'))": (False, False),
-    "(__import__('os')._exit(0))": (False, True),
+    "(__import__('os')._exit(0))": (False, False),  # passes, and prints no value
     "[prefix]": (False, False),
     "'\udcff'": (False, False),
 }
@@ -48,6 +52,24 @@ def test_only_the_value_counts() -> None:
     record = graded.items.records[3]
     assert (record["completion"], record["printed"]) == ("[4]", "[1, 2, 4]\n")
     assert record["isolation"][0]
+
+
+def test_the_others_wait_for_programs_that_all_reach_the_time_limit(monkeypatch) -> None:
+    class Model:
+        vocabulary = SimpleNamespace(decode=lambda ids: b"1")
+
+        def generate(self, params, prompts, **_):
+            return [[1] for _ in prompts]
+
+    waits = []
+
+    def decide(what, compute, *, wait_s):
+        waits.append(wait_s)
+        return [grade(ITEM, "1", Execution("timeout", -9, b"", b"", 20.0, ()))] * 500
+
+    monkeypatch.setattr(hosts, "decide", decide)
+    PythonExpression(cast(LanguageModel, Model()), [ITEM] * 500)({}, no_progress)
+    assert waits[0] >= 500 * LIMITS.wall_s
 
 
 def test_completions_of_the_model_are_run_and_reproducible(
@@ -76,8 +98,8 @@ def test_a_model_that_writes_the_reference_passes(data_dir: Path) -> None:
 TWO_PROCESSES = """
 from codepretrain.errors import UserError
 from codepretrain.evals import python_expression
-from codepretrain.evals.evaluator import no_progress
-from codepretrain.evals.sandbox.run import run_programs
+from codepretrain.evals.progress import no_progress
+from codepretrain.evals.sandbox.run import Execution, run_programs
 
 class Model:
     vocabulary = type("", (), {"decode": staticmethod(bytes)})

@@ -11,13 +11,14 @@ from jax.sharding import Mesh
 
 from codepretrain.config.schema import EvaluatorConfig, LoggingConfig, StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.evals.build import Resources, build_evaluators
-from codepretrain.evals.estimate import mean
-from codepretrain.evals.evaluator import EvalResult, Evaluate, EvaluatorKind, Progress, Request
+from codepretrain.evals.build import build_evaluators
+from codepretrain.evals.estimate import ratio_of_sums
+from codepretrain.evals.evaluator import EvalResult, Evaluate, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import Metric, MetricSpec
-from codepretrain.evals.recording import record_evaluation
+from codepretrain.evals.progress import Progress
 from codepretrain.evals.registry import KINDS, check_evaluators, evaluator_kind, evaluator_request
+from codepretrain.evals.resources import Resources
 from codepretrain.files import journal
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.model.transformer import Params
@@ -117,7 +118,7 @@ def test_a_new_evaluator_is_one_module_and_one_name(
     def build(request: Request[PagesOptions], resources: Resources) -> Evaluate:
         def evaluate(params: Params, progress: Progress) -> EvalResult:
             errors = np.arange(request.num_examples) % request.options.longest
-            metric = spec.metric(mean(errors), null_value=9.0)
+            metric = spec.metric(ratio_of_sums(errors, np.ones(len(errors))), null_value=9.0)
             return EvalResult({"errors": metric}, ItemScores({"errors": errors}, []))
 
         return evaluate
@@ -135,7 +136,7 @@ def test_a_new_evaluator_is_one_module_and_one_name(
     study = with_evals(config, {"x": EvaluatorConfig(kind="pages", num_examples=6)})
     (evaluator,) = build_evaluators(study, data_dir, mesh)
     with MetricsWriter(tmp_path, LoggingConfig(write_tensorboard=False), "run") as writer:
-        record_evaluation(evaluator, sharded_params, writer, tmp_path, step=1, tokens=10)
+        evaluator.record(sharded_params, writer, tmp_path, step=1, tokens=10)
     (line,) = journal.read(tmp_path / "evals.jsonl")
     row = MetricRow.of("x", "errors", Metric.from_json(line["metrics"]["errors"]))
     assert headline_rows([row]) == (row,)

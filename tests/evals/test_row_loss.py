@@ -5,9 +5,10 @@ import pytest
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.evals.evaluator import no_progress
+from codepretrain.evals.progress import no_progress
 from codepretrain.evals.row_loss import RowLoss
 from codepretrain.model.transformer import Params
+from codepretrain.rows.format import Row
 from codepretrain.rows.store import RowStore, open_sources
 
 
@@ -41,8 +42,8 @@ def test_progress_counts_rows(
 def test_a_row_that_cannot_be_read_is_an_error_of_its_own(
     config: StudyConfig, mesh: Mesh, sharded_params: Params
 ) -> None:
-    def read(number: int) -> None:
+    def read(number: int) -> Row:
         raise OSError(f"row {number}")
 
     with pytest.raises(OSError, match="row 0"):
-        RowLoss(config, mesh, batch_size=4)(sharded_params, 6, read, no_progress)  # type: ignore[arg-type]
+        RowLoss(config, mesh, batch_size=4)(sharded_params, 6, read, no_progress)

@@ -8,7 +8,8 @@ from jax.sharding import Mesh
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.evals.estimate import ratio_of_sums
-from codepretrain.evals.evaluator import EvalResult, no_progress
+from codepretrain.evals.evaluator import EvalResult
+from codepretrain.evals.progress import no_progress
 from codepretrain.evals.row_loss import RowLoss
 from codepretrain.evals.validation_loss import EVALUATOR, Stratum, ValidationLoss, average
 from codepretrain.model.transformer import Params

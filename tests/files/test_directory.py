@@ -219,9 +219,11 @@ def test_killed_makers_leave_nothing_or_all(
     assert storage.names(scratch) == []
 
 
-def test_two_processes_make_one_directory(folder: epath.Path, start: Any) -> None:
-    if os.fspath(folder).startswith("memory://"):
-        pytest.skip("other processes do not see it")
+@pytest.mark.parametrize("kind", ["local", "s3", "gcs"])
+def test_two_processes_make_one_directory(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest, start: Any
+) -> None:
+    folder = storage.parse(tmp_path / "x") if kind == "local" else request.getfixturevalue(kind)
     processes = [start(_MAKE, folder / "rows") for _ in range(3)]
     for process in processes:
         assert process.stdout.read().split() == ["begun", "written", "done"]

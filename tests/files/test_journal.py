@@ -2,9 +2,10 @@
 
 import math
 import random
-import re
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from codepretrain.errors import UserError
 from codepretrain.files import journal as journal_module
 from codepretrain.files import journal_parts, storage
 from codepretrain.files.atomic import write_bytes
-from codepretrain.files.journal import Journal, read
+from codepretrain.files.journal import Journal, cut_path, read
 
 _APPEND = """
 import sys
@@ -57,22 +58,47 @@ def test_appends_to_what_was_there(folder: epath.Path) -> None:
             assert [record["step"] for record in journal.kept] == list(range(step))
             journal.append({"step": step})
     assert steps(path) == [0, 1, 2]
-    assert not [name for name in storage.names(folder) if "until" in name]
+    assert read(cut_path(path)) == []
 
 
-def test_dropped_records_stay_in_a_file_beside(folder: epath.Path) -> None:
+def test_cut_records_are_kept_in_one_file_with_the_time_and_the_step(folder: epath.Path) -> None:
     path = folder / "metrics.jsonl"
     with Journal(path) as journal:
         for step in range(5):
-            journal.append({"step": step})
-    for _ in range(2):  # twice within a second: both are kept
-        with Journal(path, keeps=lambda record: record["step"] <= 2) as journal:
-            assert [record["step"] for record in journal.kept] == [0, 1, 2]
+            journal.append({"step": step, "loss": math.nan})
+    for resumed in (2, 2, 1):
+        note = {"resumed_step": resumed}
+        keeps = partial(up_to, resumed)
+        with Journal(path, keeps=keeps, cut_note=note) as journal:
+            assert [record["step"] for record in journal.kept] == list(range(resumed + 1))
             journal.append({"step": 30})
-    assert steps(path) == [0, 1, 2, 30]
-    aside = [name for name in storage.names(folder) if ".until-" in name]
-    assert all(re.fullmatch(r"metrics\.until-\d{8}T\d{6}Z(-2)?\.jsonl", name) for name in aside)
-    assert sorted(steps(folder / name) for name in aside) == [[0, 1, 2, 3, 4], [0, 1, 2, 30]]
+    assert steps(path) == [0, 1, 30]
+    cut = read(cut_path(path))
+    assert [(c["resumed_step"], c["record"]["step"]) for c in cut] == [
+        (2, 3),
+        (2, 4),
+        (2, 30),
+        (1, 2),
+        (1, 30),
+    ]
+    assert all(datetime.fromisoformat(c["cut_at"]).tzinfo is UTC for c in cut)
+    assert math.isnan(cut[0]["record"]["loss"])
+    assert len(storage.names(folder)) == 2
+
+
+def test_a_process_that_crashes_again_and_again_leaves_one_copy(folder: epath.Path) -> None:
+    """Each start makes the same two records and is killed before the next checkpoint."""
+    path = folder / "metrics.jsonl"
+    for _ in range(20):
+        with Journal(path, keeps=partial(up_to, 1), cut_note={"resumed_step": 1}) as journal:
+            for step in range(len(journal.kept), 4):
+                journal.append({"step": step, "text": "x" * 100})
+    assert len(storage.names(folder)) == 2
+    assert [cut["record"]["step"] for cut in read(cut_path(path))] == [2, 3]
+
+
+def up_to(step: int, record: dict[str, Any]) -> bool:
+    return record["step"] <= step
 
 
 def test_a_torn_last_line_is_repaired(folder: epath.Path) -> None:
@@ -132,12 +158,10 @@ def test_a_killed_writer_loses_nothing_that_was_synced(
         found = steps(path)
         assert found[:synced] == list(range(1, synced + 1))
         assert found == list(range(1, len(found) + 1))
-    aside = [name for name in storage.names(folder) if ".until-" in name]
-    for name in aside:
-        found = steps(folder / name)
-        assert found == list(range(1, len(found) + 1))
-    others = {name for name in storage.names(folder) if not name.endswith(".tmp")} - {*aside}
-    assert others == {"metrics.jsonl" if kind == "local" else "metrics.jsonl.parts"}
+    end = "" if kind == "local" else ".parts"
+    there = {name for name in storage.names(folder) if not name.endswith(".tmp")}
+    assert there <= {f"metrics.jsonl{end}", f"metrics.cut.jsonl{end}"}
+    assert all(cut["record"]["text"] == "x" * 1000 for cut in read(cut_path(path)))
 
 
 @pytest.mark.parametrize("kind", ["local", "memory"])
@@ -159,8 +183,11 @@ def test_a_kill_while_opening_leaves_the_old_or_the_new_journal(
                 break
             except KeyboardInterrupt:
                 outcomes.append(steps(path))
-        if outcomes[-1] == [0, 1]:  # then the old records are safe already
-            assert [0, 1, 2, 3] in [steps(path.parent / n) for n in storage.names(path.parent)]
+        cut = [record["record"]["step"] for record in read(cut_path(path))]
+        assert outcomes[-1] == [0, 1, 2, 3] or cut == [2, 3], "they are safe before they are cut"
+        Journal(path, keeps=lambda record: record["step"] < 2).close()
+        cut = [record["record"]["step"] for record in read(cut_path(path))]
+        assert cut in ([2, 3], [2, 2, 3]), "a kill between the two lines repeats the first"
     assert [0, 1, 2, 3] in outcomes
     assert all(outcome in ([0, 1], [0, 1, 2, 3]) for outcome in outcomes)
     assert steps(path) == [0, 1]
@@ -180,9 +207,8 @@ def kill_after(patch: pytest.MonkeyPatch, num_allowed: int) -> None:
         return call
 
     for owner, name in [
-        (journal_module, "create"),
-        (journal_module, "_link"),
         (journal_module, "write_bytes"),
+        (journal_module._LocalLines, "append"),
         (journal_parts, "create"),
         (journal_parts, "remove"),
     ]:

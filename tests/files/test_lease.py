@@ -10,7 +10,8 @@ import pytest
 
 from codepretrain.errors import UserError
 from codepretrain.files import storage
-from codepretrain.files.lease import LeaseLostError, exclusive
+from codepretrain.files.hold_errors import LeaseLostError
+from codepretrain.files.lease import exclusive
 
 _HOLD = """
 import sys

@@ -14,7 +14,8 @@ from etils import epath
 from codepretrain.errors import UserError
 from codepretrain.files import object_lease, storage
 from codepretrain.files.atomic import write_bytes
-from codepretrain.files.lease import LeaseLostError, exclusive
+from codepretrain.files.hold_errors import LeaseLostError
+from codepretrain.files.lease import exclusive
 from codepretrain.files.object_lease import ObjectLease
 
 TTL_S = 0.6

@@ -61,7 +61,7 @@ def test_a_current_directory_that_is_not_utf8_is_named(
 ) -> None:
     folder = os.path.join(os.fsencode(tmp_path), b"caf\xe9")
     os.mkdir(folder)
-    monkeypatch.chdir(folder)
+    monkeypatch.chdir(os.fsdecode(folder))
     with pytest.raises(UserError, match=r"--workdir .*expected a path in UTF-8"):
         storage.parse("x", name="--workdir")
 

@@ -84,15 +84,15 @@ def test_other_processes_write_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_what_a_lost_session_logged_is_kept_under_another_name(tmp_path):
+def test_what_a_lost_session_logged_is_kept_in_another_file(tmp_path):
     with MetricsWriter(tmp_path, PLAIN, "run") as writer:
         for step in (1, 2, 3):
             writer.log_step({"step": step})
     with MetricsWriter(tmp_path, PLAIN, "run", resumed_step=1) as writer:
         writer.log_step({"step": 2})
     assert steps_in(tmp_path / "metrics.jsonl") == [1, 2]
-    [old] = tmp_path.glob("metrics.until-*.jsonl")
-    assert steps_in(old) == [1, 2, 3]
+    cut = journal.read(tmp_path / "metrics.cut.jsonl")
+    assert [(line["resumed_step"], line["record"]["step"]) for line in cut] == [(1, 2), (1, 3)]
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """What a pod plan prints, which leaner settings it tries, and how a search is interrupted."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
 import pytest
 
 from codepretrain.config.load import load_study
+from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
 from codepretrain.podplan import plan_pod
 from codepretrain.podplan.topology import parse_topology
 from codepretrain.study.graph import resolve
@@ -56,10 +59,31 @@ def step(*, fits: bool, num_microbatches: int = 1, remat_policy: str = "none") -
     }
 
 
-def plan(**options) -> dict:
-    phase_tokens = {name: phase.tokens for name, phase in resolve(CONFIG).items()}
+def plan(config: StudyConfig = CONFIG, **options) -> dict:
+    phase_tokens = {name: phase.tokens for name, phase in resolve(config).items()}
     settings = {"command": ["plan"], "max_compiles": 3, "searches": False, "prints": True}
-    return plan_pod.plan_pod(CONFIG, POD, phase_tokens, **{**settings, **options})
+    return plan_pod.plan_pod(config, POD, phase_tokens, **{**settings, **options})
+
+
+@pytest.fixture(autouse=True)
+def no_compiler(monkeypatch):
+    monkeypatch.setattr(plan_pod, "topology_devices", lambda topology: [])
+
+
+def test_a_search_without_candidates_is_an_error():
+    training = dataclasses.replace(CONFIG.training, batch_size=509)
+    with pytest.raises(UserError, match=r"batch_size: no mesh of v5e:16x16 divides 509 rows"):
+        plan(dataclasses.replace(CONFIG, training=training), searches=True)
+
+
+def test_a_search_for_a_slice_that_does_not_exist_compiles_nothing(monkeypatch):
+    def refuse(topology):
+        raise UserError("the TPU compiler refuses it")
+
+    monkeypatch.setattr(plan_pod, "topology_devices", refuse)
+    monkeypatch.setattr(plan_pod, "_attempt", lambda *_: pytest.fail("a candidate was compiled"))
+    with pytest.raises(UserError, match="the TPU compiler refuses it"):
+        plan(searches=True)
 
 
 def test_a_plan_that_fits(capsys, monkeypatch):
@@ -68,7 +92,7 @@ def test_a_plan_that_fits(capsys, monkeypatch):
     told = " ".join(capsys.readouterr().out.split())
     assert "v5e:16x16 (256 chips, 64 hosts), mesh data 8 × fsdp 32" in told
     assert "1.00 GiB of 15.75 GiB HBM (14.75 GiB free)" in told
-    assert "1.50 times (attention kernels, 10.00 T, by formula)" in told
+    assert "1.50 times (attention kernels, 10.0 T, by formula)" in told
     assert "all-gather fsdp 112 2.000" in told
     assert "data+fsdp" not in told  # eight bytes are not worth a line
     assert "MFU at most 50.0%" in told

@@ -1,8 +1,16 @@
 from typing import Any
 
+import pytest
 from rich.console import Console
 
-from codepretrain.podplan.report import gib, print_cost, print_search, spell_mesh, spell_pod
+from codepretrain.podplan.report import (
+    gib,
+    print_cost,
+    print_search,
+    spell_mesh,
+    spell_pod,
+    three_digits,
+)
 
 
 def printed(print_function, value) -> str:
@@ -52,10 +60,39 @@ def test_a_price_has_a_column_only_where_it_is_known():
         "calibration": [],
     }
     text = printed(print_cost, cost)
-    assert "trunk 2.0B 1,234 4.8" in text.replace(" │", "").replace("│ ", "")
+    assert "trunk 2.00B 1,234 4.80" in text.replace(" │", "").replace("│ ", "")
     assert "price" not in text
     priced = {**row, "price": 1480.8}
     cost |= {"price_per_chip_hour": 1.2, "phases": {"trunk": priced}, "total": priced}
     text = printed(print_cost, cost)
     assert "price" in text
     assert "1,481" in text
+
+
+def test_the_numbers_of_a_small_study_are_not_rounded_to_zero():
+    row = {"tokens": 5_284_000, "chip_hours": 0.0000341, "pod_hours": 0.0, "price": None}
+    cost: dict[str, Any] = {
+        "mfu": 0.005,
+        "price_per_chip_hour": None,
+        "phases": {"trunk": row},
+        "total": row,
+        "calibration": [],
+    }
+    text = printed(print_cost, cost).replace(" │", "").replace("│ ", "")
+    assert "trunk 0.00528B 0.0000341 0" in text
+    assert "an assumed MFU of 0.5%" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.000123, "0.000123"),
+        (0.39, "0.390"),
+        (4.8, "4.80"),
+        (1234.5, "1,234"),
+        (9.999, "10.0"),
+    ],
+)
+def test_three_significant_digits(value, text):
+    assert three_digits(value) == text

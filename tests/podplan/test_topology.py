@@ -25,7 +25,9 @@ def test_parse():
         ("v5e", r"expected chip:AxB or chip:AxBxC, such as v5e:4x4, .*; got 'v5e'"),
         ("v5f:4x4", r"there is no TPU 'v5f' to plan for; did you mean v5"),
         ("h200:2x4", r"there is no TPU 'h200' to plan for"),
-        ("v5e:2x2x2", r"a slice of v5e has 2 dimensions, got 2x2x2; examples: v5e:4x4"),
+        ("v5e:2x2x2", r"a slice of v5e has 2 dimensions, got 2x2x2; examples: v5e:4x4, v5e:16x16$"),
+        ("v5e:0x4", r"expected sizes of 1 or more, got 0x4"),
+        ("v5e:٤x٤", r"expected chip:AxB"),
         ("v5p:4x4", r"a slice of v5p has 3 dimensions"),
     ],
 )

@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from codepretrain.evals.item_scores import item_scores_path
-from codepretrain.files import atomic
+from codepretrain.files import atomic, json_values
+from codepretrain.report.accounts import status_text
 from codepretrain.report.collect import PhaseInput, collect, read_scores
+from codepretrain.report.write import write_report
 
 
 def run_dir(study, phase):
@@ -58,6 +60,18 @@ def test_damaged_files_are_named_and_the_rest_is_read(copied_study):
     assert "validation" in results.manifests["code"]
 
 
+def test_a_run_that_was_killed_before_its_end_was_saved_is_incomplete(copied_study):
+    """Its last step is logged, but `codepretrain run` trains it again from the checkpoint."""
+    path = run_dir(copied_study, "code_continue") / "ledger.json"
+    ledger = json_values.decode(path.read_text())
+    path.write_text(json_values.encode(ledger | {"step": 150}))
+    run = collect(copied_study).runs["code_continue"]
+    assert (run.status, run.last_step) == ("incomplete", 200)
+    assert status_text(run) == "step 200 of 200, not saved"
+    path.unlink()
+    assert collect(copied_study).runs["code_continue"].status == "incomplete"
+
+
 def test_a_torn_last_line_of_a_run_under_way_is_no_problem_and_stays(copied_study):
     path = run_dir(copied_study, "code_continue") / "metrics.jsonl"
     before = path.read_bytes() + b'{"step": 201, "lo'
@@ -72,6 +86,16 @@ def test_a_run_of_another_fingerprint_is_told(copied_study):
     path.write_text(path.read_text().replace(copied_study.phases["code_init"].fingerprint, "beef"))
     (problem,) = collect(copied_study).runs["code_init"].problems
     assert "found beef" in problem
+
+
+def test_a_phase_whose_data_is_not_prepared_is_not_simply_missing(study, tmp_path):
+    """Its fingerprint names other rows than those of its run, which may exist."""
+    plan = study.phases["cooldown_code"]
+    moved = replace(plan, run_dir=str(tmp_path / "none"), fingerprint_is_provisional=True)
+    results = collect(replace(study, phases={**study.phases, "cooldown_code": moved}))
+    assert results.runs["cooldown_code"].status == "missing"
+    [problem] = results.all_problems
+    assert problem.startswith("phase 'cooldown_code': its data is not prepared in this --workdir")
 
 
 def test_items_come_with_their_denominators_and_strata(study):
@@ -107,6 +131,7 @@ def test_a_phase_is_taken_from_the_plan_command(tmp_path):
         "initial_checkpoint": None,
         "parent_step": None,
         "fingerprint": "f",
+        "fingerprint_is_provisional": True,
         "steps": 10,
         "tokens": 1280,
         "requested_tokens": 1300,
@@ -154,3 +179,24 @@ def test_a_study_is_read_from_an_object_store(study):
         "accuracy",
         "accuracy_per_byte",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("metrics.jsonl", '{"loss": 3.0}'),
+        ("metrics.jsonl", '{"step": "9", "loss": 3.0}'),
+        ("time.jsonl", '{"session": 0}'),
+        ("starts.jsonl", '{"start": "x", "packages": []}'),
+        ("evals.jsonl", '{"step": 1, "evaluator": "e", "metrics": {"m": []}}'),
+        ("run.json", "[1]"),
+        ("ledger.json", '{"step": 7}'),
+    ],
+)
+def test_records_of_another_shape_are_named(copied_study, few_resamples, tmp_path, name, line):
+    path = Path(copied_study.phases["code_continue"].run_dir) / name
+    path.write_text(line + "\n")
+    run = collect(copied_study).runs["code_continue"]
+    assert len(run.problems) == 1
+    assert name in run.problems[0]
+    write_report(copied_study, tmp_path / "report")

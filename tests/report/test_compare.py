@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,9 +6,15 @@ import numpy as np
 import pytest
 
 from codepretrain.evals.estimate import Estimate
-from codepretrain.evals.item_scores import ItemScores, item_scores_path, write_item_scores
+from codepretrain.evals.item_scores import (
+    ItemScores,
+    item_scores_path,
+    read_item_scores,
+    write_item_scores,
+)
 from codepretrain.evals.multiple_choice import ACCURACY, PREDICTED
 from codepretrain.evals.validation_loss import BITS_PER_BYTE, NATS_PER_TOKEN
+from codepretrain.files import json_values
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import (
     MetricRow,
@@ -97,6 +104,42 @@ def test_without_item_scores_the_difference_is_unpaired_and_wider(
     assert cell.difference.value == pytest.approx(paired.difference.value)
     wide, narrow = cell.difference.interval, paired.difference.interval
     assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
+
+
+def test_unpaired_proportions_have_an_interval_even_where_all_failed(copied_study, few_resamples):
+    """All items right in one run and none in the other: both standard errors are 0."""
+    for phase, value in (("text_pretrain", 0.0), ("code_continue", 1.0)):
+        run = Path(copied_study.phases[phase].run_dir)
+        for path in (run / "items").glob("prose_continuation-*.npz"):
+            path.unlink()
+        lines = [json.loads(line) for line in (run / "evals.jsonl").read_text().splitlines()]
+        for line in lines:
+            if line["evaluator"] == "prose_continuation":
+                line["metrics"]["accuracy"] |= {"value": value, "standard_error": 0.0, "count": 3}
+        (run / "evals.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    difference = compare_to_baseline(collect(copied_study)).cells[PROSE, "code_to_text"].difference
+    assert difference.method == "unpaired, Agresti–Caffo"
+    assert difference.interval.low < 1 < difference.interval.high
+    assert difference.p_value > 0.001
+
+
+def test_a_diverged_variant_is_compared_with_an_unknown_interval(copied_study, few_resamples):
+    run = Path(copied_study.phases["code_continue"].run_dir)
+    name = CODE_LOSS.name
+    scores = read_item_scores(run, "validation_loss", 200) or {}
+    scores[name][7] = np.nan
+    write_item_scores(run, "validation_loss", 200, ItemScores(scores, []))
+    lines = [json_values.decode(line) for line in (run / "evals.jsonl").read_text().splitlines()]
+    for line in lines:
+        if line["evaluator"] == "validation_loss":
+            line["metrics"][name] |= {"value": np.nan, "standard_error": np.nan}
+    (run / "evals.jsonl").write_text("".join(json_values.encode(line) + "\n" for line in lines))
+    comparison = compare_to_baseline(collect(copied_study))
+    cell = comparison.cells[CODE_LOSS, "code_to_text"]
+    assert cell.outcome == "not distinguishable"
+    assert cell.difference.is_paired
+    assert cell.difference.interval.high == np.inf
+    assert comparison.problems == ()
 
 
 @pytest.mark.parametrize("count", [200, 150])

@@ -10,6 +10,7 @@ from codepretrain.report.statistics import (
     normal_interval,
     paired_difference,
     unpaired_difference,
+    unpaired_proportions,
     wilson_interval,
 )
 
@@ -134,3 +135,44 @@ def test_holm_by_hand():
     # sorted: .01 ×4 = .04, .02 ×3 = .06, .03 ×2 = .06 (never below the one before), .9 ×1
     assert holm([0.02, 0.9, 0.01, 0.03]) == pytest.approx([0.06, 0.9, 0.04, 0.06])
     assert holm([]) == []
+
+
+def test_a_stratum_of_one_row_leaves_the_interval_open():
+    # A source with one held-out row has no standard error, so an average over it has none either.
+    ours = PairedScores(np.array([2.0, 6.0]), np.array([1.0, 2.0]), np.array([0.0, 1.0]))
+    baseline = PairedScores(np.array([1.0, 5.0]), np.array([1.0, 2.0]), np.array([0.0, 1.0]))
+    difference = paired_difference(ours, baseline, seed=0)
+    assert difference.value == pytest.approx(2 / 3)
+    assert difference.interval.high == math.inf
+    assert (difference.verdict, difference.p_value) == ("not distinguishable", 1.0)
+
+
+def test_empty_rows_are_no_sample():
+    ours = PairedScores(np.array([2.0, 0.0]), np.array([1.0, 0.0]))
+    baseline = PairedScores(np.array([1.0, 0.0]), np.array([1.0, 0.0]))
+    difference = paired_difference(ours, baseline, seed=0)
+    assert (difference.value, difference.num_items) == (1.0, 1)
+    assert difference.interval.low == -math.inf
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_leaves_the_interval_open(bad):
+    weights = np.ones(4)
+    ours = PairedScores(np.array([1.0, 2.0, bad, 1.0]), weights)
+    baseline = PairedScores(np.array([1.0, 1.0, 2.0, 1.0]), weights)
+    difference = paired_difference(ours, baseline, seed=0)
+    assert not math.isfinite(difference.value)
+    assert (difference.interval.low, difference.interval.high) == (-math.inf, math.inf)
+    assert difference.p_value == 1.0
+
+
+def test_unpaired_proportions_by_hand():
+    # 0 of 3 against 3 of 3. The standard errors of both are 0, so the plain interval would have no
+    # width. One success and one failure are added to each: 1/5 and 4/5, variance 2·(4/25)/5.
+    difference = unpaired_proportions((0.0, 3), (1.0, 3))
+    error = math.sqrt(2 * 0.16 / 5)
+    assert difference.value == -1.0
+    assert difference.interval.low == pytest.approx(-0.6 - 1.96 * error, abs=1e-4)
+    assert difference.interval.high == pytest.approx(-0.6 + 1.96 * error, abs=1e-4)
+    assert difference.p_value == pytest.approx(2 * stats.norm.sf(0.6 / error))
+    assert (difference.is_paired, difference.num_items) == (False, 3)

@@ -1,4 +1,5 @@
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -47,3 +48,13 @@ def test_what_is_not_complete_is_named(unfinished_study, few_resamples):
     assert "cooldown_text: cooldown_text is step 35 of 60" in text
     assert "cooldown_with_code: cooldown_code is missing" in text
     assert "not measured" in text
+
+
+def test_damaged_files_are_named(copied_study, few_resamples):
+    run = Path(copied_study.phases["code_continue"].run_dir)
+    (run / "evals.jsonl").write_text("{}\n")
+    (run / "items" / "validation_loss-00000200.npz").write_bytes(b"-")
+    results = collect(copied_study)
+    text = " ".join(printed(results, compare_to_baseline(results), width=100).split())
+    assert "problem: " in text
+    assert "evals.jsonl" in text

@@ -1,14 +1,18 @@
 import json
+import math
 import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from codepretrain.errors import UserError
-from codepretrain.files import storage
+from codepretrain.files import json_values, storage
+from codepretrain.report import accounts
+from codepretrain.report.collect import collect
 from codepretrain.report.write import write_report
 
 VOID = {"meta", "br", "link", "img", "hr", "input", "wbr"}
@@ -184,3 +188,23 @@ def test_sixteen_variants_have_a_page(study, tmp_path, few_resamples):
     many = {"text_only": paths[0]} | {f"variant_{i}": paths[i % 5] for i in range(1, 16)}
     checker = check(write_report(replace(study, variants=many), tmp_path))
     assert "variant_14 against text_only" in " ".join("".join(checker.text).split())
+
+
+def test_a_diverged_variant_has_a_page(copied_study, tmp_path, few_resamples):
+    """Losses that are not finite, and a single item: intervals without ends."""
+    run = Path(copied_study.phases["code_continue"].run_dir)
+    for name in ("evals.jsonl", "metrics.jsonl"):
+        records = [json_values.decode(line) for line in (run / name).read_text().splitlines()]
+        for record in records[-30:]:
+            record["loss"] = math.inf
+            for metric in record.get("metrics", {}).values():
+                metric |= {"value": math.nan, "standard_error": math.nan}
+        (run / name).write_text("".join(json_values.encode(r) + "\n" for r in records))
+    shutil.rmtree(run / "items")
+    page = write_report(copied_study, tmp_path / "report").read_text()
+    assert "unknown" in page
+    assert "NaN" in page
+    row = next(
+        r for r in accounts.phase_rows(collect(copied_study)) if r["name"] == "code_continue"
+    )
+    assert row["loss"] == "∞"

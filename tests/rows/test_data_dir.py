@@ -9,7 +9,8 @@ import pytest
 from codepretrain.config.schema import SourceConfig
 from codepretrain.data.eval_items import write_items
 from codepretrain.errors import UserError
-from codepretrain.files.directory import remove_directory, whole_directory
+from codepretrain.files.directory import whole_directory
+from codepretrain.files.storage import remove_tree
 from codepretrain.rows.data_dir import data_dir, is_prepared, require_prepared, settings_hash
 from codepretrain.rows.eval_items import load_items_manifest, read_items
 from codepretrain.rows.vocabulary import (
@@ -93,7 +94,7 @@ def copied(prepared_data, tmp_path) -> Path:
 
 
 def test_items_are_made_again_where_they_are_missing(prepared_data, copied) -> None:
-    remove_directory(copied / "evals")
+    remove_tree(copied / "evals")
     assert not is_prepared(prepared_data.config, copied)
     with pytest.raises(UserError, match=r"no task items at .*evals: run `codepretrain prepare`"):
         require_prepared(prepared_data.config, copied)
@@ -110,7 +111,7 @@ def test_items_are_made_again_where_they_are_missing(prepared_data, copied) -> N
 def test_items_made_of_something_else_are_named(prepared_data, copied, changes, message) -> None:
     manifest, _ = load_items_manifest(copied)
     items = {task: read_items(copied, task) for task in manifest.num_items}
-    remove_directory(copied / "evals")
+    remove_tree(copied / "evals")
     write_items(copied / "evals", items, dataclasses.replace(manifest, **changes))
     with pytest.raises(UserError, match=message):
         require_prepared(prepared_data.config, copied)
@@ -119,7 +120,7 @@ def test_items_made_of_something_else_are_named(prepared_data, copied, changes, 
 def test_another_vocabulary_beside_the_same_tokenizer_is_noticed(prepared_data, copied) -> None:
     directory = tokenizer_directory(copied)
     tokenizer, vocabulary = (directory / TOKENIZER).read_text(), load_vocabulary(copied)
-    remove_directory(directory)
+    remove_tree(directory)
     with whole_directory(directory) as folder:
         (folder / TOKENIZER).write_text(tokenizer)
         entries = [*vocabulary.token_bytes[:3], *vocabulary.token_bytes[:2:-1]]

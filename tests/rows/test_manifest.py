@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from codepretrain.errors import UserError
-from codepretrain.files.directory import remove_directory
 from codepretrain.files.sealed import write_sealed
+from codepretrain.files.storage import remove_tree
 from codepretrain.rows.manifest import (
     RowsManifest,
     has_rows,
@@ -110,5 +110,5 @@ def test_another_sources_directory_is_named(tmp_path: Path) -> None:
     message = r"is the manifest of source 'code' \(train\), expected 'text' \(train\)"
     with pytest.raises(UserError, match=message):
         load(directory)
-    remove_directory(directory)
+    remove_tree(directory)
     assert not has_rows(directory)

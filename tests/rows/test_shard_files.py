@@ -16,7 +16,7 @@ from codepretrain.files.cache import Cache
 from codepretrain.files.hashing import sha256_bytes
 from codepretrain.rows import shard_files as shard_files_module
 from codepretrain.rows.manifest import rows_directory
-from codepretrain.rows.shard_files import ShardFiles, default_cache
+from codepretrain.rows.shard_files import ShardFiles, host_cache
 from codepretrain.rows.store import RowStore
 from tests.fixtures.sources import write_source
 
@@ -85,7 +85,7 @@ def test_each_user_has_a_cache_that_no_other_can_write_to(
     (memory / "a").write_bytes(b"0")
     for user in (7, 8):
         monkeypatch.setattr(os, "getuid", lambda user=user: user)
-        default_cache.__wrapped__().hold(memory / "a", sha256=sha256_bytes(b"0")).close()
+        host_cache.__wrapped__().hold(memory / "a", sha256=sha256_bytes(b"0")).close()
     folders = sorted(path for path in tmp_path.iterdir() if path.is_dir())
     assert [path.name for path in folders] == ["codepretrain-rows-7", "codepretrain-rows-8"]
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o700 for path in folders)

@@ -13,6 +13,7 @@ from codepretrain.errors import UserError
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.records import RecordWriter
 from codepretrain.rows.store import RowStore, open_sources
+from codepretrain.rows.verify import check_folder
 from tests.fixtures.sources import write_source
 
 Make = Callable[..., RowStore]
@@ -142,7 +143,7 @@ def test_names_a_record_with_flipped_bytes(make_source: Make) -> None:
     with pytest.raises(UserError, match=r"record 2 of .*rows-00000.records is damaged: the crc32"):
         damaged[2]
     with pytest.raises(UserError, match=r"rows-00000.records was altered: its sha256 differs"):
-        damaged.verify()
+        check_folder(damaged.directory, "rows", reads_contents=True)
 
 
 def test_names_the_shard_of_another_source_of_the_same_size(make_source: Make) -> None:
@@ -167,7 +168,7 @@ def test_names_a_record_that_is_no_row(make_source: Make, monkeypatch: pytest.Mo
 
 
 def test_full_check_of_whole_rows(make_source: Make) -> None:
-    make_source("text", 4).verify()
+    check_folder(make_source("text", 4).directory, "rows", reads_contents=True)
 
 
 def test_no_rows(make_source: Make) -> None:

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from codepretrain.errors import UserError
-from codepretrain.files.directory import remove_directory, whole_directory
+from codepretrain.files.directory import whole_directory
 from codepretrain.files.hashing import sha256_bytes, sha256_file
 from codepretrain.files.sealed import write_sealed
+from codepretrain.files.storage import remove_tree
 from codepretrain.rows.vocabulary import (
     TOKENIZER,
     VOCABULARY,
@@ -86,7 +87,7 @@ GOOD = {"format_version": 1, "bos": 1, "eos": 2, "pad": 0, "token_bytes": ["", "
     ],
 )
 def test_what_is_no_vocabulary_is_named(data_dir, changes, message) -> None:
-    remove_directory(tokenizer_directory(data_dir))
+    remove_tree(tokenizer_directory(data_dir))
     write(data_dir, lambda path: write_sealed(path, GOOD | changes))
     with pytest.raises(UserError, match=rf"damaged vocabulary .*vocabulary.json: .*{message}"):
         load_vocabulary(data_dir)

@@ -73,7 +73,7 @@ def test_by_hand_at_the_end(phase: Fixture) -> None:
     assert (code.rows, code.tokens, code.start_ordinal, code.ordinal) == (16, 128, 3, 19)
     assert (code.path_rows, code.epochs) == (19, 19 / 5)
     # ordinals 3 … 18 of 5 rows: three whole epochs of 5 rows and one row of the first epoch's end
-    assert ledger.ordinals == {"code": 19, "text": 32}
+    assert ledger.sources["text"].ordinal == 32
     assert ledger.manifests == {name: store.manifest.hash for name, store in stores.items()}
 
 

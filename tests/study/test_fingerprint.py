@@ -55,6 +55,7 @@ def test_changes_with_what_changes_the_result(override: str) -> None:
         "execution.mesh.tensor=2",
         "execution.remat_policy=none",
         "execution.loss_vocab_block=1024",
+        "execution.row_cache_bytes=2e9",
         "checkpoint.temporary_interval_s=1",
         "checkpoint.num_temporary=3",
         "logging.interval_steps=3",

@@ -17,7 +17,7 @@ KEPT = "--config 'my tiny.py' --workdir=w --config.model.d_ff=9"
 
 def complaint(config: StudyConfig, workdir: Path, phase: str, step: int | None = None) -> str:
     with pytest.raises(UserError) as raised:
-        evaluate_phases(config, workdir, only=[phase], step=step, command_line=COMMAND)
+        evaluate_phases(Workspace(config, workdir), only=[phase], step=step, command_line=COMMAND)
     return str(raised.value)
 
 
@@ -57,10 +57,10 @@ def test_an_evaluation_with_nothing_missing_says_so(
 ) -> None:
     run = Workspace(config, trained_copy).run_dir("trunk")
     starts = (run / "starts.jsonl").read_bytes()
-    evaluate_phases(config, trained_copy, only=["trunk"], command_line=COMMAND)
+    evaluate_phases(Workspace(config, trained_copy), only=["trunk"], command_line=COMMAND)
     assert "trunk: every evaluation of step 40 is recorded already" in capsys.readouterr().out
     assert (run / "starts.jsonl").read_bytes() == starts
     (run / "evals.jsonl").write_text("")
-    evaluate_phases(config, trained_copy, only=["trunk"], command_line=COMMAND)
+    evaluate_phases(Workspace(config, trained_copy), only=["trunk"], command_line=COMMAND)
     last = json.loads((run / "starts.jsonl").read_text().splitlines()[-1])
     assert (last["purpose"], last["command"]) == ("evaluate", COMMAND)

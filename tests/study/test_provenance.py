@@ -1,11 +1,13 @@
 import json
+import shutil
+import subprocess
 
 import pytest
 
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import StudyConfig
 from codepretrain.study import provenance
-from codepretrain.study.provenance import code_version
+from codepretrain.study.provenance import code_version, source_digest
 from codepretrain.train.program import Program
 from tests.conftest import ROOT, TINY
 
@@ -38,6 +40,40 @@ def test_an_edit_anywhere_in_the_package_marks_the_version(monkeypatch) -> None:
     monkeypatch.setattr(provenance, "_git", answers)
     assert code_version().endswith("+0123456789ab.edited")
     assert asked[1][0] == str(ROOT / "codepretrain")
+
+
+def test_the_commit_of_a_repository_that_holds_an_installation_is_not_ours(
+    monkeypatch, tmp_path
+) -> None:
+    """The package is installed in the virtual environment of the user's own project."""
+    installed = tmp_path / ".venv" / "codepretrain" / "study" / "provenance.py"
+    installed.parent.mkdir(parents=True)
+    shutil.copy(provenance.__file__, installed)
+    (tmp_path / ".gitignore").write_text(".venv\n")
+    for arguments in (["init"], ["add", "."], ["commit", "--message", "theirs"]):
+        author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *author, *arguments], cwd=tmp_path, check=True, capture_output=True)
+    monkeypatch.setattr(provenance, "__file__", str(installed))
+    assert "+" not in code_version()
+
+
+def test_the_source_digest_changes_with_any_file_of_the_package(monkeypatch, tmp_path) -> None:
+    package = tmp_path / "codepretrain"
+    for name in ("study/provenance.py", "model/rope.py", "report/page.html"):
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(name)
+    monkeypatch.setattr(provenance, "__file__", str(package / "study" / "provenance.py"))
+    digests = [source_digest()]
+    (package / "model" / "rope.pyc").write_text("compiled")
+    assert source_digest() == digests[0]
+    for change in (
+        lambda: (package / "model" / "rope.py").write_text("edited"),
+        lambda: (package / "report" / "page.html").write_text("edited"),
+        lambda: (package / "model" / "rope.py").rename(package / "model" / "moved.py"),
+    ):
+        change()
+        digests.append(source_digest())
+    assert len(set(digests)) == 4
 
 
 def test_without_git_the_version_is_the_packages(monkeypatch) -> None:

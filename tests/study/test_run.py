@@ -13,6 +13,8 @@ from codepretrain.study.run import train_phases
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.program import Program
 
+CUT = ["evals.cut.jsonl", "ledger.cut.jsonl", "metrics.cut.jsonl"]
+
 
 def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
@@ -24,7 +26,7 @@ def with_later_evaluation(config: StudyConfig) -> StudyConfig:
 
 
 def kept_records(run: Path) -> list[str]:
-    return sorted(path.name.split(".until-")[0] for path in run.glob("*.until-*"))
+    return sorted(path.name for path in run.glob("*.cut.*"))
 
 
 def test_a_complete_run_without_its_checkpoints_is_not_trained_again(
@@ -40,18 +42,21 @@ def test_a_complete_run_without_its_checkpoints_is_not_trained_again(
             UserError,
             match=r"saved checkpoint is missing \(step 20, 40\).*rerun with --retrain-lost",
         ):
-            train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+            train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
     assert before == {name: (run / name).read_bytes() for name in before}
 
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test", retrain_lost=True)
-    assert kept_records(run) == ["evals", "ledger", "metrics"]
-    [old] = run.glob("metrics.until-*.jsonl")
-    assert old.read_bytes() == before["metrics.jsonl"]
-    [old] = run.glob("evals.until-*.jsonl")
-    assert old.read_bytes() == before["evals.jsonl"]
+    train_phases(
+        Workspace(config, trained_copy), only=["trunk"], command_line="a test", retrain_lost=True
+    )
+    assert kept_records(run) == CUT
+    for name in ("metrics", "evals"):
+        cut = [line["record"] for line in lines(run / f"{name}.cut.jsonl")]
+        assert cut == [json.loads(line) for line in before[f"{name}.jsonl"].splitlines()]
     assert len(lines(run / "metrics.jsonl")) == 40
     shutil.rmtree(run / "checkpoints")
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test")  # complete: no need
+    train_phases(
+        Workspace(config, trained_copy), only=["trunk"], command_line="a test"
+    )  # complete: no need
 
 
 @pytest.mark.parametrize("is_damaged", [False, True])
@@ -67,21 +72,25 @@ def test_the_lost_end_of_an_evaluated_phase_is_trained_again_on_request(
         (end / "state" / "manifest.ocdbt").write_bytes(b"")
     else:
         shutil.rmtree(end)
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
     output = capsys.readouterr().out
     assert "trunk: trained already" in output
     assert is_damaged or "its checkpoint of step 40 is gone" in output
     assert kept_records(run) == []
 
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test", retrain_lost=True)
+    train_phases(
+        Workspace(config, trained_copy), only=["trunk"], command_line="a test", retrain_lost=True
+    )
     output = capsys.readouterr().out
     assert "trained already" not in output
-    assert kept_records(run) == ["evals", "ledger", "metrics"]
+    assert kept_records(run) == CUT
     assert (end / "state" / "manifest.ocdbt").stat().st_size
     evaluations = [(e["step"], e["evaluator"]) for e in lines(run / "evals.jsonl")]
     assert evaluations == [(20, "validation"), (40, "validation")]
 
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test", retrain_lost=True)
+    train_phases(
+        Workspace(config, trained_copy), only=["trunk"], command_line="a test", retrain_lost=True
+    )
     assert "trunk: trained already" in capsys.readouterr().out
 
 
@@ -96,7 +105,7 @@ def test_a_complete_run_that_lacks_an_evaluation_is_only_evaluated(
         raise AssertionError("the step is compiled")
 
     monkeypatch.setattr(Program, "compile", never)
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
     assert (run / "metrics.jsonl").read_bytes() == before
     assert [(e["step"], e["evaluator"]) for e in lines(run / "evals.jsonl")] == [
         (20, "validation"),
@@ -112,9 +121,11 @@ def test_a_lost_checkpoint_of_a_parent_is_told_before_it_is_trained_again(
     run = Workspace(config, trained_copy).run_dir("trunk")
     shutil.rmtree(run / "checkpoints" / "40")
     with pytest.raises(UserError, match=r"is missing \(step 40\).*again from step 20"):
-        train_phases(config, trained_copy, only=["cooldown"], command_line="a test")
+        train_phases(Workspace(config, trained_copy), only=["cooldown"], command_line="a test")
     metrics = (run / "metrics.jsonl").read_bytes()
-    train_phases(config, trained_copy, only=["cooldown"], command_line="x", retrain_lost=True)
+    train_phases(
+        Workspace(config, trained_copy), only=["cooldown"], command_line="x", retrain_lost=True
+    )
     assert (run / "metrics.jsonl").read_bytes() == metrics
     assert (run / "checkpoints" / "40").exists()
 
@@ -126,9 +137,9 @@ def test_the_end_is_damaged_and_the_checkpoint_before_it_is_used(
     run = Workspace(config, trained_copy).run_dir("trunk")
     losses = [record["loss"] for record in lines(run / "metrics.jsonl")]
     (run / "checkpoints" / "40" / "state" / "manifest.ocdbt").write_bytes(b"")
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
     output = capsys.readouterr().out
     assert "damaged checkpoint" in output
     assert "from step 20" in output
     assert [record["loss"] for record in lines(run / "metrics.jsonl")] == losses
-    assert kept_records(run) == ["evals", "ledger", "metrics"]
+    assert kept_records(run) == CUT

@@ -19,6 +19,7 @@ SETUP = """
     from codepretrain.config.load import load_study
     from codepretrain.errors import UserError
     from codepretrain.study.run import evaluate_phases, train_phases
+    from codepretrain.study.workspace import Workspace
 
     workdir, config = Path(arguments[0]), load_study(Path(arguments[1]), arguments[2:])
 
@@ -72,7 +73,7 @@ def lines(path: Path) -> list[dict]:
 def test_an_evaluation_that_is_recorded_already(job, trained_copy, config: StudyConfig) -> None:
     run = Workspace(config, trained_copy).run_dir("trunk")
     before = (run / "evals.jsonl").read_bytes()
-    job('evaluate_phases(config, workdir, only=["trunk"])', trained_copy)
+    job('evaluate_phases(Workspace(config, workdir), only=["trunk"])', trained_copy)
     assert (run / "evals.jsonl").read_bytes() == before
 
 
@@ -82,7 +83,7 @@ def test_an_evaluation_where_one_process_does_not_see_the_checkpoint(
     run = Workspace(config, trained_copy).run_dir("trunk")
     before = lines(run / "evals.jsonl")
     (run / "evals.jsonl").write_text("")
-    job('hide("40"); evaluate_phases(config, workdir, only=["trunk"])', trained_copy)
+    job('hide("40"); evaluate_phases(Workspace(config, workdir), only=["trunk"])', trained_copy)
     [evaluation] = lines(run / "evals.jsonl")
     assert (evaluation["step"], evaluation["evaluator"]) == (40, "validation")
     for name, metric in before[1]["metrics"].items():
@@ -98,7 +99,7 @@ def test_training_where_one_process_sees_neither_runs_nor_records(
     exists, is_file = Path.exists, Path.is_file
     if process == 1:
         Path.exists = lambda path: path.name != "ledger.json" and exists(path)
-    train_phases(config, workdir, only=["cooldown"], command_line="a test")
+    train_phases(Workspace(config, workdir), only=["cooldown"], command_line="a test")
     """
     job(script, trained_copy)
     workspace = Workspace(config, trained_copy)
@@ -119,7 +120,7 @@ def test_two_hosts_with_two_working_directories(job, trained_copy, tmp_path) -> 
     if process == 1:
         workdir = workdir.with_name("other")
     try:
-        evaluate_phases(config, workdir, only=["trunk"])
+        evaluate_phases(Workspace(config, workdir), only=["trunk"])
     except UserError as error:
         print(error)
     """

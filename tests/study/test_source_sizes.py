@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from codepretrain.errors import UserError
-from codepretrain.rows.data_dir import data_dir, settings_hash
+from codepretrain.rows.data_dir import settings_hash
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.study.source_sizes import load_source_sizes
 from tests.configs import small_study
@@ -34,9 +34,6 @@ def test_prepared_rows_are_counted_and_identify_the_source(
 ) -> None:
     config = small_study()
     store = make_source("text", 9)
-    target = rows_directory(data_dir(tmp_path, config), "text", "train")
-    target.parent.mkdir(parents=True)
-    rows_directory(tmp_path, "text", "train").rename(target)
     size = load_source_sizes(config, tmp_path)["text"]
     assert (size.num_rows, size.num_tokens) == (9, 9 * 8)
     assert size.identity == store.manifest.hash
@@ -46,9 +43,7 @@ def test_prepared_rows_are_counted_and_identify_the_source(
 def test_a_damaged_manifest_is_named(tmp_path: Path, make_source: Callable) -> None:
     config = small_study()
     make_source("text", 9)
-    target = rows_directory(data_dir(tmp_path, config), "text", "train")
-    target.parent.mkdir(parents=True)
-    rows_directory(tmp_path, "text", "train").rename(target)
-    (target / "manifest.json").write_text(json.dumps({"source": "text"}))
+    manifest = rows_directory(tmp_path, "text", "train") / "manifest.json"
+    manifest.write_text(json.dumps({"source": "text"}))
     with pytest.raises(UserError, match="manifest"):
         load_source_sizes(config, tmp_path)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from codepretrain.study.graph import resolve
 from codepretrain.study.progress import progress
 from codepretrain.study.workspace import Workspace, normalized_mixture
 from tests.configs import CONSTANT, STEP_TOKENS, small_study
+from tests.fixtures.sources import write_source
 
 EVALS = {"validation": EvaluatorConfig(kind="validation_loss")}
 
@@ -110,6 +112,20 @@ def test_digests_chain_along_the_path_and_are_computed_once(
 
     monkeypatch.setattr("codepretrain.study.workspace.LedgerKeeper", fail)
     assert workspace.parent_digest("again") == found
+
+
+def test_rows_of_an_object_store_are_copied_up_to_the_configured_size(
+    memory: epath.Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("codepretrain.study.workspace.require_prepared", lambda *_: {})
+    execution = dataclasses.replace(study().execution, row_cache_bytes=100)
+    workspace = Workspace(study_with(execution=execution), memory)
+    for source in ("code", "text"):
+        write_source(workspace.data_dir, source, 10)
+    message = r"may hold 100 bytes, .* more are needed: raise config.execution.row_cache_bytes"
+    with pytest.raises(UserError, match=message):
+        _ = workspace.stores
 
 
 def test_normalized_mixture() -> None:

@@ -11,6 +11,7 @@ from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.config.schema import CheckpointConfig
 from codepretrain.errors import UserError
+from codepretrain.files import journal
 from codepretrain.train.lost_checkpoints import settle_lost
 
 STATE = {"x": jax.ShapeDtypeStruct((3,), jnp.float32)}
@@ -51,8 +52,9 @@ def test_a_lost_checkpoint_by_the_journal_and_by_the_ledger(tmp_path: Path) -> N
 
     [line] = settle(to, tmp_path, retrain=True)
     assert line.startswith("training again from step 3 without the lost checkpoints")
-    [old] = tmp_path.glob("ledger.until-*.json")
-    assert json.loads(old.read_text()) == {"step": 6}
+    assert not (tmp_path / "ledger.json").exists()
+    [old] = journal.read(tmp_path / "ledger.cut.jsonl")
+    assert (old["resumed_step"], old["record"]) == (3, {"step": 6})
     to.close()
     assert settle(to, tmp_path) == []  # killed and started again, without the flag
 

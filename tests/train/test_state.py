@@ -11,35 +11,15 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from codepretrain.config.schema import (
-    DataConfig,
     MeshConfig,
-    ModelConfig,
     OptimizerConfig,
-    StudyConfig,
-    TrainingConfig,
 )
 from codepretrain.errors import UserError
 from codepretrain.train.sharding import make_mesh
 from codepretrain.train.state import abstract_state, branch_state, init_state, state_shardings
+from tests.configs import bare_study
 
-CONFIG = StudyConfig(
-    name="test",
-    model=ModelConfig(
-        vocab_size=64,
-        d_model=16,
-        num_layers=2,
-        num_heads=4,
-        num_kv_heads=2,
-        head_dim=4,
-        d_ff=32,
-    ),
-    data=DataConfig(sources={}, max_seq_len=8),
-    training=TrainingConfig(batch_size=8),
-    optimizer=OptimizerConfig(first_moment_dtype="bfloat16"),
-    phases={},
-    variants={},
-    seed=3,
-)
+CONFIG = bare_study(optimizer=OptimizerConfig(first_moment_dtype="bfloat16"), seed=3)
 
 
 def same_bits(a, b):

@@ -3,8 +3,6 @@
 import dataclasses
 import functools
 import math
-from types import SimpleNamespace
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,10 +11,8 @@ import optax
 import pytest
 
 from codepretrain.config.schema import (
-    DataConfig,
     ExecutionConfig,
     MeshConfig,
-    ModelConfig,
     StudyConfig,
     TrainingConfig,
 )
@@ -29,29 +25,16 @@ from codepretrain.train.sharding import global_batch, make_mesh
 from codepretrain.train.state import TrainState, abstract_state
 from codepretrain.train.step import (
     compile_train_step,
-    loss_blocks,
     make_eval_step,
     make_train_step,
 )
 from tests.compilations import num_compilations
+from tests.configs import TINY_MODEL, bare_study
 
-CONFIG = StudyConfig(
-    name="test",
-    model=ModelConfig(
-        vocab_size=64,
-        d_model=16,
-        num_layers=2,
-        num_heads=4,
-        num_kv_heads=2,
-        head_dim=4,
-        d_ff=32,
-        compute_dtype="float32",
-    ),
-    data=DataConfig(sources={}, max_seq_len=8),
+CONFIG = bare_study(
+    dataclasses.replace(TINY_MODEL, compute_dtype="float32"),
     training=TrainingConfig(batch_size=16, z_loss_coefficient=1e-2),
     execution=ExecutionConfig(loss_vocab_block=20),
-    phases={},
-    variants={},
 )
 WEIGHT_DECAY = np.float32(0.1)
 
@@ -186,7 +169,7 @@ def test_microbatches_change_nothing():
     assert_close(history, expected_history)
 
 
-@pytest.mark.parametrize("policy", REMAT_POLICIES.keys() - {"offload"})
+@pytest.mark.parametrize("policy", sorted(REMAT_POLICIES.keys() - {"offload"}))
 def test_unrolled_layers_change_nothing(policy):
     expected, expected_history = run(1, fsdp=1)
     execution = dataclasses.replace(CONFIG.execution, remat_policy=policy, unroll_layers=True)
@@ -197,20 +180,6 @@ def test_unrolled_layers_change_nothing(policy):
     )
     assert_close(jax.tree.map(np.asarray, found), expected)
     assert_close(jax.tree.map(float, metrics), expected_history[0])
-
-
-def test_blocks_of_the_loss_by_platform():
-    """A GPU sees all logits of fewer positions; what the config sets is kept."""
-
-    class Device:
-        platform = "gpu"
-
-    on_gpus: Any = SimpleNamespace(devices=np.array([Device()]))
-    execution = dataclasses.replace(CONFIG.execution, loss_vocab_block=None)
-    config, mesh = dataclasses.replace(CONFIG, execution=execution), mesh_of(fsdp=1)
-    assert loss_blocks(config, mesh)[:2] == (2048, 8192)
-    assert loss_blocks(config, on_gpus)[:2] == (CONFIG.model.vocab_size, 4096)
-    assert loss_blocks(CONFIG, on_gpus)[:2] == (20, 4096)
 
 
 def test_a_run_repeats_bit_for_bit_without_recompiling():

@@ -16,9 +16,8 @@ import pytest
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import EvaluatorConfig, StudyConfig
-from codepretrain.errors import UserError
+from codepretrain.errors import Interrupted, UserError
 from codepretrain.files.lease import exclusive
-from codepretrain.interrupt import Interrupted
 from codepretrain.metrics.goodput import goodput
 from codepretrain.metrics.time_ledger import read_sessions
 from codepretrain.model.attention_kernels import AttentionKernel
@@ -75,7 +74,7 @@ def test_all_time_is_counted_restoring_included(
     monkeypatch.setattr(Checkpoints, "restore", slow)
     run = Workspace(config, trained_copy).run_dir("trunk")
     (run / "ledger.json").unlink()  # the end is not known: the phase is resumed at its end
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+    train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
     first, second = read_sessions(run / "time.jsonl")
     assert second["seconds"]["restore"] >= 1.0
     assert sum(second["seconds"].values()) == pytest.approx(second["wall_s"])
@@ -93,7 +92,9 @@ def test_every_start_is_kept_with_what_it_ran_on(
     changed = dataclasses.replace(changed, evals={**changed.evals, "later": later})
     run = Workspace(changed, trained_copy).run_dir("trunk")
     flags = {"XLA_FLAGS": "--xla_dump_to=/x"}
-    evaluate_phases(changed, trained_copy, only=["trunk"], command_line="e", environment=flags)
+    evaluate_phases(
+        Workspace(changed, trained_copy), only=["trunk"], command_line="e", environment=flags
+    )
     first, second = lines(run / "starts.jsonl")
     assert (first["purpose"], second["purpose"]) == ("train", "evaluate")
     assert first["execution"]["remat_policy"] == "none"
@@ -104,7 +105,7 @@ def test_every_start_is_kept_with_what_it_ran_on(
 def test_a_profile_of_some_steps(
     workdir: Path, config: StudyConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train_phases(config, workdir, only=["trunk"], command_line="a test", profile_steps=2)
+    train_phases(Workspace(config, workdir), only=["trunk"], command_line="a test", profile_steps=2)
     run = Workspace(config, workdir).run_dir("trunk")
     assert f"trunk: profile written to {run / 'profile'}" in capsys.readouterr().out
     [folder] = (run / "profile" / "plugins" / "profile").iterdir()
@@ -119,7 +120,7 @@ def test_a_run_says_what_it_runs_on(
     trained_copy: Path, config: StudyConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before anything is computed; what a kernel leaves to another is told with its name."""
-    evaluate_phases(config, trained_copy, only=["branch"], step=None)
+    evaluate_phases(Workspace(config, trained_copy), only=["branch"], step=None)
     first = capsys.readouterr().out.splitlines()[0]
     assert first == "8 × cpu, mesh data 1 × fsdp 8 × tensor 1, attention kernel blocked"
     program = Program(config)
@@ -133,7 +134,7 @@ def test_a_mistake_is_told_where_nothing_is_left_to_train(
     mistaken = [*tiny_overrides, "--config.execution.attention_kernel=blockd"]
     config = load_study(TINY, mistaken)
     with pytest.raises(UserError, match="no kernel is called 'blockd'"):
-        train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+        train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
 
 
 def test_a_child_goes_on_from_the_parents_cursors_and_digest(
@@ -155,7 +156,7 @@ def test_a_branch_point_that_is_not_kept_is_trained_again(
     assert workspace.phases["branch"].parent_step == 25
     trunk = workspace.run_dir("trunk")
     before = (trunk / "metrics.jsonl").read_bytes()
-    train_phases(config, trained_copy, only=["branch"], command_line="a test")
+    train_phases(Workspace(config, trained_copy), only=["branch"], command_line="a test")
     assert (trunk / "metrics.jsonl").read_bytes() == before
     assert sorted(p.name for p in (trunk / "checkpoints").iterdir()) == ["20", "25", "40"]
     branch = workspace.run_dir("branch")
@@ -166,7 +167,7 @@ def test_a_branch_point_that_is_not_kept_is_trained_again(
     assert purposes == ["train", "rebuild"]
     shutil.rmtree(branch)
     first = (trunk / "checkpoints" / "25" / "checkpoint.json").read_text()
-    train_phases(config, trained_copy, only=["branch"], command_line="a test")
+    train_phases(Workspace(config, trained_copy), only=["branch"], command_line="a test")
     assert (trunk / "checkpoints" / "25" / "checkpoint.json").read_text() == first
 
 
@@ -179,7 +180,7 @@ def test_rows_that_changed_since_the_checkpoint_are_refused(
     shutil.copytree(study.run_dir("branch"), target)
     (target / "ledger.json").unlink()
     with pytest.raises(UserError, match=r"belongs to another phase: .*mixture.order: stored"):
-        train_phases(config, trained_copy, only=["cooldown"], command_line="a test")
+        train_phases(Workspace(config, trained_copy), only=["cooldown"], command_line="a test")
 
 
 def test_a_run_that_keeps_skipping_updates_stops(
@@ -191,7 +192,7 @@ def test_a_run_that_keeps_skipping_updates_stops(
     ]
     config = load_study(TINY, [*tiny_overrides, *flags])
     with pytest.raises(UserError, match=r"phase 'trunk' diverged: the updates of steps \d+ to \d+"):
-        train_phases(config, workdir, only=["trunk"], command_line="a test")
+        train_phases(Workspace(config, workdir), only=["trunk"], command_line="a test")
     logged = lines(Workspace(config, workdir).run_dir("trunk") / "metrics.jsonl")
     assert logged[-1]["num_consecutive_skipped"] >= 3
     assert any(record["skipped"] for record in logged)
@@ -211,7 +212,7 @@ def test_skipped_updates_between_two_log_points_stop_a_run(
 
     monkeypatch.setattr(Program, "train_step", skipping)
     with pytest.raises(UserError, match=r"diverged: the updates of steps 1 to 3 were all skipped"):
-        train_phases(config, workdir, only=["trunk"], command_line="a test")
+        train_phases(Workspace(config, workdir), only=["trunk"], command_line="a test")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -233,9 +234,9 @@ def test_a_signal_saves_and_says_how_to_go_on(
 
     monkeypatch.setattr(trainer, "global_batch", stops_at_the_eighth)
     with pytest.raises(Interrupted, match="at step 8 of 40; everything is saved") as stopped:
-        train_phases(config, workdir, only=["trunk"], command_line="a test")
+        train_phases(Workspace(config, workdir), only=["trunk"], command_line="a test")
     assert stopped.value.signal_number == number
-    train_phases(config, workdir, only=["trunk"], command_line="a test")
+    train_phases(Workspace(config, workdir), only=["trunk"], command_line="a test")
     ours, theirs = (
         [
             record["loss"]
@@ -256,16 +257,16 @@ def test_an_evaluation_that_is_added_later_is_run_alone(
     config = load_study(TINY, [*tiny_overrides, *flags])
     run = Workspace(config, trained_copy).run_dir("trunk")
     metrics = (run / "metrics.jsonl").read_bytes()
-    evaluate_phases(config, trained_copy, only=["trunk"])
+    evaluate_phases(Workspace(config, trained_copy), only=["trunk"])
     assert [record["step"] for record in lines(run / "evals.jsonl")] == [20, 40]
     (run / "evals.jsonl").write_text("")
-    evaluate_phases(config, trained_copy, only=["trunk"], step=20)
+    evaluate_phases(Workspace(config, trained_copy), only=["trunk"], step=20)
     assert [record["step"] for record in lines(run / "evals.jsonl")] == [20]
     with pytest.raises(
         UserError, match=r"no complete checkpoint at step 7; available steps: 20, 40"
     ):
-        evaluate_phases(config, trained_copy, only=["trunk"], step=7)
-    train_phases(config, trained_copy, only=["trunk"], command_line="a test")
+        evaluate_phases(Workspace(config, trained_copy), only=["trunk"], step=7)
+    train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
     assert [record["step"] for record in lines(run / "evals.jsonl")] == [20, 40]
     assert (run / "metrics.jsonl").read_bytes() == metrics
 
@@ -275,4 +276,4 @@ def test_two_processes_cannot_train_one_run(
 ) -> None:
     run = Workspace(config, trained_copy).run_dir("cooldown")
     with exclusive(run), pytest.raises(UserError, match="is in use by process"):
-        train_phases(config, trained_copy, only=["cooldown"], command_line="a test")
+        train_phases(Workspace(config, trained_copy), only=["cooldown"], command_line="a test")

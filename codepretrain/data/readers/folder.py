@@ -1,15 +1,18 @@
-"""Text files below a folder."""
+"""Text files below a folder, local or in an object store."""
 
 import fnmatch
 import os
+import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from codepretrain.data.document import Document, Skipped
-from codepretrain.data.readers.reader import MissingCorpusError, RawFile, Reader, chunks, read_utf8
+from codepretrain.data.readers.groups import file_group
+from codepretrain.data.readers.raw_files import read_text_file
+from codepretrain.data.readers.reader import MissingCorpusError, RawFile, Reader, chunks
 from codepretrain.errors import UserError
-from codepretrain.files.storage import parse
+from codepretrain.files.storage import is_local, parse, sizes_below
 
 # Kernel file systems: their files are endless, block, or change while they are read.
 _NOT_CORPORA = ("/proc", "/sys")
@@ -20,6 +23,7 @@ class Folder(Reader):
     """Files below `path` whose relative path matches `pattern` (`*` also matches `/`).
 
     Links to folders are not followed, links to files are. Hidden files and folders are left out.
+    The group is the file, named by the folder's own name and the path below it.
     """
 
     path: str
@@ -28,7 +32,41 @@ class Folder(Reader):
     license: str | None = None
 
     def shards(self) -> Sequence[Sequence[str]]:
+        found = self._local_names() if is_local(self.path) else sizes_below(self._root())
+        names = sorted(name for name in found if self._is_listed(name))
+        if not names:
+            raise UserError(
+                f"reader 'folder': no file below {self.path!r} matches {self.pattern!r}"
+            )
+        return chunks(names)
+
+    def files(self, shard: Sequence[str]) -> Sequence[RawFile]:
         root = self._root()
+        return [RawFile(f"{root}/{name}", name) for name in shard]
+
+    def read(self, shard: Sequence[str], source: str) -> Iterator[Document | Skipped]:
+        root = self._root()
+        for name in shard:
+            file = RawFile(f"{root}/{name}", name)
+            text = read_text_file(file, f"{self.path}/{name}")
+            if isinstance(text, Skipped):
+                yield text
+                continue
+            yield Document(
+                id=name,
+                text=text,
+                source=source,
+                origin=f"{self.path}/{name}",
+                group=file_group(posixpath.basename(root), name),
+                language=self.language,
+                license=self.license,
+            )
+
+    def _root(self) -> str:
+        return os.fspath(parse(self.path, name="reader 'folder': path"))
+
+    def _local_names(self) -> list[str]:
+        root = Path(self._root())
         if not root.is_dir():
             raise MissingCorpusError(f"reader 'folder': path {self.path!r} is not a folder")
         if _is_system(root):
@@ -44,34 +82,12 @@ class Folder(Reader):
                 if not name.startswith(".") and not _is_system(Path(folder) / name)
             ]
             relative = Path(folder).relative_to(root)
-            names += [(relative / name).as_posix() for name in files if not name.startswith(".")]
-        names = sorted(name for name in names if fnmatch.fnmatchcase(name, self.pattern))
-        if not names:
-            raise UserError(
-                f"reader 'folder': no file below {self.path!r} matches {self.pattern!r}"
-            )
-        return chunks(names)
+            names += [(relative / name).as_posix() for name in files]
+        return names
 
-    def files(self, shard: Sequence[str]) -> Sequence[RawFile]:
-        return [RawFile(name=name, path=str(self._root() / name)) for name in shard]
-
-    def read(self, shard: Sequence[str], source: str) -> Iterator[Document | Skipped]:
-        for name in shard:
-            text = read_utf8(self._root() / name, f"{self.path}/{name}")
-            if isinstance(text, Skipped):
-                yield text
-                continue
-            yield Document(
-                id=name,
-                text=text,
-                source=source,
-                origin=f"{self.path}/{name}",
-                language=self.language,
-                license=self.license,
-            )
-
-    def _root(self) -> Path:
-        return Path(parse(self.path, name="reader 'folder': path"))
+    def _is_listed(self, name: str) -> bool:
+        is_hidden = any(part.startswith(".") for part in name.split("/"))
+        return not is_hidden and fnmatch.fnmatchcase(name, self.pattern)
 
 
 def _is_system(folder: Path) -> bool:

@@ -1,54 +1,59 @@
-"""Lines of plain or gzipped files, streamed."""
+"""Lines of plain, gzip or zstd files, streamed."""
 
-import zlib
 from collections.abc import Iterator
 
-from codepretrain.errors import UserError
-from codepretrain.files.storage import StrPath, read_chunks
+from codepretrain.data.document import Skipped
+from codepretrain.data.readers.compression import DamagedFileError, read_unpacked
+from codepretrain.files.storage import StrPath
 
-_GZIP = 16 + zlib.MAX_WBITS
-_MAX_CHUNK_BYTES = 2**24  # of decompressed data per chunk
+MAX_LINE_BYTES = 2**26  # a line is one document and is held in memory several times
+
+DAMAGED = "damaged compression: the rest of the file"
+TOO_LONG = "line longer than 64 MiB"
 
 
-def read_lines(path: StrPath) -> Iterator[tuple[int, bytes]]:
-    """Yields each line with its number from 1, without its newline; `.gz` files are unpacked.
+def read_lines(path: StrPath) -> Iterator[tuple[int, bytes | Skipped]]:
+    """Yields each line with its number from 1, without its newline.
+
+    A line that is too long is skipped. If the file's compression is damaged, the last item is a
+    Skipped with the number of the line that could not be completed.
 
     Raises:
-      UserError: the file is missing or unreadable, or its compression is damaged.
+      UserError: the file is missing or unreadable.
     """
-    chunks = _unpacked(path) if str(path).endswith(".gz") else read_chunks(path)
-    number, pending = 0, [b""]
-    for chunk in chunks:
-        first, *others = chunk.split(b"\n")
-        pending.append(first)
-        for line in others:
-            number += 1
-            yield number, b"".join(pending)
-            pending = [line]
-    if last := b"".join(pending):
-        yield number + 1, last
+    line = _Line()
+    number = 1
+    try:
+        for chunk in read_unpacked(path):
+            first, *others = chunk.split(b"\n")
+            line.add(first)
+            for other in others:
+                yield number, line.take(path, number)
+                number += 1
+                line.add(other)
+    except DamagedFileError:
+        yield number, Skipped(f"{path}:{number}", DAMAGED)
+        return
+    if line.num_bytes:
+        yield number, line.take(path, number)
 
 
-def _unpacked(path: StrPath) -> Iterator[bytes]:
-    """Yields the decompressed contents of all members of a gzip file."""
-    unpacker = zlib.decompressobj(_GZIP)
-    is_empty = True
-    for packed in read_chunks(path):
-        while packed:
-            is_empty = False
-            if unpacker.eof:  # another member, or the zeros that pad a tape
-                packed = packed.lstrip(b"\0")
-                if not packed:
-                    break
-                unpacker = zlib.decompressobj(_GZIP)
-            try:
-                chunk = unpacker.decompress(packed, _MAX_CHUNK_BYTES)
-            except zlib.error as error:
-                raise UserError(f"{path} is damaged: {error}") from error
-            packed = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
-            if chunk:
-                yield chunk
-    if chunk := unpacker.flush():  # what a full output buffer left inside
-        yield chunk
-    if not unpacker.eof and not is_empty:
-        raise UserError(f"{path} is damaged: it ends within its compressed data")
+class _Line:
+    """The pieces of one line; those of a line that is too long are dropped."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.num_bytes = 0
+
+    def add(self, piece: bytes) -> None:
+        self.num_bytes += len(piece)
+        if self.num_bytes > MAX_LINE_BYTES:
+            self.pieces.clear()
+        else:
+            self.pieces.append(piece)
+
+    def take(self, path: StrPath, number: int) -> bytes | Skipped:
+        is_long = self.num_bytes > MAX_LINE_BYTES
+        whole = b"".join(self.pieces)
+        self.pieces, self.num_bytes = [], 0
+        return Skipped(f"{path}:{number}", TOO_LONG) if is_long else whole

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from email.message import Message
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.python_syntax import parse_module
@@ -39,10 +40,10 @@ class PythonProse(Reader):
 
     def files(self, shard: str | Sequence[PythonFile]) -> Sequence[RawFile]:
         if shard == "topics":
-            return [RawFile(name="topics", version=platform.python_version())]
+            return [RawFile("", "topics", version=platform.python_version())]
         if shard == "descriptions":
             return [
-                RawFile(name=f"descriptions/{found.metadata['Name']}", version=found.version)
+                RawFile("", f"descriptions/{found.metadata['Name']}", version=found.version)
                 for found in distributions()
             ]
         assert not isinstance(shard, str)
@@ -74,11 +75,12 @@ def _topics(source: str) -> Iterator[Document]:
 
 def _descriptions(source: str) -> Iterator[Document | Skipped]:
     for distribution in distributions():
-        name = distribution.metadata["Name"]
-        origin = f"{name}=={distribution.version}:METADATA"
         metadata = distribution.metadata
+        assert isinstance(metadata, Message)  # which the type does not say
+        name = metadata["Name"]
+        origin = f"{name}=={distribution.version}:METADATA"
         headers = metadata.get_all("Description")
-        text = headers[0] if headers else metadata.get_payload()  # type: ignore[attr-defined]
+        text = str(headers[0] if headers else metadata.get_payload() or "")
         if not text or text.strip() == "UNKNOWN":
             yield Skipped(origin, "no description")
             continue

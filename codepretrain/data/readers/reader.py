@@ -26,17 +26,17 @@ class MissingCorpusError(UserError):
     """There is nothing at the place where the options say that the corpus is."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class RawFile:
     """A file that documents are read from.
 
-    name: identifies it within the corpus, wherever the corpus is. version: the reader's own
-    statement of the contents, such as a commit or a package's version; None if the contents of
-    `path` are compared.
+    name: identifies it within the corpus, wherever the corpus is: relative to the folder in which a
+    glob's wildcards begin. version: the reader's own statement of the contents, such as a commit or
+    a package's version; None if the contents of `path` are compared.
     """
 
+    path: str
     name: str
-    path: str = ""
     version: str | None = None
 
 
@@ -62,13 +62,18 @@ class Reader(abc.ABC):
         """
 
     def files(self, shard: Any) -> Sequence[RawFile]:
-        """Returns the raw files of one shard, in a fixed order.
+        """Returns the raw files of one shard, in a fixed order; several shards may share a file.
 
-        Readers whose shards are not paths must override this.
+        Readers whose shards are neither files, lists of files nor parts of one must override this.
         """
-        if not isinstance(shard, str):
-            raise NotImplementedError(f"{type(self).__name__}.files")
-        return [RawFile(name=shard, path=shard)]
+        if isinstance(shard, RawFile):
+            return [shard]
+        if isinstance(shard, list) and all(isinstance(file, RawFile) for file in shard):
+            return shard
+        file = getattr(shard, "file", None)
+        if isinstance(file, RawFile):
+            return [file]
+        raise NotImplementedError(f"{type(self).__name__}.files")
 
     @abc.abstractmethod
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:

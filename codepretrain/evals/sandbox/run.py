@@ -39,8 +39,6 @@ from typing import Any
 from codepretrain.evals.sandbox.launch import Supervised, supervised
 from codepretrain.evals.sandbox.layers import LAYERS, REQUIRED_LAYERS, missing_layers
 
-STATUSES = ("passed", "failed", "error", "timeout", "memory", "output")
-
 _TRACEBACK = b"Traceback (most recent call last):\n"
 _CPU_SHARE = 0.75  # the kernel enforces the limit by a coarser clock than it reports
 

@@ -1,6 +1,7 @@
 import os
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from codepretrain.data.readers import folder as folder_module
@@ -79,3 +80,20 @@ def test_the_kernels_file_systems_below_the_corpus_are_left_out(
     documents, skipped = read(reader("folder", path=str(tmp_path)))
     assert [document.id for document in documents] == ["process/a.txt"]
     assert skipped == []
+
+
+def test_a_folder_in_an_object_store_is_read_as_a_local_one(tmp_path: Path) -> None:
+    contents = {"a.py": b"a", "b/c.py": b"\xff", "b/.d.py": b"d", ".e/f.py": b"f", "g.txt": b"g"}
+    store = fsspec.filesystem("memory")
+    for name, content in contents.items():
+        (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "code" / name).write_bytes(content)
+        store.pipe_file(f"/bucket/code/{name}", content)
+    local = read(reader("folder", path=f"{tmp_path}/code", pattern="*.py"))
+    stored = read(reader("folder", path="memory://bucket/code/", pattern="*.py"))
+    store.rm("/bucket", recursive=True)
+    for documents, skipped in (local, stored):
+        assert [(d.id, d.text, d.group) for d in documents] == [("a.py", "a", "file:code/a.py")]
+        assert [s.reason for s in skipped] == ["not UTF-8"]
+    with pytest.raises(UserError, match="no file below 'memory://bucket/absent' matches"):
+        reader("folder", path="memory://bucket/absent").shards()

@@ -1,9 +1,12 @@
 import gzip
 import json
+import random
 from pathlib import Path
 
 import pytest
 
+from codepretrain.data.readers import lines
+from codepretrain.data.readers.reader import RawFile
 from codepretrain.errors import UserError
 from tests.data.readers.reading import read, reader
 
@@ -52,6 +55,12 @@ def test_documents_of_files_with_one_name_have_different_ids(
     assert read(reader("jsonl", path="a/part.jsonl"))[0][0].id == "part.jsonl:1"
 
 
+def test_the_group_is_a_field(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "x", "page": "p"}\n{"text": "y"}\n')
+    documents, _ = read(reader("jsonl", path=str(tmp_path / "*"), group_field="page"))
+    assert [document.group for document in documents] == ["p", None]
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'\xef\xbb\xbf{"text": "x"}\n{"text": "y"}\n')
     documents, skipped = read(reader("jsonl", path=str(tmp_path / "a.jsonl")))
@@ -59,15 +68,24 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
     assert not skipped
 
 
-def test_damaged_and_missing_files_are_errors(tmp_path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no file matches path '.*absent'"):
         reader("jsonl", path=str(tmp_path / "absent")).shards()
+
+
+def test_the_lines_before_damaged_compression_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl.gz"
-    whole = gzip.compress(json.dumps({"text": "x" * 9999}).encode())
-    for data in (whole[:-9], b"not gzip", whole[:15] + b"\xff" * 9 + whole[24:]):
-        path.write_bytes(data)
-        with pytest.raises(UserError, match=r"a.jsonl.gz is damaged"):
-            read(reader("jsonl", path=str(path)))
+    texts = [random.Random(number).randbytes(50).hex() for number in range(999)]
+    whole = gzip.compress("".join(f'{{"text": "{text}"}}\n' for text in texts).encode())
+    path.write_bytes(whole[: len(whole) // 2])
+    documents, skipped = read(reader("jsonl", path=str(path)))
+    assert 450 < len(documents) < 550
+    assert [document.text for document in documents] == texts[: len(documents)]
+    place = f"{path}:{len(documents) + 1}"
+    assert [(s.origin, s.reason) for s in skipped] == [(place, lines.DAMAGED)]
+    path.write_bytes(b"not gzip")
+    documents, skipped = read(reader("jsonl", path=str(path)))
+    assert (documents, [s.origin for s in skipped]) == ([], [f"{path}:1"])
 
 
 @pytest.mark.parametrize(
@@ -97,7 +115,9 @@ def test_a_misspelled_text_field_is_told_before_anything_is_read(tmp_path: Path)
     message = rf"{path} line 3 has no field 'text', nor has any .*; its fields are: body, id; set"
     with pytest.raises(UserError, match=message):
         reader("jsonl", path=str(path)).shards()
-    assert reader("jsonl", path=str(path), text_field="body").shards() == [str(path)]
+    assert reader("jsonl", path=str(path), text_field="body").shards() == [
+        RawFile(str(path), "a.jsonl")
+    ]
 
 
 def test_loops_of_links_are_not_followed_and_folders_are_no_files(tmp_path: Path) -> None:
@@ -107,7 +127,7 @@ def test_loops_of_links_are_not_followed_and_folders_are_no_files(tmp_path: Path
     (tmp_path / "a" / "two").symlink_to(tmp_path)
     (tmp_path / "folder.jsonl").mkdir()
     made = reader("jsonl", path=str(tmp_path / "**" / "*.jsonl"))
-    assert made.shards() == [str(tmp_path / "a" / "x.jsonl")]
+    assert made.shards() == [RawFile(str(tmp_path / "a" / "x.jsonl"), "a/x.jsonl")]
 
 
 def test_an_empty_file_gives_nothing(tmp_path: Path) -> None:

@@ -1,12 +1,21 @@
 """Readers by name (`codepretrain/data/readers/__init__.py`)."""
 
+import json
 import pickle
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import zstandard
 
+from codepretrain.data.collect import read_shards
 from codepretrain.data.readers import READERS
 from codepretrain.errors import UserError
 from tests.data.readers.reading import reader
+from tests.data.readers.repositories import Repository
 
 
 def test_unknown_readers_and_options_are_named_with_the_nearest() -> None:
@@ -27,3 +36,27 @@ def test_shards_are_stable_and_can_be_sent_to_processes(name) -> None:
     assert pickle.loads(pickle.dumps((made, shards[0]))) == (made, shards[0])
     assert shards == reader(name).shards()
     assert name in READERS
+
+
+def test_shards_of_every_kind_are_read_alike_by_other_processes(tmp_path: Path) -> None:
+    """The counts add up: each record is a document or is skipped, whoever reads its shard."""
+    repository = Repository(tmp_path / "code")
+    repository.commit("Begin", {"a.py": "x = 1\n", "b.bin": b"\0"})
+    records = [{"text": "x", "content": "x", "title": "t", "body": "b"}, {"other": 1}]
+    pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
+    (tmp_path / "a.jsonl.zst").write_bytes(
+        zstandard.compress("\n".join(map(json.dumps, records)).encode())
+    )
+    (tmp_path / "n.ipynb").write_text("{}")
+    (tmp_path / "Posts.xml").write_text("<row Id='1' PostTypeId='1' Body='b' />\n<row />")
+    without_path = ("python_code", "python_prose", "synthetic_code")
+    patterns = {name: "a.*" for name in READERS if name not in without_path}
+    patterns |= {"git": "code", "folder": "code", "stackexchange": "Posts.xml", "jsonl": "a.jsonl*"}
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        for name, pattern in patterns.items():
+            made = reader(name, path=f"{tmp_path}/{pattern}")
+            shards = made.shards()
+            here = [list(items) for items in read_shards(made, shards, "s", None)]
+            assert sum(map(len, here)) == 2 * len(shards), name
+            assert all(made.files(shard) for shard in shards), name
+            assert [list(items) for items in read_shards(made, shards, "s", executor)] == here, name

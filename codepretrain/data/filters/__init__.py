@@ -1,0 +1,62 @@
+"""Filters by name. A filter drops documents, or replaces parts of their text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from codepretrain.config.parse import parse, suggestion
+from codepretrain.data.filters.alphabetic_share import AlphabeticShare
+from codepretrain.data.filters.data_files import DataFiles
+from codepretrain.data.filters.emails import Emails
+from codepretrain.data.filters.encoded_data import EncodedData
+from codepretrain.data.filters.filter import Filter, Redactor
+from codepretrain.data.filters.float_literals import FloatLiterals
+from codepretrain.data.filters.generated import Generated
+from codepretrain.data.filters.hexadecimal_prefix import HexadecimalPrefix
+from codepretrain.data.filters.html_text import HtmlText
+from codepretrain.data.filters.licenses import Licenses
+from codepretrain.data.filters.line_lengths import LineLengths
+from codepretrain.data.filters.secret_keys import SecretKeys
+from codepretrain.data.filters.text_length import TextLength
+from codepretrain.data.filters.top_level_domains import TopLevelDomains
+from codepretrain.data.filters.xml_header import XmlHeader
+from codepretrain.errors import UserError
+
+FILTERS: dict[str, type[Filter] | type[Redactor]] = {
+    "alphabetic_share": AlphabeticShare,
+    "data_files": DataFiles,
+    "emails": Emails,
+    "encoded_data": EncodedData,
+    "float_literals": FloatLiterals,
+    "generated": Generated,
+    "hexadecimal_prefix": HexadecimalPrefix,
+    "html_text": HtmlText,
+    "licenses": Licenses,
+    "line_lengths": LineLengths,
+    "secret_keys": SecretKeys,
+    "text_length": TextLength,
+    "top_level_domains": TopLevelDomains,
+    "xml_header": XmlHeader,
+}
+
+# Aryabumi et al. 2024, section 2.1: of web code.
+STUDY_FILTERS = ("float_literals", "hexadecimal_prefix", "top_level_domains", "generated")
+# Li et al. 2023 and Lozhkov et al. 2024: of code and markup.
+STARCODER_FILTERS = (
+    *("line_lengths", "alphabetic_share", "encoded_data"),
+    *("xml_header", "html_text", "data_files"),
+)
+
+
+def make_filter(name: str, options: Mapping[str, Any], *, path: str) -> Filter | Redactor:
+    """Returns the filter of a name with its options.
+
+    Args:
+      path: of the filter in the configuration, for messages: `config.data.sources.code.filters`.
+
+    Raises:
+      UserError: no such filter, an unknown option, or one of the wrong type.
+    """
+    if name not in FILTERS:
+        near = suggestion(name, list(FILTERS))
+        raise UserError(f"{path}: no filter named {name!r}{near}")
+    return parse(FILTERS[name], dict(options), path=f"{path}.{name}")

@@ -1,0 +1,88 @@
+"""Contents of plain, gzip (`.gz`) and zstd (`.zst`) files, unpacked as a stream.
+
+Small pieces are unpacked at a time. So a small file that unpacks to terabytes needs little memory,
+and of a damaged file all that precedes the damage is read, up to a few kilobytes.
+"""
+
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import zstandard
+
+from codepretrain.errors import UserError
+from codepretrain.files.storage import StrPath, read_chunks
+
+_GZIP = 16 + zlib.MAX_WBITS
+_GZIP_PIECE = 2**16
+_ZSTD_PIECE = 2**12  # a block of 128 KiB may be 4 bytes long: at most 128 MiB are unpacked at once
+_MAX_CHUNK_BYTES = 2**24  # of decompressed data per chunk of a gzip file
+
+
+class DamagedFileError(UserError):
+    """The compressed data of a file is damaged or ends too early."""
+
+
+def read_unpacked(path: StrPath) -> Iterator[bytes]:
+    """Yields the contents of a file, decompressed by the suffix of its name.
+
+    Raises:
+      DamagedFileError: its compression is damaged; what precedes the damage was yielded.
+      UserError: the file is missing or unreadable.
+    """
+    if str(path).endswith(".gz"):
+        return _gzip(path)
+    if str(path).endswith((".zst", ".zstd")):
+        return _zstd(path)
+    return read_chunks(path)
+
+
+def _gzip(path: StrPath) -> Iterator[bytes]:
+    """Yields the decompressed contents of all members of a gzip file."""
+    unpacker = zlib.decompressobj(_GZIP)
+    is_empty = True
+    for packed in _pieces(path, _GZIP_PIECE):
+        while packed:
+            is_empty = False
+            if unpacker.eof:  # another member, or the zeros that pad a tape
+                packed = packed.lstrip(b"\0")
+                if not packed:
+                    break
+                unpacker = zlib.decompressobj(_GZIP)
+            try:
+                chunk = unpacker.decompress(packed, _MAX_CHUNK_BYTES)
+            except zlib.error as error:
+                raise DamagedFileError(f"{path} is damaged: {error}") from error
+            packed = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
+            if chunk:
+                yield chunk
+    if chunk := unpacker.flush():  # what a full output buffer left inside
+        yield chunk
+    if not unpacker.eof and not is_empty:
+        raise DamagedFileError(f"{path} is damaged: it ends within its compressed data")
+
+
+def _zstd(path: StrPath) -> Iterator[bytes]:
+    """Yields the decompressed contents of all frames of a zstd file."""
+    decompressor = zstandard.ZstdDecompressor()
+    unpacker: Any = None
+    for packed in _pieces(path, _ZSTD_PIECE):
+        while packed:
+            unpacker = unpacker or decompressor.decompressobj()
+            try:
+                chunk = unpacker.decompress(packed)
+            except zstandard.ZstdError as error:
+                raise DamagedFileError(f"{path} is damaged: {error}") from error
+            packed = b""
+            if unpacker.eof:  # another frame follows, or nothing
+                packed, unpacker = unpacker.unused_data, None
+            if chunk:
+                yield chunk
+    if unpacker is not None:
+        raise DamagedFileError(f"{path} is damaged: it ends within its compressed data")
+
+
+def _pieces(path: StrPath, size: int) -> Iterator[bytes]:
+    for chunk in read_chunks(path):
+        for start in range(0, len(chunk), size):
+            yield chunk[start : start + size]

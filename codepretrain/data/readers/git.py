@@ -1,0 +1,252 @@
+"""The user's own git repositories: files, notebooks and history, without a checkout.
+
+The format of commits is that of CommitPack, one changed file each; notebooks and commits are
+rendered as those of the other readers (`codepretrain.data.rendering`).
+"""
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from codepretrain.config.parse import suggestion
+from codepretrain.data.document import Document, Skipped
+from codepretrain.data.readers.commits import rendered_commit
+from codepretrain.data.readers.git_objects import (
+    ObjectError,
+    Objects,
+    git_directory,
+    git_output,
+)
+from codepretrain.data.readers.git_trees import (
+    Broken,
+    Change,
+    Commit,
+    Entry,
+    changes,
+    files,
+    head_commit,
+    history,
+    read_commit,
+)
+from codepretrain.data.readers.groups import repository_group
+from codepretrain.data.readers.languages import chosen_languages, language_of_file
+from codepretrain.data.readers.notebooks import rendered_notebook
+from codepretrain.data.readers.raw_files import fixed_folder
+from codepretrain.data.readers.reader import RawFile, Reader, chunks
+from codepretrain.errors import UserError
+from codepretrain.files.storage import is_local
+
+CONTENTS = ("files", "notebooks", "commits")
+_COMMITS_PER_SHARD = 256
+
+
+@dataclass(frozen=True)
+class Repository:
+    """`name` is relative to the folder in which the glob's wildcards begin."""
+
+    path: str
+    name: str
+    group: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some of what a repository contains, at the commit `head`."""
+
+    repository: Repository
+    head: str
+    items: Sequence[Entry | str | Broken]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Git(Reader):
+    """The repositories that the glob `path` matches, each bare or with a working tree.
+
+    `contents` is `files` (those of `revision`, without notebooks), `notebooks`, or `commits` (the
+    history of `revision`). `languages` as in the reader `the_stack`; the name of a file tells its
+    language. Commits give a document for each changed file; merges, and commits that change more
+    than `max_files_per_commit` files, are counted. The group is the repository: the address of its
+    remote `origin`, else its first commit, which all its copies share. Uncommitted changes are not
+    read. The system's git is used; it runs nothing that a repository contains and does not reach
+    the network.
+    """
+
+    path: str
+    contents: str = "files"
+    revision: str = "HEAD"
+    languages: str = ""
+    license: str | None = None
+    max_files_per_commit: int = 1
+
+    def shards(self) -> Sequence[Shard]:
+        self._check()
+        return [shard for repository in self._repositories() for shard in self._list(repository)]
+
+    def files(self, shard: Shard) -> Sequence[RawFile]:
+        return [RawFile(shard.repository.path, shard.repository.name, version=shard.head)]
+
+    def read(self, shard: Shard, source: str) -> Iterator[Document | Skipped]:
+        with Objects(git_directory(shard.repository.path) or shard.repository.path) as objects:
+            for item in shard.items:
+                if isinstance(item, Broken):
+                    yield Skipped(f"{shard.repository.path}: {item.path}".rstrip(" :"), item.reason)
+                elif isinstance(item, Entry):
+                    yield self._file(objects, shard, item, source)
+                else:
+                    yield from self._commit(objects, shard, item, source)
+
+    def _check(self) -> None:
+        if self.contents not in CONTENTS:
+            near = suggestion(self.contents, CONTENTS)
+            raise UserError(f"reader 'git': contents: there is no {self.contents!r}{near}")
+        if self.revision.startswith("-"):
+            raise UserError(f"reader 'git': revision: expected a name, found {self.revision!r}")
+        if not is_local(self.path):
+            raise UserError(
+                f"reader 'git': path: expected a local folder, found {self.path!r}: clone it first"
+            )
+        chosen_languages(self.languages, reader="git")
+
+    def _repositories(self) -> list[Repository]:
+        pattern = os.path.expanduser(self.path).rstrip("/")
+        found = [
+            (path, directory)
+            for path in sorted(glob.glob(pattern))
+            if (directory := git_directory(path)) is not None
+        ]
+        if not found:
+            raise UserError(f"reader 'git': no git repository matches path {self.path!r}")
+        folder = fixed_folder(os.path.abspath(pattern))
+        repositories = []
+        for path, directory in found:
+            name = os.path.relpath(os.path.abspath(path), folder)
+            repositories.append(Repository(path, name, self._group(path, directory)))
+        return repositories
+
+    def _group(self, path: str, directory: str) -> str:
+        """Returns the name that all copies of a repository share."""
+        remote = git_output(directory, ["config", "--get", "remote.origin.url"]) or ""
+        is_local_path = remote.startswith(("/", ".", "~", "file:"))
+        if ":" in remote and not is_local_path:
+            return repository_group(remote)
+        roots = ["rev-list", "--max-parents=0", "--reverse", self.revision, "--"]
+        if root := git_output(directory, roots):
+            return repository_group(f"root://{root}")
+        return repository_group(f"folder://{os.path.basename(os.path.abspath(path))}")
+
+    def _list(self, repository: Repository) -> list[Shard]:
+        directory = git_directory(repository.path) or repository.path
+        name = git_output(directory, ["rev-parse", "--verify", "--quiet", self.revision])
+        with Objects(directory) as objects:
+            try:
+                if name is None:
+                    raise ObjectError("repository without this revision")
+                head = head_commit(objects, name)
+            except ObjectError as error:
+                return [Shard(repository, "", (Broken("", str(error)),))]
+            if self.contents == "commits":
+                found: list[Any] = [
+                    item.name if isinstance(item, Commit) else item
+                    for item in history(objects, head)
+                ]
+                size = _COMMITS_PER_SHARD
+            else:
+                found = [item for item in files(objects, head.tree) if self._is_listed(item)]
+                size = 64
+        return [Shard(repository, head.name, items) for items in chunks(found, size)]
+
+    def _is_listed(self, item: Entry | Broken) -> bool:
+        is_notebook = item.path.endswith(".ipynb")
+        return isinstance(item, Broken) or is_notebook == (self.contents == "notebooks")
+
+    def _file(
+        self, objects: Objects, shard: Shard, entry: Entry, source: str
+    ) -> Document | Skipped:
+        place = f"{shard.repository.path}@{shard.head[:12]}:{entry.path}"
+        is_notebook = self.contents == "notebooks"
+        language = language_of_file(entry.path)
+        if not is_notebook and not self._is_chosen(language):
+            return Skipped(place, "language is not chosen")
+        text = _text(objects, entry.blob, place)
+        if isinstance(text, Skipped):
+            return text
+        if is_notebook:
+            rendered = rendered_notebook(text, place, with_outputs=True)
+            if isinstance(rendered, Skipped):
+                return rendered
+            text, language = rendered
+        return self._document(shard, f"{shard.head[:12]}:{entry.path}", text, language, source)
+
+    def _commit(
+        self, objects: Objects, shard: Shard, name: str, source: str
+    ) -> Iterator[Document | Skipped]:
+        place = f"{shard.repository.path}@{name[:12]}"
+        try:
+            commit = read_commit(objects, name)
+            if len(commit.parents) > 1:
+                yield Skipped(place, "merge")
+                return
+            before = read_commit(objects, commit.parents[0]).tree if commit.parents else None
+            found = changes(objects, before, commit.tree, at_most=self.max_files_per_commit)
+        except ObjectError as error:
+            yield Skipped(place, str(error))
+            return
+        if not found or len(found) > self.max_files_per_commit:
+            yield Skipped(place, "commit of too many files" if found else "commit of no file")
+            return
+        for change in found:
+            yield self._change(objects, shard, commit, change, source)
+
+    def _change(
+        self, objects: Objects, shard: Shard, commit: Commit, change: Change, source: str
+    ) -> Document | Skipped:
+        place = f"{shard.repository.path}@{commit.name[:12]}:{change.path}"
+        language = language_of_file(change.path)
+        if not self._is_chosen(language):
+            return Skipped(place, "language is not chosen")
+        if change.after is None:
+            return Skipped(place, "commit removes the file")
+        before = _text(objects, change.before, place) if change.before else ""
+        after = _text(objects, change.after, place)
+        if isinstance(before, Skipped):
+            return before
+        if isinstance(after, Skipped):
+            return after
+        text = rendered_commit(before, commit.message, after, place=place)
+        if isinstance(text, Skipped):
+            return text
+        return self._document(shard, f"{commit.name}:{change.path}", text, language, source)
+
+    def _document(
+        self, shard: Shard, where: str, text: str, language: str | None, source: str
+    ) -> Document:
+        name = f"{shard.repository.name}@{where}"
+        return Document(
+            id=name,
+            text=text,
+            source=source,
+            origin=name,
+            group=shard.repository.group,
+            language=language,
+            license=self.license,
+        )
+
+    def _is_chosen(self, language: str | None) -> bool:
+        chosen = chosen_languages(self.languages, reader="git")
+        return chosen is None or language in chosen
+
+
+def _text(objects: Objects, blob: str, place: str) -> str | Skipped:
+    """Returns the text of a blob, or why it is skipped."""
+    try:
+        content = objects.read(blob, "blob")
+    except ObjectError as error:
+        return Skipped(place, str(error))
+    if b"\0" in content:
+        return Skipped(place, "binary")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return Skipped(place, "not UTF-8")

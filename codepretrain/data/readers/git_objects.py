@@ -1,0 +1,154 @@
+"""Objects of a git repository, read through `git cat-file`, which runs no code of the repository.
+
+A repository may be anybody's. The commands used here read its object database only; hooks, filters,
+external diffs and the network are out of their reach: a partial clone's missing objects are not
+fetched. Objects are checked against their hashes.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from types import TracebackType
+
+from codepretrain.errors import UserError
+
+MAX_OBJECT_BYTES = 2**26
+BROKEN = "broken git object"
+TOO_LARGE = "larger than 64 MiB"
+
+_CHUNK = 2**20
+_ENVIRONMENT = {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_SYSTEM": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_NO_LAZY_FETCH": "1",  # since git 2.39.4; the next line is for those before
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",
+}
+
+
+class ObjectError(Exception):
+    """An object cannot be read; the message is a reason that names no object."""
+
+
+def git_directory(repository: str) -> str | None:
+    """Returns where a folder's git repository is, bare or with a working tree; None if not one."""
+    if os.path.exists(os.path.join(repository, ".git")):
+        return os.path.join(repository, ".git")
+    parts = ("HEAD", "objects", "refs")
+    is_bare = all(os.path.exists(os.path.join(repository, part)) for part in parts)
+    return repository if is_bare else None
+
+
+def git_output(directory: str, arguments: Sequence[str]) -> str | None:
+    """Returns the first line that a git command prints, None if it fails."""
+    done = subprocess.run(
+        [*_command(directory), *arguments],
+        env=_ENVIRONMENT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    lines = done.stdout.decode(errors="replace").splitlines()
+    return lines[0] if done.returncode == 0 and lines else None
+
+
+def _command(directory: str) -> list[str]:
+    git = shutil.which("git")
+    if git is None:
+        raise UserError("reader 'git': the command `git` is not installed")
+    return [git, "--no-pager", f"--git-dir={directory}", "-c", f"core.hooksPath={os.devnull}"]
+
+
+class Objects:
+    """Reads objects by id; a context manager that owns the process of `git cat-file --batch`."""
+
+    def __init__(self, directory: str) -> None:
+        self._command = [*_command(directory), "cat-file", "--batch"]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Objects":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def read(self, name: str, kind: str) -> bytes:
+        """Returns the content of the object with this id, of this kind ("blob", "tree", …).
+
+        Raises:
+          ObjectError: it is missing, damaged, of another kind or too large.
+        """
+        found, content = self.read_any(name)
+        if found != kind:
+            raise ObjectError(BROKEN)
+        return content
+
+    def read_any(self, name: str) -> tuple[str, bytes]:
+        """Returns the kind and the content of an object. Raises ObjectError as `read` does."""
+        process = self._running()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(name.encode() + b"\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            self._stop()
+            raise ObjectError(BROKEN) from None
+        header = process.stdout.readline().split()
+        if len(header) != 3:
+            if header[1:] != [b"missing"]:  # it died of the object
+                self._stop()
+            raise ObjectError(BROKEN)
+        kind, size = header[1].decode(), int(header[2])
+        content = self._content(process, size)
+        digest = hashlib.sha256() if len(name) == 64 else hashlib.sha1(usedforsecurity=False)
+        digest.update(f"{kind} {size}\0".encode())
+        digest.update(content)
+        if digest.hexdigest() != name:
+            raise ObjectError(BROKEN)
+        return kind, content
+
+    def _content(self, process: subprocess.Popen[bytes], size: int) -> bytes:
+        assert process.stdout is not None
+        is_large = size > MAX_OBJECT_BYTES
+        content = bytearray()
+        remaining = size
+        while remaining and (part := process.stdout.read(min(remaining, _CHUNK))):
+            remaining -= len(part)
+            if not is_large:
+                content += part
+        if remaining or process.stdout.read(1) != b"\n":
+            self._stop()
+            raise ObjectError(BROKEN)
+        if is_large:
+            raise ObjectError(TOO_LARGE)
+        return bytes(content)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            self._process = subprocess.Popen(
+                self._command,
+                env=_ENVIRONMENT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        return self._process
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()

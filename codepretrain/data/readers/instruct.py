@@ -1,0 +1,145 @@
+"""Prompts with their answers: instructions (Dolly), mathematics, conversations.
+
+The format is `codepretrain.data.rendering.render_instruction`. Prompts that an evaluation uses can
+be left out.
+"""
+
+import functools
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from codepretrain.data.document import Document, Skipped
+from codepretrain.data.readers.lines import read_lines
+from codepretrain.data.readers.records import Record, RecordReader
+from codepretrain.data.rendering import render_instruction
+from codepretrain.errors import UserError
+
+EXCLUDED = "excluded prompt"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instruct(RecordReader):
+    """Files matching the glob `path`, Parquet or JSON lines; by default with Dolly v2's fields.
+
+    `prompt_fields` are the fields of a prompt, separated by commas: the first must be text, the
+    others may be empty. With `messages_field`, that field is a list of `{"role": …, "content": …}`
+    instead, and the first message of a user is the prompt.
+
+    `excluded_prompts` is a file of prompts to leave out: JSON lines of texts or of objects with the
+    first prompt field, or a plain text of one prompt a line. Case, Unicode form and white space
+    make no difference. The group is the prompt, so all answers to it are in one split.
+    """
+
+    prompt_fields: str = "instruction, context"
+    response_field: str = "response"
+    messages_field: str | None = None
+    excluded_prompts: str | None = None
+    language: str | None = None
+    license: str | None = None
+    name: ClassVar[str] = "instruct"
+
+    @property
+    def used_columns(self) -> tuple[str, ...]:
+        messages = (self.messages_field,) if self.messages_field else ()
+        return (*self._prompt_fields, self.response_field, *messages)
+
+    @property
+    def _prompt_fields(self) -> list[str]:
+        return [name.strip() for name in self.prompt_fields.split(",") if name.strip()]
+
+    def shards(self) -> Sequence[Any]:
+        if not self._prompt_fields:
+            raise UserError("reader 'instruct': prompt_fields: expected at least one field")
+        self._excluded()
+        return super().shards()
+
+    def document(self, record: Record, source: str) -> Document | Skipped:
+        found = self._messages(record) if self.messages_field else self._fields(record)
+        if isinstance(found, Skipped):
+            return found
+        prompt, parts = found
+        key = _key(prompt)
+        if key in self._excluded():
+            return Skipped(record.place, EXCLUDED)
+        return Document(
+            id=record.name,
+            text=render_instruction(parts),
+            source=source,
+            origin=record.name,
+            group=f"prompt:{key}",
+            language=self.language,
+            license=self.license,
+        )
+
+    def _fields(self, record: Record) -> tuple[str, list[str]] | Skipped:
+        """Returns the prompt, and all parts of the document."""
+        prompt, response = record.text(self._prompt_fields[0]), record.text(self.response_field)
+        if isinstance(prompt, Skipped):
+            return prompt
+        if isinstance(response, Skipped):
+            return response
+        if not prompt.strip() or not response.strip():
+            return Skipped(record.place, "empty prompt or answer")
+        others = [record.optional(name) or "" for name in self._prompt_fields[1:]]
+        return prompt, [prompt, *others, response]
+
+    def _messages(self, record: Record) -> tuple[str, list[str]] | Skipped:
+        found = record.value.get(self.messages_field or "")
+        if not isinstance(found, list):
+            return Skipped(record.place, f"field {self.messages_field!r} is not a list")
+        try:
+            messages = [(message["role"], str(message["content"] or "")) for message in found]
+        except (KeyError, TypeError):
+            return Skipped(record.place, "a message without role or content")
+        prompts = [text for role, text in messages if role == "user" and text.strip()]
+        if not prompts or not any(text.strip() for role, text in messages if role == "assistant"):
+            return Skipped(record.place, "empty prompt or answer")
+        return prompts[0], [text for _, text in messages]
+
+    def _excluded(self) -> frozenset[str]:
+        if self.excluded_prompts is None:
+            return frozenset()
+        return _excluded_keys(self.excluded_prompts, self._prompt_fields[0])
+
+
+@functools.cache  # once per process
+def _excluded_keys(path: str, field: str) -> frozenset[str]:
+    keys = frozenset(map(_key, _excluded_texts(path, field)))
+    if not keys:
+        raise UserError(f"reader 'instruct': excluded_prompts {path} contains no prompt")
+    return keys
+
+
+def _excluded_texts(path: str, field: str) -> Iterator[str]:
+    """Yields the prompts in a file. Raises UserError for a line that is none: it would be kept."""
+    is_json = ".json" in path.rpartition("/")[2]
+    for number, line in read_lines(path):
+        if not isinstance(line, Skipped) and not line.strip():
+            continue
+        text = None if isinstance(line, Skipped) else _prompt(line, field, is_json=is_json)
+        if text is None:
+            raise UserError(
+                f"reader 'instruct': excluded_prompts {path}:{number}: expected a text"
+                + (f", or an object with the field {field!r}" if is_json else "")
+            )
+        yield text
+
+
+def _prompt(line: bytes, field: str, *, is_json: bool) -> str | None:
+    """Returns the prompt in a line of the list, None if there is none."""
+    try:
+        value = json.loads(line) if is_json else line.decode("utf-8-sig")
+    except (ValueError, RecursionError):
+        return None
+    text = value.get(field) if isinstance(value, dict) else value
+    return text if isinstance(text, str) else None
+
+
+def _key(prompt: str) -> str:
+    """Returns a hash that is the same for prompts that differ in form only."""
+    text = " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,114 @@
+"""Jupyter notebooks as documents: `codepretrain.data.rendering.render_notebook`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from codepretrain.data.document import Document, Skipped
+from codepretrain.data.readers.groups import repository_group
+from codepretrain.data.readers.languages import language_of
+from codepretrain.data.readers.notebook_cells import (
+    NotNotebookError,
+    cells_of_json,
+    cells_of_parsed,
+)
+from codepretrain.data.readers.raw_files import raw_files, read_text_file
+from codepretrain.data.readers.reader import RawFile, chunks
+from codepretrain.data.readers.records import Record, RecordReader, record_shards
+from codepretrain.data.rendering import HAS_MARKER, Cell, has_marker, render_notebook
+
+_REPOSITORY = ("max_stars_repo_name", "repo_name", "repo")
+_PATH = ("max_stars_repo_path", "path")
+_LICENSE = ("max_stars_repo_licenses", "licenses", "license")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notebooks(RecordReader):
+    """Notebooks in the files that the glob `path` matches, in any of three forms.
+
+    `.ipynb` files; records (Parquet or JSON lines) with a notebook's JSON in `content`, as in The
+    Stack; records with `cells` and `cell_types`, its parsed form. The group of a record is its
+    repository. Images and HTML are left out; without `includes_outputs`, all output is.
+    """
+
+    includes_outputs: bool = True
+    name: ClassVar[str] = "notebooks"
+    columns: ClassVar[tuple[str, ...]] = (
+        *("content", "cells", "cell_types", *_REPOSITORY),
+        *_PATH,
+        *_LICENSE,
+    )
+
+    def shards(self) -> Sequence[Any]:
+        files = raw_files(self.path, reader=self.name)
+        notebooks = [file for file in files if file.name.endswith(".ipynb")]
+        records = [file for file in files if not file.name.endswith(".ipynb")]
+        return [*chunks(notebooks), *record_shards(records)]
+
+    def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
+        if not isinstance(shard, list):
+            yield from super().read(shard, source)
+            return
+        for file in shard:
+            yield self._file(file, source)
+
+    def _file(self, file: RawFile, source: str) -> Document | Skipped:
+        content = read_text_file(file, file.path)
+        if isinstance(content, Skipped):
+            return content
+        rendered = rendered_notebook(content, file.path, with_outputs=self.includes_outputs)
+        if isinstance(rendered, Skipped):
+            return rendered
+        text, language = rendered
+        return Document(id=file.name, text=text, source=source, origin=file.name, language=language)
+
+    def document(self, record: Record, source: str) -> Document | Skipped:
+        rendered = self._rendered(record)
+        if isinstance(rendered, Skipped):
+            return rendered
+        text, language = rendered
+        repository = record.first(_REPOSITORY)
+        where = f"{repository or ''}/{record.first(_PATH) or ''}".strip("/")
+        return Document(
+            id=record.name,
+            text=text,
+            source=source,
+            origin=f"{record.name} {where}".rstrip(),
+            group=repository_group(repository) if repository else None,
+            language=language,
+            license=record.first(_LICENSE),
+        )
+
+    def _rendered(self, record: Record) -> tuple[str, str | None] | Skipped:
+        if "cells" not in record.value:
+            content = record.text("content")
+            if isinstance(content, Skipped):
+                return content
+            return rendered_notebook(content, record.place, with_outputs=self.includes_outputs)
+        try:
+            groups, types = record.value["cells"], record.value.get("cell_types")
+            cells = cells_of_parsed(groups, types, with_outputs=self.includes_outputs)
+        except NotNotebookError as error:
+            return Skipped(record.place, str(error))
+        return _rendered_cells(cells, None, record.place)
+
+
+def rendered_notebook(
+    content: str, place: str, *, with_outputs: bool
+) -> tuple[str, str | None] | Skipped:
+    """Returns the text of a notebook's JSON and its kernel's language, or why it is skipped."""
+    try:
+        cells, language = cells_of_json(content, with_outputs=with_outputs)
+    except NotNotebookError as error:
+        return Skipped(place, str(error))
+    return _rendered_cells(cells, language, place)
+
+
+def _rendered_cells(
+    cells: Sequence[Cell], language: str | None, place: str
+) -> tuple[str, str | None] | Skipped:
+    if not cells:
+        return Skipped(place, "notebook without cells")
+    if has_marker(text for cell in cells for text in (cell.source, cell.output)):
+        return Skipped(place, HAS_MARKER)
+    return render_notebook(cells), language_of(language) if language else None

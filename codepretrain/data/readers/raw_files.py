@@ -1,0 +1,98 @@
+"""Raw files by path or glob, on a local file system or in an object store."""
+
+import glob
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from codepretrain.data.document import Skipped
+from codepretrain.data.readers.reader import (
+    MAX_FILE_BYTES,
+    MissingCorpusError,
+    RawFile,
+    read_utf8,
+)
+from codepretrain.errors import UserError
+from codepretrain.files.storage import is_local, parse, read_bytes, size, sizes_below
+
+
+def raw_files(pattern: str, *, reader: str, option: str = "path") -> Sequence[RawFile]:
+    """Returns the readable files that a path or a glob matches, by path.
+
+    `**` matches folders at any depth; on a local file system links to folders are not followed
+    there. In an object store the listing is that of the folder above the first wildcard.
+
+    Args:
+      reader: the reader's name, for messages.
+      option: the reader's option that gave the pattern, for messages.
+
+    Raises:
+      UserError: no file matches, or one cannot be read.
+    """
+    if is_local(pattern):
+        expanded = os.path.expanduser(pattern)
+        paths = sorted(path for path in _matches(expanded) if os.path.isfile(path))
+        unreadable = [path for path in paths if not os.access(path, os.R_OK)]
+        if unreadable:
+            raise UserError(
+                f"reader {reader!r}: cannot read {unreadable[0]}: no permission"
+                + (f" (nor {len(unreadable) - 1} others)" if len(unreadable) > 1 else "")
+            )
+        folder = fixed_folder(expanded)
+        found = [RawFile(path, os.path.relpath(path, folder)) for path in paths]
+    else:
+        found = _stored(pattern, reader, option)
+    if not found:
+        raise MissingCorpusError(f"reader {reader!r}: no file matches {option} {pattern!r}")
+    return found
+
+
+def read_text_file(file: RawFile, origin: str) -> str | Skipped:
+    """Returns the text of a local or stored file that is one document, or why it is skipped."""
+    if is_local(file.path):
+        return read_utf8(file.path, origin)
+    if size(file.path) > MAX_FILE_BYTES:
+        return Skipped(origin, "larger than 1 GiB")
+    try:
+        return read_bytes(file.path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return Skipped(origin, "not UTF-8")
+
+
+def _stored(pattern: str, reader: str, option: str) -> list[RawFile]:
+    address = os.fspath(parse(pattern, name=f"reader {reader!r}: {option}"))
+    folder = fixed_folder(address)
+    matches = re.compile(_expression(address.removeprefix(folder).lstrip("/"))).fullmatch
+    names = sorted(name for name in sizes_below(folder) if matches(name))
+    return [RawFile(f"{folder}/{name}", name) for name in names]
+
+
+def _expression(pattern: str) -> str:
+    """Returns a glob as a regular expression; `*` and `?` stop at a slash, `**` does not."""
+    tokens = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[!?[^\]]+\])", pattern)
+    return "".join(
+        tokens.get(part)
+        or (part.replace("[!", "[^", 1) if re.fullmatch(r"\[.+\]", part) else re.escape(part))
+        for part in parts
+    )
+
+
+def _matches(pattern: str) -> list[str]:
+    """Returns the paths that a glob matches; below `**`, links to folders are not followed."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        return glob.glob(pattern)
+    depth = parts.index("**")
+    root, rest = Path(*parts[:depth]), str(Path(*parts[depth:]))
+    tops = glob.glob(str(root)) if depth else ["."]
+    return [str(path) for top in tops for path in Path(top).glob(rest)]
+
+
+def fixed_folder(pattern: str) -> str:
+    """Returns the folder of a glob that is above its first wildcard."""
+    folder = os.path.dirname(pattern)
+    while glob.has_magic(folder):
+        folder = os.path.dirname(folder)
+    return folder or "."

@@ -1,0 +1,62 @@
+"""The Stack, Stack-dedup and StarCoder's data: source files with repository and license.
+
+A record is one file: `content`, `lang`, `max_stars_repo_name`, `max_stars_repo_path` and
+`max_stars_repo_licenses`, or the shorter names that derived corpora use for the same fields.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from codepretrain.data.document import Document, Skipped
+from codepretrain.data.readers.groups import repository_group
+from codepretrain.data.readers.languages import chosen_languages, language_of
+from codepretrain.data.readers.records import Record, RecordReader
+
+_REPOSITORY = ("max_stars_repo_name", "repo_name", "repo")
+_PATH = ("max_stars_repo_path", "path")
+_LICENSE = ("max_stars_repo_licenses", "licenses", "license")
+_LANGUAGE = ("lang", "language")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TheStack(RecordReader):
+    """Files matching the glob `path` (`data/*/*.parquet`); the group is the repository.
+
+    `languages` is `web_code` or `markup` (the study's lists), or names separated by commas, as in
+    the folders of The Stack (`python, c-sharp`); by default all. Where records state no language,
+    it is the name of the file's folder.
+    """
+
+    languages: str = ""
+    name: ClassVar[str] = "the_stack"
+    columns: ClassVar[tuple[str, ...]] = (
+        *("content", *_REPOSITORY),
+        *_PATH,
+        *_LICENSE,
+        *_LANGUAGE,
+    )
+
+    def shards(self) -> Sequence[Any]:
+        chosen_languages(self.languages, reader=self.name)
+        return super().shards()
+
+    def document(self, record: Record, source: str) -> Document | Skipped:
+        text = record.text("content")
+        if isinstance(text, Skipped):
+            return text
+        language = language_of(record.first(_LANGUAGE) or record.folder)
+        chosen = chosen_languages(self.languages, reader=self.name)
+        if chosen is not None and language not in chosen:
+            return Skipped(record.place, "language is not chosen")
+        repository = record.first(_REPOSITORY)
+        where = f"{repository or ''}/{record.first(_PATH) or ''}".strip("/")
+        return Document(
+            id=record.name,
+            text=text,
+            source=source,
+            origin=f"{record.name} {where}".rstrip(),
+            group=repository_group(repository) if repository else None,
+            language=language or None,
+            license=record.first(_LICENSE),
+        )

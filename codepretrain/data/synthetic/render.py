@@ -1,0 +1,121 @@
+"""The document of a verified solution. It is a Python program that passes its own tests:
+
+    # Problem
+    # Write a function `double(n)` that doubles `n`.
+    #
+    # It is a whole number.
+
+    # Solution
+    def double(n):
+        return 2 * n
+
+
+    # Tests
+    assert double(2) == 4
+    try:
+        double(None)
+    except TypeError:
+        pass
+    else:
+        raise AssertionError("expected TypeError")
+
+The three headings stand alone on their lines, once each, in this order. A test of several steps
+keeps them in order; a check that is no comparison with a value is an `assert` of `result`. The
+`group` is the problem in whatever wording: all its solutions are in one split.
+"""
+
+import ast
+
+from codepretrain.data.document import Document
+from codepretrain.data.synthetic.problem import Problem, Step
+from codepretrain.data.synthetic.verify import Verdict
+
+_HEADINGS = ("# Problem", "# Solution", "# Tests")
+
+
+def render(problem: Problem, solution: str) -> str:
+    """Returns the text of a document."""
+    statement = "\n".join(f"# {line}".rstrip() for line in problem.statement.splitlines())
+    tests = "\n".join(line for test in problem.tests for step in test for line in _lines(step))
+    problem_heading, solution_heading, tests_heading = _HEADINGS
+    return (
+        f"{problem_heading}\n{statement}\n\n"
+        f"{solution_heading}\n{solution.strip()}\n\n\n"
+        f"{tests_heading}\n{tests}\n"
+    )
+
+
+def document(
+    problem: Problem,
+    solution: str,
+    *,
+    source: str,
+    id: str,
+    teacher: str,
+    license: str | None,
+    verdict: Verdict,
+) -> Document:
+    """Returns the document of a verified solution.
+
+    Its origin holds what is known of it: family, difficulty, teacher and verdict, as `key=value`.
+    """
+    assert verdict.is_verified
+    known = {
+        "family": problem.family,
+        "difficulty": problem.difficulty,
+        "teacher": teacher,
+        "verdict": verdict.status,
+        "sandbox": "+".join(verdict.isolation),
+    }
+    return Document(
+        id=id,
+        text=render(problem, solution),
+        source=source,
+        origin="; ".join(f"{key}={_one_line(value)}" for key, value in known.items()),
+        group=f"synthetic/{problem.group}",
+        language="python",
+        license=license,
+    )
+
+
+def has_heading(problem: Problem, solution: str) -> bool:
+    """Returns whether a text would give the document another heading, and so break the layout."""
+    lines = [f"# {line}".rstrip() for line in problem.statement.splitlines()]
+    lines += [line.strip() for line in solution.splitlines()]
+    lines += [line for test in problem.tests for step in test for line in step.code.splitlines()]
+    return any(line.strip() in _HEADINGS for line in lines)
+
+
+def _lines(step: Step) -> list[str]:
+    if step.raises:
+        return [
+            "try:",
+            f"    {step.code}",
+            f"except {step.raises}:",
+            "    pass",
+            "else:",
+            f'    raise AssertionError("expected {step.raises}")',
+        ]
+    if step.check is None:
+        return [step.code]
+    if (value := _compared_with(step.check)) is not None:
+        operator = "is" if value in ("True", "False", "None") else "=="
+        return [f"assert {step.code} {operator} {value}"]
+    return [f"result = {step.code}", f"assert {step.check}"]
+
+
+def _compared_with(check: str) -> str | None:
+    """Returns the literal that a check compares `result` with, None for other checks."""
+    for start in ("result == ", "result is "):
+        if check.startswith(start):
+            value = check.removeprefix(start)
+            try:
+                ast.literal_eval(value)
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                return None
+            return value
+    return None
+
+
+def _one_line(value: object) -> str:
+    return " ".join(str(value).replace(";", ",").split())

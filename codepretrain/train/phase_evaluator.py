@@ -1,0 +1,31 @@
+"""What the trainer knows of an evaluation. `evals/` is above this folder and implements it."""
+
+from typing import Protocol
+
+from etils import epath
+
+from codepretrain.metrics.writer import MetricsWriter
+from codepretrain.model.transformer import Params
+
+
+class PhaseEvaluator(Protocol):
+    """A named evaluation that runs between the steps of a phase."""
+
+    @property
+    def name(self) -> str: ...
+
+    def is_due(self, step: int, *, at_end: bool) -> bool:
+        """Returns whether it runs after `step` updates; `at_end`: they are the phase's last."""
+        ...
+
+    def record(
+        self,
+        params: Params,
+        writer: MetricsWriter,
+        run_dir: epath.Path,
+        *,
+        step: int,
+        tokens: int,
+    ) -> None:
+        """Evaluates the parameters on every process, and records the result on process 0."""
+        ...

@@ -1,0 +1,82 @@
+"""The reader of synthetic code: few problems, really verified."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from codepretrain.data.collect import read_shards
+from codepretrain.data.readers import synthetic_code
+from codepretrain.data.synthetic import verdict_cache
+from codepretrain.data.synthetic.generate import generate
+from codepretrain.data.workers import reading_processes
+from codepretrain.errors import UserError
+from tests.data.readers.reading import read, reader
+
+
+def test_generated_problems_are_verified_documents() -> None:
+    documents, skipped = read(reader("synthetic_code", num_problems=6, seed=3))
+    assert skipped == []
+    problems = [generate(3, i) for i in range(6)]
+    assert [document.id for document in documents] == [problem.id for problem in problems]
+    assert [d.group for d in documents] == [f"synthetic/{p.group}" for p in problems]
+    for document, problem in zip(documents, problems, strict=True):
+        assert f"family={problem.family}; " in document.origin
+        assert "teacher=reference; verdict=verified; sandbox=limits+" in document.origin
+        assert (document.language, document.license) == ("python", "Apache-2.0")
+        assert problem.solution in document.text
+
+
+def test_the_documents_do_not_depend_on_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synthetic_code, "_PROBLEMS_PER_SHARD", 3)
+    made = reader("synthetic_code", num_problems=7)
+    shards = made.shards()
+    assert shards == [range(3), range(3, 6), range(6, 7)]
+    alone = [list(items) for items in read_shards(made, shards, "s", None)]
+    with ThreadPoolExecutor(3) as threads:
+        assert [list(items) for items in read_shards(made, shards, "s", threads)] == alone
+    with reading_processes(2) as processes:
+        assert [list(items) for items in read_shards(made, shards, "s", processes)] == alone
+
+
+def test_a_second_run_runs_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = reader("synthetic_code", num_problems=4, verdicts=str(tmp_path / "verdicts"))
+    first = read(made)
+
+    def refuse(*_, **__):
+        raise AssertionError("a program was run")
+
+    monkeypatch.setattr(verdict_cache, "verify", refuse)
+    assert read(made) == first
+    assert len(first[0]) == 4
+
+
+def test_candidates_of_a_file_are_verified(tmp_path: Path) -> None:
+    problem = generate(0, 1)
+    right, wrong = problem.solution or "", f"def {problem.name}(*args):\n    return None\n"
+    solutions = [right, wrong, f"{right}# again\n", "def", f"{right}# Tests\n"]
+    lines = [
+        json.dumps({"problem": problem.to_json(), "solution": s, "teacher": "m", "license": "MIT"})
+        for s in solutions
+    ]
+    path = tmp_path / "answers.jsonl"
+    path.write_text("\n".join([*lines, "broken"]))
+    documents, skipped = read(reader("synthetic_code", candidates=str(path)))
+    assert len(documents) == 2
+    assert len({document.id for document in documents}) == 2
+    assert {document.group for document in documents} == {f"synthetic/{problem.group}"}
+    assert all("teacher=m; verdict=verified" in document.origin for document in documents)
+    assert [item.reason for item in skipped] == [
+        "not verified: wrong",
+        "not verified: not Python",
+        "contains a heading of the layout",
+        "not a JSON object",
+    ]
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(UserError, match=r"num_problems: expected 1 to .*, found 0"):
+        reader("synthetic_code", num_problems=0).shards()
+    with pytest.raises(UserError, match=r"candidates: no file matches '/nowhere'"):
+        reader("synthetic_code", candidates="/nowhere").shards()
