@@ -19,7 +19,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 60
 
-_DATA_ONLY = ("seqio", "tensorflow", "tensorflow_text", "tokenizers", "apache_beam")
+_DATA_ONLY = (
+    *("seqio", "tensorflow", "tensorflow_text", "tokenizers", "apache_beam"),
+    "pyarrow",
+)
 
 # Module (or folder) → what it never imports, as prefixes of dotted names.
 NEVER = {
@@ -234,6 +237,15 @@ def test_the_training_process_imports_neither_tensorflow_nor_tokenizers() -> Non
     assert result.returncode == 0, result.stderr
     loaded = {name.split(".")[0] for name in result.stdout.split()}
     assert not loaded & set(_DATA_ONLY)
+
+
+def test_the_training_process_starts_without_the_packages_that_prepare_data() -> None:
+    """fsspec imports zstandard where it is installed, so that one must only not be needed."""
+    modules = "codepretrain.cli.main, codepretrain.study.run, codepretrain.train.trainer"
+    absent = [*_DATA_ONLY, "zstandard"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import {modules}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
 
 
 def test_report_and_show_batch_import_no_jax() -> None:

@@ -38,7 +38,7 @@ FILTERS: dict[str, type[Filter] | type[Redactor]] = {
     "xml_header": XmlHeader,
 }
 
-# Aryabumi et al. 2024, section 2.1: of web code.
+# Aryabumi et al. 2024: of web code.
 STUDY_FILTERS = ("float_literals", "hexadecimal_prefix", "top_level_domains", "generated")
 # Li et al. 2023 and Lozhkov et al. 2024: of code and markup.
 STARCODER_FILTERS = (

@@ -11,7 +11,7 @@ from codepretrain.data.filters.filter import Filter, is_one_of
 class DataFiles(Filter):
     """Drops JSON and YAML by size, share of letters, and (YAML only) length of lines.
 
-    Source: Li et al. 2023 (StarCoder), section 3.2: 50 to 5000 characters and more than 50% letters
+    Source: Li et al. 2023 (StarCoder): 50 to 5000 characters and more than 50% letters
     are kept; of YAML, a mean line below 100 and a maximum line below 1000 characters.
     """
 

@@ -28,7 +28,7 @@ class Emails(Redactor):
     Kept: addresses in the domains that RFC 2606 reserves for examples, the user of an SSH remote
     (`git@host.org:path`), user and password of a URL, and file names such as `icon@2x.png`.
 
-    Source: Li et al. 2023 (StarCoder), section 4: e-mail addresses become `<EMAIL>`. They find
+    Source: Li et al. 2023 (StarCoder): e-mail addresses become `<EMAIL>`. They find
     them with a model; here a pattern does.
     """
 

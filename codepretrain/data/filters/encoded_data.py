@@ -7,8 +7,9 @@ from codepretrain.data.document import Document
 from codepretrain.data.filters.filter import Filter
 
 # The three expressions of StarCoder 2. The first one also matches a list of words, one per line.
+# Its lookbehind changes no match, but tries each run of such characters only once.
 _ENCODINGS = (
-    re.compile(r"[a-zA-Z0-9+/\n=]{64,}"),
+    re.compile(r"(?<![a-zA-Z0-9+/\n=])[a-zA-Z0-9+/\n=]{64,}"),
     re.compile(r"(?:\b(?:0x|\\x)?[0-9a-fA-F]{2}(?:,|\b\s*)){8,}"),
     re.compile(r"(?:\\u[0-9a-fA-F]{4}){8,}"),
 )
@@ -20,7 +21,7 @@ class EncodedData(Filter):
 
     Characters that match two of the expressions count twice.
 
-    Source: Lozhkov et al. 2024 (StarCoder 2), section 3.2: a match longer than 1024 characters, or
+    Source: Lozhkov et al. 2024 (StarCoder 2): a match longer than 1024 characters, or
     more than 50% of the file matched.
     """
 

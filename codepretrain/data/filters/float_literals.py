@@ -20,7 +20,7 @@ _FLOAT = re.compile(
 class FloatLiterals(Filter):
     """Drops documents with more than `max_literals` float literals.
 
-    Source: Aryabumi et al. 2024, section 2.1: more than 1000. They do not define a literal; here it
+    Source: Aryabumi et al. 2024: more than 1000. They do not define a literal; here it
     has a decimal point or an exponent, and is no part of a name, a version or an address.
     """
 

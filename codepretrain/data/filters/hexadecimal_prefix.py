@@ -10,7 +10,7 @@ from codepretrain.data.filters.filter import Filter
 class HexadecimalPrefix(Filter):
     """Drops documents that contain `0x` more than `max_occurrences` times.
 
-    Source: Aryabumi et al. 2024, section 2.1: any occurrence of the string `0x`, in this case.
+    Source: Aryabumi et al. 2024: any occurrence of the string `0x`, in this case.
     """
 
     max_occurrences: int = 0

@@ -14,7 +14,7 @@ _INVISIBLE = ("script", "style", "template", "noscript", "title")
 class HtmlText(Filter):
     """Drops HTML whose visible text is short, or a small share of all characters.
 
-    Source: Li et al. 2023 (StarCoder), section 3.2: visible text is kept at 100 characters or more
+    Source: Li et al. 2023 (StarCoder): visible text is kept at 100 characters or more
     and 20% or more. Here runs of whitespace count as one character.
     """
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from codepretrain.data.document import Document
 from codepretrain.data.filters.filter import Filter, is_one_of
 
-# Their lines are paragraphs or data. Stack v2, section 3.2.
+# Their lines are paragraphs or data (Lozhkov et al. 2024).
 LONG_LINE_LANGUAGES = (
     *("HTML", "JSON", "Markdown", "Roff", "Roff Manpage"),
     *("SMT", "TeX", "Text", "XML"),
@@ -20,7 +20,7 @@ class LineLengths(Filter):
     and `max_long_line` count.
 
     Source: Li et al. 2023 (StarCoder) and Chen et al. 2021 (Codex): a mean above 100 or a maximum
-    above 1000. Lozhkov et al. 2024 (StarCoder 2), section 3.2: more than 100,000 lines, and a
+    above 1000. Lozhkov et al. 2024 (StarCoder 2): more than 100,000 lines, and a
     maximum above 100,000 in the languages whose lines are paragraphs or data.
     """
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from codepretrain.data.filters.filter import Redactor
 from codepretrain.data.filters.secret_patterns import (
-    ASSIGNED,
     FORMATS,
+    NAME_CHARACTERS,
+    NAMED,
+    QUOTED,
     is_documentation,
     is_json_web_token,
     is_random,
@@ -21,7 +23,7 @@ class SecretKeys(Redactor):
     Found by the format of the issuer, or (`assigned`) as a quoted random string that is assigned to
     a name such as `api_key`. Examples from documentation are kept.
 
-    Source: Li et al. 2023 (StarCoder), section 4: keys become `<KEY>`. They find them with a
+    Source: Li et al. 2023 (StarCoder): keys become `<KEY>`. They find them with a
     model, and Ben Allal et al. 2023 (SantaCoder) with detect-secrets. That package scans line by
     line, with settings that are global to the process, and has had no release since 2024; so
     the patterns are ours.
@@ -33,10 +35,10 @@ class SecretKeys(Redactor):
     def replace(self, text: str) -> tuple[str, Counter[str]]:
         counts: Counter[str] = Counter()
         for pattern in FORMATS:
-            if pattern.marker in text:
+            if any(marker in text for marker in pattern.markers):
                 text = self._replaced(text, pattern.kind, pattern.expression, counts)
         if self.assigned:
-            text = self._replaced(text, "assigned", ASSIGNED, counts)
+            text = self._replaced(text, "assigned", QUOTED, counts)
         return text, counts
 
     def _replaced(
@@ -45,7 +47,7 @@ class SecretKeys(Redactor):
         group = "secret" if "secret" in expression.groupindex else 0
 
         def replacement(match: re.Match[str]) -> str:
-            if not _is_secret(kind, match[group]):
+            if not _is_secret(kind, match[group], match):
                 return match[0]
             counts[kind] += 1
             start, end = (position - match.start() for position in match.span(group))
@@ -54,9 +56,13 @@ class SecretKeys(Redactor):
         return expression.sub(replacement, text)
 
 
-def _is_secret(kind: str, value: str) -> bool:
+def _is_secret(kind: str, value: str, match: re.Match[str]) -> bool:
     if kind != "private_key" and is_documentation(value):
         return False
     if kind == "json_web_token":
         return is_json_web_token(value)
-    return is_random(value) if kind == "assigned" else True
+    if kind == "assigned":
+        start = match.start()
+        before = max(0, start - NAME_CHARACTERS)
+        return is_random(value) and bool(NAMED.search(match.string, before, start))
+    return True

@@ -12,16 +12,17 @@ from dataclasses import dataclass
 class Pattern:
     """The format of a secret.
 
-    Every match contains `marker`. The secret is the group `secret`, or else the whole match.
+    Every match contains one of `markers`, which are looked for first. The secret is the group
+    `secret`, or else the whole match.
     """
 
     kind: str
-    marker: str
+    markers: tuple[str, ...]
     expression: re.Pattern[str]
 
 
-def _pattern(kind: str, marker: str, expression: str) -> Pattern:
-    return Pattern(kind, marker, re.compile(expression))
+def _pattern(kind: str, markers: str, expression: str) -> Pattern:
+    return Pattern(kind, tuple(markers.split("|")), re.compile(expression))
 
 
 _END = r"(?![A-Za-z0-9_-])"
@@ -35,8 +36,8 @@ FORMATS = (
         r"(?P<secret>(?:[A-Za-z0-9+/=:,.\s\\\"']|-(?!----)){64,20000}?)(?:\\n|\s)?"
         r"-----END (?:[A-Z0-9]{2,12} ){0,2}PRIVATE KEY",
     ),
-    _pattern("aws_access_key", "A", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
-    _pattern("github_token", "gh", r"\bgh[pousr]_[A-Za-z0-9]{36,255}" + _END),
+    _pattern("aws_access_key", "AKIA|ASIA", r"\b(?:AKIA|ASIA)[A-Z2-7]{16}\b"),
+    _pattern("github_token", "ghp_|gho_|ghu_|ghs_|ghr_", r"\bgh[pousr]_[A-Za-z0-9]{36,255}" + _END),
     _pattern("github_token", "github_pat_", r"\bgithub_pat_[A-Za-z0-9_]{82}" + _END),
     _pattern("gitlab_token", "glpat-", r"\bglpat-[A-Za-z0-9_-]{20}" + _END),
     _pattern("slack_token", "xox", r"\bxox[abeoprs]-(?:[A-Za-z0-9]{8,64}-?){2,6}" + _END),
@@ -63,10 +64,13 @@ FORMATS = (
     ),
 )
 
-# A quoted value without spaces that a name, a key or an argument calls a secret.
-ASSIGNED = re.compile(
+# A quoted value without spaces. It is a secret if what precedes it, up to `NAME_CHARACTERS`, ends
+# in the assignment to a name that says so.
+QUOTED = re.compile(r"[\"'](?P<secret>[A-Za-z0-9+/=_.~-]{20,256})[\"']")
+NAME_CHARACTERS = 48
+NAMED = re.compile(
     r"(?i:key|token|secret|passw(?:or)?d|passwd|pwd|credentials?|auth)[A-Za-z0-9_-]{0,24}"
-    r"[\"']?\s{0,4}(?::=|=>|[:=])\s{0,4}[\"'](?P<secret>[A-Za-z0-9+/=_.~-]{20,256})[\"']"
+    r"[\"']?\s{0,4}(?::=|=>|[:=])\s{0,4}\Z"
 )
 
 _SEPARATORS = re.compile(r"[+/=_.~-]+")
@@ -77,6 +81,8 @@ MIN_ENTROPY = 3.5
 def is_documentation(secret: str) -> bool:
     """Returns whether a secret is written as an example, such as AWS's `AKIAIOSFODNN7EXAMPLE`."""
     lowered = secret.lower()
+    if lowered in ("password", "passwd", "secret", "changeme"):
+        return True
     return any(word in lowered for word in ("example", "xxxx", "placeholder", "0000000", "1234567"))
 
 
@@ -104,7 +110,7 @@ def is_random(value: str) -> bool:
     The thresholds are ours: those of search tools (3.0 and 4.5) are for strings without a name, and
     20 characters cannot reach 4.5.
     """
-    if all(part.isdigit() or part.isalpha() for part in _SEPARATORS.split(value)):
+    if all(part.isdigit() or part.isalpha() for part in _SEPARATORS.split(value) if part):
         return False
     is_hex = all(character in "0123456789abcdefABCDEF-" for character in value)
     return entropy(value) >= (MIN_HEX_ENTROPY if is_hex else MIN_ENTROPY)

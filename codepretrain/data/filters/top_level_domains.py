@@ -36,7 +36,7 @@ class TopLevelDomains(Filter):
     `min_domains` different ones anywhere, `arpa` and those three among them, are a list as well.
     Lists of countries or languages have none of the four, and are kept.
 
-    Source: Aryabumi et al. 2024, section 2.1, drop "lists of top-level domains" without a
+    Source: Aryabumi et al. 2024 drop "lists of top-level domains" without a
     definition: both thresholds are ours.
     """
 

@@ -10,7 +10,7 @@ from codepretrain.data.filters.filter import Filter
 class XmlHeader(Filter):
     """Drops documents with `<?xml version=` in their first `num_characters` characters.
 
-    Source: Li et al. 2023 (StarCoder), section 3.2: in the first 100 characters, in all languages
+    Source: Li et al. 2023 (StarCoder): in the first 100 characters, in all languages
     but XSLT.
     """
 

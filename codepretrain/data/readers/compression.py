@@ -8,8 +8,6 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
-import zstandard
-
 from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath, read_chunks
 
@@ -64,6 +62,8 @@ def _gzip(path: StrPath) -> Iterator[bytes]:
 
 def _zstd(path: StrPath) -> Iterator[bytes]:
     """Yields the decompressed contents of all frames of a zstd file."""
+    import zstandard  # a training process runs without it
+
     decompressor = zstandard.ZstdDecompressor()
     unpacker: Any = None
     for packed in _pieces(path, _ZSTD_PIECE):

@@ -11,7 +11,7 @@ _BLOCKS = frozenset(
 )
 _LEFT_OUT = frozenset(("script", "style"))
 _MANY_BREAKS = re.compile(r"\n{3,}")
-_SPACES = re.compile(r"\s+")
+_SPACES = re.compile(r"\s\s+|[^\S ]")  # all but single spaces
 
 
 _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*|!)[^<>]*>")

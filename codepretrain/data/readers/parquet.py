@@ -1,15 +1,19 @@
-"""Records of Parquet files, a few rows in memory at a time; only the needed columns are read."""
+"""Records of Parquet files, a few rows in memory at a time; only the needed columns are read.
+
+pyarrow is imported when a file is read: every command imports the readers, and a training process
+runs without the packages that prepare data.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from codepretrain.data.document import Skipped
 from codepretrain.data.readers.reader import RawFile
 from codepretrain.files.range_file import RangeFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _ROWS_PER_BATCH = 64
 _BYTES_PER_SHARD = 2**27  # of unpacked columns, by the file's own statement
@@ -17,7 +21,6 @@ _MAX_ROWS_LOST = 1_000_000  # that one damaged row group is counted as, whatever
 
 NOT_PARQUET = "not Parquet, or the file is cut"
 DAMAGED = "damaged row group"
-_ERRORS = (pa.ArrowException, OSError, UnicodeDecodeError)  # the last one in names of columns
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Row:
 
 def row_groups(file: RawFile) -> list[RowGroups]:
     """Returns the file's row groups in runs of about 128 MiB; reads only the file's footer."""
+    import pyarrow.parquet as pq
+
     shards: list[RowGroups] = []
     try:
         metadata = pq.ParquetFile(RangeFile(file.path)).metadata
@@ -51,7 +56,7 @@ def row_groups(file: RawFile) -> list[RowGroups]:
             if num_bytes >= _BYTES_PER_SHARD or group == metadata.num_row_groups - 1:
                 shards.append(RowGroups(file, tuple(groups), first_row))
                 groups, num_bytes, first_row = [], 0, row
-    except _ERRORS:
+    except _errors():
         return [RowGroups(file, (), 1)]  # reading it says that it is damaged
     return shards
 
@@ -62,11 +67,13 @@ def read_rows(shard: RowGroups, columns: Sequence[str]) -> Iterator[tuple[int, R
     Raises:
       UserError: the file is missing or unreadable.
     """
+    import pyarrow.parquet as pq
+
     path = shard.file.path
     try:
         file = pq.ParquetFile(RangeFile(path))
         found = [name for name in file.schema_arrow.names if name in columns]
-    except _ERRORS:
+    except _errors():
         yield 1, Skipped(path, NOT_PARQUET)
         return
     start = shard.first_row
@@ -77,13 +84,19 @@ def read_rows(shard: RowGroups, columns: Sequence[str]) -> Iterator[tuple[int, R
                 for row in _rows(batch):
                     yield number, row
                     number += 1
-        except _ERRORS:
+        except _errors():
             for lost in range(number, min(stop, number + _MAX_ROWS_LOST)):
                 yield lost, Skipped(f"{path}:{lost}", DAMAGED)
         start = stop
 
 
-def _rows(batch: pa.RecordBatch) -> list[Row]:
+def _errors() -> tuple[type[Exception], ...]:
+    import pyarrow as pa
+
+    return (pa.ArrowException, OSError, UnicodeDecodeError)  # the last one: names of columns
+
+
+def _rows(batch: "pa.RecordBatch") -> list[Row]:
     columns = {name: _values(batch.column(name)) for name in batch.schema.names}
     rows = []
     for index in range(batch.num_rows):
@@ -96,14 +109,14 @@ def _rows(batch: pa.RecordBatch) -> list[Row]:
 _UNDECODABLE = object()
 
 
-def _values(column: pa.Array) -> list[Any]:
+def _values(column: "pa.Array") -> list[Any]:
     try:
         return column.to_pylist()
     except UnicodeDecodeError:
         return [_value(scalar) for scalar in column]
 
 
-def _value(scalar: pa.Scalar) -> Any:
+def _value(scalar: "pa.Scalar") -> Any:
     try:
         return scalar.as_py()
     except UnicodeDecodeError:

@@ -1,10 +1,20 @@
 import dataclasses
 import random
+import tracemalloc
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
-from codepretrain.data.deduplicate import EXACT, NEAR, DeduplicationSettings, key_of
+from codepretrain.data.deduplicate import (
+    EXACT,
+    NEAR,
+    DeduplicationSettings,
+    DuplicateFinder,
+    key_of,
+    sketch,
+)
+from codepretrain.data.deduplicate.minhash import ngrams_of, similarity
 from tests.data.deduplicate.corpora import (
     SETTINGS,
     document,
@@ -144,3 +154,32 @@ def test_work_grows_linearly_if_all_documents_are_near_duplicates(tmp_path: Path
         assert counts.candidate_pairs <= 2 * SETTINGS.num_bands * count, "not count²/2"
         work[count] = counts.records_sorted / count
     assert work[400] < 1.3 * work[100]
+
+
+def test_memory_stays_within_the_settings_whatever_the_number_of_documents(tmp_path: Path) -> None:
+    settings = dataclasses.replace(SETTINGS, memory_bytes=2**20)
+    settings.check("c")
+    peaks = []
+    for count in (150, 900):
+        documents = mixed_documents(count)
+        finder = DuplicateFinder(tmp_path / str(count), settings)
+        (tmp_path / str(count)).mkdir()
+        for start in range(0, len(documents), 50):  # the sketch of a shard is in memory
+            part = enumerate(documents[start : start + 50], start)
+            finder.add(sketch(part, settings))
+        tracemalloc.start()
+        assert sum(1 for _ in finder.find()) > count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert max(peaks) < settings.memory_bytes, peaks
+
+
+def test_of_kept_documents_no_two_are_near_duplicates(tmp_path: Path) -> None:
+    """Exact similarity of all pairs; the estimate is at most 0.1 off, 3.5 standard errors."""
+    documents = mixed_documents(150)
+    found, _ = search(tmp_path / "a", documents)
+    dropped = {one.locator for one in found}
+    kept = [ngrams_of(d.text, 5) for i, d in enumerate(documents) if i not in dropped]
+    assert len(kept) >= 150
+    highest = max(similarity(*two) for two in combinations(kept, 2))
+    assert 0.5 < highest < 0.8

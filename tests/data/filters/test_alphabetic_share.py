@@ -1,3 +1,4 @@
+from codepretrain.data.filters.alphabetic_share import count_alphanumeric, count_letters
 from tests.data.filters.documents import reason
 
 
@@ -14,3 +15,10 @@ def test_digits_count_in_some_languages() -> None:
     assert reason("alphabetic_share", text[1:] + ",", "WebAssembly") == "alphabetic_share"
     assert reason("alphabetic_share", text, "C") == "alphabetic_share"
     assert reason("alphabetic_share", text, "C", all_alphanumeric=True) is None
+
+
+def test_ascii_is_counted_as_any_text_is() -> None:
+    ascii_text = "".join(map(chr, range(128))) * 2
+    assert count_letters(ascii_text) == 104 == count_letters(ascii_text + "²")
+    assert count_alphanumeric(ascii_text) == 124 == count_alphanumeric(ascii_text + "é") - 1
+    assert count_letters("") == count_alphanumeric("") == 0

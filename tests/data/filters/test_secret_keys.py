@@ -84,7 +84,12 @@ def test_parts_of_addresses() -> None:
     path = f"T{some(9, BASE32)}/B{some(9, BASE32)}/{some(24)}"
     text, counts = redacted("secret_keys", f"https://hooks.slack.com/services/{path}")
     assert (text, counts) == ("https://hooks.slack.com/services/<KEY>", {"slack_webhook": 1})
-    for kept in ("http://user:${PASSWORD}@host", "http://host:8080/a@b", "http://u:pw@host"):
+    for kept in (
+        "http://user:${PASSWORD}@host",
+        "http://host:8080/a@b",
+        "http://u:pw@host",
+        "http://user:password@host",
+    ):
         assert redacted("secret_keys", kept) == (kept, {})
 
 
@@ -107,6 +112,7 @@ def test_random_strings_assigned_to_a_name(name: str) -> None:
         "color = 'aB3dE5gH7jK9mN1pQ3sT5vW7'",
         "api_key = os.environ['API_KEY_OF_SERVICE_1']",
         "token = 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaa1'",
+        "OBJECT_KEY = '_CHECKPOINTABLE_OBJECT_GRAPH'",
         "aws = 'AKIAIOSFODNN7EXAMPLE'",
         "key = 'aB3dE5gH7jK9mN1pQ3s'",  # 19 characters
     ],
@@ -127,3 +133,24 @@ def test_all_of_them_in_one_text() -> None:
 )
 def test_long_texts_take_linear_time(piece: str) -> None:
     redacted("secret_keys", piece * 20_000)
+
+
+@pytest.mark.parametrize(("length", "is_found"), [(19, 0), (20, 1), (256, 1), (257, 0)])
+def test_lengths_of_assigned_values(length: int, is_found: int) -> None:
+    value = ("aB3dE5gH7jK9mN1pQ3sT" * 13)[:length]
+    assert redacted("secret_keys", f"key = '{value}'")[1].get("assigned", 0) == is_found
+
+
+@pytest.mark.parametrize(("suffix", "is_found"), [("n" * 24, 1), ("n" * 25, 0)])
+def test_lengths_of_names(suffix: str, is_found: int) -> None:
+    text, counts = redacted("secret_keys", f"password{suffix}\"    :=    '{some(20)}1a'")
+    assert counts.get("assigned", 0) == is_found
+    assert ("<KEY>" in text) == bool(is_found)
+
+
+@pytest.mark.parametrize(
+    "kind", ["aws_access_key", "gitlab_token", "google_api_key", "npm_token", "hugging_face_token"]
+)
+def test_longer_strings_are_kept(kind: str) -> None:
+    text = f"x {SECRETS[kind]}A x"
+    assert redacted("secret_keys", text) == (text, {})
