@@ -45,7 +45,7 @@ def test_data_in_an_object_store_is_verified(prepared_data, memory: epath.Path) 
     lines: list[str] = []
     verified = verify_prepared(prepared_data.config, memory, announce=lines.append)
     assert verified == prepared_data.data or verified.rows == prepared_data.data.rows
-    assert len(lines) == len({*lines}) == 2 + 3 * len(prepared_data.config.data.sources)
+    assert len(lines) == len({*lines}) == 3 + 3 * len(prepared_data.config.data.sources)
     rows = memory / "rows/text/train/rows-00000.records"
     contents = bytearray(storage.read_bytes(rows))
     contents[100] ^= 1
@@ -57,14 +57,14 @@ def test_data_in_an_object_store_is_verified(prepared_data, memory: epath.Path) 
 
 def test_every_damaged_folder_is_named(prepared_data, copied: Path) -> None:
     """One after the other would need one run of hours each."""
-    (copied / "documents/code/train.arrayrecord").unlink()
+    (copied / "documents/code/documents.arrayrecord").unlink()
     (copied / "rows/text/validation/files.json").unlink()
     (copied / "tokenizer/tokenizer.json").write_text("{}")
     with pytest.raises(UserError) as error:
         verify_prepared(prepared_data.config, copied)
     message = str(error.value)
     assert message.startswith(f"3 folders of {copied} are damaged: ")
-    assert f"{copied}/documents/code: train.arrayrecord is missing; delete" in message
+    assert f"{copied}/documents/code: documents.arrayrecord is missing; delete" in message
     assert f"no prepared rows at {copied}/rows/text/validation: run" in message
     assert f"{copied}/tokenizer: tokenizer.json has 2 bytes, expected" in message
 
