@@ -31,9 +31,10 @@ from codepretrain.config.schema import (
 from codepretrain.data import seqio_tasks
 from codepretrain.data.collect import collect
 from codepretrain.data.document import Document
-from codepretrain.data.documents import documents_directory, read_documents
+from codepretrain.data.documents import documents_directory
 from codepretrain.data.pack import PACKERS
 from codepretrain.data.readers import make_reader
+from codepretrain.data.splits import split_documents, write_splits
 from codepretrain.data.tokenizer import encode, load_tokenizer, save_tokenizer, train_tokenizer
 from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
 from codepretrain.rows.manifest import RowsManifest, rows_directory
@@ -95,7 +96,6 @@ def collect_documents(config: StudyConfig, data_dir: Path, stages: Stages) -> No
         reader,
         reader.shards(),
         directory=documents_directory(data_dir, SOURCE),
-        validation_fraction=0.0,
         settings_hash="",
         executor=None,
         advance=advance,
@@ -104,11 +104,11 @@ def collect_documents(config: StudyConfig, data_dir: Path, stages: Stages) -> No
     megabytes = stages.num_bytes / 1e6
     row = (f"{wall:.2f}", f"{megabytes / wall:.2f}", f"{megabytes / cpu:.2f}")
     stages.table.add_row("read, strip docstrings, drop duplicates", *row)
+    write_splits(data_dir, [SOURCE], fraction=0.0)
 
 
 def training_documents(data_dir: Path) -> Iterator[Document]:
-    directory = documents_directory(data_dir, SOURCE)
-    return read_documents(directory, source=SOURCE, split="train")
+    return split_documents(data_dir, source=SOURCE, split="train")
 
 
 def task_to_rows(config: StudyConfig, data_dir: Path, packing: str) -> RowsManifest:

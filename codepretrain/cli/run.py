@@ -2,6 +2,7 @@
 
 import argparse
 import ctypes
+import importlib.util
 import os
 import signal
 import subprocess
@@ -27,6 +28,11 @@ def add_commands(add: Add) -> None:
     prepare = add("prepare", _prepare, "read the sources, train the tokenizer, pack the rows")
     prepare.add_argument(
         "--num-workers", type=whole_number(1, MAX_WORKERS), help="processes (default: cores)"
+    )
+    prepare.add_argument(
+        "--reread-changed",
+        action="store_true",
+        help="read sources whose raw files changed again, and remake what depends on them",
     )
     train = add("train", _train, "train the phases that are not trained yet")
     train.add_argument("--phase", action="append", help="only this phase and its ancestors")
@@ -66,12 +72,26 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
     run_study(
         Workspace(config, flags.workdir),
         prepare=prepare,
+        check_raw_files=lambda: _check_raw_files(config, flags),
         command_line=flags.command_line,
         environment=relevant_environment(),
         retrain_lost=flags.retrain_lost,
         profile_steps=flags.profile,
     )
     return 0
+
+
+def _check_raw_files(config: StudyConfig, flags: argparse.Namespace) -> None:
+    if importlib.util.find_spec("tokenizers") is None:
+        return  # installed without the extra `data`: the data was prepared on another machine
+    from codepretrain.data.raw_files import check_all_raw_files
+    from codepretrain.rows.data_dir import data_dir
+
+    check_all_raw_files(
+        config,
+        data_dir(flags.workdir, config),
+        note=lambda text: print(f"codepretrain: {text}", file=sys.stderr),
+    )
 
 
 def _call_self(arguments: list[str]) -> None:
@@ -117,7 +137,12 @@ def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) ->
     from codepretrain.rows.data_dir import data_dir
 
     num_workers = flags.num_workers or os.cpu_count() or 1
-    prepare(config, data_dir(flags.workdir, config), num_workers=num_workers)
+    prepare(
+        config,
+        data_dir(flags.workdir, config),
+        num_workers=num_workers,
+        rereads_changed=flags.reread_changed,
+    )
     return 0
 
 

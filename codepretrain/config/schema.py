@@ -50,11 +50,15 @@ class TokenizerConfig:
 
     `bos_token` and `eos_token` are the names, in that file or in the one to be trained, of the
     tokens that begin and end a document.
+
+    It is trained on a sample of every source: `training_bytes_per_source` times the source's entry
+    in `training_weights` (1 for a source without one), or the whole source if it has less.
     """
 
     path: str | None = None
     vocab_size: int = 256_000
     training_bytes_per_source: int = 100_000_000
+    training_weights: Mapping[str, float] = field(default_factory=_empty)
     bos_token: str = "<bos>"
     eos_token: str = "<eos>"
 

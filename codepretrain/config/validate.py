@@ -83,6 +83,11 @@ def _check_tokenizer(config: StudyConfig) -> None:
             f"{path}.vocab_size = {tokenizer.vocab_size}: expected {_BYTES + _SPECIAL_TOKENS} or "
             f"more, the {_BYTES} bytes and {_SPECIAL_TOKENS} special tokens"
         )
+    weights = tokenizer.training_weights
+    for source in weights:
+        _check_reference(f"{path}.training_weights.{source}", source, config.data.sources, "source")
+    if not any(weights.get(source, 1.0) for source in config.data.sources):
+        raise UserError(f"{path}.training_weights: expected at least one source above 0")
     if tokenizer.bos_token == tokenizer.eos_token:
         raise UserError(
             f"{path}.bos_token and {path}.eos_token are both {tokenizer.bos_token!r}: expected two "

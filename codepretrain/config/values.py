@@ -87,6 +87,7 @@ RULES: Mapping[str, Rule] = {
     "data.tokenizer.path": _FILLED,
     "data.tokenizer.vocab_size": _whole(1),
     "data.tokenizer.training_bytes_per_source": _whole(1, MAX_TOKENS),
+    "data.tokenizer.training_weights.*": _WEIGHT,
     "data.tokenizer.bos_token": _FILLED,
     "data.tokenizer.eos_token": _FILLED,
     "data.sources.*.reader": _FILLED,

@@ -1,7 +1,6 @@
 """Documents (a text with its provenance) and skipped raw material."""
 
 import dataclasses
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +9,10 @@ from typing import Any
 class Document:
     """One text. `id` is unique within its source; `origin` says where to find it.
 
-    `group` is what the text was cut from (a file, a thread, a repository, a page): texts of one
-    group are in one split, whatever their sources. None: the text was cut from nothing else.
-    `language` is a programming or natural language, `license` an SPDX expression or the origin's
-    own wording; None if the origin does not state it.
+    `group` is what the text was cut from (a file, a thread, a repository, a page): all texts of a
+    group are in one split, whatever their sources. None if the text is a group of its own, which is
+    then named by its `id`. `language` is a programming or natural language, `license` an SPDX
+    expression or the origin's own wording; None if the origin does not state it.
     """
 
     id: str
@@ -42,9 +41,3 @@ class Skipped:
 
     origin: str
     reason: str
-
-
-def is_validation(document: Document, fraction: float) -> bool:
-    """Returns whether the document is held out: a function of its id and text, not its position."""
-    digest = hashlib.sha256(f"{document.id}\0{document.text}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") < fraction * 2**64

@@ -11,9 +11,9 @@ from typing import Any
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.continuation_items import continuation_items
-from codepretrain.data.documents import documents_directory, load_documents_manifest
 from codepretrain.data.expression_items import expression_items
 from codepretrain.data.held_out import held_out_documents
+from codepretrain.data.splits import load_splits_manifest
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.files.atomic import write_text
 from codepretrain.files.directory import whole_directory
@@ -40,10 +40,8 @@ def write_eval_items(config: StudyConfig, data_dir: StrPath) -> None:
     items: dict[str, list[dict[str, Any]]] = {task: [] for task in KINDS}
     tokenizer = load_tokenizer(tokenizer_path(data_dir), config.data.tokenizer)
     vocabulary = load_vocabulary(data_dir)
-    documents_hashes = {}
+    _, documents_hashes = load_splits_manifest(data_dir)
     for source, chosen in sorted(config.data.sources.items()):
-        directory = documents_directory(data_dir, source)
-        _, documents_hashes[source] = load_documents_manifest(directory, source=source)
         documents = held_out_documents(data_dir, source, tokenizer, vocabulary, config=config)
         for task, kind in KINDS.items():
             if chosen.kind == kind:

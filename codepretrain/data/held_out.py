@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.document import Document
-from codepretrain.data.documents import documents_directory, read_documents
+from codepretrain.data.samples import sample_documents
 from codepretrain.data.tokenizer import encode
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.vocabulary import Vocabulary
@@ -43,15 +42,17 @@ def held_out_documents(
     *,
     config: StudyConfig,
 ) -> list[HeldOut]:
-    """Returns the first documents of the source's validation split."""
-    directory = documents_directory(data_dir, source)
-    documents = read_documents(
-        directory,
-        source=source,
-        split="validation",
-        cache_bytes=config.execution.row_cache_bytes,
+    """Returns a sample of the source's validation split: `MAX_DOCUMENTS`, or all."""
+    chosen = list(
+        sample_documents(
+            data_dir,
+            source=source,
+            split="validation",
+            purpose="evaluation items",
+            num_documents=MAX_DOCUMENTS,
+            cache_bytes=config.execution.row_cache_bytes,
+        )
     )
-    chosen = list(islice(documents, MAX_DOCUMENTS))
     tokens = encode(tokenizer, [document.text for document in chosen], config.data.tokenizer)
     return [
         HeldOut(document, ids.tolist(), vocabulary)

@@ -1,11 +1,13 @@
 """Checks everything that preparation reads, before it reads any of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.documents import documents_directory, has_documents
+from codepretrain.data.inventory import ChangedFilesError
 from codepretrain.data.prepared import check_documents
+from codepretrain.data.raw_files import check_raw_files
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.errors import UserError
@@ -15,20 +17,36 @@ from codepretrain.rows.vocabulary import has_tokenizer
 
 
 def check_inputs(
-    config: StudyConfig, data_dir: StrPath, readers: Mapping[str, Reader]
+    config: StudyConfig,
+    data_dir: StrPath,
+    readers: Mapping[str, Reader],
+    *,
+    rereads_changed: bool = False,
+    note: Callable[[str], None] = lambda text: None,
 ) -> dict[str, Any]:
-    """Returns the shards of every source that is not read yet.
+    """Returns the shards of every source that is to be read.
+
+    Args:
+      rereads_changed: read sources again whose raw files changed, instead of refusing them.
+      note: is told of sources whose raw files are no longer there.
 
     Raises:
-      UserError: names everything that is wrong: corpora that are missing or unreadable, documents
-        that are damaged or were read under other settings, a tokenizer that cannot be used.
+      UserError: names everything that is wrong: corpora that are missing or unreadable; documents
+        that are damaged, or were read under other settings or from other files; a tokenizer that
+        cannot be used.
     """
     problems, missing = [], {}
     for source, reader in readers.items():
         try:
-            if has_documents(documents_directory(data_dir, source)):
-                check_documents(config, data_dir, source)
-            else:
+            if not has_documents(documents_directory(data_dir, source)):
+                missing[source] = reader.shards()
+                continue
+            check_documents(config, data_dir, source)
+            try:
+                check_raw_files(data_dir, source, reader, note)
+            except ChangedFilesError:
+                if not rereads_changed:
+                    raise
                 missing[source] = reader.shards()
         except UserError as error:
             problems.append(f"config.data.sources.{source}: {error}")

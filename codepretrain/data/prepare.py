@@ -1,4 +1,4 @@
-"""Prepares a study's data: documents, tokenizer, rows and evaluation items, in this order.
+"""Prepares a study's data: documents, splits, tokenizer, rows, evaluation items, in this order.
 
 Each part is a directory that is written atomically, so a rerun resumes after the last finished part
 and does nothing if all are finished.
@@ -20,19 +20,21 @@ from codepretrain.data.document import Document
 from codepretrain.data.documents import (
     documents_directory,
     has_documents,
-    read_documents,
     verify_documents,
 )
 from codepretrain.data.eval_items import write_eval_items
 from codepretrain.data.inputs import check_inputs
+from codepretrain.data.inventory import save_stamps
 from codepretrain.data.native_log import captured_stderr
-from codepretrain.data.prepared import PreparedData, check_documents, load_prepared, summary
+from codepretrain.data.outdated import remove_outdated, remove_outdated_rows
+from codepretrain.data.prepared import PreparedData, check_splits, load_prepared, summary
 from codepretrain.data.progress import progress_display, progress_line
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
+from codepretrain.data.samples import sample_bytes
+from codepretrain.data.splits import has_splits, split_documents, write_splits
 from codepretrain.data.tokenizer import (
     copy_tokenizer,
-    first_bytes,
     save_tokenizer,
     train_tokenizer,
 )
@@ -58,9 +60,17 @@ from codepretrain.rows.vocabulary import has_tokenizer, load_vocabulary
 
 
 def prepare(
-    config: StudyConfig, data_dir: StrPath, *, num_workers: int, console: Console | None = None
+    config: StudyConfig,
+    data_dir: StrPath,
+    *,
+    num_workers: int,
+    rereads_changed: bool = False,
+    console: Console | None = None,
 ) -> PreparedData:
     """Prepares the missing parts of the study's data.
+
+    With `rereads_changed`, sources whose raw files changed are read again, and everything that was
+    made from them is made again; without, they are refused.
 
     The result does not depend on `num_workers`, the number of processes that read raw material;
     tokenizing uses all cores. Progress and a summary go to the console, by default on stderr.
@@ -77,12 +87,17 @@ def prepare(
     }
     seconds: dict[str, float] = {}
     with exclusive(data_dir, announce=partial(console.print, soft_wrap=True)):
+        shards = check_inputs(
+            config, data_dir, readers, rereads_changed=rereads_changed, note=console.print
+        )
+        if rereads_changed:
+            remove_outdated(config, data_dir, list(shards))
         if not _is_complete(config, data_dir):
-            shards = check_inputs(config, data_dir, readers)
             _start_tensorflow()
             with progress_display(console) as progress:
                 stages: dict[str, Callable[[], None]] = {
                     "read": lambda: _read(config, data_dir, readers, shards, num_workers, progress),
+                    "split": lambda: _split(config, data_dir),
                     "tokenizer": lambda: _make_tokenizer(config, data_dir),
                     "pack": lambda: _pack(config, data_dir, progress),
                     "items": lambda: _make_items(config, data_dir),
@@ -92,15 +107,21 @@ def prepare(
                     start = time.monotonic()
                     stage()
                     seconds[name] = time.monotonic() - start
+                    if rereads_changed and name == "tokenizer":
+                        remove_outdated_rows(config, data_dir)
     prepared = load_prepared(config, data_dir, seconds=seconds)
     console.print(summary(prepared))
     return prepared
 
 
 def _is_complete(config: StudyConfig, data_dir: StrPath) -> bool:
-    """Returns whether the documents, which training does not need, exist too."""
+    """Returns whether documents and splits, which training does not need, exist too."""
     directories = [documents_directory(data_dir, source) for source in config.data.sources]
-    return all(has_documents(path) for path in directories) and is_prepared(config, data_dir)
+    return (
+        all(has_documents(path) for path in directories)
+        and has_splits(data_dir)
+        and is_prepared(config, data_dir)
+    )
 
 
 def _start_tensorflow() -> None:
@@ -125,34 +146,52 @@ def _read(
     with reading_processes(num_workers) as executor:
         for source in shards:
             with progress_line(progress, f"reading {source}", readers[source].max_bytes) as advance:
-                collect(
+                _, stamps = collect(
                     source,
                     readers[source],
                     shards[source],
                     directory=documents_directory(data_dir, source),
-                    validation_fraction=config.data.validation_fraction,
                     settings_hash=sha256_json(reading_settings(config, source)),
                     executor=executor,
                     advance=advance,
                 )
+            save_stamps(data_dir, source, stamps)
+
+
+def _split(config: StudyConfig, data_dir: StrPath) -> None:
+    """Splits all sources together, unless that is done."""
+    if not has_splits(data_dir):
+        write_splits(
+            data_dir,
+            sorted(config.data.sources),
+            fraction=config.data.validation_fraction,
+            cache_bytes=config.execution.row_cache_bytes,
+        )
 
 
 def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:
-    """Trains the tokenizer on training documents of all sources, or copies the given one."""
+    """Trains the tokenizer on a sample of the training documents, or copies the given one."""
     settings = config.data.tokenizer
     if has_tokenizer(data_dir):
         return
     if settings.path is not None:
         copy_tokenizer(settings.path, settings, data_dir)
         return
-    texts = (
-        first_bytes(
-            (document.text for document in _documents(config, data_dir, source, "train")),
-            settings.training_bytes_per_source,
+    samples = (
+        sample_bytes(
+            data_dir,
+            source=source,
+            split="train",
+            purpose="tokenizer",
+            num_bytes=round(
+                settings.training_bytes_per_source * settings.training_weights.get(source, 1.0)
+            ),
+            cache_bytes=config.execution.row_cache_bytes,
         )
         for source in sorted(config.data.sources)
     )
-    save_tokenizer(train_tokenizer(chain.from_iterable(texts), settings), settings, data_dir)
+    texts = (document.text for document in chain.from_iterable(samples))
+    save_tokenizer(train_tokenizer(texts, settings), settings, data_dir)
 
 
 def _pack(config: StudyConfig, data_dir: StrPath, progress: Progress) -> None:
@@ -189,9 +228,9 @@ def _pack_split(
 ) -> None:
     from codepretrain.data import seqio_tasks
 
-    manifest, documents_hash = check_documents(config, data_dir, source)
+    splits, documents_hashes = check_splits(config, data_dir)
     tokenizer_hash, vocabulary_hash = current_tokenizer(config, data_dir)
-    total = manifest.num_bytes[split]
+    total = splits.num_bytes[source][split]
     with progress_line(progress, f"packing {source}, {split}", total) as advance:
         tokens = seqio_tasks.tokenized_documents(task, split)
         write_rows(
@@ -203,7 +242,7 @@ def _pack_split(
             num_bytes=load_vocabulary(data_dir).num_bytes,
             made_from=MadeFrom(
                 settings_hash=settings_hash(config, source),
-                documents_hash=documents_hash,
+                documents_hash=documents_hashes[source],
                 tokenizer_hash=tokenizer_hash,
                 vocabulary_hash=vocabulary_hash,
             ),
@@ -218,12 +257,8 @@ def _make_items(config: StudyConfig, data_dir: StrPath) -> None:
 def _documents(
     config: StudyConfig, data_dir: StrPath, source: str, split: str
 ) -> Iterator[Document]:
-    return read_documents(
-        documents_directory(data_dir, source),
-        source=source,
-        split=split,
-        cache_bytes=config.execution.row_cache_bytes,
-    )
+    cache_bytes = config.execution.row_cache_bytes
+    return split_documents(data_dir, source=source, split=split, cache_bytes=cache_bytes)
 
 
 def _with_provenance(

@@ -14,6 +14,11 @@ from codepretrain.data.documents import (
     load_documents_manifest,
     verify_documents,
 )
+from codepretrain.data.splits import (
+    SplitsManifest,
+    load_splits_manifest,
+    splits_directory,
+)
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.storage import StrPath, exists
@@ -34,6 +39,7 @@ class PreparedData:
     """
 
     documents: Mapping[str, DocumentsManifest]
+    splits: SplitsManifest
     rows: Mapping[tuple[str, str], RowsManifest]
     num_items: Mapping[str, int]
     tokenizer_hash: str
@@ -51,18 +57,21 @@ def load_prepared(
     """
     rows = require_prepared(config, data_dir)
     items, _ = load_items_manifest(data_dir)
-    documents = {}
-    for source in sorted(config.data.sources):
-        documents[source], documents_hash = check_documents(config, data_dir, source)
-        for (other, split), manifest in rows.items():
-            if other == source and manifest.documents_hash != documents_hash:
-                raise UserError(
-                    f"{rows_directory(data_dir, source, split)} was not packed from the documents "
-                    f"in {documents_directory(data_dir, source)}: delete {data_dir} and prepare "
-                    "again"
-                )
+    documents = {
+        source: check_documents(config, data_dir, source)[0]
+        for source in sorted(config.data.sources)
+    }
+    splits, documents_hashes = check_splits(config, data_dir)
+    for (source, split), manifest in rows.items():
+        if manifest.documents_hash != documents_hashes[source]:
+            raise UserError(
+                f"{rows_directory(data_dir, source, split)} was not packed from the documents in "
+                f"{documents_directory(data_dir, source)}, or from another split of them: delete "
+                f"{data_dir} and prepare again"
+            )
     return PreparedData(
         documents=documents,
+        splits=splits,
         rows=rows,
         num_items=items.num_items,
         tokenizer_hash=current_tokenizer(config, data_dir)[0],
@@ -87,6 +96,39 @@ def check_documents(
             f"{data_dir} and prepare again"
         )
     return manifest, documents_hash
+
+
+def check_splits(
+    config: StudyConfig, data_dir: StrPath
+) -> tuple[SplitsManifest, Mapping[str, str]]:
+    """Returns the manifest of the splits, and by source the hash of its documents and their split.
+
+    Raises:
+      UserError: the sources were not split, a file is damaged, or other documents were split, or
+        with another fraction.
+    """
+    manifest, hashes = load_splits_manifest(data_dir)
+    current = {
+        source: check_documents(config, data_dir, source)[1] for source in config.data.sources
+    }
+    directory = splits_directory(data_dir)
+    if manifest.validation_fraction != config.data.validation_fraction:
+        raise UserError(
+            f"{directory} was made with validation_fraction {manifest.validation_fraction:g}, "
+            f"config.data.validation_fraction is {config.data.validation_fraction:g}; choose "
+            f"another --workdir, or delete {data_dir} and prepare again"
+        )
+    changed = [
+        source
+        for source in sorted(current.keys() | manifest.documents_hashes.keys())
+        if current.get(source) != manifest.documents_hashes.get(source)
+    ]
+    if changed:
+        raise UserError(
+            f"{directory} was not made from the documents in "
+            f"{documents_directory(data_dir, changed[0])}: delete {data_dir} and prepare again"
+        )
+    return manifest, hashes
 
 
 def verify_prepared(
@@ -133,6 +175,8 @@ def _folders(config: StudyConfig, data_dir: StrPath) -> dict[StrPath, Callable[[
         for split in SPLITS:
             rows = rows_directory(data_dir, source, split)
             folders[rows] = partial(check_folder, rows, "prepared rows", reads_contents=True)
+    splits = splits_directory(data_dir)
+    folders[splits] = partial(check_folder, splits, "splits", reads_contents=True)
     items = items_directory(data_dir)
     return {**folders, items: partial(check_folder, items, "task items", reads_contents=True)}
 

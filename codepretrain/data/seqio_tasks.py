@@ -15,12 +15,8 @@ import seqio
 import tensorflow as tf
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import (
-    documents_directory,
-    load_documents_manifest,
-    read_documents,
-)
 from codepretrain.data.seqio_vocabulary import ByteLevelBPE
+from codepretrain.data.splits import load_splits_manifest, split_documents
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import load_manifest, rows_directory
@@ -39,17 +35,16 @@ def register_tasks(config: StudyConfig, data_dir: StrPath) -> dict[str, str]:
     """Registers a Task per source; returns source → `codepretrain.<study>.<source>`."""
     leave_accelerators_alone()
     vocabulary = ByteLevelBPE(tokenizer_path(data_dir), config.data.tokenizer)
+    manifest, _ = load_splits_manifest(data_dir)
     names = {}
     for source in config.data.sources:
         name = f"codepretrain.{config.name}.{source}"
-        directory = documents_directory(data_dir, source)
-        manifest, _ = load_documents_manifest(directory, source=source)
         task = seqio.Task(
             name,
             source=seqio.FunctionDataSource(
-                dataset_fn=partial(_documents, directory, source, config.execution.row_cache_bytes),
+                dataset_fn=partial(_documents, data_dir, source, config.execution.row_cache_bytes),
                 splits=SPLITS,
-                num_input_examples=manifest.num_documents,
+                num_input_examples=dict(manifest.num_documents[source]),
             ),
             preprocessors=[partial(tokenize, vocabulary=vocabulary)],
             output_features={"targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32)},
@@ -113,7 +108,7 @@ def tokenize(dataset: tf.data.Dataset, *, vocabulary: ByteLevelBPE) -> tf.data.D
 
 
 def _documents(
-    directory: StrPath,
+    data_dir: StrPath,
     source: str,
     cache_bytes: int | None,
     split: str,
@@ -126,7 +121,7 @@ def _documents(
 
     def blocks() -> Iterator[dict[str, np.ndarray]]:
         numbered = enumerate(
-            read_documents(directory, source=source, split=split, cache_bytes=cache_bytes)
+            split_documents(data_dir, source=source, split=split, cache_bytes=cache_bytes)
         )
         while block := list(islice(numbered, _DOCUMENTS_PER_BATCH)):
             yield {

@@ -6,7 +6,7 @@ UTF-8 bytes. A text that spells a special token is tokenized like any other.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
@@ -129,15 +129,6 @@ def special_ids(tokenizer: Tokenizer, config: TokenizerConfig) -> tuple[int, int
     assert bos is not None
     assert eos is not None
     return bos, eos
-
-
-def first_bytes(texts: Iterable[str], num_bytes: int) -> Iterator[str]:
-    """Yields whole texts until `num_bytes` of UTF-8 are reached."""
-    for text in texts:
-        if num_bytes <= 0:
-            return
-        num_bytes -= len(text.encode())
-        yield text
 
 
 def _problems(tokenizer: Tokenizer, config: TokenizerConfig) -> list[str]:

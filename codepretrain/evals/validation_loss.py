@@ -22,6 +22,7 @@ from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import Metric, MetricSpec
 from codepretrain.evals.progress import Progress
 from codepretrain.rows.format import Row
+from codepretrain.rows.sampling import keyed_hash, smallest
 from codepretrain.rows.store import RowStore
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class ValidationLossOptions:
 
 
 class ValidationLoss:
-    """Params → loss on the first `num_rows` held-out rows of every source.
+    """Params → loss on a sample of `num_rows` held-out rows of every source, always the same.
 
     Metrics: `source/<source>/<measure>`, `kind/<kind>/<measure>` and `all/<measure>` with measure
     `nats_per_token` or `bits_per_byte`. Null values are those of a uniform guess over the
@@ -67,7 +68,7 @@ class ValidationLoss:
         self._rows = [
             (source, record)
             for source, store in stores.items()
-            for record in range(min(num_rows, len(store)))
+            for record in _sample(len(store), num_rows)
         ]
 
     def __call__(self, params: "Params", progress: Progress) -> EvalResult:
@@ -112,6 +113,12 @@ class ValidationLoss:
             held_out = getattr(self._stores[source].manifest, total)
             strata.append(Stratum(numerators[is_ours], denominators[is_ours], held_out))
         return strata
+
+
+def _sample(num_held_out: int, num_rows: int) -> list[int]:
+    """Returns rows by keyed hash of their number. More rows include those of fewer."""
+    hashes = keyed_hash(np.arange(num_held_out, dtype=np.uint64), "validation rows")
+    return smallest(hashes, num_rows).tolist()
 
 
 class Stratum(NamedTuple):

@@ -108,6 +108,25 @@ def check_directory(path: StrPath, *, reads_contents: bool, remedy: str) -> Mapp
     return {name: sha256 for name, (_, sha256) in listed.items()}
 
 
+def remove_directory(path: StrPath) -> None:
+    """Removes a directory. If it is killed, the next `whole_directory` cleans up the rest."""
+    if is_local(path):
+        with (
+            explained("remove", path),
+            scratch_folder(Path(path).parent, Path(path).name) as folder,
+        ):
+            if os.path.lexists(path):
+                os.rename(path, folder / "removed")
+                sync(folder.parent)
+        return
+    write_bytes(_in(path, _UPLOADING), b"removing")
+    remove(_in(path, FILES))
+    for name in sizes_below(path):
+        if name != _UPLOADING:
+            remove(_in(path, name))
+    remove(_in(path, _UPLOADING))
+
+
 def _check_free(path: StrPath) -> None:
     """Raises UserError if there is anything but the remains of a killed upload."""
     if is_local(path):

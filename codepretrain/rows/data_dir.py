@@ -2,16 +2,16 @@
 
 Training processes call this, so it imports no tokenizer, seqio or TensorFlow.
 
-Every file records hashes of its inputs: documents of the reader's settings, rows and items of the
-documents, the tokenizer and all settings, and a run of its rows.
+Every file records hashes of its inputs: documents of the reader's settings, splits of the
+documents, rows and items of the documents, their split, the tokenizer and all settings, and a run
+of its rows.
 """
 
-import dataclasses
 from typing import Any
 
 from etils import epath
 
-from codepretrain.config.schema import StudyConfig
+from codepretrain.config.schema import StudyConfig, TokenizerConfig
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_file, sha256_json
 from codepretrain.files.sealed import read_sealed
@@ -22,32 +22,38 @@ from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest, ro
 from codepretrain.rows.vocabulary import tokenizer_hashes, tokenizer_path
 
 # Raised whenever readers, tokenizer, packing or items change in a way that changes their results.
-_DATA_VERSION = 1
+_DATA_VERSION = 2
 
 
 def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
-    """Returns the settings that determine a source's documents, and which of them are held out."""
+    """Returns the settings that determine a source's documents."""
     chosen = config.data.sources[source]
     return {
         "version": _DATA_VERSION,
         "reader": chosen.reader,
         "options": dict(sorted(chosen.options.items())),
-        "validation_fraction": config.data.validation_fraction,
     }
 
 
 def source_settings(config: StudyConfig, source: str) -> dict[str, Any]:
-    """Returns all settings that determine a source's rows.
+    """Returns all settings of a source that determine its rows.
 
-    A tokenizer that is trained also depends on the other sources.
+    The split, and a tokenizer that is trained, also depend on the other sources.
     """
     return {
         **reading_settings(config, source),
-        "tokenizer": dataclasses.asdict(config.data.tokenizer),
+        "validation_fraction": config.data.validation_fraction,
+        "tokenizer": _tokenizer_settings(config.data.tokenizer),
         "packing": config.data.packing,
         "max_seq_len": config.data.max_seq_len,
         "row_format": FORMAT_VERSION,
     }
+
+
+def _tokenizer_settings(tokenizer: TokenizerConfig) -> dict[str, Any]:
+    settings = dict(vars(tokenizer))
+    settings["training_weights"] = dict(sorted(tokenizer.training_weights.items()))
+    return settings
 
 
 def study_settings(config: StudyConfig) -> dict[str, Any]:

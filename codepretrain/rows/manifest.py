@@ -54,8 +54,9 @@ class RowsManifest:
     num_target_tokens = num_tokens - num_documents. num_padding: positions, of num_rows ×
     max_seq_len, that are not targets with weight. num_split_documents: documents with targets in
     more than one row. rows_sha256: of the encoded rows in order, independent of their division into
-    files. documents_hash: of the documents of all splits. tokenizer_hash, vocabulary_hash: of the
-    two files of the tokenizer. settings_hash: of all settings that determine the rows.
+    files. documents_hash: of the source's documents and their split. tokenizer_hash,
+    vocabulary_hash: of the two files of the tokenizer. settings_hash: of all settings that
+    determine the rows.
     """
 
     source: str

@@ -30,6 +30,7 @@ def run_study(
     workspace: Workspace,
     *,
     prepare: Callable[[], None],
+    check_raw_files: Callable[[], None],
     command_line: str,
     environment: Mapping[str, str] | None = None,
     retrain_lost: bool = False,
@@ -39,6 +40,7 @@ def run_study(
 
     Args:
       prepare: prepares the data in another process, so this one never imports TensorFlow.
+      check_raw_files: raises UserError if prepared data is not of the raw files of today.
       command_line, environment: how the process was started, for the provenance.
       retrain_lost: train again what lost checkpoints held.
       profile_steps: steps of each phase to profile, 0 for none.
@@ -55,6 +57,8 @@ def run_study(
     if not decide("whether the data is prepared", lambda: is_prepared(config, workspace.data_dir)):
         decide("the preparation of the data", prepare, wait_s=_PREPARATION_S)
         workspace = open_workspace(workspace)  # now with the sizes of the sources
+    else:
+        decide("whether the raw files changed", check_raw_files, wait_s=_PREPARATION_S)
     _train(
         workspace,
         program,

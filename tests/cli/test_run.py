@@ -1,6 +1,7 @@
 """The commands that do the work of a study: the processes of a run that cannot be joined."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -170,3 +171,24 @@ def test_a_pod_that_cannot_be_joined(
     assert result.stderr.startswith("codepretrain: --distributed: cannot join the other processes")
     assert reason in result.stderr
     assert not (tmp_path / "new").exists()
+
+
+def test_raw_files_that_changed_are_refused_until_they_are_read_again(
+    corpora: Path, tmp_path: Path, command
+) -> None:
+    raw = Path(shutil.copytree(corpora, tmp_path / "raw"))
+    where = ["--config", TINY, "--workdir", tmp_path / "work"]
+    where += [
+        f"--config.data.sources.{kind}.options.path={raw / kind}.jsonl" for kind in ("text", "code")
+    ]
+    assert command("prepare", *where).returncode == 0
+    text = (raw / "text.jsonl").read_text()
+    (raw / "text.jsonl").write_text(text.replace("Page 7.", "Page X."))
+    for name in ("run", "prepare"):
+        result = command(name, *where)
+        assert result.returncode == 2, result.stderr
+        assert f"{raw / 'text.jsonl'} was altered" in result.stderr
+        assert "--reread-changed" in result.stderr
+    result = command("prepare", *where, "--reread-changed")
+    assert result.returncode == 0, result.stderr
+    assert command("prepare", *where).returncode == 0

@@ -20,6 +20,12 @@ def changed(section: str, **fields: Any) -> StudyConfig:
     return parse(StudyConfig, values)
 
 
+def tokenizer(**fields: Any) -> StudyConfig:
+    config = small_study()
+    changed = dataclasses.replace(config.data.tokenizer, **fields)
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, tokenizer=changed))
+
+
 def phases(**phases: PhaseConfig) -> StudyConfig:
     return small_study(phases)
 
@@ -47,6 +53,15 @@ CASES = [
         changed("model", vocab_size=511),
         "config.data.tokenizer.vocab_size = 512 exceeds config.model.vocab_size = 511: the model "
         "would lack embeddings",
+    ),
+    (
+        tokenizer(training_weights={"texts": 1.0}),
+        "config.data.tokenizer.training_weights.texts: there is no source 'texts'; did you mean "
+        "text?",
+    ),
+    (
+        tokenizer(training_weights={"text": 0.0, "code": 0.0}),
+        "config.data.tokenizer.training_weights: expected at least one source above 0",
     ),
     (
         phases(a=dataclasses.replace(PHASE, tokens=100)),

@@ -35,7 +35,7 @@ def whole_study() -> StudyConfig:
     values = small_values()
     source = values["data"]["sources"]["text"]
     source |= {"options": {"max_bytes": 10, "path": "x", "ratio": 0.5}, "num_tokens": 10**9}
-    values["data"]["tokenizer"]["path"] = "tokenizer.json"
+    values["data"]["tokenizer"] |= {"path": "tokenizer.json", "training_weights": {"code": 0.5}}
     trunk = values["phases"]["trunk"]
     trunk |= {"initial_checkpoint": "base", "weight_decay": 0.1}
     trunk["schedule"] |= {"start_learning_rate": 0.0, "end_learning_rate": 1e-3}

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from codepretrain.data.documents import documents_directory, read_documents
+from codepretrain.data.documents import documents_directory, load_documents_keys
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared, verify_prepared
+from codepretrain.data.splits import split_documents
 from codepretrain.errors import UserError
 from codepretrain.files.sealed import seal
 from codepretrain.rows.data_dir import is_prepared
@@ -24,8 +25,12 @@ FILES = {
     "settings.json": "documents/text/manifest.json",
     "documents/text/files.json": "documents/code/files.json",
     "documents/text/manifest.json": "documents/code/manifest.json",
-    "documents/text/train.arrayrecord": "documents/text/validation.arrayrecord",
-    "documents/text/validation.arrayrecord": "documents/code/validation.arrayrecord",
+    "documents/text/documents.arrayrecord": "documents/code/documents.arrayrecord",
+    "documents/text/inventory.json": "documents/code/inventory.json",
+    "documents/text/keys.npy": "documents/code/keys.npy",
+    "splits/files.json": "documents/text/files.json",
+    "splits/manifest.json": "documents/text/manifest.json",
+    "splits/text.npy": "splits/code.npy",
     "tokenizer/files.json": "evals/files.json",
     "tokenizer/tokenizer.json": "tokenizer/vocabulary.json",
     "tokenizer/vocabulary.json": "evals/manifest.json",
@@ -83,11 +88,8 @@ def use_everything(config, data_dir: Path, quiet) -> dict[str, Any]:
                 store.stats.tolist(),
                 [[column.tolist() for column in vars(row).values()] for row in rows],
                 [store.document(n) for n in range(store.manifest.num_documents)],
-                list(
-                    read_documents(
-                        documents_directory(data_dir, source), source=source, split=split
-                    )
-                ),
+                list(split_documents(data_dir, source=source, split=split)),
+                load_documents_keys(documents_directory(data_dir, source), source=source).tolist(),
             )
     taken["vocabulary"] = load_vocabulary(data_dir).token_bytes
     for task in taken["prepared"].num_items:
@@ -199,7 +201,7 @@ def _altered(value: Any) -> Any:
     match value:
         case bool():
             return not value
-        case int():
+        case int() | float():
             return value + 1
         case str():
             return value[::-1] + "x"

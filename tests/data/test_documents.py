@@ -2,35 +2,42 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from array_record.python.array_record_module import ArrayRecordWriter
 
 from codepretrain.data.document import Document
 from codepretrain.data.documents import (
+    DOCUMENTS,
     FORMAT_VERSION,
     DocumentsManifest,
     documents_directory,
     has_documents,
+    load_documents_keys,
     load_documents_manifest,
     read_documents,
     verify_documents,
 )
+from codepretrain.data.inventory import INVENTORY, Inventory
+from codepretrain.data.keys import KEYS, KeysWriter, text_digest
 from codepretrain.errors import UserError
 from codepretrain.files.directory import whole_directory
 from codepretrain.files.sealed import read_sealed, write_sealed
 
-NUM_DOCUMENTS = {"train": 300, "validation": 3}
+NUM_DOCUMENTS = 300
 
 
 def write(directory, *, source: str = "s", of: str = "s", **changes: object) -> None:
     """Documents of source `of`, under a manifest of `source`."""
     with whole_directory(directory) as folder:
-        for split, count in NUM_DOCUMENTS.items():
-            writer = ArrayRecordWriter(str(folder / f"{split}.arrayrecord"), "group_size:64")
-            for number in range(count):
-                document = Document(id=f"{split}{number}", text="x", source=of, origin="o")
-                writer.write(json.dumps(dataclasses.asdict(document)).encode())
-            writer.close()
+        writer, keys = ArrayRecordWriter(str(folder / DOCUMENTS), "group_size:64"), KeysWriter()
+        for number in range(NUM_DOCUMENTS):
+            document = Document(id=f"d{number}", text="x", source=of, origin="o")
+            writer.write(json.dumps(dataclasses.asdict(document)).encode())
+            keys.keep(document, text_digest(b"x"))
+        writer.close()
+        keys.save(folder)
+        write_sealed(folder / INVENTORY, Inventory(files=()).to_json())
         manifest = DocumentsManifest(
             format_version=FORMAT_VERSION,
             source=source,
@@ -39,13 +46,14 @@ def write(directory, *, source: str = "s", of: str = "s", **changes: object) -> 
             num_bytes=NUM_DOCUMENTS,
             skipped={},
             skipped_examples={},
+            num_files=0,
             was_capped=False,
         )
         write_sealed(folder / "manifest.json", manifest.to_json() | changes)
 
 
-def ids(directory, split: str = "train") -> list[str]:
-    return [document.id for document in read_documents(directory, source="s", split=split)]
+def ids(directory, wanted: np.ndarray | None = None) -> list[str]:
+    return [document.id for document in read_documents(directory, source="s", wanted=wanted)]
 
 
 def test_documents_are_read_in_order(tmp_path) -> None:
@@ -53,12 +61,15 @@ def test_documents_are_read_in_order(tmp_path) -> None:
     assert not has_documents(directory)
     write(directory)
     assert has_documents(directory)
-    assert ids(directory) == [f"train{number}" for number in range(300)]
-    assert ids(directory, "validation") == ["validation0", "validation1", "validation2"]
+    assert ids(directory) == [f"d{number}" for number in range(300)]
+    wanted = np.zeros(300, bool)
+    wanted[[0, 255, 299]] = True
+    assert ids(directory, wanted) == ["d0", "d255", "d299"]
+    assert ids(directory, ~wanted) == [f"d{n}" for n in range(300) if n not in (0, 255, 299)]
     verify_documents(directory)
 
 
-def test_the_hash_sees_the_documents_of_every_split_and_nothing_else(tmp_path) -> None:
+def test_the_hash_sees_the_documents_and_nothing_else(tmp_path) -> None:
     write(tmp_path / "a")
     write(tmp_path / "b", was_capped=True)
     write(tmp_path / "c", of="other")
@@ -66,13 +77,13 @@ def test_the_hash_sees_the_documents_of_every_split_and_nothing_else(tmp_path) -
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_a_list_of_files_without_a_split_is_named(tmp_path) -> None:
+def test_a_list_of_files_without_the_keys_is_named(tmp_path) -> None:
     write(tmp_path / "s")
     path = tmp_path / "s" / "files.json"
     value, _ = read_sealed(path)
-    del value["files"]["validation.arrayrecord"]
+    del value["files"]["keys.npy"]
     write_sealed(path, value)
-    with pytest.raises(UserError, match=r"damaged .*s: validation.arrayrecord is missing from"):
+    with pytest.raises(UserError, match=r"damaged .*s: keys.npy is missing from"):
         load_documents_manifest(tmp_path / "s", source="s")
 
 
@@ -84,8 +95,8 @@ def test_missing_documents(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 9}, "has format 9, this version reads 1"),
-        ({"num_documents": None}, "num_documents: expected a mapping"),
+        ({"format_version": 9}, "has format 9, this version reads 2"),
+        ({"num_documents": None}, "num_documents: expected"),
         ({"was_capped": "no"}, "was_capped: expected True or False"),
         ({"source": "other"}, "is the manifest of source 'other', expected 's'"),
     ],
@@ -98,24 +109,26 @@ def test_a_manifest_that_does_not_match_is_named(tmp_path, changes, message) -> 
 
 def test_a_truncated_and_a_deleted_file(tmp_path) -> None:
     write(tmp_path / "s")
-    path = tmp_path / "s" / "train.arrayrecord"
+    path = tmp_path / "s" / "documents.arrayrecord"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"damaged .*s: train.arrayrecord has \S+ bytes, expected"):
+    with pytest.raises(
+        UserError, match=r"damaged .*s: documents.arrayrecord has \S+ bytes, expected"
+    ):
         ids(tmp_path / "s")
     path.unlink()
-    with pytest.raises(UserError, match=r"damaged .*s: train.arrayrecord is missing"):
+    with pytest.raises(UserError, match=r"damaged .*s: documents.arrayrecord is missing"):
         ids(tmp_path / "s")
 
 
 def test_a_flipped_bit_is_noticed_while_reading(tmp_path) -> None:
     write(tmp_path / "s")
-    path = tmp_path / "s" / "train.arrayrecord"
+    path = tmp_path / "s" / "documents.arrayrecord"
     contents = bytearray(path.read_bytes())
     contents[200] ^= 1
     path.write_bytes(contents)
-    with pytest.raises(UserError, match=r"damaged .*train.arrayrecord: "):
+    with pytest.raises(UserError, match=r"damaged .*documents.arrayrecord: "):
         ids(tmp_path / "s")
-    with pytest.raises(UserError, match=r"damaged .*s: train.arrayrecord was altered"):
+    with pytest.raises(UserError, match=r"damaged .*s: documents.arrayrecord was altered"):
         verify_documents(tmp_path / "s")
 
 
@@ -126,10 +139,30 @@ def test_documents_of_another_source_are_noticed(tmp_path) -> None:
 
 
 def test_fewer_documents_than_counted(tmp_path) -> None:
-    write(tmp_path / "s", num_documents={"train": 301, "validation": 3})
-    with pytest.raises(UserError, match=r"train.arrayrecord: expected 301 documents, found 300"):
+    write(tmp_path / "s", num_documents=301)
+    with pytest.raises(
+        UserError, match=r"documents.arrayrecord: expected 301 documents, found 300"
+    ):
         ids(tmp_path / "s")
 
 
 def test_names_are_below_the_data_directory() -> None:
     assert documents_directory("d", "s") == Path("d/documents/s")
+
+
+def test_other_keys_than_counted(tmp_path) -> None:
+    write(tmp_path / "s", skipped={"exact duplicates": 1})
+    with pytest.raises(
+        UserError, match=r"damaged .*keys.npy: expected \(301,\) .*, found \(300,\)"
+    ):
+        load_documents_keys(tmp_path / "s", source="s")
+
+
+def test_a_flipped_bit_in_the_keys_is_noticed(tmp_path) -> None:
+    write(tmp_path / "s")
+    path = tmp_path / "s" / KEYS
+    contents = bytearray(path.read_bytes())
+    contents[-1] ^= 1
+    path.write_bytes(contents)
+    with pytest.raises(UserError, match=r"damaged .*s: keys.npy was altered"):
+        load_documents_keys(tmp_path / "s", source="s")

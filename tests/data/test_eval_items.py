@@ -1,6 +1,6 @@
 """Items of the local tasks: of held-out documents only, with ids."""
 
-from codepretrain.data.documents import documents_directory, read_documents
+from codepretrain.data.splits import split_documents
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.rows.data_dir import study_settings_hash
 from codepretrain.rows.eval_items import load_items_manifest, read_items
@@ -11,10 +11,7 @@ def test_items_refer_to_held_out_documents(prepared_data) -> None:
     config, data_dir = prepared_data.config, prepared_data.data_dir
     held_out = {
         source: {
-            document.id
-            for document in read_documents(
-                documents_directory(data_dir, source), source=source, split="validation"
-            )
+            document.id for document in split_documents(data_dir, source=source, split="validation")
         }
         for source in config.data.sources
     }

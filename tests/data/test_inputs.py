@@ -12,11 +12,6 @@ def readers(config):
     return {source: make_reader(source, chosen) for source, chosen in config.data.sources.items()}
 
 
-def with_validation_fraction(config, fraction: float):
-    data = dataclasses.replace(config.data, validation_fraction=fraction)
-    return dataclasses.replace(config, data=data)
-
-
 def test_shards_are_those_of_the_sources_that_are_not_read(prepared_data, make_study, tmp_path):
     config = prepared_data.config
     assert check_inputs(config, prepared_data.data_dir, readers(config)) == {}
@@ -42,7 +37,11 @@ def test_all_problems_are_told_at_once(make_study, tmp_path) -> None:
 
 
 def test_documents_that_were_read_under_other_settings_are_named(prepared_data) -> None:
-    config = with_validation_fraction(prepared_data.config, 0.3)
+    config = prepared_data.config
+    text = config.data.sources["text"]
+    text = dataclasses.replace(text, options={**text.options, "min_document_bytes": 2})
+    data = dataclasses.replace(config.data, sources={**config.data.sources, "text": text})
+    config = dataclasses.replace(config, data=data)
     assert reading_settings(config, "text") != reading_settings(prepared_data.config, "text")
     message = r"sources.text: .*documents/text was read under other settings; choose another"
     with pytest.raises(UserError, match=message):

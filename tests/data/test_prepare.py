@@ -9,9 +9,11 @@ import pytest
 from codepretrain.config.schema import SourceConfig, TokenizerConfig
 from codepretrain.data import documents as documents_module
 from codepretrain.data import prepare as prepare_module
-from codepretrain.data.documents import documents_directory, read_documents
+from codepretrain.data import splits as splits_module
+from codepretrain.data.documents import documents_directory
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
+from codepretrain.data.splits import split_documents
 from codepretrain.data.tokenizer import save_tokenizer, train_tokenizer
 from codepretrain.errors import UserError
 from codepretrain.files import storage
@@ -50,8 +52,7 @@ def test_rows_give_every_documents_text_back(prepared_data) -> None:
                 start, length = int(row.segment_starts[i]), int(row.segment_lengths[i])
                 tokens = row.tokens[start : start + length].tolist()
                 segments.setdefault(document, {})[int(row.document_offsets[i])] = tokens
-        folder = documents_directory(prepared_data.data_dir, source)
-        documents = list(read_documents(folder, source=source, split=split))
+        documents = list(split_documents(prepared_data.data_dir, source=source, split=split))
         assert len(documents) == manifest.num_documents > 3
         for number, document in enumerate(documents):
             ids = [token for _, part in sorted(segments[number].items()) for token in part[1:]]
@@ -81,18 +82,6 @@ def test_shards_have_the_rows_asked_for(prepared_data) -> None:
     assert [shard.name for shard in shards[:2]] == ["rows-00000.records", "rows-00001.records"]
 
 
-def test_no_document_is_in_both_splits(prepared_data) -> None:
-    for source in prepared_data.config.data.sources:
-        directory = documents_directory(prepared_data.data_dir, source)
-        train, validation = (
-            {d.id for d in read_documents(directory, source=source, split=split)}
-            for split in ("train", "validation")
-        )
-        assert train
-        assert validation
-        assert not train & validation
-
-
 def test_summary_names_sources_counts_and_items(prepared_data) -> None:
     assert "code (train)" in prepared_data.printed
     assert f"{prepared_data.data.rows['code', 'train'].num_rows:,}" in prepared_data.printed
@@ -112,7 +101,8 @@ def test_result_does_not_depend_on_workers(prepared_data, tmp_path, quiet) -> No
 
 
 @pytest.mark.parametrize(
-    ("stage", "call"), [("collect", 2), ("save_tokenizer", 1), ("write_rows", 2)]
+    ("stage", "call"),
+    [("collect", 2), ("write_splits", 1), ("save_tokenizer", 1), ("write_rows", 2)],
 )
 def test_interrupted_it_goes_on_where_it_was(
     prepared_data, tmp_path, quiet, monkeypatch, stage, call
@@ -129,6 +119,10 @@ def test_interrupted_it_goes_on_where_it_was(
         if stage == "write_rows":
             args = (args[0], _interrupting(args[1]))
         with monkeypatch.context() as patch:
+            if stage == "write_splits":
+                patch.setattr(
+                    splits_module, "write_sealed", lambda *_: next(_interrupting(range(1)))
+                )
             if stage == "save_tokenizer":
                 patch.setattr(Vocabulary, "save", lambda *_: next(_interrupting(range(1))))
             return original(*args, **kwargs)
@@ -142,7 +136,10 @@ def test_interrupted_it_goes_on_where_it_was(
     prepare(prepared_data.config, tmp_path / "data", num_workers=1, console=quiet)
     assert same_files(prepared_data.data_dir, tmp_path / "data")
     assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
-    assert len(finished) == {"collect": 1, "save_tokenizer": 2, "write_rows": 4}[stage]
+    assert (
+        len(finished)
+        == {"collect": 1, "save_tokenizer": 3, "write_splits": 2, "write_rows": 5}[stage]
+    )
 
 
 def _interrupting(items):

@@ -27,9 +27,12 @@ def copied(prepared_data, tmp_path) -> Path:
 def test_counts_agree_with_each_other(prepared_data) -> None:
     prepared = load_prepared(prepared_data.config, prepared_data.data_dir)
     for (source, split), rows in prepared.rows.items():
-        assert rows.num_documents == prepared.documents[source].num_documents[split]
-        assert rows.num_bytes == prepared.documents[source].num_bytes[split]
+        assert rows.num_documents == prepared.splits.num_documents[source][split]
+        assert rows.num_bytes == prepared.splits.num_bytes[source][split]
         assert rows.tokenizer_hash == prepared.tokenizer_hash
+    for source, documents in prepared.documents.items():
+        assert documents.num_documents == sum(prepared.splits.num_documents[source].values())
+        assert documents.num_bytes == sum(prepared.splits.num_bytes[source].values())
     assert prepared.vocab_size == len(load_vocabulary(prepared_data.data_dir))
     assert verify_prepared(prepared_data.config, prepared_data.data_dir) == prepared
 
@@ -42,7 +45,7 @@ def test_data_in_an_object_store_is_verified(prepared_data, memory: epath.Path) 
     lines: list[str] = []
     verified = verify_prepared(prepared_data.config, memory, announce=lines.append)
     assert verified == prepared_data.data or verified.rows == prepared_data.data.rows
-    assert len(lines) == len({*lines}) == 2 + 3 * len(prepared_data.config.data.sources)
+    assert len(lines) == len({*lines}) == 3 + 3 * len(prepared_data.config.data.sources)
     rows = memory / "rows/text/train/rows-00000.records"
     contents = bytearray(storage.read_bytes(rows))
     contents[100] ^= 1
@@ -54,14 +57,14 @@ def test_data_in_an_object_store_is_verified(prepared_data, memory: epath.Path) 
 
 def test_every_damaged_folder_is_named(prepared_data, copied: Path) -> None:
     """One after the other would need one run of hours each."""
-    (copied / "documents/code/train.arrayrecord").unlink()
+    (copied / "documents/code/documents.arrayrecord").unlink()
     (copied / "rows/text/validation/files.json").unlink()
     (copied / "tokenizer/tokenizer.json").write_text("{}")
     with pytest.raises(UserError) as error:
         verify_prepared(prepared_data.config, copied)
     message = str(error.value)
     assert message.startswith(f"3 folders of {copied} are damaged: ")
-    assert f"{copied}/documents/code: train.arrayrecord is missing; delete" in message
+    assert f"{copied}/documents/code: documents.arrayrecord is missing; delete" in message
     assert f"no prepared rows at {copied}/rows/text/validation: run" in message
     assert f"{copied}/tokenizer: tokenizer.json has 2 bytes, expected" in message
 
@@ -117,6 +120,6 @@ def test_documents_read_anew_do_not_match_the_rows(
     directory = documents_directory(copied, "text")
     remove_tree(directory)
     monkeypatch.setattr(JsonLines, "read", read)
-    message = rf"rows/text/train was not packed from the documents in {directory}: delete"
+    message = rf"splits was not made from the documents in {directory}: delete"
     with pytest.raises(UserError, match=message):
         prepare_module.prepare(prepared_data.config, copied, num_workers=1, console=quiet)

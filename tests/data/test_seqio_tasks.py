@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import seqio
 
-from codepretrain.data.documents import documents_directory, read_documents
 from codepretrain.data.seqio_tasks import register_mixtures, register_tasks, tokenized_documents
 from codepretrain.data.seqio_vocabulary import ByteLevelBPE
+from codepretrain.data.splits import split_documents
 from codepretrain.rows.vocabulary import tokenizer_path
 
 
@@ -16,8 +16,7 @@ def vocabulary(prepared_data) -> ByteLevelBPE:
 def test_a_task_gives_every_document_in_order(prepared_data, vocabulary) -> None:
     names = register_tasks(prepared_data.config, prepared_data.data_dir)
     assert names == {"text": "codepretrain.tiny.text", "code": "codepretrain.tiny.code"}
-    directory = documents_directory(prepared_data.data_dir, "text")
-    documents = list(read_documents(directory, source="text", split="train"))
+    documents = list(split_documents(prepared_data.data_dir, source="text", split="train"))
     assert len(documents) > 64, "more than one batch"
     tokens = list(tokenized_documents(names["text"], "train"))
     assert len(tokens) == len(documents)

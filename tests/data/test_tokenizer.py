@@ -9,7 +9,6 @@ from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.tokenizer import (
     copy_tokenizer,
     encode,
-    first_bytes,
     load_tokenizer,
     save_tokenizer,
     special_ids,
@@ -119,9 +118,3 @@ def test_unsuitable_tokenizers_are_refused(data_dir, tmp_path) -> None:
     Tokenizer(models.WordLevel({"<bos>": 0, "<eos>": 1}, "<bos>")).save(str(path))
     with pytest.raises(UserError, match="expected a byte-level BPE"):
         load_tokenizer(path, CONFIG)
-
-
-def test_first_bytes_gives_whole_texts() -> None:
-    texts = iter(["aé", "bb", "cc", "dd"])
-    assert list(first_bytes(texts, 4)) == ["aé", "bb"]
-    assert next(texts) == "dd"

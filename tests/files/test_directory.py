@@ -153,6 +153,16 @@ def test_damage_is_named(
         check_directory(folder / "rows", reads_contents=True, remedy="prepare again")
 
 
+def test_a_removed_directory_can_be_made_again(folder: epath.Path) -> None:
+    for text in ("one", "two"):
+        with whole_directory(folder / "rows") as made:
+            fill(made, text)
+        assert storage.read_text(folder / "rows" / "a.txt") == text
+        directory.remove_directory(folder / "rows")
+        directory.remove_directory(folder / "rows")
+        assert storage.names(folder) == []
+
+
 def test_rests_of_a_killed_upload_are_removed(memory: epath.Path) -> None:
     write_bytes(memory / "rows" / ".uploading", b"uploading")
     write_bytes(memory / "rows" / "old.bin", b"rest")

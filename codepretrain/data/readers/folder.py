@@ -9,8 +9,8 @@ from pathlib import Path
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import file_group
-from codepretrain.data.readers.raw_files import RawFile, read_text_file
-from codepretrain.data.readers.reader import Reader, chunks
+from codepretrain.data.readers.raw_files import read_text_file
+from codepretrain.data.readers.reader import MissingCorpusError, RawFile, Reader, chunks
 from codepretrain.errors import UserError
 from codepretrain.files.storage import is_local, parse, sizes_below
 
@@ -40,6 +40,10 @@ class Folder(Reader):
             )
         return chunks(names)
 
+    def files(self, shard: Sequence[str]) -> Sequence[RawFile]:
+        root = self._root()
+        return [RawFile(f"{root}/{name}", name) for name in shard]
+
     def read(self, shard: Sequence[str], source: str) -> Iterator[Document | Skipped]:
         root = self._root()
         for name in shard:
@@ -64,7 +68,7 @@ class Folder(Reader):
     def _local_names(self) -> list[str]:
         root = Path(self._root())
         if not root.is_dir():
-            raise UserError(f"reader 'folder': path {self.path!r} is not a folder")
+            raise MissingCorpusError(f"reader 'folder': path {self.path!r} is not a folder")
         if _is_system(root):
             raise UserError(
                 f"reader 'folder': path {self.path!r} is in a file system of the kernel, expected "

@@ -34,7 +34,7 @@ from codepretrain.data.readers.groups import repository_group
 from codepretrain.data.readers.languages import chosen_languages, language_of_file
 from codepretrain.data.readers.notebooks import rendered_notebook
 from codepretrain.data.readers.raw_files import fixed_folder
-from codepretrain.data.readers.reader import Reader, chunks
+from codepretrain.data.readers.reader import RawFile, Reader, chunks
 from codepretrain.errors import UserError
 from codepretrain.files.storage import is_local
 
@@ -83,6 +83,9 @@ class Git(Reader):
     def shards(self) -> Sequence[Shard]:
         self._check()
         return [shard for repository in self._repositories() for shard in self._list(repository)]
+
+    def files(self, shard: Shard) -> Sequence[RawFile]:
+        return [RawFile(shard.repository.path, shard.repository.name, version=shard.head)]
 
     def read(self, shard: Shard, source: str) -> Iterator[Document | Skipped]:
         with Objects(git_directory(shard.repository.path) or shard.repository.path) as objects:

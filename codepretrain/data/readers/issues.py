@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import repository_group
 from codepretrain.data.readers.json_array import read_values
-from codepretrain.data.readers.raw_files import RawFile
+from codepretrain.data.readers.reader import RawFile
 from codepretrain.data.readers.records import Record, RecordReader
 from codepretrain.data.rendering import HAS_MARKER, Comment, has_marker, render_issue
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.lines import read_lines
-from codepretrain.data.readers.raw_files import RawFile, raw_files
-from codepretrain.data.readers.reader import Reader
+from codepretrain.data.readers.raw_files import raw_files
+from codepretrain.data.readers.reader import RawFile, Reader
 from codepretrain.data.readers.records import Record, json_object, read_json_lines
 from codepretrain.errors import UserError
 

@@ -12,8 +12,8 @@ from codepretrain.data.readers.notebook_cells import (
     cells_of_json,
     cells_of_parsed,
 )
-from codepretrain.data.readers.raw_files import RawFile, raw_files, read_text_file
-from codepretrain.data.readers.reader import chunks
+from codepretrain.data.readers.raw_files import raw_files, read_text_file
+from codepretrain.data.readers.reader import RawFile, chunks
 from codepretrain.data.readers.records import Record, RecordReader, record_shards
 from codepretrain.data.rendering import HAS_MARKER, Cell, has_marker, render_notebook
 

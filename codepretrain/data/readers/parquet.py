@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from codepretrain.data.document import Skipped
-from codepretrain.data.readers.raw_files import RawFile
+from codepretrain.data.readers.reader import RawFile
 from codepretrain.files.range_file import RangeFile
 
 if TYPE_CHECKING:

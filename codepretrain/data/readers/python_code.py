@@ -7,7 +7,7 @@ from codepretrain.data.document import Document, Skipped
 from codepretrain.data.python_syntax import parse_module
 from codepretrain.data.readers.docstrings import strip_docstrings
 from codepretrain.data.readers.python_files import PythonFile, python_files
-from codepretrain.data.readers.reader import Reader, chunks, read_utf8
+from codepretrain.data.readers.reader import RawFile, Reader, chunks, read_utf8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,9 @@ class PythonCode(Reader):
     def shards(self) -> Sequence[Sequence[PythonFile]]:
         return chunks(python_files())
 
+    def files(self, shard: Sequence[PythonFile]) -> Sequence[RawFile]:
+        return [RawFile(name=file.name, path=file.path) for file in shard]
+
     def read(self, shard: Sequence[PythonFile], source: str) -> Iterator[Document | Skipped]:
         for file in shard:
             code = self._code(file)
@@ -35,6 +38,7 @@ class PythonCode(Reader):
                 text=code,
                 source=source,
                 origin=file.origin,
+                group=file.name,
                 language="python",
                 license=file.license,
             )

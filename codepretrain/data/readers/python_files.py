@@ -21,7 +21,11 @@ _NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "__pycache__"
 
 @dataclass(frozen=True)
 class PythonFile:
-    """`name` is unique and free of local paths; `origin` adds the distribution and its version."""
+    """One file.
+
+    name: unique and without local paths; it names the group of all texts cut from the file. origin:
+    adds the distribution and its version.
+    """
 
     path: str
     name: str

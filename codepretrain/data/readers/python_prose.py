@@ -15,7 +15,7 @@ from codepretrain.data.readers.python_files import (
     license,
     python_files,
 )
-from codepretrain.data.readers.reader import Reader, chunks, read_utf8
+from codepretrain.data.readers.reader import RawFile, Reader, chunks, read_utf8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,17 @@ class PythonProse(Reader):
         if self.includes_docstrings:
             shards.extend(chunks(python_files()))
         return shards
+
+    def files(self, shard: str | Sequence[PythonFile]) -> Sequence[RawFile]:
+        if shard == "topics":
+            return [RawFile("", "topics", version=platform.python_version())]
+        if shard == "descriptions":
+            return [
+                RawFile("", f"descriptions/{found.metadata['Name']}", version=found.version)
+                for found in distributions()
+            ]
+        assert not isinstance(shard, str)
+        return [RawFile(name=file.name, path=file.path) for file in shard]
 
     def read(self, shard: str | Sequence[PythonFile], source: str) -> Iterator[Document | Skipped]:
         if shard == "topics":
@@ -99,6 +110,7 @@ def _docstrings(shard: Sequence[PythonFile], source: str) -> Iterator[Document |
                 text="\n\n".join(texts) + "\n",
                 source=source,
                 origin=f"{file.origin} (docstrings)",
+                group=file.name,
                 language="en",
                 license=file.license,
             )

@@ -4,21 +4,17 @@ import glob
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from codepretrain.data.document import Skipped
-from codepretrain.data.readers.reader import MAX_FILE_BYTES, read_utf8
+from codepretrain.data.readers.reader import (
+    MAX_FILE_BYTES,
+    MissingCorpusError,
+    RawFile,
+    read_utf8,
+)
 from codepretrain.errors import UserError
 from codepretrain.files.storage import is_local, parse, read_bytes, size, sizes_below
-
-
-@dataclass(frozen=True)
-class RawFile:
-    """`name` is relative to the folder in which the glob's wildcards begin: no local path."""
-
-    path: str
-    name: str
 
 
 def raw_files(pattern: str, *, reader: str, option: str = "path") -> Sequence[RawFile]:
@@ -48,7 +44,7 @@ def raw_files(pattern: str, *, reader: str, option: str = "path") -> Sequence[Ra
     else:
         found = _stored(pattern, reader, option)
     if not found:
-        raise UserError(f"reader {reader!r}: no file matches {option} {pattern!r}")
+        raise MissingCorpusError(f"reader {reader!r}: no file matches {option} {pattern!r}")
     return found
 
 

@@ -22,6 +22,24 @@ MAX_FILE_BYTES = 2**30  # a file that is one document is held in memory several 
 T = TypeVar("T")
 
 
+class MissingCorpusError(UserError):
+    """There is nothing at the place where the options say that the corpus is."""
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file that documents are read from.
+
+    name: identifies it within the corpus, wherever the corpus is: relative to the folder in which a
+    glob's wildcards begin. version: the reader's own statement of the contents, such as a commit or
+    a package's version; None if the contents of `path` are compared.
+    """
+
+    path: str
+    name: str
+    version: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reader(abc.ABC):
     """Options of every reader, in UTF-8 bytes.
@@ -39,8 +57,23 @@ class Reader(abc.ABC):
         """Returns the shards, always in the same order, without reading the texts.
 
         Raises:
-          UserError: there is none, or it cannot be read.
+          MissingCorpusError: there is none.
+          UserError: the corpus cannot be read.
         """
+
+    def files(self, shard: Any) -> Sequence[RawFile]:
+        """Returns the raw files of one shard, in a fixed order; several shards may share a file.
+
+        Readers whose shards are neither files, lists of files nor parts of one must override this.
+        """
+        if isinstance(shard, RawFile):
+            return [shard]
+        if isinstance(shard, list) and all(isinstance(file, RawFile) for file in shard):
+            return shard
+        file = getattr(shard, "file", None)
+        if isinstance(file, RawFile):
+            return [file]
+        raise NotImplementedError(f"{type(self).__name__}.files")
 
     @abc.abstractmethod
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.lines import read_lines
 from codepretrain.data.readers.parquet import RowGroups, read_rows, row_groups
-from codepretrain.data.readers.raw_files import RawFile, raw_files
-from codepretrain.data.readers.reader import Reader
+from codepretrain.data.readers.raw_files import raw_files
+from codepretrain.data.readers.reader import RawFile, Reader
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import thread_group
 from codepretrain.data.readers.html_text import html_text
 from codepretrain.data.readers.lines import read_lines
-from codepretrain.data.readers.raw_files import RawFile, raw_files
-from codepretrain.data.readers.reader import Reader
+from codepretrain.data.readers.raw_files import raw_files
+from codepretrain.data.readers.reader import RawFile, Reader
 from codepretrain.data.rendering import render_thread
 from codepretrain.files.sorted_records import Key, SortedRecords, sorted_records
 

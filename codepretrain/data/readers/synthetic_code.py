@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from codepretrain.data.document import Document, Skipped
-from codepretrain.data.readers.reader import Reader
+from codepretrain.data.readers.reader import RawFile, Reader
 from codepretrain.data.synthetic.candidates import Candidate, Range, ranges, read_candidates
 from codepretrain.data.synthetic.generate import generate
 from codepretrain.data.synthetic.render import document, has_heading
@@ -45,6 +45,11 @@ class SyntheticCode(Reader):
             )
         starts = range(0, self.num_problems, _PROBLEMS_PER_SHARD)
         return [range(s, min(s + _PROBLEMS_PER_SHARD, self.num_problems)) for s in starts]
+
+    def files(self, shard: Range | range) -> Sequence[RawFile]:
+        if isinstance(shard, range):
+            return []
+        return [RawFile(shard.path, shard.path.rpartition("/")[2])]
 
     def read(self, shard: Range | range, source: str) -> Iterator[Document | Skipped]:
         items = list(self.candidates_of(shard))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from codepretrain.data.readers import lines
-from codepretrain.data.readers.raw_files import RawFile
+from codepretrain.data.readers.reader import RawFile
 from codepretrain.errors import UserError
 from tests.data.readers.reading import read, reader
 

@@ -2,7 +2,8 @@ import fsspec
 import pytest
 
 from codepretrain.data.readers.lines import read_lines
-from codepretrain.data.readers.raw_files import RawFile, raw_files
+from codepretrain.data.readers.raw_files import raw_files
+from codepretrain.data.readers.reader import RawFile
 from codepretrain.errors import UserError
 
 NAMES = ["a/x.jsonl", "a/y.txt", "a/deep/er/z.jsonl", "b/x.jsonl"]

@@ -4,8 +4,10 @@ import pytest
 
 from codepretrain.data.document import Skipped
 from codepretrain.data.readers import reader as reader_module
-from codepretrain.data.readers.reader import chunks, read_utf8
+from codepretrain.data.readers.parquet import RowGroups
+from codepretrain.data.readers.reader import RawFile, chunks, read_utf8
 from codepretrain.errors import UserError
+from tests.data.readers.reading import reader
 
 
 def test_chunks() -> None:
@@ -30,3 +32,17 @@ def test_why_a_file_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(reader_module, "read_bytes", refuse)
     assert read_utf8(tmp_path / "a", "o") == Skipped("o", "unreadable: Permission denied")
+
+
+def test_the_files_of_a_shard_are_those_that_it_consists_of(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text('{"text": "x"}\n')
+    expected = [RawFile(str(tmp_path / name), name) for name in ("a.jsonl", "b.jsonl")]
+    for name, path in (("jsonl", tmp_path / "*.jsonl"), ("folder", tmp_path)):
+        made = reader(name, path=str(path))
+        assert [file for shard in made.shards() for file in made.files(shard)] == expected
+    made = reader("jsonl", path=str(tmp_path / "*"))
+    assert made.files(RowGroups(expected[0], [0, 1], 1)) == expected[:1]
+    assert made.files(expected) == expected
+    with pytest.raises(NotImplementedError, match=r"JsonLines.files"):
+        made.files("a.jsonl")

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from codepretrain.data.collect import read_in_order
+from codepretrain.data.collect import read_shards
 from codepretrain.data.readers import READERS
 from codepretrain.errors import UserError
 from tests.data.readers.reading import reader
@@ -49,12 +49,14 @@ def test_shards_of_every_kind_are_read_alike_by_other_processes(tmp_path: Path) 
     )
     (tmp_path / "n.ipynb").write_text("{}")
     (tmp_path / "Posts.xml").write_text("<row Id='1' PostTypeId='1' Body='b' />\n<row />")
-    patterns = {name: "a.*" for name in READERS if name not in ("python_code", "python_prose")}
+    without_path = ("python_code", "python_prose", "synthetic_code")
+    patterns = {name: "a.*" for name in READERS if name not in without_path}
     patterns |= {"git": "code", "folder": "code", "stackexchange": "Posts.xml", "jsonl": "a.jsonl*"}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         for name, pattern in patterns.items():
             made = reader(name, path=f"{tmp_path}/{pattern}")
             shards = made.shards()
-            here = list(read_in_order(made, shards, "s", None))
-            assert len(here) == 2 * len(shards), name
-            assert list(read_in_order(made, shards, "s", executor)) == here, name
+            here = [list(items) for items in read_shards(made, shards, "s", None)]
+            assert sum(map(len, here)) == 2 * len(shards), name
+            assert all(made.files(shard) for shard in shards), name
+            assert [list(items) for items in read_shards(made, shards, "s", executor)] == here, name

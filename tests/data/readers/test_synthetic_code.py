@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codepretrain.data.collect import read_in_order
+from codepretrain.data.collect import read_shards
 from codepretrain.data.readers import synthetic_code
 from codepretrain.data.synthetic import verdict_cache
 from codepretrain.data.synthetic.generate import generate
@@ -33,11 +33,11 @@ def test_the_documents_do_not_depend_on_the_workers(monkeypatch: pytest.MonkeyPa
     made = reader("synthetic_code", num_problems=7)
     shards = made.shards()
     assert shards == [range(3), range(3, 6), range(6, 7)]
-    alone = list(read_in_order(made, shards, "s", None))
+    alone = [list(items) for items in read_shards(made, shards, "s", None)]
     with ThreadPoolExecutor(3) as threads:
-        assert list(read_in_order(made, shards, "s", threads)) == alone
+        assert [list(items) for items in read_shards(made, shards, "s", threads)] == alone
     with reading_processes(2) as processes:
-        assert list(read_in_order(made, shards, "s", processes)) == alone
+        assert [list(items) for items in read_shards(made, shards, "s", processes)] == alone
 
 
 def test_a_second_run_runs_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,89 @@
+"""Keys of documents: what decides splits and samples, without the texts.
+
+    keys.npy [n]   group: uint64    hash of the group, or of the id of a document without one
+                   text: uint64     hash of the text
+                   num_bytes: uint32
+
+The first entries are those of a source's documents in order; those of its dropped duplicates
+follow, because the group of a duplicate must follow the split of the text that was kept. The hashes
+do not depend on the source, so one group or text has one key in every source. Two groups or texts
+with the same key by chance follow one split, which is harmless.
+"""
+
+import hashlib
+from array import array
+from pathlib import Path
+
+import numpy as np
+
+from codepretrain.data.document import Document
+from codepretrain.files.explain import explained
+from codepretrain.files.storage import StrPath
+from codepretrain.rows.records import open_array
+
+KEYS = "keys.npy"
+KEY_TYPE = np.dtype([("group", "<u8"), ("text", "<u8"), ("num_bytes", "<u4")])
+_GROUP, _TEXT = b"codepretrain group", b"codepretrain text"
+_DIGEST_BYTES = 16
+
+
+def group_key(document: Document) -> int:
+    """Returns the key of the document's group."""
+    group = document.id if document.group is None else document.group
+    digest = hashlib.blake2b(group.encode(errors="replace"), digest_size=8, key=_GROUP)
+    return int.from_bytes(digest.digest(), "little")
+
+
+def text_digest(text: bytes) -> bytes:
+    """Returns 16 bytes that identify a text."""
+    return hashlib.blake2b(text, digest_size=_DIGEST_BYTES, key=_TEXT).digest()
+
+
+class KeysWriter:
+    """Collects the keys of a source's documents and dropped duplicates: 20 bytes each."""
+
+    def __init__(self) -> None:
+        self._kept, self._dropped = _Columns(), _Columns()
+
+    def keep(self, document: Document, digest: bytes) -> None:
+        """Adds a document. digest: what `text_digest` returned for its text."""
+        self._kept.add(document, digest)
+
+    def drop(self, document: Document, digest: bytes) -> None:
+        """Adds a duplicate of a document that was kept."""
+        self._dropped.add(document, digest)
+
+    def save(self, folder: Path) -> None:
+        """Writes `keys.npy`."""
+        with explained("write", folder / KEYS):
+            np.save(folder / KEYS, np.concatenate([self._kept.keys(), self._dropped.keys()]))
+
+
+def load_keys(path: StrPath, *, num_keys: int, shown_as: StrPath, remedy: str) -> np.ndarray:
+    """Returns a source's keys: [num_keys], of `KEY_TYPE`.
+
+    Args:
+      shown_as: the path for messages, where `path` is a copy in a cache.
+      remedy: the fix for damage, for the message.
+
+    Raises:
+      UserError: the file is missing or damaged.
+    """
+    return np.array(
+        open_array(path, shape=(num_keys,), dtype=KEY_TYPE, shown_as=shown_as, remedy=remedy)
+    )
+
+
+class _Columns:
+    def __init__(self) -> None:
+        self.groups, self.texts, self.num_bytes = array("Q"), array("Q"), array("I")
+
+    def add(self, document: Document, digest: bytes) -> None:
+        self.groups.append(group_key(document))
+        self.texts.append(int.from_bytes(digest[:8], "little"))
+        self.num_bytes.append(document.num_bytes)
+
+    def keys(self) -> np.ndarray:
+        keys = np.empty(len(self.groups), KEY_TYPE)
+        keys["group"], keys["text"], keys["num_bytes"] = self.groups, self.texts, self.num_bytes
+        return keys
