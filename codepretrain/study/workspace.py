@@ -165,5 +165,5 @@ def _check_fingerprint(folder: epath.Path, fingerprint: str) -> None:
     if found != fingerprint:
         raise UserError(
             f"{folder} holds the run of another phase: {path.name} has fingerprint "
-            f"{found[:_SHORT]}; folders of runs end with the fingerprint of their own: rename them back"
+            f"{found[:_SHORT]}; a run's folder ends with its own fingerprint: rename it back"
         )

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,7 +163,7 @@ def test_reading_again_makes_what_preparing_anew_makes(prepared_raw, raw, tmp_pa
     (raw / "code" / "m07.py").write_text("changed = 1\n" * 30)
     again = prepare(config, data_dir, num_workers=1, console=quiet, rereads_changed=True)
     anew = prepare(config, tmp_path / "anew", num_workers=1, console=quiet)
-    strip = {"seconds": {}}
+    strip: Any = {"seconds": {}}
     assert dataclasses.replace(again, **strip) == dataclasses.replace(anew, **strip)
     texts = {
         document.text

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -48,7 +49,7 @@ def test_the_same_documents_in_any_order_of_reading(prepared_in_order) -> None:
         for name, step in (("a", 1), ("b", -1))
     )
     for split, purpose in (("train", "one"), ("validation", "one"), ("train", "other")):
-        given = {"source": "text", "split": split, "purpose": purpose}
+        given: Any = {"source": "text", "split": split, "purpose": purpose}
         one, other = (
             [d.text for d in sample_documents(directory, **given, num_documents=50)]
             for directory in (forwards, backwards)

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,7 +171,7 @@ def test_the_split_of_a_source_does_not_depend_on_unrelated_sources(tmp_path) ->
 
 
 def test_a_group_larger_than_the_held_out_share_is_trained_on(tmp_path) -> None:
-    documents = [(f"big{i}", "big", f"big {i}") for i in range(400)]
+    documents: list[Any] = [(f"big{i}", "big", f"big {i}") for i in range(400)]
     documents += [(f"{i}", None, f"text {i}") for i in range(400)]
     for fraction in (0.45, 0.55):  # one of them would hold out a group of this hash, or another
         given(tmp_path / str(fraction), a=documents)

@@ -36,6 +36,7 @@ def test_a_solution_of_the_wrong_behavior_fails(family: str) -> None:
     """Tests catch most solutions in which one result is missing."""
     caught = tried = 0
     for problem in _problems(family, 3):
+        assert problem.solution is not None
         for changed in _mutants(problem.solution):
             tried += 1
             caught += bool(failures(problem, changed))

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -77,7 +78,7 @@ def test_a_document_says_where_it_comes_from() -> None:
 def test_a_document_is_the_same_where_a_machine_grants_more_layers() -> None:
     def made(*isolation: str):
         verdict = Verdict("verified", isolation)
-        known = {"source": "s", "id": "d", "teacher": "t", "license": None}
+        known: Any = {"source": "s", "id": "d", "teacher": "t", "license": None}
         return document(DOUBLE, "x = 1", verdict=verdict, **known)
 
     assert made("limits", "seccomp", "memory_cgroup") == made("limits", "seccomp")

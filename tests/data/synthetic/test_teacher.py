@@ -69,8 +69,9 @@ class Run:
 def test_every_answer_is_kept_and_counted(tmp_path: Path) -> None:
     run = Run(tmp_path)
     account = run(3, samples=2, license="MIT")
+    assert account.cost == pytest.approx(0.018)
     assert account == Account(
-        num_answers=6, prompt_tokens=600, completion_tokens=120, cost=pytest.approx(0.018)
+        num_answers=6, prompt_tokens=600, completion_tokens=120, cost=account.cost
     )
     assert len(set(run.requests)) == 6
     first = run.records[0]

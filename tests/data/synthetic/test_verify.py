@@ -1,6 +1,8 @@
 """Verdicts: what passes, what fails, and that no candidate can forge one."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -220,12 +222,16 @@ def test_an_exit_code_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_nonce_is_drawn_after_the_candidate_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     run, draw = verification.run_programs, verification.secrets.token_hex
-    monkeypatch.setattr(
-        verification, "run_programs", lambda *a, **k: events.append("run") or run(*a, **k)
-    )
-    monkeypatch.setattr(
-        verification.secrets, "token_hex", lambda size: events.append("draw") or draw(size)
-    )
+
+    def noted(name: str, function: Callable) -> Callable:
+        def call(*arguments: Any, **options: Any) -> Any:
+            events.append(name)
+            return function(*arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(verification, "run_programs", noted("run", run))
+    monkeypatch.setattr(verification.secrets, "token_hex", noted("draw", draw))
     assert verify([(ADD, RIGHT)])[0].is_verified
     assert events == ["run", "draw", "run"]
 
@@ -246,7 +252,7 @@ def test_other_output_is_no_record(output: bytes) -> None:
 
 
 def test_the_checking_program_judges_each_record_alone(capfd: pytest.CaptureFixture[str]) -> None:
-    right = [[("value", "42")], [("done", None), ("value", "6")], [("raised", ["ValueError"])],
+    right: Any = [[("value", "42")], [("done", None), ("value", "6")], [("raised", ["ValueError"])],
              [("value", "[1, 2]")]]  # fmt: skip
     wrong = [*right[:2], [("raised", ["KeyError", "Exception"])], right[3]]
     program = checking_program([(ADD, right), (ADD, wrong), (ADD, right)], ["n0", "n1", "n2"])
