@@ -4,8 +4,12 @@ When a save fails, as on a full disk, Orbax raises the first error and closes it
 TensorStore is still writing other arrays. When one of those ends, TensorStore calls the closed loop
 from a thread in C++, and Python prints "RuntimeError: Event loop is closed" for each. They would
 surround the one line that says what happened: the save's own error, which is raised in any case.
+
+Other writes fail in their turn, and nobody asks for their results: asyncio then logs "Task
+exception was never retrieved" with a traceback for each. Those of a full disk are dropped as well.
 """
 
+import logging
 import os
 import sys
 import traceback
@@ -23,6 +27,15 @@ def drop_late_callbacks() -> None:
             printed(unraisable)
 
     sys.unraisablehook = hook
+    logging.getLogger("asyncio").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Returns whether a message of asyncio is other than a further write to the full disk."""
+    from codepretrain.checkpoint.refusal import is_full  # not needed by most commands
+
+    unasked = record.getMessage().startswith("Task exception was never retrieved")
+    return not (unasked and record.exc_info and is_full(record.exc_info[1]))
 
 
 def _is_late_callback(unraisable: "sys.UnraisableHookArgs") -> bool:

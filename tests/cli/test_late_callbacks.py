@@ -37,6 +37,19 @@ OTHERS = """
     Late()
     Broken()
 """
+FAILED = """
+    import asyncio, gc
+
+    async def fail():
+        raise {error}
+
+    async def main():
+        tasks = [asyncio.create_task(fail()) for _ in range(2)]
+        await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    gc.collect()
+"""
 DROP = "from codepretrain.cli.late_callbacks import drop_late_callbacks\ndrop_late_callbacks()\n"
 
 
@@ -60,3 +73,11 @@ def test_everything_else_is_printed() -> None:
     printed = stderr_of(DROP + others)
     assert "Event loop is closed" in printed
     assert "ValueError: broken" in printed
+
+
+def test_further_writes_to_a_full_disk_are_not_printed() -> None:
+    full = textwrap.dedent(FAILED).format(error='ValueError("No space left on device [28]")')
+    other = textwrap.dedent(FAILED).format(error='ValueError("a defect")')
+    assert "Task exception was never retrieved" in stderr_of(full)
+    assert stderr_of(DROP + full) == ""
+    assert stderr_of(DROP + other).count("ValueError: a defect") == 2

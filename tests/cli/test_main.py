@@ -66,7 +66,7 @@ def test_what_does_not_fit_the_devices_is_told_before_data_is_prepared(
         "--config.execution.mesh.fsdp=3": "make the sizes multiply to 8, or set one to -1",
         "--config.training.batch_size=12": "8 or 16 would fit",
         "--config.execution.remat_policy=ful": "full",
-        "--config.execution.attention_kernel=flash": "no kernel is called 'flash'",
+        "--config.execution.attention_kernel=flash": "got 'flash'; did you mean splash?",
     }.items():
         assert message in fails_with(capsys, "run", *where, mistake)
     assert "--num-workers" in fails_with(capsys, "prepare", *where, "--num-workers=0")

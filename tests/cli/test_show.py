@@ -68,13 +68,13 @@ def test_damaged_data(
     contents = bytearray(rows.read_bytes())
     contents[len(contents) // 2] ^= 1
     rows.write_bytes(contents)
-    [documents] = workdir.glob("data/*/documents/code/validation.arrayrecord")
+    [documents] = workdir.glob("data/*/documents/code/documents.arrayrecord")
     documents.unlink()
     assert verify_data(workdir, tiny_overrides) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
     assert f"{rows.parent}: rows-00000.records was altered: its sha256 differs" in captured.err
-    assert f"{documents.parent}: validation.arrayrecord is missing" in captured.err
+    assert f"{documents.parent}: documents.arrayrecord is missing" in captured.err
     assert f"{rows.parent.with_name('validation')}: every file is as it was" in captured.out
 
 

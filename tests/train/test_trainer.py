@@ -131,9 +131,9 @@ def test_a_run_says_what_it_runs_on(
 def test_a_mistake_is_told_where_nothing_is_left_to_train(
     trained_copy: Path, tiny_overrides: list[str]
 ) -> None:
-    mistaken = [*tiny_overrides, "--config.execution.attention_kernel=blockd"]
+    mistaken = [*tiny_overrides, "--config.execution.attention_kernel=splash"]
     config = load_study(TINY, mistaken)
-    with pytest.raises(UserError, match="no kernel is called 'blockd'"):
+    with pytest.raises(UserError, match="'splash' runs on tpu, but the devices are cpu"):
         train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
 
 
@@ -179,6 +179,9 @@ def test_rows_that_changed_since_the_checkpoint_are_refused(
     target = study.run_dir("cooldown")
     shutil.copytree(study.run_dir("branch"), target)
     (target / "ledger.json").unlink()
+    with pytest.raises(UserError, match=r"cooldown-.* holds the run of another phase"):
+        study.run_dir("cooldown")
+    (target / "run.json").unlink()
     with pytest.raises(UserError, match=r"belongs to another phase: .*mixture.order: stored"):
         train_phases(Workspace(config, trained_copy), only=["cooldown"], command_line="a test")
 
