@@ -73,7 +73,9 @@ class Reader(abc.ABC):
         file = getattr(shard, "file", None)
         if isinstance(file, RawFile):
             return [file]
-        raise NotImplementedError(f"{type(self).__name__}.files")
+        raise NotImplementedError(
+            f"{type(self).__name__}.files: override it for shards of type {type(shard).__name__}"
+        )
 
     @abc.abstractmethod
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
