@@ -6,6 +6,7 @@ from setuptools import find_packages, setup
 
 # What a training process on a pod imports, and nothing else.
 CORE = [
+    "absl-py>=2.1,<3",
     "jax>=0.10,<0.11",
     "flax>=0.12.8,<0.13",
     "optax>=0.2.8,<0.3",
@@ -17,6 +18,7 @@ CORE = [
     "fsspec>=2026.9,<2027",
     "numpy>=2.1",
     "jinja2>=3.1",
+    "markupsafe>=3.0",
     "matplotlib>=3.9",
     "scipy>=1.14",
     "rich>=14.1",
