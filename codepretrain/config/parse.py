@@ -163,7 +163,11 @@ def _convert_union(hint: Any, value: Any, path: str) -> Any:
     inner = [m for m in members if m is not types.NoneType]
     if len(inner) == 1:
         return _convert(inner[0], value, path)
-    _expect(isinstance(value, tuple(inner)), path, _spell(hint), value)
+    lists = [m for m in inner if typing.get_origin(m) is tuple]
+    if lists and isinstance(value, (list, tuple)):
+        return _convert(lists[0], value, path)
+    scalars = tuple(m for m in inner if m not in lists)
+    _expect(isinstance(value, scalars), path, _spell(hint), value)
     return _checked_number(value, path) if isinstance(value, (int, float)) else value
 
 
@@ -198,4 +202,6 @@ def _spell(hint: Any) -> str:
         return " or ".join(_spell(m) for m in typing.get_args(hint))
     if hint is types.NoneType:
         return "None"
+    if typing.get_origin(hint) is tuple:
+        return "a list"
     return getattr(hint, "__name__", str(hint))

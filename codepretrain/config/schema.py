@@ -1,5 +1,7 @@
 """Every config field of a study, as frozen dataclasses. Standard library only.
 
+Those of the data are in `config/data_schema.py`.
+
 A study file (`experiments/*.py`) defines `get_config()`, which returns these values as a locked
 `ml_collections.ConfigDict`. `config/load.py` applies the overrides of the command line and builds
 the `StudyConfig` below; `config/values.py` lists what each field may hold. No other module has a
@@ -15,6 +17,37 @@ with it its fingerprint. `execution`, `checkpoint`, `evals`, `logging` and `cost
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+
+from codepretrain.config.data_schema import (
+    DataConfig,
+    DecontaminationConfig,
+    DeduplicationConfig,
+    FilterConfig,
+    SourceConfig,
+    TokenizerConfig,
+)
+
+__all__ = [
+    "CheckpointConfig",
+    "CostConfig",
+    "DataConfig",
+    "DecontaminationConfig",
+    "DeduplicationConfig",
+    "EvaluatorConfig",
+    "ExecutionConfig",
+    "FilterConfig",
+    "LoggingConfig",
+    "MeshConfig",
+    "MixtureChange",
+    "ModelConfig",
+    "OptimizerConfig",
+    "PhaseConfig",
+    "ScheduleConfig",
+    "SourceConfig",
+    "StudyConfig",
+    "TokenizerConfig",
+    "TrainingConfig",
+]
 
 
 def _empty() -> Mapping:
@@ -42,56 +75,6 @@ class ModelConfig:
     tie_embeddings: bool = True
     use_qk_norm: bool = False
     compute_dtype: str = "bfloat16"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TokenizerConfig:
-    """A byte-level BPE: an existing `tokenizer.json` if `path` names one, else it is trained.
-
-    `bos_token` and `eos_token` are the names, in that file or in the one to be trained, of the
-    tokens that begin and end a document.
-
-    It is trained on a sample of every source: `training_bytes_per_source` times the source's entry
-    in `training_weights` (1 for a source without one), or the whole source if it has less.
-    """
-
-    path: str | None = None
-    vocab_size: int = 256_000
-    training_bytes_per_source: int = 100_000_000
-    training_weights: Mapping[str, float] = field(default_factory=_empty)
-    bos_token: str = "<bos>"
-    eos_token: str = "<eos>"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SourceConfig:
-    """One named stream of documents of one kind.
-
-    `reader` is a name in `data/readers`, `options` are that reader's own arguments.
-    `num_tokens` is the expected size of the source: `plan` counts epochs with it until the source
-    is prepared, and with the prepared rows from then on.
-    `max_epochs` is the repetition cap: by the end of any phase, its path may have read the source
-    this many times on average, and no row more often than the cap rounded up
-    (`stream/repetition.py`).
-    """
-
-    reader: str
-    kind: str
-    options: Mapping[str, str | int | float | bool] = field(default_factory=_empty)
-    num_tokens: int | None = None
-    max_epochs: float = 4.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """From raw documents to rows of `max_seq_len + 1` packed token ids."""
-
-    sources: Mapping[str, SourceConfig]
-    max_seq_len: int
-    tokenizer: TokenizerConfig = TokenizerConfig()
-    packing: str = "best_fit"
-    validation_fraction: float = 0.01
-    rows_per_shard: int = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,6 +23,9 @@ def check(config: StudyConfig) -> None:
     _check_names(config)
     _check_model(config)
     _check_tokenizer(config)
+    for i, source in enumerate(config.data.deduplication.priority):
+        path = f"config.data.deduplication.priority[{i}]"
+        _check_reference(path, source, config.data.sources, "source")
     for name, phase in config.phases.items():
         _check_phase(config, name, phase)
     for name, phase_name in config.variants.items():

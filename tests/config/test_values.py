@@ -26,6 +26,8 @@ WITHOUT_RULE = {
     "phases.*.parent",
     "phases.*.schedule.shape",
     "data.sources.*.options.*",
+    "data.sources.*.filters.*.options.*",
+    "data.deduplication.priority.*",
     "evals.*.options.*",
 }
 
@@ -35,6 +37,9 @@ def whole_study() -> StudyConfig:
     values = small_values()
     source = values["data"]["sources"]["text"]
     source |= {"options": {"max_bytes": 10, "path": "x", "ratio": 0.5}, "num_tokens": 10**9}
+    source["filters"] = [{"name": "line_lengths", "options": {"max_mean": 100}}]
+    values["data"]["deduplication"] = {"priority": ["text"]}
+    values["data"]["decontamination"] = {"benchmarks": {"quiz": "quiz.jsonl"}}
     values["data"]["tokenizer"] |= {"path": "tokenizer.json", "training_weights": {"code": 0.5}}
     trunk = values["phases"]["trunk"]
     trunk |= {"initial_checkpoint": "base", "weight_decay": 0.1}
