@@ -39,6 +39,8 @@ EXTRAS = {
         "tokenizers>=0.22,<0.24",
         "zstandard>=0.25,<0.26",
     ],
+    # Preparing data on several machines: Dataflow, Flink, Spark.
+    "beam": ["apache-beam>=2.77,<2.78"],
     # Object stores: working directories and models on gs://; models also on s3://.
     "gcs": ["gcsfs>=2026.9,<2027"],
     "s3": ["s3fs>=2026.9,<2027"],
