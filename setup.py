@@ -33,6 +33,8 @@ EXTRAS = {
         # Asking a teacher for synthetic code.
         "httpx2>=2.16,<3",
         "seqio>=0.0.20,<0.1",
+        # Of seqio. 0.2.3 is generated for protobuf 7; Beam 2.77 needs protobuf 6.
+        "sentencepiece>=0.2,<0.2.2",
         "pyarrow>=22,<27",
         "tensorflow>=2.21,<2.22",
         "tensorflow-text>=2.21,<2.22",
