@@ -47,7 +47,7 @@ if __name__ == "__main__":
         "bytes": sum(r["num_bytes"] for r in rows),
     }))
 """
-_STUDY = """
+STUDY = """
 from codepretrain.config.load import to_config_dict
 from codepretrain.config.schema import *
 def get_config():
@@ -154,7 +154,7 @@ def _resident(pid: int) -> int:
 def measure(folder: Path, flags: argparse.Namespace) -> dict[str, Any]:
     """Prepares a corpus in a subprocess."""
     study = folder / "study.py"
-    study.write_text(_STUDY.format(vocab=flags.vocab_size, path=f"{folder}/raw/*.jsonl.zst"))
+    study.write_text(STUDY.format(vocab=flags.vocab_size, path=f"{folder}/raw/*.jsonl.zst"))
     script = folder / "child.py"
     script.write_text(_CHILD)
     began = os.times()
