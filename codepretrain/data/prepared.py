@@ -11,9 +11,11 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.data.documents import (
     DocumentsManifest,
     SourceDocuments,
+    find_documents,
     open_documents,
     pool_folder,
 )
+from codepretrain.data.drop_table import drop_table
 from codepretrain.data.splits import (
     SplitsManifest,
     load_splits_manifest,
@@ -85,8 +87,23 @@ def check_documents(config: StudyConfig, data_dir: StrPath, source: str) -> Sour
     Raises:
       UserError: the source was not read, a file is damaged, or it was read under other settings.
     """
+    documents = find_study_documents(config, data_dir, source) or open_documents(data_dir, source)
+    documents.check(reads_contents=False)
+    return documents
+
+
+def find_study_documents(
+    config: StudyConfig, data_dir: StrPath, source: str
+) -> SourceDocuments | None:
+    """Returns a source's documents; None if it was not read or files were deleted.
+
+    Raises:
+      UserError: the manifest is damaged, or it was read under other settings.
+    """
     cache_bytes = config.execution.row_cache_bytes
-    documents = open_documents(data_dir, source, cache_bytes=cache_bytes)
+    documents = find_documents(data_dir, source, cache_bytes=cache_bytes)
+    if documents is None:
+        return None
     manifest, folder = documents.manifest, documents.folder
     settings_hash = sha256_json(reading_settings(config, source))
     limit = config.data.sources[source].options.get("max_bytes")
@@ -96,7 +113,6 @@ def check_documents(config: StudyConfig, data_dir: StrPath, source: str) -> Sour
             f"{folder} was read under other settings; choose another --workdir, or delete "
             f"{data_dir} and prepare again"
         )
-    documents.check(reads_contents=False)
     return documents
 
 
@@ -231,4 +247,7 @@ def summary(prepared: PreparedData) -> Group:
             "config.data.validation_fraction and prepare again"
         )
     items = ", ".join(f"{count} {task}" for task, count in prepared.num_items.items())
-    return Group(table, *lines, f"items of held-out documents: {items}")
+    filtered = drop_table(prepared.documents)
+    return Group(
+        table, *([filtered] if filtered else []), *lines, f"items of held-out documents: {items}"
+    )
