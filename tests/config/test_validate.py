@@ -34,10 +34,10 @@ def child(parent: str, **fields: Any) -> PhaseConfig:
     return dataclasses.replace(PHASE, parent=parent, **fields)
 
 
-def evaluated(benchmarks: dict[str, str], **fields: Any) -> StudyConfig:
+def evaluated(known: dict[str, str], **fields: Any) -> StudyConfig:
     """A study with an evaluator, and training data without the text of evaluation sets."""
     values = small_values()
-    values["data"]["decontamination"] = {"benchmarks": benchmarks}
+    values["data"]["decontamination"] = {"benchmarks": known}
     values["evals"] = {"exam": {"kind": "multiple_choice", **fields}}
     return parse(StudyConfig, values)
 

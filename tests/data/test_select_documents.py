@@ -99,7 +99,8 @@ def near_duplicates(num_pairs: int = 80) -> dict[str, list[tuple[str, str | None
     rng = random.Random(0)
     pairs = [pair(rng, 0.85, num_ngrams=80) for _ in range(num_pairs)]
     return {
-        "a": [(f"a{i}", f"a{i}", one) for i, (one, _) in enumerate(pairs)] + [(f"own{i}", None, f"own {i}") for i in range(5)],
+        "a": [(f"a{i}", f"a{i}", one) for i, (one, _) in enumerate(pairs)]
+        + [(f"own{i}", None, f"own {i}") for i in range(5)],
         "b": [(f"b{i}", f"b{i}", other) for i, (_, other) in enumerate(pairs)],
         "c": [
             (f"{s}{i}", f"{s}{i}", " ".join(fresh_words(rng, 20)))
