@@ -2,6 +2,7 @@
 
 import random
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def test_every_code_by_hand() -> None:
     assert found["a"][[0, 1, 4, 5]].tolist() == [TRAIN, EXACT_DUPLICATE, CONTAMINATED, OVER_LIMIT]
     assert sorted(found["a"][2:4].tolist()) == [TRAIN, NEAR_DUPLICATE]
     assert found["b"].tolist() == [TRAIN, TRAIN]
-    across = {"exact": "drop_across", "near": "drop_across", "priority": ("b",)}
+    across: Any = {"exact": "drop_across", "near": "drop_across", "priority": ("b",)}
     found = codes_of(sources, clusters=clusters, contaminated=marks, **across).codes
     assert found["b"].tolist() == [TRAIN, TRAIN]
     assert found["a"][:2].tolist() == [EXACT_DUPLICATE, EXACT_DUPLICATE]
