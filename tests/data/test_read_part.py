@@ -176,9 +176,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path) -> None:
 
 def test_the_first_wrong_filter_is_named() -> None:
     wrong = FilterConfig(name="licences")
-    with pytest.raises(
-        UserError, match=r"sources.s.filters\[1\]: no filter named 'lic"
-    ):
+    with pytest.raises(UserError, match=r"sources.s.filters\[1\]: no filter named 'lic"):
         filters(SHORT, wrong)
     wrong = FilterConfig(name="float_literals", options={"max_literal": 3})
     message = r"config.data.sources.s.filters\[1\].options.max_literal: no such field; did you"
