@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -53,11 +54,18 @@ def hold_a_folder(parent: Path) -> None:
 
 def test_an_error_stops_what_the_processes_are_doing(tmp_path) -> None:
     """In far less than the ten minutes that their tasks would take, and they clean up."""
-    with pytest.raises(KeyboardInterrupt), reading_processes(2) as executor:
-        assert executor is not None
-        tasks = [executor.submit(hold_a_folder, tmp_path) for _ in range(4)]
-        while len(list(tmp_path.iterdir())) < 2:
-            time.sleep(0.01)
-        raise KeyboardInterrupt
+    tasks: list[Future[None]] = []
+
+    def interrupted() -> None:
+        with reading_processes(2) as executor:
+            assert executor is not None
+            tasks.extend(executor.submit(hold_a_folder, tmp_path) for _ in range(4))
+            while len(list(tmp_path.iterdir())) < 2:
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert len(tasks) == 4
     assert all(task.done() for task in tasks)
     assert list(tmp_path.iterdir()) == []
