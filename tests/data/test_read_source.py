@@ -40,8 +40,8 @@ def raw(tmp_path) -> Path:
     return folder
 
 
-def reader(raw: Path, **options: int) -> Folder:
-    return Folder(path=str(raw), pattern="*.txt", **options)
+def reader(raw: Path, max_bytes: int | None = None) -> Folder:
+    return Folder(path=str(raw), pattern="*.txt", max_bytes=max_bytes)
 
 
 def pools(data_dir: Path) -> dict[str, bytes]:
