@@ -7,7 +7,8 @@ import pytest
 
 from codepretrain.config.schema import FilterConfig, SourceConfig
 from codepretrain.data import part_plan
-from codepretrain.data.documents import DocumentsManifest, open_documents
+from codepretrain.data.documents import open_documents
+from codepretrain.data.documents_manifest import DocumentsManifest
 from codepretrain.data.filters import make_filters
 from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.data.inventory import Inventory

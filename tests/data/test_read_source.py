@@ -11,7 +11,8 @@ import pytest
 
 from codepretrain.data import part_plan
 from codepretrain.data.checksums import CHECKSUMS
-from codepretrain.data.documents import DocumentsManifest, open_documents
+from codepretrain.data.documents import open_documents
+from codepretrain.data.documents_manifest import DocumentsManifest
 from codepretrain.data.engines import InProcess, local_engine
 from codepretrain.data.readers.folder import Folder
 from codepretrain.errors import UserError
