@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
 from rich.console import Console
 from rich.table import Table
 
@@ -36,7 +37,6 @@ from codepretrain.data.pack import PACKERS
 from codepretrain.data.readers import make_reader
 from codepretrain.data.splits import split_documents, write_splits
 from codepretrain.data.tokenizer import encode, load_tokenizer, save_tokenizer, train_tokenizer
-from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
 from codepretrain.rows.manifest import RowsManifest, rows_directory
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 
