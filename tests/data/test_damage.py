@@ -17,6 +17,7 @@ from codepretrain.files.sealed import seal
 from codepretrain.rows.data_dir import is_prepared
 from codepretrain.rows.eval_items import read_items
 from codepretrain.rows.format import SPLITS
+from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.store import open_sources
 from codepretrain.rows.vocabulary import load_vocabulary
 
@@ -34,23 +35,36 @@ FILES = {
     "tokenizer/files.json": "evals/files.json",
     "tokenizer/tokenizer.json": "tokenizer/vocabulary.json",
     "tokenizer/vocabulary.json": "evals/manifest.json",
+    "rows.json": "settings.json",
     "rows/text/train/files.json": "rows/code/train/files.json",
     "rows/text/train/manifest.json": "rows/text/validation/manifest.json",
-    "rows/text/train/rows-00000.records": "rows/code/train/rows-00000.records",
     "rows/text/train/rows.index.npy": "rows/code/train/rows.index.npy",
-    "rows/text/train/documents-00000.records": "rows/text/validation/documents-00000.records",
     "rows/text/train/documents.index.npy": "rows/code/train/documents.index.npy",
     "rows/text/train/row_stats.npy": "rows/code/train/row_stats.npy",
+    "rows/text/train/part-00000/rows.records": "rows/code/train/part-00000/rows.records",
+    "rows/text/train/part-00000/documents.records": (
+        "rows/text/validation/part-00000/documents.records"
+    ),
+    "rows/text/train/part-00000/files.json": "rows/code/train/part-00000/files.json",
+    "rows/text/train/part-00000/part.json": "rows/text/validation/part-00000/part.json",
+    "rows/text/train/part-00000/rows.index.npy": "rows/code/train/part-00000/rows.index.npy",
+    "rows/text/train/part-00000/row_stats.npy": "rows/code/train/part-00000/row_stats.npy",
     "evals/files.json": "tokenizer/files.json",
     "evals/manifest.json": "rows/text/train/manifest.json",
     "evals/prose_continuation.jsonl": "evals/code_continuation.jsonl",
 }
 _HARMLESS = {"settings.json"}  # read only to explain a mismatch of settings
+# Read only to join the parts: afterwards damage that keeps the size is found by verification alone.
+_OF_PARTS = {"files.json", "part.json", "rows.index.npy", "row_stats.npy"}
 
 
 def _flipped(contents: bytes) -> bytes:
     middle = len(contents) // 2
     return contents[:middle] + bytes([contents[middle] ^ 1]) + contents[middle + 1 :]
+
+
+# Made again, with the same bytes, from what is whole.
+_MADE_AGAIN = ("rows.json", "rows/text/train/files.json")
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
@@ -70,9 +84,21 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 @pytest.fixture(scope="module")
 def damaged_dir(prepared_data, tmp_path_factory) -> Path:
     """A copy of the prepared data; each test damages one file and puts it back."""
-    path = tmp_path_factory.mktemp("damage") / "data"
-    shutil.copytree(prepared_data.data_dir, path)
-    return path
+    workdir = tmp_path_factory.mktemp("damage") / "data"
+    shutil.copytree(prepared_data.data_dir.parent, workdir)
+    return workdir / prepared_data.data_dir.name
+
+
+def located(data_dir: Path, name: str) -> Path:
+    """Returns the path of a file of `FILES`; rows/<source>/<split> is a folder of the pool."""
+    match Path(name).parts:
+        case ("rows", source, split, *rest):
+            return Path(rows_directory(data_dir, source, split)).joinpath(*rest)
+    return data_dir / name
+
+
+def is_of_part(name: str) -> bool:
+    return "/part-" in name and Path(name).name in _OF_PARTS
 
 
 def use_everything(config, data_dir: Path, quiet) -> dict[str, Any]:
@@ -107,7 +133,7 @@ def check(prepared_data, damaged_dir, expected, quiet) -> Callable[..., None]:
     """A function that damages a file, uses everything, and puts the file back."""
 
     def damage(name: str, contents: bytes | None, *, names_file: bool = True) -> None:
-        path = damaged_dir / name
+        path = located(damaged_dir, name)
         whole = path.read_bytes()
         assert contents != whole, "the damage changes the file"
         if contents is None:
@@ -118,9 +144,15 @@ def check(prepared_data, damaged_dir, expected, quiet) -> Callable[..., None]:
             if name in _HARMLESS:
                 assert use_everything(prepared_data.config, damaged_dir, quiet) == expected
                 return
+            if is_of_part(name) and contents is not None and len(contents) == len(whole):
+                assert use_everything(prepared_data.config, damaged_dir, quiet) == expected
+                with pytest.raises(UserError, match=f"{path.name} was altered"):
+                    verify_prepared(prepared_data.config, damaged_dir)
+                return
             with pytest.raises(UserError) as caught:
                 use_everything(prepared_data.config, damaged_dir, quiet)
-            assert str(path.parent) in str(caught.value)
+            folder = path.parent.parent if "/part-" in name else path.parent
+            assert str(folder) in str(caught.value)
             if names_file:
                 assert path.name in str(caught.value)
             with pytest.raises(UserError):
@@ -134,13 +166,24 @@ def check(prepared_data, damaged_dir, expected, quiet) -> Callable[..., None]:
 @pytest.mark.parametrize("kind", DAMAGE)
 @pytest.mark.parametrize("name", FILES)
 def test_damaged(name: str, kind: str, check, damaged_dir: Path) -> None:
-    check(name, DAMAGE[kind]((damaged_dir / name).read_bytes()))
+    check(name, DAMAGE[kind](located(damaged_dir, name).read_bytes()))
 
 
-@pytest.mark.parametrize("name", sorted(FILES.keys() - {"settings.json"}))  # which is written again
+@pytest.mark.parametrize("name", sorted(FILES.keys() - {"settings.json", *_MADE_AGAIN}))
 def test_deleted(name: str, check) -> None:
     """Without its list of files a directory counts as incomplete, and is named itself."""
     check(name, None, names_file=not name.endswith("files.json"))
+
+
+@pytest.mark.parametrize("name", _MADE_AGAIN)
+def test_deleted_lists_of_rows_are_made_again(
+    name: str, prepared_data, damaged_dir: Path, expected, quiet
+) -> None:
+    path = located(damaged_dir, name)
+    whole = path.read_bytes()
+    path.unlink()
+    assert use_everything(prepared_data.config, damaged_dir, quiet) == expected
+    assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -148,14 +191,14 @@ def test_replaced_by_a_file_of_another_source_split_or_task(
     name: str, check, damaged_dir: Path
 ) -> None:
     """Another list of files names the files that it does not match."""
-    other = (damaged_dir / FILES[name]).read_bytes()
+    other = located(damaged_dir, FILES[name]).read_bytes()
     check(name, other, names_file=not name.endswith("files.json"))
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["as it is", "sealed again"])
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith("/manifest.json")])
 def test_each_field_altered(name: str, sealed: bool, check, damaged_dir: Path) -> None:
-    value = json.loads((damaged_dir / name).read_bytes())
+    value = json.loads(located(damaged_dir, name).read_bytes())
     del value["sha256"]
     for field in value:
         altered = value | {field: _altered(value[field])}
@@ -174,7 +217,7 @@ def test_reversed_entries_of_the_vocabulary(check, damaged_dir: Path) -> None:
     ("one", "other"),
     [
         ("documents/text", "documents/code"),
-        ("rows/text", "rows/code"),
+        ("rows/text/train", "rows/code/train"),
         ("rows/text/train", "rows/text/validation"),
         ("rows/text/validation", "rows/code/validation"),
     ],
@@ -182,12 +225,13 @@ def test_reversed_entries_of_the_vocabulary(check, damaged_dir: Path) -> None:
 def test_directories_exchanged(
     one: str, other: str, prepared_data, damaged_dir: Path, quiet
 ) -> None:
-    _exchange(damaged_dir / one, damaged_dir / other)
+    first, second = located(damaged_dir, one), located(damaged_dir, other)
+    _exchange(first, second)
     try:
-        with pytest.raises(UserError, match=rf"{damaged_dir / 'x'}".replace("/x", "/(docu|rows)")):
+        with pytest.raises(UserError, match=rf"({first}|{second})"):
             use_everything(prepared_data.config, damaged_dir, quiet)
     finally:
-        _exchange(damaged_dir / one, damaged_dir / other)
+        _exchange(first, second)
 
 
 def _exchange(one: Path, other: Path) -> None:
@@ -210,3 +254,12 @@ def _altered(value: Any) -> Any:
         case dict():
             return {key: _altered(item) for key, item in value.items()} or {"x": "y"}
     raise AssertionError(value)
+
+
+@pytest.mark.parametrize("field", ["identity", "settings_hash"])
+def test_other_rows_listed(field: str, check, damaged_dir: Path) -> None:
+    """A list of rows that is whole in itself, but not the study's."""
+    value = json.loads((damaged_dir / "rows.json").read_bytes())
+    del value["sha256"]
+    value["rows"]["text"]["train"][field] += "x"
+    check("rows.json", json.dumps(seal(value)).encode())

@@ -16,12 +16,15 @@ from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes
 from codepretrain.files.storage import remove_tree
+from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.vocabulary import load_vocabulary
 
 
 @pytest.fixture
 def copied(prepared_data, tmp_path) -> Path:
-    return Path(shutil.copytree(prepared_data.data_dir, tmp_path / "data"))
+    """The study's data in a copy of its working directory."""
+    shutil.copytree(prepared_data.data_dir.parent, tmp_path / "data")
+    return tmp_path / "data" / prepared_data.data_dir.name
 
 
 def test_counts_agree_with_each_other(prepared_data) -> None:
@@ -39,33 +42,37 @@ def test_counts_agree_with_each_other(prepared_data) -> None:
 
 def test_data_in_an_object_store_is_verified(prepared_data, memory: epath.Path) -> None:
     """Rows of the right size with one other byte: opening does not read them."""
-    for path in prepared_data.data_dir.rglob("*"):
+    workdir, data_dir = prepared_data.data_dir.parent, memory / prepared_data.data_dir.name
+    for path in workdir.rglob("*"):
         if path.is_file():
-            write_bytes(memory / path.relative_to(prepared_data.data_dir), path.read_bytes())
+            write_bytes(memory / path.relative_to(workdir), path.read_bytes())
     lines: list[str] = []
-    verified = verify_prepared(prepared_data.config, memory, announce=lines.append)
+    verified = verify_prepared(prepared_data.config, data_dir, announce=lines.append)
     assert verified == prepared_data.data or verified.rows == prepared_data.data.rows
     assert len(lines) == len({*lines}) == 3 + 3 * len(prepared_data.config.data.sources)
-    rows = memory / "rows/text/train/rows-00000.records"
+    rows = rows_directory(data_dir, "text", "train") / "part-00000/rows.records"
     contents = bytearray(storage.read_bytes(rows))
     contents[100] ^= 1
     write_bytes(rows, bytes(contents))
-    load_prepared(prepared_data.config, memory)
-    with pytest.raises(UserError, match=r"damaged .*rows/text/train: rows-00000.records was alt"):
-        verify_prepared(prepared_data.config, memory)
+    load_prepared(prepared_data.config, data_dir)
+    with pytest.raises(
+        UserError, match=r"damaged .*/text-train-\w+: part-00000/rows.records was alt"
+    ):
+        verify_prepared(prepared_data.config, data_dir)
 
 
 def test_every_damaged_folder_is_named(prepared_data, copied: Path) -> None:
     """One after the other would need one run of hours each."""
     (copied / "documents/code/documents.arrayrecord").unlink()
-    (copied / "rows/text/validation/files.json").unlink()
+    rows = rows_directory(copied, "text", "validation")
+    (rows / "files.json").unlink()
     (copied / "tokenizer/tokenizer.json").write_text("{}")
     with pytest.raises(UserError) as error:
         verify_prepared(prepared_data.config, copied)
     message = str(error.value)
     assert message.startswith(f"3 folders of {copied} are damaged: ")
     assert f"{copied}/documents/code: documents.arrayrecord is missing; delete" in message
-    assert f"no prepared rows at {copied}/rows/text/validation: run" in message
+    assert f"no prepared rows at {rows}: run" in message
     assert f"{copied}/tokenizer: tokenizer.json has 2 bytes, expected" in message
 
 

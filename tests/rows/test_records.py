@@ -77,10 +77,11 @@ def test_records_are_written_in_order_whatever_the_buffer(
 
 def test_every_record_is_read_and_located(tmp_path: Path) -> None:
     opened = open_records(tmp_path, write(tmp_path))
-    assert [records[i] for i in range(len(records))] == CONTENTS
-    assert records.locate(3) == ("r-1.records", 1)
+    assert [opened[i] for i in range(len(opened))] == CONTENTS
+    assert [opened.shard(i) for i in range(5)] == [0, 0, 1, 1, 2]
+    assert opened.locate(3) == ("r-1.records", 1)
     with pytest.raises(AssertionError, match="record 5 of 5"):
-        records[5]
+        opened[5]
 
 
 def test_no_records(tmp_path: Path) -> None:
@@ -100,9 +101,9 @@ def test_any_flipped_bit_and_any_cut_is_noticed(tmp_path: Path) -> None:
             open_records(tmp_path, shards)[record]
     path.write_bytes(whole[:5])
     opened = open_records(tmp_path, shards)
-    assert records[2] == b"three"
+    assert opened[2] == b"three"
     with pytest.raises(ValueError, match="expected 1 bytes at 5, found 0"):
-        records[3]
+        opened[3]
 
 
 def test_another_file_of_the_same_sizes_is_noticed(tmp_path: Path) -> None:

@@ -117,7 +117,7 @@ def test_names_a_deleted_and_a_truncated_shard(make_source: Make) -> None:
     shard(store, 1).unlink()
     with shard(store, 2).open("r+b") as file:
         file.truncate(size - 1)
-    message = f"part-00001/rows.records is missing; part-00002/rows.records has {size - 1} bytes, expected"
+    message = rf"part-00001/rows.records is missing; .*00002/rows.records has {size - 1} bytes, exp"
     with pytest.raises(UserError, match=message):
         reopen(store)
 
