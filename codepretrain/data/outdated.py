@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import documents_directory, has_documents
+from codepretrain.data.documents_view import load_documents_view
 from codepretrain.data.splits import splits_directory
 from codepretrain.files.directory import remove_directory
 from codepretrain.files.storage import StrPath, remove
@@ -13,17 +13,16 @@ from codepretrain.rows.vocabulary import tokenizer_directory
 
 
 def remove_outdated(config: StudyConfig, data_dir: StrPath, sources: Sequence[str]) -> None:
-    """Removes documents of sources that are to be read again, and what all sources are in.
+    """Removes what was made from all sources, before some of them are read again.
 
-    Splits, evaluation items, the list of rows and a trained tokenizer go first: whenever this is
-    interrupted, what is missing is made again. Folders of rows stay, as other studies may use them.
+    Documents and rows in the pools stay, as other studies may use them; the study's lists name
+    others when they are made. Whenever this or what follows is interrupted, what is missing is made
+    again.
     """
-    if not any(has_documents(documents_directory(data_dir, source)) for source in sources):
+    if not load_documents_view(data_dir).keys() & set(sources):
         return
     remove_directory(items_directory(data_dir))
     if config.data.tokenizer.path is None:
         remove_directory(tokenizer_directory(data_dir))
     remove(folders_path(data_dir))
     remove_directory(splits_directory(data_dir))
-    for source in sources:
-        remove_directory(documents_directory(data_dir, source))

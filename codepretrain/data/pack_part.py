@@ -9,7 +9,7 @@ from etils import epath
 
 from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.document import Document
-from codepretrain.data.documents import documents_directory, read_documents
+from codepretrain.data.documents import open_documents
 from codepretrain.data.encoder import DocumentEncoder
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.data.write_part import Packing, TokenizedBatch, write_part
@@ -38,7 +38,6 @@ class PartTask:
     start: int
     stop: int
     members: np.ndarray
-    num_source_documents: int
     num_documents: int
     num_bytes: int
     packing: str
@@ -95,12 +94,10 @@ def _load_encoder(
 
 
 def _documents(task: PartTask) -> Iterator[Document]:
-    wanted = np.zeros(task.num_source_documents, bool)
+    documents = open_documents(task.data_dir, task.source, cache_bytes=task.cache_bytes)
+    wanted = np.zeros(documents.manifest.num_documents, bool)
     wanted[task.start : task.stop] = np.unpackbits(task.members, count=task.stop - task.start)
-    directory = documents_directory(task.data_dir, task.source)
-    return read_documents(
-        directory, source=task.source, wanted=wanted, cache_bytes=task.cache_bytes
-    )
+    return documents.read(wanted)
 
 
 def _tokenized(documents: Iterator[Document], encoder: DocumentEncoder) -> Iterator[TokenizedBatch]:

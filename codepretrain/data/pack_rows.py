@@ -13,7 +13,7 @@ from etils import epath
 from rich.progress import Progress
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import documents_directory, load_documents_keys, verify_documents
+from codepretrain.data.documents import open_documents
 from codepretrain.data.engines import Engine
 from codepretrain.data.join_parts import MadeFrom, join_parts
 from codepretrain.data.pack_part import PartTask, pack_part
@@ -63,7 +63,7 @@ def pack_rows(config: StudyConfig, data_dir: StrPath, engine: Engine, progress: 
         else:
             missing[key] = directory
     for source in sorted({source for source, _ in missing}):
-        verify_documents(documents_directory(data_dir, source))
+        open_documents(data_dir, source).check(reads_contents=True)
     planned = [
         _plan(config, data_dir, inputs[key], directory) for key, directory in missing.items()
     ]
@@ -99,9 +99,7 @@ def _plan(
 ) -> _Planned:
     source, cache_bytes = made_from.source, config.execution.row_cache_bytes
     members = load_split(data_dir, source=source, split=made_from.split, cache_bytes=cache_bytes)
-    keys = load_documents_keys(
-        documents_directory(data_dir, source), source=source, cache_bytes=cache_bytes
-    )
+    keys = open_documents(data_dir, source, cache_bytes=cache_bytes).keys()
     documents = np.flatnonzero(members)
     sizes = keys["num_bytes"][documents].astype(np.int64)
     tasks = []
@@ -117,7 +115,6 @@ def _plan(
                 start=start,
                 stop=stop,
                 members=np.packbits(members[start:stop]),
-                num_source_documents=len(members),
                 num_documents=last - first,
                 num_bytes=int(sizes[first:last].sum()),
                 packing=config.data.packing,

@@ -1,5 +1,4 @@
 import dataclasses
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,9 +89,7 @@ def test_it_imports_nothing_heavy() -> None:
 
 @pytest.fixture
 def copied(prepared_data, tmp_path) -> Path:
-    """The study's data in a copy of its working directory."""
-    shutil.copytree(prepared_data.data_dir.parent, tmp_path / "data")
-    return tmp_path / "data" / prepared_data.data_dir.name
+    return prepared_data.copy(tmp_path / "data")
 
 
 def test_items_are_made_again_where_they_are_missing(prepared_data, copied) -> None:
