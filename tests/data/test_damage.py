@@ -1,14 +1,14 @@
 """Every file of prepared data, damaged in every way: noticed and named, or without any effect."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from codepretrain.data.documents import documents_directory, load_documents_keys
+from codepretrain.data.documents import open_documents
+from codepretrain.data.documents_view import load_documents_view
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared, verify_prepared
 from codepretrain.data.splits import split_documents
@@ -24,12 +24,16 @@ from codepretrain.rows.vocabulary import load_vocabulary
 # file: the one that takes its place, of another source, split or task
 FILES = {
     "settings.json": "documents/text/manifest.json",
-    "documents/text/files.json": "documents/code/files.json",
+    "documents.json": "splits/manifest.json",
     "documents/text/manifest.json": "documents/code/manifest.json",
-    "documents/text/documents.arrayrecord": "documents/code/documents.arrayrecord",
-    "documents/text/inventory.json": "documents/code/inventory.json",
-    "documents/text/keys.npy": "documents/code/keys.npy",
-    "splits/files.json": "documents/text/files.json",
+    "documents/text/raw files": "documents/code/raw files",
+    "documents/text/checksums.json": "documents/code/checksums.json",
+    "documents/text/part/files.json": "documents/code/part/files.json",
+    "documents/text/part/manifest.json": "documents/code/part/manifest.json",
+    "documents/text/part/documents.arrayrecord": "documents/code/part/documents.arrayrecord",
+    "documents/text/part/inventory.json": "documents/code/part/inventory.json",
+    "documents/text/part/keys.npy": "documents/code/part/keys.npy",
+    "splits/files.json": "documents/text/part/files.json",
     "splits/manifest.json": "documents/text/manifest.json",
     "splits/text.npy": "splits/code.npy",
     "tokenizer/files.json": "evals/files.json",
@@ -53,7 +57,10 @@ FILES = {
     "evals/manifest.json": "rows/text/train/manifest.json",
     "evals/prose_continuation.jsonl": "evals/code_continuation.jsonl",
 }
-_HARMLESS = {"settings.json"}  # read only to explain a mismatch of settings
+# Read only to explain a mismatch of settings, and to save the reading of raw files.
+_HARMLESS = {"settings.json", "documents/text/checksums.json"}
+# Made again, with the same bytes, from what is whole.
+_MADE_AGAIN = ("rows.json", "rows/text/train/files.json")
 # Read only to join the parts: afterwards damage that keeps the size is found by verification alone.
 _OF_PARTS = {"files.json", "part.json", "rows.index.npy", "row_stats.npy"}
 
@@ -61,10 +68,6 @@ _OF_PARTS = {"files.json", "part.json", "rows.index.npy", "row_stats.npy"}
 def _flipped(contents: bytes) -> bytes:
     middle = len(contents) // 2
     return contents[:middle] + bytes([contents[middle] ^ 1]) + contents[middle + 1 :]
-
-
-# Made again, with the same bytes, from what is whole.
-_MADE_AGAIN = ("rows.json", "rows/text/train/files.json")
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
@@ -84,21 +87,32 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 @pytest.fixture(scope="module")
 def damaged_dir(prepared_data, tmp_path_factory) -> Path:
     """A copy of the prepared data; each test damages one file and puts it back."""
-    workdir = tmp_path_factory.mktemp("damage") / "data"
-    shutil.copytree(prepared_data.data_dir.parent, workdir)
-    return workdir / prepared_data.data_dir.name
+    return prepared_data.copy(tmp_path_factory.mktemp("damage") / "data")
 
 
-def located(data_dir: Path, name: str) -> Path:
-    """Returns the path of a file of `FILES`; rows/<source>/<split> is a folder of the pool."""
-    match Path(name).parts:
-        case ("rows", source, split, *rest):
-            return Path(rows_directory(data_dir, source, split)).joinpath(*rest)
-    return data_dir / name
+@pytest.fixture(scope="module")
+def place(prepared_data, damaged_dir) -> Callable[[str], Path]:
+    """A function that returns where a file of the table is in the copy."""
 
+    def find(name: str) -> Path:
+        match name.split("/"):
+            case ["rows", source, split, *rest]:
+                rows = rows_directory(prepared_data.data_dir, source, split)
+                return damaged_dir.parent.joinpath("rows", rows.name, *rest)
+        if not name.startswith("documents/"):
+            return damaged_dir / name
+        _, source, *rest = name.split("/")
+        documents = open_documents(prepared_data.data_dir, source)
+        pool = damaged_dir.parent / "documents" / documents.folder.name
+        manifest = load_documents_view(prepared_data.data_dir)[source].manifest
+        names = {
+            "manifest.json": manifest,
+            "raw files": manifest.replace(".json", ".files.json"),
+            "part": documents.manifest.parts[0].key,
+        }
+        return pool.joinpath(*(names.get(rest[0], rest[0]), *rest[1:])) if rest else pool
 
-def is_of_part(name: str) -> bool:
-    return "/part-" in name and Path(name).name in _OF_PARTS
+    return find
 
 
 def use_everything(config, data_dir: Path, quiet) -> dict[str, Any]:
@@ -115,7 +129,7 @@ def use_everything(config, data_dir: Path, quiet) -> dict[str, Any]:
                 [[column.tolist() for column in vars(row).values()] for row in rows],
                 [store.document(n) for n in range(store.manifest.num_documents)],
                 list(split_documents(data_dir, source=source, split=split)),
-                load_documents_keys(documents_directory(data_dir, source), source=source).tolist(),
+                open_documents(data_dir, source).keys().tolist(),
             )
     taken["vocabulary"] = load_vocabulary(data_dir).token_bytes
     for task in taken["prepared"].num_items:
@@ -129,11 +143,11 @@ def expected(prepared_data) -> dict[str, Any]:
 
 
 @pytest.fixture
-def check(prepared_data, damaged_dir, expected, quiet) -> Callable[..., None]:
+def check(prepared_data, damaged_dir, place, expected, quiet) -> Callable[..., None]:
     """A function that damages a file, uses everything, and puts the file back."""
 
     def damage(name: str, contents: bytes | None, *, names_file: bool = True) -> None:
-        path = located(damaged_dir, name)
+        path = place(name)
         whole = path.read_bytes()
         assert contents != whole, "the damage changes the file"
         if contents is None:
@@ -144,14 +158,14 @@ def check(prepared_data, damaged_dir, expected, quiet) -> Callable[..., None]:
             if name in _HARMLESS:
                 assert use_everything(prepared_data.config, damaged_dir, quiet) == expected
                 return
-            if is_of_part(name) and contents is not None and len(contents) == len(whole):
+            if _is_of_part(name) and contents is not None and len(contents) == len(whole):
                 assert use_everything(prepared_data.config, damaged_dir, quiet) == expected
                 with pytest.raises(UserError, match=f"{path.name} was altered"):
                     verify_prepared(prepared_data.config, damaged_dir)
                 return
             with pytest.raises(UserError) as caught:
                 use_everything(prepared_data.config, damaged_dir, quiet)
-            folder = path.parent.parent if "/part-" in name else path.parent
+            folder = path.parent.parent if "/part-0" in name else path.parent
             assert str(folder) in str(caught.value)
             if names_file:
                 assert path.name in str(caught.value)
@@ -165,11 +179,11 @@ def check(prepared_data, damaged_dir, expected, quiet) -> Callable[..., None]:
 
 @pytest.mark.parametrize("kind", DAMAGE)
 @pytest.mark.parametrize("name", FILES)
-def test_damaged(name: str, kind: str, check, damaged_dir: Path) -> None:
-    check(name, DAMAGE[kind](located(damaged_dir, name).read_bytes()))
+def test_damaged(name: str, kind: str, check, place) -> None:
+    check(name, DAMAGE[kind](place(name).read_bytes()))
 
 
-@pytest.mark.parametrize("name", sorted(FILES.keys() - {"settings.json", *_MADE_AGAIN}))
+@pytest.mark.parametrize("name", sorted(FILES.keys() - {*_HARMLESS, *_MADE_AGAIN}))
 def test_deleted(name: str, check) -> None:
     """Without its list of files a directory counts as incomplete, and is named itself."""
     check(name, None, names_file=not name.endswith("files.json"))
@@ -177,9 +191,9 @@ def test_deleted(name: str, check) -> None:
 
 @pytest.mark.parametrize("name", _MADE_AGAIN)
 def test_deleted_lists_of_rows_are_made_again(
-    name: str, prepared_data, damaged_dir: Path, expected, quiet
+    name: str, prepared_data, damaged_dir: Path, place, expected, quiet
 ) -> None:
-    path = located(damaged_dir, name)
+    path = place(name)
     whole = path.read_bytes()
     path.unlink()
     assert use_everything(prepared_data.config, damaged_dir, quiet) == expected
@@ -187,18 +201,16 @@ def test_deleted_lists_of_rows_are_made_again(
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_replaced_by_a_file_of_another_source_split_or_task(
-    name: str, check, damaged_dir: Path
-) -> None:
+def test_replaced_by_a_file_of_another_source_split_or_task(name: str, check, place) -> None:
     """Another list of files names the files that it does not match."""
-    other = located(damaged_dir, FILES[name]).read_bytes()
+    other = place(FILES[name]).read_bytes()
     check(name, other, names_file=not name.endswith("files.json"))
 
 
 @pytest.mark.parametrize("sealed", [False, True], ids=["as it is", "sealed again"])
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith("/manifest.json")])
-def test_each_field_altered(name: str, sealed: bool, check, damaged_dir: Path) -> None:
-    value = json.loads(located(damaged_dir, name).read_bytes())
+def test_each_field_altered(name: str, sealed: bool, check, place) -> None:
+    value = json.loads(place(name).read_bytes())
     del value["sha256"]
     for field in value:
         altered = value | {field: _altered(value[field])}
@@ -223,15 +235,27 @@ def test_reversed_entries_of_the_vocabulary(check, damaged_dir: Path) -> None:
     ],
 )
 def test_directories_exchanged(
-    one: str, other: str, prepared_data, damaged_dir: Path, quiet
+    one: str, other: str, prepared_data, damaged_dir: Path, place, quiet
 ) -> None:
-    first, second = located(damaged_dir, one), located(damaged_dir, other)
-    _exchange(first, second)
+    _exchange(place(one), place(other))
     try:
-        with pytest.raises(UserError, match=rf"({first}|{second})"):
+        with pytest.raises(UserError, match=rf"{damaged_dir.parent}/(documents|rows)/"):
             use_everything(prepared_data.config, damaged_dir, quiet)
     finally:
-        _exchange(first, second)
+        _exchange(place(one), place(other))
+
+
+@pytest.mark.parametrize("field", ["identity", "settings_hash"])
+def test_other_rows_listed(field: str, check, damaged_dir: Path) -> None:
+    """A list of rows that is whole in itself, but not the study's."""
+    value = json.loads((damaged_dir / "rows.json").read_bytes())
+    del value["sha256"]
+    value["rows"]["text"]["train"][field] += "x"
+    check("rows.json", json.dumps(seal(value)).encode())
+
+
+def _is_of_part(name: str) -> bool:
+    return "/part-0" in name and Path(name).name in _OF_PARTS
 
 
 def _exchange(one: Path, other: Path) -> None:
@@ -254,12 +278,3 @@ def _altered(value: Any) -> Any:
         case dict():
             return {key: _altered(item) for key, item in value.items()} or {"x": "y"}
     raise AssertionError(value)
-
-
-@pytest.mark.parametrize("field", ["identity", "settings_hash"])
-def test_other_rows_listed(field: str, check, damaged_dir: Path) -> None:
-    """A list of rows that is whole in itself, but not the study's."""
-    value = json.loads((damaged_dir / "rows.json").read_bytes())
-    del value["sha256"]
-    value["rows"]["text"]["train"][field] += "x"
-    check("rows.json", json.dumps(seal(value)).encode())
