@@ -14,7 +14,9 @@ from codepretrain.data.tokenizer import encode, train_tokenizer
 
 CONFIG = TokenizerConfig(vocab_size=700)
 _PROSE = "It's the naïve reader's 1st 12.5% — they'll say “don't”, won't they?\r\n\r\n\t  "
-_CODE = "def f(x_1, *args):\n    return {'a': x_1 ** 2,  }  # 東京\n\n\n        if x<=10:\n\t\tpass\n"
+_CODE = (
+    "def f(x_1, *args):\n    return {'a': x_1 ** 2,  }  # 東京\n\n\n        if x<=10:\n\t\tpass\n"
+)
 
 ALPHABETS = {
     "ASCII": [chr(i) for i in range(128)],
