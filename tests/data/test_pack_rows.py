@@ -101,9 +101,9 @@ def test_a_part_made_alone_has_the_same_bytes(prepared_data, tmp_path, quiet, pa
 
 
 def plan(config, data_dir, source: str):
-    inputs = pack_rows_module._inputs(config, data_dir)[source, "train"]
+    inputs = pack_rows_module.find_inputs(config, data_dir)[source, "train"]
     directory = rows_directory(data_dir, source, "train")
-    yield pack_rows_module._plan(config, data_dir, inputs, directory)
+    yield pack_rows_module.plan_parts(config, data_dir, inputs, directory)
 
 
 def test_another_part_in_the_place_is_named(prepared_data, tmp_path) -> None:
