@@ -4,16 +4,13 @@
 
 Prepares this machine's own Python code in a temporary directory, then times, in turn and several
 times: the tokenizer's merges alone, the encoder of `prepare` with and without words that it knows,
-and all that a worker does for a part (documents on disk → token ids → rows on disk). Where
-`datasets` is installed, also what its users do: `map` with the same tokenizer, then `map` with the
-usual `group_texts`. "Per core" divides by the CPU seconds that the process and its threads used, so
-it means the same on a busy machine. The table shows the best round of each.
+and all that a worker does for a part (documents on disk → token ids → rows on disk). "Per core"
+divides by the CPU seconds that the process and its threads used, so it means the same on a busy
+machine. The table shows the best round of each.
 """
 
 import argparse
 import dataclasses
-import importlib.util
-import itertools
 import shutil
 import tempfile
 import time
@@ -126,27 +123,6 @@ def pack_all(tasks: tuple[PartTask, ...], *, keeps_words: bool) -> None:
         shutil.rmtree(task.directory)
 
 
-def with_datasets(tokenizer: Tokenizer, folder: Path, row_length: int) -> None:
-    """Tokenizes and groups as the examples of `transformers` do; the result is an Arrow file."""
-    import datasets
-
-    datasets.disable_progress_bars()
-    datasets.disable_caching()
-    corpus = datasets.load_from_disk(str(folder / "texts"))
-
-    def tokenize(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
-        return {"input_ids": [e.ids for e in tokenizer.encode_batch(batch["text"])]}
-
-    def group(batch: dict[str, list[list[int]]]) -> dict[str, list[list[int]]]:
-        ids = list(itertools.chain.from_iterable(batch["input_ids"]))
-        whole = len(ids) // row_length * row_length
-        return {"input_ids": [ids[i : i + row_length] for i in range(0, whole, row_length)]}
-
-    tokens = corpus.map(tokenize, batched=True, remove_columns=["text"])
-    tokens.map(group, batched=True).save_to_disk(str(folder / "rows"))
-    shutil.rmtree(folder / "rows")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabytes", type=float, default=40.0)
@@ -162,11 +138,6 @@ def main() -> None:
         num_bytes = sum(len(text.encode()) for text in texts)
         settings = config.data.tokenizer
         tokenizer = load_tokenizer(tokenizer_path(data_dir), settings)
-        peer = importlib.util.find_spec("datasets") is not None
-        if peer:
-            import datasets
-
-            datasets.Dataset.from_dict({"text": texts}).save_to_disk(f"{directory}/texts")
         for _ in range(flags.rounds):
             stages.time("merges (tokenizers)", num_bytes, lambda: merge_all(tokenizer, texts))
             encoder = DocumentEncoder(tokenizer, settings)
@@ -179,9 +150,6 @@ def main() -> None:
                 for keeps in (False, True):
                     name = f"part, {packing}, {'words known' if keeps else 'no word known'}"
                     stages.time(name, num_bytes, partial(pack_all, tasks, keeps_words=keeps))
-            if peer:
-                function = partial(with_datasets, tokenizer, Path(directory), flags.max_seq_len + 1)
-                stages.time("datasets: tokenize, group_texts", num_bytes, function)
         rows = rows_directory(data_dir, SOURCE, "train")
     console.print(stages.table())
     console.print(f"{num_bytes / 1e6:.1f} MB, {len(texts):,} documents; {rows.name}")

@@ -75,7 +75,10 @@ def test_damaged_data(
     assert verify_data(workdir, tiny_overrides) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
-    assert f"{rows.parents[1]}: part-00000/rows.records was altered: its sha256 differs" in captured.err
+    assert (
+        f"{rows.parents[1]}: part-00000/rows.records was altered: its sha256 differs"
+        in captured.err
+    )
     assert f"{documents.parent}: documents.arrayrecord is missing" in captured.err
     [validation] = workdir.glob("data/rows/text-validation-*")
     assert f"{validation}: every file is as it was" in captured.out

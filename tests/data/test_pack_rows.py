@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -205,11 +206,12 @@ prepare(config, data_dir, num_workers=int(num_workers), console=Console(file=sys
 """
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("num_workers", [1, 2])
-def test_killed_while_it_packs_it_keeps_finished_parts(
-    corpus, make_study, tmp_path, quiet, num_workers
+def test_ended_while_it_packs_it_keeps_finished_parts(
+    corpus, make_study, tmp_path, quiet, num_workers, number
 ) -> None:
-    """Killed when some parts are whole, wherever it is then; the next run makes only the rest."""
+    """Ended when some parts are whole, wherever it is then; the next run makes only the rest."""
     config = make_study(part_bytes=1_000)
     unbroken, data_dir = tmp_path / "unbroken" / "study", tmp_path / "killed" / "study"
     prepare(config, unbroken, num_workers=1, console=quiet)
@@ -221,8 +223,11 @@ def test_killed_while_it_packs_it_keeps_finished_parts(
         assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
         time.sleep(0.002)
         finished = list(Path(rows_pool(data_dir)).glob("*/part-*/files.json"))
-    process.kill()
+    process.send_signal(number)
     process.communicate()
+    pool = Path(rows_pool(data_dir))
+    if number == signal.SIGINT:
+        assert not list(pool.rglob("*.partial*")), "Ctrl-C cleans up"
     kept = {path: path.stat().st_mtime_ns for path in finished}
     assert not (data_dir / "rows.json").exists()
     prepare(config, data_dir, num_workers=1, console=quiet)
