@@ -13,6 +13,7 @@ from rich.console import Console
 
 from codepretrain.config.schema import FilterConfig, SourceConfig, TokenizerConfig
 from codepretrain.data import document_parts
+from codepretrain.data import pack_part as pack_part_module
 from codepretrain.data import prepare as prepare_module
 from codepretrain.data import selection as selection_module
 from codepretrain.data.documents import open_documents
@@ -85,11 +86,14 @@ def test_rows_give_every_documents_text_back(prepared_data) -> None:
         )
 
 
-def test_shards_have_the_rows_asked_for(prepared_data) -> None:
-    shards = prepared_data.data.rows["code", "train"].row_shards
-    assert len(shards) > 1
-    assert [shard.num_records for shard in shards[:-1]] == [100] * (len(shards) - 1)
-    assert [shard.name for shard in shards[:2]] == ["rows-00000.records", "rows-00001.records"]
+def test_parts_end_where_they_reach_their_size(prepared_data) -> None:
+    parts = prepared_data.data.rows["code", "train"].parts
+    documents = split_documents(prepared_data.data_dir, source="code", split="train")
+    assert len(parts) > 2
+    for part in parts[:-1]:
+        sizes = [document.num_bytes for document in itertools.islice(documents, part.num_documents)]
+        assert sum(sizes[:-1]) < prepared_data.config.data.part_bytes <= sum(sizes)
+    assert len(list(documents)) == parts[-1].num_documents
 
 
 def test_summary_names_sources_counts_and_items(prepared_data) -> None:
@@ -112,19 +116,20 @@ def test_result_does_not_depend_on_workers(prepared_data, tmp_path, quiet) -> No
 
 @pytest.mark.parametrize(
     ("stage", "call"),
-    [("read_source", 2), ("select_documents", 1), ("save_tokenizer", 1), ("write_rows", 2)],
+    [("read_source", 2), ("select_documents", 1), ("save_tokenizer", 1), ("write_part", 2)],
 )
 def test_interrupted_it_goes_on_where_it_was(
     prepared_data, tmp_path, quiet, monkeypatch, stage, call
 ) -> None:
     """Interrupted within a call of each stage, while its files are half written."""
-    original = getattr(prepare_module, stage)
+    module = pack_part_module if stage == "write_part" else prepare_module
+    original = getattr(module, stage)
     num_calls = itertools.count(1)
 
     def interrupted(*args, **kwargs):
         if next(num_calls) != call:
             return original(*args, **kwargs)
-        if stage == "write_rows":
+        if stage == "write_part":
             args = (args[0], _interrupting(args[1]))
         with monkeypatch.context() as patch:
             if stage == "select_documents":
@@ -138,7 +143,7 @@ def test_interrupted_it_goes_on_where_it_was(
             return original(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(prepare_module, stage, interrupted)
+        patch.setattr(module, stage, interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare(prepared_data.config, tmp_path / "data" / "study", num_workers=1, console=quiet)
     finished = {
@@ -152,7 +157,7 @@ def test_interrupted_it_goes_on_where_it_was(
     assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
     assert (
         len(finished)
-        == {"read_source": 1, "save_tokenizer": 3, "select_documents": 2, "write_rows": 5}[stage]
+        == {"read_source": 1, "save_tokenizer": 3, "select_documents": 2, "write_part": 5}[stage]
     )
 
 
@@ -163,14 +168,14 @@ def _interrupting(items):
 
 
 def test_concatenate_pads_only_the_last_row(make_study, tmp_path, quiet) -> None:
-    config = make_study(packing="concatenate", validation_fraction=0.0)
+    config = make_study(packing="concatenate", validation_fraction=0.0, part_bytes=2**20)
     data = prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
     manifest = data.rows["code", "train"]
     # stream of n tokens: ⌈(n - 1) / T⌉ rows; every bos but the first is an unweighted target
     assert manifest.num_rows == -(-(manifest.num_tokens - 1) // 64)
     assert manifest.efficiency > 0.98
     assert data.rows["text", "validation"].num_rows == 0
-    assert data.rows["text", "validation"].row_shards == ()
+    assert data.rows["text", "validation"].parts == ()
     assert data.num_items["prose_continuation"] == 0
 
 
@@ -332,7 +337,7 @@ def test_two_preparations_wait_for_each_other_and_share_the_documents(
         assert not second.exists()
     waiting.join()
     assert f"data is in use by process {os.getpid()} on " in printed.getvalue()
-    assert load_prepared(config, second).splits.validation_fraction == 0.3
+    assert load_prepared(config, second).selection.settings["validation_fraction"] == 0.3
     assert {path: path.stat().st_mtime_ns for path in pool.rglob("*")} == before
 
 
