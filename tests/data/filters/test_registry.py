@@ -23,7 +23,9 @@ PATH = "config.data.sources.code.filters"
 
 def test_the_filters_of_a_source_are_made_in_order_with_their_options() -> None:
     emails = FilterConfig(name="emails", options={"placeholder": "<MAIL>"})
-    generated = FilterConfig(name="generated", options={"phrases": ["made by"], "languages": ["C"]})
+    generated = FilterConfig(
+        name="generated", options={"phrases": ("made by",), "languages": ("C",)}
+    )
     assert make_filters(PATH, [emails, generated, FilterConfig(name="emails")]) == [
         ("emails", Emails(placeholder="<MAIL>")),
         ("generated", Generated(phrases=("made by",), languages=("C",))),
