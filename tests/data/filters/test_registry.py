@@ -89,3 +89,14 @@ def test_languages() -> None:
     assert reason("hexadecimal_prefix", "0x1", None, languages=["c"]) is None
     assert reason("hexadecimal_prefix", "0x1", None, except_languages=["c"]) == "hexadecimal"
     assert reason("hexadecimal_prefix", "0x1", "C", except_languages=["c"]) is None
+    assert reason("hexadecimal_prefix", "0x1", "c-sharp", languages=["C#"]) == "hexadecimal"
+    assert reason("hexadecimal_prefix", "0x1", "cpp", languages=["C++"]) == "hexadecimal"
+
+
+def test_default_languages_are_found_as_readers_spell_them() -> None:
+    table = "1 " * 60 + "\n"
+    assert reason("alphabetic_share", table, "webassembly") is None
+    assert reason("alphabetic_share", table, "motorola-68k-assembly") is None
+    assert reason("line_lengths", "x" * 2000, "roff-manpage") is None
+    assert reason("xml_header", "<?xml version='1.0'?>", "xslt") is None
+    assert reason("data_files", "{}", "json") == "data_file_short"

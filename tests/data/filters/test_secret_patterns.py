@@ -27,7 +27,10 @@ def test_entropy() -> None:
         ("0123456789z" * 2, False),  # 3.46 bits
         ("the_name_of_a_token_42", False),  # words and numbers
         ("the_name_of_a_token42", False),  # 3.30 bits
-        ("the_quick_brown_jumps42", True),
+        ("the_quick_brown_jumps42", True),  # 15 of 23 characters in words
+        ("S3AccessPointAttachments", False),
+        ("ServerlessV2PlatformVersions", False),
+        ("PassWordMustBeAtLeast6Chars.", False),
     ],
 )
 def test_randomness(value: str, expected: bool) -> None:
