@@ -1,4 +1,7 @@
-"""Filters by name. A filter drops documents, or replaces parts of their text."""
+"""Filters by name. A filter drops documents, or replaces parts of their text.
+
+`experiments/filters.py` lists those of the study's sources.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,14 +41,6 @@ FILTERS: dict[str, type[Filter] | type[Redactor]] = {
     "top_level_domains": TopLevelDomains,
     "xml_header": XmlHeader,
 }
-
-# Aryabumi et al. 2024: of web code.
-STUDY_FILTERS = ("float_literals", "hexadecimal_prefix", "top_level_domains", "generated")
-# Li et al. 2023 and Lozhkov et al. 2024: of code and markup.
-STARCODER_FILTERS = (
-    *("line_lengths", "alphabetic_share", "encoded_data"),
-    *("xml_header", "html_text", "data_files"),
-)
 
 
 def make_filters(path: str, configs: Sequence[FilterConfig]) -> list[tuple[str, Filter | Redactor]]:

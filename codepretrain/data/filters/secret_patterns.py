@@ -85,6 +85,7 @@ _OTHER = re.compile(
 )
 
 _SEPARATORS = re.compile(r"[+/=_.~-]+")
+MIN_MIXED = 8  # characters
 # Words in a name or a sentence, with capitals or without.
 _WORD = re.compile(r"[A-Z][a-z]{3,}|[a-z]{5,}|[A-Z]{4,}")
 MAX_WORD_SHARE, MAX_WORD_DIGITS = 0.7, 0.1
@@ -122,7 +123,8 @@ def is_json_web_token(token: str) -> bool:
 def is_random(value: str) -> bool:
     """Returns whether a string looks random: letters mixed with digits, and a high entropy.
 
-    `your_api_key_2` does not: each of its parts has only letters, or only digits.
+    `access_logs.s3.bucket` does not: of its parts, those with letters and digits have less than 8
+    characters together.
     `S3AccessPointAttachments` does not: at least 70% of its characters are in words, and at most
     10% are digits. So are 1% of random strings of 20 letters and digits. The entropy is that of the
     characters, in bits. Below 3.0 (a hexadecimal string) or 3.5 (any other), it is taken for words:
@@ -131,7 +133,8 @@ def is_random(value: str) -> bool:
     The thresholds are ours: those of search tools (3.0 and 4.5) are for strings without a name, and
     20 characters cannot reach 4.5.
     """
-    if all(part.isdigit() or part.isalpha() for part in _SEPARATORS.split(value) if part):
+    parts = [part for part in _SEPARATORS.split(value) if not part.isdigit() and not part.isalpha()]
+    if sum(map(len, parts)) < MIN_MIXED:
         return False
     num_in_words = sum(map(len, _WORD.findall(value)))
     num_digits = sum(map(str.isdigit, value))

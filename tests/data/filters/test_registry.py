@@ -7,8 +7,6 @@ import pytest
 from codepretrain.config.schema import FilterConfig
 from codepretrain.data.filters import (
     FILTERS,
-    STARCODER_FILTERS,
-    STUDY_FILTERS,
     make_filter,
     make_filters,
 )
@@ -63,10 +61,6 @@ def test_an_unknown_name_or_option_and_a_wrong_type_are_named(
     with pytest.raises(UserError) as raised:
         make_filters(PATH, configs)
     assert str(raised.value).startswith(f"{PATH}[1]{message}")
-
-
-def test_the_presets_are_filters() -> None:
-    assert {*STUDY_FILTERS, *STARCODER_FILTERS} <= FILTERS.keys()
 
 
 @pytest.mark.parametrize("name", FILTERS)
