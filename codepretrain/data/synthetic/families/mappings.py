@@ -93,7 +93,8 @@ def invert(rng: Random) -> Draft:
     def oracle(table: dict[str, str]) -> dict[Any, list[str]]:
         new = {k: len(v) if lengths else v for k, v in table.items()}
         ordered = sorted(table)[:: -1 if descending else 1]
-        return {value: [k for k in ordered if new[k] == value] for value in set(new.values())}
+        values = dict.fromkeys(new.values())
+        return {value: [k for k in ordered if new[k] == value] for value in values}
 
     inputs = [(dict(zip(word_list(rng, n), word_list(rng, n), strict=True)),) for n in (3, 5, 8)]
     inputs += [({},), ({"a": "x", "b": "x", "c": "y"},)]
