@@ -181,8 +181,10 @@ def box_overlap(rng: Random) -> Draft:
         return (x, y, w, h) if sizes else (x, y, x + w, y + h)
 
     shape = "(x, y, width, height)" if sizes else "(left, bottom, right, top)"
-    inputs = [(box(), box()) for _ in range(6)]
-    inputs.append(((0, 0, 2, 2), (5, 5, 7, 7)))
+    # Within the first box, across it, beside and above it, touching it, and at its corner.
+    places = ((1, 1, 2, 2), (2, -1, 2, 7), (8, 1, 2, 2), (1, 6, 3, 2), (6, 0, 2, 4), (-2, -1, 4, 3))
+    boxes = [(x, y, w, h) if sizes else (x, y, x + w, y + h) for x, y, w, h in places]
+    inputs = [(box(), box()) for _ in range(3)] + [((0, 0, 6, 4), other) for other in boxes]
     return Draft(
         signature=f"{name}(a, b)",
         task="returns the area that "

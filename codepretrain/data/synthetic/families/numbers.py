@@ -52,7 +52,9 @@ def orbit(rng: Random) -> Draft:
         notes=["`x` is a whole number and may be larger than the modulus."],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(rng.randint(0, 5 * m),) for _ in range(5)] + [(0,), (m,)]),
+        tests=calls(
+            name, [(rng.randint(0, 5 * m),) for _ in range(7)] + [(0,), (m,), (2 * m + 1,)]
+        ),
         parameters={"a": a, "b": b, "m": m, "power": power},
         difficulty=3,
     )
@@ -142,7 +144,8 @@ def special_primes(rng: Random) -> Draft:
         notes=["`low` and `high` are not negative; if low > high there are none."],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [*inputs, (0, 1), (2, 2), (30, 20), (0, 30)]),
+        tests=calls(name, [*inputs, (0, 1), (2, 2), (30, 20), (0, 30)])
+        + calls(name, [(0, 2), (2, 9), (23, 25), (48, 49), (110, 121), (160, 169)]),
         parameters={"modulus": modulus, "residue": residue, "count": count},
         difficulty=3,
     )
@@ -215,6 +218,7 @@ def divisor_class(rng: Random) -> Draft:
         return labels[(total >= limit * n) + (total > limit * n)]
 
     bound = "`n`" if limit == 1 else f"{limit}·n"
+    more = (27720, 30240) if limit == 3 else ()  # the first that is larger, and one that is equal
     return Draft(
         signature=f"{name}(n)",
         task=f"compares the sum of the proper divisors of a positive whole number `n` with {bound}",
@@ -225,7 +229,7 @@ def divisor_class(rng: Random) -> Draft:
         ],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(n,) for n in (1, 6, 12, 28, 120, 180, rng.randint(2, 900))]),
+        tests=calls(name, [(n,) for n in (1, 6, 12, 28, 120, 180, *more, rng.randint(2, 900))]),
         parameters={"labels": list(labels), "limit": limit},
         difficulty=3,
     )
