@@ -110,11 +110,11 @@ def tracking_stack(rng: Random) -> Draft:
 class _Cache:
     """An `OrderedDict`."""
 
-    def __init__(self, capacity: int, by_use: bool, default: int | None) -> None:
+    def __init__(self, capacity: int, by_use: bool, default: int) -> None:
         self.capacity, self.by_use, self.default = capacity, by_use, default
         self.values = OrderedDict[str, int]()
 
-    def get(self, key: str) -> int | None:
+    def get(self, key: str) -> int:
         if key in self.values and self.by_use:
             self.values.move_to_end(key)
         return self.values.get(key, self.default)
@@ -132,7 +132,7 @@ class _Cache:
 
 def bounded_cache(rng: Random) -> Draft:
     name = rng.choice(("Cache", "RecentCache", "BoundedMap"))
-    by_use, default = rng.random() < 0.6, rng.choice((-1, 0, None))
+    by_use, default = rng.random() < 0.6, rng.choice((-1, 0, 99))
     touch = "\n        self._values[key] = self._values.pop(key)" if by_use else ""
     drop = "\n        self._values.pop(key, None)" if by_use else ""
     solution = code(

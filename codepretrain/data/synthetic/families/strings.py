@@ -43,7 +43,7 @@ def run_lengths(rng: Random) -> Draft:
             if (size := len(list(group))) >= minimum
         ],
         tests=calls(name, [*inputs, ("",), ("aaabbb",), ("abc",), ("zzzzz",)])
-        + calls(name, [("a" + "b" * minimum,), ("a" * minimum + "bbbb" * minimum + "c",)]),
+        + calls(name, [("a" + "b" * minimum,), (f"x{'y' * (minimum - 1)}xz",)]),
         parameters={"minimum": minimum},
         difficulty=2,
     )
