@@ -69,16 +69,17 @@ def prepare(
 ) -> PreparedData:
     """Prepares the missing parts of the study's data.
 
-    With `rereads_changed`, parts whose raw files changed are read again, and everything that was made
-    from them is made again; without, sources with changed files are refused. One preparation at a
-    time uses the folder above `data_dir`, which holds what studies share; another one waits.
+    With `rereads_changed`, parts whose raw files changed are read again, and everything that was
+    made from them is made again; without, sources with changed files are refused. One preparation
+    at a time uses the folder above `data_dir`, which holds what studies share; another one waits.
 
     The result does not depend on `num_workers`, the number of processes that read raw material;
     tokenizing uses all cores. Progress and a summary go to the console, by default on stderr.
 
     Raises:
-      UserError: an unknown reader, filter or option, a missing corpus or tokenizer, a directory that
-        cannot be written, a full disk, or data that is damaged or was prepared under other settings.
+      UserError: an unknown reader, filter or option, a missing corpus or tokenizer, a directory
+        that cannot be written, a full disk, or data that is damaged or was prepared under other
+        settings.
     """
     check_num_workers(num_workers)
     console = console or Console(stderr=True)
