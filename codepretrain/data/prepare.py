@@ -1,11 +1,11 @@
 """Prepares a study's data: documents, splits, tokenizer, rows, evaluation items, in this order.
 
-Every result is written atomically, so a rerun resumes after the last finished one and does nothing
-if all are finished.
+Each part is a directory that is written atomically, so a rerun resumes after the last finished part
+and does nothing if all are finished.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -22,7 +22,6 @@ from codepretrain.data.documents_view import set_documents_entry
 from codepretrain.data.engines import local_engine
 from codepretrain.data.eval_items import write_eval_items
 from codepretrain.data.filters import make_filters
-from codepretrain.data.filters.filter import Filter, Redactor
 from codepretrain.data.inputs import check_inputs
 from codepretrain.data.native_log import captured_stderr
 from codepretrain.data.outdated import remove_outdated, remove_outdated_rows
@@ -69,12 +68,14 @@ def prepare(
 ) -> PreparedData:
     """Prepares the missing parts of the study's data.
 
-    With `rereads_changed`, parts whose raw files changed are read again, and everything that was
-    made from them is made again; without, sources with changed files are refused. One preparation
-    at a time uses the folder above `data_dir`, which holds what studies share; another one waits.
+    With `rereads_changed`, sources whose raw files changed are read again, and everything that was
+    made from them is made again; without, they are refused.
 
     The result does not depend on `num_workers`, the number of processes that read raw material;
     tokenizing uses all cores. Progress and a summary go to the console, by default on stderr.
+
+    One preparation at a time uses the folder above `data_dir`, which holds what studies share;
+    another one waits for it.
 
     Raises:
       UserError: an unknown reader, filter or option, a missing corpus or tokenizer, a directory
@@ -87,27 +88,21 @@ def prepare(
         source: make_reader(source, chosen)
         for source, chosen in sorted(config.data.sources.items())
     }
-    filters = {
-        source: make_filters(f"config.data.sources.{source}.filters", chosen.filters)
-        for source, chosen in config.data.sources.items()
-    }
+    for source, chosen in config.data.sources.items():
+        make_filters(f"config.data.sources.{source}.filters", chosen.filters)
     seconds: dict[str, float] = {}
     pools = epath.Path(data_dir).parent
     with exclusive(pools, waits=True, announce=partial(console.print, soft_wrap=True)):
         shards = check_inputs(
             config, data_dir, readers, rereads_changed=rereads_changed, note=console.print
         )
-        readings = [
-            _reading(config, data_dir, source, readers[source], filters[source], found)
-            for source, found in shards.items()
-        ]
         if rereads_changed:
             remove_outdated(config, data_dir, list(shards))
         if not _is_complete(config, data_dir):
             _start_tensorflow()
             with progress_display(console) as progress:
                 stages: dict[str, Callable[[], None]] = {
-                    "read": lambda: _read(data_dir, readings, num_workers, progress),
+                    "read": lambda: _read(config, data_dir, readers, shards, num_workers, progress),
                     "split": lambda: _split(config, data_dir),
                     "tokenizer": lambda: _make_tokenizer(config, data_dir),
                     "pack": lambda: _pack(config, data_dir, progress),
@@ -142,37 +137,32 @@ def _start_tensorflow() -> None:
         seqio_tasks.leave_accelerators_alone()
 
 
-def _reading(
+def _read(
     config: StudyConfig,
     data_dir: StrPath,
-    source: str,
-    reader: Reader,
-    filters: Sequence[tuple[str, Filter | Redactor]],
-    shards: Sequence[Any],
-) -> SourceReading:
-    settings_hash = sha256_json(reading_settings(config, source))
-    return SourceReading(
-        source=source,
-        reader=reader,
-        filters=tuple(filters),
-        shards=shards,
-        folder=pool_folder(data_dir, source, settings_hash),
-        settings_hash=settings_hash,
-    )
-
-
-def _read(
-    data_dir: StrPath, readings: Sequence[SourceReading], num_workers: int, progress: Progress
+    readers: Mapping[str, Reader],
+    shards: Mapping[str, Any],
+    num_workers: int,
+    progress: Progress,
 ) -> None:
     """Reads the sources that are not read yet."""
-    if not readings:
+    if not shards:
         return
     with local_engine(num_workers) as engine:
-        for reading in readings:
-            line = f"reading {reading.source}"
-            with progress_line(progress, line, reading.reader.max_bytes) as advance:
+        for source in shards:
+            settings_hash = sha256_json(reading_settings(config, source))
+            filters = config.data.sources[source].filters
+            reading = SourceReading(
+                source=source,
+                reader=readers[source],
+                filters=tuple(make_filters(f"config.data.sources.{source}.filters", filters)),
+                shards=shards[source],
+                folder=pool_folder(data_dir, source, settings_hash),
+                settings_hash=settings_hash,
+            )
+            with progress_line(progress, f"reading {source}", readers[source].max_bytes) as advance:
                 _, entry = read_source(reading, engine, advance=advance)
-            set_documents_entry(data_dir, reading.source, entry)
+            set_documents_entry(data_dir, source, entry)
 
 
 def _split(config: StudyConfig, data_dir: StrPath) -> None:
