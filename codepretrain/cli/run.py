@@ -4,6 +4,7 @@ import argparse
 import ctypes
 import importlib.util
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -63,15 +64,15 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
     from codepretrain.study.run import run_study
     from codepretrain.study.workspace import Workspace
 
-    def prepare() -> None:
-        # In a subprocess, because this process trains later and must not import TensorFlow.
-        overrides = [arg for arg in argv if arg.startswith("--config.")]
-        where = ["--config", flags.config, "--workdir", os.fspath(flags.workdir)]
-        _call_self(["prepare", *where, *overrides])
+    overrides = [arg for arg in argv if arg.startswith("--config.")]
+    where = ["--config", flags.config, "--workdir", os.fspath(flags.workdir)]
+    command = ["prepare", *where, *overrides]
 
     run_study(
         Workspace(config, flags.workdir),
-        prepare=prepare,
+        # In a subprocess, because this process trains later and must not import TensorFlow.
+        prepare=lambda: _call_self(command),
+        prepare_command=shlex.join(["codepretrain", *command]),
         check_raw_files=lambda: _check_raw_files(config, flags),
         command_line=flags.command_line,
         environment=relevant_environment(),

@@ -1,11 +1,11 @@
 """Prepares a study's data: documents, splits, tokenizer, rows, evaluation items, in this order.
 
-Each part is a directory that is written atomically, so a rerun resumes after the last finished part
-and does nothing if all are finished.
+Every result is written atomically, so a rerun resumes after the last finished one and does nothing
+if all are finished.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -20,6 +20,7 @@ from codepretrain.data.documents_view import set_documents_entry
 from codepretrain.data.engines import local_engine
 from codepretrain.data.eval_items import write_eval_items
 from codepretrain.data.filters import make_filters
+from codepretrain.data.filters.filter import Filter, Redactor
 from codepretrain.data.inputs import check_inputs
 from codepretrain.data.outdated import remove_outdated
 from codepretrain.data.pack_rows import pack_rows
@@ -60,15 +61,17 @@ def prepare(
 ) -> PreparedData:
     """Prepares the missing parts of the study's data.
 
-    With `rereads_changed`, sources whose raw files changed are read again, and everything that was
-    made from them is made again; without, they are refused.
+    With `rereads_changed`, parts whose raw files changed are read again, and everything that was
+    made from them is made again; without, sources with changed files are refused. One preparation
+    at a time uses the folder above `data_dir`, which holds what studies share; another one waits.
 
     The result does not depend on `num_workers`, the number of processes that read and pack.
     Progress and a summary go to the console, by default on stderr.
 
     Raises:
-      UserError: an unknown reader or option, a missing corpus or tokenizer, a directory that cannot
-        be written, a full disk, or data that is damaged or was prepared under other settings.
+      UserError: an unknown reader, filter or option, a missing corpus or tokenizer, a directory
+        that cannot be written, a full disk, or data that is damaged or was prepared under other
+        settings.
     """
     check_num_workers(num_workers)
     console = console or Console(stderr=True)
@@ -76,20 +79,26 @@ def prepare(
         source: make_reader(source, chosen)
         for source, chosen in sorted(config.data.sources.items())
     }
-    for source, chosen in config.data.sources.items():
-        make_filters(source, chosen)
+    filters = {
+        source: make_filters(f"config.data.sources.{source}.filters", chosen.filters)
+        for source, chosen in config.data.sources.items()
+    }
     seconds: dict[str, float] = {}
     pools = epath.Path(data_dir).parent
     with exclusive(pools, waits=True, announce=partial(console.print, soft_wrap=True)):
         shards = check_inputs(
             config, data_dir, readers, rereads_changed=rereads_changed, note=console.print
         )
+        readings = [
+            _reading(config, data_dir, source, readers[source], filters[source], found)
+            for source, found in shards.items()
+        ]
         if rereads_changed:
             remove_outdated(config, data_dir, list(shards))
         if not _is_complete(config, data_dir):
             with progress_display(console) as progress:
                 stages: dict[str, Callable[[], None]] = {
-                    "read": lambda: _read(config, data_dir, readers, shards, num_workers, progress),
+                    "read": lambda: _read(data_dir, readings, num_workers, progress),
                     "split": lambda: _split(config, data_dir),
                     "tokenizer": lambda: _make_tokenizer(config, data_dir),
                     "pack": lambda: _pack(config, data_dir, num_workers, progress),
@@ -114,31 +123,37 @@ def _is_complete(config: StudyConfig, data_dir: StrPath) -> bool:
     )
 
 
-def _read(
+def _reading(
     config: StudyConfig,
     data_dir: StrPath,
-    readers: Mapping[str, Reader],
-    shards: Mapping[str, Any],
-    num_workers: int,
-    progress: Progress,
+    source: str,
+    reader: Reader,
+    filters: Sequence[tuple[str, Filter | Redactor]],
+    shards: Sequence[Any],
+) -> SourceReading:
+    settings_hash = sha256_json(reading_settings(config, source))
+    return SourceReading(
+        source=source,
+        reader=reader,
+        filters=tuple(filters),
+        shards=shards,
+        folder=pool_folder(data_dir, source, settings_hash),
+        settings_hash=settings_hash,
+    )
+
+
+def _read(
+    data_dir: StrPath, readings: Sequence[SourceReading], num_workers: int, progress: Progress
 ) -> None:
     """Reads the sources that are not read yet."""
-    if not shards:
+    if not readings:
         return
     with local_engine(num_workers) as engine:
-        for source in shards:
-            settings_hash = sha256_json(reading_settings(config, source))
-            reading = SourceReading(
-                source=source,
-                reader=readers[source],
-                filters=make_filters(source, config.data.sources[source]),
-                shards=shards[source],
-                folder=pool_folder(data_dir, source, settings_hash),
-                settings_hash=settings_hash,
-            )
-            with progress_line(progress, f"reading {source}", readers[source].max_bytes) as advance:
+        for reading in readings:
+            line = f"reading {reading.source}"
+            with progress_line(progress, line, reading.reader.max_bytes) as advance:
                 _, entry = read_source(reading, engine, advance=advance)
-            set_documents_entry(data_dir, source, entry)
+            set_documents_entry(data_dir, reading.source, entry)
 
 
 def _split(config: StudyConfig, data_dir: StrPath) -> None:

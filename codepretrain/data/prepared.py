@@ -9,12 +9,12 @@ from rich.table import Table
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.documents import (
-    DocumentsManifest,
     SourceDocuments,
     find_documents,
     open_documents,
     pool_folder,
 )
+from codepretrain.data.documents_manifest import DocumentsManifest
 from codepretrain.data.drop_table import drop_table
 from codepretrain.data.splits import (
     SplitsManifest,

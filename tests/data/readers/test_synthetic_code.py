@@ -39,6 +39,21 @@ def test_the_documents_do_not_depend_on_the_workers(monkeypatch: pytest.MonkeyPa
         assert read_shards(made, shards, processes) == alone
 
 
+def test_a_change_of_the_generator_is_a_change_of_its_material(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = reader("synthetic_code", num_problems=100)
+    first, second = (made.files(shard) for shard in made.shards())
+    assert first == second
+    assert first[0].version
+    monkeypatch.setattr(synthetic_code, "render", lambda problem, solution: solution)
+    synthetic_code._generator_version.cache_clear()
+    try:
+        assert made.files(range(64)) != first
+    finally:
+        synthetic_code._generator_version.cache_clear()
+
+
 def test_a_second_run_runs_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = reader("synthetic_code", num_problems=4, verdicts=str(tmp_path / "verdicts"))
     first = read(made)

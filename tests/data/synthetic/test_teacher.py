@@ -20,7 +20,16 @@ from codepretrain.errors import UserError
 from codepretrain.files import journal as journals
 from codepretrain.files.lease import exclusive
 from tests.data.readers.reading import read, reader
-from tests.data.synthetic.teaching import Clock, Handler, Reply, answer, dropped, endpoint, raw
+from tests.data.synthetic.teaching import (
+    Clock,
+    Handler,
+    Reply,
+    answer,
+    dropped,
+    endpoint,
+    raw,
+    truncated,
+)
 
 KEY = "sk-hunter2-0123456789"
 ROOT = Path(__file__).parents[3]
@@ -165,6 +174,43 @@ def test_tokens_that_were_not_counted_are_taken_at_their_maximum(tmp_path: Path)
     assert account.num_estimated == 1
     assert account.completion_tokens == 50
     assert account.prompt_tokens > 100
+
+
+@pytest.mark.parametrize("reply", [dropped, truncated])
+def test_lost_answers_are_named_and_count_against_the_budget(tmp_path: Path, reply: Reply) -> None:
+    """The endpoint may bill them: `max_cost` takes them at their maximum."""
+    run = Run(tmp_path, reply, reply, answer())
+    account = run(1)
+    assert (account.num_answers, account.num_lost) == (1, 2)
+    assert account.cost == pytest.approx(0.003), "of the answer alone"
+
+    (tmp_path / "other").mkdir()
+    run = Run(tmp_path / "other", reply)
+    account = run(20, max_cost=0.03)
+    assert account.stopped_at_cost
+    assert (account.num_answers, account.cost, account.num_failed) == (0, 0, 1)
+    largest = (200 * 10 + 50 * 100) / 1e6  # of one request; the prompt has fewer than 200 bytes
+    assert len(run.requests) == account.num_lost <= 0.03 / largest + 2
+    assert "could pass the budget" in run.messages[0]
+
+
+def test_an_endpoint_that_was_not_reached_bills_nothing(tmp_path: Path) -> None:
+    clock = Clock()
+    account = ask_teacher(
+        problems(1),
+        Endpoint(url="http://127.0.0.1:9/v1", model="m"),
+        Terms(concurrency=1),
+        journal=tmp_path / "answers.jsonl",
+        pace=Pace(None, now=clock.now, wait=clock.wait),
+    )
+    assert (account.num_failed, account.num_lost) == (1, 0)
+
+
+def test_an_answer_keeps_the_price_that_was_paid(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run(2).cost == pytest.approx(0.006)
+    account = run(3, prompt_price=100.0, completion_price=1000.0)
+    assert account.cost == pytest.approx(0.006 + 0.03)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
