@@ -215,7 +215,6 @@ def _pack(config: StudyConfig, data_dir: StrPath, progress: Progress) -> None:
     names = seqio_tasks.register_tasks(config, data_dir)
     for source, split in missing:
         _pack_split(config, data_dir, names[source], source, split, progress)
-    seqio_tasks.register_mixtures(config, data_dir)
 
 
 def _pack_split(
