@@ -74,7 +74,9 @@ def _losses(tokenizer: Tokenizer, added: dict[int, AddedToken]) -> list[str]:
     def text_of(index: int) -> bytes:
         if index in added:
             return b"" if added[index].special else added[index].content.encode()
-        return bytes(byte_of[character] for character in tokenizer.id_to_token(index))
+        token = tokenizer.id_to_token(index)
+        assert token is not None, "an id that the tokenizer gave"
+        return bytes(byte_of[character] for character in token)
 
     for text in (*_PROBES, *(f"a  {token}  b" for token in plain)):
         ids = tokenizer.encode(text, add_special_tokens=False).ids
