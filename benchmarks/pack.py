@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from codepretrain.data.collect import collect
+from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
 from rich.console import Console
 from rich.table import Table
 
@@ -29,14 +31,12 @@ from codepretrain.config.schema import (
     TrainingConfig,
 )
 from codepretrain.data import seqio_tasks
-from codepretrain.data.collect import collect
 from codepretrain.data.document import Document
 from codepretrain.data.documents import documents_directory
 from codepretrain.data.pack import PACKERS
 from codepretrain.data.readers import make_reader
 from codepretrain.data.splits import split_documents, write_splits
 from codepretrain.data.tokenizer import encode, load_tokenizer, save_tokenizer, train_tokenizer
-from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
 from codepretrain.rows.manifest import RowsManifest, rows_directory
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 

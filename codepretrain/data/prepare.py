@@ -5,58 +5,49 @@ and does nothing if all are finished.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import chain
 from typing import Any
 
-import numpy as np
+from etils import epath
 from rich.console import Console
 from rich.progress import Progress
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.collect import collect
-from codepretrain.data.document import Document
-from codepretrain.data.documents import (
-    documents_directory,
-    has_documents,
-    verify_documents,
-)
+from codepretrain.data.documents import has_documents, pool_folder
+from codepretrain.data.documents_view import set_documents_entry
+from codepretrain.data.engines import local_engine
 from codepretrain.data.eval_items import write_eval_items
+from codepretrain.data.filters import make_filters
 from codepretrain.data.inputs import check_inputs
-from codepretrain.data.inventory import save_stamps
-from codepretrain.data.native_log import captured_stderr
-from codepretrain.data.outdated import remove_outdated, remove_outdated_rows
-from codepretrain.data.prepared import PreparedData, check_splits, load_prepared, summary
+from codepretrain.data.outdated import remove_outdated
+from codepretrain.data.pack_rows import pack_rows
+from codepretrain.data.prepared import PreparedData, load_prepared, summary
 from codepretrain.data.progress import progress_display, progress_line
+from codepretrain.data.read_source import SourceReading, read_source
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.samples import sample_bytes
-from codepretrain.data.splits import has_splits, split_documents, write_splits
+from codepretrain.data.splits import has_splits, write_splits
 from codepretrain.data.tokenizer import (
     copy_tokenizer,
     save_tokenizer,
     train_tokenizer,
 )
-from codepretrain.data.workers import check_num_workers, reading_processes
-from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
+from codepretrain.data.workers import check_num_workers
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.lease import exclusive
 from codepretrain.files.sealed import write_sealed
 from codepretrain.files.storage import StrPath, is_file
 from codepretrain.rows.data_dir import (
-    check_rows,
-    current_tokenizer,
     is_prepared,
     reading_settings,
-    settings_hash,
     settings_path,
     study_settings,
 )
 from codepretrain.rows.eval_items import has_items
-from codepretrain.rows.format import SPLITS
-from codepretrain.rows.manifest import has_rows, load_manifest, rows_directory
-from codepretrain.rows.vocabulary import has_tokenizer, load_vocabulary
+from codepretrain.rows.vocabulary import has_tokenizer
 
 
 def prepare(
@@ -72,8 +63,8 @@ def prepare(
     With `rereads_changed`, sources whose raw files changed are read again, and everything that was
     made from them is made again; without, they are refused.
 
-    The result does not depend on `num_workers`, the number of processes that read raw material;
-    tokenizing uses all cores. Progress and a summary go to the console, by default on stderr.
+    The result does not depend on `num_workers`, the number of processes that read and pack.
+    Progress and a summary go to the console, by default on stderr.
 
     Raises:
       UserError: an unknown reader or option, a missing corpus or tokenizer, a directory that cannot
@@ -85,21 +76,23 @@ def prepare(
         source: make_reader(source, chosen)
         for source, chosen in sorted(config.data.sources.items())
     }
+    for source, chosen in config.data.sources.items():
+        make_filters(source, chosen)
     seconds: dict[str, float] = {}
-    with exclusive(data_dir, announce=partial(console.print, soft_wrap=True)):
+    pools = epath.Path(data_dir).parent
+    with exclusive(pools, waits=True, announce=partial(console.print, soft_wrap=True)):
         shards = check_inputs(
             config, data_dir, readers, rereads_changed=rereads_changed, note=console.print
         )
         if rereads_changed:
             remove_outdated(config, data_dir, list(shards))
         if not _is_complete(config, data_dir):
-            _start_tensorflow()
             with progress_display(console) as progress:
                 stages: dict[str, Callable[[], None]] = {
                     "read": lambda: _read(config, data_dir, readers, shards, num_workers, progress),
                     "split": lambda: _split(config, data_dir),
                     "tokenizer": lambda: _make_tokenizer(config, data_dir),
-                    "pack": lambda: _pack(config, data_dir, progress),
+                    "pack": lambda: _pack(config, data_dir, num_workers, progress),
                     "items": lambda: _make_items(config, data_dir),
                 }
                 _write_settings(config, data_dir)
@@ -107,8 +100,6 @@ def prepare(
                     start = time.monotonic()
                     stage()
                     seconds[name] = time.monotonic() - start
-                    if rereads_changed and name == "tokenizer":
-                        remove_outdated_rows(config, data_dir)
     prepared = load_prepared(config, data_dir, seconds=seconds)
     console.print(summary(prepared))
     return prepared
@@ -116,20 +107,11 @@ def prepare(
 
 def _is_complete(config: StudyConfig, data_dir: StrPath) -> bool:
     """Returns whether documents and splits, which training does not need, exist too."""
-    directories = [documents_directory(data_dir, source) for source in config.data.sources]
     return (
-        all(has_documents(path) for path in directories)
+        all(has_documents(data_dir, source) for source in config.data.sources)
         and has_splits(data_dir)
         and is_prepared(config, data_dir)
     )
-
-
-def _start_tensorflow() -> None:
-    """Imports TensorFlow before its messages could break the progress display."""
-    with captured_stderr():
-        from codepretrain.data import seqio_tasks
-
-        seqio_tasks.leave_accelerators_alone()
 
 
 def _read(
@@ -143,19 +125,20 @@ def _read(
     """Reads the sources that are not read yet."""
     if not shards:
         return
-    with reading_processes(num_workers) as executor:
+    with local_engine(num_workers) as engine:
         for source in shards:
+            settings_hash = sha256_json(reading_settings(config, source))
+            reading = SourceReading(
+                source=source,
+                reader=readers[source],
+                filters=make_filters(source, config.data.sources[source]),
+                shards=shards[source],
+                folder=pool_folder(data_dir, source, settings_hash),
+                settings_hash=settings_hash,
+            )
             with progress_line(progress, f"reading {source}", readers[source].max_bytes) as advance:
-                _, stamps = collect(
-                    source,
-                    readers[source],
-                    shards[source],
-                    directory=documents_directory(data_dir, source),
-                    settings_hash=sha256_json(reading_settings(config, source)),
-                    executor=executor,
-                    advance=advance,
-                )
-            save_stamps(data_dir, source, stamps)
+                _, entry = read_source(reading, engine, advance=advance)
+            set_documents_entry(data_dir, source, entry)
 
 
 def _split(config: StudyConfig, data_dir: StrPath) -> None:
@@ -194,78 +177,14 @@ def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:
     save_tokenizer(train_tokenizer(texts, settings), settings, data_dir)
 
 
-def _pack(config: StudyConfig, data_dir: StrPath, progress: Progress) -> None:
-    """Runs every source's Task over the splits that have no rows yet."""
-    found, missing = {}, []
-    for source in sorted(config.data.sources):
-        for split in SPLITS:
-            directory = rows_directory(data_dir, source, split)
-            if has_rows(directory):
-                found[source, split] = load_manifest(directory, source=source, split=split)
-            else:
-                missing.append((source, split))
-    check_rows(config, found, data_dir)
-    if not missing:
-        return
-    for source in sorted({source for source, _ in missing}):
-        verify_documents(documents_directory(data_dir, source))
-    # TensorFlow takes seconds to import: only when there is something to tokenize.
-    from codepretrain.data import seqio_tasks
-
-    names = seqio_tasks.register_tasks(config, data_dir)
-    for source, split in missing:
-        _pack_split(config, data_dir, names[source], source, split, progress)
-
-
-def _pack_split(
-    config: StudyConfig,
-    data_dir: StrPath,
-    task: str,
-    source: str,
-    split: str,
-    progress: Progress,
-) -> None:
-    from codepretrain.data import seqio_tasks
-
-    splits, documents_hashes = check_splits(config, data_dir)
-    tokenizer_hash, vocabulary_hash = current_tokenizer(config, data_dir)
-    total = splits.num_bytes[source][split]
-    with progress_line(progress, f"packing {source}, {split}", total) as advance:
-        tokens = seqio_tasks.tokenized_documents(task, split)
-        write_rows(
-            rows_directory(data_dir, source, split),
-            _with_provenance(_documents(config, data_dir, source, split), tokens, advance),
-            source=source,
-            split=split,
-            config=config.data,
-            num_bytes=load_vocabulary(data_dir).num_bytes,
-            made_from=MadeFrom(
-                settings_hash=settings_hash(config, source),
-                documents_hash=documents_hashes[source],
-                tokenizer_hash=tokenizer_hash,
-                vocabulary_hash=vocabulary_hash,
-            ),
-        )
+def _pack(config: StudyConfig, data_dir: StrPath, num_workers: int, progress: Progress) -> None:
+    with local_engine(num_workers) as engine:
+        pack_rows(config, data_dir, engine, progress)
 
 
 def _make_items(config: StudyConfig, data_dir: StrPath) -> None:
     if not has_items(data_dir):
         write_eval_items(config, data_dir)
-
-
-def _documents(
-    config: StudyConfig, data_dir: StrPath, source: str, split: str
-) -> Iterator[Document]:
-    cache_bytes = config.execution.row_cache_bytes
-    return split_documents(data_dir, source=source, split=split, cache_bytes=cache_bytes)
-
-
-def _with_provenance(
-    documents: Iterator[Document], tokens: Iterator[np.ndarray], advance: Callable[[int], None]
-) -> Iterator[TokenizedDocument]:
-    for document, ids in zip(documents, tokens, strict=True):
-        yield TokenizedDocument(provenance=document.provenance(), tokens=ids)
-        advance(document.num_bytes)
 
 
 def _write_settings(config: StudyConfig, data_dir: StrPath) -> None:

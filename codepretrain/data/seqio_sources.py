@@ -14,7 +14,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from codepretrain.data.documents import documents_directory, read_documents
+from codepretrain.data.documents import open_documents
 from codepretrain.data.splits import load_split
 from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath
@@ -132,9 +132,8 @@ class DocumentSource(_NumberedSource):
         positions, num_documents = self._split(split)
         wanted = np.zeros(num_documents, bool)
         wanted[positions[start:stop]] = True
-        directory = documents_directory(self._data_dir, self._name)
-        documents = read_documents(
-            directory, source=self._name, wanted=wanted, cache_bytes=self._cache_bytes
+        documents = open_documents(self._data_dir, self._name, cache_bytes=self._cache_bytes).read(
+            wanted
         )
         while batch := [
             document.text.encode() for document in islice(documents, _DOCUMENTS_PER_BATCH)

@@ -10,7 +10,8 @@ bytes. A text that spells a special token is tokenized like any other text.
                               digit or line break
     7                         one digit
     ·==  ):⏎                  punctuation, with a space before it and the line breaks after it
-    ⏎········                 white space, except its last character before a letter or punctuation
+    ⏎⏎  ⏎········             white space; its last character, if that is no line break, belongs to
+                              a letter or punctuation that follows
 
 so that indentation and blank lines are one token wherever they are frequent. Every part of `WORDS`
 is bounded, because the cost of a word in training grows with its length times its merges.
@@ -56,10 +57,11 @@ WORDS = (
     r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]{1,64}"
     r"|\p{N}"
     r"| ?[^\s\p{L}\p{N}]{1,64}[\r\n]{0,8}"
+    r"|\s{0,255}[\r\n](?!\s)"
     r"|\s{1,256}(?![^\s\p{N}])"
     r"|\s{1,256}"
 )
-_MARKER = re.compile("|".join(map(re.escape, MARKERS)))
+MARKER = re.compile("|".join(map(re.escape, MARKERS)))
 _PIECE_CHARACTERS = 2**20
 _GROUP_CHARACTERS = 2**23  # pieces whose encodings, about 100 bytes a token, are in memory together
 
@@ -80,6 +82,26 @@ def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
             f"config.data.tokenizer.vocab_size: expected {smallest} or more (256 bytes, 3 special "
             f"tokens and {len(MARKERS)} markers), found {config.vocab_size}"
         )
+    tokenizer = _without_merges()
+    trainer = trainers.BpeTrainer(
+        vocab_size=config.vocab_size,
+        special_tokens=named,
+        initial_alphabet=sorted(byte_of_character()),
+        show_progress=False,
+    )
+    # Training does not look for added tokens, so the markers are cut out here.
+    parts = (part for text in texts for piece in pieces(text) for part in MARKER.split(piece))
+    tokenizer.train_from_iterator(parts, trainer)
+    return _with_plain_markers(tokenizer)
+
+
+def splits_words(tokenizer: Tokenizer) -> bool:
+    """Returns whether a tokenizer splits text as `train_tokenizer` does."""
+    found, ours = (json.loads(of.to_str()) for of in (tokenizer, _without_merges()))
+    return found["pre_tokenizer"] == ours["pre_tokenizer"]
+
+
+def _without_merges() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
@@ -88,16 +110,7 @@ def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=config.vocab_size,
-        special_tokens=named,
-        initial_alphabet=sorted(byte_of_character()),
-        show_progress=False,
-    )
-    # Training does not look for added tokens, so the markers are cut out here.
-    parts = (part for text in texts for piece in pieces(text) for part in _MARKER.split(piece))
-    tokenizer.train_from_iterator(parts, trainer)
-    return _with_plain_markers(tokenizer)
+    return tokenizer
 
 
 def _with_plain_markers(tokenizer: Tokenizer) -> Tokenizer:

@@ -3,8 +3,8 @@
 Training processes call this, so it imports no tokenizer, seqio or TensorFlow.
 
 Every file records hashes of its inputs: documents of the reader's settings, splits of the
-documents, rows and items of the documents, their split, the tokenizer and all settings, and a run
-of its rows.
+documents, rows of the documents, their split, the tokenizer and the packing settings, items of all
+settings, and a run of its rows.
 """
 
 from typing import Any
@@ -17,21 +17,32 @@ from codepretrain.files.hashing import sha256_file, sha256_json
 from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath, is_file
 from codepretrain.rows.eval_items import has_items, items_directory, load_items_manifest
+from codepretrain.rows.folders import folders_path, load_folders
 from codepretrain.rows.format import FORMAT_VERSION, SPLITS
 from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest, rows_directory
 from codepretrain.rows.vocabulary import tokenizer_hashes, tokenizer_path
 
 # Raised whenever readers, tokenizer, packing or items change in a way that changes their results.
-_DATA_VERSION = 2
+_DATA_VERSION = 3
 
 
 def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
-    """Returns the settings that determine a source's documents."""
+    """Returns the settings that determine the documents of each part of a source.
+
+    `max_bytes` only determines how many parts there are.
+    """
     chosen = config.data.sources[source]
+    options = {name: chosen.options[name] for name in sorted(chosen.options)}
+    options.pop("max_bytes", None)
     return {
         "version": _DATA_VERSION,
+        "source": source,
         "reader": chosen.reader,
-        "options": dict(sorted(chosen.options.items())),
+        "options": options,
+        "filters": [
+            {"name": step.name, "options": dict(sorted(step.options.items()))}
+            for step in chosen.filters
+        ],
     }
 
 
@@ -42,12 +53,34 @@ def source_settings(config: StudyConfig, source: str) -> dict[str, Any]:
     """
     return {
         **reading_settings(config, source),
+        "max_bytes": config.data.sources[source].options.get("max_bytes"),
         "validation_fraction": config.data.validation_fraction,
         "tokenizer": _tokenizer_settings(config.data.tokenizer),
+        **packing_settings(config),
+    }
+
+
+def packing_settings(config: StudyConfig) -> dict[str, Any]:
+    """Returns the settings that determine the rows of given documents and tokenizer."""
+    return {
         "packing": config.data.packing,
         "max_seq_len": config.data.max_seq_len,
+        "part_bytes": config.data.part_bytes,
         "row_format": FORMAT_VERSION,
     }
+
+
+def rows_identity(
+    config: StudyConfig, *, split: str, documents_hash: str, tokenizer: tuple[str, str]
+) -> str:
+    """Returns the hash of all inputs of a source's rows of one split.
+
+    Args:
+      documents_hash: of the source's documents and their split.
+      tokenizer: the hashes of its two files, as `current_tokenizer` returns them.
+    """
+    inputs = {"split": split, "documents": documents_hash, "tokenizer": list(tokenizer)}
+    return sha256_json({**inputs, "packing": packing_settings(config)})
 
 
 def _tokenizer_settings(tokenizer: TokenizerConfig) -> dict[str, Any]:
@@ -130,16 +163,22 @@ def check_rows(
     """
     if not manifests:
         return
-    for (source, split), manifest in manifests.items():
-        if manifest.settings_hash != settings_hash(config, source):
+    folders = load_folders(data_dir)
+    for source, split in manifests:
+        if folders[source, split].settings_hash != settings_hash(config, source):
             raise UserError(
-                f"{rows_directory(data_dir, source, split)} was prepared under other settings"
+                f"{folders_path(data_dir)} lists rows that were prepared under other settings"
                 f"{_differences(config, source, data_dir)}; choose another --workdir, or delete "
                 f"{data_dir} and prepare again"
             )
     tokenizer_hash, vocabulary_hash = current_tokenizer(config, data_dir)
     for (source, split), manifest in manifests.items():
         directory = rows_directory(data_dir, source, split)
+        if manifest.identity != folders[source, split].identity:
+            raise UserError(
+                f"{directory} holds other rows than {folders_path(data_dir)} says: restore it, or "
+                f"delete both and prepare again"
+            )
         _check_tokenizer(directory, manifest.tokenizer_hash, tokenizer_hash, data_dir)
         if manifest.vocabulary_hash != vocabulary_hash:
             raise UserError(

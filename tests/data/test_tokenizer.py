@@ -100,6 +100,7 @@ def words(text: str) -> list[str]:
         ("    return x", ["   ", " return", " x"]),
         ("\t\treturn", ["\t", "\treturn"]),
         ("a\n\n        b", ["a", "\n\n       ", " b"]),
+        ("a\n\nb \n", ["a", "\n\n", "b", " \n"]),
         ("if x:\n    y()\n", ["if", " x", ":\n", "   ", " y", "()\n"]),
         ("snake_case.name", ["snake", "_case", ".name"]),
         ("don't", ["don", "'t"]),
@@ -141,7 +142,7 @@ def test_markers_of_rendered_documents_are_single_tokens(data_dir, text) -> None
     vocabulary = load_vocabulary(data_dir)
     (ids,) = encode(tokenizer, [text], CONFIG)
     found = [MARKERS[index - 3] for index in ids.tolist() if 3 <= index < 13]
-    assert found == tokenizer_module._MARKER.findall(text)
+    assert found == tokenizer_module.MARKER.findall(text)
     assert len(found) >= 3
     assert vocabulary.decode(ids) == text.encode()
 
@@ -149,7 +150,7 @@ def test_markers_of_rendered_documents_are_single_tokens(data_dir, text) -> None
 def test_markers_are_no_part_of_what_is_learned() -> None:
     settings = TokenizerConfig(vocab_size=10_000)
     with_markers = train_tokenizer(RENDERED * 9, settings)
-    parts = [part for text in RENDERED for part in tokenizer_module._MARKER.split(text)] * 9
+    parts = [part for text in RENDERED for part in tokenizer_module.MARKER.split(text)] * 9
     assert with_markers.to_str() == train_tokenizer(parts, settings).to_str()
 
 

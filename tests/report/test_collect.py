@@ -49,7 +49,7 @@ def test_damaged_files_are_named_and_the_rest_is_read(copied_study):
     metrics = directory / "metrics.jsonl"
     metrics.write_text("{damaged\n" + metrics.read_text())
     (directory / "ledger.json").write_text("{")
-    (Path(copied_study.rows["code"]) / "train" / "manifest.json").write_text("{")
+    (Path(copied_study.rows["code"]["train"]) / "manifest.json").write_text("{")
     results = collect(copied_study)
     run = results.runs["code_continue"]
     assert "metrics.jsonl line 1 is damaged" in run.problems[0]
