@@ -64,7 +64,7 @@ def pack_part(task: PartTask) -> PartManifest:
         "num_bytes": task.num_bytes,
     }
     if not is_whole(directory):
-        encoder, num_bytes = _load_encoder(
+        encoder, num_bytes = load_encoder(
             task.data_dir, task.tokenizer_hash, task.bos_token, task.eos_token, task.vocab_size
         )
         how = Packing(
@@ -80,7 +80,7 @@ def pack_part(task: PartTask) -> PartManifest:
 
 
 @lru_cache(maxsize=1)
-def _load_encoder(
+def load_encoder(
     data_dir: str, tokenizer_hash: str, bos_token: str, eos_token: str, vocab_size: int
 ) -> tuple[DocumentEncoder, np.ndarray]:
     """Returns the study's encoder, and the bytes of text that each id represents: [V] int32.

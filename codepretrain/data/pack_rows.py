@@ -31,7 +31,7 @@ _HEX = 12  # digits of the identity in the name of a folder
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Planned:
+class PlannedRows:
     """One source and split: what its rows are made from, where they will be, and its parts."""
 
     made_from: MadeFrom
@@ -46,7 +46,7 @@ def pack_rows(config: StudyConfig, data_dir: StrPath, engine: Engine, progress: 
       UserError: documents, splits or tokenizer are damaged or do not belong together, rows that are
         there are damaged, the tokenizer is not lossless, or the disk is full.
     """
-    inputs = _inputs(config, data_dir)
+    inputs = find_inputs(config, data_dir)
     folders = {
         key: RowsFolder(
             folder=f"{key[0]}-{key[1]}-{made_from.identity[:_HEX]}",
@@ -65,13 +65,13 @@ def pack_rows(config: StudyConfig, data_dir: StrPath, engine: Engine, progress: 
     for source in sorted({source for source, _ in missing}):
         open_documents(data_dir, source).check(reads_contents=True)
     planned = [
-        _plan(config, data_dir, inputs[key], directory) for key, directory in missing.items()
+        plan_parts(config, data_dir, inputs[key], directory) for key, directory in missing.items()
     ]
     _pack(config, data_dir, planned, engine, progress)
     save_folders(data_dir, folders)
 
 
-def _inputs(config: StudyConfig, data_dir: StrPath) -> Mapping[tuple[str, str], MadeFrom]:
+def find_inputs(config: StudyConfig, data_dir: StrPath) -> Mapping[tuple[str, str], MadeFrom]:
     """Returns what the rows of each source and split are to be made from."""
     _, documents_hashes = check_splits(config, data_dir)
     tokenizer = current_tokenizer(config, data_dir)
@@ -94,9 +94,9 @@ def _inputs(config: StudyConfig, data_dir: StrPath) -> Mapping[tuple[str, str], 
     }
 
 
-def _plan(
+def plan_parts(
     config: StudyConfig, data_dir: StrPath, made_from: MadeFrom, directory: epath.Path
-) -> _Planned:
+) -> PlannedRows:
     source, cache_bytes = made_from.source, config.execution.row_cache_bytes
     members = load_split(data_dir, source=source, split=made_from.split, cache_bytes=cache_bytes)
     keys = open_documents(data_dir, source, cache_bytes=cache_bytes).keys()
@@ -126,7 +126,7 @@ def _plan(
                 cache_bytes=cache_bytes,
             )
         )
-    return _Planned(made_from=made_from, directory=directory, tasks=tuple(tasks))
+    return PlannedRows(made_from=made_from, directory=directory, tasks=tuple(tasks))
 
 
 def part_limits(sizes: np.ndarray, part_bytes: int) -> Iterator[tuple[int, int]]:
@@ -148,7 +148,7 @@ def part_limits(sizes: np.ndarray, part_bytes: int) -> Iterator[tuple[int, int]]
 def _pack(
     config: StudyConfig,
     data_dir: StrPath,
-    planned: list[_Planned],
+    planned: list[PlannedRows],
     engine: Engine,
     progress: Progress,
 ) -> None:

@@ -166,7 +166,8 @@ def _nothing_read(manifest: DocumentsManifest) -> str:
     report = DropReport.from_json(manifest.drop_report)
     dropped: Counter[str] = Counter()
     for key, tally in report.dropped.items():
-        dropped[f"{key.filter} ({key.reason})"] += tally.documents
+        reason = "" if key.reason == key.filter else f" ({key.reason})"
+        dropped[key.filter + reason] += tally.documents
     filtered = [f"{count:,} by {name}" for name, count in sorted(dropped.items())]
     return (
         f"config.data.sources.{manifest.source} has no documents; skipped: "

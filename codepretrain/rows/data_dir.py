@@ -164,6 +164,11 @@ def check_rows(
     if not manifests:
         return
     folders = load_folders(data_dir)
+    if unlisted := sorted(source for source, _ in manifests.keys() - folders.keys()):
+        raise UserError(
+            f"{folders_path(data_dir)} lists no rows of source {unlisted[0]!r}: run `codepretrain "
+            "prepare` first"
+        )
     for source, split in manifests:
         if folders[source, split].settings_hash != settings_hash(config, source):
             raise UserError(

@@ -112,12 +112,17 @@ def encode_segments(segments: Sequence[Segment], row_length: int, width: int) ->
 def encode_row(row: Row, vocab_size: int) -> bytes:
     """Returns the record of a row."""
     width = token_width(vocab_size)
-    columns = (row.documents, row.document_offsets, row.segment_lengths, row.segment_bytes)
-    starts = row.segment_starts.tolist()
     segments = [
-        Segment(*numbers, False, encode_tokens(row.tokens[start : start + numbers[2]], width))
-        for start, numbers in zip(
-            starts, zip(*(c.tolist() for c in columns), strict=True), strict=True
+        Segment(
+            document=int(row.documents[i]),
+            offset=int(row.document_offsets[i]),
+            length=length,
+            num_bytes=int(row.segment_bytes[i]),
+            ends_document=False,  # not in the record
+            tokens=encode_tokens(row.tokens[start : start + length], width),
+        )
+        for i, (start, length) in enumerate(
+            zip(row.segment_starts.tolist(), row.segment_lengths.tolist(), strict=True)
         )
     ]
     return encode_segments(segments, len(row.tokens), width)

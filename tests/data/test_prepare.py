@@ -1,17 +1,23 @@
 import dataclasses
 import filecmp
+import io
 import itertools
+import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from codepretrain.config.schema import SourceConfig, TokenizerConfig
+from codepretrain.config.schema import FilterConfig, SourceConfig, TokenizerConfig
 from codepretrain.data import document_parts
 from codepretrain.data import pack_part as pack_part_module
 from codepretrain.data import prepare as prepare_module
 from codepretrain.data import splits as splits_module
 from codepretrain.data.documents import open_documents
+from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.data.keys import KeysWriter
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
@@ -21,6 +27,7 @@ from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.cache import Cache
 from codepretrain.files.hashing import sha256_file
+from codepretrain.files.lease import exclusive
 from codepretrain.files.storage import remove_tree
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.store import RowStore
@@ -282,3 +289,88 @@ def test_an_object_store_holds_the_same(
     assert found == {name: sha256_file(pools / name) for name in local}
     again = prepare(config, data_dir, num_workers=1, console=quiet)
     assert again == dataclasses.replace(prepared_data.data, seconds={})
+
+
+def test_another_source_leaves_the_documents_of_the_others(
+    prepared_data, make_study, tmp_path, quiet
+) -> None:
+    first = prepared_data.copy(tmp_path / "data")
+    pool = tmp_path / "data" / "documents"
+    before = {path: path.stat().st_mtime_ns for path in pool.rglob("*")} | {pool: 0}
+    (tmp_path / "notes.jsonl").write_text('{"text": "one note"}\n{"text": "another one"}\n' * 9)
+    notes = SourceConfig(
+        reader="jsonl", kind="text", options={"path": str(tmp_path / "notes.jsonl")}
+    )
+    config = make_study(sources={**prepared_data.config.data.sources, "notes": notes})
+    second = prepare(config, tmp_path / "data" / "second", num_workers=1, console=quiet)
+    assert all(path == pool or path.stat().st_mtime_ns == t for path, t in before.items())
+    assert {path.parent for path in pool.rglob("*")} > {path.parent for path in before}
+    assert second.documents["text"] == prepared_data.data.documents["text"]
+    assert load_prepared(prepared_data.config, first) == dataclasses.replace(
+        prepared_data.data, seconds={}
+    )
+
+
+def test_two_preparations_wait_for_each_other_and_share_the_documents(
+    prepared_data, make_study, tmp_path
+) -> None:
+    prepared_data.copy(tmp_path / "data")
+    pool = tmp_path / "data" / "documents"
+    before = {path: path.stat().st_mtime_ns for path in pool.rglob("*")}
+    printed = io.StringIO()
+    config = make_study(validation_fraction=0.3)
+    second = tmp_path / "data" / "second"
+    waiting = threading.Thread(
+        target=prepare,
+        args=(config, second),
+        kwargs={"num_workers": 1, "console": Console(file=printed, width=200)},
+    )
+    with exclusive(tmp_path / "data"):
+        waiting.start()
+        while "waiting" not in printed.getvalue():
+            assert waiting.is_alive()
+            time.sleep(0.01)
+        assert not second.exists()
+    waiting.join()
+    assert f"data is in use by process {os.getpid()} on " in printed.getvalue()
+    assert load_prepared(config, second).splits.validation_fraction == 0.3
+    assert {path: path.stat().st_mtime_ns for path in pool.rglob("*")} == before
+
+
+def test_filters_drop_documents_and_are_told(make_study, tmp_path) -> None:
+    config = make_study()
+    code = dataclasses.replace(
+        config.data.sources["code"],
+        filters=(FilterConfig(name="text_length", options={"min_characters": 120}),),
+    )
+    config = make_study(sources={**config.data.sources, "code": code})
+    printed = io.StringIO()
+    data = prepare(
+        config,
+        tmp_path / "data" / "study",
+        num_workers=1,
+        console=Console(file=printed, width=120),
+    )
+    report = DropReport.from_json(data.documents["code"].drop_report)
+    (dropped,) = report.dropped.values()
+    assert dropped.documents > 5
+    assert len(dropped.examples) == min(10, dropped.documents)
+    assert dropped.documents + data.documents["code"].num_documents == 60
+    lines = [line.split() for line in printed.getvalue().splitlines()]
+    counts = [
+        [word for word in line if word not in "│┃"] for line in lines if "text_length" in line
+    ]
+    assert counts[0][:4] == ["code", "text_length", "text_length", str(dropped.documents)]
+    assert "Filtered documents" in printed.getvalue()
+
+
+def test_wrong_filters_are_refused_before_anything_is_written(make_study, tmp_path, quiet) -> None:
+    text = make_study().data.sources["text"]
+    wrong = dataclasses.replace(text, filters=(FilterConfig(name="text_lenght"),))
+    config = make_study(sources={"text": wrong})
+    message = (
+        r"config.data.sources.text.filters\[0\]: no filter named 'text_lenght'; did you mean t"
+    )
+    with pytest.raises(UserError, match=message):
+        prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
+    assert not (tmp_path / "data").exists()

@@ -344,7 +344,12 @@ def copied_study(study, tmp_path):
         name: replace(plan, run_dir=plan.run_dir.replace(str(root), str(tmp_path / "study")))
         for name, plan in study.phases.items()
     }
-    rows = {s: d.replace(str(root), str(tmp_path / "study")) for s, d in study.rows.items()}
+    rows = {
+        source: {
+            split: path.replace(str(root), str(tmp_path / "study")) for split, path in paths.items()
+        }
+        for source, paths in study.rows.items()
+    }
     return replace(study, phases=moved, rows=rows)
 
 

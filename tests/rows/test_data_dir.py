@@ -10,7 +10,13 @@ from codepretrain.data.eval_items import write_items
 from codepretrain.errors import UserError
 from codepretrain.files.directory import whole_directory
 from codepretrain.files.storage import remove_tree
-from codepretrain.rows.data_dir import data_dir, is_prepared, require_prepared, settings_hash
+from codepretrain.rows.data_dir import (
+    check_rows,
+    data_dir,
+    is_prepared,
+    require_prepared,
+    settings_hash,
+)
 from codepretrain.rows.eval_items import load_items_manifest, read_items
 from codepretrain.rows.vocabulary import (
     TOKENIZER,
@@ -19,6 +25,7 @@ from codepretrain.rows.vocabulary import (
     load_vocabulary,
     tokenizer_directory,
 )
+from tests.fixtures.sources import write_source
 
 
 def test_hash_sees_what_changes_rows_and_nothing_else(make_study) -> None:
@@ -135,3 +142,9 @@ def test_settings_that_cannot_be_read_are_named(make_study, copied) -> None:
     (copied / "settings.json").write_text("[]")
     with pytest.raises(UserError, match=rf"{copied}/settings.json is damaged: expected a JSON obj"):
         require_prepared(make_study(max_seq_len=32), copied)
+
+
+def test_rows_that_are_not_listed_are_not_the_studys(make_study, tmp_path) -> None:
+    manifest = write_source(tmp_path, "text", 5)
+    with pytest.raises(UserError, match=r"rows.json lists no rows of source 'text': run"):
+        check_rows(make_study(), {("text", "train"): manifest}, tmp_path)
