@@ -141,7 +141,7 @@ def _document_tasks(
             source=DocumentSource(
                 data_dir,
                 source,
-                num_documents=splits.num_documents[source],
+                num_documents={split: splits.num_documents[source][split] for split in SPLITS},
                 cache_bytes=config.execution.row_cache_bytes,
             ),
             preprocessors=[partial(tokenize, vocabulary=vocabulary)],
