@@ -25,6 +25,7 @@ pytest_plugins = [
     "tests.fixtures.corpus",
     "tests.fixtures.object_stores",
     "tests.fixtures.processes",
+    "tests.fixtures.seqio_study",
     "tests.fixtures.trained",
 ]
 

@@ -14,7 +14,7 @@ from codepretrain.errors import UserError
 
 _MAX_ROWS = 2**32  # of a phase: their order is computed in 64-bit integers
 _MAX_SOURCES = 255  # an index into the sources is one byte
-_SPECIAL_TOKENS, _BYTES = 3, 256
+_SPECIAL_TOKENS, _MARKERS, _BYTES = 3, 10, 256  # entries of a tokenizer that is trained
 
 
 def check(config: StudyConfig) -> None:
@@ -84,10 +84,11 @@ def _check_tokenizer(config: StudyConfig) -> None:
             f"{path}.vocab_size = {tokenizer.vocab_size} exceeds config.model.vocab_size = "
             f"{config.model.vocab_size}: the model would lack embeddings"
         )
-    if tokenizer.path is None and tokenizer.vocab_size < _BYTES + _SPECIAL_TOKENS:
+    smallest = _BYTES + _SPECIAL_TOKENS + _MARKERS
+    if tokenizer.path is None and tokenizer.vocab_size < smallest:
         raise UserError(
-            f"{path}.vocab_size = {tokenizer.vocab_size}: expected {_BYTES + _SPECIAL_TOKENS} or "
-            f"more, the {_BYTES} bytes and {_SPECIAL_TOKENS} special tokens"
+            f"{path}.vocab_size = {tokenizer.vocab_size}: expected {smallest} or more, the "
+            f"{_BYTES} bytes, {_SPECIAL_TOKENS} special tokens and {_MARKERS} rendering markers"
         )
     weights = tokenizer.training_weights
     for source in weights:

@@ -6,27 +6,63 @@ repeat: splitting with `re` and looking the ids up takes about a fifth of the ti
 which runs the merges of each word again. The library tokenizes the words that are new.
 
 Python's tables of Unicode are not the library's, so only ASCII text is split with `re`. In other
-text the unit is a *stretch*, which ends where any version of Unicode begins a word: before white
-space that follows a visible ASCII character.
+text the unit is a *stretch*, which ends where any version of Unicode begins a word, such as before
+a space that follows a visible ASCII character.
 """
 
 import json
 import multiprocessing
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from codepretrain.config.schema import TokenizerConfig
-from codepretrain.data.tokenizer import special_ids
+from codepretrain.data.rendering import MARKERS
+from codepretrain.data.tokenizer import MARKER, pieces, special_ids, splits_words
+
+
+@dataclass(frozen=True)
+class _Splitter:
+    """How a pre-tokenizer's words are found with `re`.
+
+    word: of ASCII text. line_end: where it is safe to cut any text into parts that may be ASCII.
+    stretch_end: where it is safe to cut other text. Words begin at these places in every text, and
+    the words before them do not depend on what follows.
+    """
+
+    word: re.Pattern[str]
+    line_end: re.Pattern[str]
+    stretch_end: re.Pattern[str]
+
 
 # Source: the regular expression of GPT-2 (Radford et al., 2019), restricted to ASCII.
-_WORD = r"'(?:s|t|re|ve|m|ll|d)| ?[A-Za-z]+| ?[0-9]+| ?[^\s0-9A-Za-z]+|\s+(?!\S)|\s+"
-# Digits are cut out first, so white space before one is at the end of its text.
-_WORD_OR_DIGIT = r"'(?:s|t|re|ve|m|ll|d)| ?[A-Za-z]+|[0-9]| ?[^\s0-9A-Za-z]+|\s+(?![^\s0-9])|\s+"
-_STRETCH_END = re.compile(r"(?<=[!-~])(?=[ \t\r\n])")
-_LINE_END = re.compile(r"(?<=[!-~])(?=\n)")
+_GPT2 = _Splitter(
+    word=re.compile(
+        r"'(?:s|t|re|ve|m|ll|d)| ?[A-Za-z]+| ?[0-9]+| ?[^\s0-9A-Za-z]+|\s+(?!\S)|\s+", re.ASCII
+    ),
+    line_end=re.compile(r"(?<=[!-~])(?=\n)"),
+    stretch_end=re.compile(r"(?<=[!-~])(?=[ \t\r\n])"),
+)
+# `tokenizer.WORDS`, restricted to ASCII. A line break may belong to the word before it, so lines
+# end after it, or within the indentation that follows: before its last space.
+_OURS_LINE_END = r"(?<=\n)(?=[!-~])|(?<=[ \t\n])(?= [!-/:-~])"
+_OURS = _Splitter(
+    word=re.compile(
+        r"'(?i:[sdmt]|ll|ve|re)"
+        r"|[^\r\nA-Za-z0-9]?[A-Za-z]{1,64}"
+        r"|[0-9]"
+        r"| ?[^\sA-Za-z0-9]{1,64}[\r\n]{0,8}"
+        r"|\s{0,255}[\r\n](?!\s)"
+        r"|\s{1,256}(?![^\s0-9])"
+        r"|\s{1,256}",
+        re.ASCII,
+    ),
+    line_end=re.compile(_OURS_LINE_END),
+    stretch_end=re.compile(rf"(?<=[!-~])(?=[ \t])|{_OURS_LINE_END}"),
+)
 
 _GROUP_CHARACTERS = 2**20  # texts whose words are in memory together
 _MAX_WORD_CHARACTERS = 64  # longer ones hardly repeat
@@ -40,26 +76,27 @@ class DocumentEncoder:
         """tokenizer: one that `load_tokenizer` accepted."""
         self._tokenizer = tokenizer
         self._bos, self._eos = special_ids(tokenizer, config)
-        self._pattern = word_pattern(tokenizer)
+        self._splitter = splitter_of(tokenizer)
         self._known: dict[str, bytes] = {}  # word → its ids, int32
 
     def encode(self, texts: Sequence[str]) -> list[np.ndarray]:
         """Returns the token ids of each document, bos and eos included: [n] int32."""
         bos, eos = np.array([self._bos, self._eos], np.int32)
         documents = [[bos.tobytes()] for _ in texts]
-        if self._pattern is None:
-            for ids, encoding in zip(documents, self._library(texts), strict=True):
-                ids.append(np.array(encoding.ids, np.int32).tobytes())
-        else:
-            for group in _groups(texts):
-                self._encode_group(group, documents, self._pattern)
+        for group in _groups(texts):
+            if self._splitter is None:
+                encodings = self._library([piece for _, piece in group])
+                for (number, _), encoding in zip(group, encodings, strict=True):
+                    documents[number].append(np.array(encoding.ids, np.int32).tobytes())
+            else:
+                self._encode_group(group, documents, self._splitter)
         return [np.frombuffer(b"".join([*ids, eos.tobytes()]), np.int32) for ids in documents]
 
     def _encode_group(
-        self, group: list[tuple[int, str]], documents: list[list[bytes]], pattern: re.Pattern[str]
+        self, group: list[tuple[int, str]], documents: list[list[bytes]], splitter: _Splitter
     ) -> None:
         """Appends the ids of each (document number, piece of its text) to the document's."""
-        words = [_words(text, pattern) for _, text in group]
+        words = [_words(text, splitter) for _, text in group]
         known, rare = self._learn(set().union(*words))
         for (number, _), found in zip(group, words, strict=True):
             try:
@@ -100,32 +137,40 @@ class DocumentEncoder:
         )
 
 
-def word_pattern(tokenizer: Tokenizer) -> re.Pattern[str] | None:
-    """Returns what splits ASCII text into the tokenizer's words; None if that is not known.
+def splitter_of(tokenizer: Tokenizer) -> _Splitter | None:
+    """Returns what splits a text into the tokenizer's words; None if that is not known.
 
-    Known are the pre-tokenizers of GPT-2 (byte-level) and of `train_tokenizer` (digits apart, then
-    byte-level). A token that is added without being special is looked for before words are split.
+    Known are the byte-level pre-tokenizer of GPT-2 and that of `train_tokenizer`. A token that is
+    added without being special is looked for before words are split: known are the markers.
     """
-    if not all(token.special for token in tokenizer.get_added_tokens_decoder().values()):
+    added = tokenizer.get_added_tokens_decoder().values()
+    plain = {token.content for token in added if not token.special}
+    if plain not in (set(), set(MARKERS)):
         return None
+    if splits_words(tokenizer):
+        return _OURS if plain else None
     found = json.loads(tokenizer.to_str())["pre_tokenizer"] or {}
-    steps = found.get("pretokenizers", [found])
-    kinds = [
-        (step.get("type"), step.get("use_regex"), step.get("individual_digits")) for step in steps
-    ]
-    digits, byte_level = ("Digits", None, True), ("ByteLevel", True, None)
-    if kinds == [digits, byte_level]:
-        return re.compile(_WORD_OR_DIGIT, re.ASCII)
-    return re.compile(_WORD, re.ASCII) if kinds == [byte_level] else None
+    is_gpt2 = found.get("type") == "ByteLevel" and found.get("use_regex") is True
+    return _GPT2 if is_gpt2 and not plain else None
 
 
-def _words(text: str, pattern: re.Pattern[str]) -> list[str]:
+def _words(text: str, splitter: _Splitter) -> list[str]:
     """Returns words, in text that is not ASCII also stretches; joined they are the text."""
+    if splitter is _GPT2 or not (markers := MARKER.findall(text)):
+        return _plain_words(text, splitter)
+    first, *rest = MARKER.split(text)
+    words = _plain_words(first, splitter)
+    for marker, part in zip(markers, rest, strict=True):
+        words += [marker, *_plain_words(part, splitter)]
+    return words
+
+
+def _plain_words(text: str, splitter: _Splitter) -> list[str]:
     if text.isascii():
-        return pattern.findall(text)
+        return splitter.word.findall(text)
     words: list[str] = []
-    for line in _LINE_END.split(text):
-        words += pattern.findall(line) if line.isascii() else _STRETCH_END.split(line)
+    for line in splitter.line_end.split(text):
+        words += splitter.word.findall(line) if line.isascii() else splitter.stretch_end.split(line)
     return words
 
 
@@ -134,7 +179,7 @@ def _groups(texts: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
     group: list[tuple[int, str]] = []
     num_characters = 0
     for number, text in enumerate(texts):
-        for piece in _pieces(text):
+        for piece in pieces(text):
             group.append((number, piece))
             num_characters += len(piece)
             if num_characters >= _GROUP_CHARACTERS:
@@ -142,14 +187,3 @@ def _groups(texts: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
                 group, num_characters = [], 0
     if group:
         yield group
-
-
-def _pieces(text: str) -> Iterator[str]:
-    start = 0
-    while len(text) - start > _GROUP_CHARACTERS:
-        end = _STRETCH_END.search(text, start + _GROUP_CHARACTERS)
-        if end is None:
-            break
-        yield text[start : end.start()]
-        start = end.start()
-    yield text[start:]

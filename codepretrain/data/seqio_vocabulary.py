@@ -76,6 +76,8 @@ class ByteLevelBPE(seqio.Vocabulary):
         return tf.ensure_shape(tf.numpy_function(texts, [ids], tf.string), ids.shape[:-1])
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         return isinstance(other, ByteLevelBPE) and sha256_file(self.path) == sha256_file(other.path)
 
     def __hash__(self) -> int:

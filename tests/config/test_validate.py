@@ -147,8 +147,9 @@ def test_tokenizers() -> None:
     def with_tokenizer(**fields: Any) -> StudyConfig:
         return changed("data", tokenizer={"vocab_size": 512, **fields})
 
-    with pytest.raises(UserError, match="vocab_size = 258: expected 259 or more, the 256 bytes"):
-        check(with_tokenizer(vocab_size=258))
+    with pytest.raises(UserError, match="vocab_size = 268: expected 269 or more, the 256 bytes"):
+        check(with_tokenizer(vocab_size=268))
+    check(with_tokenizer(vocab_size=269))
     check(with_tokenizer(vocab_size=258, path="tokenizer.json"))  # theirs may be another kind
     with pytest.raises(UserError, match=r"bos_token and .*eos_token are both '<s>'"):
         check(with_tokenizer(bos_token="<s>", eos_token="<s>"))

@@ -1,5 +1,6 @@
 """The ids are those of the library, whatever the text; only the time differs."""
 
+import json
 import random
 import threading
 
@@ -9,7 +10,8 @@ from tokenizers import AddedToken, Tokenizer, pre_tokenizers
 
 from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data import encoder
-from codepretrain.data.encoder import DocumentEncoder, word_pattern
+from codepretrain.data.encoder import DocumentEncoder, splitter_of
+from codepretrain.data.rendering import MARKERS
 from codepretrain.data.tokenizer import encode, train_tokenizer
 
 CONFIG = TokenizerConfig(vocab_size=700)
@@ -21,6 +23,8 @@ _CODE = (
 ALPHABETS = {
     "ASCII": [chr(i) for i in range(128)],
     "white space": [*" \n\t\r\x0b\x0c\x1c\x1f" * 3, *"ab'1 9._-s(", "'ll", "'re"],
+    "markers": [*MARKERS, *MARKERS, *"<>a1 \n._é", "<commit_", "msg>", "<bos>"],
+    "long runs": ["a" * 63, " " * 255, "=" * 63, "\n" * 9, "\r\n" * 130, *"ab \n\t=1é"],
     "Unicode": [
         *" \n\t\r" * 4,
         *"ab'19._-s(",
@@ -40,6 +44,16 @@ def tokenizer() -> Tokenizer:
     return tokenizer
 
 
+def as_gpt2(tokenizer: Tokenizer) -> Tokenizer:
+    """Returns the tokenizer with GPT-2's words and without markers."""
+    value = json.loads(tokenizer.to_str())
+    value["added_tokens"] = [token for token in value["added_tokens"] if token["special"]]
+    tokenizer = Tokenizer.from_str(json.dumps(value))
+    tokenizer.encode_special_tokens = True
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    return tokenizer
+
+
 def texts_of(alphabet: list[str], num_texts: int, seed: int) -> list[str]:
     rng = random.Random(seed)
     return ["".join(rng.choices(alphabet, k=rng.randint(0, 60))) for _ in range(num_texts)]
@@ -53,13 +67,11 @@ def check(tokenizer: Tokenizer, texts: list[str], found: list[np.ndarray]) -> No
 
 
 @pytest.mark.parametrize("alphabet", ALPHABETS)
-@pytest.mark.parametrize("digits", [True, False], ids=["digits apart", "as GPT-2"])
-def test_random_texts(tokenizer, alphabet: str, digits: bool) -> None:
-    tokenizer = Tokenizer.from_str(tokenizer.to_str())
-    tokenizer.encode_special_tokens = True
-    if not digits:
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
-    assert word_pattern(tokenizer) is not None
+@pytest.mark.parametrize("kind", ["own", "GPT-2"])
+def test_random_texts(tokenizer, alphabet: str, kind: str) -> None:
+    if kind == "GPT-2":
+        tokenizer = as_gpt2(tokenizer)
+    assert splitter_of(tokenizer) is not None
     texts = texts_of(ALPHABETS[alphabet], 4000, seed=len(alphabet))
     own = DocumentEncoder(tokenizer, CONFIG)
     for _ in range(2):  # new words, then known ones
@@ -97,7 +109,7 @@ def test_other_tokenizers_are_left_to_the_library(tokenizer, other: str, monkeyp
     else:
         steps = [pre_tokenizers.Punctuation(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
-    assert word_pattern(tokenizer) is None
+    assert splitter_of(tokenizer) is None
     texts = ["re turn " + _PROSE, _CODE, *texts_of(ALPHABETS["Unicode"], 200, seed=1)]
     check(tokenizer, texts, DocumentEncoder(tokenizer, CONFIG).encode(texts))
     # in a worker process, one text a call
