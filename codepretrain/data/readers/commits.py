@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import repository_group
-from codepretrain.data.readers.languages import chosen_languages, language_of
+from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of
 from codepretrain.data.readers.records import Record, RecordReader
 from codepretrain.data.rendering import HAS_MARKER, has_marker, render_commit
 
@@ -40,7 +40,7 @@ class Commits(RecordReader):
         language = language_of(record.optional("lang") or "") or None
         chosen = chosen_languages(self.languages, reader=self.name)
         if chosen is not None and language not in chosen:
-            return Skipped(record.place, "language is not chosen")
+            return Skipped(record.place, NOT_CHOSEN)
         parts = [record.text(name) for name in ("old_contents", "message", "new_contents")]
         for part in parts:
             if isinstance(part, Skipped):

@@ -1,7 +1,8 @@
 """Contents of plain, gzip (`.gz`) and zstd (`.zst`) files, unpacked as a stream.
 
 Small pieces are unpacked at a time. So a small file that unpacks to terabytes needs little memory,
-and of a damaged file all that precedes the damage is read, up to a few kilobytes.
+and of a damaged file all that precedes the damage is read, up to a few kilobytes. What follows it is
+lost: how many lines it had is unknown, and lines are named by their numbers.
 """
 
 import zlib
@@ -13,8 +14,8 @@ from codepretrain.files.storage import StrPath, read_chunks
 
 _GZIP = 16 + zlib.MAX_WBITS
 _GZIP_PIECE = 2**16
-_ZSTD_PIECE = 2**12  # a block of 128 KiB may be 4 bytes long: at most 128 MiB are unpacked at once
-_MAX_CHUNK_BYTES = 2**24  # of decompressed data per chunk of a gzip file
+_ZSTD_PIECE = 2**10  # a block of 128 KiB may be 4 bytes long: at most 32 MiB are unpacked at once
+_MAX_CHUNK_BYTES = 2**20  # of unpacked data: a chunk of newlines is a list of as many lines
 
 
 class DamagedFileError(UserError):
@@ -76,8 +77,8 @@ def _zstd(path: StrPath) -> Iterator[bytes]:
             packed = b""
             if unpacker.eof:  # another frame follows, or nothing
                 packed, unpacker = unpacker.unused_data, None
-            if chunk:
-                yield chunk
+            for start in range(0, len(chunk), _MAX_CHUNK_BYTES):
+                yield chunk[start : start + _MAX_CHUNK_BYTES]
     if unpacker is not None:
         raise DamagedFileError(f"{path} is damaged: it ends within its compressed data")
 

@@ -31,10 +31,10 @@ from codepretrain.data.readers.git_trees import (
     read_commit,
 )
 from codepretrain.data.readers.groups import repository_group
-from codepretrain.data.readers.languages import chosen_languages, language_of_file
+from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of_file
 from codepretrain.data.readers.notebooks import rendered_notebook
 from codepretrain.data.readers.raw_files import fixed_folder
-from codepretrain.data.readers.reader import RawFile, Reader, chunks
+from codepretrain.data.readers.reader import RawFile, Reader, chunks, decoded
 from codepretrain.errors import UserError
 from codepretrain.files.storage import is_local
 
@@ -168,7 +168,7 @@ class Git(Reader):
         is_notebook = self.contents == "notebooks"
         language = language_of_file(entry.path)
         if not is_notebook and not self._is_chosen(language):
-            return Skipped(place, "language is not chosen")
+            return Skipped(place, NOT_CHOSEN)
         text = _text(objects, entry.blob, place)
         if isinstance(text, Skipped):
             return text
@@ -205,7 +205,7 @@ class Git(Reader):
         place = f"{shard.repository.path}@{commit.name[:12]}:{change.path}"
         language = language_of_file(change.path)
         if not self._is_chosen(language):
-            return Skipped(place, "language is not chosen")
+            return Skipped(place, NOT_CHOSEN)
         if change.after is None:
             return Skipped(place, "commit removes the file")
         before = _text(objects, change.before, place) if change.before else ""
@@ -244,9 +244,4 @@ def _text(objects: Objects, blob: str, place: str) -> str | Skipped:
         content = objects.read(blob, "blob")
     except ObjectError as error:
         return Skipped(place, str(error))
-    if b"\0" in content:
-        return Skipped(place, "binary")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return Skipped(place, "not UTF-8")
+    return decoded(content, place)

@@ -12,11 +12,11 @@ import subprocess
 from collections.abc import Sequence
 from types import TracebackType
 
+from codepretrain.data.readers.reader import TOO_LARGE
 from codepretrain.errors import UserError
 
 MAX_OBJECT_BYTES = 2**26
 BROKEN = "broken git object"
-TOO_LARGE = "larger than 64 MiB"
 
 _CHUNK = 2**20
 _ENVIRONMENT = {

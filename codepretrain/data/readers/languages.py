@@ -19,6 +19,7 @@ MARKUP = (
     *("markdown", "yaml", "json", "html", "css", "scss", "restructuredtext", "toml", "sass"),
     "rmarkdown",
 )
+NOT_CHOSEN = "language is not chosen"
 NAMED_LISTS = {"web_code": WEB_CODE, "markup": MARKUP}
 
 _ENDINGS = {

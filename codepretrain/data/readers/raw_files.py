@@ -9,8 +9,10 @@ from pathlib import Path
 from codepretrain.data.document import Skipped
 from codepretrain.data.readers.reader import (
     MAX_FILE_BYTES,
+    TOO_LARGE,
     MissingCorpusError,
     RawFile,
+    decoded,
     read_utf8,
 )
 from codepretrain.errors import UserError
@@ -55,11 +57,8 @@ def read_text_file(file: RawFile, origin: str) -> str | Skipped:
     if is_local(file.path):
         return read_utf8(file.path, origin)
     if size(file.path) > MAX_FILE_BYTES:
-        return Skipped(origin, "larger than 1 GiB")
-    try:
-        return read_bytes(file.path).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return Skipped(origin, "not UTF-8")
+        return Skipped(origin, TOO_LARGE)
+    return decoded(read_bytes(file.path), origin)
 
 
 def _stored(pattern: str, reader: str, option: str) -> list[RawFile]:

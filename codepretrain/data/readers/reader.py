@@ -17,7 +17,8 @@ from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath, read_bytes
 
 FILES_PER_SHARD = 64
-MAX_FILE_BYTES = 2**30  # a file that is one document is held in memory several times
+MAX_FILE_BYTES = 2**26  # a file that is one document is held in memory several times
+TOO_LARGE = "larger than 64 MiB"
 
 T = TypeVar("T")
 
@@ -91,13 +92,22 @@ def read_utf8(path: StrPath, origin: str) -> str | Skipped:
     if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for its writer
         return Skipped(origin, "not a regular file")
     if found.st_size > MAX_FILE_BYTES:
-        return Skipped(origin, "larger than 1 GiB")
+        return Skipped(origin, TOO_LARGE)
     try:
-        return read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return Skipped(origin, "not UTF-8")
+        content = read_bytes(path)
     except UserError as error:
         return Skipped(origin, f"unreadable: {_reason(error)}")
+    return decoded(content, origin)
+
+
+def decoded(content: bytes, origin: str) -> str | Skipped:
+    """Returns the text of a file's bytes without a byte order mark, or why it is skipped."""
+    if b"\0" in content:
+        return Skipped(origin, "binary")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return Skipped(origin, "not UTF-8")
 
 
 def _reason(error: UserError) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import repository_group
-from codepretrain.data.readers.languages import chosen_languages, language_of
+from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of
 from codepretrain.data.readers.records import Record, RecordReader
 
 _REPOSITORY = ("max_stars_repo_name", "repo_name", "repo")
@@ -48,7 +48,7 @@ class TheStack(RecordReader):
         language = language_of(record.first(_LANGUAGE) or record.folder)
         chosen = chosen_languages(self.languages, reader=self.name)
         if chosen is not None and language not in chosen:
-            return Skipped(record.place, "language is not chosen")
+            return Skipped(record.place, NOT_CHOSEN)
         repository = record.first(_REPOSITORY)
         where = f"{repository or ''}/{record.first(_PATH) or ''}".strip("/")
         return Document(

@@ -7,7 +7,8 @@ import pytest
 
 from codepretrain.data.readers import git_objects
 from codepretrain.data.readers.commits import NO_CHANGE
-from codepretrain.data.readers.git_objects import BROKEN, TOO_LARGE
+from codepretrain.data.readers.git_objects import BROKEN
+from codepretrain.data.readers.reader import TOO_LARGE
 from codepretrain.errors import UserError
 from tests.data.readers.reading import read, reader
 from tests.data.readers.repositories import Repository
