@@ -28,6 +28,9 @@ from codepretrain.data.rendering import render_thread
 from codepretrain.files.sorted_records import Key, SortedRecords, sorted_records
 
 MAX_BODY_CHARS = 2**20
+MAX_ROW_BYTES = 2**23  # more than a body of this length has in XML
+
+_TOO_LONG = "post longer than 1 MiB"
 _QUESTION_RANK = -(2**62)  # before every answer, which are by falling score
 _AROUND_ROWS = re.compile(rb"(<\?xml[^>]*>)?\s*(</?posts\s*/?>)?")
 
@@ -37,7 +40,7 @@ class StackExchange(Reader):
     """The dumps that the glob `path` matches (`*/Posts.xml`, also `.gz` and `.zst`).
 
     A thread is the question, then its answers from the highest score down. `site` is the site's
-    host, by default the name of the file's folder (`stackoverflow.com`); the group is the thread.
+    host, by default the name of the file's folder without `-Posts`; the group is the thread.
     Sorting needs about as much space as the dump below `scratch_path`, by default the system's
     folder for temporary files.
     """
@@ -60,7 +63,7 @@ class StackExchange(Reader):
     def _thread(
         self, file: RawFile, question: int, posts: Iterable[tuple[Key, bytes]], source: str
     ) -> Iterator[Document | Skipped]:
-        site = self.site or file.path.rpartition("/")[0].rpartition("/")[2]
+        site = self.site or file.path.split("/")[-2].removesuffix("-Posts")
         head: _Post | None = None
         answers: list[str] = []
         for key, content in posts:
@@ -111,6 +114,8 @@ def _sort(file: RawFile, posts: SortedRecords) -> Iterator[Skipped]:
 
 def _add(line: bytes, number: int, posts: SortedRecords) -> str | None:
     """Adds the post of one line to the store. Returns why it is skipped, or None."""
+    if len(line) > MAX_ROW_BYTES:
+        return _TOO_LONG
     row = _attributes(line)
     if row is None:
         return "not a row of XML"
@@ -118,7 +123,7 @@ def _add(line: bytes, number: int, posts: SortedRecords) -> str | None:
     if kind not in ("1", "2"):
         return "neither question nor answer"
     if len(body) > MAX_BODY_CHARS:
-        return "post longer than 1 MiB"
+        return _TOO_LONG
     try:
         post = int(row["Id"])
         if kind == "1":
