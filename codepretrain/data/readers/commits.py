@@ -22,7 +22,8 @@ NO_CHANGE = "commit without a change"
 class Commits(RecordReader):
     """Files matching the glob `path` (JSON lines or Parquet); `languages` as in `the_stack`.
 
-    Of the repositories that contain a commit, the first in the list is its group.
+    Repositories that share a commit are copies of each other: the first in the list is the group,
+    the others follow its split.
     """
 
     languages: str = ""
@@ -48,16 +49,19 @@ class Commits(RecordReader):
         text = rendered_commit(*map(str, parts), place=record.place)
         if isinstance(text, Skipped):
             return text
-        repository = (record.optional("repos") or "").split(",")[0].strip()
-        commit, path = record.optional("commit") or "", record.optional("new_file") or ""
+        names = [name.strip() for name in (record.optional("repos") or "").split(",")]
+        groups = list(dict.fromkeys(repository_group(name) for name in names if name))
+        metadata = record.metadata(commit=("commit",), path=("new_file",))
         return Document(
             id=record.name,
             text=text,
             source=source,
-            origin=" ".join(filter(None, [record.name, repository, commit, path])),
-            group=repository_group(repository) if repository else None,
+            origin=record.name,
+            group=groups[0] if groups else None,
             language=language,
-            license=record.optional("license"),
+            license=record.license(("license",)),
+            metadata={"repository": next(filter(None, names)), **metadata} if groups else metadata,
+            other_groups=tuple(groups[1:]),
         )
 
 

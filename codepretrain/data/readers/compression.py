@@ -1,8 +1,8 @@
 """Contents of plain, gzip (`.gz`) and zstd (`.zst`) files, unpacked as a stream.
 
 Small pieces are unpacked at a time. So a small file that unpacks to terabytes needs little memory,
-and of a damaged file all that precedes the damage is read, up to a few kilobytes. What follows it is
-lost: how many lines it had is unknown, and lines are named by their numbers.
+and of a damaged file all that precedes the damage is read, up to a few kilobytes. What follows it
+is lost: how many lines it had is unknown, and lines are named by their numbers.
 """
 
 import zlib

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.lines import read_lines
-from codepretrain.data.readers.records import Record, RecordReader
+from codepretrain.data.readers.records import Record, RecordReader, field_names
 from codepretrain.data.rendering import render_instruction
 from codepretrain.errors import UserError
 
@@ -49,7 +49,7 @@ class Instruct(RecordReader):
 
     @property
     def _prompt_fields(self) -> list[str]:
-        return [name.strip() for name in self.prompt_fields.split(",") if name.strip()]
+        return field_names(self.prompt_fields)
 
     def shards(self) -> Sequence[Any]:
         if not self._prompt_fields:

@@ -65,15 +65,15 @@ class Issues(RecordReader):
         if has_marker([title, *(comment.text for comment in comments)]):
             return Skipped(record.place, HAS_MARKER)
         repository = self._repository(record)
-        issue = record.first(("issue_number", "number", "issue_id"))
-        where = f"{repository or ''}#{issue or ''}".strip("#")
+        metadata = record.metadata(issue=("issue_number", "number", "issue_id"))
         return Document(
             id=record.name,
             text=render_issue(title, comments, is_closed=is_closed),
             source=source,
-            origin=f"{record.name} {where}".rstrip(),
+            origin=record.name,
             group=repository_group(repository) if repository else None,
-            license=record.optional("license") or self.license,
+            license=record.license(("license",)) or self.license,
+            metadata={"repository": repository, **metadata} if repository else metadata,
         )
 
     def _repository(self, record: Record) -> str | None:

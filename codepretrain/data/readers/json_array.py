@@ -25,9 +25,9 @@ _NOT_UTF8 = re.compile("[\udc80-\udcff]")
 def read_values(path: StrPath) -> Iterator[tuple[int, Any | Skipped]]:
     """Yields the values with their numbers from 1; arrays at the top level are taken apart.
 
-    A value that is no object, or not UTF-8, is skipped. What follows broken JSON cannot be read: the
-    last item says so. Pages of a listing that were written one after another, `[…][…]`, are read as
-    one.
+    A value that is no object, or not UTF-8, is skipped. What follows broken JSON cannot be read:
+    the last item says so. Pages of a listing that were written one after another, `[…][…]`, are
+    read as one.
 
     Raises:
       UserError: the file is missing or unreadable.

@@ -108,7 +108,7 @@ def _errors() -> tuple[type[Exception], ...]:
 
 
 def _rows(batch: "pa.RecordBatch") -> Iterator[Row | None]:
-    """Yields each row, None for one with a value that is too long. One row is unpacked at a time."""
+    """Yields each row, None for one with a value that is too long; one is unpacked at a time."""
     columns = [(name, batch.column(name)) for name in batch.schema.names]
     may_be_long = batch.nbytes > MAX_VALUE_BYTES
     for index in range(batch.num_rows):
@@ -119,7 +119,8 @@ def _rows(batch: "pa.RecordBatch") -> Iterator[Row | None]:
         value, undecodable = {}, set()
         for name, scalar in row:
             try:
-                value[name] = scalar.as_py()
+                found = scalar.as_py()
+                value[name] = found.decode() if isinstance(found, bytes) else found
             except UnicodeDecodeError:
                 undecodable.add(name)
         yield Row(value, frozenset(undecodable))

@@ -83,10 +83,11 @@ class StackExchange(Reader):
             id=f"{file.name}:{question}",
             text=render_thread(head.title, head.body, answers),
             source=source,
-            origin=f"{file.name}:{head.line} {site}/questions/{question}",
+            origin=f"{file.name}:{head.line}",
             group=thread_group(site, question),
             language="en",
             license=head.license,
+            metadata={"url": f"https://{site}/questions/{question}", "score": str(head.score)},
         )
 
 
@@ -96,6 +97,7 @@ class _Post:
     title: str
     body: str
     license: str | None
+    score: int
 
 
 def _sort(file: RawFile, posts: SortedRecords) -> Iterator[Skipped]:
@@ -125,12 +127,12 @@ def _add(line: bytes, number: int, posts: SortedRecords) -> str | None:
     if len(body) > MAX_BODY_CHARS:
         return _TOO_LONG
     try:
-        post = int(row["Id"])
+        post, score = int(row["Id"]), int(row.get("Score", "0"))
         if kind == "1":
             key = (post, _QUESTION_RANK, post)
         else:
-            key = (int(row["ParentId"]), -int(row.get("Score", "0")), post)
-        text = [number, row.get("Title", ""), html_text(body), row.get("ContentLicense")]
+            key = (int(row["ParentId"]), -score, post)
+        text = [number, row.get("Title", ""), html_text(body), row.get("ContentLicense"), score]
         is_new = posts.add(key, zlib.compress(json.dumps(text).encode(), level=1))
     except KeyError:
         return "post without its id or its question's"

@@ -1,6 +1,5 @@
 """Small files that unpack to much more: they are read to the end with bounded memory."""
 
-import gzip
 import zlib
 from pathlib import Path
 

@@ -65,7 +65,8 @@ def test_the_stack_and_exports_give_one_thread(tmp_path: Path) -> None:
         ("c.jsonl:1", TEXT),
     ]
     assert {d.group for d in documents} == {"repository:github.com/owner/name"}
-    assert documents[0].origin == "a.parquet:1 Owner/Name#7"
+    assert documents[0].origin == "a.parquet:1"
+    assert documents[0].metadata == {"repository": "Owner/Name", "issue": "7"}
 
 
 def test_pull_requests_are_an_option(tmp_path: Path) -> None:

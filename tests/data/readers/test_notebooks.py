@@ -77,6 +77,8 @@ def test_notebook_files(tmp_path: Path) -> None:
             None,
         ),
     ]
+    folder = tmp_path.name
+    assert [d.group for d in documents] == [f"file:{folder}/a/{x}.ipynb" for x in "xy"]
     path = f"{tmp_path}/**/x.ipynb"
     [document] = read(reader("notebooks", path=path, includes_outputs=False))[0]
     assert "output" not in document.text
@@ -111,7 +113,7 @@ def test_the_two_forms_of_the_stack(tmp_path: Path) -> None:
     for document in documents:
         assert document.group == "repository:github.com/owner/name"
         assert document.license == "MIT"
-        assert document.origin == f"{document.id} Owner/Name/a.ipynb"
+        assert document.metadata == {"repository": "Owner/Name", "path": "a.ipynb"}
 
 
 @pytest.mark.parametrize(

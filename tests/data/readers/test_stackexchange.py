@@ -46,7 +46,9 @@ def test_questions_with_their_answers_by_score(tmp_path: Path) -> None:
     assert second.text == "Q: Later\n\nWhy?\n\nA: So."
     assert first.group == "thread:stackoverflow.com/1"
     assert first.id == "stackoverflow.com/Posts.xml:1"
-    assert first.origin == "stackoverflow.com/Posts.xml:3 stackoverflow.com/questions/1"
+    assert first.origin == "stackoverflow.com/Posts.xml:3"
+    assert first.metadata == {"url": "https://stackoverflow.com/questions/1", "score": "3"}
+    assert second.metadata["score"] == "0"
     assert (first.license, first.language) == ("CC BY-SA 4.0", "en")
     assert not list((tmp_path / "scratch").iterdir())
     assert read(threads(tmp_path, site="A.org"))[0][0].group == "thread:a.org/1"
