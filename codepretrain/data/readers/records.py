@@ -89,13 +89,14 @@ class RecordReader(Reader):
         return record_shards(raw_files(self.path, reader=self.name))
 
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
-        if isinstance(shard, RawFile):
-            records = read_json_lines(shard)
-        else:
-            assert isinstance(shard, RowGroups)
-            records = read_parquet(shard, self.used_columns)
-        for record in records:
+        for record in self.records(shard):
             yield record if isinstance(record, Skipped) else self.document(record, source)
+
+    def records(self, shard: RawFile | RowGroups) -> Iterator[Record | Skipped]:
+        """Yields the records of a shard, and what is none."""
+        if isinstance(shard, RawFile):
+            return read_json_lines(shard)
+        return read_parquet(shard, self.used_columns)
 
     @abc.abstractmethod
     def document(self, record: Record, source: str) -> Document | Skipped:

@@ -81,3 +81,12 @@ def test_mistakes_are_named() -> None:
         reader("synthetic_code", num_problems=0).shards()
     with pytest.raises(UserError, match=r"candidates: no file matches '/nowhere'"):
         reader("synthetic_code", candidates="/nowhere").shards()
+
+
+def test_files_of_candidates_with_one_name_are_told_apart(tmp_path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.jsonl").write_text("{}")
+    made = reader("synthetic_code", candidates=f"{tmp_path}/*/x.jsonl")
+    names = [file.name for shard in made.shards() for file in made.files(shard)]
+    assert names == ["a/x.jsonl", "b/x.jsonl"]
