@@ -46,12 +46,14 @@ class Reader(abc.ABC):
     """Options of every reader, in UTF-8 bytes.
 
     Reading stops when `max_bytes` of text have been kept. Documents below `min_document_bytes` or
-    above `max_document_bytes` are skipped, and counted.
+    above `max_document_bytes` are skipped, and counted. A source is refused if more than
+    `max_damaged_share` of its raw records are damaged (`readers/damage.py`).
     """
 
     max_bytes: int | None = None
     min_document_bytes: int = 1
     max_document_bytes: int | None = None
+    max_damaged_share: float = 0.5
 
     @abc.abstractmethod
     def shards(self) -> Sequence[Any]:

@@ -5,7 +5,7 @@ from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers import make_reader
 
 
-def reader(name: str, **options: str | int | bool):
+def reader(name: str, **options: str | int | float | bool):
     return make_reader("s", SourceConfig(reader=name, kind="text", options=options))
 
 
