@@ -62,7 +62,10 @@ def test_notebook_files(tmp_path: Path) -> None:
             "cell_type": "code",
             "input": ["1"],
             "language": "python",
-            "outputs": [{"output_type": "pyout", "text": ["1"]}],
+            "outputs": [
+                {"output_type": "pyout", "text": ["1"]},
+                {"output_type": "x", "text": None},
+            ],
         },
     ]
     (tmp_path / "a" / "y.ipynb").write_text(json.dumps({"worksheets": [{"cells": old}]}))
@@ -74,7 +77,7 @@ def test_notebook_files(tmp_path: Path) -> None:
             "a/y.ipynb",
             "a/y.ipynb",
             "<jupyter_start><jupyter_text>Old<jupyter_code>1<jupyter_output>1\n",
-            None,
+            "python",
         ),
     ]
     folder = tmp_path.name
