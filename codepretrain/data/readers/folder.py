@@ -50,21 +50,20 @@ class Folder(Reader):
 
     def read(self, shard: Sequence[str], source: str) -> Iterator[Document | Skipped]:
         chosen = chosen_languages(self.languages, reader="folder")
+        folder = posixpath.basename(self._root())
         for file in self.files(shard):
-            place = f"{self.path}/{file.name}"
             language = self.language or language_of_file(file.name)
             if chosen is not None and language not in chosen:
-                yield Skipped(place, NOT_CHOSEN)
+                yield Skipped(f"{self.path}/{file.name}", NOT_CHOSEN)
             else:
-                yield self._document(file, place, language, source)
+                yield self._document(file, folder, language, source)
 
     def _document(
-        self, file: RawFile, place: str, language: str | None, source: str
+        self, file: RawFile, folder: str, language: str | None, source: str
     ) -> Document | Skipped:
-        text = read_text_file(file, place)
+        text = read_text_file(file, f"{self.path}/{file.name}")
         if isinstance(text, Skipped):
             return text
-        folder = posixpath.basename(self._root())
         return Document(
             id=file.name,
             text=text,

@@ -39,8 +39,12 @@ class Record:
 
     def first(self, fields: Sequence[str], *, joined_by: str = ", ") -> str | None:
         """Returns the first of several fields that has a value, as text."""
-        values = (self.optional(field, joined_by=joined_by) for field in fields)
-        return next((found for found in values if found is not None), None)
+        for field in fields:
+            if self.value.get(field) is not None:
+                found = self.optional(field, joined_by=joined_by)
+                if found is not None:
+                    return found
+        return None
 
     def license(self, fields: Sequence[str]) -> str | None:
         """Returns the license; of several, the SPDX expression that demands all of them."""
@@ -48,8 +52,8 @@ class Record:
 
     def metadata(self, **fields: Sequence[str]) -> dict[str, str]:
         """Returns by name the first of its fields that has a value."""
-        found = {name: self.first(candidates) for name, candidates in fields.items()}
-        return {name: value for name, value in found.items() if value is not None}
+        found = ((name, self.first(candidates)) for name, candidates in fields.items())
+        return {name: value for name, value in found if value is not None}
 
     @property
     def folder(self) -> str:
