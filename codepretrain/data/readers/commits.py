@@ -51,6 +51,7 @@ class Commits(RecordReader):
             return text
         names = [name.strip() for name in (record.optional("repos") or "").split(",")]
         groups = list(dict.fromkeys(repository_group(name) for name in names if name))
+        repository = {"repository": next(filter(None, names))} if groups else {}
         metadata = record.metadata(commit=("commit",), path=("new_file",))
         return Document(
             id=record.name,
@@ -60,7 +61,7 @@ class Commits(RecordReader):
             group=groups[0] if groups else None,
             language=language,
             license=record.license(("license",)),
-            metadata={"repository": next(filter(None, names)), **metadata} if groups else metadata,
+            metadata={"format": "commit", **repository, **metadata},
             other_groups=tuple(groups[1:]),
         )
 

@@ -234,7 +234,12 @@ class Git(Reader):
             group=group,
             language=language,
             license=self.license,
-            metadata={"repository": shard.repository.name, "commit": commit, "path": path},
+            metadata={
+                **({} if self.contents == "files" else {"format": self.contents.removesuffix("s")}),
+                "repository": shard.repository.name,
+                "commit": commit,
+                "path": path,
+            },
             other_groups=tuple(others),
         )
 

@@ -66,6 +66,8 @@ class Issues(RecordReader):
             return Skipped(record.place, HAS_MARKER)
         repository = self._repository(record)
         metadata = record.metadata(issue=("issue_number", "number", "issue_id"))
+        if repository:
+            metadata["repository"] = repository
         return Document(
             id=record.name,
             text=render_issue(title, comments, is_closed=is_closed),
@@ -73,7 +75,7 @@ class Issues(RecordReader):
             origin=record.name,
             group=repository_group(repository) if repository else None,
             license=record.license(("license",)) or self.license,
-            metadata={"repository": repository, **metadata} if repository else metadata,
+            metadata={"format": "issue", **metadata},
         )
 
     def _repository(self, record: Record) -> str | None:

@@ -72,6 +72,7 @@ class Notebooks(RecordReader):
             origin=file.name,
             group=file_group(folder, file.name),
             language=language,
+            metadata={"format": "notebook"},
         )
 
     def document(self, record: Record, source: str) -> Document | Skipped:
@@ -80,6 +81,7 @@ class Notebooks(RecordReader):
             return rendered
         text, language = rendered
         repository = record.first(_REPOSITORY)
+        metadata = record.metadata(repository=_REPOSITORY, path=_PATH, stars=_STARS)
         return Document(
             id=record.name,
             text=text,
@@ -88,7 +90,7 @@ class Notebooks(RecordReader):
             group=repository_group(repository) if repository else None,
             language=language,
             license=record.license(_LICENSE),
-            metadata=record.metadata(repository=_REPOSITORY, path=_PATH, stars=_STARS),
+            metadata={"format": "notebook", **metadata},
         )
 
     def _rendered(self, record: Record) -> tuple[str, str | None] | Skipped:

@@ -35,7 +35,12 @@ def test_commits(tmp_path: Path) -> None:
     )
     assert (first.id, first.language, first.license) == ("a.jsonl:1", "python", "mit")
     assert first.origin == "a.jsonl:1"
-    assert first.metadata == {"repository": "Owner/Name", "commit": "0f" * 20, "path": "a.py"}
+    assert first.metadata == {
+        "format": "commit",
+        "repository": "Owner/Name",
+        "commit": "0f" * 20,
+        "path": "a.py",
+    }
     assert first.group == second.group == "repository:github.com/owner/name"
     assert first.other_groups == ("repository:github.com/fork/name",)
     assert second.text.startswith("<commit_before><commit_msg>Raise x")

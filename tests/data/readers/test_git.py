@@ -153,6 +153,8 @@ def test_copies_of_a_repository_have_one_group(repository: Repository, tmp_path:
         for document in read(git(repository.path, contents=contents))[0]:
             assert document.group == "repository:github.com/owner/name"
             assert document.other_groups == (f"repository:{root}",)
+            expected = {"commits": "commit", "notebooks": "notebook", "files": None}[contents]
+            assert document.metadata.get("format") == expected
 
 
 def test_broken_objects_are_counted_and_the_rest_is_read(repository: Repository) -> None:

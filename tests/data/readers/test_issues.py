@@ -66,7 +66,7 @@ def test_the_stack_and_exports_give_one_thread(tmp_path: Path) -> None:
     ]
     assert {d.group for d in documents} == {"repository:github.com/owner/name"}
     assert documents[0].origin == "a.parquet:1"
-    assert documents[0].metadata == {"repository": "Owner/Name", "issue": "7"}
+    assert documents[0].metadata == {"format": "issue", "repository": "Owner/Name", "issue": "7"}
 
 
 def test_authors_that_are_programs_are_left_out(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def test_notebook_files(tmp_path: Path) -> None:
             "python",
         ),
     ]
+    assert documents[0].metadata == {"format": "notebook"}
     folder = tmp_path.name
     assert [d.group for d in documents] == [f"file:{folder}/a/{x}.ipynb" for x in "xy"]
     path = f"{tmp_path}/**/x.ipynb"
@@ -116,7 +117,11 @@ def test_the_two_forms_of_the_stack(tmp_path: Path) -> None:
     for document in documents:
         assert document.group == "repository:github.com/owner/name"
         assert document.license == "MIT"
-        assert document.metadata == {"repository": "Owner/Name", "path": "a.ipynb"}
+        assert document.metadata == {
+            "format": "notebook",
+            "repository": "Owner/Name",
+            "path": "a.ipynb",
+        }
 
 
 @pytest.mark.parametrize(
