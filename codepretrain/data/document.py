@@ -1,6 +1,5 @@
 """Documents (a text with its provenance) and skipped raw material."""
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,8 +37,8 @@ class Document:
 
     def provenance(self) -> dict[str, Any]:
         """Returns everything but the text, and the groups that only the split needs."""
-        fields = dataclasses.asdict(self)
-        del fields["text"], fields["other_groups"]
+        left_out = ("text", "other_groups")
+        fields = {name: value for name, value in vars(self).items() if name not in left_out}
         return {**fields, "num_bytes": self.num_bytes}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codepretrain.config.parse import parse, suggestion
+from codepretrain.config.schema import SourceConfig
 from codepretrain.data.filters.alphabetic_share import AlphabeticShare
 from codepretrain.data.filters.data_files import DataFiles
 from codepretrain.data.filters.emails import Emails
@@ -51,7 +52,7 @@ def make_filter(name: str, options: Mapping[str, Any], *, path: str) -> Filter |
     """Returns the filter of a name with its options.
 
     Args:
-      path: of the filter in the configuration, for messages: `config.data.sources.code.filters`.
+      path: of the filter in the configuration, for messages: `config.data.sources.c.filters[0]`.
 
     Raises:
       UserError: no such filter, an unknown option, or one of the wrong type.
@@ -59,4 +60,17 @@ def make_filter(name: str, options: Mapping[str, Any], *, path: str) -> Filter |
     if name not in FILTERS:
         near = suggestion(name, list(FILTERS))
         raise UserError(f"{path}: no filter named {name!r}{near}")
-    return parse(FILTERS[name], dict(options), path=f"{path}.{name}")
+    return parse(FILTERS[name], dict(options), path=f"{path}.options")
+
+
+def make_filters(source: str, config: SourceConfig) -> tuple[tuple[str, Filter | Redactor], ...]:
+    """Returns the names and filters of a source, in their order.
+
+    Raises:
+      UserError: names the first that does not exist, or an option that does not fit.
+    """
+    path = f"config.data.sources.{source}.filters"
+    return tuple(
+        (step.name, make_filter(step.name, step.options, path=f"{path}[{number}]"))
+        for number, step in enumerate(config.filters)
+    )
