@@ -29,14 +29,18 @@ from codepretrain.config.schema import (
     TrainingConfig,
 )
 from codepretrain.data import seqio_tasks
-from codepretrain.data.collect import collect
 from codepretrain.data.document import Document
-from codepretrain.data.documents import documents_directory
+from codepretrain.data.documents import open_documents, pool_folder
+from codepretrain.data.documents_view import set_documents_entry
+from codepretrain.data.engines import InProcess
 from codepretrain.data.pack import PACKERS
+from codepretrain.data.read_source import SourceReading, read_source
 from codepretrain.data.readers import make_reader
 from codepretrain.data.splits import split_documents, write_splits
 from codepretrain.data.tokenizer import encode, load_tokenizer, save_tokenizer, train_tokenizer
 from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
+from codepretrain.files.hashing import sha256_json
+from codepretrain.rows.data_dir import reading_settings
 from codepretrain.rows.manifest import RowsManifest, rows_directory
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 
@@ -91,19 +95,24 @@ def collect_documents(config: StudyConfig, data_dir: Path, stages: Stages) -> No
 
     wall, cpu = time.perf_counter(), time.process_time()
     reader = make_reader(SOURCE, config.data.sources[SOURCE])
-    collect(
-        SOURCE,
-        reader,
-        reader.shards(),
-        directory=documents_directory(data_dir, SOURCE),
-        settings_hash="",
-        executor=None,
-        advance=advance,
+    settings_hash = sha256_json(reading_settings(config, SOURCE))
+    reading = SourceReading(
+        source=SOURCE,
+        reader=reader,
+        filters=(),
+        shards=reader.shards(),
+        folder=pool_folder(data_dir, SOURCE, settings_hash),
+        settings_hash=settings_hash,
     )
+    _, entry = read_source(reading, InProcess(), advance=advance)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     megabytes = stages.num_bytes / 1e6
     row = (f"{wall:.2f}", f"{megabytes / wall:.2f}", f"{megabytes / cpu:.2f}")
-    stages.table.add_row("read, strip docstrings, drop duplicates", *row)
+    stages.table.add_row("hash, read, strip docstrings", *row)
+    set_documents_entry(data_dir, SOURCE, entry)
+    documents = open_documents(data_dir, SOURCE)  # the last part may exceed the limit
+    used = documents.keys()["num_bytes"][: documents.num_within_limit]
+    stages.num_bytes = int(used.sum())
     write_splits(data_dir, [SOURCE], fraction=0.0)
 
 
@@ -145,7 +154,7 @@ def main() -> None:
     config, stages, console = study(flags), Stages(), Console()
     logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as directory:
-        data_dir = Path(directory)
+        data_dir = Path(directory) / "data" / "study"
         settings = config.data.tokenizer
         collect_documents(config, data_dir, stages)
         texts = [document.text for document in training_documents(data_dir)]
