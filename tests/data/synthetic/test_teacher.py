@@ -329,7 +329,8 @@ def test_answers_become_verified_documents(tmp_path: Path) -> None:
     assert account.num_answers == 3
     documents, skipped = read(reader("synthetic_code", candidates=f"{tmp_path}/*.jsonl"))
     assert [document.license for document in documents] == ["MIT"]
-    assert "teacher=m; verdict=verified" in documents[0].origin
+    assert documents[0].metadata["teacher"] == "m"
+    assert documents[0].metadata["verdict"] == "verified"
     assert [item.reason for item in skipped] == ["not verified: wrong", "not verified: no record"]
 
 
