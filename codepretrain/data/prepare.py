@@ -84,7 +84,7 @@ def prepare(
         for source, chosen in sorted(config.data.sources.items())
     }
     for source, chosen in config.data.sources.items():
-        make_filters(f"config.data.sources.{source}.filters", chosen.filters)
+        make_filters(source, chosen)
     seconds: dict[str, float] = {}
     pools = epath.Path(data_dir).parent
     with exclusive(pools, waits=True, announce=partial(console.print, soft_wrap=True)):
@@ -136,11 +136,10 @@ def _read(
     with local_engine(num_workers) as engine:
         for source in shards:
             settings_hash = sha256_json(reading_settings(config, source))
-            filters = config.data.sources[source].filters
             reading = SourceReading(
                 source=source,
                 reader=readers[source],
-                filters=tuple(make_filters(f"config.data.sources.{source}.filters", filters)),
+                filters=make_filters(source, config.data.sources[source]),
                 shards=shards[source],
                 folder=pool_folder(data_dir, source, settings_hash),
                 settings_hash=settings_hash,
