@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from codepretrain.data.collect import collect
 from rich.console import Console
 from rich.table import Table
 
@@ -29,7 +30,6 @@ from codepretrain.config.schema import (
     TrainingConfig,
 )
 from codepretrain.data import seqio_tasks
-from codepretrain.data.collect import collect
 from codepretrain.data.document import Document
 from codepretrain.data.documents import documents_directory
 from codepretrain.data.pack import PACKERS

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import documents_directory, has_documents
+from codepretrain.data.documents import has_documents
 from codepretrain.data.inventory import ChangedFilesError
 from codepretrain.data.prepared import check_documents
 from codepretrain.data.raw_files import check_raw_files
@@ -38,7 +38,7 @@ def check_inputs(
     problems, missing = [], {}
     for source, reader in readers.items():
         try:
-            if not has_documents(documents_directory(data_dir, source)):
+            if not has_documents(data_dir, source):
                 missing[source] = reader.shards()
                 continue
             check_documents(config, data_dir, source)

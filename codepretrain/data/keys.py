@@ -4,10 +4,8 @@
                    text: uint64     hash of the text
                    num_bytes: uint32
 
-The first entries are those of a source's documents in order; those of its dropped duplicates
-follow, because the group of a duplicate must follow the split of the text that was kept. The hashes
-do not depend on the source, so one group or text has one key in every source. Two groups or texts
-with the same key by chance follow one split, which is harmless.
+One entry a document, in reading order. The hashes do not depend on the source, so one group or text
+has one key in every source.
 """
 
 import hashlib
@@ -40,27 +38,28 @@ def text_digest(text: bytes) -> bytes:
 
 
 class KeysWriter:
-    """Collects the keys of a source's documents and dropped duplicates: 20 bytes each."""
+    """Collects the keys of documents: 20 bytes each."""
 
     def __init__(self) -> None:
-        self._kept, self._dropped = _Columns(), _Columns()
+        self._groups, self._texts, self._num_bytes = array("Q"), array("Q"), array("I")
 
-    def keep(self, document: Document, digest: bytes) -> None:
+    def add(self, document: Document, digest: bytes) -> None:
         """Adds a document. digest: what `text_digest` returned for its text."""
-        self._kept.add(document, digest)
-
-    def drop(self, document: Document, digest: bytes) -> None:
-        """Adds a duplicate of a document that was kept."""
-        self._dropped.add(document, digest)
+        self._groups.append(group_key(document))
+        self._texts.append(int.from_bytes(digest[:8], "little"))
+        self._num_bytes.append(document.num_bytes)
 
     def save(self, folder: Path) -> None:
         """Writes `keys.npy`."""
+        keys = np.empty(len(self._groups), KEY_TYPE)
+        keys["group"], keys["text"] = self._groups, self._texts
+        keys["num_bytes"] = self._num_bytes
         with explained("write", folder / KEYS):
-            np.save(folder / KEYS, np.concatenate([self._kept.keys(), self._dropped.keys()]))
+            np.save(folder / KEYS, keys)
 
 
 def load_keys(path: StrPath, *, num_keys: int, shown_as: StrPath, remedy: str) -> np.ndarray:
-    """Returns a source's keys: [num_keys], of `KEY_TYPE`.
+    """Returns the keys of documents: [num_keys], of `KEY_TYPE`.
 
     Args:
       shown_as: the path for messages, where `path` is a copy in a cache.
@@ -72,18 +71,3 @@ def load_keys(path: StrPath, *, num_keys: int, shown_as: StrPath, remedy: str) -
     return np.array(
         open_array(path, shape=(num_keys,), dtype=KEY_TYPE, shown_as=shown_as, remedy=remedy)
     )
-
-
-class _Columns:
-    def __init__(self) -> None:
-        self.groups, self.texts, self.num_bytes = array("Q"), array("Q"), array("I")
-
-    def add(self, document: Document, digest: bytes) -> None:
-        self.groups.append(group_key(document))
-        self.texts.append(int.from_bytes(digest[:8], "little"))
-        self.num_bytes.append(document.num_bytes)
-
-    def keys(self) -> np.ndarray:
-        keys = np.empty(len(self.groups), KEY_TYPE)
-        keys["group"], keys["text"], keys["num_bytes"] = self.groups, self.texts, self.num_bytes
-        return keys

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import documents_directory, has_documents
+from codepretrain.data.documents_view import load_documents_view
 from codepretrain.data.splits import load_splits_manifest, splits_directory
 from codepretrain.files.directory import remove_directory
 from codepretrain.files.storage import StrPath
@@ -15,19 +15,17 @@ from codepretrain.rows.vocabulary import tokenizer_directory
 
 
 def remove_outdated(config: StudyConfig, data_dir: StrPath, sources: Sequence[str]) -> None:
-    """Removes documents of sources that are to be read again, and what all sources are in.
+    """Removes what was made from all sources, before some of them are read again.
 
-    Splits, evaluation items and a trained tokenizer go first: whenever this is interrupted, what is
-    missing is made again.
+    Documents in the pool stay; the study's list names others when they are read. Whenever this or
+    what follows is interrupted, what is missing is made again.
     """
-    if not any(has_documents(documents_directory(data_dir, source)) for source in sources):
+    if not load_documents_view(data_dir).keys() & set(sources):
         return
     remove_directory(items_directory(data_dir))
     if config.data.tokenizer.path is None:
         remove_directory(tokenizer_directory(data_dir))
     remove_directory(splits_directory(data_dir))
-    for source in sources:
-        remove_directory(documents_directory(data_dir, source))
 
 
 def remove_outdated_rows(config: StudyConfig, data_dir: StrPath) -> None:

@@ -11,24 +11,23 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
+from etils import epath
 from rich.console import Console
 from rich.progress import Progress
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.collect import collect
 from codepretrain.data.document import Document
-from codepretrain.data.documents import (
-    documents_directory,
-    has_documents,
-    verify_documents,
-)
+from codepretrain.data.documents import has_documents, open_documents, pool_folder
+from codepretrain.data.documents_view import set_documents_entry
+from codepretrain.data.engines import local_engine
 from codepretrain.data.eval_items import write_eval_items
+from codepretrain.data.filters import make_filters
 from codepretrain.data.inputs import check_inputs
-from codepretrain.data.inventory import save_stamps
 from codepretrain.data.native_log import captured_stderr
 from codepretrain.data.outdated import remove_outdated, remove_outdated_rows
 from codepretrain.data.prepared import PreparedData, check_splits, load_prepared, summary
 from codepretrain.data.progress import progress_display, progress_line
+from codepretrain.data.read_source import SourceReading, read_source
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.samples import sample_bytes
@@ -38,7 +37,7 @@ from codepretrain.data.tokenizer import (
     save_tokenizer,
     train_tokenizer,
 )
-from codepretrain.data.workers import check_num_workers, reading_processes
+from codepretrain.data.workers import check_num_workers
 from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.lease import exclusive
@@ -85,8 +84,11 @@ def prepare(
         source: make_reader(source, chosen)
         for source, chosen in sorted(config.data.sources.items())
     }
+    for source, chosen in config.data.sources.items():
+        make_filters(source, chosen)
     seconds: dict[str, float] = {}
-    with exclusive(data_dir, announce=partial(console.print, soft_wrap=True)):
+    pools = epath.Path(data_dir).parent
+    with exclusive(pools, waits=True, announce=partial(console.print, soft_wrap=True)):
         shards = check_inputs(
             config, data_dir, readers, rereads_changed=rereads_changed, note=console.print
         )
@@ -116,9 +118,8 @@ def prepare(
 
 def _is_complete(config: StudyConfig, data_dir: StrPath) -> bool:
     """Returns whether documents and splits, which training does not need, exist too."""
-    directories = [documents_directory(data_dir, source) for source in config.data.sources]
     return (
-        all(has_documents(path) for path in directories)
+        all(has_documents(data_dir, source) for source in config.data.sources)
         and has_splits(data_dir)
         and is_prepared(config, data_dir)
     )
@@ -143,19 +144,20 @@ def _read(
     """Reads the sources that are not read yet."""
     if not shards:
         return
-    with reading_processes(num_workers) as executor:
+    with local_engine(num_workers) as engine:
         for source in shards:
+            settings_hash = sha256_json(reading_settings(config, source))
+            reading = SourceReading(
+                source=source,
+                reader=readers[source],
+                filters=make_filters(source, config.data.sources[source]),
+                shards=shards[source],
+                folder=pool_folder(data_dir, source, settings_hash),
+                settings_hash=settings_hash,
+            )
             with progress_line(progress, f"reading {source}", readers[source].max_bytes) as advance:
-                _, stamps = collect(
-                    source,
-                    readers[source],
-                    shards[source],
-                    directory=documents_directory(data_dir, source),
-                    settings_hash=sha256_json(reading_settings(config, source)),
-                    executor=executor,
-                    advance=advance,
-                )
-            save_stamps(data_dir, source, stamps)
+                _, entry = read_source(reading, engine, advance=advance)
+            set_documents_entry(data_dir, source, entry)
 
 
 def _split(config: StudyConfig, data_dir: StrPath) -> None:
@@ -208,7 +210,7 @@ def _pack(config: StudyConfig, data_dir: StrPath, progress: Progress) -> None:
     if not missing:
         return
     for source in sorted({source for source, _ in missing}):
-        verify_documents(documents_directory(data_dir, source))
+        open_documents(data_dir, source).check(reads_contents=True)
     # TensorFlow takes seconds to import: only when there is something to tokenize.
     from codepretrain.data import seqio_tasks
 

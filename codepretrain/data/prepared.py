@@ -10,9 +10,9 @@ from rich.table import Table
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.documents import (
     DocumentsManifest,
-    documents_directory,
-    load_documents_manifest,
-    verify_documents,
+    SourceDocuments,
+    open_documents,
+    pool_folder,
 )
 from codepretrain.data.splits import (
     SplitsManifest,
@@ -58,19 +58,18 @@ def load_prepared(
     rows = require_prepared(config, data_dir)
     items, _ = load_items_manifest(data_dir)
     documents = {
-        source: check_documents(config, data_dir, source)[0]
-        for source in sorted(config.data.sources)
+        source: check_documents(config, data_dir, source) for source in sorted(config.data.sources)
     }
     splits, documents_hashes = check_splits(config, data_dir)
     for (source, split), manifest in rows.items():
         if manifest.documents_hash != documents_hashes[source]:
             raise UserError(
                 f"{rows_directory(data_dir, source, split)} was not packed from the documents in "
-                f"{documents_directory(data_dir, source)}, or from another split of them: delete "
+                f"{documents[source].folder}, or from another split of them: delete "
                 f"{data_dir} and prepare again"
             )
     return PreparedData(
-        documents=documents,
+        documents={source: found.manifest for source, found in documents.items()},
         splits=splits,
         rows=rows,
         num_items=items.num_items,
@@ -80,22 +79,25 @@ def load_prepared(
     )
 
 
-def check_documents(
-    config: StudyConfig, data_dir: StrPath, source: str
-) -> tuple[DocumentsManifest, str]:
-    """Returns a source's manifest and the hash of its documents.
+def check_documents(config: StudyConfig, data_dir: StrPath, source: str) -> SourceDocuments:
+    """Returns a source's documents, whose files all have the size that is listed.
 
     Raises:
       UserError: the source was not read, a file is damaged, or it was read under other settings.
     """
-    directory = documents_directory(data_dir, source)
-    manifest, documents_hash = load_documents_manifest(directory, source=source)
-    if manifest.settings_hash != sha256_json(reading_settings(config, source)):
+    cache_bytes = config.execution.row_cache_bytes
+    documents = open_documents(data_dir, source, cache_bytes=cache_bytes)
+    manifest, folder = documents.manifest, documents.folder
+    settings_hash = sha256_json(reading_settings(config, source))
+    limit = config.data.sources[source].options.get("max_bytes")
+    expected = (settings_hash, pool_folder(data_dir, source, settings_hash).name, limit)
+    if (manifest.settings_hash, folder.name, manifest.limit) != expected:
         raise UserError(
-            f"{directory} was read under other settings; choose another --workdir, or delete "
+            f"{folder} was read under other settings; choose another --workdir, or delete "
             f"{data_dir} and prepare again"
         )
-    return manifest, documents_hash
+    documents.check(reads_contents=False)
+    return documents
 
 
 def check_splits(
@@ -108,9 +110,7 @@ def check_splits(
         with another fraction.
     """
     manifest, hashes = load_splits_manifest(data_dir)
-    current = {
-        source: check_documents(config, data_dir, source)[1] for source in config.data.sources
-    }
+    current = {source: check_documents(config, data_dir, source) for source in config.data.sources}
     directory = splits_directory(data_dir)
     if manifest.validation_fraction != config.data.validation_fraction:
         raise UserError(
@@ -118,15 +118,16 @@ def check_splits(
             f"config.data.validation_fraction is {config.data.validation_fraction:g}; choose "
             f"another --workdir, or delete {data_dir} and prepare again"
         )
-    changed = [
-        source
-        for source in sorted(current.keys() | manifest.documents_hashes.keys())
-        if current.get(source) != manifest.documents_hashes.get(source)
-    ]
-    if changed:
+    for source, documents in sorted(current.items()):
+        if documents.hash != manifest.documents_hashes.get(source):
+            raise UserError(
+                f"{directory} was not made from the documents in {documents.folder}: delete "
+                f"{data_dir} and prepare again"
+            )
+    if unknown := sorted(manifest.documents_hashes.keys() - current.keys()):
         raise UserError(
-            f"{directory} was not made from the documents in "
-            f"{documents_directory(data_dir, changed[0])}: delete {data_dir} and prepare again"
+            f"{directory} was made from more sources ({', '.join(unknown)}): delete {data_dir} and "
+            "prepare again"
         )
     return manifest, hashes
 
@@ -170,8 +171,9 @@ def _folders(config: StudyConfig, data_dir: StrPath) -> dict[StrPath, Callable[[
         tokenizer_directory(data_dir): partial(tokenizer_hashes, data_dir)
     }
     for source in sorted(config.data.sources):
-        documents = documents_directory(data_dir, source)
-        folders[documents] = partial(verify_documents, documents)
+        folders[_documents_folder(config, data_dir, source)] = partial(
+            _verify_documents, data_dir, source
+        )
         for split in SPLITS:
             rows = rows_directory(data_dir, source, split)
             folders[rows] = partial(check_folder, rows, "prepared rows", reads_contents=True)
@@ -179,6 +181,14 @@ def _folders(config: StudyConfig, data_dir: StrPath) -> dict[StrPath, Callable[[
     folders[splits] = partial(check_folder, splits, "splits", reads_contents=True)
     items = items_directory(data_dir)
     return {**folders, items: partial(check_folder, items, "task items", reads_contents=True)}
+
+
+def _documents_folder(config: StudyConfig, data_dir: StrPath, source: str) -> StrPath:
+    return pool_folder(data_dir, source, sha256_json(reading_settings(config, source)))
+
+
+def _verify_documents(data_dir: StrPath, source: str) -> None:
+    open_documents(data_dir, source).check(reads_contents=True)
 
 
 def summary(prepared: PreparedData) -> Group:

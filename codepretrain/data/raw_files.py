@@ -6,12 +6,7 @@ Imports no tokenizer or TensorFlow: `run` calls it in the process that trains.
 from collections.abc import Callable
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import (
-    documents_directory,
-    has_documents,
-    load_documents_inventory,
-    load_documents_manifest,
-)
+from codepretrain.data.documents import has_documents, open_documents
 from codepretrain.data.inventory import check_inventory
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import MissingCorpusError, Reader
@@ -29,7 +24,7 @@ def check_all_raw_files(config: StudyConfig, data_dir: StrPath, note: Note) -> N
     """
     problems = []
     for source, chosen in sorted(config.data.sources.items()):
-        if not has_documents(documents_directory(data_dir, source)):
+        if not has_documents(data_dir, source):
             continue
         try:
             check_raw_files(data_dir, source, make_reader(source, chosen), note)
@@ -47,22 +42,20 @@ def check_raw_files(data_dir: StrPath, source: str, reader: Reader, note: Note) 
     Raises:
       ChangedFilesError: names the first file that differs.
     """
-    directory = documents_directory(data_dir, source)
-    manifest, _ = load_documents_manifest(directory, source=source)
-    inventory = load_documents_inventory(directory, source=source)
+    documents = open_documents(data_dir, source)
+    inventory = documents.inventory()
     try:
         shards = reader.shards()
     except MissingCorpusError as error:
         note(
             f"config.data.sources.{source}: cannot compare the raw files with those that were "
-            f"read: {error}; using the documents in {directory}"
+            f"read: {error}; using the documents in {documents.folder}"
         )
         return
     check_inventory(
         inventory,
         reader,
         shards,
-        source=source,
-        data_dir=data_dir,
-        was_capped=manifest.was_capped,
+        folder=documents.folder,
+        was_capped=documents.manifest.was_capped,
     )

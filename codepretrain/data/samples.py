@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from codepretrain.data.document import Document
-from codepretrain.data.documents import documents_directory, load_documents_keys, read_documents
+from codepretrain.data.documents import open_documents
 from codepretrain.data.splits import load_split
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.sampling import keyed_hash, smallest, smallest_up_to
@@ -58,8 +58,7 @@ def _members(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns which of the source's documents are in the split, and the keys of those."""
     members = load_split(data_dir, source=source, split=split, cache_bytes=cache_bytes)
-    directory = documents_directory(data_dir, source)
-    keys = load_documents_keys(directory, source=source, cache_bytes=cache_bytes)
+    keys = open_documents(data_dir, source, cache_bytes=cache_bytes).keys()
     return members, keys[: len(members)][members]
 
 
@@ -70,7 +69,7 @@ def _read(
     chosen: np.ndarray,
     cache_bytes: int | None,
 ) -> Iterator[Document]:
-    wanted = np.zeros(len(members), bool)
+    documents = open_documents(data_dir, source, cache_bytes=cache_bytes)
+    wanted = np.zeros(documents.manifest.num_documents, bool)
     wanted[np.flatnonzero(members)[chosen]] = True
-    directory = documents_directory(data_dir, source)
-    return read_documents(directory, source=source, wanted=wanted, cache_bytes=cache_bytes)
+    return documents.read(wanted)

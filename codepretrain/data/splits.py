@@ -24,12 +24,7 @@ from etils import epath
 
 from codepretrain.data.components import Components, exact_joins
 from codepretrain.data.document import Document
-from codepretrain.data.documents import (
-    documents_directory,
-    load_documents_keys,
-    load_documents_manifest,
-    read_documents,
-)
+from codepretrain.data.documents import open_documents
 from codepretrain.errors import UserError
 from codepretrain.files.directory import is_whole, whole_directory
 from codepretrain.files.explain import explained
@@ -108,10 +103,9 @@ def write_splits(
     """
     hashes, counts, keys = {}, {}, {}
     for source in sources:
-        directory = documents_directory(data_dir, source)
-        manifest, hashes[source] = load_documents_manifest(directory, source=source)
-        counts[source] = manifest.num_documents
-        keys[source] = load_documents_keys(directory, source=source, cache_bytes=cache_bytes)
+        documents = open_documents(data_dir, source, cache_bytes=cache_bytes)
+        hashes[source], counts[source] = documents.hash, documents.num_within_limit
+        keys[source] = documents.keys()
     joins = np.concatenate([exact_joins(list(keys.values())), *more_joins])
     kept = {source: keys[source][: counts[source]] for source in sources}
     of = Components(joins).of
@@ -215,8 +209,10 @@ def split_documents(
       UserError: a file is missing or damaged.
     """
     members = load_split(data_dir, source=source, split=split, cache_bytes=cache_bytes)
-    directory = documents_directory(data_dir, source)
-    yield from read_documents(directory, source=source, wanted=members, cache_bytes=cache_bytes)
+    documents = open_documents(data_dir, source, cache_bytes=cache_bytes)
+    wanted = np.zeros(documents.manifest.num_documents, bool)
+    wanted[: len(members)] = members
+    yield from documents.read(wanted)
 
 
 def _sizes(components: Sequence[np.ndarray], fraction: float) -> tuple[np.ndarray, int]:

@@ -22,16 +22,26 @@ from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest, ro
 from codepretrain.rows.vocabulary import tokenizer_hashes, tokenizer_path
 
 # Raised whenever readers, tokenizer, packing or items change in a way that changes their results.
-_DATA_VERSION = 2
+_DATA_VERSION = 3
 
 
 def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
-    """Returns the settings that determine a source's documents."""
+    """Returns the settings that determine the documents of each part of a source.
+
+    `max_bytes` only determines how many parts there are.
+    """
     chosen = config.data.sources[source]
+    options = {name: chosen.options[name] for name in sorted(chosen.options)}
+    options.pop("max_bytes", None)
     return {
         "version": _DATA_VERSION,
+        "source": source,
         "reader": chosen.reader,
-        "options": dict(sorted(chosen.options.items())),
+        "options": options,
+        "filters": [
+            {"name": step.name, "options": dict(sorted(step.options.items()))}
+            for step in chosen.filters
+        ],
     }
 
 
@@ -42,6 +52,7 @@ def source_settings(config: StudyConfig, source: str) -> dict[str, Any]:
     """
     return {
         **reading_settings(config, source),
+        "max_bytes": config.data.sources[source].options.get("max_bytes"),
         "validation_fraction": config.data.validation_fraction,
         "tokenizer": _tokenizer_settings(config.data.tokenizer),
         "packing": config.data.packing,

@@ -1,8 +1,7 @@
 """No group and no text is in the training data of one source and held out in another."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,9 @@ import numpy as np
 import pytest
 
 from codepretrain.config.schema import SourceConfig
-from codepretrain.data.collect import collect
-from codepretrain.data.document import Document, Skipped
-from codepretrain.data.documents import documents_directory
+from codepretrain.data.document import Document
 from codepretrain.data.keys import group_key
 from codepretrain.data.readers import make_reader
-from codepretrain.data.readers.reader import RawFile, Reader
 from codepretrain.data.splits import (
     load_split,
     load_splits_manifest,
@@ -24,35 +20,7 @@ from codepretrain.data.splits import (
 )
 from codepretrain.errors import UserError
 from codepretrain.rows.format import SPLITS
-
-
-@dataclass(frozen=True, kw_only=True)
-class Given(Reader):
-    """Documents as (id, group, text)."""
-
-    documents: tuple[tuple[str, str | None, str], ...]
-
-    def shards(self) -> Sequence[int]:
-        return [0]
-
-    def files(self, shard: int) -> Sequence[RawFile]:
-        return []
-
-    def read(self, shard: int, source: str) -> Iterator[Document | Skipped]:
-        for name, group, text in self.documents:
-            yield Document(id=name, text=text, source=source, origin="o", group=group)
-
-
-def read(data_dir: Path, source: str, reader: Reader) -> None:
-    collect(
-        source,
-        reader,
-        reader.shards(),
-        directory=documents_directory(data_dir, source),
-        settings_hash="h",
-        executor=None,
-        advance=lambda num_bytes: None,
-    )
+from tests.fixtures.documents import Given, read
 
 
 def given(data_dir: Path, **documents: Sequence[tuple[str, str | None, str]]) -> None:

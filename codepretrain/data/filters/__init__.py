@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codepretrain.config.parse import parse, suggestion
+from codepretrain.config.schema import SourceConfig
 from codepretrain.data.filters.alphabetic_share import AlphabeticShare
 from codepretrain.data.filters.data_files import DataFiles
 from codepretrain.data.filters.emails import Emails
@@ -60,3 +61,16 @@ def make_filter(name: str, options: Mapping[str, Any], *, path: str) -> Filter |
         near = suggestion(name, list(FILTERS))
         raise UserError(f"{path}: no filter named {name!r}{near}")
     return parse(FILTERS[name], dict(options), path=f"{path}.{name}")
+
+
+def make_filters(source: str, config: SourceConfig) -> tuple[tuple[str, Filter | Redactor], ...]:
+    """Returns the names and filters of a source, in their order.
+
+    Raises:
+      UserError: names the first that does not exist, or an option that does not fit.
+    """
+    path = f"config.data.sources.{source}.filters"
+    return tuple(
+        (step.name, make_filter(step.name, step.options, path=f"{path}[{number}]"))
+        for number, step in enumerate(config.filters)
+    )

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-
 from codepretrain.data.collect import read_shards
+
 from codepretrain.data.readers import READERS
 from codepretrain.errors import UserError
 from tests.data.readers.reading import reader

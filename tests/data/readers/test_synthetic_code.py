@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
 from codepretrain.data.collect import read_shards
+
 from codepretrain.data.readers import synthetic_code
 from codepretrain.data.synthetic import verdict_cache
 from codepretrain.data.synthetic.generate import generate
