@@ -32,9 +32,11 @@ from codepretrain.config.schema import (
 from codepretrain.data import seqio_tasks
 from codepretrain.data.document import Document
 from codepretrain.data.documents import documents_directory
+from codepretrain.data.engines import InProcess
 from codepretrain.data.pack import PACKERS
 from codepretrain.data.readers import make_reader
-from codepretrain.data.splits import split_documents, write_splits
+from codepretrain.data.select_documents import select_documents
+from codepretrain.data.selection import split_documents
 from codepretrain.data.tokenizer import encode, load_tokenizer, save_tokenizer, train_tokenizer
 from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
 from codepretrain.rows.manifest import RowsManifest, rows_directory
@@ -104,7 +106,7 @@ def collect_documents(config: StudyConfig, data_dir: Path, stages: Stages) -> No
     megabytes = stages.num_bytes / 1e6
     row = (f"{wall:.2f}", f"{megabytes / wall:.2f}", f"{megabytes / cpu:.2f}")
     stages.table.add_row("read, strip docstrings, drop duplicates", *row)
-    write_splits(data_dir, [SOURCE], fraction=0.0)
+    select_documents(config, data_dir, InProcess())
 
 
 def training_documents(data_dir: Path) -> Iterator[Document]:

@@ -1,4 +1,4 @@
-"""Keys of documents: what decides splits and samples, without the texts.
+"""Keys of documents: what decides the selection and samples, without the texts.
 
     keys.npy [n]   group: uint64    hash of the group, or of the id of a document without one
                    text: uint64     hash of the text

@@ -4,7 +4,11 @@ from collections.abc import Sequence
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.documents_view import load_documents_view
-from codepretrain.data.splits import load_splits_manifest, splits_directory
+from codepretrain.data.selection import (
+    load_selection_manifest,
+    selection_directory,
+    source_hashes,
+)
 from codepretrain.files.directory import remove_directory
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.data_dir import current_tokenizer
@@ -25,12 +29,12 @@ def remove_outdated(config: StudyConfig, data_dir: StrPath, sources: Sequence[st
     remove_directory(items_directory(data_dir))
     if config.data.tokenizer.path is None:
         remove_directory(tokenizer_directory(data_dir))
-    remove_directory(splits_directory(data_dir))
+    remove_directory(selection_directory(data_dir))
 
 
 def remove_outdated_rows(config: StudyConfig, data_dir: StrPath) -> None:
-    """Removes rows of other documents, of another split of them, or of another tokenizer."""
-    _, documents_hashes = load_splits_manifest(data_dir)
+    """Removes rows of other documents, of another selection, or of another tokenizer."""
+    documents_hashes = source_hashes(load_selection_manifest(data_dir))
     tokenizer = current_tokenizer(config, data_dir)
     for source in config.data.sources:
         for split in SPLITS:

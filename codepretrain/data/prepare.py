@@ -1,4 +1,4 @@
-"""Prepares a study's data: documents, splits, tokenizer, rows, evaluation items, in this order.
+"""Prepares a study's data: documents, selection, tokenizer, rows, evaluation items, in this order.
 
 Each part is a directory that is written atomically, so a rerun resumes after the last finished part
 and does nothing if all are finished.
@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.data.check_selection import changed_benchmarks, check_selection
 from codepretrain.data.document import Document
 from codepretrain.data.documents import has_documents, open_documents, pool_folder
 from codepretrain.data.documents_view import set_documents_entry
@@ -25,13 +26,15 @@ from codepretrain.data.filters import make_filters
 from codepretrain.data.inputs import check_inputs
 from codepretrain.data.native_log import captured_stderr
 from codepretrain.data.outdated import remove_outdated, remove_outdated_rows
-from codepretrain.data.prepared import PreparedData, check_splits, load_prepared, summary
+from codepretrain.data.prepared import PreparedData, check_documents, load_prepared, summary
 from codepretrain.data.progress import progress_display, progress_line
 from codepretrain.data.read_source import SourceReading, read_source
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.samples import sample_bytes
-from codepretrain.data.splits import has_splits, split_documents, write_splits
+from codepretrain.data.scan_documents import remove_scan
+from codepretrain.data.select_documents import select_documents
+from codepretrain.data.selection import has_selection, source_hashes, split_documents
 from codepretrain.data.tokenizer import (
     copy_tokenizer,
     save_tokenizer,
@@ -69,7 +72,7 @@ def prepare(
     """Prepares the missing parts of the study's data.
 
     With `rereads_changed`, sources whose raw files changed are read again, and everything that was
-    made from them is made again; without, they are refused.
+    made from them or from changed evaluation sets is made again; without, changes are refused.
 
     The result does not depend on `num_workers`, the number of processes that read raw material;
     tokenizing uses all cores. Progress and a summary go to the console, by default on stderr.
@@ -93,13 +96,14 @@ def prepare(
             config, data_dir, readers, rereads_changed=rereads_changed, note=console.print
         )
         if rereads_changed:
-            remove_outdated(config, data_dir, list(shards))
+            changed = [*shards] if not changed_benchmarks(config, data_dir) else [*readers]
+            remove_outdated(config, data_dir, changed)
         if not _is_complete(config, data_dir):
             _start_tensorflow()
             with progress_display(console) as progress:
                 stages: dict[str, Callable[[], None]] = {
                     "read": lambda: _read(config, data_dir, readers, shards, num_workers, progress),
-                    "split": lambda: _split(config, data_dir),
+                    "select": lambda: _select(config, data_dir, num_workers, progress),
                     "tokenizer": lambda: _make_tokenizer(config, data_dir),
                     "pack": lambda: _pack(config, data_dir, progress),
                     "items": lambda: _make_items(config, data_dir),
@@ -117,10 +121,10 @@ def prepare(
 
 
 def _is_complete(config: StudyConfig, data_dir: StrPath) -> bool:
-    """Returns whether documents and splits, which training does not need, exist too."""
+    """Returns whether documents and selection, which training does not need, exist too."""
     return (
         all(has_documents(data_dir, source) for source in config.data.sources)
-        and has_splits(data_dir)
+        and has_selection(data_dir)
         and is_prepared(config, data_dir)
     )
 
@@ -160,15 +164,20 @@ def _read(
             set_documents_entry(data_dir, source, entry)
 
 
-def _split(config: StudyConfig, data_dir: StrPath) -> None:
-    """Splits all sources together, unless that is done."""
-    if not has_splits(data_dir):
-        write_splits(
-            data_dir,
-            sorted(config.data.sources),
-            fraction=config.data.validation_fraction,
-            cache_bytes=config.execution.row_cache_bytes,
-        )
+def _select(config: StudyConfig, data_dir: StrPath, num_workers: int, progress: Progress) -> None:
+    """Selects documents of all sources together, unless that is done."""
+    if has_selection(data_dir):
+        remove_scan(data_dir)  # of a process that was killed just before
+        return
+    documents = {
+        source: open_documents(data_dir, source).manifest for source in config.data.sources
+    }
+    num_bytes = sum(manifest.num_bytes for manifest in documents.values())
+    with (
+        local_engine(num_workers) as engine,
+        progress_line(progress, "selecting documents", num_bytes) as advance,
+    ):
+        select_documents(config, data_dir, engine, advance=advance)
 
 
 def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:
@@ -230,9 +239,10 @@ def _pack_split(
 ) -> None:
     from codepretrain.data import seqio_tasks
 
-    splits, documents_hashes = check_splits(config, data_dir)
+    documents = {name: check_documents(config, data_dir, name) for name in config.data.sources}
+    selection = check_selection(config, data_dir, documents)
     tokenizer_hash, vocabulary_hash = current_tokenizer(config, data_dir)
-    total = splits.num_bytes[source][split]
+    total = selection.num_bytes[source][split]
     with progress_line(progress, f"packing {source}, {split}", total) as advance:
         tokens = seqio_tasks.tokenized_documents(task, split)
         write_rows(
@@ -244,7 +254,7 @@ def _pack_split(
             num_bytes=load_vocabulary(data_dir).num_bytes,
             made_from=MadeFrom(
                 settings_hash=settings_hash(config, source),
-                documents_hash=documents_hashes[source],
+                documents_hash=source_hashes(selection)[source],
                 tokenizer_hash=tokenizer_hash,
                 vocabulary_hash=vocabulary_hash,
             ),

@@ -15,8 +15,8 @@ import seqio
 import tensorflow as tf
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.data.selection import load_selection_manifest, split_documents
 from codepretrain.data.seqio_vocabulary import ByteLevelBPE
-from codepretrain.data.splits import load_splits_manifest, split_documents
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import load_manifest, rows_directory
@@ -35,7 +35,7 @@ def register_tasks(config: StudyConfig, data_dir: StrPath) -> dict[str, str]:
     """Registers a Task per source; returns source → `codepretrain.<study>.<source>`."""
     leave_accelerators_alone()
     vocabulary = ByteLevelBPE(tokenizer_path(data_dir), config.data.tokenizer)
-    manifest, _ = load_splits_manifest(data_dir)
+    manifest = load_selection_manifest(data_dir)
     names = {}
     for source in config.data.sources:
         name = f"codepretrain.{config.name}.{source}"
@@ -44,7 +44,9 @@ def register_tasks(config: StudyConfig, data_dir: StrPath) -> dict[str, str]:
             source=seqio.FunctionDataSource(
                 dataset_fn=partial(_documents, data_dir, source, config.execution.row_cache_bytes),
                 splits=SPLITS,
-                num_input_examples=dict(manifest.num_documents[source]),
+                num_input_examples={
+                    split: manifest.num_documents[source][split] for split in SPLITS
+                },
             ),
             preprocessors=[partial(tokenize, vocabulary=vocabulary)],
             output_features={"targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32)},

@@ -2,15 +2,16 @@
 
 Training processes call this, so it imports no tokenizer, seqio or TensorFlow.
 
-Every file records hashes of its inputs: documents of the reader's settings, splits of the
-documents, rows and items of the documents, their split, the tokenizer and all settings, and a run
-of its rows.
+Every file records hashes of its inputs: documents of the reader's settings, the selection of the
+documents, rows and items of the documents, their selection, the tokenizer and all settings, and a
+run of its rows.
 """
 
 from typing import Any
 
 from etils import epath
 
+from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig, TokenizerConfig
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_file, sha256_json
@@ -53,11 +54,27 @@ def source_settings(config: StudyConfig, source: str) -> dict[str, Any]:
     return {
         **reading_settings(config, source),
         "max_bytes": config.data.sources[source].options.get("max_bytes"),
-        "validation_fraction": config.data.validation_fraction,
+        **selection_settings(config),
         "tokenizer": _tokenizer_settings(config.data.tokenizer),
         "packing": config.data.packing,
         "max_seq_len": config.data.max_seq_len,
         "row_format": FORMAT_VERSION,
+    }
+
+
+def selection_settings(config: StudyConfig) -> dict[str, Any]:
+    """Returns the settings that determine which documents are used and which are held out.
+
+    Of evaluation sets these are the names and paths. The selection records their contents.
+    """
+    decontamination = to_dict(config.data.decontamination)
+    return {
+        "validation_fraction": config.data.validation_fraction,
+        "deduplication": to_dict(config.data.deduplication),
+        "decontamination": {
+            **decontamination,
+            "benchmarks": dict(sorted(decontamination["benchmarks"].items())),
+        },
     }
 
 

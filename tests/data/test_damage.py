@@ -11,7 +11,7 @@ import pytest
 from codepretrain.data.documents import documents_directory, load_documents_keys
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared, verify_prepared
-from codepretrain.data.splits import split_documents
+from codepretrain.data.selection import split_documents
 from codepretrain.errors import UserError
 from codepretrain.files.sealed import seal
 from codepretrain.rows.data_dir import is_prepared

@@ -87,7 +87,7 @@ def test_documents_over_the_limit_affect_no_other() -> None:
     assert codes_of({"a": keys(*pairs, *bridge)}, fraction=0.5).num_components == 60
 
 
-@pytest.mark.parametrize(("exact", "near"), product(POLICIES, (*POLICIES, "ignore")))
+@pytest.mark.parametrize(("exact", "near"), [*product(POLICIES, (*POLICIES, "ignore"))])
 def test_nothing_is_on_both_sides_of_the_split(exact: str, near: str) -> None:
     """Groups of dropped copies included: they are on the side of what was kept."""
     rng = random.Random(3)

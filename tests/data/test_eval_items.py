@@ -1,6 +1,6 @@
 """Items of the local tasks: of held-out documents only, with ids."""
 
-from codepretrain.data.splits import split_documents
+from codepretrain.data.selection import split_documents
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.rows.data_dir import study_settings_hash
 from codepretrain.rows.eval_items import load_items_manifest, read_items

@@ -14,7 +14,7 @@ from codepretrain.data.inventory import Watch
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
 from codepretrain.data.readers.folder import Folder
-from codepretrain.data.splits import split_documents
+from codepretrain.data.selection import split_documents
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_bytes
 from codepretrain.rows.format import SPLITS

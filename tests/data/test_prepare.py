@@ -13,7 +13,7 @@ from codepretrain.data import splits as splits_module
 from codepretrain.data.documents import documents_directory
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
-from codepretrain.data.splits import split_documents
+from codepretrain.data.selection import split_documents
 from codepretrain.data.tokenizer import save_tokenizer, train_tokenizer
 from codepretrain.errors import UserError
 from codepretrain.files import storage

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import seqio
 
+from codepretrain.data.selection import split_documents
 from codepretrain.data.seqio_tasks import register_mixtures, register_tasks, tokenized_documents
 from codepretrain.data.seqio_vocabulary import ByteLevelBPE
-from codepretrain.data.splits import split_documents
 from codepretrain.rows.vocabulary import tokenizer_path
 
 
