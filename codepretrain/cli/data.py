@@ -173,7 +173,8 @@ def _hit_json(hit: "Hit") -> dict[str, Any]:
 
 def _print_document(shown: "Shown") -> None:
     lines = [shown.place.text]
-    lines += [f"  the same text is used as {place.text}" for place in shown.kept]
+    what = "similar" if shown.place.fate == "near_duplicate" else "same"
+    lines += [f"  the {what} text that is used: {place.text}" for place in shown.kept]
     for name, value in shown.document.provenance().items():
         text = f"{value:,}" if isinstance(value, int) else printable(str(value), kept="")
         lines.append(f"  {name}: {'not stated' if value is None else text}")

@@ -1,21 +1,27 @@
 """One document of a source, with what became of it and why."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from codepretrain.data.components import contains
 from codepretrain.data.document import Document
-from codepretrain.data.document_codes import CODES, EXACT_DUPLICATE
-from codepretrain.data.documents import SourceDocuments, open_documents
+from codepretrain.data.document_codes import CODES, EXACT_DUPLICATE, NEAR_DUPLICATE
+from codepretrain.data.documents import open_documents
+from codepretrain.data.duplicates import cluster_of
 from codepretrain.data.places import DROPPED, Place, find_place, is_in, place_of
-from codepretrain.data.selection import load_selection
+from codepretrain.data.selection import load_selection, selection_directory
+from codepretrain.data.similar_texts import load_clusters
 from codepretrain.files.storage import StrPath
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A document and its place. kept: the copies that are used instead of a duplicate."""
+    """A document and its place.
+
+    kept: of a duplicate, the first document with the same or a similar text that each source uses.
+    """
 
     document: Document
     place: Place
@@ -24,7 +30,7 @@ class Shown:
 
 def show_document(
     data_dir: StrPath,
-    sources: Iterable[str],
+    sources: Sequence[str],
     source: str,
     number: int,
     *,
@@ -48,20 +54,29 @@ def show_document(
     wanted[place.number] = True
     [document] = documents.read(wanted)
     kept: tuple[Place, ...] = ()
-    if place.fate == CODES[EXACT_DUPLICATE]:
-        text = documents.keys()["text"][place.number]
+    if place.fate in (CODES[EXACT_DUPLICATE], CODES[NEAR_DUPLICATE]):
+        text = documents.keys()["text"][place.number : place.number + 1]
+        if place.fate == CODES[NEAR_DUPLICATE]:
+            text = _similar_texts(data_dir, text)
         others = [name for name in sources if name != source]
-        kept = tuple(_used_copies(data_dir, [source, *others], text, cache_bytes))
+        kept = tuple(_used(data_dir, [source, *others], text, cache_bytes))
     return Shown(document=document, place=place, kept=kept)
 
 
-def _used_copies(
-    data_dir: StrPath, sources: Iterable[str], text: np.uint64, cache_bytes: int | None
-) -> Iterable[Place]:
-    """Yields the first used document with a text in each source."""
+def _similar_texts(data_dir: StrPath, text: np.ndarray) -> np.ndarray:
+    """Returns all texts of a text's cluster, sorted: [n] uint64."""
+    clusters = load_clusters(selection_directory(data_dir))
+    smallest = cluster_of(clusters, text)
+    return np.union1d(smallest, clusters[clusters[:, 1] == smallest, 0])
+
+
+def _used(
+    data_dir: StrPath, sources: Sequence[str], texts: np.ndarray, cache_bytes: int | None
+) -> Iterator[Place]:
+    """Yields the first document with one of these texts that each source uses."""
     for source in sources:
         codes = load_selection(data_dir, source, cache_bytes=cache_bytes)
-        documents: SourceDocuments = open_documents(data_dir, source, cache_bytes=cache_bytes)
-        copies = np.flatnonzero((documents.keys()["text"] == text) & ~is_in(codes, DROPPED))
-        if len(copies):
-            yield place_of(source, codes, int(copies[0]))
+        keys = open_documents(data_dir, source, cache_bytes=cache_bytes).keys()
+        places = np.flatnonzero(contains(texts, keys["text"]) & ~is_in(codes, DROPPED))
+        if len(places):
+            yield place_of(source, codes, int(places[0]))
