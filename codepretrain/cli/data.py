@@ -14,10 +14,12 @@ from codepretrain.cli.flags import whole_number
 from codepretrain.cli.interop import Add
 from codepretrain.cli.output import print_json
 from codepretrain.cli.prepare_command import prepare_command
-from codepretrain.cli.printable import printable
 from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError, quoted
+from codepretrain.files.writable import check_writable
+from codepretrain.printable import printable
+from codepretrain.rows.data_dir import data_dir
 
 if TYPE_CHECKING:
     from codepretrain.data.find_text import Hit
@@ -50,7 +52,7 @@ def add_commands(add: Add) -> None:
 
 def _describe(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     from codepretrain.data.description.describe import describe_data
-    from codepretrain.files.writable import check_writable
+    from codepretrain.data.missing import missing_parts
     from codepretrain.report.data_card import write_data_card
     from codepretrain.report.data_terminal import print_description
     from codepretrain.study.data_use import data_use
@@ -59,7 +61,7 @@ def _describe(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
     if flags.html:
         check_writable(flags.workdir, name="--workdir")
     workspace = Workspace(config, flags.workdir)
-    _require_prepared(config, flags, argv)
+    _require(missing_parts(config, workspace.data_dir), config, flags, argv)
     description = {
         **describe_data(config, workspace.data_dir),
         "use": data_use(config, workspace.phases, source_sizes=workspace.source_sizes),
@@ -71,18 +73,19 @@ def _describe(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
         print_description(Console(), description)
     if flags.html:
         page = write_data_card(description, flags.workdir / "reports" / config.name)
-        Console(stderr=flags.json).print(f"data card: {page}", soft_wrap=True, markup=False)
+        print(f"data card: {page}", file=sys.stderr if flags.json else sys.stdout)
     return 0
 
 
 def _show(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    from codepretrain.data.missing import missing_documents
     from codepretrain.data.show_document import show_document
-    from codepretrain.rows.data_dir import data_dir
 
     _check_source(config, "SOURCE", flags.source)
-    _require_prepared(config, flags, argv)
+    folder = data_dir(flags.workdir, config)
+    _require(missing_documents(config, folder), config, flags, argv)
     shown = show_document(
-        data_dir(flags.workdir, config),
+        folder,
         sorted(config.data.sources),
         flags.source,
         flags.number,
@@ -90,7 +93,8 @@ def _show(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
         cache_bytes=config.execution.row_cache_bytes,
     )
     if flags.raw:
-        _write_bytes(shown.document.text.encode())
+        sys.stdout.flush()
+        sys.stdout.buffer.write(shown.document.text.encode())
     elif flags.json:
         print_json(_shown_json(shown))
     else:
@@ -100,14 +104,14 @@ def _show(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
 
 def _find(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     from codepretrain.data.find_text import find_text, num_bytes_to_search
+    from codepretrain.data.missing import missing_documents
     from codepretrain.data.progress import progress_display, progress_line
-    from codepretrain.rows.data_dir import data_dir
 
     if flags.source is not None:
         _check_source(config, "--source", flags.source)
     sources = sorted(config.data.sources) if flags.source is None else [flags.source]
-    _require_prepared(config, flags, argv)
     folder = data_dir(flags.workdir, config)
+    _require(missing_documents(config, folder), config, flags, argv)
     with progress_display(Console(stderr=True)) as progress:
         total = num_bytes_to_search(folder, sources)
         with progress_line(progress, "searching", total) as advance:
@@ -129,24 +133,20 @@ def _find(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
 
 def _check_source(config: StudyConfig, name: str, source: str) -> None:
     if source not in config.data.sources:
-        names = list(config.data.sources)
-        near = suggestion(source, names) or f"; the study has {', '.join(sorted(names))}"
+        near = suggestion(source, sorted(config.data.sources))
         raise UserError(f"{name}: there is no source {quoted(source)}{near}")
 
 
-def _require_prepared(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> None:
-    """Raises UserError with the command that prepares the data, if a part of it is missing."""
-    from codepretrain.data.prepared import missing_parts
-    from codepretrain.rows.data_dir import data_dir
-
-    folder = data_dir(flags.workdir, config)
-    missing = missing_parts(config, folder)
+def _require(
+    missing: list[str], config: StudyConfig, flags: argparse.Namespace, argv: list[str]
+) -> None:
+    """Raises UserError with the command that prepares the data, if parts of it are missing."""
     if missing:
         command = shlex.join(["codepretrain", *prepare_command(flags, argv)])
         raise UserError(
-            f"the data of study {config.name!r} is not prepared: {folder} has no "
-            f"{', no '.join(missing)}; run `{command}`, or give the --workdir and the data "
-            "settings that it was prepared with"
+            f"the data of study {config.name!r} is not prepared in {flags.workdir}, missing: "
+            f"{'; '.join(missing)}: run `{command}`, or give the --workdir and the data settings "
+            "that it was prepared with"
         )
 
 
@@ -198,8 +198,3 @@ def _print_hits(hits: "list[Hit]", flags: argparse.Namespace) -> None:
     elif not hits:
         where = f"source {flags.source!r}" if flags.source else "any source"
         print(f"no document of {where} contains {quoted(flags.text)}")
-
-
-def _write_bytes(contents: bytes) -> None:
-    sys.stdout.flush()
-    sys.stdout.buffer.write(contents)

@@ -16,7 +16,7 @@ from codepretrain.data.document_codes import CODES
 from codepretrain.data.documents import DocumentsManifest
 
 SKIPPED, FILTERED = "skipped", "filtered"
-FATES = (SKIPPED, FILTERED, *CODES[2:], *CODES[:2])  # in the order in which they are decided
+FATES = (SKIPPED, FILTERED, *CODES[2:], *CODES[:2])  # in the order of lists
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,9 @@ from codepretrain.data.duplicates import cluster_of
 class SplitProof:
     """How many distinct groups, texts and clusters are used, and how many are on both sides.
 
-    num_clusters: of similar texts, a text without any being a cluster of its own; None, as
-    clusters_on_both_sides, if similar texts were not searched. groups_held_out, texts_held_out:
-    distinct groups and texts with held-out documents.
+    num_clusters: of similar texts, a text without any being a cluster of its own; None, like
+    clusters_held_out and clusters_on_both_sides, if similar texts were not searched.
+    groups_held_out, texts_held_out, clusters_held_out: distinct ones of held-out documents.
     """
 
     num_groups: int
@@ -27,6 +27,7 @@ class SplitProof:
     num_clusters: int | None
     groups_held_out: int
     texts_held_out: int
+    clusters_held_out: int | None
     groups_on_both_sides: int
     texts_on_both_sides: int
     clusters_on_both_sides: int | None
@@ -59,6 +60,7 @@ def split_proof(
         num_clusters=of_clusters[0] if of_clusters else None,
         groups_held_out=groups[1],
         texts_held_out=texts[1],
+        clusters_held_out=of_clusters[1] if of_clusters else None,
         groups_on_both_sides=groups[2],
         texts_on_both_sides=texts[2],
         clusters_on_both_sides=of_clusters[2] if of_clusters else None,

@@ -33,6 +33,7 @@ def test_a_split_without_leaks() -> None:
         num_clusters=3,
         groups_held_out=1,
         texts_held_out=2,
+        clusters_held_out=1,
         groups_on_both_sides=0,
         texts_on_both_sides=0,
         clusters_on_both_sides=0,

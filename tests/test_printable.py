@@ -2,7 +2,7 @@ import unicodedata
 
 import pytest
 
-from codepretrain.cli.printable import printable
+from codepretrain.printable import printable
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Text of documents on a terminal: what would control it is escaped.
+"""Text of documents on a terminal or a page: what would control it is escaped.
 
 A document may hold anything: sequences that clear the screen or retitle the window, or characters
 that reverse the order of those that follow.
