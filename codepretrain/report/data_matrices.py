@@ -1,4 +1,8 @@
-"""What sources share, as matrices: a row and a column a source."""
+"""What sources share, as matrices: a row and a column a source.
+
+Diagonal: distinct ones of a source as read. Below it: shared by two sources as read. Above it:
+shared by what is in their rows.
+"""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,14 +10,9 @@ from typing import Any
 from codepretrain.report.data_tables import Description, Table
 from codepretrain.report.wording import NOT_THERE, bytes_text
 
-_NOTE = (
-    "Diagonal: distinct ones of the source as read. Below: shared by two sources as read; above: "
-    "shared by what is in their rows."
-)
 
-
-def overlap_matrices(description: Description) -> list[tuple[str, str, Table]]:
-    """Returns (title, note, matrix) of texts, their bytes, groups and similar texts.
+def overlap_matrices(description: Description) -> list[tuple[str, Table]]:
+    """Returns (title, matrix) of texts, their bytes, groups and similar texts.
 
     There are none for one source, and none of similar texts if these were not searched.
     """
@@ -28,7 +27,7 @@ def overlap_matrices(description: Description) -> list[tuple[str, str, Table]]:
         ("Equal or similar texts", "num_clusters", _count),
     ):
         if next(iter(overlap["totals"].values()))[field] is not None:
-            matrices.append((title, _NOTE, _matrix(overlap, field, text)))
+            matrices.append((title, _matrix(overlap, field, text)))
     return matrices
 
 

@@ -33,12 +33,14 @@ FATE_COLORS = {
 _MAX_BARS = 8  # languages in a panel
 _MAX_NAME = 24  # characters of a language's name
 _WIDTH = 1000
+_PARAMS = {**RC_PARAMS, "axes.axisbelow": True}
+_BAR_PARAMS = {**_PARAMS, "axes.grid.axis": "x"}
 
 
 def fate_figure(description: Description) -> str:
     """Draws the share of each source's bytes by fate, and how many bytes were read."""
     sources = description["sources"]
-    with matplotlib.rc_context({**RC_PARAMS, "axes.grid.axis": "x"}):
+    with matplotlib.rc_context(_BAR_PARAMS):
         figure, axes = _bars(len(sources))
         for position, source in enumerate(sources.values()):
             totals = fate_totals(source, "num_bytes")
@@ -74,7 +76,7 @@ def mixture_figure(description: Description) -> str:
     for phase in use["phases"]:
         shares[phase["name"]] = {s: found["share"] for s, found in phase["sources"].items()}
         tokens[phase["name"]] = phase["tokens"]
-    with matplotlib.rc_context({**RC_PARAMS, "axes.grid.axis": "x"}):
+    with matplotlib.rc_context(_BAR_PARAMS):
         figure, axes = _bars(len(shares))
         for position, (name, of) in enumerate(shares.items()):
             left = 0.0
@@ -96,7 +98,7 @@ def length_figure(description: Description) -> str:
     if not filled:
         return ""
     first, last = min(filled), max(filled)
-    with matplotlib.rc_context(RC_PARAMS):
+    with matplotlib.rc_context(_PARAMS):
         figure, panels = _panels(len(drawn), height=170)
         for index, (axes, (name, counts)) in enumerate(zip(panels, drawn.items(), strict=False)):
             axes.bar(
@@ -127,7 +129,7 @@ def language_figure(description: Description) -> str:
         return ""
     bars = max(min(_MAX_BARS, len(found["entries"])) for found in drawn.values())
     indices = {name: index for index, name in enumerate(description["sources"])}
-    with matplotlib.rc_context({**RC_PARAMS, "axes.grid.axis": "x"}):
+    with matplotlib.rc_context(_BAR_PARAMS):
         figure, panels = _panels(len(drawn), height=60 + 22 * bars)
         for axes, (name, found) in zip(panels, drawn.items(), strict=False):
             _draw_languages(axes, found, bars, _source_color(indices[name]))

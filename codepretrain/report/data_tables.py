@@ -41,6 +41,26 @@ def fate_totals(source: Mapping[str, Any], field: str) -> dict[str, int]:
     return totals
 
 
+def fate_table(description: Description) -> Table:
+    """Returns documents and bytes by fate, a row each; those of "read" are the sum of the others.
+
+    Redactions have bytes only: by how much they made kept documents shorter.
+    """
+    rows = []
+    for name, source in description["sources"].items():
+        documents, sizes = (fate_totals(source, f) for f in ("num_documents", "num_bytes"))
+        found = source["fates"]
+        read = ("read", f"{found['num_read']:,}", bytes_text(found["num_bytes_read"]))
+        rows.append((name, read))
+        for fate, title in FATES.items():
+            if documents[fate] or fate in ("train", "validation"):
+                size = NOT_THERE if fate == "skipped" else bytes_text(sizes[fate])
+                rows.append((name, (title, f"{documents[fate]:,}", size)))
+        if found["num_redacted_bytes"]:
+            rows.append((name, ("redacted", NOT_THERE, bytes_text(found["num_redacted_bytes"]))))
+    return Table(("what became of it", "documents", "text"), tuple(rows))
+
+
 def document_table(description: Description) -> Table:
     """Returns the documents that were read, and what became of them: rows add up."""
     return _fate_table(description, "num_read", "num_documents", lambda count: f"{count:,}")
@@ -204,7 +224,7 @@ def overlap_table(description: Description) -> Table:
                 _known(found["num_clusters"], lambda count: f"{count:,}"),
             )
             rows.append((" and ".join(pair["sources"]), cells))
-    titles = ("documents", "equal texts", "their size", "groups", "equal or similar texts")
+    titles = ("stage", "equal texts", "their size", "groups", "equal or similar texts")
     return Table(titles, tuple(rows))
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -11,7 +12,12 @@ from codepretrain.report import data_findings
 from codepretrain.report import data_tables as tables
 from codepretrain.report.data_tables import Description, Table
 
-_TEXT_COLUMNS = ("split", "language", "source", "parent", "documents that contain them", "sha256")
+_TEXT_COLUMNS = (
+    *("what became of it", "split", "language", "source", "parent", "stage"),
+    *("documents that contain them", "sha256"),
+)
+_MAX_CELL = 24  # longer cells are folded
+_MAX_WIDTH = 400
 
 
 def print_description(console: Console, description: Description) -> None:
@@ -19,8 +25,7 @@ def print_description(console: Console, description: Description) -> None:
     console.print(f"data of study {description['study']}", style="bold", markup=False)
     console.print(f"{description['data_dir']}\n", markup=False, highlight=False, soft_wrap=True)
     for title, first, table in (
-        ("Documents: what was read, and what became of it", "source", tables.document_table),
-        ("The same in bytes", "source", tables.byte_table),
+        ("What was read, and what became of it", "source", tables.fate_table),
         ("Rows", "source", tables.row_table),
         ("Languages in rows", "source", tables.language_table),
         ("Phases: share of tokens, epochs of the phase by itself", "phase", tables.phase_table),
@@ -35,18 +40,22 @@ def print_description(console: Console, description: Description) -> None:
 
 
 def _print_table(console: Console, title: str, first: str, table: Table) -> None:
+    """Prints a table, wider than the terminal if its cells need that."""
     if not table.rows:
         return
     drawn = RichTable(title=title, title_justify="left")
     drawn.add_column(first, no_wrap=True)
-    for name in table.titles:
+    for index, name in enumerate(table.titles):
         justify: Any = "left" if name in _TEXT_COLUMNS else "right"
-        drawn.add_column(name, justify=justify)
+        cells = [row[index] for _, row in table.rows]
+        width = min(_MAX_CELL, max(map(len, [*cells, *name.split()])))
+        drawn.add_column(name, justify=justify, min_width=width, overflow="fold")
     before = None
     for name, cells in table.rows:
         drawn.add_row("" if name == before else Text(name), *(Text(cell) for cell in cells))
         before = name
-    console.print(drawn)
+    needed = Measurement.get(console, console.options.update(width=_MAX_WIDTH), drawn).minimum
+    console.print(drawn, width=max(console.width, needed), crop=False)
 
 
 def _lines(description: Description) -> list[str]:

@@ -22,6 +22,7 @@ from codepretrain.data.selection import (
 )
 from codepretrain.data.similar_texts import load_clusters
 from codepretrain.files.hashing import sha256_json
+from codepretrain.files.json_values import plain
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import RowsManifest, rows_directory
@@ -50,7 +51,7 @@ def describe_data(
     searched = config.data.deduplication.near != "ignore"
     clusters = load_clusters(selection_directory(data_dir)) if searched else None
     proof = split_proof(keys, codes, clusters)
-    return {
+    description = {
         "study": config.name,
         "data_dir": str(data_dir),
         "sources": {
@@ -78,6 +79,7 @@ def describe_data(
         "tokenizer": {"sha256": prepared.tokenizer_hash, "vocab_size": prepared.vocab_size},
         "selection_sha256": sha256_json(prepared.selection.to_json()),
     }
+    return plain(description)
 
 
 def _source(
