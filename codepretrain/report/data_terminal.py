@@ -44,7 +44,7 @@ def _print_table(console: Console, title: str, first: str, table: Table) -> None
     if not table.rows:
         return
     drawn = RichTable(title=title, title_justify="left")
-    drawn.add_column(first, no_wrap=True)
+    drawn.add_column(first, min_width=max(len(name) for name, _ in table.rows), overflow="fold")
     for index, name in enumerate(table.titles):
         justify: Any = "left" if name in _TEXT_COLUMNS else "right"
         cells = [row[index] for _, row in table.rows]

@@ -1,4 +1,4 @@
-"""Repetition by hand: along paths, through restarts and branches, of sources a phase does not read."""
+"""Repetition by hand: along paths, through restarts and branches."""
 
 import json
 from typing import Any
