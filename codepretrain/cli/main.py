@@ -91,12 +91,9 @@ def _command(
       UserError: there is no such command.
     """
     commands = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
-    if not commands or argv[:1] in (["-h"], ["--help"]):
+    if not commands or argv[:1] in ([], ["-h"], ["--help"]):
         return parser
     names = list(commands[0].choices)
-    if not argv:
-        after = f" after {quoted(group)}" if group else ""
-        raise UserError(f"expected a command{after}: {', '.join(names)}")
     name, *rest = argv
     if name.startswith("-"):
         raise UserError(f"expected a command before {quoted(name)}: {', '.join(names)}")
