@@ -170,8 +170,7 @@ class SourceDocuments:
         Raises:
           UserError: the list is missing or damaged.
         """
-        name = seal(self.manifest.to_json())["sha256"][:_HEX]
-        path = self.folder / f"{name}.files.json"
+        path = _files_path(self.folder, seal(self.manifest.to_json())["sha256"])
         value, found = read_sealed(path, remedy=folder_remedy(path))
         if found != self.manifest.files_sha256:
             raise UserError(f"{path} is the list of other raw files; {folder_remedy(path)}")
@@ -192,10 +191,27 @@ def has_documents(data_dir: StrPath, source: str) -> bool:
     Raises:
       UserError: the study's list of documents, or the source's manifest, is damaged.
     """
+    documents = find_documents(data_dir, source)
+    return documents is not None and documents.is_whole()
+
+
+def find_documents(
+    data_dir: StrPath, source: str, *, cache_bytes: int | None = None
+) -> SourceDocuments | None:
+    """Returns the study's documents of a source; None if it was not read or files were deleted.
+
+    Parts may be missing.
+
+    Raises:
+      UserError: as `open_documents`.
+    """
     entry = load_documents_view(data_dir).get(source)
-    if entry is None or not is_file(_pool(data_dir) / entry.folder / entry.manifest):
-        return False
-    return open_documents(data_dir, source).is_whole()
+    if entry is None:
+        return None
+    folder = _pool(data_dir) / entry.folder
+    if not is_file(folder / entry.manifest) or not is_file(_files_path(folder, entry.sha256)):
+        return None
+    return open_documents(data_dir, source, cache_bytes=cache_bytes)
 
 
 def open_documents(
@@ -243,14 +259,20 @@ def write_documents_manifest(
     Files that exist already with these contents are left as they are.
     """
     sha256 = seal(manifest.to_json())["sha256"]
+    name = f"{sha256[:_HEX]}.json"
     contents = {
-        f"{sha256[:_HEX]}.files.json": inventory.to_json(),
-        f"{sha256[:_HEX]}.json": manifest.to_json(),
+        _files_path(folder, sha256): inventory.to_json(),
+        epath.Path(folder) / name: manifest.to_json(),
     }
-    for name, value in contents.items():
-        if not _holds(epath.Path(folder) / name, value):
-            write_sealed(epath.Path(folder) / name, value)
-    return f"{sha256[:_HEX]}.json", sha256
+    for path, value in contents.items():
+        if not _holds(path, value):
+            write_sealed(path, value)
+    return name, sha256
+
+
+def _files_path(folder: StrPath, sha256: str) -> epath.Path:
+    """Returns where the raw files of a manifest with this hash are listed."""
+    return epath.Path(folder) / f"{sha256[:_HEX]}.files.json"
 
 
 def _holds(path: StrPath, value: Mapping[str, Any]) -> bool:

@@ -5,9 +5,8 @@ from typing import Any
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.check_selection import check_benchmarks
-from codepretrain.data.documents import has_documents
 from codepretrain.data.inventory import ChangedFilesError
-from codepretrain.data.prepared import check_documents
+from codepretrain.data.prepared import find_study_documents
 from codepretrain.data.raw_files import check_raw_files
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.tokenizer import load_tokenizer
@@ -39,15 +38,7 @@ def check_inputs(
     problems, missing = [], {}
     for source, reader in readers.items():
         try:
-            if not has_documents(data_dir, source):
-                missing[source] = reader.shards()
-                continue
-            check_documents(config, data_dir, source)
-            try:
-                check_raw_files(data_dir, source, reader, note)
-            except ChangedFilesError:
-                if not rereads_changed:
-                    raise
+            if _is_to_be_read(config, data_dir, source, reader, rereads_changed, note):
                 missing[source] = reader.shards()
         except UserError as error:
             problems.append(f"config.data.sources.{source}: {error}")
@@ -65,3 +56,26 @@ def check_inputs(
     if problems:
         raise UserError("; ".join(problems))
     return missing
+
+
+def _is_to_be_read(
+    config: StudyConfig,
+    data_dir: StrPath,
+    source: str,
+    reader: Reader,
+    rereads_changed: bool,
+    note: Callable[[str], None],
+) -> bool:
+    documents = find_study_documents(config, data_dir, source)
+    if documents is None:
+        return True
+    try:
+        check_raw_files(documents, reader, note)
+    except ChangedFilesError:
+        if not rereads_changed:
+            raise
+        return True
+    if not documents.is_whole():
+        return True
+    documents.check(reads_contents=False)
+    return False

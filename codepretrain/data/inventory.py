@@ -5,7 +5,7 @@ stopped at its `max_bytes`, the inventory ends with the files of the last part t
 files change no document.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from typing import Any
@@ -50,11 +50,6 @@ class Inventory:
             return parse(cls, value, path=str(path))
         except UserError as error:
             raise UserError(f"{error}; {folder_remedy(path)}") from error
-
-    @classmethod
-    def joined(cls, parts: Iterable["Inventory"]) -> "Inventory":
-        """Returns the files of consecutive parts, each once: parts may share a file."""
-        return cls(files=tuple(dict.fromkeys(chain.from_iterable(part.files for part in parts))))
 
 
 def entries(

@@ -1,8 +1,9 @@
 """Divides the shards of a source into parts, the units of reading.
 
-A part is consecutive shards with at least `PART_BYTES` of raw files together. Where it ends beyond
-that is decided by a hash of a shard's names, so that after a change the next ends are found where
-they were, and only the parts with changed files are other parts.
+A part is consecutive shards. A hash of its files' names decides whether a shard is the last of its
+part, with a probability in proportion to its bytes, so parts have `PART_BYTES` of raw files on
+average; a shard of that size is always the last. No end depends on another shard. So where raw
+files change, only the parts that contain them become other parts.
 """
 
 import hashlib
@@ -21,7 +22,6 @@ PART_BYTES = 64 * 2**20
 _PARTS_TO_LIMIT = 8  # a small `max_bytes` is not reached with one part of many times its size
 _MIN_PART_BYTES = 2**20
 _UNKNOWN_BYTES = 4 * 2**20  # of a shard without files, or of files with a stated version
-_ENDS = 4  # one in so many shards ends a part that is large enough
 _SHARDS_AT_ONCE = 512
 _KEY_DIGITS = 24
 
@@ -60,7 +60,7 @@ class _Open:
 
 
 def part_bytes(limit: int | None) -> int:
-    """Returns the least size of a part. limit: the reader's `max_bytes`."""
+    """Returns the mean size of parts. limit: the reader's `max_bytes`."""
     if limit is None:
         return PART_BYTES
     return min(PART_BYTES, max(_MIN_PART_BYTES, limit // _PARTS_TO_LIMIT))
@@ -68,7 +68,7 @@ def part_bytes(limit: int | None) -> int:
 
 def plan_parts(reader: Reader, shards: Sequence[Any]) -> Iterator[Part]:
     """Yields the parts of a source, in order. Asks for the size of files, but reads none."""
-    least = part_bytes(reader.max_bytes)
+    mean = part_bytes(reader.max_bytes)
     files_of = [tuple(reader.files(shard)) for shard in shards]
     sharers = Counter(file for files in files_of for file in dict.fromkeys(files))
     seen: Counter[tuple[RawFile, ...]] = Counter()
@@ -78,15 +78,16 @@ def plan_parts(reader: Reader, shards: Sequence[Any]) -> Iterator[Part]:
         known = dict(zip(new, versions(new), strict=True))
         for number in numbers:
             files = files_of[number]
-            size = sum(known[file].size / sharers[file] for file in dict.fromkeys(files))
-            size = int(size) or _UNKNOWN_BYTES
+            num_bytes = sum(known[file].size // sharers[file] for file in dict.fromkeys(files))
+            if all(file.version is not None for file in files):
+                num_bytes = _UNKNOWN_BYTES
             part.shards.append(shards[number])
             part.occurrences.append(seen[files])
             part.files.update({file: known[file] for file in files})
-            part.num_bytes += size
-            is_end = size >= least or _is_end(files, seen[files])
+            part.num_bytes += num_bytes
+            is_last = _draw(files, seen[files]) * mean < num_bytes
             seen[files] += 1
-            if part.num_bytes >= least and is_end:
+            if is_last:
                 yield part.close()
                 part = _Open()
     if part.shards:
@@ -114,7 +115,8 @@ def part_key(
     return sha256_json(contents)[:_KEY_DIGITS]
 
 
-def _is_end(files: Sequence[RawFile], occurrence: int) -> bool:
+def _draw(files: Sequence[RawFile], occurrence: int) -> float:
+    """Returns a number from 0 to 1 that depends on the files' names only."""
     names = "\0".join([*(file.name for file in files), str(occurrence)])
     digest = hashlib.sha256(names.encode(errors="surrogateescape")).digest()
-    return int.from_bytes(digest[:8], "big") % _ENDS == 0
+    return int.from_bytes(digest[:4], "big") / 2**32

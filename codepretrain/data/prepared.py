@@ -12,9 +12,11 @@ from codepretrain.data.check_selection import check_selection
 from codepretrain.data.documents import (
     DocumentsManifest,
     SourceDocuments,
+    find_documents,
     open_documents,
     pool_folder,
 )
+from codepretrain.data.drop_table import drop_table
 from codepretrain.data.selection import (
     SelectionManifest,
     selection_directory,
@@ -88,8 +90,23 @@ def check_documents(config: StudyConfig, data_dir: StrPath, source: str) -> Sour
     Raises:
       UserError: the source was not read, a file is damaged, or it was read under other settings.
     """
+    documents = find_study_documents(config, data_dir, source) or open_documents(data_dir, source)
+    documents.check(reads_contents=False)
+    return documents
+
+
+def find_study_documents(
+    config: StudyConfig, data_dir: StrPath, source: str
+) -> SourceDocuments | None:
+    """Returns a source's documents; None if it was not read or files were deleted.
+
+    Raises:
+      UserError: the manifest is damaged, or it was read under other settings.
+    """
     cache_bytes = config.execution.row_cache_bytes
-    documents = open_documents(data_dir, source, cache_bytes=cache_bytes)
+    documents = find_documents(data_dir, source, cache_bytes=cache_bytes)
+    if documents is None:
+        return None
     manifest, folder = documents.manifest, documents.folder
     settings_hash = sha256_json(reading_settings(config, source))
     limit = config.data.sources[source].options.get("max_bytes")
@@ -99,7 +116,6 @@ def check_documents(config: StudyConfig, data_dir: StrPath, source: str) -> Sour
             f"{folder} was read under other settings; choose another --workdir, or delete "
             f"{data_dir} and prepare again"
         )
-    documents.check(reads_contents=False)
     return documents
 
 
@@ -202,6 +218,9 @@ def summary(prepared: PreparedData) -> Group:
             "config.data.validation_fraction and prepare again"
         )
     items = ", ".join(f"{count} {task}" for task, count in prepared.num_items.items())
-    counts = selection_table(prepared.documents, prepared.selection)
+    filtered = drop_table(prepared.documents)
+    tables = [selection_table(prepared.documents, prepared.selection), table]
     lines += selection_lines(prepared.selection)
-    return Group(counts, table, *lines, f"items of held-out documents: {items}")
+    return Group(
+        *tables, *([filtered] if filtered else []), *lines, f"items of held-out documents: {items}"
+    )

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+from etils import epath
+
 from codepretrain.data.checksums import Checksums
+from codepretrain.data.document_parts import DocumentsPart
 from codepretrain.data.documents import (
     FORMAT_VERSION,
     DocumentsManifest,
@@ -16,7 +19,7 @@ from codepretrain.data.documents_view import DocumentsEntry
 from codepretrain.data.engines import Engine
 from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.data.filters.filter import Filter, Redactor
-from codepretrain.data.inventory import Inventory
+from codepretrain.data.inventory import Inventory, InventoryEntry
 from codepretrain.data.part_plan import Part, part_inventory, part_key, plan_parts
 from codepretrain.data.read_part import PartRead, ReadTask, read_part
 from codepretrain.data.readers.reader import Reader
@@ -51,42 +54,34 @@ def read_source(
       UserError: nothing could be read, a file changed while it was read, or the pool cannot be
         written.
     """
-    checksums = Checksums(reading.folder)
+    checksums, counts = Checksums(reading.folder), _Counts()
     try:
-        parts = list(_read_parts(reading, engine, checksums, advance))
+        for part in _read_parts(reading, engine, checksums):
+            counts.add(part)
+            advance(part.manifest.num_bytes)
     finally:
         checksums.save()
-    inventory = Inventory.joined(part.inventory for part in parts)
-    manifest = _manifest(reading, parts, inventory)
+    manifest, inventory = counts.manifest(reading)
     if not manifest.num_documents:
         raise UserError(_nothing_read(manifest))
     name, sha256 = write_documents_manifest(reading.folder, manifest, inventory)
-    return manifest, DocumentsEntry(folder=_name(reading.folder), manifest=name, sha256=sha256)
+    entry = DocumentsEntry(folder=epath.Path(reading.folder).name, manifest=name, sha256=sha256)
+    return manifest, entry
 
 
-def _read_parts(
-    reading: SourceReading,
-    engine: Engine,
-    checksums: Checksums,
-    advance: Callable[[int], None],
-) -> Iterator[PartRead]:
+def _read_parts(reading: SourceReading, engine: Engine, checksums: Checksums) -> Iterator[PartRead]:
     """Yields the parts in order until they reach the limit."""
-    planned = plan_parts(reading.reader, reading.shards)
-    if reading.reader.max_bytes is None:
-        tasks = (_task(reading, part, checksums) for part in planned)
-        for part in engine.map(read_part, tasks):
-            advance(part.manifest.num_bytes)
-            yield part
+    planned, limit = plan_parts(reading.reader, reading.shards), reading.reader.max_bytes
+    if limit is None:
+        yield from engine.map(read_part, (_task(reading, part, checksums) for part in planned))
         return
     raw_bytes = text_bytes = 0
-    while text_bytes < reading.reader.max_bytes:
-        rest = reading.reader.max_bytes - text_bytes
-        wave = _wave(planned, rest * raw_bytes / text_bytes if text_bytes else 0)
+    while text_bytes < limit:
+        wave = _wave(planned, (limit - text_bytes) * raw_bytes / max(1, text_bytes))
         if not wave:
             return
-        for part in engine.map(read_part, [_task(reading, p, checksums) for p in wave]):
-            if text_bytes < reading.reader.max_bytes:
-                advance(part.manifest.num_bytes)
+        for part in engine.map(read_part, (_task(reading, p, checksums) for p in wave)):
+            if text_bytes < limit:
                 yield part
             text_bytes += part.manifest.num_bytes
         raw_bytes += sum(part.num_bytes for part in wave)
@@ -123,33 +118,44 @@ def _task(reading: SourceReading, part: Part, checksums: Checksums) -> ReadTask:
     )
 
 
-def _manifest(
-    reading: SourceReading, parts: Sequence[PartRead], inventory: Inventory
-) -> DocumentsManifest:
-    skipped: Counter[str] = Counter()
-    examples: dict[str, str] = {}
-    report = DropReport()
-    for part in parts:
-        skipped.update(part.manifest.skipped)
-        examples = {**part.manifest.skipped_examples, **examples}
-        report.merge(DropReport.from_json(part.manifest.drop_report))
-    limit = reading.reader.max_bytes
-    num_bytes = sum(part.part.num_bytes for part in parts)
-    return DocumentsManifest(
-        format_version=FORMAT_VERSION,
-        source=reading.source,
-        settings_hash=reading.settings_hash,
-        parts=tuple(part.part for part in parts),
-        num_documents=sum(part.part.num_documents for part in parts),
-        num_bytes=num_bytes,
-        limit=limit,
-        was_capped=limit is not None and num_bytes >= limit,
-        skipped=dict(sorted(skipped.items())),
-        skipped_examples=dict(sorted(examples.items())),
-        drop_report=report.to_json(),
-        num_files=len(inventory.files),
-        files_sha256=seal(inventory.to_json())["sha256"],
-    )
+class _Counts:
+    """Adds up the parts of a source."""
+
+    def __init__(self) -> None:
+        self.parts: list[DocumentsPart] = []
+        self.files: dict[InventoryEntry, None] = {}  # in order; parts may share a file
+        self.skipped: Counter[str] = Counter()
+        self.examples: dict[str, str] = {}
+        self.report = DropReport()
+
+    def add(self, part: PartRead) -> None:
+        """Adds the next part."""
+        self.parts.append(part.part)
+        self.files.update(dict.fromkeys(part.inventory.files))
+        self.skipped.update(part.manifest.skipped)
+        self.examples = {**part.manifest.skipped_examples, **self.examples}
+        self.report.merge(DropReport.from_json(part.manifest.drop_report))
+
+    def manifest(self, reading: SourceReading) -> tuple[DocumentsManifest, Inventory]:
+        """Returns the source's manifest and the raw files of all parts."""
+        limit, num_bytes = reading.reader.max_bytes, sum(part.num_bytes for part in self.parts)
+        inventory = Inventory(files=tuple(self.files))
+        manifest = DocumentsManifest(
+            format_version=FORMAT_VERSION,
+            source=reading.source,
+            settings_hash=reading.settings_hash,
+            parts=tuple(self.parts),
+            num_documents=sum(part.num_documents for part in self.parts),
+            num_bytes=num_bytes,
+            limit=limit,
+            was_capped=limit is not None and num_bytes >= limit,
+            skipped=dict(sorted(self.skipped.items())),
+            skipped_examples=dict(sorted(self.examples.items())),
+            drop_report=self.report.to_json(),
+            num_files=len(inventory.files),
+            files_sha256=seal(inventory.to_json())["sha256"],
+        )
+        return manifest, inventory
 
 
 def _nothing_read(manifest: DocumentsManifest) -> str:
@@ -160,14 +166,11 @@ def _nothing_read(manifest: DocumentsManifest) -> str:
     report = DropReport.from_json(manifest.drop_report)
     dropped: Counter[str] = Counter()
     for key, tally in report.dropped.items():
-        dropped[f"{key.filter} ({key.reason})"] += tally.documents
+        reason = "" if key.reason == key.filter else f" ({key.reason})"
+        dropped[key.filter + reason] += tally.documents
     filtered = [f"{count:,} by {name}" for name, count in sorted(dropped.items())]
     return (
         f"config.data.sources.{manifest.source} has no documents; skipped: "
         f"{'; '.join(reasons) or 'none'}; dropped by filters: {'; '.join(filtered) or 'none'}; "
         "check the reader's options and the filters"
     )
-
-
-def _name(folder: StrPath) -> str:
-    return str(folder).rstrip("/").rpartition("/")[2]

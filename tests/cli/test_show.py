@@ -53,9 +53,11 @@ def test_whole_data(
 ) -> None:
     assert verify_data(prepared, tiny_overrides) == 0
     captured = capsys.readouterr()
-    [data] = (prepared / "data").iterdir()
-    for folder in ("tokenizer", "documents/code", "rows/text/validation", "evals"):
-        assert f"{data / folder}: every file is as it was written" in captured.out
+    [tokenizer] = prepared.glob("data/*/tokenizer")
+    [code] = prepared.glob("data/documents/code-*")
+    data = tokenizer.parent
+    for folder in (tokenizer, code, data / "rows/text/validation", data / "evals"):
+        assert f"{folder}: every file is as it was written" in captured.out
     assert "Prepared data (tokenizer " in captured.out
     assert captured.err == ""
 
@@ -68,7 +70,7 @@ def test_damaged_data(
     contents = bytearray(rows.read_bytes())
     contents[len(contents) // 2] ^= 1
     rows.write_bytes(contents)
-    [documents] = workdir.glob("data/*/documents/code/documents.arrayrecord")
+    [documents] = workdir.glob("data/documents/code-*/*/documents.arrayrecord")
     documents.unlink()
     assert verify_data(workdir, tiny_overrides) == 2
     captured = capsys.readouterr()

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from codepretrain.config.schema import SourceConfig, TokenizerConfig
-from codepretrain.data import documents as documents_module
+from codepretrain.data import document_parts
 from codepretrain.data import prepare as prepare_module
-from codepretrain.data import splits as splits_module
-from codepretrain.data.documents import documents_directory
+from codepretrain.data import selection as selection_module
+from codepretrain.data.documents import open_documents
+from codepretrain.data.keys import KeysWriter
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
 from codepretrain.data.selection import split_documents
@@ -31,13 +32,15 @@ from codepretrain.rows.vocabulary import (
 
 
 def same_files(left: Path, right: Path) -> bool:
-    """Returns whether two data directories hold the same."""
+    """Returns whether two data directories, and the pools beside them, hold the same."""
     names, others = (
         {path.relative_to(root) for path in root.rglob("*") if path.is_file()} - {Path(".lock")}
-        for root in (left, right)
+        for root in (left.parent, right.parent)
     )
     assert names == others
-    return all(filecmp.cmp(left / name, right / name, shallow=False) for name in names)
+    return all(
+        filecmp.cmp(left.parent / name, right.parent / name, shallow=False) for name in names
+    )
 
 
 def test_rows_give_every_documents_text_back(prepared_data) -> None:
@@ -96,13 +99,13 @@ def test_preparing_again_changes_nothing_and_reads_nothing(prepared_data, quiet)
 
 
 def test_result_does_not_depend_on_workers(prepared_data, tmp_path, quiet) -> None:
-    prepare(prepared_data.config, tmp_path / "data", num_workers=2, console=quiet)
-    assert same_files(prepared_data.data_dir, tmp_path / "data")
+    prepare(prepared_data.config, tmp_path / "data" / "study", num_workers=2, console=quiet)
+    assert same_files(prepared_data.data_dir, tmp_path / "data" / "study")
 
 
 @pytest.mark.parametrize(
     ("stage", "call"),
-    [("collect", 2), ("write_splits", 1), ("save_tokenizer", 1), ("write_rows", 2)],
+    [("read_source", 2), ("select_documents", 1), ("save_tokenizer", 1), ("write_rows", 2)],
 )
 def test_interrupted_it_goes_on_where_it_was(
     prepared_data, tmp_path, quiet, monkeypatch, stage, call
@@ -114,15 +117,15 @@ def test_interrupted_it_goes_on_where_it_was(
     def interrupted(*args, **kwargs):
         if next(num_calls) != call:
             return original(*args, **kwargs)
-        if stage == "collect":
-            kwargs["advance"] = lambda num_bytes: next(_interrupting(range(1)))
         if stage == "write_rows":
             args = (args[0], _interrupting(args[1]))
         with monkeypatch.context() as patch:
-            if stage == "write_splits":
+            if stage == "select_documents":
                 patch.setattr(
-                    splits_module, "write_sealed", lambda *_: next(_interrupting(range(1)))
+                    selection_module, "write_sealed", lambda *_: next(_interrupting(range(1)))
                 )
+            if stage == "read_source":
+                patch.setattr(KeysWriter, "save", lambda *_: next(_interrupting(range(1))))
             if stage == "save_tokenizer":
                 patch.setattr(Vocabulary, "save", lambda *_: next(_interrupting(range(1))))
             return original(*args, **kwargs)
@@ -130,15 +133,19 @@ def test_interrupted_it_goes_on_where_it_was(
     with monkeypatch.context() as patch:
         patch.setattr(prepare_module, stage, interrupted)
         with pytest.raises(KeyboardInterrupt):
-            prepare(prepared_data.config, tmp_path / "data", num_workers=1, console=quiet)
-    finished = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("files.json")}
+            prepare(prepared_data.config, tmp_path / "data" / "study", num_workers=1, console=quiet)
+    finished = {
+        path: path.stat().st_mtime_ns
+        for path in tmp_path.rglob("files.json")
+        if "selection-scan" not in path.parts  # removed when the selection is whole
+    }
     assert not list(tmp_path.rglob("*.partial*"))
-    prepare(prepared_data.config, tmp_path / "data", num_workers=1, console=quiet)
-    assert same_files(prepared_data.data_dir, tmp_path / "data")
+    prepare(prepared_data.config, tmp_path / "data" / "study", num_workers=1, console=quiet)
+    assert same_files(prepared_data.data_dir, tmp_path / "data" / "study")
     assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
     assert (
         len(finished)
-        == {"collect": 1, "save_tokenizer": 3, "write_splits": 2, "write_rows": 5}[stage]
+        == {"read_source": 1, "save_tokenizer": 3, "select_documents": 2, "write_rows": 5}[stage]
     )
 
 
@@ -150,7 +157,7 @@ def _interrupting(items):
 
 def test_concatenate_pads_only_the_last_row(make_study, tmp_path, quiet) -> None:
     config = make_study(packing="concatenate", validation_fraction=0.0)
-    data = prepare(config, tmp_path, num_workers=1, console=quiet)
+    data = prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
     manifest = data.rows["code", "train"]
     # stream of n tokens: ⌈(n - 1) / T⌉ rows; every bos but the first is an unweighted target
     assert manifest.num_rows == -(-(manifest.num_tokens - 1) // 64)
@@ -161,8 +168,7 @@ def test_concatenate_pads_only_the_last_row(make_study, tmp_path, quiet) -> None
 
 
 def test_tokenizer_changed_under_packed_rows(prepared_data, make_study, tmp_path, quiet) -> None:
-    data_dir = tmp_path / "data"
-    shutil.copytree(prepared_data.data_dir, data_dir)
+    data_dir = prepared_data.copy(tmp_path / "data")
     shutil.rmtree(rows_directory(data_dir, "text", "train"))
     remove_tree(tokenizer_directory(data_dir))
     settings = TokenizerConfig(vocab_size=300)
@@ -176,12 +182,12 @@ def test_given_tokenizer_is_copied_and_watched(prepared_data, make_study, tmp_pa
     given = tmp_path / "given.json"
     shutil.copy(tokenizer_path(prepared_data.data_dir), given)
     config = make_study(tokenizer={"path": str(given)})
-    data = prepare(config, tmp_path / "data", num_workers=1, console=quiet)
+    data = prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
     assert data.tokenizer_hash == prepared_data.data.tokenizer_hash
     assert data.rows["text", "train"].hash == prepared_data.data.rows["text", "train"].hash
     given.write_text(given.read_text() + "\n")
     with pytest.raises(UserError, match=r"given.json is tokenizer \w{12}, .* prepared with"):
-        prepare(config, tmp_path / "data", num_workers=1, console=quiet)
+        prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
 
 
 def test_other_settings_in_the_same_place_are_named(prepared_data, make_study, quiet) -> None:
@@ -201,21 +207,21 @@ def test_a_source_without_documents(make_study, tmp_path, quiet) -> None:
     )
     message = r"sources.text: .*prose.jsonl line 1 has no field 'body'.* license, text"
     with pytest.raises(UserError, match=message):
-        prepare(config, tmp_path, num_workers=1, console=quiet)
-    assert not documents_directory(tmp_path, "code").exists(), "told before the first is read"
+        prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
+    assert not (tmp_path / "data" / "documents").exists(), "told before the first is read"
 
 
 def test_wrong_options_are_refused_before_anything_is_written(make_study, tmp_path, quiet) -> None:
     sources = {"text": SourceConfig(reader="folder", kind="text", options={"pth": "x"})}
     with pytest.raises(UserError, match=r"sources.text.options.pth: no such field; did you mean"):
-        prepare(make_study(sources=sources), tmp_path / "data", num_workers=1, console=quiet)
+        prepare(make_study(sources=sources), tmp_path / "data/study", num_workers=1, console=quiet)
     assert not (tmp_path / "data").exists()
 
 
 def test_unwritable_place(make_study, tmp_path, quiet) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot lock .*file/data: Not a directory; one"):
-        prepare(make_study(), tmp_path / "file" / "data", num_workers=1, console=quiet)
+        prepare(make_study(), tmp_path / "file" / "data" / "study", num_workers=1, console=quiet)
 
 
 def test_everything_that_is_missing_is_told_before_anything_is_read(
@@ -230,10 +236,10 @@ def test_everything_that_is_missing_is_told_before_anything_is_read(
     }
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, sources=sources))
     read = []
-    monkeypatch.setattr(prepare_module, "collect", lambda source, *_, **__: read.append(source))
+    monkeypatch.setattr(prepare_module, "read_source", lambda *_, **__: read.append(1))
     message = r"sources.text: reader 'jsonl': no file .*no.jsonl.*; .*tokenizer.path: .*absent.json"
     with pytest.raises(UserError, match=message):
-        prepare(config, tmp_path / "data", num_workers=1, console=quiet)
+        prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
     assert read == []
 
 
@@ -241,14 +247,13 @@ def test_too_many_workers_are_refused_before_anything_is_written(
     make_study, tmp_path, quiet
 ) -> None:
     with pytest.raises(UserError, match=r"--num-workers: expected 1 to \d+ .*, found 100000"):
-        prepare(make_study(), tmp_path / "data", num_workers=100_000, console=quiet)
+        prepare(make_study(), tmp_path / "data" / "study", num_workers=100_000, console=quiet)
     assert not (tmp_path / "data").exists()
 
 
 def test_documents_that_were_deleted_are_read_again(prepared_data, tmp_path, quiet) -> None:
-    data_dir = tmp_path / "data"
-    shutil.copytree(prepared_data.data_dir, data_dir)
-    remove_tree(documents_directory(data_dir, "text"))
+    data_dir = prepared_data.copy(tmp_path / "data")
+    remove_tree(open_documents(data_dir, "text").folder)
     prepare(prepared_data.config, data_dir, num_workers=1, console=quiet)
     assert same_files(prepared_data.data_dir, data_dir)
 
@@ -264,14 +269,15 @@ def test_an_object_store_holds_the_same(
         assert max_bytes == 2**30
         return Cache(tmp_path / "cache", max_bytes=max_bytes)
 
-    monkeypatch.setattr(documents_module, "host_cache", host_cache)
-    prepare(config, memory, num_workers=1, console=quiet)
+    monkeypatch.setattr(document_parts, "host_cache", host_cache)
+    data_dir = memory / "study"
+    prepare(config, data_dir, num_workers=1, console=quiet)
     found = {
         name: sha256_file(memory / name)
         for name in storage.sizes_below(memory)
         if not name.startswith(".lease/")
     }
-    local = storage.sizes_below(prepared_data.data_dir).keys() - {".lock"}
-    assert found == {name: sha256_file(prepared_data.data_dir / name) for name in local}
-    again = prepare(config, memory, num_workers=1, console=quiet)
+    local = storage.sizes_below(pools := prepared_data.data_dir.parent).keys() - {".lock"}
+    assert found == {name: sha256_file(pools / name) for name in local}
+    again = prepare(config, data_dir, num_workers=1, console=quiet)
     assert again == dataclasses.replace(prepared_data.data, seconds={})

@@ -52,7 +52,7 @@ def make_filter(name: str, options: Mapping[str, Any], *, path: str) -> Filter |
     """Returns the filter of a name with its options.
 
     Args:
-      path: of the filter in the configuration, for messages: `config.data.sources.code.filters`.
+      path: of the filter in the configuration, for messages: `config.data.sources.c.filters[0]`.
 
     Raises:
       UserError: no such filter, an unknown option, or one of the wrong type.
@@ -60,7 +60,7 @@ def make_filter(name: str, options: Mapping[str, Any], *, path: str) -> Filter |
     if name not in FILTERS:
         near = suggestion(name, list(FILTERS))
         raise UserError(f"{path}: no filter named {name!r}{near}")
-    return parse(FILTERS[name], dict(options), path=f"{path}.{name}")
+    return parse(FILTERS[name], dict(options), path=f"{path}.options")
 
 
 def make_filters(source: str, config: SourceConfig) -> tuple[tuple[str, Filter | Redactor], ...]:

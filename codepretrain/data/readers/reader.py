@@ -1,8 +1,8 @@
 """The reader interface: a dataclass of options, shards in a fixed order, documents of a shard.
 
 Shards are handed to worker processes, so they are small, picklable, and do not depend on the number
-of workers. Size limits and the dropping of duplicates are the same for all readers and are applied
-to what they yield (`codepretrain.data.collect`).
+of workers. Size limits are the same for all readers and are applied to what they yield
+(`codepretrain.data.read_part`).
 """
 
 import abc
@@ -44,8 +44,8 @@ class RawFile:
 class Reader(abc.ABC):
     """Options of every reader, in UTF-8 bytes.
 
-    Reading stops when `max_bytes` of text have been kept. Documents below `min_document_bytes` or
-    above `max_document_bytes` are skipped, and counted.
+    The first documents are used whose texts, duplicates included, together reach `max_bytes`.
+    Documents below `min_document_bytes` or above `max_document_bytes` are skipped, and counted.
     """
 
     max_bytes: int | None = None

@@ -13,9 +13,9 @@ from tests.data.filters.documents import document, reason
 def test_unknown_filters_and_options_are_named_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"c.filters: no filter named 'licences'; did you mean lic"):
         make_filter("licences", {}, path="c.filters")
-    with pytest.raises(UserError, match=r"c.float_literals.max_literal: no such field; did you"):
+    with pytest.raises(UserError, match=r"c.options.max_literal: no such field; did you"):
         make_filter("float_literals", {"max_literal": 1}, path="c")
-    with pytest.raises(UserError, match=r"c.float_literals.max_literals: expected a whole number"):
+    with pytest.raises(UserError, match=r"c.options.max_literals: expected a whole number"):
         make_filter("float_literals", {"max_literals": "many"}, path="c")
 
 

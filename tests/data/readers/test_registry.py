@@ -10,11 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from codepretrain.data.collect import read_shards
 
 from codepretrain.data.readers import READERS
 from codepretrain.errors import UserError
-from tests.data.readers.reading import reader
+from tests.data.readers.reading import read_shards, reader
 from tests.data.readers.repositories import Repository
 
 
@@ -56,7 +55,7 @@ def test_shards_of_every_kind_are_read_alike_by_other_processes(tmp_path: Path) 
         for name, pattern in patterns.items():
             made = reader(name, path=f"{tmp_path}/{pattern}")
             shards = made.shards()
-            here = [list(items) for items in read_shards(made, shards, "s", None)]
+            here = read_shards(made, shards)
             assert sum(map(len, here)) == 2 * len(shards), name
             assert all(made.files(shard) for shard in shards), name
-            assert [list(items) for items in read_shards(made, shards, "s", executor)] == here, name
+            assert read_shards(made, shards, executor) == here, name

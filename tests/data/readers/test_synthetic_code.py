@@ -5,14 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from codepretrain.data.collect import read_shards
 
 from codepretrain.data.readers import synthetic_code
 from codepretrain.data.synthetic import verdict_cache
 from codepretrain.data.synthetic.generate import generate
 from codepretrain.data.workers import reading_processes
 from codepretrain.errors import UserError
-from tests.data.readers.reading import read, reader
+from tests.data.readers.reading import read, read_shards, reader
 
 
 def test_generated_problems_are_verified_documents() -> None:
@@ -33,11 +32,11 @@ def test_the_documents_do_not_depend_on_the_workers(monkeypatch: pytest.MonkeyPa
     made = reader("synthetic_code", num_problems=7)
     shards = made.shards()
     assert shards == [range(3), range(3, 6), range(6, 7)]
-    alone = [list(items) for items in read_shards(made, shards, "s", None)]
+    alone = read_shards(made, shards)
     with ThreadPoolExecutor(3) as threads:
-        assert [list(items) for items in read_shards(made, shards, "s", threads)] == alone
+        assert read_shards(made, shards, threads) == alone
     with reading_processes(2) as processes:
-        assert [list(items) for items in read_shards(made, shards, "s", processes)] == alone
+        assert read_shards(made, shards, processes) == alone
 
 
 def test_a_second_run_runs_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
