@@ -112,7 +112,9 @@ def _parser() -> Parser:
     plan.add_plan_command(add)
     show.add_commands(add)
     group = commands.add_parser("data", help=_DATA, description=_DATA)
-    of_data = group.add_subparsers(dest="data_command", required=True, parser_class=Parser)
+    of_data = group.add_subparsers(
+        dest="data_command", metavar="command", required=True, parser_class=Parser
+    )
     data.add_commands(partial(_add, of_data))
     interop.add_commands(add)
     synthetic.add_commands(add)
