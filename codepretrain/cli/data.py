@@ -43,7 +43,9 @@ def add_commands(add: Add) -> None:
     form.add_argument("--raw", action="store_true", help="write the bytes of the text only")
     form.add_argument("--json", action="store_true", help="print JSON")
     find = add("find", _find, "list documents that contain a text, exactly")
-    find.add_argument("text", metavar="TEXT", help="after `--` if it begins with a dash")
+    find.add_argument(
+        "text", metavar="TEXT", type=_text, help="after `--` if it begins with a dash"
+    )
     find.add_argument("--source", help="search this source only (default: all)")
     find.add_argument("--split", choices=_SPLITS, help="search this split only (default: all)")
     find.add_argument("--max-hits", type=whole_number(1), default=20, help="(default: 20)")
@@ -129,6 +131,13 @@ def _find(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
     else:
         _print_hits(found, flags)
     return 0
+
+
+def _text(argument: str) -> str:
+    """Is the type of an argument that is not empty."""
+    if not argument:
+        raise argparse.ArgumentTypeError("expected at least one character, got ''")
+    return argument
 
 
 def _check_source(config: StudyConfig, name: str, source: str) -> None:

@@ -4,9 +4,13 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from etils import epath
 
 from codepretrain.data.find_text import Hit, find_text, num_bytes_to_search
+from codepretrain.data.show_document import show_document
 from codepretrain.errors import UserError
+from codepretrain.files.atomic import write_bytes
+from codepretrain.files.storage import StrPath
 from tests.fixtures.selecting import given, select
 
 A = [
@@ -22,12 +26,12 @@ B = [("0", "g", "x" * 100 + "needle" + "y" * 100)]
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "data" / "study"
-    given(folder, per_shard=2, a=A, b=B)
+    given(folder, {"a": A, "b": B}, per_shard=2)
     select(folder, "a", "b")
     return folder
 
 
-def find(folder: Path, text: str, *sources: str, **fields) -> list[Hit]:
+def find(folder: StrPath, text: str, *sources: str, **fields) -> list[Hit]:
     return list(find_text(folder, sources or ("a", "b"), text, **fields))
 
 
@@ -84,11 +88,22 @@ def test_reading_stops_with_the_hits_that_are_taken(data_dir: Path) -> None:
     assert advanced == []
 
 
+def test_documents_on_an_object_store(data_dir: Path, memory: epath.Path) -> None:
+    for path in data_dir.parent.rglob("*"):
+        if path.is_file():
+            write_bytes(memory / path.relative_to(data_dir.parent), path.read_bytes())
+    stored = memory / data_dir.name
+    assert find(stored, "needle") == find(data_dir, "needle")
+    for number in range(len(A)):
+        local, remote = (show_document(d, ["a", "b"], "a", number) for d in (data_dir, stored))
+        assert local == remote
+
+
 def test_memory_does_not_grow_with_the_documents(tmp_path: Path) -> None:
     """40 MB of documents, of which at most a batch is in memory."""
     folder = tmp_path / "data" / "study"
     text = "".join(f"{number} " for number in range(3000))
-    given(folder, per_shard=500, a=[(str(n), None, f"{n} {text}") for n in range(3000)])
+    given(folder, {"a": [(str(n), None, f"{n} {text}") for n in range(3000)]}, per_shard=500)
     select(folder, "a")
     tracemalloc.start()
     try:

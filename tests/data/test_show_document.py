@@ -33,7 +33,7 @@ def data_dir(tmp_path: Path) -> Path:
     folder = tmp_path / "data" / "study"
     limit = sum(len(text.encode()) for _, _, text in A[:5])
     read(folder, "a", Given(documents=tuple(A), max_bytes=limit))
-    given(folder, b=B)
+    given(folder, {"b": B})
     select(
         folder,
         "a",

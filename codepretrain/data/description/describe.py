@@ -35,7 +35,7 @@ def describe_data(
 ) -> dict[str, Any]:
     """Returns the description as JSON-ready values, after asserting that all counts add up.
 
-    Keys and codes of all documents are in memory: about 80 bytes a document at the peak.
+    Keys and codes of all documents are in memory: about 100 bytes a document at the peak.
 
     Args:
       max_documents: of a source and split, examined for languages.
