@@ -93,7 +93,11 @@ class DecontaminationConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """From raw documents to rows of `max_seq_len + 1` packed token ids."""
+    """From raw documents to rows of `max_seq_len + 1` packed token ids.
+
+    Documents are packed in parts of `part_bytes` UTF-8 bytes, at least one document each. Parts are
+    independent: workers pack them at the same time, and a rerun keeps those that are finished.
+    """
 
     sources: Mapping[str, SourceConfig]
     max_seq_len: int
@@ -102,4 +106,4 @@ class DataConfig:
     validation_fraction: float = 0.01
     deduplication: DeduplicationConfig = DeduplicationConfig()
     decontamination: DecontaminationConfig = DecontaminationConfig()
-    rows_per_shard: int = 65_536
+    part_bytes: int = 128 * 2**20

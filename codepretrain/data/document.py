@@ -1,6 +1,5 @@
 """Documents (a text with its provenance) and skipped raw material."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +29,7 @@ class Document:
 
     def provenance(self) -> dict[str, Any]:
         """Returns everything but the text."""
-        fields = dataclasses.asdict(self)
-        del fields["text"]
+        fields = {name: value for name, value in vars(self).items() if name != "text"}
         return {**fields, "num_bytes": self.num_bytes}
 
 

@@ -10,17 +10,16 @@ from rich.table import Table
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.check_selection import check_selection
 from codepretrain.data.documents import (
-    DocumentsManifest,
     SourceDocuments,
     find_documents,
     open_documents,
     pool_folder,
 )
+from codepretrain.data.documents_manifest import DocumentsManifest
 from codepretrain.data.drop_table import drop_table
 from codepretrain.data.selection import (
     SelectionManifest,
     selection_directory,
-    source_hashes,
 )
 from codepretrain.data.selection_table import selection_lines, selection_table
 from codepretrain.errors import UserError
@@ -65,9 +64,8 @@ def load_prepared(
         source: check_documents(config, data_dir, source) for source in sorted(config.data.sources)
     }
     selection = check_selection(config, data_dir, documents)
-    documents_hashes = source_hashes(selection)
     for (source, split), manifest in rows.items():
-        if manifest.documents_hash != documents_hashes[source]:
+        if manifest.documents_hash != selection.split_hashes[source][split]:
             raise UserError(
                 f"{rows_directory(data_dir, source, split)} was not packed from the documents in "
                 f"{documents[source].folder}, or from another selection: delete "

@@ -10,7 +10,7 @@ from etils import epath
 
 from codepretrain.data.checksums import Checksums
 from codepretrain.data.document_parts import DocumentsPart
-from codepretrain.data.documents import (
+from codepretrain.data.documents_manifest import (
     FORMAT_VERSION,
     DocumentsManifest,
     write_documents_manifest,

@@ -218,11 +218,6 @@ def selection_hash(data_dir: StrPath, source: str, split: str) -> str:
     return manifest.split_hashes[source][split]
 
 
-def source_hashes(manifest: SelectionManifest) -> dict[str, str]:
-    """Returns by source the hash of its documents and of both splits."""
-    return {source: sha256_json(found) for source, found in manifest.split_hashes.items()}
-
-
 def split_hashes_of(codes: np.ndarray, documents_hash: str) -> dict[str, str]:
     """Returns the hash of each split of a source: see `selection_hash`."""
     members = {split: np.packbits(codes == CODES.index(split)).tobytes() for split in SPLITS}

@@ -17,6 +17,7 @@ from codepretrain.files.sealed import seal
 from codepretrain.rows.data_dir import is_prepared
 from codepretrain.rows.eval_items import read_items
 from codepretrain.rows.format import SPLITS
+from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.store import open_sources
 from codepretrain.rows.vocabulary import load_vocabulary
 
@@ -39,19 +40,30 @@ FILES = {
     "tokenizer/files.json": "evals/files.json",
     "tokenizer/tokenizer.json": "tokenizer/vocabulary.json",
     "tokenizer/vocabulary.json": "evals/manifest.json",
+    "rows.json": "settings.json",
     "rows/text/train/files.json": "rows/code/train/files.json",
     "rows/text/train/manifest.json": "rows/text/validation/manifest.json",
-    "rows/text/train/rows-00000.records": "rows/code/train/rows-00000.records",
     "rows/text/train/rows.index.npy": "rows/code/train/rows.index.npy",
-    "rows/text/train/documents-00000.records": "rows/text/validation/documents-00000.records",
     "rows/text/train/documents.index.npy": "rows/code/train/documents.index.npy",
     "rows/text/train/row_stats.npy": "rows/code/train/row_stats.npy",
+    "rows/text/train/part-00000/rows.records": "rows/code/train/part-00000/rows.records",
+    "rows/text/train/part-00000/documents.records": (
+        "rows/text/validation/part-00000/documents.records"
+    ),
+    "rows/text/train/part-00000/files.json": "rows/code/train/part-00000/files.json",
+    "rows/text/train/part-00000/part.json": "rows/text/validation/part-00000/part.json",
+    "rows/text/train/part-00000/rows.index.npy": "rows/code/train/part-00000/rows.index.npy",
+    "rows/text/train/part-00000/row_stats.npy": "rows/code/train/part-00000/row_stats.npy",
     "evals/files.json": "tokenizer/files.json",
     "evals/manifest.json": "rows/text/train/manifest.json",
     "evals/prose_continuation.jsonl": "evals/code_continuation.jsonl",
 }
 # Read only to explain a mismatch of settings, and to save the reading of raw files.
 _HARMLESS = {"settings.json", "documents/text/checksums.json"}
+# Made again, with the same bytes, from what is whole.
+_MADE_AGAIN = ("rows.json", "rows/text/train/files.json")
+# Read only to join the parts: afterwards damage that keeps the size is found by verification alone.
+_OF_PARTS = {"files.json", "part.json", "rows.index.npy", "row_stats.npy"}
 
 
 def _flipped(contents: bytes) -> bytes:
@@ -84,6 +96,10 @@ def place(prepared_data, damaged_dir) -> Callable[[str], Path]:
     """A function that returns where a file of the table is in the copy."""
 
     def find(name: str) -> Path:
+        match name.split("/"):
+            case ["rows", source, split, *rest]:
+                rows = rows_directory(prepared_data.data_dir, source, split)
+                return damaged_dir.parent.joinpath("rows", rows.name, *rest)
         if not name.startswith("documents/"):
             return damaged_dir / name
         _, source, *rest = name.split("/")
@@ -144,9 +160,15 @@ def check(prepared_data, damaged_dir, place, expected, quiet) -> Callable[..., N
             if name in _HARMLESS:
                 assert use_everything(prepared_data.config, damaged_dir, quiet) == expected
                 return
+            if _is_of_part(name) and contents is not None and len(contents) == len(whole):
+                assert use_everything(prepared_data.config, damaged_dir, quiet) == expected
+                with pytest.raises(UserError, match=f"{path.name} was altered"):
+                    verify_prepared(prepared_data.config, damaged_dir)
+                return
             with pytest.raises(UserError) as caught:
                 use_everything(prepared_data.config, damaged_dir, quiet)
-            assert str(path.parent) in str(caught.value)
+            folder = path.parent.parent if "/part-0" in name else path.parent
+            assert str(folder) in str(caught.value)
             if names_file:
                 assert path.name in str(caught.value)
             with pytest.raises(UserError):
@@ -163,10 +185,21 @@ def test_damaged(name: str, kind: str, check, place) -> None:
     check(name, DAMAGE[kind](place(name).read_bytes()))
 
 
-@pytest.mark.parametrize("name", sorted(FILES.keys() - _HARMLESS))
+@pytest.mark.parametrize("name", sorted(FILES.keys() - {*_HARMLESS, *_MADE_AGAIN}))
 def test_deleted(name: str, check) -> None:
     """Without its list of files a directory counts as incomplete, and is named itself."""
     check(name, None, names_file=not name.endswith("files.json"))
+
+
+@pytest.mark.parametrize("name", _MADE_AGAIN)
+def test_deleted_lists_of_rows_are_made_again(
+    name: str, prepared_data, damaged_dir: Path, place, expected, quiet
+) -> None:
+    path = place(name)
+    whole = path.read_bytes()
+    path.unlink()
+    assert use_everything(prepared_data.config, damaged_dir, quiet) == expected
+    assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -198,7 +231,7 @@ def test_reversed_entries_of_the_vocabulary(check, damaged_dir: Path) -> None:
     ("one", "other"),
     [
         ("documents/text", "documents/code"),
-        ("rows/text", "rows/code"),
+        ("rows/text/train", "rows/code/train"),
         ("rows/text/train", "rows/text/validation"),
         ("rows/text/validation", "rows/code/validation"),
     ],
@@ -208,10 +241,23 @@ def test_directories_exchanged(
 ) -> None:
     _exchange(place(one), place(other))
     try:
-        with pytest.raises(UserError, match=rf"{damaged_dir.parent}/(documents|study/rows)/"):
+        with pytest.raises(UserError, match=rf"{damaged_dir.parent}/(documents|rows)/"):
             use_everything(prepared_data.config, damaged_dir, quiet)
     finally:
         _exchange(place(one), place(other))
+
+
+@pytest.mark.parametrize("field", ["identity", "settings_hash"])
+def test_other_rows_listed(field: str, check, damaged_dir: Path) -> None:
+    """A list of rows that is whole in itself, but not the study's."""
+    value = json.loads((damaged_dir / "rows.json").read_bytes())
+    del value["sha256"]
+    value["rows"]["text"]["train"][field] += "x"
+    check("rows.json", json.dumps(seal(value)).encode())
+
+
+def _is_of_part(name: str) -> bool:
+    return "/part-0" in name and Path(name).name in _OF_PARTS
 
 
 def _exchange(one: Path, other: Path) -> None:
@@ -233,4 +279,6 @@ def _altered(value: Any) -> Any:
             return value[:-1] if value else [{"name": "x", "num_records": 0}]
         case dict():
             return {key: _altered(item) for key, item in value.items()} or {"x": "y"}
+        case None:
+            return 1
     raise AssertionError(value)

@@ -1,16 +1,23 @@
 import dataclasses
 import filecmp
+import io
 import itertools
+import os
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from codepretrain.config.schema import SourceConfig, TokenizerConfig
+from codepretrain.config.schema import FilterConfig, SourceConfig, TokenizerConfig
 from codepretrain.data import document_parts
+from codepretrain.data import pack_part as pack_part_module
 from codepretrain.data import prepare as prepare_module
 from codepretrain.data import selection as selection_module
 from codepretrain.data.documents import open_documents
+from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.data.keys import KeysWriter
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
@@ -20,6 +27,7 @@ from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.cache import Cache
 from codepretrain.files.hashing import sha256_file
+from codepretrain.files.lease import exclusive
 from codepretrain.files.storage import remove_tree
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.store import RowStore
@@ -78,11 +86,14 @@ def test_rows_give_every_documents_text_back(prepared_data) -> None:
         )
 
 
-def test_shards_have_the_rows_asked_for(prepared_data) -> None:
-    shards = prepared_data.data.rows["code", "train"].row_shards
-    assert len(shards) > 1
-    assert [shard.num_records for shard in shards[:-1]] == [100] * (len(shards) - 1)
-    assert [shard.name for shard in shards[:2]] == ["rows-00000.records", "rows-00001.records"]
+def test_parts_end_where_they_reach_their_size(prepared_data) -> None:
+    parts = prepared_data.data.rows["code", "train"].parts
+    documents = split_documents(prepared_data.data_dir, source="code", split="train")
+    assert len(parts) > 2
+    for part in parts[:-1]:
+        sizes = [document.num_bytes for document in itertools.islice(documents, part.num_documents)]
+        assert sum(sizes[:-1]) < prepared_data.config.data.part_bytes <= sum(sizes)
+    assert len(list(documents)) == parts[-1].num_documents
 
 
 def test_summary_names_sources_counts_and_items(prepared_data) -> None:
@@ -105,19 +116,20 @@ def test_result_does_not_depend_on_workers(prepared_data, tmp_path, quiet) -> No
 
 @pytest.mark.parametrize(
     ("stage", "call"),
-    [("read_source", 2), ("select_documents", 1), ("save_tokenizer", 1), ("write_rows", 2)],
+    [("read_source", 2), ("select_documents", 1), ("save_tokenizer", 1), ("write_part", 2)],
 )
 def test_interrupted_it_goes_on_where_it_was(
     prepared_data, tmp_path, quiet, monkeypatch, stage, call
 ) -> None:
     """Interrupted within a call of each stage, while its files are half written."""
-    original = getattr(prepare_module, stage)
+    module = pack_part_module if stage == "write_part" else prepare_module
+    original = getattr(module, stage)
     num_calls = itertools.count(1)
 
     def interrupted(*args, **kwargs):
         if next(num_calls) != call:
             return original(*args, **kwargs)
-        if stage == "write_rows":
+        if stage == "write_part":
             args = (args[0], _interrupting(args[1]))
         with monkeypatch.context() as patch:
             if stage == "select_documents":
@@ -131,7 +143,7 @@ def test_interrupted_it_goes_on_where_it_was(
             return original(*args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(prepare_module, stage, interrupted)
+        patch.setattr(module, stage, interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare(prepared_data.config, tmp_path / "data" / "study", num_workers=1, console=quiet)
     finished = {
@@ -145,7 +157,7 @@ def test_interrupted_it_goes_on_where_it_was(
     assert all(path.stat().st_mtime_ns == time for path, time in finished.items())
     assert (
         len(finished)
-        == {"read_source": 1, "save_tokenizer": 3, "select_documents": 2, "write_rows": 5}[stage]
+        == {"read_source": 1, "save_tokenizer": 3, "select_documents": 2, "write_part": 5}[stage]
     )
 
 
@@ -156,14 +168,14 @@ def _interrupting(items):
 
 
 def test_concatenate_pads_only_the_last_row(make_study, tmp_path, quiet) -> None:
-    config = make_study(packing="concatenate", validation_fraction=0.0)
+    config = make_study(packing="concatenate", validation_fraction=0.0, part_bytes=2**20)
     data = prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
     manifest = data.rows["code", "train"]
     # stream of n tokens: ⌈(n - 1) / T⌉ rows; every bos but the first is an unweighted target
     assert manifest.num_rows == -(-(manifest.num_tokens - 1) // 64)
     assert manifest.efficiency > 0.98
     assert data.rows["text", "validation"].num_rows == 0
-    assert data.rows["text", "validation"].row_shards == ()
+    assert data.rows["text", "validation"].parts == ()
     assert data.num_items["prose_continuation"] == 0
 
 
@@ -281,3 +293,88 @@ def test_an_object_store_holds_the_same(
     assert found == {name: sha256_file(pools / name) for name in local}
     again = prepare(config, data_dir, num_workers=1, console=quiet)
     assert again == dataclasses.replace(prepared_data.data, seconds={})
+
+
+def test_another_source_leaves_the_documents_of_the_others(
+    prepared_data, make_study, tmp_path, quiet
+) -> None:
+    first = prepared_data.copy(tmp_path / "data")
+    pool = tmp_path / "data" / "documents"
+    before = {path: path.stat().st_mtime_ns for path in pool.rglob("*")}
+    (tmp_path / "notes.jsonl").write_text('{"text": "one note"}\n{"text": "another one"}\n' * 9)
+    notes = SourceConfig(
+        reader="jsonl", kind="text", options={"path": str(tmp_path / "notes.jsonl")}
+    )
+    config = make_study(sources={**prepared_data.config.data.sources, "notes": notes})
+    second = prepare(config, tmp_path / "data" / "second", num_workers=1, console=quiet)
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert len(list(pool.iterdir())) == 3
+    assert second.documents["text"] == prepared_data.data.documents["text"]
+    assert load_prepared(prepared_data.config, first) == dataclasses.replace(
+        prepared_data.data, seconds={}
+    )
+
+
+def test_two_preparations_wait_for_each_other_and_share_the_documents(
+    prepared_data, make_study, tmp_path
+) -> None:
+    prepared_data.copy(tmp_path / "data")
+    pool = tmp_path / "data" / "documents"
+    before = {path: path.stat().st_mtime_ns for path in pool.rglob("*")}
+    printed = io.StringIO()
+    config = make_study(validation_fraction=0.3)
+    second = tmp_path / "data" / "second"
+    waiting = threading.Thread(
+        target=prepare,
+        args=(config, second),
+        kwargs={"num_workers": 1, "console": Console(file=printed, width=200)},
+    )
+    with exclusive(tmp_path / "data"):
+        waiting.start()
+        while "waiting" not in printed.getvalue():
+            assert waiting.is_alive()
+            time.sleep(0.01)
+        assert not second.exists()
+    waiting.join()
+    assert f"data is in use by process {os.getpid()} on " in printed.getvalue()
+    assert load_prepared(config, second).selection.settings["validation_fraction"] == 0.3
+    assert {path: path.stat().st_mtime_ns for path in pool.rglob("*")} == before
+
+
+def test_filters_drop_documents_and_are_told(make_study, tmp_path) -> None:
+    config = make_study()
+    code = dataclasses.replace(
+        config.data.sources["code"],
+        filters=(FilterConfig(name="text_length", options={"min_characters": 120}),),
+    )
+    config = make_study(sources={**config.data.sources, "code": code})
+    printed = io.StringIO()
+    data = prepare(
+        config,
+        tmp_path / "data" / "study",
+        num_workers=1,
+        console=Console(file=printed, width=120),
+    )
+    report = DropReport.from_json(data.documents["code"].drop_report)
+    (dropped,) = report.dropped.values()
+    assert dropped.documents > 5
+    assert len(dropped.examples) == min(10, dropped.documents)
+    assert dropped.documents + data.documents["code"].num_documents == 60
+    lines = [line.split() for line in printed.getvalue().splitlines()]
+    counts = [
+        [word for word in line if word not in "│┃"] for line in lines if "text_length" in line
+    ]
+    assert counts[0][:4] == ["code", "text_length", "text_length", str(dropped.documents)]
+    assert "Filtered documents" in printed.getvalue()
+
+
+def test_wrong_filters_are_refused_before_anything_is_written(make_study, tmp_path, quiet) -> None:
+    text = make_study().data.sources["text"]
+    wrong = dataclasses.replace(text, filters=(FilterConfig(name="text_lenght"),))
+    config = make_study(sources={"text": wrong})
+    message = (
+        r"config.data.sources.text.filters\[0\]: no filter named 'text_lenght'; did you mean t"
+    )
+    with pytest.raises(UserError, match=message):
+        prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
+    assert not (tmp_path / "data").exists()

@@ -15,6 +15,7 @@ from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes
 from codepretrain.files.storage import remove_tree
+from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.vocabulary import load_vocabulary
 
 
@@ -46,12 +47,14 @@ def test_data_in_an_object_store_is_verified(prepared_data, memory: epath.Path) 
     verified = verify_prepared(prepared_data.config, data_dir, announce=lines.append)
     assert verified == prepared_data.data or verified.rows == prepared_data.data.rows
     assert len(lines) == len({*lines}) == 3 + 3 * len(prepared_data.config.data.sources)
-    rows = data_dir / "rows/text/train/rows-00000.records"
+    rows = rows_directory(data_dir, "text", "train") / "part-00000/rows.records"
     contents = bytearray(storage.read_bytes(rows))
     contents[100] ^= 1
     write_bytes(rows, bytes(contents))
     load_prepared(prepared_data.config, data_dir)
-    with pytest.raises(UserError, match=r"damaged .*rows/text/train: rows-00000.records was alt"):
+    with pytest.raises(
+        UserError, match=r"damaged .*/text-train-\w+: part-0.*/rows.records was alt"
+    ):
         verify_prepared(prepared_data.config, data_dir)
 
 
@@ -60,14 +63,15 @@ def test_every_damaged_folder_is_named(prepared_data, copied: Path) -> None:
     documents = open_documents(copied, "code")
     part = Path(documents.part_folder(documents.manifest.parts[0]))
     (part / "documents.arrayrecord").unlink()
-    (copied / "rows/text/validation/files.json").unlink()
+    rows = rows_directory(copied, "text", "validation")
+    (rows / "files.json").unlink()
     (copied / "tokenizer/tokenizer.json").write_text("{}")
     with pytest.raises(UserError) as error:
         verify_prepared(prepared_data.config, copied)
     message = str(error.value)
     assert message.startswith(f"3 folders of {copied} are damaged: ")
     assert f"{part}: documents.arrayrecord is missing; delete" in message
-    assert f"no prepared rows at {copied}/rows/text/validation: run" in message
+    assert f"no prepared rows at {rows}: run" in message
     assert f"{copied}/tokenizer: tokenizer.json has 2 bytes, expected" in message
 
 

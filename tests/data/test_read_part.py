@@ -7,14 +7,15 @@ import pytest
 
 from codepretrain.config.schema import FilterConfig, SourceConfig
 from codepretrain.data import part_plan
-from codepretrain.data.documents import DocumentsManifest, open_documents
+from codepretrain.data.documents import open_documents
+from codepretrain.data.documents_manifest import DocumentsManifest
 from codepretrain.data.filters import make_filters
 from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.data.inventory import Inventory
 from codepretrain.data.read_part import ReadTask, read_part
 from codepretrain.data.readers.folder import Folder
 from codepretrain.errors import UserError
-from tests.fixtures.documents import read, texts
+from tests.fixtures.documents import Given, read, texts
 
 
 def kept(data_dir: Path) -> list[str]:
@@ -142,7 +143,7 @@ def test_documents_are_not_held_in_memory(tmp_path, monkeypatch) -> None:
         def close(self) -> None:
             self.writer.close()
 
-    class Counting(type(texts())):
+    class Counting(Given):
         def read(self, shard, source):
             for document in super().read(shard, source):
                 alive.add(id(document))

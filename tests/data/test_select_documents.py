@@ -23,7 +23,6 @@ from codepretrain.data.selection import (
     load_selection_manifest,
     selection_directory,
     selection_hash,
-    source_hashes,
 )
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_file
@@ -326,7 +325,7 @@ def test_the_split_of_a_source_does_not_depend_on_unrelated_sources(tmp_path) ->
     given(tmp_path / "two" / "s", {"a": a, "b": b})
     one = select(tmp_path / "one" / "s", "a", fraction=0.3)
     two = select(tmp_path / "two" / "s", "a", "b", fraction=0.3)
-    assert source_hashes(one)["a"] == source_hashes(two)["a"]
+    assert one.split_hashes["a"] == two.split_hashes["a"]
     hashes = {split: selection_hash(tmp_path / "one" / "s", "a", split) for split in SPLITS}
     assert hashes == one.split_hashes["a"]
     assert len(set(hashes.values())) == 2

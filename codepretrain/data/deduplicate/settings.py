@@ -62,7 +62,7 @@ class DeduplicationSettings:
 
     @property
     def min_equal(self) -> int:
-        """How many of the hashes' low bytes must be equal: those of unequal hashes are in 1 of 256.
+        """How many of the hashes' bytes must be equal: those of unequal hashes are in 1 of 256.
 
         Source: Li and König 2010 (b-bit minwise hashing): the share is s + (1 − s) / 256.
         """

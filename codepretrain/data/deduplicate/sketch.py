@@ -1,6 +1,6 @@
 """Sketches of texts: the fixed-width records in which near duplicates are sought.
 
-    key of the text (8) · low byte of each minimal hash (P) · key of each band (8 · bands)
+    key of the text (8) · a byte of each minimal hash (P) · key of each band (8 · bands)
 
 Numbers are big-endian, so that records sort by them. Workers make sketches of parts; a
 `NearDuplicateFinder` collects them in any order.
@@ -10,7 +10,12 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from codepretrain.data.deduplicate.minhash import band_keys, ngrams_of, signature_of
+from codepretrain.data.deduplicate.minhash import (
+    band_keys,
+    ngrams_of,
+    signature_bytes,
+    signature_of,
+)
 from codepretrain.data.deduplicate.settings import DeduplicationSettings
 
 TEXT = BAND = 8
@@ -35,7 +40,7 @@ def sketch(texts: Iterable[tuple[int, str]], settings: DeduplicationSettings) ->
             continue
         signature = signature_of(ngrams, settings.num_permutations)
         keys.append(key)
-        signatures.append((signature & np.uint32(255)).astype(np.uint8))
+        signatures.append(signature_bytes(signature))
         bands.append(band_keys(signature, settings))
     if not keys:
         return np.empty((0, sketch_width(settings)), np.uint8)

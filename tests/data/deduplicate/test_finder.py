@@ -42,8 +42,8 @@ def test_planted_pairs_against_the_exact_answer(tmp_path: Path) -> None:
     assert recall == pytest.approx(0.997, abs=5e-4)
     assert precision == pytest.approx(0.901, abs=5e-4)
     assert share[0.5] == share[0.55] == share[0.6] == 0
-    assert share[0.65] == pytest.approx(0.07, abs=5e-3)
-    assert share[0.7] == pytest.approx(0.48, abs=5e-3)
+    assert share[0.65] == pytest.approx(0.05, abs=5e-3)
+    assert share[0.7] == pytest.approx(0.50, abs=5e-3)
     assert share[0.75] == pytest.approx(0.98, abs=5e-3)
     assert share[0.8] == share[0.85] == share[0.9] == share[0.95] == 1
 

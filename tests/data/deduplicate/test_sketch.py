@@ -1,7 +1,12 @@
 import numpy as np
 
 from codepretrain.data.deduplicate import sketch, sketch_width
-from codepretrain.data.deduplicate.minhash import band_keys, ngrams_of, signature_of
+from codepretrain.data.deduplicate.minhash import (
+    band_keys,
+    ngrams_of,
+    signature_bytes,
+    signature_of,
+)
 from codepretrain.data.deduplicate.sketch import as_bytes, as_numbers
 from tests.data.deduplicate.corpora import SETTINGS
 
@@ -12,7 +17,7 @@ def test_one_record_a_text_with_words() -> None:
     assert made.shape == (2, 8 + 256 + 8 * 42) == (2, sketch_width(SETTINGS))
     assert as_numbers(made[:, :8]).tolist() == [5, 2**63 + 1]
     signature = signature_of(ngrams_of(texts[0][1], 5), 256)
-    assert made[0, 8:264].tolist() == (signature % 256).tolist()
+    assert made[0, 8:264].tolist() == signature_bytes(signature).tolist()
     assert made[0, 264:].tobytes() == band_keys(signature, SETTINGS).astype(">u8").tobytes()
     assert sketch([], SETTINGS).shape == (0, 600)
 
