@@ -47,8 +47,8 @@ def _print_table(console: Console, title: str, first: str, table: Table) -> None
     drawn.add_column(first, min_width=max(len(name) for name, _ in table.rows), overflow="fold")
     for index, name in enumerate(table.titles):
         justify: Any = "left" if name in _TEXT_COLUMNS else "right"
-        cells = [row[index] for _, row in table.rows]
-        width = min(_MAX_CELL, max(map(len, [*cells, *name.split()])))
+        words = [*(cells[index] for _, cells in table.rows), *name.split()]
+        width = min(_MAX_CELL, max(map(len, words)))
         drawn.add_column(name, justify=justify, min_width=width, overflow="fold")
     before = None
     for name, cells in table.rows:

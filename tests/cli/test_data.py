@@ -313,7 +313,7 @@ def test_describe_of_a_folder_that_cannot_be_written(
 
 def test_data_on_an_object_store(described: Described, gcs: Any, tmp_path: Path) -> None:
     """Prepared there by the command, described, shown and searched there."""
-    where = ["--config", described.folder / "study.py", "--workdir", str(gcs)]
+    where: list[str | Path] = ["--config", described.folder / "study.py", "--workdir", str(gcs)]
     prepared = run_command("prepare", *where, "--num-workers=1")
     assert prepared.returncode == 0, prepared.stderr
     found = run_command("data", "describe", "--html", "--json", *where)

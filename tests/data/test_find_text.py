@@ -13,14 +13,14 @@ from codepretrain.files.atomic import write_bytes
 from codepretrain.files.storage import StrPath
 from tests.fixtures.selecting import given, select
 
-A = [
+A: list[tuple[str, str | None, str]] = [
     ("0", None, "first line\nnaïve 東京 needle, needle"),
     ("1", None, "nothing"),
     ("2", None, "needle"),
     ("3", None, "needle"),
     ("4", None, "Needle \x1b[31m needl e"),
 ]
-B = [("0", "g", "x" * 100 + "needle" + "y" * 100)]
+B: list[tuple[str, str | None, str]] = [("0", "g", "x" * 100 + "needle" + "y" * 100)]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from tests.fixtures.selecting import given, select
 WORDS = [f"word{number}" for number in range(60)]
 LONG = " ".join(WORDS)
 ANSWER = "an answer of an evaluation set that nobody may ever train any model on"
-A = [
+A: list[tuple[str, str | None, str]] = [
     ("one", None, "naïve 東京\x1b[2J\n"),
     ("two", None, LONG),
     ("three", None, f"{LONG} and more"),
@@ -23,7 +23,11 @@ A = [
     ("five", None, "naïve 東京\x1b[2J\n"),
     ("six", None, "over the limit"),
 ]
-B = [("other", "g", LONG), ("more", None, "naïve 東京\x1b[2J\n"), ("own", None, "of b alone")]
+B: list[tuple[str, str | None, str]] = [
+    ("other", "g", LONG),
+    ("more", None, "naïve 東京\x1b[2J\n"),
+    ("own", None, "of b alone"),
+]
 
 
 @pytest.fixture

@@ -30,8 +30,8 @@ def test_documents_of_a_row_add_up(description: Description) -> None:
     for _, cells in table.rows:
         read, *rest = map(number, cells)
         assert read == sum(rest) > 0
-    read = column(table, "read")
-    assert number(read[ALL]) == sum(number(read[name]) for name in description["sources"])
+    found = column(table, "read")
+    assert number(found[ALL]) == sum(number(found[name]) for name in description["sources"])
 
 
 def test_bytes_add_up_with_redactions(description: Description) -> None:

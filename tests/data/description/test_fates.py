@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,8 +65,8 @@ def test_fates_are_in_the_order_of_decisions() -> None:
 )
 def test_counts_that_do_not_add_up(tmp_path: Path, field: str, message: str) -> None:
     manifest = read(tmp_path / "study", "s", texts("a", "b", "c", "d", "e", "!odd"))
-    wrong = {"num_documents": 4, "skipped": {"odd": 2}}[field]
-    manifest = dataclasses.replace(manifest, **{field: wrong})
+    wrong: dict[str, Any] = {"num_documents": 4, "skipped": {"odd": 2}}
+    manifest = dataclasses.replace(manifest, **{field: wrong[field]})
     counts = np.zeros(5 if field == "num_documents" else 4, np.uint8)
     with pytest.raises(AssertionError, match=message):
         source_fates(manifest, counts, np.ones(len(counts), np.uint32))
