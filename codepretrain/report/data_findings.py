@@ -69,8 +69,8 @@ def limit_lines(description: Description) -> list[str]:
 def sampled_lines(description: Description) -> list[str]:
     """Returns a line for each source of which only a sample was examined for languages."""
     return [
-        f"{name}: languages of {found['num_examined']:,} evenly distributed documents of "
-        f"{found['num_documents']:,}"
+        f"{name}: languages of a sample, {found['num_examined']:,} evenly distributed documents "
+        f"of {found['num_documents']:,}"
         for name, source in description["sources"].items()
         if (found := source["languages"])["num_examined"] < found["num_documents"]
     ]

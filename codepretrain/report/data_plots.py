@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from codepretrain.printable import printable
 from codepretrain.report.data_tables import FATES, Description, fate_totals, language_name
@@ -134,6 +134,9 @@ def language_figure(description: Description) -> str:
         for axes, (name, found) in zip(panels, drawn.items(), strict=False):
             _draw_languages(axes, found, bars, _source_color(indices[name]))
             axes.set_title(name)
+        widest = max(axes.dataLim.x1 for axes in panels)
+        for axes in panels:
+            axes.set_xlim(0, 1.2 * widest)  # room for the number at a bar
         with warnings.catch_warnings():  # the page has more glyphs than the font for measuring
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             return svg_element(figure, name="languages")
@@ -147,13 +150,14 @@ def _draw_languages(axes: Axes, languages: Mapping[str, Any], bars: int, color: 
     for position, (share, entry) in enumerate(zip(shares, entries, strict=True)):
         ratio = entry["num_bytes"] / entry["num_tokens"]
         axes.text(share + 0.015, position, f"{ratio:.2f}", va="center", fontsize=11)
-    names = [printable(language_name(languages, e), kept="")[:_MAX_NAME] for e in entries]
+    names = [printable(language_name(languages, entry), kept="") for entry in entries]
+    names = [n if len(n) <= _MAX_NAME else f"{n[: _MAX_NAME - 1]}…" for n in names]
     axes.set_yticks(range(len(entries)), names, parse_math=False)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_ylim(bars - 0.5, -0.5)
-    axes.set_xlim(0, 1.15)
-    _set_percent_axis(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
 
 def _bars(count: int) -> tuple[Figure, Axes]:

@@ -38,7 +38,7 @@ def test_a_sample_is_named(description: Description) -> None:
     changed = copy.deepcopy(description)
     changed["sources"]["code"]["languages"] |= {"num_examined": 100, "num_documents": 5000}
     assert sampled_lines(changed) == [
-        "code: languages of 100 evenly distributed documents of 5,000"
+        "code: languages of a sample, 100 evenly distributed documents of 5,000"
     ]
 
 
