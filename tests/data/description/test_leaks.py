@@ -1,9 +1,17 @@
+import random
+from pathlib import Path
+
 import numpy as np
 
 from codepretrain.config.schema import DeduplicationConfig
+from codepretrain.data.deduplicate import DeduplicationSettings
 from codepretrain.data.description.leaks import SplitProof, split_proof
 from codepretrain.data.document_codes import EXACT_DUPLICATE, TRAIN, VALIDATION, decide
+from codepretrain.data.documents import open_documents
 from codepretrain.data.keys import KEY_TYPE
+from codepretrain.data.selection import load_selection, selection_directory
+from codepretrain.data.similar_texts import load_clusters
+from tests.fixtures.selecting import given, select
 
 CLUSTERS = np.array([[30, 20]], np.uint64)
 
@@ -83,3 +91,56 @@ def test_what_selection_decides_holds_and_a_code_that_is_moved_does_not() -> Non
         moved[name] = np.where(np.arange(400) % 3 == 0, held_out, codes[name])
         if (moved[name] != codes[name]).any():
             assert not split_proof(found, moved, clusters).holds
+
+
+def _pages(rng: random.Random, number: int) -> list[str]:
+    """Two texts of 150 words that differ in two of them."""
+    words = [f"w{rng.randrange(5000)}" for _ in range(150)]
+    changed = list(words)
+    for place in (30, 90):
+        changed[place] = f"x{number}"
+    return [" ".join(words), " ".join(changed)]
+
+
+def _jaccard(one: str, other: str, size: int) -> float:
+    grams = [
+        {tuple(words[i : i + size]) for i in range(len(words) - size + 1)}
+        for words in (one.split(), other.split())
+    ]
+    return len(grams[0] & grams[1]) / len(grams[0] | grams[1])
+
+
+def test_similar_texts_of_two_sources_by_an_exact_count(tmp_path: Path) -> None:
+    """Similarity is computed anew, of all pairs. A split that ignores it would leak many."""
+    rng = random.Random(0)
+    pages = [_pages(rng, number) for number in range(60)]
+    given(
+        tmp_path / "study",
+        {
+            "a": [(f"a{number}", None, one) for number, (one, _) in enumerate(pages)],
+            "b": [(f"b{number}", None, other) for number, (_, other) in enumerate(pages)],
+        },
+    )
+    settings = DeduplicationConfig(near="keep")
+    select(tmp_path / "study", "a", "b", fraction=0.5, deduplication=settings)
+    size = DeduplicationSettings().ngram_size
+    similar = [
+        (i, j)
+        for i, (one, _) in enumerate(pages)
+        for j, (_, other) in enumerate(pages)
+        if _jaccard(one, other, size) >= settings.min_similarity
+    ]
+    assert similar == [(number, number) for number in range(60)]
+    keys = {s: open_documents(tmp_path / "study", s).keys() for s in ("a", "b")}
+    codes = {s: load_selection(tmp_path / "study", s) for s in ("a", "b")}
+    assert {*codes["a"].tolist()} == {TRAIN, VALIDATION}
+    assert [codes["a"][i] for i, _ in similar] == [codes["b"][j] for _, j in similar]
+    clusters = load_clusters(selection_directory(tmp_path / "study"))
+    found = split_proof(keys, codes, clusters)
+    assert (found.clusters_on_both_sides, found.num_clusters, found.num_texts) == (0, 60, 120)
+    ignoring = decide(
+        keys, {s: np.zeros(60, bool) for s in keys}, clusters[:0], settings, fraction=0.5
+    )
+    leaks = split_proof(keys, ignoring.codes, clusters).clusters_on_both_sides
+    assert leaks is not None
+    assert leaks > 15
