@@ -11,6 +11,7 @@ import sys
 
 from codepretrain.cli.flags import MAX_WORKERS, whole_number
 from codepretrain.cli.interop import Add
+from codepretrain.cli.prepare_command import prepare_command
 from codepretrain.cli.process import (
     CHILD,
     add_machine_flags,
@@ -64,10 +65,7 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
     from codepretrain.study.run import run_study
     from codepretrain.study.workspace import Workspace
 
-    overrides = [arg for arg in argv if arg.startswith("--config.")]
-    where = ["--config", flags.config, "--workdir", os.fspath(flags.workdir)]
-    command = ["prepare", *where, *overrides]
-
+    command = prepare_command(flags, argv)
     run_study(
         Workspace(config, flags.workdir),
         # In a subprocess, because this process trains later and must not import TensorFlow.

@@ -71,7 +71,7 @@ def select_documents(
     )
     _check_training(decision.codes)
     manifest = _manifest(config, documents, keys, decision, scan, benchmarks)
-    write_selection(data_dir, decision.codes, manifest, scan.report)
+    write_selection(data_dir, decision.codes, manifest, scan.report, scan.clusters)
     remove_scan(data_dir)
 
 
