@@ -27,6 +27,7 @@ CODES = (
     "contaminated",
     "over_limit",
 )
+_NO_JOINS = np.empty((0, 2), np.uint64)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ def decide(
     settings: DeduplicationConfig,
     *,
     fraction: float,
+    group_joins: np.ndarray = _NO_JOINS,
 ) -> Decision:
     """Decides the codes of all documents.
 
@@ -61,6 +63,7 @@ def decide(
         an evaluation set, [num_within_limit] bool. All others are over the limit.
       clusters: of similar texts, see `data/duplicates.py`.
       fraction: expected share of components that are held out.
+      group_joins: pairs of groups that share a document, [m, 2] uint64.
     """
     sources = by_priority(keys, settings.priority)
     within = [keys[source][: len(contaminated[source])] for source in sources]
@@ -74,7 +77,7 @@ def decide(
         across = settings.near == "drop_across"
         dropped = near_duplicates(within, _undecided(codes), clusters, across=across)
         _mark(codes, dropped, NEAR_DUPLICATE)
-    joins, split = _split(within, codes, clusters, fraction)
+    joins, split = _split(within, codes, clusters, fraction, group_joins)
     return Decision(
         codes={
             source: np.pad(code, (0, len(keys[source]) - len(code)), constant_values=OVER_LIMIT)
@@ -93,11 +96,16 @@ def by_priority(sources: Mapping[str, object], priority: Sequence[str]) -> list[
 
 
 def _split(
-    within: Sequence[np.ndarray], codes: Sequence[np.ndarray], clusters: np.ndarray, fraction: float
+    within: Sequence[np.ndarray],
+    codes: Sequence[np.ndarray],
+    clusters: np.ndarray,
+    fraction: float,
+    group_joins: np.ndarray,
 ) -> tuple[np.ndarray, Split]:
     """Marks the held-out documents; returns the joins and the split of those that are kept."""
     texts = [cluster_of(clusters, found["text"]) for found in within]
     joins = joins_of(texts, [found["group"] for found in within])
+    joins = np.concatenate([joins, group_joins])
     kept = [np.flatnonzero(code == TRAIN) for code in codes]
     groups = [found["group"][places] for found, places in zip(within, kept, strict=True)]
     split = split_groups(groups, joins, fraction)

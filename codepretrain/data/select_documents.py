@@ -68,6 +68,7 @@ def select_documents(
         scan.clusters,
         config.data.deduplication,
         fraction=config.data.validation_fraction,
+        group_joins=np.concatenate([found.group_joins() for found in documents.values()]),
     )
     _check_training(decision.codes)
     manifest = _manifest(config, documents, keys, decision, scan, benchmarks)

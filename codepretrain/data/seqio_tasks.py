@@ -28,10 +28,10 @@ import tensorflow as tf
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.prepared import load_prepared
+from codepretrain.data.selection import load_selection_manifest
 from codepretrain.data.seqio_mixtures import check_names, make_mixtures
 from codepretrain.data.seqio_sources import FEATURES, DocumentSource, RowSource
 from codepretrain.data.seqio_vocabulary import ByteLevelBPE
-from codepretrain.data.selection import load_selection_manifest
 from codepretrain.files import storage
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.data_dir import data_dir as find_data_dir

@@ -77,6 +77,25 @@ def test_a_text_in_two_sources_takes_both_groups_along(tmp_path) -> None:
         assert names == held_out
 
 
+def test_a_document_of_several_groups_takes_all_of_them_along(tmp_path) -> None:
+    """As a commit that is in several forks; one over the source's limit takes none along."""
+    n = 60
+    commits = [(f"c{i}", f"r{i}|f{i}|g{i}", f"commit {i:04}") for i in range(n)]
+    beyond = [(f"x{i}", f"r{i}|r{(i + 1) % n}", f"commit of all {i}") for i in range(n)]
+    documents = (*commits, *beyond)
+    limited = Given(documents=documents, max_bytes=n * len("commit 0000"))
+    read(tmp_path / "s", "a", limited)
+    files: Any = {
+        "b": [(f"b{i}{k}", f"{k}{i}", f"file {i} of {k}") for i in range(n) for k in "fg"]
+    }
+    given(tmp_path / "s", files)
+    select(tmp_path / "s", "a", "b", fraction=0.5)
+    held_out = {d.id[1:] for d in members(tmp_path / "s", "a", "validation")}
+    assert 15 < len(held_out) < 45
+    found = {d.id[1:] for d in members(tmp_path / "s", "b", "validation")}
+    assert found == {f"{number}{kind}" for number in held_out for kind in "fg"}
+
+
 def test_the_group_of_a_dropped_duplicate_follows_the_text_that_was_kept(tmp_path) -> None:
     documents = [(f"kept{i}", f"kept{i}", f"text {i}") for i in range(60)]
     documents += [(f"twin{i}", f"twin{i}", f"text {i}") for i in range(60)]
