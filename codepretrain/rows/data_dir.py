@@ -11,6 +11,7 @@ from typing import Any
 
 from etils import epath
 
+from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig, TokenizerConfig
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_file, sha256_json
@@ -38,10 +39,7 @@ def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
         "source": source,
         "reader": chosen.reader,
         "options": options,
-        "filters": [
-            {"name": step.name, "options": dict(sorted(step.options.items()))}
-            for step in chosen.filters
-        ],
+        "filters": to_dict(chosen.filters),
     }
 
 
