@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from codepretrain.config.load import load_study
-from codepretrain.config.schema import FilterConfig, SourceConfig
+from codepretrain.config.schema import FilterConfig
 from codepretrain.data.document import Document
 from codepretrain.data.filters import FILTERS, make_filters
 from codepretrain.data.filters.chain import apply_filters
@@ -30,7 +30,7 @@ PRESETS = ("STUDY", "STARCODER", "STARCODER_2", "REDACTIONS", "WEB_CODE", "MARKU
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_made_without_repetition(name: str):
     configs = getattr(filters, name)
-    made = make_filters("s", SourceConfig(reader="folder", kind="code", filters=configs))
+    made = make_filters(f"experiments.filters.{name}", configs)
     assert len({name for name, _ in made}) == len(configs) > 0
 
 
@@ -56,7 +56,6 @@ def test_presets_drop_what_the_papers_drop(
 ):
     report = DropReport()
     document = Document(id="1", text=text, source="s", origin="o", language=language)
-    source = SourceConfig(reader="folder", kind="code", filters=preset_filters)
-    kept = apply_filters(document, make_filters("s", source), report)
+    kept = apply_filters(document, make_filters("c", preset_filters), report)
     assert (kept is None) == (expected is not None)
     assert [key.reason for key in report.dropped] == [expected] * (expected is not None)

@@ -3,11 +3,11 @@
 `experiments/filters.py` lists those of the study's sources.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codepretrain.config.parse import parse, suggestion
-from codepretrain.config.schema import SourceConfig
+from codepretrain.config.schema import FilterConfig
 from codepretrain.data.filters.alphabetic_share import AlphabeticShare
 from codepretrain.data.filters.data_files import DataFiles
 from codepretrain.data.filters.emails import Emails
@@ -43,24 +43,26 @@ FILTERS: dict[str, type[Filter] | type[Redactor]] = {
 }
 
 
-def make_filters(source: str, config: SourceConfig) -> tuple[tuple[str, Filter | Redactor], ...]:
+def make_filters(path: str, configs: Sequence[FilterConfig]) -> list[tuple[str, Filter | Redactor]]:
     """Returns the names and filters of a source, in order: what `chain.apply_filters` takes.
+
+    Args:
+      path: of the filters in the configuration, for messages: `config.data.sources.code.filters`.
 
     Raises:
       UserError: no such filter, an unknown option, or one of the wrong type.
     """
-    path = f"config.data.sources.{source}.filters"
-    return tuple(
-        (step.name, make_filter(step.name, step.options, path=f"{path}[{number}]"))
-        for number, step in enumerate(config.filters)
-    )
+    return [
+        (config.name, make_filter(config.name, config.options, path=f"{path}[{position}]"))
+        for position, config in enumerate(configs)
+    ]
 
 
 def make_filter(name: str, options: Mapping[str, Any], *, path: str) -> Filter | Redactor:
     """Returns the filter of a name with its options.
 
     Args:
-      path: of the filter in the configuration, for messages: `config.data.sources.c.filters[0]`.
+      path: of the filter in the configuration, for messages: `config.data.sources.code.filters[0]`.
 
     Raises:
       UserError: no such filter, an unknown option, or one of the wrong type.

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from codepretrain.config.schema import FilterConfig, SourceConfig
+from codepretrain.config.schema import FilterConfig
 from codepretrain.data.filters import (
     FILTERS,
     make_filter,
@@ -19,20 +19,16 @@ from tests.data.filters.documents import document, reason
 PATH = "config.data.sources.code.filters"
 
 
-def source(*filters: FilterConfig) -> SourceConfig:
-    return SourceConfig(reader="folder", kind="code", filters=filters)
-
-
 def test_the_filters_of_a_source_are_made_in_order_with_their_options() -> None:
     emails = FilterConfig(name="emails", options={"placeholder": "<MAIL>"})
     generated = FilterConfig(
         name="generated", options={"phrases": ("made by",), "languages": ("C",)}
     )
-    assert make_filters("code", source(emails, generated, FilterConfig(name="emails"))) == (
+    assert make_filters(PATH, [emails, generated, FilterConfig(name="emails")]) == [
         ("emails", Emails(placeholder="<MAIL>")),
         ("generated", Generated(phrases=("made by",), languages=("C",))),
         ("emails", Emails()),
-    )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -61,9 +57,9 @@ def test_the_filters_of_a_source_are_made_in_order_with_their_options() -> None:
 def test_an_unknown_name_or_option_and_a_wrong_type_are_named(
     name: str, options: dict, message: str
 ) -> None:
-    chosen = source(FilterConfig(name="emails"), FilterConfig(name=name, options=options))
+    configs = [FilterConfig(name="emails"), FilterConfig(name=name, options=options)]
     with pytest.raises(UserError) as raised:
-        make_filters("code", chosen)
+        make_filters(PATH, configs)
     assert str(raised.value).startswith(f"{PATH}[1]{message}")
 
 
