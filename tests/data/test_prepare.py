@@ -345,7 +345,7 @@ def test_filters_drop_documents_and_are_told(make_study, tmp_path) -> None:
     config = make_study()
     code = dataclasses.replace(
         config.data.sources["code"],
-        filters=(FilterConfig(name="text_length", options={"min_characters": 120}),),
+        filters=(FilterConfig(name="text_length", options={"min_characters": 200}),),
     )
     config = make_study(sources={**config.data.sources, "code": code})
     printed = io.StringIO()

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from codepretrain.data.document import Document, Skipped
+from codepretrain.data.readers.raw_files import fixed_folder
 from codepretrain.data.readers.reader import RawFile, Reader
 from codepretrain.data.synthetic.candidates import Candidate, Range, ranges, read_candidates
 from codepretrain.data.synthetic.families import FAMILIES
@@ -53,7 +54,8 @@ class SyntheticCode(Reader):
     def files(self, shard: Range | range) -> Sequence[RawFile]:
         if isinstance(shard, range):
             return [RawFile("", "problems", version=_generator_version())]
-        return [RawFile(shard.path, shard.path.rpartition("/")[2])]
+        folder = fixed_folder(os.path.expanduser(self.candidates or ""))
+        return [RawFile(shard.path, os.path.relpath(shard.path, folder))]
 
     def read(self, shard: Range | range, source: str) -> Iterator[Document | Skipped]:
         items = list(self.candidates_of(shard))

@@ -61,14 +61,13 @@ def document(
 ) -> Document:
     """Returns the document of a verified solution.
 
-    Its origin holds what is known of it: family, difficulty, teacher and verdict, as `key=value`.
-    Of the sandbox's layers, only those that every machine must grant: documents do not depend on
-    the machine.
+    Its metadata are family, difficulty, teacher, verdict and the sandbox's layers: only those that
+    every machine must grant, so documents do not depend on the machine.
     """
     assert verdict.is_verified
-    known = {
+    metadata = {
         "family": problem.family,
-        "difficulty": problem.difficulty,
+        "difficulty": str(problem.difficulty),
         "teacher": teacher,
         "verdict": verdict.status,
         "sandbox": "+".join(layer for layer in verdict.isolation if layer in REQUIRED_LAYERS),
@@ -77,10 +76,11 @@ def document(
         id=id,
         text=render(problem, solution),
         source=source,
-        origin="; ".join(f"{key}={_one_line(value)}" for key, value in known.items()),
+        origin=f"problem {problem.id}",
         group=f"synthetic/{problem.group}",
         language="python",
         license=license,
+        metadata=metadata,
     )
 
 
@@ -131,7 +131,3 @@ def _compared_with(check: str) -> str | None:
                 return None
             return value
     return None
-
-
-def _one_line(value: object) -> str:
-    return " ".join(str(value).replace(";", ",").split())

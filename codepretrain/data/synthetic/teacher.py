@@ -172,19 +172,18 @@ class _Run:
             except BusyError as error:
                 reason = str(error)
                 if error.is_lost and not self._lose(request):
-                    self._fail(request, f"{reason}; another attempt could pass the budget")
-                    return None
+                    reason = f"{reason}; another attempt could pass the budget"
+                    return self._give_up(request, reason, bad_answers)
                 self._hold(error)
             except BadAnswerError as error:
                 bad_answers, reason = bad_answers + 1, str(error)
                 if bad_answers == _MAX_BAD_ANSWERS:
                     return bad_record(request, reason, self._endpoint, self._terms, bad_answers)
             except RefusedError as error:
-                self._refuse(request, str(error))
-                return None
+                self._refuse(str(error))
+                return self._give_up(request, str(error), bad_answers)
             self._pace.back_off(attempt)
-        self._fail(request, f"{reason} ({_MAX_ATTEMPTS} attempts)")
-        return None
+        return self._give_up(request, f"{reason} ({_MAX_ATTEMPTS} attempts)", bad_answers)
 
     def _lose(self, request: Request) -> bool:
         """Counts an answer that was lost; returns whether the budget allows another attempt."""
@@ -203,15 +202,22 @@ class _Run:
             )
         self._pace.pause(error.after_s)
 
-    def _refuse(self, request: Request, reason: str) -> None:
-        self._fail(request, reason)
+    def _refuse(self, reason: str) -> None:
         with self._lock:
             self._num_refused += 1
             is_hopeless = self._num_refused >= _REFUSALS_WITHOUT_ANSWER
             if is_hopeless and self.account.num_answers == self.account.num_kept:
                 raise UserError(f"the endpoint refused the first {self._num_refused}: {reason}")
 
-    def _fail(self, request: Request, reason: str) -> None:
+    def _give_up(self, request: Request, reason: str, bad_answers: int) -> dict[str, Any] | None:
+        """Returns a record of what bad answers cost, if there were any.
+
+        Its id is not the request's, which the next run sends again.
+        """
         with self._lock:
             self.account.num_failed += 1
             self.announce(f"{request.problem.id}: {reason}")
+        if not bad_answers:
+            return None
+        record = bad_record(request, reason, self._endpoint, self._terms, bad_answers)
+        return record | {"request": f"{request.id}/unanswered"}

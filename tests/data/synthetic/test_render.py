@@ -66,10 +66,14 @@ def test_a_document_says_where_it_comes_from() -> None:
         license="MIT",
         verdict=Verdict("verified", ("limits", "seccomp")),
     )
-    assert made.origin == (
-        "family=custom; difficulty=3; teacher=model, of us; verdict=verified; "
-        "sandbox=limits+seccomp"
-    )
+    assert made.origin == f"problem {DOUBLE.id}"
+    assert made.metadata == {
+        "family": "custom",
+        "difficulty": "3",
+        "teacher": "model; of\nus",
+        "verdict": "verified",
+        "sandbox": "limits+seccomp",
+    }
     assert (made.id, made.license, made.language) == ("d/1", "MIT", "python")
     assert made.group == f"synthetic/{DOUBLE.group}"
     assert made.text == TEXT

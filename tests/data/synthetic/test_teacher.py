@@ -206,6 +206,21 @@ def test_an_endpoint_that_was_not_reached_bills_nothing(tmp_path: Path) -> None:
     assert (account.num_failed, account.num_lost) == (1, 0)
 
 
+@pytest.mark.parametrize("then", [raw(b"too long", 400), raw(b"full", 503)])
+def test_a_bad_answer_is_paid_even_if_no_other_follows(tmp_path: Path, then: Reply) -> None:
+    run = Run(tmp_path, raw(b"<html>"), then)
+    account = run(1)
+    assert (account.num_answers, account.num_without_solution, account.num_failed) == (1, 1, 1)
+    assert account.cost > 0.005
+    run.replies = (answer(),)
+    again = run(1)
+    assert len(run.requests) == 1, "the request has no answer yet"
+    assert (again.num_answers, again.num_without_solution) == (2, 1)
+    assert again.cost == pytest.approx(account.cost + 0.003)
+    run(1)
+    assert run.requests == []
+
+
 def test_an_answer_keeps_the_price_that_was_paid(tmp_path: Path) -> None:
     run = Run(tmp_path)
     assert run(2).cost == pytest.approx(0.006)
@@ -329,7 +344,8 @@ def test_answers_become_verified_documents(tmp_path: Path) -> None:
     assert account.num_answers == 3
     documents, skipped = read(reader("synthetic_code", candidates=f"{tmp_path}/*.jsonl"))
     assert [document.license for document in documents] == ["MIT"]
-    assert "teacher=m; verdict=verified" in documents[0].origin
+    assert documents[0].metadata["teacher"] == "m"
+    assert documents[0].metadata["verdict"] == "verified"
     assert [item.reason for item in skipped] == ["not verified: wrong", "not verified: no record"]
 
 

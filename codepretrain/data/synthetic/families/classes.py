@@ -75,17 +75,6 @@ def tracking_stack(rng: Random) -> Draft:
         guard=guard,
     )
 
-    step = "stack.push({x})"
-    tests = _scripts(rng, f"stack = {name}()", (step, step, "stack.pop()", f"stack.{method}()"))
-    tests = [[*test, "len(stack)"] for test in tests]
-    tests.append([f"stack = {name}()", "len(stack)", "stack.pop()"])
-    low, read = rng.randint(5, 20), f"stack.{method}()"
-    for others in ((low + 6, low + 2), (low - 3, low - 1)):  # the last number is never the extreme
-        pushed = [f"stack.push({x})" for x in (low, *others)]
-        tests.append([f"stack = {name}()", *pushed, read, "stack.pop()", read, "stack.pop()", read])
-    if capacity:
-        full = ["stack.push(1)"] * capacity
-        tests.append([f"stack = {name}()", *full, "stack.push(2)", "len(stack)"])
     return Draft(
         signature=f"{name}()",
         task=f"is a stack of numbers with `push(x)`, `pop()`, which removes and returns the last "
@@ -101,10 +90,25 @@ def tracking_stack(rng: Random) -> Draft:
         oracle=functools.partial(
             type(name, (_Stack,), {method: _Stack.extreme}), largest, capacity
         ),
-        tests=tests,
+        tests=_stack_scripts(rng, name, method, capacity),
         parameters={"largest": largest, "capacity": capacity, "method": method},
         difficulty=3,
     )
+
+
+def _stack_scripts(rng: Random, name: str, method: str, capacity: int | None) -> list[list[str]]:
+    step = "stack.push({x})"
+    tests = _scripts(rng, f"stack = {name}()", (step, step, "stack.pop()", f"stack.{method}()"))
+    tests = [[*test, "len(stack)"] for test in tests]
+    tests.append([f"stack = {name}()", "len(stack)", "stack.pop()"])
+    low, read = rng.randint(5, 20), f"stack.{method}()"
+    for others in ((low + 6, low + 2), (low - 3, low - 1)):  # the last number is never the extreme
+        pushed = [f"stack.push({x})" for x in (low, *others)]
+        tests.append([f"stack = {name}()", *pushed, read, "stack.pop()", read, "stack.pop()", read])
+    if capacity:
+        full = ["stack.push(1)"] * capacity
+        tests.append([f"stack = {name}()", *full, "stack.push(2)", "len(stack)"])
+    return tests
 
 
 class _Cache:
@@ -211,6 +215,26 @@ class _Account:
         return True
 
 
+def _account_scripts(rng: Random, name: str, most: int, every: int) -> list[list[str]]:
+    """Returns random scripts, and some at the borders of the rules.
+
+    Args:
+      most: what can be withdrawn from a balance of 20.
+      every: so many deposits earn a bonus, if there is one.
+    """
+    steps = ("account.deposit({x})", "account.withdraw({x})")
+    tests = _scripts(rng, f"account = {name}({rng.choice(('', 5, 20))})", steps)
+    tests = [[*test, "account.balance"] for test in tests]
+    first = f"account = {name}(20)"
+    return [
+        *tests,
+        [f"account = {name}()", "account.deposit(0)", "account.balance"],
+        [first, f"account.withdraw({most})", "account.balance", "account.withdraw(1)"],
+        [first, f"account.withdraw({most + 1})", "account.balance"],
+        [first, *["account.deposit(1)"] * every, "account.balance"],
+    ]
+
+
 def account(rng: Random) -> Draft:
     name = rng.choice(("Account", "Wallet", "PrepaidCard"))
     fee, limit, bonus = rng.randint(0, 3), rng.choice((0, 10, 50)), rng.choice((0, 0, 5))
@@ -246,16 +270,6 @@ def account(rng: Random) -> Draft:
         lowest=-limit,
     )
 
-    steps = ("account.deposit({x})", "account.withdraw({x})")
-    tests = _scripts(rng, f"account = {name}({rng.choice(('', 5, 20))})", steps)
-    tests = [[*test, "account.balance"] for test in tests]
-    tests.append([f"account = {name}()", "account.deposit(0)", "account.balance"])
-    first, most = f"account = {name}(20)", 20 + limit - fee  # leaves the lowest balance
-    tests += [
-        [first, f"account.withdraw({most})", "account.balance", "account.withdraw(1)"],
-        [first, f"account.withdraw({most + 1})", "account.balance"],
-        [first, *["account.deposit(1)"] * every, "account.balance"],
-    ]
     return Draft(
         signature=f"{name}(balance=0)",
         task="has the attribute `balance` and the methods `deposit(amount)` and `withdraw(amount)`",
@@ -270,7 +284,7 @@ def account(rng: Random) -> Draft:
         ],
         solution=solution,
         oracle=functools.partial(_Account, fee=fee, limit=limit, bonus=bonus, every=every),
-        tests=tests,
+        tests=_account_scripts(rng, name, 20 + limit - fee, every),
         parameters={"fee": fee, "limit": limit, "bonus": bonus, "every": every if bonus else None},
         difficulty=2,
     )

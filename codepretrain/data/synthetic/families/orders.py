@@ -45,10 +45,6 @@ def sorted_records(rng: Random) -> Draft:
     def records(size: int) -> list[tuple[str, int]]:
         return list(zip(word_list(rng, size), ints(rng, size, 0, 30), strict=True))
 
-    def ties(size: int) -> list[tuple[str, int]]:
-        firsts = rng.choices(("ab", "ba", "bb", "aab", "b"), k=size)
-        return list(zip(firsts, rng.choices((2, 12, 21, 3), k=size), strict=True))
-
     texts = [
         f"{text} ({'descending' if down else 'ascending'})"
         for (text, _, _), down in zip(chosen, descending, strict=True)
@@ -64,10 +60,16 @@ def sorted_records(rng: Random) -> Draft:
         solution=solution,
         oracle=oracle,
         tests=calls(name, [(records(n),) for n in (2, 4, 6)] + [([],)])
-        + calls(name, [(ties(n),) for n in (4, 4, 6, 8, 10)]),
+        + calls(name, [(_ties(rng, n),) for n in (4, 4, 6, 8, 10)]),
         parameters={"keys": texts, "limit": limit},
         difficulty=3,
     )
+
+
+def _ties(rng: Random, size: int) -> list[tuple[str, int]]:
+    """Returns pairs of which many agree in one item."""
+    firsts = rng.choices(("ab", "ba", "bb", "aab", "b"), k=size)
+    return list(zip(firsts, rng.choices((2, 12, 21, 3), k=size), strict=True))
 
 
 def letter_order(rng: Random) -> Draft:

@@ -124,6 +124,21 @@ def robot(rng: Random) -> Draft:
     )
 
 
+def _texts_to_states(
+    table: dict[tuple[str, str], str], start: str, letters: list[str]
+) -> list[str]:
+    """Returns a text for every rule that can be applied: it leads to the state and applies it."""
+    reached = {start: ""}
+    while new := {
+        table[state, c]: text + c
+        for state, text in reached.items()
+        for c in letters
+        if table[state, c] not in reached
+    }:
+        reached |= new
+    return [text + c for text in reached.values() for c in letters]
+
+
 def state_machine(rng: Random) -> Draft:
     """A random table: nearly all drafts differ."""
     name = rng.choice(("run_machine", "accepts", "final_state", "follow"))
@@ -162,15 +177,7 @@ def state_machine(rng: Random) -> Draft:
         else "returns the state of a machine after it has read `text`"
     )
     texts = ["".join(rng.choices([*letters, "?"], weights=(4, 4, 1), k=n)) for n in (3, 9, 16)]
-    reached = {start: ""}  # every state that can be reached, and a text that leads there
-    while new := {
-        table[state, c]: text + c
-        for state, text in reached.items()
-        for c in letters
-        if table[state, c] not in reached
-    }:
-        reached |= new
-    texts += [text + c for text in reached.values() for c in letters]
+    texts += _texts_to_states(table, start, letters)
     return Draft(
         signature=f"{name}(text)",
         task=goal,
