@@ -83,7 +83,7 @@ def prepare(
         for source, chosen in sorted(config.data.sources.items())
     }
     for source, chosen in config.data.sources.items():
-        make_filters(source, chosen)
+        make_filters(f"config.data.sources.{source}.filters", chosen.filters)
     seconds: dict[str, float] = {}
     pools = epath.Path(data_dir).parent
     with exclusive(pools, waits=True, announce=partial(console.print, soft_wrap=True)):
@@ -135,10 +135,11 @@ def _read(
     with local_engine(num_workers) as engine:
         for source in shards:
             settings_hash = sha256_json(reading_settings(config, source))
+            filters = config.data.sources[source].filters
             reading = SourceReading(
                 source=source,
                 reader=readers[source],
-                filters=make_filters(source, config.data.sources[source]),
+                filters=tuple(make_filters(f"config.data.sources.{source}.filters", filters)),
                 shards=shards[source],
                 folder=pool_folder(data_dir, source, settings_hash),
                 settings_hash=settings_hash,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from codepretrain.config.schema import FilterConfig, SourceConfig
+from codepretrain.config.schema import FilterConfig
 from codepretrain.data import part_plan
 from codepretrain.data.documents import open_documents
 from codepretrain.data.documents_manifest import DocumentsManifest
@@ -23,7 +23,7 @@ def kept(data_dir: Path) -> list[str]:
 
 
 def filters(*steps: FilterConfig):
-    return make_filters("s", SourceConfig(reader="folder", kind="text", filters=steps))
+    return tuple(make_filters("config.data.sources.s.filters", steps))
 
 
 SHORT = FilterConfig(name="text_length", options={"min_characters": 3})
