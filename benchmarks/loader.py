@@ -9,13 +9,15 @@ The files are in the page cache, so this measures decoding and batching, not a d
 """
 
 import argparse
+import shutil
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from codepretrain.files.directory import whole_directory
+from codepretrain.files.directory import joined_directory, whole_directory
 from codepretrain.files.sealed import write_sealed
 from codepretrain.rows.format import FORMAT_VERSION, Row, encode_row
 from codepretrain.rows.manifest import (
@@ -26,7 +28,8 @@ from codepretrain.rows.manifest import (
     RowsManifest,
     rows_directory,
 )
-from codepretrain.rows.records import RecordWriter
+from codepretrain.rows.part import Part, merkle_root, part_name
+from codepretrain.rows.records import RecordWriter, index_name
 from codepretrain.rows.store import open_sources
 from codepretrain.stream.loader import BatchLoader
 from codepretrain.stream.mixture import MixtureStage
@@ -55,15 +58,25 @@ def random_row(rng: np.random.Generator, max_seq_len: int) -> Row:
 
 def write_source(data_dir: Path, source: str, *, max_seq_len: int) -> None:
     rng = np.random.default_rng(len(source))
+    directory = rows_directory(data_dir, source, "train")
+    name = part_name(0)
     with (
-        whole_directory(rows_directory(data_dir, source, "train")) as folder,
-        RecordWriter(folder, ROWS, records_per_shard=ROWS_PER_SOURCE) as rows,
-        RecordWriter(folder, DOCUMENTS, records_per_shard=1) as documents,
+        whole_directory(directory / name) as folder,
+        RecordWriter(folder, ROWS) as rows,
+        RecordWriter(folder, DOCUMENTS) as documents,
     ):
         for _ in range(ROWS_PER_SOURCE):
             rows.write(encode_row(random_row(rng, max_seq_len), VOCAB_SIZE))
         np.save(folder / STATS, np.zeros((ROWS_PER_SOURCE, 3), np.uint32))
-        counts = {name: 0 for name in RowsManifest.__annotations__ if name.startswith("num_")}
+        rows.finish()
+        documents.finish()
+    sha256 = rows.sha256.hexdigest()
+    with joined_directory(directory, [name]) as folder:
+        for file in (index_name(ROWS), index_name(DOCUMENTS), STATS):
+            shutil.copy(Path(directory) / name / file, folder / file)
+        counts: dict[str, Any] = dict.fromkeys(
+            (name for name in RowsManifest.__annotations__ if name.startswith("num_")), 0
+        )
         counts |= {"num_rows": ROWS_PER_SOURCE, "num_padding": ROWS_PER_SOURCE * max_seq_len}
         manifest = RowsManifest(
             **counts,
@@ -73,13 +86,12 @@ def write_source(data_dir: Path, source: str, *, max_seq_len: int) -> None:
             max_seq_len=max_seq_len,
             packing="best_fit",
             vocab_size=VOCAB_SIZE,
-            rows_sha256="",
+            rows_sha256=merkle_root([sha256]),
             documents_hash="",
             tokenizer_hash="",
             vocabulary_hash="",
-            settings_hash="",
-            row_shards=rows.finish(),
-            document_shards=documents.finish(),
+            identity="",
+            parts=(Part(name, ROWS_PER_SOURCE, 0, sha256),),
         )
         write_sealed(folder / MANIFEST, manifest.to_json())
 

@@ -34,11 +34,14 @@ def write_shards(
     """Writes two different files and links the others to them; the index is that of all."""
     rng = np.random.default_rng(0)
     rows = [encode_row(random_row(rng, max_seq_len), VOCAB_SIZE) for _ in range(256)]
-    with RecordWriter(folder, "rows", records_per_shard=rows_per_shard) as writer:
-        for number in range(2 * rows_per_shard):
-            writer.write(rows[number * 7 % len(rows)])
-        written = writer.finish()
-    two = np.load(folder / index_name("rows"))
+    written, indexes = [], []
+    for half in range(2):
+        with RecordWriter(folder, f"rows-{half}") as writer:
+            for number in range(half * rows_per_shard, (half + 1) * rows_per_shard):
+                writer.write(rows[number * 7 % len(rows)])
+            written.append(writer.finish())
+        indexes.append(np.load(folder / index_name(f"rows-{half}")))
+    two = np.concatenate(indexes)
     index = np.lib.format.open_memmap(
         folder / index_name("rows"), "w+", two.dtype, (num_shards * rows_per_shard,)
     )

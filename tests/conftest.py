@@ -23,8 +23,10 @@ pytest_plugins = [
     "tests.fixtures.sources",
     "tests.fixtures.coordination",
     "tests.fixtures.corpus",
+    "tests.fixtures.described",
     "tests.fixtures.object_stores",
     "tests.fixtures.processes",
+    "tests.fixtures.seqio_study",
     "tests.fixtures.trained",
 ]
 

@@ -197,7 +197,6 @@ _OWN_FILES = (
     "cli/output.py",
     "cli/process.py",
     "hardware",
-    "data/native_log.py",
 )
 _FILE_METHODS = {
     *("open", "fdopen", "read_bytes", "write_bytes", "write_text", "fsync"),

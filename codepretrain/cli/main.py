@@ -4,11 +4,12 @@ import argparse
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import absl.logging
 
 from codepretrain.checkpoint.refusal import check_names
-from codepretrain.cli import interop, plan, run, show, synthetic
+from codepretrain.cli import data, interop, plan, run, show, synthetic
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
     Parser,
@@ -27,6 +28,7 @@ from codepretrain.files import storage
 from codepretrain.files.writable import check_writable
 
 _DESCRIPTION = "Pre-training studies of text and code: prepare data, train, evaluate, report."
+_DATA = "show what prepared data holds"
 _WRITING = ("run", "prepare", "train", "evaluate", "report", "import")
 
 
@@ -62,14 +64,9 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
             argument.encode()
         except UnicodeEncodeError as error:  # it could not be recorded
             raise UserError(f"argument {quoted(argument)}: expected UTF-8 text") from error
-    parser, commands = _parser()
-    names = list(commands.choices)
-    if argv and argv[0].startswith("-") and argv[0] not in ("-h", "--help"):
-        raise UserError(f"expected a command before {quoted(argv[0])}: {', '.join(names)}")
-    if argv and not argv[0].startswith("-") and argv[0] not in names:
-        raise UserError(f"there is no command {quoted(argv[0])}{suggestion(argv[0], names)}")
+    parser = _parser()
+    command = _command(parser, argv)
     flags, rest = parser.parse_known_args(argv)
-    command = commands.choices[flags.command]
     known = [name for action in command._actions for name in action.option_strings]
     overrides = split_overrides(rest, [name for name in known if name.startswith("--")])
     if hasattr(flags, "coordinator"):
@@ -85,30 +82,64 @@ def _check_phases(config: StudyConfig, flags: argparse.Namespace) -> None:
             raise UserError(f"--phase: there is no phase {quoted(name)}{near}")
 
 
-def _parser() -> tuple[Parser, "argparse._SubParsersAction[Parser]"]:
+def _command(
+    parser: argparse.ArgumentParser, argv: list[str], *, group: str = ""
+) -> argparse.ArgumentParser:
+    """Returns the parser of the command that `argv` names; groups of commands are nested.
+
+    Raises:
+      UserError: there is no such command.
+    """
+    commands = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+    if not commands or argv[:1] in ([], ["-h"], ["--help"]):
+        return parser
+    names = list(commands[0].choices)
+    name, *rest = argv
+    if name.startswith("-"):
+        raise UserError(f"expected a command before {quoted(name)}: {', '.join(names)}")
+    path = f"{group} {name}".lstrip()
+    if name not in names:
+        raise UserError(f"there is no command {quoted(path)}{suggestion(name, names)}")
+    return _command(commands[0].choices[name], rest, group=path)
+
+
+def _parser() -> Parser:
+    """Returns the parser of all commands."""
     parser = Parser(prog="codepretrain", description=_DESCRIPTION)
     commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser)
-
-    def add(name: str, function: Callable[..., int], text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(
-            name,
-            help=text,
-            description=text,
-            epilog="Any field of the study is overridden by --config.path.to.field=value.",
-        )
-        command.add_argument("--config", required=True, metavar="FILE", help="experiment file")
-        command.add_argument(
-            "--workdir",
-            action=WorkdirOnce,
-            default="workdir",
-            help="local folder or gs:// address that holds everything (default: workdir)",
-        )
-        command.set_defaults(function=function)
-        return command
-
+    add = partial(_add, commands)
     run.add_commands(add)
     plan.add_plan_command(add)
     show.add_commands(add)
+    group = commands.add_parser("data", help=_DATA, description=_DATA)
+    of_data = group.add_subparsers(
+        dest="data_command", metavar="command", required=True, parser_class=Parser
+    )
+    data.add_commands(partial(_add, of_data))
     interop.add_commands(add)
     synthetic.add_commands(add)
-    return parser, commands
+    return parser
+
+
+def _add(
+    commands: "argparse._SubParsersAction[Parser]",
+    name: str,
+    function: Callable[..., int],
+    text: str,
+) -> argparse.ArgumentParser:
+    """Adds a command with the flags that all have."""
+    command = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog="Any field of the study is overridden by --config.path.to.field=value.",
+    )
+    command.add_argument("--config", required=True, metavar="FILE", help="experiment file")
+    command.add_argument(
+        "--workdir",
+        action=WorkdirOnce,
+        default="workdir",
+        help="local folder or gs:// address that holds everything (default: workdir)",
+    )
+    command.set_defaults(function=function)
+    return command

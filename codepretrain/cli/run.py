@@ -11,6 +11,7 @@ import sys
 
 from codepretrain.cli.flags import MAX_WORKERS, whole_number
 from codepretrain.cli.interop import Add
+from codepretrain.cli.prepare_command import prepare_command
 from codepretrain.cli.process import (
     CHILD,
     add_machine_flags,
@@ -33,7 +34,7 @@ def add_commands(add: Add) -> None:
     prepare.add_argument(
         "--reread-changed",
         action="store_true",
-        help="read sources whose raw files changed again, and remake what depends on them",
+        help="read raw files that changed, and remake what depends on them",
     )
     train = add("train", _train, "train the phases that are not trained yet")
     train.add_argument("--phase", action="append", help="only this phase and its ancestors")
@@ -64,10 +65,7 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
     from codepretrain.study.run import run_study
     from codepretrain.study.workspace import Workspace
 
-    overrides = [arg for arg in argv if arg.startswith("--config.")]
-    where = ["--config", flags.config, "--workdir", os.fspath(flags.workdir)]
-    command = ["prepare", *where, *overrides]
-
+    command = prepare_command(flags, argv)
     run_study(
         Workspace(config, flags.workdir),
         # In a subprocess, because this process trains later and must not import TensorFlow.

@@ -17,7 +17,8 @@ class TokenizerConfig:
     """A byte-level BPE: an existing `tokenizer.json` if `path` names one, else it is trained.
 
     `bos_token` and `eos_token` are the names, in that file or in the one to be trained, of the
-    tokens that begin and end a document.
+    tokens that begin and end a document. A trained one also has the rendering markers as entries
+    (`data/tokenizer.py`).
 
     It is trained on a sample of every source: `training_bytes_per_source` times the source's entry
     in `training_weights` (1 for a source without one), or the whole source if it has less.
@@ -83,8 +84,9 @@ class DeduplicationConfig:
 class DecontaminationConfig:
     """Documents that contain text of an evaluation set are dropped.
 
-    `benchmarks` maps a name to a JSONL file (or glob of files) with a field "text" per item. A
-    document is dropped if it shares `ngram_words` consecutive words with an item.
+    `benchmarks` maps a name to a JSONL file (or glob of files) with a field "text" per item, and
+    optionally an "id". A document is dropped if it shares `ngram_words` consecutive words with an
+    item (`data/decontaminate`).
     """
 
     benchmarks: Mapping[str, str] = field(default_factory=_empty)
@@ -93,7 +95,11 @@ class DecontaminationConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """From raw documents to rows of `max_seq_len + 1` packed token ids."""
+    """From raw documents to rows of `max_seq_len + 1` packed token ids.
+
+    Documents are packed in parts of `part_bytes` UTF-8 bytes, at least one document each. Parts are
+    independent: workers pack them at the same time, and a rerun keeps those that are finished.
+    """
 
     sources: Mapping[str, SourceConfig]
     max_seq_len: int
@@ -102,4 +108,4 @@ class DataConfig:
     validation_fraction: float = 0.01
     deduplication: DeduplicationConfig = DeduplicationConfig()
     decontamination: DecontaminationConfig = DecontaminationConfig()
-    rows_per_shard: int = 65_536
+    part_bytes: int = 128 * 2**20

@@ -120,6 +120,8 @@ def _spelled_value(hint: Any, text: str, path: str) -> Any:
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:
+    if hint is Any:
+        return value
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
         return _convert_union(hint, value, path)

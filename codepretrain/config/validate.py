@@ -8,13 +8,13 @@
 from collections.abc import Mapping
 
 from codepretrain.config.parse import suggestion
-from codepretrain.config.schema import PhaseConfig, StudyConfig
+from codepretrain.config.schema import EvaluatorConfig, PhaseConfig, StudyConfig
 from codepretrain.config.values import NAME, check_values, require
 from codepretrain.errors import UserError
 
 _MAX_ROWS = 2**32  # of a phase: their order is computed in 64-bit integers
 _MAX_SOURCES = 255  # an index into the sources is one byte
-_SPECIAL_TOKENS, _BYTES = 3, 256
+_SPECIAL_TOKENS, _MARKERS, _BYTES = 3, 10, 256  # entries of a tokenizer that is trained
 
 
 def check(config: StudyConfig) -> None:
@@ -26,6 +26,8 @@ def check(config: StudyConfig) -> None:
     for i, source in enumerate(config.data.deduplication.priority):
         path = f"config.data.deduplication.priority[{i}]"
         _check_reference(path, source, config.data.sources, "source")
+    for name, evaluator in config.evals.items():
+        _check_benchmarks(config, name, evaluator)
     for name, phase in config.phases.items():
         _check_phase(config, name, phase)
     for name, phase_name in config.variants.items():
@@ -45,9 +47,10 @@ def _check_names(config: StudyConfig) -> None:
         "variants": config.variants,
         "data.sources": config.data.sources,
         "evals": config.evals,
+        "data.decontamination.benchmarks": config.data.decontamination.benchmarks,
     }
     for group, entries in groups.items():
-        if not entries and group != "evals":
+        if not entries and group not in ("evals", "data.decontamination.benchmarks"):
             raise UserError(f"config.{group}: expected at least one entry, got none")
         for name in entries:
             require(NAME, f"config.{group}", name)
@@ -81,10 +84,11 @@ def _check_tokenizer(config: StudyConfig) -> None:
             f"{path}.vocab_size = {tokenizer.vocab_size} exceeds config.model.vocab_size = "
             f"{config.model.vocab_size}: the model would lack embeddings"
         )
-    if tokenizer.path is None and tokenizer.vocab_size < _BYTES + _SPECIAL_TOKENS:
+    smallest = _BYTES + _SPECIAL_TOKENS + _MARKERS
+    if tokenizer.path is None and tokenizer.vocab_size < smallest:
         raise UserError(
-            f"{path}.vocab_size = {tokenizer.vocab_size}: expected {_BYTES + _SPECIAL_TOKENS} or "
-            f"more, the {_BYTES} bytes and {_SPECIAL_TOKENS} special tokens"
+            f"{path}.vocab_size = {tokenizer.vocab_size}: expected {smallest} or more, the "
+            f"{_BYTES} bytes, {_SPECIAL_TOKENS} special tokens and {_MARKERS} rendering markers"
         )
     weights = tokenizer.training_weights
     for source in weights:
@@ -96,6 +100,21 @@ def _check_tokenizer(config: StudyConfig) -> None:
             f"{path}.bos_token and {path}.eos_token are both {tokenizer.bos_token!r}: expected two "
             "tokens"
         )
+
+
+def _check_benchmarks(config: StudyConfig, name: str, evaluator: EvaluatorConfig) -> None:
+    if evaluator.allow_contamination:
+        return
+    known = config.data.decontamination.benchmarks
+    for i, benchmark in enumerate(evaluator.benchmarks):
+        if benchmark not in known:
+            raise UserError(
+                f"config.evals.{name}.benchmarks[{i}]: expected an entry of "
+                f"config.data.decontamination.benchmarks, found {benchmark!r}"
+                f"{suggestion(benchmark, list(known))}; add config.data.decontamination.benchmarks."
+                f"{benchmark} with the file of its texts, or set "
+                f"config.evals.{name}.allow_contamination"
+            )
 
 
 def _check_phase(config: StudyConfig, name: str, phase: PhaseConfig) -> None:

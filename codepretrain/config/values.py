@@ -83,7 +83,7 @@ RULES: Mapping[str, Rule] = {
     "data.max_seq_len": _whole(8, 2**24),
     "data.packing": _one_of("best_fit", "concatenate"),
     "data.validation_fraction": _BELOW_ONE,
-    "data.rows_per_shard": _whole(1),
+    "data.part_bytes": _whole(1, 2**40),
     "data.deduplication.exact": _one_of("keep", "drop_within", "drop_across"),
     "data.deduplication.near": _one_of("ignore", "keep", "drop_within", "drop_across"),
     "data.deduplication.min_similarity": _FRACTION,

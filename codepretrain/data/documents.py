@@ -1,195 +1,240 @@
-"""A source's documents on disk.
+"""A source's documents on disk: parts in a pool that studies share, and a manifest of the parts.
 
-    <data_dir>/documents/<source>/
-        documents.arrayrecord    a document a record, in reading order
-        keys.npy                 keys of documents and dropped duplicates (`data/keys.py`)
-        inventory.json           the raw files that were read (`data/inventory.py`)
-        manifest.json            counts, sealed with its own hash
-        files.json               size and hash of every file, written last
+    <workdir>/data/documents/<source>-<12 digits of the hash of the reading settings>/
+        <part key>/              the parts (`data/document_parts.py`)
+        <12 digits>.json         a DocumentsManifest, sealed and named by its hash
+        <12 digits>.files.json   the raw files that its documents were read from
+        checksums.json           checksums of raw files by stamp (`data/checksums.py`)
+    <data_dir>/documents.json    the manifests that the study uses
 
-The splits, the tokenizer, the rows and the evaluation items are all made from these files, so raw
-material is read once. They are read in order, so they stay compressed.
+The selection, the tokenizer, the rows and the evaluation items are all made from these files, so
+raw material is read once. A pool only grows: material that changed gives other parts.
 """
 
-import dataclasses
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 
 import numpy as np
-from array_record.python.array_record_module import ArrayRecordReader
 from etils import epath
 
 from codepretrain.data.document import Document
-from codepretrain.data.inventory import INVENTORY, Inventory, load_inventory
-from codepretrain.data.keys import KEYS, load_keys
+from codepretrain.data.document_parts import (
+    DocumentsPart,
+    check_part,
+    load_part_joins,
+    load_part_keys,
+    read_part_documents,
+)
+from codepretrain.data.documents_manifest import (
+    DocumentsManifest,
+    load_documents_manifest,
+    load_raw_files,
+    raw_files_path,
+)
+from codepretrain.data.documents_view import documents_view_path, load_documents_view
+from codepretrain.data.inventory import Inventory
+from codepretrain.data.keys import KEY_TYPE
 from codepretrain.errors import UserError
 from codepretrain.files.directory import is_whole
 from codepretrain.files.hashing import sha256_json
-from codepretrain.files.storage import StrPath
-from codepretrain.rows.shard_files import host_cache
-from codepretrain.rows.verify import (
-    MANIFEST,
-    check_contents,
-    check_folder,
-    folder_remedy,
-    read_manifest,
-)
+from codepretrain.files.storage import THREADS, StrPath, is_file
+from codepretrain.rows.verify import folder_remedy
 
-FORMAT_VERSION = 2
-DOCUMENTS = "documents.arrayrecord"
-DUPLICATES = "exact duplicates"  # the reason for skipping that leaves a key
-_READ_BATCH = 256
+_HEX = 12  # digits of a hash in a name
 
 
-@dataclass(frozen=True, kw_only=True)
-class DocumentsManifest:
-    """The result of reading one source: exact counts, and skipped material per reason.
+class SourceDocuments:
+    """The documents of one source of a study."""
 
-    skipped_examples: reason → origin of the first that was skipped for it. num_files: raw files
-    that were read. was_capped: reading stopped at the option `max_bytes`, so there is more raw
-    material.
-    """
+    def __init__(
+        self, folder: StrPath, manifest: DocumentsManifest, *, cache_bytes: int | None = None
+    ) -> None:
+        """folder: of the pool. cache_bytes: the limit of local copies."""
+        self.folder = epath.Path(folder)
+        self.manifest = manifest
+        self.source = manifest.source
+        self._cache_bytes = cache_bytes
 
-    format_version: int
-    source: str
-    settings_hash: str
-    num_documents: int
-    num_bytes: int
-    skipped: Mapping[str, int]
-    skipped_examples: Mapping[str, str]
-    num_files: int
-    was_capped: bool
+    @cached_property
+    def hash(self) -> str:
+        """The identity of the documents, their order, their keys and the limit."""
+        parts = [[part.key, part.sha256] for part in self.manifest.parts]
+        return sha256_json({"parts": parts, "limit": self.manifest.limit})
 
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+    @cached_property
+    def num_within_limit(self) -> int:
+        """How many leading documents are within the reader's `max_bytes`: all without a limit."""
+        limit, parts = self.manifest.limit, self.manifest.parts
+        if limit is None or self.manifest.num_bytes < limit:
+            return self.manifest.num_documents
+        *_, last = parts
+        rest = limit - (self.manifest.num_bytes - last.num_bytes)
+        sizes = self._part_keys(last)["num_bytes"].cumsum(dtype=np.int64)
+        before = self.manifest.num_documents - last.num_documents
+        return before + int(np.searchsorted(sizes, rest)) + 1
+
+    def part_folder(self, part: DocumentsPart) -> epath.Path:
+        """Returns where a part is."""
+        return self.folder / part.key
+
+    def is_whole(self) -> bool:
+        """Returns whether every part exists."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            return all(pool.map(lambda part: is_whole(self.part_folder(part)), self.manifest.parts))
+
+    def keys(self) -> np.ndarray:
+        """Returns the keys of all documents, in order: [num_documents] of `keys.KEY_TYPE`.
+
+        Raises:
+          UserError: a file is missing or damaged.
+        """
+        keys = np.empty(self.manifest.num_documents, KEY_TYPE)
+        start = 0
+        for part in self.manifest.parts:
+            keys[start : start + part.num_documents] = self._part_keys(part)
+            start += part.num_documents
+        return keys
+
+    def group_joins(self) -> np.ndarray:
+        """Returns pairs of groups that share a document within the limit: [m, 2] uint64.
+
+        Raises:
+          UserError: a file is missing or damaged.
+        """
+        pairs, start = [np.empty((0, 2), np.uint64)], 0
+        for part in self.manifest.parts:
+            joins = load_part_joins(self.part_folder(part), part)
+            joins = joins[joins["document"] < self.num_within_limit - start]
+            pairs.append(np.stack([joins["group"], joins["other"]], axis=1))
+            start += part.num_documents
+        return np.concatenate(pairs)
+
+    def read(self, wanted: np.ndarray | None = None) -> Iterator[Document]:
+        """Yields documents in the order in which they were read.
+
+        Args:
+          wanted: [num_documents] bool, which documents to yield; None for all. Parts without any
+            are not opened.
+
+        Raises:
+          UserError: a file is missing or damaged, or holds documents of another source.
+        """
+        if wanted is None:
+            wanted = np.ones(self.manifest.num_documents, bool)
+        assert wanted.shape == (self.manifest.num_documents,), "one value a document"
+        start = 0
+        for part in self.manifest.parts:
+            chosen = wanted[start : start + part.num_documents]
+            start += part.num_documents
+            if chosen.any():
+                yield from read_part_documents(
+                    self.part_folder(part),
+                    part,
+                    source=self.source,
+                    wanted=chosen,
+                    cache_bytes=self._cache_bytes,
+                )
+
+    def check(self, *, reads_contents: bool) -> None:
+        """Compares every part with its list of files, by size or by contents.
+
+        Raises:
+          UserError: names each file that is missing, truncated or altered, in all parts.
+        """
+
+        def problem(part: DocumentsPart) -> str:
+            try:
+                check_part(self.part_folder(part), part, reads_contents=reads_contents)
+            except UserError as error:
+                return str(error)
+            return ""
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            problems = [found for found in pool.map(problem, self.manifest.parts) if found]
+        if problems:
+            raise UserError("; ".join(problems))
+        self.inventory()
+
+    def inventory(self) -> Inventory:
+        """Returns the raw files that the documents were read from.
+
+        Raises:
+          UserError: the list is missing or damaged.
+        """
+        return load_raw_files(self.folder, self.manifest)
+
+    def _part_keys(self, part: DocumentsPart) -> np.ndarray:
+        return load_part_keys(self.part_folder(part), part, cache_bytes=self._cache_bytes)
 
 
-def documents_directory(data_dir: StrPath, source: str) -> epath.Path:
-    """Returns where the documents of one source are below the study's data directory."""
-    return epath.Path(data_dir) / "documents" / source
+def pool_folder(data_dir: StrPath, source: str, settings_hash: str) -> epath.Path:
+    """Returns where the parts of a source are that are read under some settings."""
+    return epath.Path(data_dir).parent / "documents" / f"{source}-{settings_hash[:_HEX]}"
 
 
-def has_documents(directory: StrPath) -> bool:
-    """Returns whether a source was completely read into a directory."""
-    return is_whole(directory)
-
-
-def load_documents_manifest(directory: StrPath, *, source: str) -> tuple[DocumentsManifest, str]:
-    """Returns the manifest, and the hash of the documents, their keys and the raw files.
-
-    The hash does not cover the manifest, which contains local paths.
+def has_documents(data_dir: StrPath, source: str) -> bool:
+    """Returns whether the study's documents of a source exist with all parts.
 
     Raises:
-      UserError: the source was not (completely) read, a file is missing, truncated or damaged, or
-        these are the documents of another source.
+      UserError: the study's list of documents, or the source's manifest, is damaged.
     """
-    hashes = check_folder(directory, "documents", reads_contents=False)
-    remedy = folder_remedy(directory)
-    check_contents(directory, hashes, [MANIFEST, INVENTORY], remedy=remedy)
-    manifest = read_manifest(DocumentsManifest, directory, version=FORMAT_VERSION)
-    if manifest.source != source:
-        raise UserError(
-            f"{epath.Path(directory) / MANIFEST} is the manifest of source {manifest.source!r}, "
-            f"expected {source!r}; {remedy}"
-        )
-    names = [DOCUMENTS, KEYS, INVENTORY]
-    missing = [name for name in names if name not in hashes]
-    if missing:
-        raise UserError(
-            f"damaged {directory}: {', '.join(missing)} is missing from files.json; {remedy}"
-        )
-    return manifest, sha256_json({name: hashes[name] for name in names})
+    documents = find_documents(data_dir, source)
+    return documents is not None and documents.is_whole()
 
 
-def verify_documents(directory: StrPath) -> None:
-    """Compares the contents of every file with its SHA-256.
+def find_documents(
+    data_dir: StrPath, source: str, *, cache_bytes: int | None = None
+) -> SourceDocuments | None:
+    """Returns the study's documents of a source; None if it was not read or files were deleted.
+
+    Parts may be missing.
 
     Raises:
-      UserError: names each file that is missing, truncated or altered.
+      UserError: as `open_documents`.
     """
-    check_folder(directory, "documents", reads_contents=True)
+    entry = load_documents_view(data_dir).get(source)
+    if entry is None:
+        return None
+    folder = _pool(data_dir) / entry.folder
+    if not is_file(folder / entry.manifest) or not is_file(raw_files_path(folder, entry.sha256)):
+        return None
+    return open_documents(data_dir, source, cache_bytes=cache_bytes)
 
 
-def read_documents(
-    directory: StrPath,
-    *,
-    source: str,
-    wanted: np.ndarray | None = None,
-    cache_bytes: int | None = None,
-) -> Iterator[Document]:
-    """Yields the documents in the order in which they were read.
+def open_documents(
+    data_dir: StrPath, source: str, *, cache_bytes: int | None = None
+) -> SourceDocuments:
+    """Returns the study's documents of a source. Parts are checked when they are read.
 
     Args:
-      wanted: [num_documents] bool, which documents to yield; None for all.
       cache_bytes: `config.execution.row_cache_bytes`, the limit of local copies.
 
     Raises:
-      UserError: the file is missing or damaged, or holds documents of another source.
+      UserError: the source was not (completely) read, the manifest is damaged, or these are the
+        documents of another source.
     """
-    manifest, _ = load_documents_manifest(directory, source=source)
-    path, remedy = epath.Path(directory) / DOCUMENTS, folder_remedy(directory)
-    if wanted is None:
-        wanted = np.ones(manifest.num_documents, bool)
-    sha256 = check_folder(directory, "documents", reads_contents=False)[DOCUMENTS]
-    with host_cache(cache_bytes).hold(path, sha256=sha256) as local_path:
-        for record in _records(str(local_path), path, wanted, remedy):
-            try:
-                document = Document(**json.loads(record))
-            except (ValueError, TypeError) as error:
-                raise UserError(f"damaged {path}: {error}; {remedy}") from error
-            if document.source != source:
-                raise UserError(
-                    f"{path} holds a document of source {document.source!r}, expected {source!r}; "
-                    f"{remedy}"
-                )
-            yield document
+    entry = load_documents_view(data_dir).get(source)
+    if entry is None:
+        raise UserError(
+            f"{documents_view_path(data_dir)} has no documents of source {source!r}: run "
+            "`codepretrain prepare` first"
+        )
+    folder = _pool(data_dir) / entry.folder
+    path = folder / entry.manifest
+    manifest, found = load_documents_manifest(path)
+    if manifest.source != source:
+        raise UserError(
+            f"{path} is the manifest of source {manifest.source!r}, expected {source!r}; "
+            f"{folder_remedy(documents_view_path(data_dir))}"
+        )
+    if found != entry.sha256:
+        raise UserError(
+            f"{path} was altered: {documents_view_path(data_dir)} names its sha256 "
+            f"{entry.sha256[:12]}, found {found[:12]}; {folder_remedy(path)}"
+        )
+    return SourceDocuments(folder, manifest, cache_bytes=cache_bytes)
 
 
-def load_documents_keys(
-    directory: StrPath, *, source: str, cache_bytes: int | None = None
-) -> np.ndarray:
-    """Returns the keys of the documents and of the dropped duplicates: see `data/keys.py`.
-
-    Raises:
-      UserError: the source was not read, or a file is missing or damaged.
-    """
-    manifest, _ = load_documents_manifest(directory, source=source)
-    hashes = check_folder(directory, "documents", reads_contents=False)
-    remedy = folder_remedy(directory)
-    check_contents(directory, hashes, [KEYS], remedy=remedy)
-    num_keys = manifest.num_documents + manifest.skipped.get(DUPLICATES, 0)
-    path = epath.Path(directory) / KEYS
-    with host_cache(cache_bytes).hold(path, sha256=hashes[KEYS]) as local_path:
-        return load_keys(local_path, num_keys=num_keys, shown_as=path, remedy=remedy)
-
-
-def load_documents_inventory(directory: StrPath, *, source: str) -> Inventory:
-    """Returns the raw files that the documents were read from.
-
-    Raises:
-      UserError: the source was not read, or a file is missing or damaged.
-    """
-    load_documents_manifest(directory, source=source)
-    return load_inventory(directory, remedy=folder_remedy(directory))
-
-
-def _records(local_path: str, path: StrPath, wanted: np.ndarray, remedy: str) -> Iterator[bytes]:
-    """Yields the wanted records. Batches without any are not decompressed."""
-    try:
-        reader = ArrayRecordReader(local_path, "max_parallelism:1")
-        if reader.num_records() != len(wanted):
-            raise UserError(
-                f"damaged {path}: expected {len(wanted)} documents, found "
-                f"{reader.num_records()}; {remedy}"
-            )
-        for start in range(0, len(wanted), _READ_BATCH):
-            stop = min(start + _READ_BATCH, len(wanted))
-            chosen = np.flatnonzero(wanted[start:stop])
-            if len(chosen):
-                records = reader.read(start, stop)
-                yield from (records[number] for number in chosen)
-        reader.close()
-    except (RuntimeError, ValueError, IndexError) as error:
-        raise UserError(f"damaged {path}: {error}; {remedy}") from error
+def _pool(data_dir: StrPath) -> epath.Path:
+    return epath.Path(data_dir).parent / "documents"

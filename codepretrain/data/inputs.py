@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import documents_directory, has_documents
+from codepretrain.data.check_selection import check_benchmarks
 from codepretrain.data.inventory import ChangedFilesError
-from codepretrain.data.prepared import check_documents
+from codepretrain.data.prepared import find_study_documents
 from codepretrain.data.raw_files import check_raw_files
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.tokenizer import load_tokenizer
@@ -33,20 +33,12 @@ def check_inputs(
     Raises:
       UserError: names everything that is wrong: corpora that are missing or unreadable; documents
         that are damaged, or were read under other settings or from other files; a tokenizer that
-        cannot be used.
+        cannot be used; evaluation sets that are missing, malformed or changed.
     """
     problems, missing = [], {}
     for source, reader in readers.items():
         try:
-            if not has_documents(documents_directory(data_dir, source)):
-                missing[source] = reader.shards()
-                continue
-            check_documents(config, data_dir, source)
-            try:
-                check_raw_files(data_dir, source, reader, note)
-            except ChangedFilesError:
-                if not rereads_changed:
-                    raise
+            if _is_to_be_read(config, data_dir, source, reader, rereads_changed, note):
                 missing[source] = reader.shards()
         except UserError as error:
             problems.append(f"config.data.sources.{source}: {error}")
@@ -57,6 +49,33 @@ def check_inputs(
             load_tokenizer(config.data.tokenizer.path, config.data.tokenizer)
     except UserError as error:
         problems.append(str(error))
+    try:
+        check_benchmarks(config, data_dir, rereads_changed=rereads_changed)
+    except UserError as error:
+        problems.append(str(error))
     if problems:
         raise UserError("; ".join(problems))
     return missing
+
+
+def _is_to_be_read(
+    config: StudyConfig,
+    data_dir: StrPath,
+    source: str,
+    reader: Reader,
+    rereads_changed: bool,
+    note: Callable[[str], None],
+) -> bool:
+    documents = find_study_documents(config, data_dir, source)
+    if documents is None:
+        return True
+    try:
+        check_raw_files(documents, reader, note)
+    except ChangedFilesError:
+        if not rereads_changed:
+            raise
+        return True
+    if not documents.is_whole():
+        return True
+    documents.check(reads_contents=False)
+    return False

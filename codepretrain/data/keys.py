@@ -1,13 +1,14 @@
-"""Keys of documents: what decides splits and samples, without the texts.
+"""Keys of documents: what decides the selection and samples, without the texts.
 
     keys.npy [n]   group: uint64    hash of the group, or of the id of a document without one
                    text: uint64     hash of the text
                    num_bytes: uint32
 
-The first entries are those of a source's documents in order; those of its dropped duplicates
-follow, because the group of a duplicate must follow the split of the text that was kept. The hashes
-do not depend on the source, so one group or text has one key in every source. Two groups or texts
-with the same key by chance follow one split, which is harmless.
+One entry a document, in reading order. The hashes do not depend on the source, so one group or text
+has one key in every source.
+
+    group_joins.npy [m]   document: uint32   its place among the documents
+                          group, other: uint64   its group, and another one that follows its split
 """
 
 import hashlib
@@ -22,6 +23,8 @@ from codepretrain.files.storage import StrPath
 from codepretrain.rows.records import open_array
 
 KEYS = "keys.npy"
+JOINS = "group_joins.npy"
+JOIN_TYPE = np.dtype([("document", "<u4"), ("group", "<u8"), ("other", "<u8")])
 KEY_TYPE = np.dtype([("group", "<u8"), ("text", "<u8"), ("num_bytes", "<u4")])
 _GROUP, _TEXT = b"codepretrain group", b"codepretrain text"
 _DIGEST_BYTES = 16
@@ -29,7 +32,16 @@ _DIGEST_BYTES = 16
 
 def group_key(document: Document) -> int:
     """Returns the key of the document's group."""
-    group = document.id if document.group is None else document.group
+    return _key(document.id if document.group is None else document.group)
+
+
+def group_joins(document: Document) -> list[tuple[int, int]]:
+    """Returns the joins of the document's group with its other groups: pairs of keys."""
+    group = group_key(document)
+    return [(group, _key(other)) for other in document.other_groups]
+
+
+def _key(group: str) -> int:
     digest = hashlib.blake2b(group.encode(errors="replace"), digest_size=8, key=_GROUP)
     return int.from_bytes(digest.digest(), "little")
 
@@ -40,27 +52,32 @@ def text_digest(text: bytes) -> bytes:
 
 
 class KeysWriter:
-    """Collects the keys of a source's documents and dropped duplicates: 20 bytes each."""
+    """Collects the keys of documents: 20 bytes each, and the joins of groups."""
 
     def __init__(self) -> None:
-        self._kept, self._dropped = _Columns(), _Columns()
+        self._groups, self._texts, self._num_bytes = array("Q"), array("Q"), array("I")
+        self._joins: list[tuple[int, int, int]] = []
 
-    def keep(self, document: Document, digest: bytes) -> None:
+    def add(self, document: Document, digest: bytes) -> None:
         """Adds a document. digest: what `text_digest` returned for its text."""
-        self._kept.add(document, digest)
-
-    def drop(self, document: Document, digest: bytes) -> None:
-        """Adds a duplicate of a document that was kept."""
-        self._dropped.add(document, digest)
+        place = len(self._groups)
+        self._joins += [(place, group, other) for group, other in group_joins(document)]
+        self._groups.append(group_key(document))
+        self._texts.append(int.from_bytes(digest[:8], "little"))
+        self._num_bytes.append(document.num_bytes)
 
     def save(self, folder: Path) -> None:
-        """Writes `keys.npy`."""
+        """Writes `keys.npy` and `group_joins.npy`."""
+        keys = np.empty(len(self._groups), KEY_TYPE)
+        keys["group"], keys["text"] = self._groups, self._texts
+        keys["num_bytes"] = self._num_bytes
         with explained("write", folder / KEYS):
-            np.save(folder / KEYS, np.concatenate([self._kept.keys(), self._dropped.keys()]))
+            np.save(folder / KEYS, keys)
+            np.save(folder / JOINS, np.array(self._joins, JOIN_TYPE))
 
 
 def load_keys(path: StrPath, *, num_keys: int, shown_as: StrPath, remedy: str) -> np.ndarray:
-    """Returns a source's keys: [num_keys], of `KEY_TYPE`.
+    """Returns the keys of documents: [num_keys], of `KEY_TYPE`.
 
     Args:
       shown_as: the path for messages, where `path` is a copy in a cache.
@@ -72,18 +89,3 @@ def load_keys(path: StrPath, *, num_keys: int, shown_as: StrPath, remedy: str) -
     return np.array(
         open_array(path, shape=(num_keys,), dtype=KEY_TYPE, shown_as=shown_as, remedy=remedy)
     )
-
-
-class _Columns:
-    def __init__(self) -> None:
-        self.groups, self.texts, self.num_bytes = array("Q"), array("Q"), array("I")
-
-    def add(self, document: Document, digest: bytes) -> None:
-        self.groups.append(group_key(document))
-        self.texts.append(int.from_bytes(digest[:8], "little"))
-        self.num_bytes.append(document.num_bytes)
-
-    def keys(self) -> np.ndarray:
-        keys = np.empty(len(self.groups), KEY_TYPE)
-        keys["group"], keys["text"], keys["num_bytes"] = self.groups, self.texts, self.num_bytes
-        return keys

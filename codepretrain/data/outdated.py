@@ -3,43 +3,26 @@
 from collections.abc import Sequence
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import documents_directory, has_documents
-from codepretrain.data.splits import load_splits_manifest, splits_directory
+from codepretrain.data.documents_view import load_documents_view
+from codepretrain.data.selection import selection_directory
 from codepretrain.files.directory import remove_directory
-from codepretrain.files.storage import StrPath
-from codepretrain.rows.data_dir import current_tokenizer
+from codepretrain.files.storage import StrPath, remove
 from codepretrain.rows.eval_items import items_directory
-from codepretrain.rows.format import SPLITS
-from codepretrain.rows.manifest import has_rows, load_manifest, rows_directory
+from codepretrain.rows.folders import folders_path
 from codepretrain.rows.vocabulary import tokenizer_directory
 
 
 def remove_outdated(config: StudyConfig, data_dir: StrPath, sources: Sequence[str]) -> None:
-    """Removes documents of sources that are to be read again, and what all sources are in.
+    """Removes what was made from all sources, before some of them are read again.
 
-    Splits, evaluation items and a trained tokenizer go first: whenever this is interrupted, what is
-    missing is made again.
+    Documents and rows in the pools stay, as other studies may use them; the study's lists name
+    others when they are made. Whenever this or what follows is interrupted, what is missing is made
+    again.
     """
-    if not any(has_documents(documents_directory(data_dir, source)) for source in sources):
+    if not load_documents_view(data_dir).keys() & set(sources):
         return
     remove_directory(items_directory(data_dir))
     if config.data.tokenizer.path is None:
         remove_directory(tokenizer_directory(data_dir))
-    remove_directory(splits_directory(data_dir))
-    for source in sources:
-        remove_directory(documents_directory(data_dir, source))
-
-
-def remove_outdated_rows(config: StudyConfig, data_dir: StrPath) -> None:
-    """Removes rows of other documents, of another split of them, or of another tokenizer."""
-    _, documents_hashes = load_splits_manifest(data_dir)
-    tokenizer = current_tokenizer(config, data_dir)
-    for source in config.data.sources:
-        for split in SPLITS:
-            directory = rows_directory(data_dir, source, split)
-            if not has_rows(directory):
-                continue
-            rows = load_manifest(directory, source=source, split=split)
-            found = (rows.documents_hash, rows.tokenizer_hash, rows.vocabulary_hash)
-            if found != (documents_hashes[source], *tokenizer):
-                remove_directory(directory)
+    remove(folders_path(data_dir))
+    remove_directory(selection_directory(data_dir))

@@ -16,64 +16,48 @@ from typing import NamedTuple
 
 import numpy as np
 
-from codepretrain.rows.format import PAD_ID, Row
+from codepretrain.rows.format import Segment
 
 # Segments that wait for a row. More of them fill rows better, but up to this many times T tokens
 # are in memory.
 WINDOW = 4096
 
-Packer = Callable[[Iterable[np.ndarray], int, np.ndarray], Iterator[Row]]
 
+class Tokenized(NamedTuple):
+    """A document of n tokens, bos and eos included.
 
-class _Segment(NamedTuple):
-    """tokens: [n] int32. num_bytes: bytes that its targets, tokens[1:], represent."""
-
-    document: int
-    offset: int
-    tokens: np.ndarray
-    num_bytes: int
-
-
-class _Document:
-    """A tokenized document that is divided into segments."""
-
-    def __init__(self, number: int, tokens: np.ndarray, num_bytes: np.ndarray) -> None:
-        self.number, self.tokens = number, tokens
-        self.bytes_before = np.cumsum(num_bytes[tokens])  # up to and including each token
-
-    def segment(self, start: int, stop: int) -> _Segment:
-        stop = min(stop, len(self.tokens))
-        num_bytes = int(self.bytes_before[stop - 1] - self.bytes_before[start])
-        return _Segment(self.number, start, self.tokens[start:stop], num_bytes)
-
-
-def concatenate(
-    documents: Iterable[np.ndarray], max_seq_len: int, num_bytes: np.ndarray
-) -> Iterator[Row]:
-    """Yields rows of documents as one stream, cut every T tokens; only the last row is padded.
-
-    documents: token ids [n] int32 with bos and eos. num_bytes: [V], bytes that an id represents.
+    tokens: as `encode_tokens` returns them. bytes_through: [n] int64, of each token the UTF-8 bytes
+    that it and the tokens before it represent; the count may begin before the document, because
+    only differences matter.
     """
-    segments: list[_Segment] = []
+
+    tokens: memoryview
+    bytes_through: np.ndarray
+
+
+Packer = Callable[[Iterable[Tokenized], int], Iterator[list[Segment]]]
+
+
+def concatenate(documents: Iterable[Tokenized], max_seq_len: int) -> Iterator[list[Segment]]:
+    """Yields rows of documents as one stream, cut every T tokens; only the last row is padded."""
+    segments: list[Segment] = []
     free = max_seq_len + 1
-    for number, tokens in enumerate(documents):
-        document, start = _Document(number, tokens, num_bytes), 0
-        while start < len(tokens):
-            segment = document.segment(start, start + free)
+    for number, document in enumerate(documents):
+        start, end = 0, len(document.bytes_through)
+        while start < end:
+            segment = _segment(number, document, start, min(start + free, end))
             segments.append(segment)
-            free -= len(segment.tokens)
-            start += len(segment.tokens)
+            free -= segment.length
+            start += segment.length
             if not free:
-                yield _row(segments, max_seq_len)
+                yield segments
                 segments, free = [], max_seq_len + 1
                 start -= 1  # the next row begins with this row's last token
-    if any(len(segment.tokens) > 1 for segment in segments):
-        yield _row(segments, max_seq_len)
+    if any(segment.length > 1 for segment in segments):
+        yield segments
 
 
-def best_fit(
-    documents: Iterable[np.ndarray], max_seq_len: int, num_bytes: np.ndarray
-) -> Iterator[Row]:
+def best_fit(documents: Iterable[Tokenized], max_seq_len: int) -> Iterator[list[Segment]]:
     """Yields rows of whole documents: the longest waiting segment that fits, and again.
 
     Documents longer than a row are cut into chunks of T + 1; the rest waits like a short document.
@@ -81,17 +65,17 @@ def best_fit(
     """
     capacity = max_seq_len + 1
     waiting = _Waiting(capacity)
-    for number, tokens in enumerate(documents):
-        document, start = _Document(number, tokens, num_bytes), 0
-        while len(tokens) - start >= capacity:
-            yield _row([document.segment(start, start + capacity)], max_seq_len)
+    for number, document in enumerate(documents):
+        start, end = 0, len(document.bytes_through)
+        while end - start >= capacity:
+            yield [_segment(number, document, start, start + capacity)]
             start += max_seq_len
-        if len(tokens) - start > 1:
-            waiting.add(document.segment(start, len(tokens)))
+        if end - start > 1:
+            waiting.add(_segment(number, document, start, end))
         if len(waiting) >= WINDOW:
-            yield _row(waiting.take_row(), max_seq_len)
+            yield waiting.take_row()
     while len(waiting):
-        yield _row(waiting.take_row(), max_seq_len)
+        yield waiting.take_row()
 
 
 PACKERS: dict[str, Packer] = {"best_fit": best_fit, "concatenate": concatenate}
@@ -101,19 +85,19 @@ class _Waiting:
     """Segments by length, first in first out; the bits of `lengths` say which lengths there are."""
 
     def __init__(self, capacity: int) -> None:
-        self.by_length: list[deque[_Segment]] = [deque() for _ in range(capacity + 1)]
+        self.by_length: list[deque[Segment]] = [deque() for _ in range(capacity + 1)]
         self.lengths = 0
         self.num_segments = 0
 
     def __len__(self) -> int:
         return self.num_segments
 
-    def add(self, segment: _Segment) -> None:
-        self.by_length[len(segment.tokens)].append(segment)
-        self.lengths |= 1 << len(segment.tokens)
+    def add(self, segment: Segment) -> None:
+        self.by_length[segment.length].append(segment)
+        self.lengths |= 1 << segment.length
         self.num_segments += 1
 
-    def take_row(self) -> list[_Segment]:
+    def take_row(self) -> list[Segment]:
         free = len(self.by_length) - 1
         segments = []
         while fitting := self.lengths & ((2 << free) - 1):
@@ -126,15 +110,18 @@ class _Waiting:
         return segments
 
 
-def _row(segments: list[_Segment], max_seq_len: int) -> Row:
-    lengths = np.array([len(segment.tokens) for segment in segments], np.int32)
-    tokens = np.full(max_seq_len + 1, PAD_ID, np.int32)
-    tokens[: lengths.sum()] = np.concatenate([segment.tokens for segment in segments])
-    return Row(
-        tokens=tokens,
-        segment_starts=(np.cumsum(lengths) - lengths).astype(np.int32),
-        segment_lengths=lengths,
-        documents=np.array([segment.document for segment in segments], np.int64),
-        document_offsets=np.array([segment.offset for segment in segments], np.int64),
-        segment_bytes=np.array([segment.num_bytes for segment in segments], np.int64),
+def _segment(number: int, document: Tokenized, start: int, stop: int) -> Segment:
+    """Returns tokens [start, stop) of a document; its targets are those after `start`.
+
+    They are copied, so that a segment that waits does not keep its document in memory.
+    """
+    tokens, bytes_through = document
+    width = len(tokens) // len(bytes_through)
+    return Segment(
+        document=number,
+        offset=start,
+        length=stop - start,
+        num_bytes=int(bytes_through[stop - 1] - bytes_through[start]),
+        ends_document=stop == len(bytes_through),
+        tokens=bytes(tokens[start * width : stop * width]),
     )

@@ -8,17 +8,20 @@ from rich.console import Group
 from rich.table import Table
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.data.check_selection import check_selection
 from codepretrain.data.documents import (
-    DocumentsManifest,
-    documents_directory,
-    load_documents_manifest,
-    verify_documents,
+    SourceDocuments,
+    find_documents,
+    open_documents,
+    pool_folder,
 )
-from codepretrain.data.splits import (
-    SplitsManifest,
-    load_splits_manifest,
-    splits_directory,
+from codepretrain.data.documents_manifest import DocumentsManifest
+from codepretrain.data.drop_table import drop_table
+from codepretrain.data.selection import (
+    SelectionManifest,
+    selection_directory,
 )
+from codepretrain.data.selection_table import selection_lines, selection_table
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.storage import StrPath, exists
@@ -39,7 +42,7 @@ class PreparedData:
     """
 
     documents: Mapping[str, DocumentsManifest]
-    splits: SplitsManifest
+    selection: SelectionManifest
     rows: Mapping[tuple[str, str], RowsManifest]
     num_items: Mapping[str, int]
     tokenizer_hash: str
@@ -58,20 +61,19 @@ def load_prepared(
     rows = require_prepared(config, data_dir)
     items, _ = load_items_manifest(data_dir)
     documents = {
-        source: check_documents(config, data_dir, source)[0]
-        for source in sorted(config.data.sources)
+        source: check_documents(config, data_dir, source) for source in sorted(config.data.sources)
     }
-    splits, documents_hashes = check_splits(config, data_dir)
+    selection = check_selection(config, data_dir, documents)
     for (source, split), manifest in rows.items():
-        if manifest.documents_hash != documents_hashes[source]:
+        if manifest.documents_hash != selection.split_hashes[source][split]:
             raise UserError(
                 f"{rows_directory(data_dir, source, split)} was not packed from the documents in "
-                f"{documents_directory(data_dir, source)}, or from another split of them: delete "
+                f"{documents[source].folder}, or from another selection: delete "
                 f"{data_dir} and prepare again"
             )
     return PreparedData(
-        documents=documents,
-        splits=splits,
+        documents={source: found.manifest for source, found in documents.items()},
+        selection=selection,
         rows=rows,
         num_items=items.num_items,
         tokenizer_hash=current_tokenizer(config, data_dir)[0],
@@ -80,55 +82,39 @@ def load_prepared(
     )
 
 
-def check_documents(
-    config: StudyConfig, data_dir: StrPath, source: str
-) -> tuple[DocumentsManifest, str]:
-    """Returns a source's manifest and the hash of its documents.
+def check_documents(config: StudyConfig, data_dir: StrPath, source: str) -> SourceDocuments:
+    """Returns a source's documents, whose files all have the size that is listed.
 
     Raises:
       UserError: the source was not read, a file is damaged, or it was read under other settings.
     """
-    directory = documents_directory(data_dir, source)
-    manifest, documents_hash = load_documents_manifest(directory, source=source)
-    if manifest.settings_hash != sha256_json(reading_settings(config, source)):
-        raise UserError(
-            f"{directory} was read under other settings; choose another --workdir, or delete "
-            f"{data_dir} and prepare again"
-        )
-    return manifest, documents_hash
+    documents = find_study_documents(config, data_dir, source) or open_documents(data_dir, source)
+    documents.check(reads_contents=False)
+    return documents
 
 
-def check_splits(
-    config: StudyConfig, data_dir: StrPath
-) -> tuple[SplitsManifest, Mapping[str, str]]:
-    """Returns the manifest of the splits, and by source the hash of its documents and their split.
+def find_study_documents(
+    config: StudyConfig, data_dir: StrPath, source: str
+) -> SourceDocuments | None:
+    """Returns a source's documents; None if it was not read or files were deleted.
 
     Raises:
-      UserError: the sources were not split, a file is damaged, or other documents were split, or
-        with another fraction.
+      UserError: the manifest is damaged, or it was read under other settings.
     """
-    manifest, hashes = load_splits_manifest(data_dir)
-    current = {
-        source: check_documents(config, data_dir, source)[1] for source in config.data.sources
-    }
-    directory = splits_directory(data_dir)
-    if manifest.validation_fraction != config.data.validation_fraction:
+    cache_bytes = config.execution.row_cache_bytes
+    documents = find_documents(data_dir, source, cache_bytes=cache_bytes)
+    if documents is None:
+        return None
+    manifest, folder = documents.manifest, documents.folder
+    settings_hash = sha256_json(reading_settings(config, source))
+    limit = config.data.sources[source].options.get("max_bytes")
+    expected = (settings_hash, pool_folder(data_dir, source, settings_hash).name, limit)
+    if (manifest.settings_hash, folder.name, manifest.limit) != expected:
         raise UserError(
-            f"{directory} was made with validation_fraction {manifest.validation_fraction:g}, "
-            f"config.data.validation_fraction is {config.data.validation_fraction:g}; choose "
-            f"another --workdir, or delete {data_dir} and prepare again"
+            f"{folder} was read under other settings; choose another --workdir, or delete "
+            f"{data_dir} and prepare again"
         )
-    changed = [
-        source
-        for source in sorted(current.keys() | manifest.documents_hashes.keys())
-        if current.get(source) != manifest.documents_hashes.get(source)
-    ]
-    if changed:
-        raise UserError(
-            f"{directory} was not made from the documents in "
-            f"{documents_directory(data_dir, changed[0])}: delete {data_dir} and prepare again"
-        )
-    return manifest, hashes
+    return documents
 
 
 def verify_prepared(
@@ -170,15 +156,24 @@ def _folders(config: StudyConfig, data_dir: StrPath) -> dict[StrPath, Callable[[
         tokenizer_directory(data_dir): partial(tokenizer_hashes, data_dir)
     }
     for source in sorted(config.data.sources):
-        documents = documents_directory(data_dir, source)
-        folders[documents] = partial(verify_documents, documents)
+        folders[_documents_folder(config, data_dir, source)] = partial(
+            _verify_documents, data_dir, source
+        )
         for split in SPLITS:
             rows = rows_directory(data_dir, source, split)
             folders[rows] = partial(check_folder, rows, "prepared rows", reads_contents=True)
-    splits = splits_directory(data_dir)
-    folders[splits] = partial(check_folder, splits, "splits", reads_contents=True)
+    selection = selection_directory(data_dir)
+    folders[selection] = partial(check_folder, selection, "selection", reads_contents=True)
     items = items_directory(data_dir)
     return {**folders, items: partial(check_folder, items, "task items", reads_contents=True)}
+
+
+def _documents_folder(config: StudyConfig, data_dir: StrPath, source: str) -> StrPath:
+    return pool_folder(data_dir, source, sha256_json(reading_settings(config, source)))
+
+
+def _verify_documents(data_dir: StrPath, source: str) -> None:
+    open_documents(data_dir, source).check(reads_contents=True)
 
 
 def summary(prepared: PreparedData) -> Group:
@@ -221,4 +216,9 @@ def summary(prepared: PreparedData) -> Group:
             "config.data.validation_fraction and prepare again"
         )
     items = ", ".join(f"{count} {task}" for task, count in prepared.num_items.items())
-    return Group(table, *lines, f"items of held-out documents: {items}")
+    filtered = drop_table(prepared.documents)
+    tables = [selection_table(prepared.documents, prepared.selection), table]
+    lines += selection_lines(prepared.selection)
+    return Group(
+        *tables, *([filtered] if filtered else []), *lines, f"items of held-out documents: {items}"
+    )

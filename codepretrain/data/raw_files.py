@@ -6,12 +6,7 @@ Imports no tokenizer or TensorFlow: `run` calls it in the process that trains.
 from collections.abc import Callable
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import (
-    documents_directory,
-    has_documents,
-    load_documents_inventory,
-    load_documents_manifest,
-)
+from codepretrain.data.documents import SourceDocuments, find_documents
 from codepretrain.data.inventory import check_inventory
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import MissingCorpusError, Reader
@@ -22,24 +17,25 @@ Note = Callable[[str], None]
 
 
 def check_all_raw_files(config: StudyConfig, data_dir: StrPath, note: Note) -> None:
-    """Compares the raw files of every source whose documents are in `data_dir`.
+    """Compares the raw files of every source that the study's data was made from.
 
     Raises:
       UserError: names the sources that changed, and the first file of each.
     """
     problems = []
     for source, chosen in sorted(config.data.sources.items()):
-        if not has_documents(documents_directory(data_dir, source)):
+        documents = find_documents(data_dir, source)
+        if documents is None:
             continue
         try:
-            check_raw_files(data_dir, source, make_reader(source, chosen), note)
+            check_raw_files(documents, make_reader(source, chosen), note)
         except UserError as error:
             problems.append(f"config.data.sources.{source}: {error}")
     if problems:
         raise UserError("; ".join(problems))
 
 
-def check_raw_files(data_dir: StrPath, source: str, reader: Reader, note: Note) -> None:
+def check_raw_files(documents: SourceDocuments, reader: Reader, note: Note) -> None:
     """Compares a source's raw files with those that its documents were read from.
 
     A corpus that is not there at all is only noted: prepared data may be used without it.
@@ -47,22 +43,19 @@ def check_raw_files(data_dir: StrPath, source: str, reader: Reader, note: Note) 
     Raises:
       ChangedFilesError: names the first file that differs.
     """
-    directory = documents_directory(data_dir, source)
-    manifest, _ = load_documents_manifest(directory, source=source)
-    inventory = load_documents_inventory(directory, source=source)
+    inventory = documents.inventory()
     try:
         shards = reader.shards()
     except MissingCorpusError as error:
         note(
-            f"config.data.sources.{source}: cannot compare the raw files with those that were "
-            f"read: {error}; using the documents in {directory}"
+            f"config.data.sources.{documents.source}: cannot compare the raw files with those that "
+            f"were read: {error}; using the documents in {documents.folder}"
         )
         return
     check_inventory(
         inventory,
         reader,
         shards,
-        source=source,
-        data_dir=data_dir,
-        was_capped=manifest.was_capped,
+        folder=documents.folder,
+        was_capped=documents.manifest.was_capped,
     )

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from codepretrain.data.document import Document
-from codepretrain.data.documents import documents_directory, load_documents_keys, read_documents
-from codepretrain.data.splits import load_split
+from codepretrain.data.documents import open_documents
+from codepretrain.data.selection import load_split
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.sampling import keyed_hash, smallest, smallest_up_to
 
@@ -58,9 +58,8 @@ def _members(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns which of the source's documents are in the split, and the keys of those."""
     members = load_split(data_dir, source=source, split=split, cache_bytes=cache_bytes)
-    directory = documents_directory(data_dir, source)
-    keys = load_documents_keys(directory, source=source, cache_bytes=cache_bytes)
-    return members, keys[: len(members)][members]
+    keys = open_documents(data_dir, source, cache_bytes=cache_bytes).keys()
+    return members, keys[members]
 
 
 def _read(
@@ -72,5 +71,4 @@ def _read(
 ) -> Iterator[Document]:
     wanted = np.zeros(len(members), bool)
     wanted[np.flatnonzero(members)[chosen]] = True
-    directory = documents_directory(data_dir, source)
-    return read_documents(directory, source=source, wanted=wanted, cache_bytes=cache_bytes)
+    return open_documents(data_dir, source, cache_bytes=cache_bytes).read(wanted)

@@ -1,28 +1,46 @@
-"""Each source as a `seqio.Task`, documents → tokens, and each phase's mixture as a `seqio.Mixture`.
+"""A study's prepared data as seqio Tasks and Mixtures, for T5X and other users of seqio.
 
-    documents on disk ─ source ─▶ {text, document} ─ tokenize ─▶ {targets [n] int32, document}
+    from codepretrain.data import seqio_tasks
+    seqio_tasks.register_file("experiments/demo.py", "gs://bucket/workdir")
+    seqio.get_mixture_or_task("codepretrain.demo.mixture.pretrain.rows")
 
-`document` is the document's number in its split, which identifies its provenance.
+registers, of study D:
+
+    codepretrain.D.<source>                    documents, tokenized
+    codepretrain.D.<source>.rows               packed rows
+    codepretrain.D.mixture.<phase>             documents in the proportions of a whole phase
+    codepretrain.D.mixture.<phase>.stage<k>    the same of its stage k = 0, 1, … of constant weights
+    codepretrain.D.mixture.<phase>….rows       each of these of rows
+
+Documents: {targets: [n] int32, document: int64}, where targets end with eos. They do not begin with
+bos, because seqio's feature converters put it before them: `LMFeatureConverter(bos_id=…)`. Rows:
+see `RowSource`. `docs/seqio.md` has an example and says how this relates to training.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
-from typing import Any
+from pathlib import Path
 
 import numpy as np
 import seqio
 import tensorflow as tf
 
+from codepretrain.config.load import load_study
 from codepretrain.config.schema import StudyConfig
+from codepretrain.data.prepared import load_prepared
+from codepretrain.data.selection import load_selection_manifest
+from codepretrain.data.seqio_mixtures import check_names, make_mixtures
+from codepretrain.data.seqio_sources import FEATURES, DocumentSource, RowSource
 from codepretrain.data.seqio_vocabulary import ByteLevelBPE
-from codepretrain.data.splits import load_splits_manifest, split_documents
+from codepretrain.files import storage
 from codepretrain.files.storage import StrPath
+from codepretrain.rows.data_dir import data_dir as find_data_dir
 from codepretrain.rows.format import SPLITS
-from codepretrain.rows.manifest import load_manifest, rows_directory
+from codepretrain.rows.manifest import RowsManifest
 from codepretrain.rows.vocabulary import tokenizer_path
 
 _DOCUMENTS_PER_BATCH = 64
+_TOKEN_FEATURES = ("decoder_input_tokens", "decoder_target_tokens")
 
 
 def leave_accelerators_alone() -> None:
@@ -31,71 +49,77 @@ def leave_accelerators_alone() -> None:
         tf.config.set_visible_devices([], "GPU")
 
 
-def register_tasks(config: StudyConfig, data_dir: StrPath) -> dict[str, str]:
-    """Registers a Task per source; returns source → `codepretrain.<study>.<source>`."""
+def register(config: StudyConfig, workdir: StrPath) -> tuple[str, ...]:
+    """Registers the Tasks and Mixtures of a study whose data is prepared; returns their names.
+
+    Replaces everything that an earlier call registered for a study of this name.
+
+    Args:
+      workdir: local or on an object store, as `--workdir`.
+
+    Raises:
+      UserError: the data is not prepared, is damaged, or was prepared under other settings.
+    """
+    check_names(config)
+    data_dir = find_data_dir(storage.parse(workdir, name="workdir"), config)
+    rows = load_prepared(config, data_dir).rows
     leave_accelerators_alone()
     vocabulary = ByteLevelBPE(tokenizer_path(data_dir), config.data.tokenizer)
-    manifest, _ = load_splits_manifest(data_dir)
-    names = {}
-    for source in config.data.sources:
-        name = f"codepretrain.{config.name}.{source}"
-        task = seqio.Task(
-            name,
-            source=seqio.FunctionDataSource(
-                dataset_fn=partial(_documents, data_dir, source, config.execution.row_cache_bytes),
-                splits=SPLITS,
-                num_input_examples=dict(manifest.num_documents[source]),
-            ),
-            preprocessors=[partial(tokenize, vocabulary=vocabulary)],
-            output_features={"targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32)},
-            shuffle_buffer_size=None,
-        )
-        _replace(seqio.TaskRegistry, name, task)
-        names[source] = name
-    return names
+    documents = _document_tasks(config, data_dir, vocabulary)
+    row_tasks = _row_tasks(config, data_dir, vocabulary, rows)
+    mixtures = make_mixtures(config, rows, documents=documents, row_tasks=row_tasks)
+    return _replace(config.name, [*documents.values(), *row_tasks.values()], mixtures)
 
 
-def register_mixtures(config: StudyConfig, data_dir: StrPath) -> dict[str, str]:
-    """Registers a Mixture per phase; returns phase → `codepretrain.<study>.mixture.<phase>`.
+def register_file(
+    path: str | Path, workdir: StrPath, overrides: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Registers the study of an experiment file: see `register`.
 
-    The config's weights are in tokens, seqio's rates in examples: a source's rate is its weight
-    divided by its mean tokens per document. The Tasks must be registered, the rows prepared.
+    Args:
+      overrides: flags such as `--config.data.max_seq_len=4096`, as on the command line.
+
+    Raises:
+      UserError: the file or an override is wrong, or as `register`.
     """
-    names = {}
-    for phase, settings in config.phases.items():
-        name = f"codepretrain.{config.name}.mixture.{phase}"
-        rates: list[tuple[str, Callable[[seqio.Task], float]]] = [
-            (
-                f"codepretrain.{config.name}.{source}",
-                partial(_rate, weight, data_dir, source),
-            )
-            for source, weight in settings.mixture.items()
-            if weight > 0
-        ]
-        _replace(seqio.MixtureRegistry, name, seqio.Mixture(name, rates))
-        names[phase] = name
-    return names
+    return register(load_study(path, overrides), workdir)
+
+
+def register_tasks(config: StudyConfig, data_dir: StrPath) -> dict[str, str]:
+    """Registers the Tasks of documents alone, which needs no rows; returns source → name.
+
+    Raises:
+      UserError: the documents or the tokenizer are not prepared, or are damaged.
+    """
+    leave_accelerators_alone()
+    vocabulary = ByteLevelBPE(tokenizer_path(data_dir), config.data.tokenizer)
+    tasks = _document_tasks(config, data_dir, vocabulary)
+    _replace(config.name, list(tasks.values()), [])
+    return {source: task.name for source, task in tasks.items()}
 
 
 def tokenized_documents(task: str, split: str) -> Iterator[np.ndarray]:
-    """Yields the token ids of each of the Task's documents, in reading order: [n] int32."""
-    dataset = seqio.get_mixture_or_task(task).get_dataset(
+    """Yields the token ids of each document, bos included, in reading order: [n] int32."""
+    found = seqio.get_mixture_or_task(task)
+    bos = np.array([found.output_features["targets"].vocabulary.bos_id], np.int32)
+    dataset = found.get_dataset(
         sequence_length=None, split=split, shuffle=False, try_in_mem_cache=False
     )
     for expected, example in enumerate(dataset.as_numpy_iterator()):
         assert example["document"] == expected, "the Task changed the order of its documents"
-        yield example["targets"]
+        yield np.concatenate([bos, example["targets"]])
 
 
 def tokenize(dataset: tf.data.Dataset, *, vocabulary: ByteLevelBPE) -> tf.data.Dataset:
-    """Maps {text, document} to {targets: [n] int32 with bos and eos, document}.
+    """Maps {text, document} to {targets: [n] int32 that end with eos, document}.
 
     Batched, because one call of the tokenizer for many documents uses all cores.
     """
 
     def encode(texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        ids = vocabulary.encode_documents([text.decode() for text in texts])
-        return np.concatenate(ids), np.array([len(document) for document in ids], np.int64)
+        documents = vocabulary.encode_documents([text.decode() for text in texts])
+        targets = [ids[1:] for ids in documents]
+        return np.concatenate(targets), np.array([len(ids) for ids in targets], np.int64)
 
     def encode_batch(batch: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         ids, lengths = tf.numpy_function(encode, [batch["text"]], (tf.int32, tf.int64))
@@ -107,42 +131,68 @@ def tokenize(dataset: tf.data.Dataset, *, vocabulary: ByteLevelBPE) -> tf.data.D
     return batches.map(encode_batch, num_parallel_calls=2, deterministic=True).unbatch()
 
 
-def _documents(
-    data_dir: StrPath,
-    source: str,
-    cache_bytes: int | None,
-    split: str,
-    shuffle_files: bool,
-    seed: int | None = None,
-) -> tf.data.Dataset:
-    """Returns {text: string, document: int64} of one split, always in reading order."""
-    del seed
-    assert not shuffle_files, "rows are shuffled when they are read for training, not here"
-
-    def blocks() -> Iterator[dict[str, np.ndarray]]:
-        numbered = enumerate(
-            split_documents(data_dir, source=source, split=split, cache_bytes=cache_bytes)
+def _document_tasks(
+    config: StudyConfig, data_dir: StrPath, vocabulary: ByteLevelBPE
+) -> dict[str, seqio.Task]:
+    selection = load_selection_manifest(data_dir)
+    return {
+        source: seqio.Task(
+            f"codepretrain.{config.name}.{source}",
+            source=DocumentSource(
+                data_dir,
+                source,
+                num_documents={split: selection.num_documents[source][split] for split in SPLITS},
+                cache_bytes=config.execution.row_cache_bytes,
+            ),
+            preprocessors=[partial(tokenize, vocabulary=vocabulary)],
+            output_features={"targets": seqio.Feature(vocabulary, add_eos=True, dtype=tf.int32)},
         )
-        while block := list(islice(numbered, _DOCUMENTS_PER_BATCH)):
-            yield {
-                "text": np.array([document.text.encode() for _, document in block], object),
-                "document": np.array([number for number, _ in block], np.int64),
-            }
-
-    signature = {
-        "text": tf.TensorSpec([None], tf.string),
-        "document": tf.TensorSpec([None], tf.int64),
+        for source in sorted(config.data.sources)
     }
-    return tf.data.Dataset.from_generator(blocks, output_signature=signature).unbatch()
 
 
-def _rate(weight: float, data_dir: StrPath, source: str, task: seqio.Task) -> float:
-    directory = rows_directory(data_dir, source, "train")
-    manifest = load_manifest(directory, source=source, split="train")
-    return weight * manifest.num_documents / manifest.num_tokens
+def _row_tasks(
+    config: StudyConfig,
+    data_dir: StrPath,
+    vocabulary: ByteLevelBPE,
+    rows: Mapping[tuple[str, str], RowsManifest],
+) -> dict[str, seqio.Task]:
+    """Shuffling is the source's own; a shuffle buffer would hold rows without need."""
+    tokens = seqio.Feature(vocabulary, add_eos=False, dtype=tf.int32)
+    numbers = seqio.Feature(seqio.PassThroughVocabulary(0), add_eos=False, dtype=tf.int32)
+    features = {name: tokens if name in _TOKEN_FEATURES else numbers for name in FEATURES}
+    return {
+        source: seqio.Task(
+            f"codepretrain.{config.name}.{source}.rows",
+            source=RowSource(
+                data_dir,
+                source,
+                num_rows={split: rows[source, split].num_rows for split in SPLITS},
+                max_seq_len=config.data.max_seq_len,
+                mask_documents=config.training.mask_documents,
+                cache_bytes=config.execution.row_cache_bytes,
+            ),
+            preprocessors=[],
+            output_features=features,
+            shuffle_buffer_size=None,
+        )
+        for source in sorted(config.data.sources)
+    }
 
 
-def _replace(registry: Any, name: str, provider: object) -> None:
-    """Registers under `name`, and replaces what an earlier call with other data registered."""
-    registry.remove(name)
-    registry.add_provider(name, provider)
+def _replace(
+    study: str, tasks: Sequence[seqio.Task], mixtures: Sequence[seqio.Mixture]
+) -> tuple[str, ...]:
+    """Registers these, and nothing else, under the study's name.
+
+    A Mixture holds its Tasks themselves, so one that is left over would draw former data.
+    """
+    for registry in (seqio.MixtureRegistry, seqio.TaskRegistry):
+        for name in list(registry.names()):
+            if name.startswith(f"codepretrain.{study}."):
+                registry.remove(name)
+    for task in tasks:
+        seqio.TaskRegistry.add_provider(task.name, task)
+    for mixture in mixtures:
+        seqio.MixtureRegistry.add_provider(mixture.name, mixture)
+    return tuple(provider.name for provider in (*tasks, *mixtures))

@@ -9,7 +9,8 @@ import tensorflow as tf
 from tokenizers import Tokenizer
 
 from codepretrain.config.schema import TokenizerConfig
-from codepretrain.data.tokenizer import encode, load_tokenizer, special_ids
+from codepretrain.data.encoder import DocumentEncoder
+from codepretrain.data.tokenizer import load_tokenizer, special_ids
 from codepretrain.files.hashing import sha256_file
 from codepretrain.files.storage import StrPath
 
@@ -28,6 +29,11 @@ class ByteLevelBPE(seqio.Vocabulary):
     def tokenizer(self) -> Tokenizer:
         return load_tokenizer(self.path, self.config)
 
+    @cached_property
+    def encoder(self) -> DocumentEncoder:
+        """What `prepare` encodes documents with."""
+        return DocumentEncoder(self.tokenizer, self.config)
+
     @property
     def bos_id(self) -> int:
         return special_ids(self.tokenizer, self.config)[0]
@@ -45,8 +51,8 @@ class ByteLevelBPE(seqio.Vocabulary):
         return max(self.tokenizer.get_vocab().values()) + 1
 
     def encode_documents(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """Ids [n] int32 of each text with bos and eos, on all cores."""
-        return encode(self.tokenizer, texts, self.config)
+        """Ids [n] int32 of each text with bos and eos."""
+        return self.encoder.encode(texts)
 
     def _encode(self, s: str) -> list[int]:
         return self.encode_documents([s])[0][1:-1].tolist()
@@ -70,6 +76,8 @@ class ByteLevelBPE(seqio.Vocabulary):
         return tf.ensure_shape(tf.numpy_function(texts, [ids], tf.string), ids.shape[:-1])
 
     def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
         return isinstance(other, ByteLevelBPE) and sha256_file(self.path) == sha256_file(other.path)
 
     def __hash__(self) -> int:

@@ -12,7 +12,7 @@ attempt removes; a folder with other contents is never mistaken for them.
 import errno
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -20,7 +20,7 @@ from pathlib import Path
 from etils import epath
 
 from codepretrain.errors import UserError
-from codepretrain.files.atomic import sync, write_bytes
+from codepretrain.files.atomic import make_folders, sync, write_bytes
 from codepretrain.files.explain import FULL, explained, shown
 from codepretrain.files.hashing import sha256_bytes, sha256_files
 from codepretrain.files.hold_errors import LeaseLostError
@@ -34,6 +34,7 @@ from codepretrain.files.storage import (
     exists,
     is_file,
     is_local,
+    read_bytes,
     remove,
     remove_tree,
     sizes_below,
@@ -78,6 +79,37 @@ def whole_directory(path: StrPath) -> Iterator[Path]:
                 _rename(folder, Path(path))
             else:
                 _upload(folder, path, files)
+
+
+@contextmanager
+def joined_directory(path: StrPath, parts: Sequence[str]) -> Iterator[Path]:
+    """Yields a new local folder whose files are added to `path`, which holds whole directories.
+
+    When the block succeeds, `path` is whole too: its list names the added files and all files of
+    the directories `parts` below it. A killed attempt leaves files but no list, and the next
+    attempt replaces them; so every attempt must write the same bytes.
+
+    Raises:
+      UserError: a part is missing or its list is damaged; or no space, no permission, no network.
+    """
+    local = is_local(path)
+    if local:
+        path = os.path.realpath(path)
+    parent = Path(path).parent if local else Path(tempfile.gettempdir())
+    name = os.path.basename(path) if local else sha256_bytes(os.fspath(path).encode())[:16]
+    with explained("write", path), scratch_folder(parent, f"{name}.joined") as folder:
+        yield folder
+        of_parts = {
+            f"{part}/{name}": entry
+            for part in parts
+            for name, entry in _files_of_part(_in(path, part)).items()
+        }
+        files = _write_list(folder, of_parts)
+        if local:
+            _move_into(folder, Path(path), files)
+        else:
+            _put_all(folder, path, files)
+            write_bytes(_in(path, FILES), (folder / FILES).read_bytes())
 
 
 def check_directory(path: StrPath, *, reads_contents: bool, remedy: str) -> Mapping[str, str]:
@@ -140,14 +172,21 @@ def _check_free(path: StrPath) -> None:
         )
 
 
-def _write_list(folder: Path) -> dict[str, tuple[int, str]]:
-    """Hashes the files of a local folder, writes their list, and syncs them to the disk."""
+def _write_list(
+    folder: Path, of_parts: Mapping[str, tuple[int, str]] | None = None
+) -> dict[str, tuple[int, str]]:
+    """Hashes the files of a local folder, writes their list, and syncs them to the disk.
+
+    Args:
+      of_parts: size and SHA-256 of further files, which are listed but not in the folder.
+    """
     sizes = sizes_below(folder)
     found = sorted(sizes)
     assert not {FILES, _UPLOADING} & sizes.keys(), f"{FILES} and {_UPLOADING} are reserved names"
     hashes = sha256_files(folder / name for name in found)
     files = {n: (sizes[n], sha256) for n, sha256 in zip(found, hashes, strict=True)}
-    listed = {n: {"size": size, "sha256": sha256} for n, (size, sha256) in files.items()}
+    entries = {**files, **(of_parts or {})}
+    listed = {n: {"size": size, "sha256": sha256} for n, (size, sha256) in entries.items()}
     write_sealed(folder / FILES, {"format": _FORMAT, "files": listed})
     for top, _, some in os.walk(folder):
         for name in some:
@@ -195,6 +234,14 @@ def _upload_held(
     write_bytes(_in(path, _UPLOADING), b"uploading")
     for name in sizes_below(path).keys() - files.keys() - {_UPLOADING}:
         remove(_in(path, name))
+    _put_all(folder, path, files)
+    lease.check()
+    write_bytes(_in(path, FILES), (folder / FILES).read_bytes())
+    remove(_in(path, _UPLOADING))
+
+
+def _put_all(folder: Path, path: StrPath, files: Mapping[str, tuple[int, str]]) -> None:
+    """Uploads files, reads them back, and compares them by hash."""
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(lambda name: _put(folder / name, _in(path, name)), files))
     hashes = sha256_files(_in(path, name) for name in files)
@@ -204,9 +251,22 @@ def _upload_held(
                 f"{os.fspath(_in(path, name))} differs from what was uploaded: rerun the same "
                 "command"
             )
-    lease.check()
-    write_bytes(_in(path, FILES), (folder / FILES).read_bytes())
-    remove(_in(path, _UPLOADING))
+
+
+def _move_into(folder: Path, path: Path, files: Mapping[str, tuple[int, str]]) -> None:
+    make_folders(path)
+    for name in files:
+        os.replace(folder / name, path / name)
+    sync(path)
+    os.replace(folder / FILES, path / FILES)
+    sync(path)
+
+
+def _files_of_part(part: StrPath) -> dict[str, tuple[int, str]]:
+    """Returns size and SHA-256 of a whole directory's files, its list included."""
+    content = read_bytes(_in(part, FILES))
+    files = _read_list(part, remedy=f"delete {os.fspath(part)} and rerun the same command")
+    return {**files, FILES: (len(content), sha256_bytes(content))}
 
 
 def _put(file: Path, target: StrPath) -> None:

@@ -54,7 +54,7 @@ def exclusive(
     """
     lease: Lease
     if is_local(folder):
-        lease = _FileLock(folder, waits=waits)
+        lease = _FileLock(folder, waits=waits, announce=announce)
     else:
         lease = ObjectLease(folder, ttl_s=ttl_s, waits=waits, announce=announce)
     try:
@@ -67,21 +67,37 @@ def exclusive(
 class _FileLock:
     """`flock` on `<folder>/.lock`, which holds the holder's name."""
 
-    def __init__(self, folder: StrPath, *, waits: bool) -> None:
+    def __init__(
+        self, folder: StrPath, *, waits: bool, announce: Callable[[str], None] | None
+    ) -> None:
         self._path = os.path.join(folder, _LOCK)
         with explained("lock", folder):
             os.makedirs(folder, exist_ok=True)
             self._file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115
             try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | (0 if waits else fcntl.LOCK_NB))
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._file.seek(0)
-                holder = self._file.read(200).strip() or "another process"
-                self._file.close()
-                raise in_use(folder, holder) from None
+                holder = self._holder()
+                if not waits:
+                    self._file.close()
+                    raise in_use(folder, holder) from None
+                if announce is not None:
+                    announce(f"{shown(folder)} is in use by {holder}: waiting for it to end")
+                self._wait()
             self._file.truncate(0)
             self._file.write(f"process {os.getpid()} on {socket.gethostname()}")
             self._file.flush()
+
+    def _holder(self) -> str:
+        self._file.seek(0)
+        return self._file.read(200).strip() or "another process"
+
+    def _wait(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+        except BaseException:  # a signal ended the wait
+            self._file.close()
+            raise
 
     def check(self) -> None:
         try:

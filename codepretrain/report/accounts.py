@@ -133,7 +133,7 @@ def packing_rows(results: StudyResults) -> list[dict[str, Any]]:
                     "truncated": f"{manifest.num_split_documents:,} ({100 * share:.1f}%)",
                     "hash": manifest.hash,
                     "tokenizer_hash": manifest.tokenizer_hash,
-                    "settings_hash": manifest.settings_hash,
+                    "identity": manifest.identity,
                 }
             )
     return rows

@@ -19,7 +19,6 @@ from codepretrain.evals.metric import Metric
 from codepretrain.files import journal, json_values, storage
 from codepretrain.metrics.time_ledger import read_sessions
 from codepretrain.report.statistics import PairedScores
-from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest
 from codepretrain.stream.ledger import Ledger
 
@@ -85,7 +84,7 @@ class ReportInput:
 
     Attributes:
       variants: name → its phases in order, from random parameters; each is a key of `phases`.
-      rows: source → directory that contains `train/manifest.json` and `validation/manifest.json`.
+      rows: source → split → directory of the rows.
       details: more about the study for the head of the page, such as {"parameters": "468M"}.
     """
 
@@ -95,7 +94,7 @@ class ReportInput:
     baseline: str | None
     variants: Mapping[str, tuple[str, ...]]
     phases: Mapping[str, PhaseInput]
-    rows: Mapping[str, str]
+    rows: Mapping[str, Mapping[str, str]]
     details: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -175,10 +174,10 @@ def collect(spec: ReportInput) -> StudyResults:
     """Reads the runs and manifests that `spec` names."""
     problems: list[str] = []
     manifests: dict[str, dict[str, RowsManifest]] = {}
-    for source, directory in spec.rows.items():
+    for source, directories in spec.rows.items():
         manifests[source] = {}
-        for split in SPLITS:
-            folder = epath.Path(directory) / split
+        for split, directory in directories.items():
+            folder = epath.Path(directory)
             with _noting(problems, folder):
                 if has_rows(folder):
                     manifests[source][split] = load_manifest(folder, source=source, split=split)

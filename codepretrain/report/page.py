@@ -4,14 +4,12 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
-
 from codepretrain.metrics.stopwatch import TIME_KINDS
 from codepretrain.report import accounts, figure_style, plots, tables, wording
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.starts import start_rows
+from codepretrain.report.templates import environment
 
 
 def render(
@@ -22,16 +20,7 @@ def render(
     written_at: str,
 ) -> str:
     """Returns the page's HTML."""
-    environment = Environment(
-        loader=PackageLoader("codepretrain.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["breakable"] = breakable
-    environment.filters["spaced"] = lambda text: text.replace("_", " ")
-    template = environment.get_template("page.html")
+    template = environment().get_template("page.html")
     return template.render(
         written_at=written_at,
         **_summary(results, comparison),
@@ -41,11 +30,6 @@ def render(
         **_figures(results, comparison),
         **_tables(results, comparison),
     )
-
-
-def breakable(text: str) -> Markup:
-    """Returns `text` escaped, with line breaks allowed after underscores and slashes."""
-    return Markup(str(escape(text)).replace("_", "_<wbr>").replace("/", "/<wbr>"))
 
 
 def _summary(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
@@ -87,10 +71,6 @@ def _figures(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
         "loss_svg": plots.loss_figure(results),
         "hides_early_losses": plots.hides_early_losses(results),
         "path_svgs": plots.path_figures(results),
-        "light_variants": figure_style.VARIANT_COLORS,
-        "dark_variants": figure_style.DARK_VARIANT_COLORS,
-        "light_sources": figure_style.SOURCE_COLORS,
-        "dark_sources": figure_style.DARK_SOURCE_COLORS,
         "marker_paths": figure_style.MARKER_PATHS,
         "variant_look": figure_style.variant_look,
     }

@@ -43,10 +43,9 @@ def results_json(
 
 
 def _manifest(manifest: RowsManifest) -> dict[str, Any]:
-    """Returns counts and hashes; of the files, only their number."""
+    """Returns counts and hashes; of the parts, only their number."""
     value = manifest.to_json()
-    shards = {name: len(value[name]) for name in ("row_shards", "document_shards")}
-    return {**value, **shards, "hash": manifest.hash}
+    return {**value, "parts": len(value["parts"]), "hash": manifest.hash}
 
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:

@@ -2,36 +2,45 @@
 
 Training processes call this, so it imports no tokenizer, seqio or TensorFlow.
 
-Every file records hashes of its inputs: documents of the reader's settings, splits of the
-documents, rows and items of the documents, their split, the tokenizer and all settings, and a run
-of its rows.
+Every file records hashes of its inputs: documents of the reader's settings, the selection of the
+documents, rows of the documents, their split, the tokenizer and the packing settings, items of all
+settings, and a run of its rows.
 """
 
 from typing import Any
 
 from etils import epath
 
+from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig, TokenizerConfig
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_file, sha256_json
 from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath, is_file
 from codepretrain.rows.eval_items import has_items, items_directory, load_items_manifest
+from codepretrain.rows.folders import folders_path, load_folders
 from codepretrain.rows.format import FORMAT_VERSION, SPLITS
 from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest, rows_directory
 from codepretrain.rows.vocabulary import tokenizer_hashes, tokenizer_path
 
 # Raised whenever readers, tokenizer, packing or items change in a way that changes their results.
-_DATA_VERSION = 2
+_DATA_VERSION = 3
 
 
 def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
-    """Returns the settings that determine a source's documents."""
+    """Returns the settings that determine the documents of each part of a source.
+
+    `max_bytes` only determines how many parts there are.
+    """
     chosen = config.data.sources[source]
+    options = {name: chosen.options[name] for name in sorted(chosen.options)}
+    options.pop("max_bytes", None)
     return {
         "version": _DATA_VERSION,
+        "source": source,
         "reader": chosen.reader,
-        "options": dict(sorted(chosen.options.items())),
+        "options": options,
+        "filters": to_dict(chosen.filters),
     }
 
 
@@ -42,12 +51,50 @@ def source_settings(config: StudyConfig, source: str) -> dict[str, Any]:
     """
     return {
         **reading_settings(config, source),
-        "validation_fraction": config.data.validation_fraction,
+        "max_bytes": config.data.sources[source].options.get("max_bytes"),
+        **selection_settings(config),
         "tokenizer": _tokenizer_settings(config.data.tokenizer),
+        **packing_settings(config),
+    }
+
+
+def packing_settings(config: StudyConfig) -> dict[str, Any]:
+    """Returns the settings that determine the rows of given documents and tokenizer."""
+    return {
         "packing": config.data.packing,
         "max_seq_len": config.data.max_seq_len,
+        "part_bytes": config.data.part_bytes,
         "row_format": FORMAT_VERSION,
     }
+
+
+def selection_settings(config: StudyConfig) -> dict[str, Any]:
+    """Returns the settings that determine which documents are used and which are held out.
+
+    Of evaluation sets these are the names and paths. The selection records their contents.
+    """
+    decontamination = to_dict(config.data.decontamination)
+    return {
+        "validation_fraction": config.data.validation_fraction,
+        "deduplication": to_dict(config.data.deduplication),
+        "decontamination": {
+            **decontamination,
+            "benchmarks": dict(sorted(decontamination["benchmarks"].items())),
+        },
+    }
+
+
+def rows_identity(
+    config: StudyConfig, *, split: str, documents_hash: str, tokenizer: tuple[str, str]
+) -> str:
+    """Returns the hash of all inputs of a source's rows of one split.
+
+    Args:
+      documents_hash: of the source's documents and of which are in the split.
+      tokenizer: the hashes of its two files, as `current_tokenizer` returns them.
+    """
+    inputs = {"split": split, "documents": documents_hash, "tokenizer": list(tokenizer)}
+    return sha256_json({**inputs, "packing": packing_settings(config)})
 
 
 def _tokenizer_settings(tokenizer: TokenizerConfig) -> dict[str, Any]:
@@ -130,16 +177,27 @@ def check_rows(
     """
     if not manifests:
         return
-    for (source, split), manifest in manifests.items():
-        if manifest.settings_hash != settings_hash(config, source):
+    folders = load_folders(data_dir)
+    if unlisted := sorted(source for source, _ in manifests.keys() - folders.keys()):
+        raise UserError(
+            f"{folders_path(data_dir)} lists no rows of source {unlisted[0]!r}: run `codepretrain "
+            "prepare` first"
+        )
+    for source, split in manifests:
+        if folders[source, split].settings_hash != settings_hash(config, source):
             raise UserError(
-                f"{rows_directory(data_dir, source, split)} was prepared under other settings"
+                f"{folders_path(data_dir)} lists rows that were prepared under other settings"
                 f"{_differences(config, source, data_dir)}; choose another --workdir, or delete "
                 f"{data_dir} and prepare again"
             )
     tokenizer_hash, vocabulary_hash = current_tokenizer(config, data_dir)
     for (source, split), manifest in manifests.items():
         directory = rows_directory(data_dir, source, split)
+        if manifest.identity != folders[source, split].identity:
+            raise UserError(
+                f"{directory} holds other rows than {folders_path(data_dir)} says: restore it, or "
+                f"delete both and prepare again"
+            )
         _check_tokenizer(directory, manifest.tokenizer_hash, tokenizer_hash, data_dir)
         if manifest.vocabulary_hash != vocabulary_hash:
             raise UserError(
@@ -165,6 +223,8 @@ def check_items(
     tokenizer_hash, _ = tokenizer_hashes(data_dir)
     _check_tokenizer(directory, items.tokenizer_hash, tokenizer_hash, data_dir)
     for (source, split), manifest in manifests.items():
+        if split != "validation":  # items are made from held-out documents
+            continue
         if manifest.documents_hash != items.documents_hashes.get(source):
             raise UserError(
                 f"{rows_directory(data_dir, source, split)} and {directory} were made from "

@@ -20,14 +20,19 @@ A record is one encoded row, little-endian:
     segments    lengths [S] uint32, documents [S] uint64, document offsets [S] uint32,
                 bytes [S] uint32
     tokens      [n] unsigned integers of W bytes; the padding is not stored
+
+A record's document numbers count from the first document of its part (`rows/part.py`), so a part
+is the same whatever precedes it.
 """
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 PAD_ID = 0
 SPLITS = ("train", "validation")
 
@@ -66,25 +71,68 @@ class Row:
         return int(np.sum((self.document_offsets == 0) & (self.segment_lengths > 1)))
 
 
+class Segment(NamedTuple):
+    """A part of a document that becomes part of a row.
+
+    length: tokens. num_bytes: UTF-8 bytes that its targets represent. ends_document: its last token
+    is the document's. tokens: as `encode_tokens` returns them.
+    """
+
+    document: int
+    offset: int
+    length: int
+    num_bytes: int
+    ends_document: bool
+    tokens: bytes
+
+
+def token_width(vocab_size: int) -> int:
+    """Returns the bytes per token in a record: 2, 3 or 4."""
+    return 2 if vocab_size <= 1 << 16 else 3 if vocab_size <= 1 << 24 else 4
+
+
+def encode_tokens(tokens: np.ndarray, width: int) -> bytes:
+    """Returns token ids [n] as unsigned integers of `width` bytes."""
+    if width == 2:
+        return tokens.astype("<u2").tobytes()
+    words = tokens.astype("<u4").view(np.uint8).reshape(-1, 4)
+    return words[:, :width].tobytes()
+
+
+def encode_segments(segments: Sequence[Segment], row_length: int, width: int) -> bytes:
+    """Returns the record of a row that consists of these segments."""
+    documents, offsets, lengths, num_bytes, _, tokens = zip(*segments, strict=True)
+    num_tokens, n = sum(lengths), len(segments)
+    assert num_tokens <= row_length, "the segments are longer than the row"
+    header = _HEADER.pack(_MAGIC, FORMAT_VERSION, width, row_length, num_tokens, n)
+    columns = struct.pack(f"<{n}I{n}Q{n}I{n}I", *lengths, *documents, *offsets, *num_bytes)
+    return b"".join((header, columns, *tokens))
+
+
 def encode_row(row: Row, vocab_size: int) -> bytes:
-    """Returns the record of a row: 2, 3 or 4 bytes per token, depending on `vocab_size`."""
-    num_tokens = int(row.segment_lengths.sum())
-    assert num_tokens <= len(row.tokens), "the segments are longer than the row"
-    width = 2 if vocab_size <= 1 << 16 else 3 if vocab_size <= 1 << 24 else 4
-    header = _HEADER.pack(
-        _MAGIC, FORMAT_VERSION, width, len(row.tokens), num_tokens, len(row.segment_lengths)
-    )
-    columns = (row.segment_lengths, row.documents, row.document_offsets, row.segment_bytes)
-    segments = b"".join(
-        column.astype(dtype).tobytes()
-        for column, dtype in zip(columns, _SEGMENT_DTYPES, strict=True)
-    )
-    words = row.tokens[:num_tokens].astype("<u4").view(np.uint8).reshape(-1, 4)
-    return header + segments + words[:, :width].tobytes()
+    """Returns the record of a row."""
+    width = token_width(vocab_size)
+    segments = [
+        Segment(
+            document=int(row.documents[i]),
+            offset=int(row.document_offsets[i]),
+            length=length,
+            num_bytes=int(row.segment_bytes[i]),
+            ends_document=False,  # not in the record
+            tokens=encode_tokens(row.tokens[start : start + length], width),
+        )
+        for i, (start, length) in enumerate(
+            zip(row.segment_starts.tolist(), row.segment_lengths.tolist(), strict=True)
+        )
+    ]
+    return encode_segments(segments, len(row.tokens), width)
 
 
-def decode_row(record: bytes) -> Row:
+def decode_row(record: bytes, *, first_document: int = 0) -> Row:
     """Returns the row of a record; the inverse of `encode_row`.
+
+    Args:
+      first_document: is added to the document numbers.
 
     Raises:
       ValueError: the record is of another format, or of another length than its header says.
@@ -112,7 +160,7 @@ def decode_row(record: bytes) -> Row:
         tokens=tokens,
         segment_starts=(np.cumsum(lengths) - lengths).astype(np.int32),
         segment_lengths=lengths,
-        documents=columns[1].astype(np.int64),
+        documents=columns[1].astype(np.int64) + first_document,
         document_offsets=columns[2].astype(np.int64),
         segment_bytes=columns[3].astype(np.int64),
     )

@@ -1,14 +1,16 @@
 """The manifest of the rows of one source and split: exact counts, and hashes of the inputs.
 
-    <data_dir>/rows/<source>/<split>/
-        rows-00000.records, …       rows.index.npy          encoded rows (`rows/format.py`)
-        documents-00000.records, …  documents.index.npy     provenance of the documents, JSON
-        row_stats.npy               [N, 3] uint32: documents begun, bytes, targets of each row
-        manifest.json               sealed with its own hash
-        files.json                  sealed: size and hash of every file above, written last
+    <workdir>/data/rows/<source>-<split>-<12 hex of the identity>/
+        part-00000/ …                            rows and documents (`rows/part.py`)
+        rows.index.npy, documents.index.npy      the parts' indexes, one after the other
+        row_stats.npy                            the parts' statistics, one after the other
+        manifest.json                            sealed with its own hash
+        files.json                               sealed: size and hash of every file, written last
 
-Opening reads and verifies all files but the records. Of these it compares the sizes; each record's
-crc32, which is in the verified index, is compared when the record is read.
+These folders are shared by the studies of a working directory; `rows/folders.py` says which a study
+uses. Opening reads and verifies the manifest, the indexes and the statistics; of the other files it
+compares the sizes. Each record's crc32, which is in the verified index, is compared when the record
+is read.
 """
 
 import dataclasses
@@ -23,8 +25,10 @@ from codepretrain.files.directory import is_whole
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath, is_local
+from codepretrain.rows.folders import load_folders, rows_pool
 from codepretrain.rows.format import FORMAT_VERSION
-from codepretrain.rows.records import Shard, index_name
+from codepretrain.rows.part import Part, merkle_root
+from codepretrain.rows.records import Shard, index_name, records_name
 from codepretrain.rows.verify import (
     MANIFEST,
     check_contents,
@@ -36,14 +40,8 @@ from codepretrain.rows.verify import (
 ROWS = "rows"
 DOCUMENTS = "documents"
 STATS = "row_stats.npy"
-_INDEXES = (index_name(ROWS), index_name(DOCUMENTS), STATS)
-_NOT_IN_HASH = {
-    "row_shards",
-    "document_shards",
-    "settings_hash",
-    "documents_hash",
-    "vocabulary_hash",
-}
+INDEXES = (index_name(ROWS), index_name(DOCUMENTS), STATS)
+_NOT_IN_HASH = {"parts", "identity", "documents_hash", "vocabulary_hash"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +51,10 @@ class RowsManifest:
     num_bytes: UTF-8 bytes of the documents' text. num_tokens: with bos and eos, each token once.
     num_target_tokens = num_tokens - num_documents. num_padding: positions, of num_rows ×
     max_seq_len, that are not targets with weight. num_split_documents: documents with targets in
-    more than one row. rows_sha256: of the encoded rows in order, independent of their division into
-    files. documents_hash: of the source's documents and their split. tokenizer_hash,
-    vocabulary_hash: of the two files of the tokenizer. settings_hash: of all settings that
-    determine the rows.
+    more than one row. rows_sha256: of the hashes of the parts, each of its encoded rows in order.
+    documents_hash: of the source's documents and which are in the split. tokenizer_hash,
+    vocabulary_hash: of the two files of the tokenizer. identity: of all inputs, documents,
+    tokenizer and packing settings (`rows/data_dir.py`), known before the rows are made.
     """
 
     source: str
@@ -76,9 +74,8 @@ class RowsManifest:
     documents_hash: str
     tokenizer_hash: str
     vocabulary_hash: str
-    settings_hash: str
-    row_shards: tuple[Shard, ...]
-    document_shards: tuple[Shard, ...]
+    identity: str
+    parts: tuple[Part, ...]
 
     @property
     def efficiency(self) -> float:
@@ -86,11 +83,23 @@ class RowsManifest:
         return self.num_target_tokens / max(1, self.num_rows * self.max_seq_len)
 
     @property
+    def row_shards(self) -> tuple[Shard, ...]:
+        """The files of the rows, in order."""
+        name = records_name(ROWS)
+        return tuple(Shard(f"{part.name}/{name}", part.num_rows) for part in self.parts)
+
+    @property
+    def document_shards(self) -> tuple[Shard, ...]:
+        """The files of the documents' provenance, in order."""
+        name = records_name(DOCUMENTS)
+        return tuple(Shard(f"{part.name}/{name}", part.num_documents) for part in self.parts)
+
+    @property
     def hash(self) -> str:
         """Hex SHA-256 of what training sees: names, counts, tokenizer and every encoded row.
 
-        It excludes how the rows are divided into files and the settings they were made with:
-        neither changes a result.
+        It excludes how the rows are divided into parts and the settings they were made with:
+        `rows_sha256` changes with whatever of them changes a row.
         """
         fields = dataclasses.asdict(self)
         return sha256_json({k: v for k, v in fields.items() if k not in _NOT_IN_HASH})
@@ -109,6 +118,12 @@ class RowsManifest:
         manifest = parse_manifest(cls, value, version=FORMAT_VERSION, path=path, remedy=remedy)
         for name, (found, expected) in manifest._contradictions().items():
             raise UserError(f"{path}: {name} is {found:,}, expected {expected:,}; {remedy}")
+        root = merkle_root(part.rows_sha256 for part in manifest.parts)
+        if root != manifest.rows_sha256:
+            raise UserError(
+                f"{path}: rows_sha256 is {manifest.rows_sha256[:12]}, expected {root[:12]} by its "
+                f"parts; {remedy}"
+            )
         return manifest
 
     def _contradictions(self) -> dict[str, tuple[int, int]]:
@@ -119,9 +134,9 @@ class RowsManifest:
                 self.num_padding,
                 self.num_rows * self.max_seq_len - self.num_target_tokens,
             ),
-            "row_shards": (sum(s.num_records for s in self.row_shards), self.num_rows),
-            "document_shards": (
-                sum(s.num_records for s in self.document_shards),
+            "num_rows of the parts": (sum(p.num_rows for p in self.parts), self.num_rows),
+            "num_documents of the parts": (
+                sum(p.num_documents for p in self.parts),
                 self.num_documents,
             ),
         }
@@ -129,8 +144,18 @@ class RowsManifest:
 
 
 def rows_directory(data_dir: StrPath, source: str, split: str) -> epath.Path:
-    """Returns where the rows of one source and split are below the study's data directory."""
-    return epath.Path(data_dir) / "rows" / source / split
+    """Returns where the rows of one source and split of a study are.
+
+    Without an entry in the study's `rows.json` it is a folder below `data_dir`, where `prepare`
+    puts none.
+
+    Raises:
+      UserError: `rows.json` is damaged.
+    """
+    entry = load_folders(data_dir).get((source, split))
+    if entry is None:
+        return epath.Path(data_dir) / "rows" / source / split
+    return rows_pool(data_dir) / entry.folder
 
 
 def has_rows(directory: StrPath) -> bool:
@@ -149,7 +174,7 @@ def load_manifest(directory: StrPath, *, source: str, split: str) -> RowsManifes
 
 
 def open_rows(
-    directory: StrPath, *, source: str, split: str, reads: tuple[str, ...] = _INDEXES
+    directory: StrPath, *, source: str, split: str, reads: tuple[str, ...] = INDEXES
 ) -> tuple[RowsManifest, Mapping[str, str]]:
     """Returns the manifest, and the SHA-256 of every file by name.
 

@@ -1,9 +1,10 @@
 """Record files: concatenated byte strings with an index; reading a record takes one read.
 
-    <name>-00000.records, <name>-00001.records, …   the records' bytes, nothing between them
-    <name>.index.npy                                [N] of (offset, length, crc32), memory-mapped
+    <name>.records      the records' bytes, nothing between them
+    <name>.index.npy    [N] of (offset, length, crc32), memory-mapped
 
-`offset` counts from the start of the record's own file. Reading a record is one index lookup and
+Several files are read as one by the concatenation of their indexes, because `offset` counts from
+the start of the record's own file. Reading a record is one index lookup and
 one `pread`; an open file costs only a descriptor, so files can be closed and reopened at will. The
 crc32 is in the index, not in the record: the index is verified by its hash when it is opened, so a
 flipped bit, or another source's file of the same size, is detected at the first read.
@@ -30,6 +31,7 @@ from codepretrain.files.new_file import NewFile
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.shard_files import ShardFiles
 
+_BUFFER_BYTES = 2**20
 INDEX_DTYPE = np.dtype([("offset", "<u8"), ("length", "<u4"), ("crc32", "<u4")])
 
 
@@ -46,19 +48,24 @@ def index_name(name: str) -> str:
     return f"{name}.index.npy"
 
 
-class RecordWriter:
-    """Writes records to numbered files in a local folder; `finish` writes their index.
+def records_name(name: str) -> str:
+    """Returns the file name of the records called `name`."""
+    return f"{name}.records"
 
-    sha256: of all records in order, independent of their division into files.
+
+class RecordWriter:
+    """Writes records to one file in a local folder; `finish` writes their index.
+
+    sha256: of all records in order.
     """
 
-    def __init__(self, folder: Path, name: str, *, records_per_shard: int) -> None:
+    def __init__(self, folder: Path, name: str) -> None:
         self._folder = folder
         self._name = name
-        self._records_per_shard = records_per_shard
-        self._file: NewFile | None = None
+        self._file = NewFile(folder / records_name(name))
         self._columns = array("Q"), array("I"), array("I")  # offset, length, crc32
-        self._shards: list[str] = []
+        self._waiting: list[bytes] = []
+        self._num_bytes = self._num_waiting = 0
         self.sha256 = hashlib.sha256()
 
     def __len__(self) -> int:
@@ -66,43 +73,39 @@ class RecordWriter:
 
     def write(self, record: bytes) -> None:
         """Appends one record. Raises UserError if there is no space."""
-        if len(self) % self._records_per_shard == 0:
-            self._next_file()
-        assert self._file is not None
-        values = (self._file.num_bytes, len(record), zlib.crc32(record))
-        for column, value in zip(self._columns, values, strict=True):
-            column.append(value)
-        self._file.write(record)
-        self.sha256.update(record)
+        offsets, lengths, crcs = self._columns
+        offsets.append(self._num_bytes)
+        lengths.append(len(record))
+        crcs.append(zlib.crc32(record))
+        self._waiting.append(record)
+        self._num_bytes += len(record)
+        self._num_waiting += len(record)
+        if self._num_waiting >= _BUFFER_BYTES:
+            self._flush()
 
-    def finish(self) -> tuple[Shard, ...]:
-        """Writes the index and returns the files in order."""
-        if self._file is not None:
-            self._file.close()
+    def finish(self) -> Shard:
+        """Writes the index, and returns the file of the records."""
+        self._flush()
+        self._file.close()
         index = np.empty(len(self), INDEX_DTYPE)
         for field, column in zip(("offset", "length", "crc32"), self._columns, strict=True):
             index[field] = column
         path = self._folder / index_name(self._name)
         with explained("write", path):
             np.save(path, index)
-        starts = range(0, len(self), self._records_per_shard)
-        return tuple(
-            Shard(name, min(self._records_per_shard, len(self) - start))
-            for name, start in zip(self._shards, starts, strict=True)
-        )
+        return Shard(records_name(self._name), len(self))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
+        self._file.close()
 
-    def _next_file(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._shards.append(f"{self._name}-{len(self._shards):05d}.records")
-        self._file = NewFile(self._folder / self._shards[-1])
+    def _flush(self) -> None:
+        content = b"".join(self._waiting)
+        self._waiting, self._num_waiting = [], 0
+        self.sha256.update(content)
+        self._file.write(content)
 
 
 class Records:
@@ -120,10 +123,14 @@ class Records:
     def __len__(self) -> int:
         return len(self._index)
 
+    def shard(self, record: int) -> int:
+        """Returns the number of the file of a record."""
+        assert 0 <= record < len(self), f"record {record} of {len(self)}"
+        return bisect.bisect_right(self._first_records, record) - 1
+
     def locate(self, record: int) -> tuple[str, int]:
         """Returns the file of a record and its position in it."""
-        assert 0 <= record < len(self), f"record {record} of {len(self)}"
-        shard = bisect.bisect_right(self._first_records, record) - 1
+        shard = self.shard(record)
         return self._names[shard], record - self._first_records[shard]
 
     def __getitem__(self, record: int) -> bytes:

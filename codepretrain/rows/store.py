@@ -1,5 +1,6 @@
 """Random access to the prepared rows of one source and split."""
 
+import itertools
 import json
 from collections.abc import Iterable
 from typing import Any
@@ -13,6 +14,7 @@ from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import Row, decode_row
 from codepretrain.rows.manifest import (
     DOCUMENTS,
+    INDEXES,
     ROWS,
     STATS,
     RowsManifest,
@@ -48,8 +50,13 @@ class RowStore:
         self.directory = epath.Path(directory)
         self._cache = cache
         self.manifest, hashes = open_rows(self.directory, source=source, split=split)
-        self._files = ShardFiles(self.directory, hashes, cache=cache)
+        shards = (*self.manifest.row_shards, *self.manifest.document_shards)
+        names = [*(shard.name for shard in shards), *INDEXES]
+        files = {name: hashes[name] for name in names if name in hashes}
+        self._files = ShardFiles(self.directory, files, cache=cache)
         num_rows, num_documents = self.manifest.num_rows, self.manifest.num_documents
+        counts = (part.num_documents for part in self.manifest.parts)
+        self._first_documents = [0, *itertools.accumulate(counts)]  # of each part
         self._rows = Records(
             self._files, self.manifest.row_shards, self._index(ROWS, num_records=num_rows)
         )
@@ -70,14 +77,15 @@ class RowStore:
         return self.manifest.num_rows
 
     def __getitem__(self, record: int) -> Row:
-        """Returns one row.
+        """Returns one row, whose documents are numbered within the source and split.
 
         Raises:
           UserError: the record is damaged or cannot be read; names source, record and file.
         """
         content = self._read(self._rows, record)
         try:
-            return decode_row(content)
+            first = self._first_documents[self._rows.shard(record)]
+            return decode_row(content, first_document=first)
         except ValueError as error:
             raise self._damaged(self._rows, record, error) from error
 

@@ -64,6 +64,7 @@ def _documents(store: RowStore, row: Row) -> list[dict[str, Any]]:
             {
                 "document": document,
                 **{name: provenance.get(name) for name in ("id", "origin", "language", "license")},
+                "metadata": provenance.get("metadata") or {},
                 "offset": offset,
                 "num_tokens": length,
             }
@@ -110,7 +111,6 @@ def _extent(document: Mapping[str, Any]) -> tuple[str, str, str]:
     if not document:
         return "", "", ""
     first, length = document["offset"], document["num_tokens"]
-    origin = " · ".join(
-        str(document[name]) for name in ("origin", "language", "license") if document[name]
-    )
-    return f"[{first}, {first + length})", str(document["id"]), origin
+    known = [str(document[name]) for name in ("origin", "language", "license") if document[name]]
+    known += [f"{name}={' '.join(text.split())}" for name, text in document["metadata"].items()]
+    return f"[{first}, {first + length})", str(document["id"]), " · ".join(known)

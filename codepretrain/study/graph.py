@@ -19,6 +19,7 @@ from codepretrain.optim import schedules
 from codepretrain.optim.schedules import Rates
 from codepretrain.stream.mixture import MixtureStage, OrderPrefix, apportion, order_prefix
 from codepretrain.stream.order import RowOrder
+from codepretrain.stream.stages import num_steps, phase_stages
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +159,6 @@ def _resolve_into(phases: dict[str, Phase], name: str, config: StudyConfig) -> P
     parent = None
     if phase_config.parent is not None:
         parent = _resolve_into(phases, phase_config.parent, config)
-    num_steps = _steps(phase_config.tokens, config)
     parent_step = _parent_step(phase_config, parent, config)
     start_ordinals, earlier_draws = _cursors(phase_config, parent, parent_step)
     decay = phase_config.weight_decay
@@ -167,10 +167,10 @@ def _resolve_into(phases: dict[str, Phase], name: str, config: StudyConfig) -> P
         config=phase_config,
         parent=parent,
         parent_step=parent_step,
-        num_steps=num_steps,
+        num_steps=num_steps(phase_config.tokens, config),
         batch_size=config.training.batch_size,
         max_seq_len=config.data.max_seq_len,
-        stages=_stages(name, phase_config, num_steps, config),
+        stages=phase_stages(name, phase_config, config),
         start_ordinals=start_ordinals,
         earlier_draws=earlier_draws,
         parent_learning_rate=parent.learning_rate(parent_step - 1) if parent else None,
@@ -193,41 +193,12 @@ def _prefixed(path: str) -> Iterator[None]:
         raise UserError(f"{path}{error}") from error
 
 
-def _steps(tokens: int, config: StudyConfig) -> int:
-    """Returns the nearest whole number of steps, halves up."""
-    step_tokens = config.training.batch_size * config.data.max_seq_len
-    return (2 * tokens + step_tokens) // (2 * step_tokens)
-
-
 def _parent_step(phase: PhaseConfig, parent: Phase | None, config: StudyConfig) -> int:
     if parent is None:
         return 0
     if phase.parent_tokens is None:
         return parent.num_steps
-    return min(max(_steps(phase.parent_tokens, config), 1), parent.num_steps)
-
-
-def _stages(
-    name: str, phase: PhaseConfig, num_steps: int, config: StudyConfig
-) -> tuple[MixtureStage, ...]:
-    """Returns the stages of constant weights. A mixture changes between steps, never within one."""
-    starts = [0, *(_steps(change.at_tokens, config) for change in phase.mixture_changes)]
-    weights = [phase.mixture, *(change.weights for change in phase.mixture_changes)]
-    ends = [*starts[1:], num_steps]
-    for start, end in zip(starts, ends, strict=True):
-        if start >= end:
-            raise UserError(
-                f"config.phases.{name}.mixture_changes: expected at least one step between two "
-                f"changes, found none between step {start:,} and {end:,}; one step is "
-                f"{config.training.batch_size * config.data.max_seq_len:,} tokens"
-            )
-    batch_size = config.training.batch_size
-    return tuple(
-        MixtureStage(
-            num_rows=(end - start) * batch_size, weights={s: w for s, w in ws.items() if w > 0}
-        )
-        for start, end, ws in zip(starts, ends, weights, strict=True)
-    )
+    return min(max(num_steps(phase.parent_tokens, config), 1), parent.num_steps)
 
 
 def _cursors(

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
+from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.study.describe import describe
 from codepretrain.study.provenance import code_version
@@ -36,7 +37,9 @@ def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
         variants={name: tuple(path) for name, path in plan["variants"].items()},
         phases=phases,
         rows={
-            source: str(rows_directory(workspace.data_dir, source, "train").parent)
+            source: {
+                split: str(rows_directory(workspace.data_dir, source, split)) for split in SPLITS
+            }
             for source in sorted(config.data.sources)
         },
         details={

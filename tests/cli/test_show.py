@@ -53,9 +53,11 @@ def test_whole_data(
 ) -> None:
     assert verify_data(prepared, tiny_overrides) == 0
     captured = capsys.readouterr()
-    [data] = (prepared / "data").iterdir()
-    for folder in ("tokenizer", "documents/code", "rows/text/validation", "evals"):
-        assert f"{data / folder}: every file is as it was written" in captured.out
+    [tokenizer] = prepared.glob("data/*/tokenizer")
+    [code] = prepared.glob("data/documents/code-*")
+    [rows] = prepared.glob("data/rows/text-validation-*")
+    for folder in (tokenizer, code, rows, tokenizer.parent / "evals"):
+        assert f"{folder}: every file is as it was written" in captured.out
     assert "Prepared data (tokenizer " in captured.out
     assert captured.err == ""
 
@@ -64,18 +66,22 @@ def test_damaged_data(
     capsys: pytest.CaptureFixture[str], workdir: Path, tiny_overrides: list[str]
 ) -> None:
     """A bit flipped in the rows, which keeps their size, and a file that is gone."""
-    [rows] = workdir.glob("data/*/rows/text/train/rows-00000.records")
+    [rows] = workdir.glob("data/rows/text-train-*/part-00000/rows.records")
     contents = bytearray(rows.read_bytes())
     contents[len(contents) // 2] ^= 1
     rows.write_bytes(contents)
-    [documents] = workdir.glob("data/*/documents/code/documents.arrayrecord")
+    [documents] = workdir.glob("data/documents/code-*/*/documents.arrayrecord")
     documents.unlink()
     assert verify_data(workdir, tiny_overrides) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
-    assert f"{rows.parent}: rows-00000.records was altered: its sha256 differs" in captured.err
+    assert (
+        f"{rows.parents[1]}: part-00000/rows.records was altered: its sha256 differs"
+        in captured.err
+    )
     assert f"{documents.parent}: documents.arrayrecord is missing" in captured.err
-    assert f"{rows.parent.with_name('validation')}: every file is as it was" in captured.out
+    [validation] = workdir.glob("data/rows/text-validation-*")
+    assert f"{validation}: every file is as it was" in captured.out
 
 
 def test_a_workdir_without_the_data(

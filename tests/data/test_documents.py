@@ -1,168 +1,202 @@
-import dataclasses
+"""The documents of a source, over parts in the pool."""
+
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from array_record.python.array_record_module import ArrayRecordWriter
 
+from codepretrain.data import part_plan
 from codepretrain.data.document import Document
-from codepretrain.data.documents import (
-    DOCUMENTS,
-    FORMAT_VERSION,
-    DocumentsManifest,
-    documents_directory,
-    has_documents,
-    load_documents_keys,
-    load_documents_manifest,
-    read_documents,
-    verify_documents,
-)
-from codepretrain.data.inventory import INVENTORY, Inventory
-from codepretrain.data.keys import KEYS, KeysWriter, text_digest
+from codepretrain.data.documents import SourceDocuments, has_documents, open_documents, pool_folder
+from codepretrain.data.documents_view import documents_view_path, load_documents_view
+from codepretrain.data.keys import group_key, text_digest
 from codepretrain.errors import UserError
-from codepretrain.files.directory import whole_directory
 from codepretrain.files.sealed import read_sealed, write_sealed
+from tests.fixtures.documents import read, texts
 
-NUM_DOCUMENTS = 300
-
-
-def write(directory, *, source: str = "s", of: str = "s", **changes: object) -> None:
-    """Documents of source `of`, under a manifest of `source`."""
-    with whole_directory(directory) as folder:
-        writer, keys = ArrayRecordWriter(str(folder / DOCUMENTS), "group_size:64"), KeysWriter()
-        for number in range(NUM_DOCUMENTS):
-            document = Document(id=f"d{number}", text="x", source=of, origin="o")
-            writer.write(json.dumps(dataclasses.asdict(document)).encode())
-            keys.keep(document, text_digest(b"x"))
-        writer.close()
-        keys.save(folder)
-        write_sealed(folder / INVENTORY, Inventory(files=()).to_json())
-        manifest = DocumentsManifest(
-            format_version=FORMAT_VERSION,
-            source=source,
-            settings_hash="h",
-            num_documents=NUM_DOCUMENTS,
-            num_bytes=NUM_DOCUMENTS,
-            skipped={},
-            skipped_examples={},
-            num_files=0,
-            was_capped=False,
-        )
-        write_sealed(folder / "manifest.json", manifest.to_json() | changes)
+NUM_PARTS = 3
+PER_PART = 300
 
 
-def ids(directory, wanted: np.ndarray | None = None) -> list[str]:
-    return [document.id for document in read_documents(directory, source="s", wanted=wanted)]
+@pytest.fixture
+def small_parts(monkeypatch) -> None:
+    """Every shard is a part."""
+    monkeypatch.setattr(part_plan, "PART_BYTES", 1)
 
 
-def test_documents_are_read_in_order(tmp_path) -> None:
-    directory = documents_directory(tmp_path, "s")
-    assert not has_documents(directory)
-    write(directory)
-    assert has_documents(directory)
-    assert ids(directory) == [f"d{number}" for number in range(300)]
-    wanted = np.zeros(300, bool)
-    wanted[[0, 255, 299]] = True
-    assert ids(directory, wanted) == ["d0", "d255", "d299"]
-    assert ids(directory, ~wanted) == [f"d{n}" for n in range(300) if n not in (0, 255, 299)]
-    verify_documents(directory)
+@pytest.fixture
+def data_dir(tmp_path, small_parts) -> Path:
+    """Documents of source "s" in three parts; their texts are their numbers."""
+    path = tmp_path / "data" / "study"
+    read(path, "s", texts(*map(str, range(NUM_PARTS * PER_PART)), per_shard=PER_PART))
+    return path
 
 
-def test_the_hash_sees_the_documents_and_nothing_else(tmp_path) -> None:
-    write(tmp_path / "a")
-    write(tmp_path / "b", was_capped=True)
-    write(tmp_path / "c", of="other")
-    hashes = [load_documents_manifest(tmp_path / name, source="s")[1] for name in "abc"]
-    assert hashes[0] == hashes[1] != hashes[2]
+def documents(data_dir: Path) -> SourceDocuments:
+    return open_documents(data_dir, "s")
 
 
-def test_a_list_of_files_without_the_keys_is_named(tmp_path) -> None:
-    write(tmp_path / "s")
-    path = tmp_path / "s" / "files.json"
+def pool(data_dir: Path) -> Path:
+    return Path(documents(data_dir).folder)
+
+
+def manifest_path(data_dir: Path) -> Path:
+    return pool(data_dir) / load_documents_view(data_dir)["s"].manifest
+
+
+def part(data_dir: Path, number: int = 1) -> Path:
+    found = documents(data_dir)
+    return Path(found.part_folder(found.manifest.parts[number]))
+
+
+def ids(data_dir: Path, wanted: np.ndarray | None = None) -> list[int]:
+    return [int(document.id) for document in documents(data_dir).read(wanted)]
+
+
+def test_documents_are_read_in_order(data_dir) -> None:
+    found = documents(data_dir)
+    assert found.source == "s"
+    assert [p.num_documents for p in found.manifest.parts] == [PER_PART] * NUM_PARTS
+    assert found.manifest.num_documents == found.num_within_limit == 900
+    assert ids(data_dir) == list(range(900))
+    wanted = np.zeros(900, bool)
+    wanted[[0, 299, 300, 555, 899]] = True
+    assert ids(data_dir, wanted) == [0, 299, 300, 555, 899]
+    assert ids(data_dir, ~wanted) == [n for n in range(900) if not wanted[n]]
+    found.check(reads_contents=True)
+
+
+def test_parts_without_a_wanted_document_are_not_opened(data_dir) -> None:
+    (part(data_dir) / "files.json").unlink()
+    wanted = np.arange(900) >= 600
+    assert ids(data_dir, wanted) == list(range(600, 900))
+    with pytest.raises(UserError, match="no documents at"):
+        ids(data_dir)
+
+
+def test_keys_are_those_of_documents_in_order(data_dir) -> None:
+    keys = documents(data_dir).keys()
+    assert keys["num_bytes"].tolist() == [len(str(number)) for number in range(900)]
+    assert keys["text"].tolist() == [
+        int.from_bytes(text_digest(str(number).encode())[:8], "little") for number in range(900)
+    ]
+    assert keys["group"].tolist() == [
+        group_key(Document(id=str(number), text="", source="s", origin="o"))
+        for number in range(900)
+    ]
+
+
+def test_the_hash_sees_documents_their_order_and_the_limit(tmp_path, small_parts) -> None:
+    readers = {
+        "a": texts("x", "y", per_shard=1),
+        "b": texts("x", "y", per_shard=1),
+        "c": texts("y", "x", per_shard=1),
+        "d": texts("x", "y", per_shard=1, max_bytes=2),
+    }
+    hashes = {}
+    for name, reader in readers.items():
+        read(tmp_path / name / "study", "s", reader)
+        hashes[name] = documents(tmp_path / name / "study").hash
+    assert hashes["a"] == hashes["b"]
+    assert len({*hashes.values()}) == 3
+
+
+def test_documents_beyond_the_limit_are_counted(tmp_path, small_parts) -> None:
+    data_dir = tmp_path / "data" / "study"
+    reader = texts(*["four"] * 30, per_shard=10, max_bytes=50)
+    manifest = read(data_dir, "s", reader)
+    assert (manifest.num_documents, manifest.limit, manifest.was_capped) == (20, 50, True)
+    assert documents(data_dir).num_within_limit == 13, "the 13th reaches 50 bytes"
+    assert len(ids(data_dir)) == 20
+    exact = texts(*["four"] * 30, per_shard=10, max_bytes=48)
+    read(data_dir, "s", exact)
+    assert documents(data_dir).num_within_limit == 12
+    far = texts(*["four"] * 30, per_shard=10, max_bytes=1000)
+    assert not read(data_dir, "s", far).was_capped
+    assert documents(data_dir).num_within_limit == 30
+
+
+def test_a_source_that_was_not_read(tmp_path, data_dir) -> None:
+    assert has_documents(data_dir, "s")
+    assert not has_documents(data_dir, "other")
+    with pytest.raises(UserError, match=r"documents.json has no documents of source 'other': run"):
+        open_documents(data_dir, "other")
+    with pytest.raises(UserError, match=r"has no documents of source 's': run `codepretrain"):
+        open_documents(tmp_path / "empty" / "study", "s")
+
+
+@pytest.mark.parametrize("name", ["files.json", "manifest"])
+def test_documents_without_a_part_or_the_manifest_are_not_there(data_dir, name) -> None:
+    (manifest_path(data_dir) if name == "manifest" else part(data_dir) / name).unlink()
+    assert not has_documents(data_dir, "s")
+
+
+def test_the_pool_is_beside_the_studys_directory() -> None:
+    assert pool_folder("w/data/study", "s", "0123456789abcdef") == Path(
+        "w/data/documents/s-0123456789ab"
+    )
+
+
+def test_an_altered_manifest_is_named_even_if_its_seal_fits(data_dir) -> None:
+    path = manifest_path(data_dir)
     value, _ = read_sealed(path)
-    del value["files"]["keys.npy"]
+    path.write_text(json.dumps(value))
+    with pytest.raises(UserError, match=rf"{path} has no seal; delete {path} and run"):
+        documents(data_dir)
+    write_sealed(path, value | {"num_documents": 899})
+    with pytest.raises(UserError, match=rf"{path} was altered: .*study/documents.json names its"):
+        documents(data_dir)
+    write_sealed(path, value | {"format_version": 99})
+    with pytest.raises(UserError, match=rf"{path} has format 99, this version reads 3"):
+        documents(data_dir)
+
+
+def test_a_manifest_of_another_source_is_named(data_dir) -> None:
+    read(data_dir, "other", texts("a"))
+    path = documents_view_path(data_dir)
+    value, _ = read_sealed(path)
+    value["sources"]["s"] = value["sources"]["other"]
     write_sealed(path, value)
-    with pytest.raises(UserError, match=r"damaged .*s: keys.npy is missing from"):
-        load_documents_manifest(tmp_path / "s", source="s")
-
-
-def test_missing_documents(tmp_path) -> None:
-    with pytest.raises(UserError, match=r"no documents at .*codepretrain prepare"):
-        load_documents_manifest(tmp_path, source="s")
+    with pytest.raises(UserError, match=r"manifest of source 'other', expected 's'; delete .*json"):
+        documents(data_dir)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("text", "message"),
     [
-        ({"format_version": 9}, "has format 9, this version reads 2"),
-        ({"num_documents": None}, "num_documents: expected"),
-        ({"was_capped": "no"}, "was_capped: expected True or False"),
-        ({"source": "other"}, "is the manifest of source 'other', expected 's'"),
+        ("{}", "documents.json has no seal"),
+        ("[]", "documents.json is damaged: expected a JSON object"),
     ],
 )
-def test_a_manifest_that_does_not_match_is_named(tmp_path, changes, message) -> None:
-    write(tmp_path / "s", **changes)
-    with pytest.raises(UserError, match=f"s/manifest.json.*{message}.*; delete"):
-        load_documents_manifest(tmp_path / "s", source="s")
+def test_a_damaged_list_of_documents_is_named(data_dir, text, message) -> None:
+    documents_view_path(data_dir).write_text(text)
+    with pytest.raises(UserError, match=rf"{message}.*; delete .* run `codepretrain prepare`"):
+        documents(data_dir)
+    for value in ({"format_version": 9}, {"format_version": 1, "sources": {"s": {}}}):
+        write_sealed(documents_view_path(data_dir), value)
+        with pytest.raises(UserError, match=r"documents.json.*(format 9|folder is missing).*; del"):
+            documents(data_dir)
 
 
-def test_a_truncated_and_a_deleted_file(tmp_path) -> None:
-    write(tmp_path / "s")
-    path = tmp_path / "s" / "documents.arrayrecord"
-    path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(
-        UserError, match=r"damaged .*s: documents.arrayrecord has \S+ bytes, expected"
-    ):
-        ids(tmp_path / "s")
-    path.unlink()
-    with pytest.raises(UserError, match=r"damaged .*s: documents.arrayrecord is missing"):
-        ids(tmp_path / "s")
+@pytest.mark.parametrize("reads_contents", [False, True])
+def test_every_damaged_part_is_named(data_dir, reads_contents) -> None:
+    """One after the other would need one run of hours each."""
+    damaged = [part(data_dir, number) for number in (0, 2)]
+    (damaged[0] / "keys.npy").unlink()
+    (damaged[1] / "documents.arrayrecord").write_bytes(b"")
+    with pytest.raises(UserError) as caught:
+        documents(data_dir).check(reads_contents=reads_contents)
+    first, second = str(caught.value).split("; damaged ")
+    assert first.startswith(f"damaged {damaged[0]}: keys.npy is missing; delete {damaged[0]} and")
+    assert second.startswith(f"{damaged[1]}: documents.arrayrecord has 0 bytes, expected")
 
 
-def test_a_flipped_bit_is_noticed_while_reading(tmp_path) -> None:
-    write(tmp_path / "s")
-    path = tmp_path / "s" / "documents.arrayrecord"
-    contents = bytearray(path.read_bytes())
-    contents[200] ^= 1
-    path.write_bytes(contents)
-    with pytest.raises(UserError, match=r"damaged .*documents.arrayrecord: "):
-        ids(tmp_path / "s")
-    with pytest.raises(UserError, match=r"damaged .*s: documents.arrayrecord was altered"):
-        verify_documents(tmp_path / "s")
-
-
-def test_documents_of_another_source_are_noticed(tmp_path) -> None:
-    write(tmp_path / "s", of="other")
-    with pytest.raises(UserError, match=r"holds a document of source 'other', expected 's'"):
-        ids(tmp_path / "s")
-
-
-def test_fewer_documents_than_counted(tmp_path) -> None:
-    write(tmp_path / "s", num_documents=301)
-    with pytest.raises(
-        UserError, match=r"documents.arrayrecord: expected 301 documents, found 300"
-    ):
-        ids(tmp_path / "s")
-
-
-def test_names_are_below_the_data_directory() -> None:
-    assert documents_directory("d", "s") == Path("d/documents/s")
-
-
-def test_other_keys_than_counted(tmp_path) -> None:
-    write(tmp_path / "s", skipped={"exact duplicates": 1})
-    with pytest.raises(
-        UserError, match=r"damaged .*keys.npy: expected \(301,\) .*, found \(300,\)"
-    ):
-        load_documents_keys(tmp_path / "s", source="s")
-
-
-def test_a_flipped_bit_in_the_keys_is_noticed(tmp_path) -> None:
-    write(tmp_path / "s")
-    path = tmp_path / "s" / KEYS
-    contents = bytearray(path.read_bytes())
-    contents[-1] ^= 1
-    path.write_bytes(contents)
-    with pytest.raises(UserError, match=r"damaged .*s: keys.npy was altered"):
-        load_documents_keys(tmp_path / "s", source="s")
+def test_a_list_of_raw_files_that_was_altered_or_is_that_of_others(data_dir) -> None:
+    (path,) = pool(data_dir).glob("*.files.json")
+    path.write_text(path.read_text().replace("files", "flies", 1))
+    with pytest.raises(UserError, match=rf"{path} was altered"):
+        documents(data_dir).inventory()
+    write_sealed(path, {"files": [{"name": "x", "size": 1, "checksum": ""}]})
+    with pytest.raises(UserError, match=rf"{path} is the list of other raw files; delete"):
+        documents(data_dir).check(reads_contents=False)

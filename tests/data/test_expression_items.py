@@ -9,7 +9,7 @@ from codepretrain.data.held_out import HeldOut
 from codepretrain.data.tokenizer import encode, save_tokenizer, train_tokenizer
 from codepretrain.rows.vocabulary import load_vocabulary
 
-CONFIG = TokenizerConfig(vocab_size=259)  # bytes alone: the tokens of a text are plain to see
+CONFIG = TokenizerConfig(vocab_size=269)  # bytes alone: the tokens of a text are plain to see
 CODE = """\
 import os
 

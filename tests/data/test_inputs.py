@@ -16,7 +16,7 @@ def test_shards_are_those_of_the_sources_that_are_not_read(prepared_data, make_s
     config = prepared_data.config
     assert check_inputs(config, prepared_data.data_dir, readers(config)) == {}
     made = readers(make_study())
-    shards = check_inputs(make_study(), tmp_path, made)
+    shards = check_inputs(make_study(), tmp_path / "data" / "study", made)
     assert shards == {source: reader.shards() for source, reader in made.items()}
 
 
@@ -28,7 +28,7 @@ def test_all_problems_are_told_at_once(make_study, tmp_path) -> None:
     }
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, sources=sources))
     with pytest.raises(UserError) as caught:
-        check_inputs(config, tmp_path, readers(config))
+        check_inputs(config, tmp_path / "data" / "study", readers(config))
     assert str(caught.value).split("; ") == [
         f"config.data.sources.text: reader 'jsonl': no file matches path '{tmp_path}/text'",
         f"config.data.sources.code: reader 'folder': path '{tmp_path}/code' is not a folder",
@@ -43,6 +43,6 @@ def test_documents_that_were_read_under_other_settings_are_named(prepared_data) 
     data = dataclasses.replace(config.data, sources={**config.data.sources, "text": text})
     config = dataclasses.replace(config, data=data)
     assert reading_settings(config, "text") != reading_settings(prepared_data.config, "text")
-    message = r"sources.text: .*documents/text was read under other settings; choose another"
+    message = r"sources.text: .*documents/text-\w{12} was read under other settings; choose another"
     with pytest.raises(UserError, match=message):
         check_inputs(config, prepared_data.data_dir, readers(config))

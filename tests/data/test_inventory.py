@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from codepretrain.data import inventory as inventory_module
-from codepretrain.data.documents import documents_directory, load_documents_inventory
-from codepretrain.data.inventory import Watch
+from codepretrain.data import checksums as checksums_module
+from codepretrain.data import part_plan
+from codepretrain.data.documents import open_documents
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
-from codepretrain.data.readers.folder import Folder
-from codepretrain.data.splits import split_documents
+from codepretrain.data.selection import split_documents
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_bytes
 from codepretrain.rows.format import SPLITS
+from codepretrain.rows.manifest import rows_directory
 from tests.fixtures.corpus import study
 
 
@@ -30,8 +30,8 @@ def raw(corpus, tmp_path) -> Path:
 def prepared_raw(raw, tmp_path, quiet):
     """Config and data directory of data that was prepared from `raw`."""
     config = study(raw)
-    prepare(config, tmp_path / "data", num_workers=1, console=quiet)
-    return config, tmp_path / "data"
+    prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
+    return config, tmp_path / "data" / "study"
 
 
 def alter(path: Path) -> None:
@@ -46,8 +46,8 @@ def test_an_altered_file_is_named(prepared_raw, raw, quiet) -> None:
     config, data_dir = prepared_raw
     alter(raw / "code" / "m07.py")
     message = (
-        r"config.data.sources.code: the raw files are not those that .*documents/code was read "
-        r"from: .*raw/code/m07.py was altered; restore them, .*--reread-changed"
+        r"config.data.sources.code: the raw files are not those that .*documents/code-\w{12} were "
+        r"read from: .*raw/code/m07.py was altered; restore them, .*--reread-changed"
     )
     with pytest.raises(UserError, match=message):
         prepare(config, data_dir, num_workers=1, console=quiet)
@@ -86,25 +86,25 @@ def test_another_corpus_at_the_same_relative_path(tmp_path, corpus, quiet, monke
     alter(tmp_path / "b" / "raw" / "prose.jsonl")
     config = study(Path("raw"))
     monkeypatch.chdir(tmp_path / "a")
-    first = prepare(config, tmp_path / "data", num_workers=1, console=quiet)
+    first = prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
     monkeypatch.chdir(tmp_path / "b")
     with pytest.raises(UserError, match=r"sources.text: the raw files are not .*prose.jsonl was"):
-        prepare(config, tmp_path / "data", num_workers=1, console=quiet)
+        prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
     shutil.copy(tmp_path / "a" / "raw" / "prose.jsonl", tmp_path / "b" / "raw" / "prose.jsonl")
-    again = prepare(config, tmp_path / "data", num_workers=1, console=quiet)
+    again = prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)
     assert again.rows == first.rows, "the same contents elsewhere are the same corpus"
 
 
 def test_files_that_did_not_change_are_not_read_again(prepared_raw, raw, quiet, monkeypatch):
     config, data_dir = prepared_raw
     read: list[str] = []
-    original = inventory_module.contents_checksum
+    original = checksums_module.contents_checksum
 
     def spy(path, version):
         read.append(os.path.basename(path))
         return original(path, version)
 
-    monkeypatch.setattr(inventory_module, "contents_checksum", spy)
+    monkeypatch.setattr(checksums_module, "contents_checksum", spy)
     prepare(config, data_dir, num_workers=1, console=quiet)
     assert read == []
     os.utime(raw / "code" / "m05.py")
@@ -112,7 +112,7 @@ def test_files_that_did_not_change_are_not_read_again(prepared_raw, raw, quiet, 
     assert read == ["m05.py"]
     prepare(config, data_dir, num_workers=1, console=quiet)
     assert read == ["m05.py"]
-    (data_dir / "stamps" / "text.json").write_text("{}")
+    (open_documents(data_dir, "text").folder / "checksums.json").write_text("{}")
     prepare(config, data_dir, num_workers=1, console=quiet)
     assert read == ["m05.py", "prose.jsonl"]
 
@@ -127,7 +127,11 @@ def test_a_corpus_that_is_gone_is_noted(prepared_raw, raw, quiet) -> None:
     assert "config.data.sources.code: cannot compare the raw files with those that" in printed
 
 
-def test_files_after_the_last_that_was_read_do_not_matter(raw, tmp_path, quiet) -> None:
+def test_files_after_the_last_part_that_was_read_do_not_matter(
+    raw, tmp_path, quiet, monkeypatch
+) -> None:
+    monkeypatch.setattr(part_plan, "_MIN_PART_BYTES", 1)
+    data_dir = tmp_path / "data" / "study"
     many = tmp_path / "many"
     many.mkdir()
     for number in range(200):
@@ -137,21 +141,20 @@ def test_files_after_the_last_that_was_read_do_not_matter(raw, tmp_path, quiet) 
     options = {**code.options, "path": str(many), "max_bytes": 2000}
     sources = {**config.data.sources, "code": dataclasses.replace(code, options=options)}
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, sources=sources))
-    first = prepare(config, tmp_path / "data", num_workers=2, console=quiet)
+    first = prepare(config, data_dir, num_workers=2, console=quiet)
     assert first.documents["code"].was_capped
-    assert first.documents["code"].num_files == 64, "one shard"
+    assert first.documents["code"].num_files == 64, "one shard is a part"
     alter(many / "f064.py")
     (many / "f999.py").write_text("x = 1\n")
-    assert prepare(config, tmp_path / "data", num_workers=1, console=quiet).rows == first.rows
+    assert prepare(config, data_dir, num_workers=1, console=quiet).rows == first.rows
     alter(many / "f063.py")
     with pytest.raises(UserError, match=r"f063.py was altered"):
-        prepare(config, tmp_path / "data", num_workers=1, console=quiet)
+        prepare(config, data_dir, num_workers=1, console=quiet)
 
 
 def test_the_inventory_has_names_sizes_and_checksums(prepared_raw, raw) -> None:
     _, data_dir = prepared_raw
-    directory = documents_directory(data_dir, "code")
-    files = load_documents_inventory(directory, source="code").files
+    files = open_documents(data_dir, "code").inventory().files
     assert [file.name for file in files] == [f"m{number:02}.py" for number in range(60)]
     contents = (raw / "code" / "m11.py").read_bytes()
     assert files[11].size == len(contents)
@@ -160,9 +163,14 @@ def test_the_inventory_has_names_sizes_and_checksums(prepared_raw, raw) -> None:
 
 def test_reading_again_makes_what_preparing_anew_makes(prepared_raw, raw, tmp_path, quiet) -> None:
     config, data_dir = prepared_raw
+    pool = {p: p.stat().st_mtime_ns for p in data_dir.parent.glob("documents/*/*/*")}
+    before = {source: open_documents(data_dir, source).hash for source in config.data.sources}
     (raw / "code" / "m07.py").write_text("changed = 1\n" * 30)
     again = prepare(config, data_dir, num_workers=1, console=quiet, rereads_changed=True)
-    anew = prepare(config, tmp_path / "anew", num_workers=1, console=quiet)
+    assert all(path.stat().st_mtime_ns == time for path, time in pool.items())
+    assert open_documents(data_dir, "text").hash == before["text"]
+    assert open_documents(data_dir, "code").hash != before["code"]
+    anew = prepare(config, tmp_path / "anew" / "study", num_workers=1, console=quiet)
     strip: Any = {"seconds": {}}
     assert dataclasses.replace(again, **strip) == dataclasses.replace(anew, **strip)
     texts = {
@@ -174,7 +182,9 @@ def test_reading_again_makes_what_preparing_anew_makes(prepared_raw, raw, tmp_pa
     prepare(config, data_dir, num_workers=1, console=quiet)
 
 
-@pytest.mark.parametrize("stage", ["collect", "write_splits", "save_tokenizer", "write_rows"])
+@pytest.mark.parametrize(
+    "stage", ["read_source", "select_documents", "save_tokenizer", "pack_rows"]
+)
 def test_reading_again_may_be_interrupted(
     prepared_raw, raw, tmp_path, quiet, monkeypatch, stage
 ) -> None:
@@ -190,7 +200,7 @@ def test_reading_again_may_be_interrupted(
         with pytest.raises(KeyboardInterrupt):
             prepare(config, data_dir, num_workers=1, console=quiet, rereads_changed=True)
     again = prepare(config, data_dir, num_workers=1, console=quiet, rereads_changed=True)
-    anew = prepare(config, tmp_path / "anew", num_workers=1, console=quiet)
+    anew = prepare(config, tmp_path / "anew" / "study", num_workers=1, console=quiet)
     assert again.rows == anew.rows
 
 
@@ -202,22 +212,14 @@ def test_with_a_given_tokenizer_other_sources_are_not_packed_again(
     shutil.copy(data_dir / "tokenizer" / "tokenizer.json", given)
     tokenizer = dataclasses.replace(config.data.tokenizer, path=str(given))
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, tokenizer=tokenizer))
-    data_dir = tmp_path / "other"
+    data_dir = tmp_path / "other" / "study"
     prepare(config, data_dir, num_workers=1, console=quiet)
-    times = {p: p.stat().st_mtime_ns for p in (data_dir / "rows" / "text").rglob("*.json")}
+    times = {
+        path: path.stat().st_mtime_ns
+        for split in SPLITS
+        for path in Path(rows_directory(data_dir, "text", split)).rglob("*.json")
+    }
     (raw / "code" / "m07.py").write_text("changed = 1\n" * 30)
     prepare(config, data_dir, num_workers=1, console=quiet, rereads_changed=True)
     assert all(path.stat().st_mtime_ns == time for path, time in times.items())
-    assert len(times) == 4
-
-
-def test_a_file_that_changes_while_it_is_read(tmp_path) -> None:
-    (tmp_path / "raw").mkdir()
-    for name in "ab":
-        (tmp_path / "raw" / name).write_text(f"text of {name}\n")
-    reader = Folder(path=str(tmp_path / "raw"))
-    watch = Watch(reader, "s")
-    shards = list(watch.shards(reader.shards()))
-    alter(tmp_path / "raw" / "b")
-    with pytest.raises(UserError, match=r"sources.s: .*raw/b changed while it was read"):
-        watch.inventory(shards)
+    assert len(times) > 4

@@ -2,7 +2,6 @@
 
 import dataclasses
 import io
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,62 +9,69 @@ from etils import epath
 from rich.console import Console
 
 from codepretrain.data.document import Document
-from codepretrain.data.documents import documents_directory
+from codepretrain.data.documents import open_documents
 from codepretrain.data.prepared import load_prepared, summary, verify_prepared
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes
 from codepretrain.files.storage import remove_tree
+from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.vocabulary import load_vocabulary
 
 
 @pytest.fixture
 def copied(prepared_data, tmp_path) -> Path:
-    return Path(shutil.copytree(prepared_data.data_dir, tmp_path / "data"))
+    return prepared_data.copy(tmp_path / "data")
 
 
 def test_counts_agree_with_each_other(prepared_data) -> None:
     prepared = load_prepared(prepared_data.config, prepared_data.data_dir)
     for (source, split), rows in prepared.rows.items():
-        assert rows.num_documents == prepared.splits.num_documents[source][split]
-        assert rows.num_bytes == prepared.splits.num_bytes[source][split]
+        assert rows.num_documents == prepared.selection.num_documents[source][split]
+        assert rows.num_bytes == prepared.selection.num_bytes[source][split]
         assert rows.tokenizer_hash == prepared.tokenizer_hash
     for source, documents in prepared.documents.items():
-        assert documents.num_documents == sum(prepared.splits.num_documents[source].values())
-        assert documents.num_bytes == sum(prepared.splits.num_bytes[source].values())
+        assert documents.num_documents == sum(prepared.selection.num_documents[source].values())
+        assert documents.num_bytes == sum(prepared.selection.num_bytes[source].values())
     assert prepared.vocab_size == len(load_vocabulary(prepared_data.data_dir))
     assert verify_prepared(prepared_data.config, prepared_data.data_dir) == prepared
 
 
 def test_data_in_an_object_store_is_verified(prepared_data, memory: epath.Path) -> None:
     """Rows of the right size with one other byte: opening does not read them."""
-    for path in prepared_data.data_dir.rglob("*"):
+    pools, data_dir = prepared_data.data_dir.parent, memory / "study"
+    for path in pools.rglob("*"):
         if path.is_file():
-            write_bytes(memory / path.relative_to(prepared_data.data_dir), path.read_bytes())
+            write_bytes(memory / path.relative_to(pools), path.read_bytes())
     lines: list[str] = []
-    verified = verify_prepared(prepared_data.config, memory, announce=lines.append)
+    verified = verify_prepared(prepared_data.config, data_dir, announce=lines.append)
     assert verified == prepared_data.data or verified.rows == prepared_data.data.rows
     assert len(lines) == len({*lines}) == 3 + 3 * len(prepared_data.config.data.sources)
-    rows = memory / "rows/text/train/rows-00000.records"
+    rows = rows_directory(data_dir, "text", "train") / "part-00000/rows.records"
     contents = bytearray(storage.read_bytes(rows))
     contents[100] ^= 1
     write_bytes(rows, bytes(contents))
-    load_prepared(prepared_data.config, memory)
-    with pytest.raises(UserError, match=r"damaged .*rows/text/train: rows-00000.records was alt"):
-        verify_prepared(prepared_data.config, memory)
+    load_prepared(prepared_data.config, data_dir)
+    with pytest.raises(
+        UserError, match=r"damaged .*/text-train-\w+: part-0.*/rows.records was alt"
+    ):
+        verify_prepared(prepared_data.config, data_dir)
 
 
 def test_every_damaged_folder_is_named(prepared_data, copied: Path) -> None:
     """One after the other would need one run of hours each."""
-    (copied / "documents/code/documents.arrayrecord").unlink()
-    (copied / "rows/text/validation/files.json").unlink()
+    documents = open_documents(copied, "code")
+    part = Path(documents.part_folder(documents.manifest.parts[0]))
+    (part / "documents.arrayrecord").unlink()
+    rows = rows_directory(copied, "text", "validation")
+    (rows / "files.json").unlink()
     (copied / "tokenizer/tokenizer.json").write_text("{}")
     with pytest.raises(UserError) as error:
         verify_prepared(prepared_data.config, copied)
     message = str(error.value)
     assert message.startswith(f"3 folders of {copied} are damaged: ")
-    assert f"{copied}/documents/code: documents.arrayrecord is missing; delete" in message
-    assert f"no prepared rows at {copied}/rows/text/validation: run" in message
+    assert f"{part}: documents.arrayrecord is missing; delete" in message
+    assert f"no prepared rows at {rows}: run" in message
     assert f"{copied}/tokenizer: tokenizer.json has 2 bytes, expected" in message
 
 
@@ -117,9 +123,9 @@ def test_documents_read_anew_do_not_match_the_rows(
             text = f"another text, number {number}"
             yield Document(id=str(number), text=text, source=source, origin="o")
 
-    directory = documents_directory(copied, "text")
+    directory = open_documents(copied, "text").folder
     remove_tree(directory)
     monkeypatch.setattr(JsonLines, "read", read)
-    message = rf"splits was not made from the documents in {directory}: delete"
+    message = rf"selection was not made from the documents in {directory}: delete"
     with pytest.raises(UserError, match=message):
         prepare_module.prepare(prepared_data.config, copied, num_workers=1, console=quiet)

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from codepretrain.data.documents import open_documents
 from codepretrain.data.prepare import prepare
 from codepretrain.data.raw_files import check_all_raw_files
 from codepretrain.errors import UserError
-from codepretrain.files.directory import remove_directory
+from codepretrain.files.storage import remove_tree
 from tests.fixtures.corpus import study
 
 
 def test_every_source_that_changed_is_named(corpus, tmp_path: Path) -> None:
-    raw, data_dir = Path(shutil.copytree(corpus, tmp_path / "raw")), tmp_path / "data"
+    raw, data_dir = Path(shutil.copytree(corpus, tmp_path / "raw")), tmp_path / "data" / "study"
     config = study(raw)
     prepare(config, data_dir, num_workers=1, console=Console(file=io.StringIO()))
     notes: list[str] = []
@@ -25,7 +26,7 @@ def test_every_source_that_changed_is_named(corpus, tmp_path: Path) -> None:
     message = r"^config.data.sources.code: .*m07.py was .*; config.data.sources.text: .*prose.jsonl"
     with pytest.raises(UserError, match=message):
         check_all_raw_files(config, data_dir, notes.append)
-    remove_directory(data_dir / "documents" / "code")
+    remove_tree(open_documents(data_dir, "code").folder)
     with pytest.raises(UserError, match=r"^config.data.sources.text"):
         check_all_raw_files(config, data_dir, notes.append)
     assert notes == []

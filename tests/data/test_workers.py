@@ -3,11 +3,15 @@
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
 
 from codepretrain.data.workers import check_num_workers, reading_processes
 from codepretrain.errors import UserError
+from codepretrain.files.scratch import scratch_folder
 
 
 def test_the_number_of_processes_is_bounded_by_the_machine() -> None:
@@ -41,3 +45,27 @@ def test_a_killed_parent_leaves_no_processes(tmp_path) -> None:
     done = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, timeout=60)
     assert done.returncode == -9
     assert done.stdout.split()
+
+
+def hold_a_folder(parent: Path) -> None:
+    with scratch_folder(parent, "part"):
+        time.sleep(600)
+
+
+def test_an_error_stops_what_the_processes_are_doing(tmp_path) -> None:
+    """In far less than the ten minutes that their tasks would take, and they clean up."""
+    tasks: list[Future[None]] = []
+
+    def interrupted() -> None:
+        with reading_processes(2) as executor:
+            assert executor is not None
+            tasks.extend(executor.submit(hold_a_folder, tmp_path) for _ in range(4))
+            while len(list(tmp_path.iterdir())) < 2:
+                time.sleep(0.01)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert len(tasks) == 4
+    assert all(task.done() for task in tasks)
+    assert list(tmp_path.iterdir()) == []

@@ -22,12 +22,14 @@ from codepretrain.config.schema import (
     TrainingConfig,
 )
 from codepretrain.data.eval_items import write_items
-from codepretrain.data.write_rows import MadeFrom, TokenizedDocument, write_rows
+from codepretrain.data.join_parts import MadeFrom, join_parts
+from codepretrain.data.write_part import Packing, TokenizedBatch, write_part
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.files.directory import whole_directory
 from codepretrain.model.transformer import Params, bind, init_params, logical_axes
 from codepretrain.rows.eval_items import ItemsManifest, items_directory
 from codepretrain.rows.manifest import rows_directory
+from codepretrain.rows.part import part_name
 from codepretrain.rows.vocabulary import TOKENIZER, VOCABULARY, Vocabulary, tokenizer_directory
 from codepretrain.train.sharding import make_mesh, param_shardings
 from tests.configs import TINY_MODEL
@@ -85,7 +87,6 @@ def config(model_config: ModelConfig) -> StudyConfig:
                 name: SourceConfig(reader="folder", kind=kind) for name, kind in kinds.items()
             },
             max_seq_len=16,
-            rows_per_shard=4,
         ),
         training=TrainingConfig(batch_size=8),
         execution=ExecutionConfig(
@@ -123,25 +124,52 @@ def data_dir(
         vocabulary.save(folder / VOCABULARY)
         (folder / TOKENIZER).write_text("{}")
     for source, tokenized in documents.items():
-        write_rows(
-            rows_directory(root, source, "validation"),
-            [
-                TokenizedDocument(
-                    provenance={"id": f"{i}", "num_bytes": len(vocabulary.decode(ids))},
-                    tokens=np.array(ids, np.int32),
-                )
-                for i, ids in enumerate(tokenized)
-            ],
-            source=source,
-            split="validation",
-            config=config.data,
-            num_bytes=vocabulary.num_bytes,
-            made_from=MadeFrom(
-                settings_hash="s", documents_hash="d", tokenizer_hash="t", vocabulary_hash="v"
-            ),
-        )
+        _write_rows(root, source, tokenized, config, vocabulary)
     _write_items(root)
     return root
+
+
+def _write_rows(
+    data_dir: Path,
+    source: str,
+    tokenized: list[list[int]],
+    config: StudyConfig,
+    vocabulary: Vocabulary,
+) -> None:
+    """Writes held-out rows in two parts."""
+    directory = rows_directory(data_dir, source, "validation")
+    how = Packing(
+        identity="i",
+        packing=config.data.packing,
+        max_seq_len=config.data.max_seq_len,
+        num_bytes=vocabulary.num_bytes,
+    )
+    parts = []
+    for number, documents in enumerate((tokenized[:2], tokenized[2:])):
+        batch = TokenizedBatch(
+            provenance=[
+                {"id": f"{i}", "num_bytes": len(vocabulary.decode(ids))}
+                for i, ids in enumerate(documents, start=2 * number)
+            ],
+            tokens=[np.array(ids, np.int32) for ids in documents],
+        )
+        name = directory / part_name(number)
+        parts.append(write_part(name, [batch], number=number, how=how))
+    join_parts(
+        directory,
+        parts,
+        made_from=MadeFrom(
+            source=source,
+            split="validation",
+            identity="i",
+            documents_hash="d",
+            tokenizer_hash="t",
+            vocabulary_hash="v",
+        ),
+        packing=config.data.packing,
+        max_seq_len=config.data.max_seq_len,
+        vocab_size=len(vocabulary),
+    )
 
 
 def _write_items(data_dir: Path) -> None:

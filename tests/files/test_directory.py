@@ -14,7 +14,12 @@ from etils import epath
 from codepretrain.errors import UserError
 from codepretrain.files import directory, sealed, storage
 from codepretrain.files.atomic import write_bytes, write_text
-from codepretrain.files.directory import check_directory, is_whole, whole_directory
+from codepretrain.files.directory import (
+    check_directory,
+    is_whole,
+    joined_directory,
+    whole_directory,
+)
 from codepretrain.files.hashing import sha256_bytes
 
 _MAKE = """
@@ -60,6 +65,68 @@ def test_appears_whole(folder: epath.Path, scratch: Path) -> None:
     assert storage.names(folder) == ["rows"]
     assert storage.names(path) == ["a.txt", "files.json", "sub"]
     assert storage.names(scratch) == []
+
+
+def make_parts(path: epath.Path) -> list[str]:
+    for name in ("p0", "p1"):
+        with whole_directory(path / name) as made:
+            fill(made, name)
+    return ["p0", "p1"]
+
+
+def test_parts_are_joined(folder: epath.Path, scratch: Path) -> None:
+    path = folder / "rows"
+    parts = make_parts(path)
+    assert not is_whole(path)
+    with joined_directory(path, parts) as made:
+        (made / "index").write_text("of both")
+    hashes = check_directory(path, reads_contents=True, remedy="")
+    files = ("a.txt", "sub/b.bin", "files.json")
+    assert sorted(hashes) == sorted(["index", *(f"{p}/{name}" for p in parts for name in files)])
+    assert hashes["p1/a.txt"] == sha256_bytes(b"p1")
+    assert storage.names(path) == ["files.json", "index", "p0", "p1"]
+    assert storage.names(scratch) == []
+    write_text(path / "p1" / "a.txt", "p9")
+    with pytest.raises(UserError, match=r"damaged .*rows: p1/a.txt was altered: its sha256 diff"):
+        check_directory(path, reads_contents=True, remedy="")
+
+
+def test_parts_are_joined_again_after_a_failed_attempt(
+    folder: epath.Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The added files are there, their list is not."""
+    path = folder / "rows"
+    parts = make_parts(path)
+    original = {"replace": os.replace, "write": directory.write_bytes}
+
+    def interrupted(name: str) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            target = os.fspath(args[-1] if name == "replace" else args[0])
+            if target == os.fspath(path / "files.json"):
+                raise KeyboardInterrupt
+            return original[name](*args)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", interrupted("replace"))
+        patch.setattr(directory, "write_bytes", interrupted("write"))
+        with pytest.raises(KeyboardInterrupt), joined_directory(path, parts) as made:
+            (made / "index").write_text("of both")
+    assert storage.names(path) == ["index", "p0", "p1"]
+    assert not is_whole(path)
+    with joined_directory(path, parts) as made:
+        (made / "index").write_text("of both")
+    assert len(check_directory(path, reads_contents=True, remedy="")) == 7
+    assert storage.names(scratch) == []
+
+
+def test_a_part_that_is_missing_is_named(folder: epath.Path) -> None:
+    path = folder / "rows"
+    make_parts(path)
+    with pytest.raises(UserError, match=r"p2.*files.json"), joined_directory(path, ["p2"]):
+        pass
+    assert not is_whole(path)
 
 
 def test_an_error_leaves_nothing(folder: epath.Path, scratch: Path) -> None:

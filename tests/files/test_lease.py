@@ -55,6 +55,17 @@ def test_waits_for_the_holder(tmp_path: Path, start: Any) -> None:
         assert process.stdout.readline() == "released\n"
 
 
+def test_the_holder_that_is_waited_for_is_announced(tmp_path: Path, start: Any) -> None:
+    process = start(_HOLD, tmp_path / "run", "60", "0.3")
+    assert process.stdout.readline() == "held\n"
+    lines: list[str] = []
+    with exclusive(tmp_path / "run", waits=True, announce=lines.append):
+        assert process.stdout.readline() == "released\n"
+    assert len(lines) == 1
+    assert f"run is in use by process {process.pid} on " in lines[0]
+    assert lines[0].endswith(": waiting for it to end")
+
+
 def test_a_folder_removed_under_the_holder_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(LeaseLostError, match="removed or replaced"), exclusive(tmp_path / "run"):
         shutil.rmtree(tmp_path / "run")

@@ -21,9 +21,9 @@ from codepretrain.files.sealed import write_sealed
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.report.collect import PhaseInput, ReportInput, collect
 from codepretrain.report.compare import compare_to_baseline
-from codepretrain.rows.format import FORMAT_VERSION
+from codepretrain.rows.format import FORMAT_VERSION, SPLITS
 from codepretrain.rows.manifest import MANIFEST, RowsManifest, rows_directory
-from codepretrain.rows.records import Shard
+from codepretrain.rows.part import Part, merkle_root
 from codepretrain.stream.ledger import Ledger, SourceLedger
 
 STEP_TOKENS = 16 * 128
@@ -188,12 +188,11 @@ def write_manifests(root):
                 num_padding=padding,
                 num_split_documents=documents // (2 if source == "code" else 9),
                 tokenizer_hash="ab" * 32,
-                settings_hash="cd" * 32,
-                rows_sha256="45" * 32,
+                identity="cd" * 32,
+                rows_sha256=merkle_root(["45" * 32]),
                 documents_hash="01" * 32,
                 vocabulary_hash="23" * 32,
-                row_shards=(Shard("rows-00000.records", num_rows),),
-                document_shards=(Shard("documents-00000.records", documents),),
+                parts=(Part("part-00000", num_rows, documents, "45" * 32),),
             )
             with whole_directory(rows_directory(root, source, split)) as folder:
                 write_sealed(folder / MANIFEST, manifest.to_json())
@@ -315,7 +314,10 @@ def build_study(root, *, unfinished=None):
         baseline="text_only",
         variants=VARIANTS,
         phases=plans,
-        rows={source: str(root / "rows" / source) for source in SOURCES},
+        rows={
+            source: {split: str(rows_directory(root, source, split)) for split in SPLITS}
+            for source in SOURCES
+        },
         details={"Parameters": "1.9M (0.8M without embeddings)", "Sequence": "128 tokens"},
     )
 
@@ -342,7 +344,12 @@ def copied_study(study, tmp_path):
         name: replace(plan, run_dir=plan.run_dir.replace(str(root), str(tmp_path / "study")))
         for name, plan in study.phases.items()
     }
-    rows = {s: d.replace(str(root), str(tmp_path / "study")) for s, d in study.rows.items()}
+    rows = {
+        source: {
+            split: path.replace(str(root), str(tmp_path / "study")) for split, path in paths.items()
+        }
+        for source, paths in study.rows.items()
+    }
     return replace(study, phases=moved, rows=rows)
 
 

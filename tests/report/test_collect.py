@@ -39,7 +39,8 @@ def test_what_is_not_there_is_missing_and_not_an_error(unfinished_study):
 
 def test_a_study_of_which_nothing_exists(study, tmp_path):
     plans = {n: replace(p, run_dir=str(tmp_path / n)) for n, p in study.phases.items()}
-    results = collect(replace(study, phases=plans, rows={"code": str(tmp_path / "none")}))
+    rows = {"code": {"train": str(tmp_path / "none")}}
+    results = collect(replace(study, phases=plans, rows=rows))
     assert {run.status for run in results.runs.values()} == {"missing"}
     assert results.manifests == {"code": {}}
 
@@ -49,7 +50,7 @@ def test_damaged_files_are_named_and_the_rest_is_read(copied_study):
     metrics = directory / "metrics.jsonl"
     metrics.write_text("{damaged\n" + metrics.read_text())
     (directory / "ledger.json").write_text("{")
-    (Path(copied_study.rows["code"]) / "train" / "manifest.json").write_text("{")
+    (Path(copied_study.rows["code"]["train"]) / "manifest.json").write_text("{")
     results = collect(copied_study)
     run = results.runs["code_continue"]
     assert "metrics.jsonl line 1 is damaged" in run.problems[0]

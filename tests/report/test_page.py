@@ -1,10 +1,6 @@
 from dataclasses import replace
 
-from codepretrain.report.page import breakable, render
-
-
-def test_names_may_break_and_are_escaped():
-    assert breakable("a_b/<c>") == "a_<wbr>b/<wbr>&lt;c&gt;"
+from codepretrain.report.page import render
 
 
 def test_the_caution_is_there_only_with_a_comparison(results, comparison):

@@ -1,17 +1,25 @@
 import dataclasses
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from codepretrain.config.schema import SourceConfig
+from codepretrain.config.schema import FilterConfig, SourceConfig, StudyConfig
 from codepretrain.data.eval_items import write_items
 from codepretrain.errors import UserError
 from codepretrain.files.directory import whole_directory
+from codepretrain.files.hashing import sha256_json
 from codepretrain.files.storage import remove_tree
-from codepretrain.rows.data_dir import data_dir, is_prepared, require_prepared, settings_hash
+from codepretrain.rows.data_dir import (
+    check_rows,
+    data_dir,
+    is_prepared,
+    reading_settings,
+    require_prepared,
+    settings_hash,
+)
 from codepretrain.rows.eval_items import load_items_manifest, read_items
 from codepretrain.rows.vocabulary import (
     TOKENIZER,
@@ -20,6 +28,7 @@ from codepretrain.rows.vocabulary import (
     load_vocabulary,
     tokenizer_directory,
 )
+from tests.fixtures.sources import write_source
 
 
 def test_hash_sees_what_changes_rows_and_nothing_else(make_study) -> None:
@@ -28,6 +37,7 @@ def test_hash_sees_what_changes_rows_and_nothing_else(make_study) -> None:
     rows = {
         "max_seq_len": 32,
         "packing": "concatenate",
+        "part_bytes": 7,
         "validation_fraction": 0.1,
         "tokenizer": {"vocab_size": 300},
         "sources": {"text": dataclasses.replace(text, options={"path": "other"})},
@@ -37,7 +47,6 @@ def test_hash_sees_what_changes_rows_and_nothing_else(make_study) -> None:
         assert settings_hash(other, "text") != settings_hash(config, "text"), field
         assert data_dir(Path(), other) != data_dir(Path(), config), field
     same = make_study(
-        rows_per_shard=7,
         sources={
             name: dataclasses.replace(source, num_tokens=5, max_epochs=1.0)
             for name, source in reversed(config.data.sources.items())
@@ -47,6 +56,26 @@ def test_hash_sees_what_changes_rows_and_nothing_else(make_study) -> None:
     assert settings_hash(same, "text") == settings_hash(config, "text")
     assert data_dir(Path("w"), same) == data_dir(Path("w"), config)
     assert data_dir(Path("w"), config).parent == Path("w/data")
+
+
+def test_filters_determine_the_documents_and_the_limit_only_how_many_there_are(make_study) -> None:
+    def changed(**fields: Any) -> StudyConfig:
+        sources = make_study().data.sources
+        text = dataclasses.replace(sources["text"], **fields)
+        return make_study(sources={**sources, "text": text})
+
+    options = make_study().data.sources["text"].options
+    filtered = [
+        changed(filters=(FilterConfig(name="licenses", options={"allowed": allowed}),))
+        for allowed in (("MIT",), ("MIT", "ISC"))
+    ]
+    limited = changed(options={**options, "max_bytes": 1000})
+    configs = [make_study(), *filtered, limited]
+    reading = [sha256_json(reading_settings(config, "text")) for config in configs]
+    assert len({*reading}) == 3
+    assert reading[3] == reading[0]
+    assert len({settings_hash(config, "text") for config in configs}) == 4
+    assert len({settings_hash(config, "code") for config in configs}) == 1
 
 
 def test_a_sources_hash_does_not_depend_on_the_others_but_the_place_does(make_study) -> None:
@@ -90,7 +119,7 @@ def test_it_imports_nothing_heavy() -> None:
 
 @pytest.fixture
 def copied(prepared_data, tmp_path) -> Path:
-    return Path(shutil.copytree(prepared_data.data_dir, tmp_path / "data"))
+    return prepared_data.copy(tmp_path / "data")
 
 
 def test_items_are_made_again_where_they_are_missing(prepared_data, copied) -> None:
@@ -126,7 +155,9 @@ def test_another_vocabulary_beside_the_same_tokenizer_is_noticed(prepared_data, 
         entries = [*vocabulary.token_bytes[:3], *vocabulary.token_bytes[:2:-1]]
         Vocabulary(entries, bos=1, eos=2, pad=0).save(folder / VOCABULARY)
     load_vocabulary(copied)  # whole in itself
-    with pytest.raises(UserError, match=r"rows/code/train was packed with another vocabulary.json"):
+    with pytest.raises(
+        UserError, match=r"rows/code-train-\w{12} was packed with another vocabulary.json"
+    ):
         is_prepared(prepared_data.config, copied)
 
 
@@ -134,3 +165,9 @@ def test_settings_that_cannot_be_read_are_named(make_study, copied) -> None:
     (copied / "settings.json").write_text("[]")
     with pytest.raises(UserError, match=rf"{copied}/settings.json is damaged: expected a JSON obj"):
         require_prepared(make_study(max_seq_len=32), copied)
+
+
+def test_rows_that_are_not_listed_are_not_the_studys(make_study, tmp_path) -> None:
+    manifest = write_source(tmp_path, "text", 5)
+    with pytest.raises(UserError, match=r"rows.json lists no rows of source 'text': run"):
+        check_rows(make_study(), {("text", "train"): manifest}, tmp_path)

@@ -40,7 +40,7 @@ def test_a_token_takes_as_few_bytes_as_the_vocabulary_needs() -> None:
 
 def test_the_bytes_of_a_record_by_hand() -> None:
     record = encode_row(make_row(), 300)
-    assert record[:17].hex(" ") == "52 4f 57 02 02 09 00 00 00 07 00 00 00 02 00 00 00"
+    assert record[:17].hex(" ") == "52 4f 57 03 02 09 00 00 00 07 00 00 00 02 00 00 00"
     assert record[17:25].hex() == "0400000003000000"  # lengths
     assert record[25:41].hex() == "07000000000000000900000000000000"  # documents
     assert record[41:49].hex() == "0000000008000000"  # document offsets
@@ -66,7 +66,7 @@ def test_what_is_no_row_is_refused() -> None:
             decode_row(record[:length])
     with pytest.raises(ValueError, match=r"not a row: 72 bytes, expected 71 by its header"):
         decode_row(record + b"\0")
-    with pytest.raises(ValueError, match="not a row of format 2: it begins 524f570102"):
+    with pytest.raises(ValueError, match="not a row of format 3: it begins 524f570102"):
         decode_row(record[:3] + b"\x01" + record[4:])
-    with pytest.raises(ValueError, match="not a row of format 2: it begins 524f570205"):
+    with pytest.raises(ValueError, match="not a row of format 3: it begins 524f570305"):
         decode_row(record[:4] + b"\x05" + record[5:])

@@ -15,6 +15,7 @@ from codepretrain.rows.manifest import (
     open_rows,
     rows_directory,
 )
+from codepretrain.rows.part import Part
 from tests.fixtures.sources import write_source
 
 
@@ -29,16 +30,10 @@ def test_it_survives_json_and_its_hash_sees_what_training_sees(tmp_path: Path) -
     assert copy == manifest == load(rows_directory(tmp_path, "text", "train"))
     assert copy.hash == manifest.hash
     assert manifest.efficiency == 6 / 8
-    no_part = {
-        "row_shards",
-        "document_shards",
-        "settings_hash",
-        "documents_hash",
-        "vocabulary_hash",
-    }
+    no_part = {"parts", "identity", "documents_hash", "vocabulary_hash"}
     for field in dataclasses.fields(RowsManifest):
         value = getattr(manifest, field.name)
-        other: Any = () if field.name.endswith("shards") else value + type(value)(1)
+        other: Any = () if field.name == "parts" else value + type(value)(1)
         changed = dataclasses.replace(manifest, **{field.name: other})
         assert (changed.hash == manifest.hash) == (field.name in no_part), field.name
 
@@ -55,18 +50,23 @@ def test_absent_rows_are_told_from_damaged_ones(tmp_path: Path) -> None:
         load(directory)
 
 
+def part(num_rows: int, num_documents: int) -> dict[str, Any]:
+    return vars(Part("part-00000", num_rows, num_documents, "ab" * 32))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format_version": 99}, "has format 99, this version reads 2"),
-        ({"format_version": None}, "has format None, this version reads 2"),
+        ({"format_version": 99}, "has format 99, this version reads 3"),
+        ({"format_version": None}, "has format None, this version reads 3"),
         ({"num_rows": "5"}, "num_rows: expected a whole number, got str '5'"),
         ({"color": 1}, "color: no such field"),
         ({"num_target_tokens": 29}, "num_target_tokens is 29, expected 30"),
         ({"num_padding": 11}, "num_padding is 11, expected 10"),
-        ({"row_shards": []}, "row_shards is 0, expected 5"),
-        ({"document_shards": [{"name": "d", "num_records": 6}]}, "document_shards is 6, expect"),
-        ({"row_shards": None}, "row_shards: expected a list, got None"),
+        ({"parts": []}, "num_rows of the parts is 0, expected 5"),
+        ({"parts": [part(5, 6)]}, "num_documents of the parts is 6, expected 5"),
+        ({"parts": [part(5, 5)]}, r"rows_sha256 is \w{12}, expected \w{12} by its parts"),
+        ({"parts": None}, "parts: expected a list, got None"),
     ],
 )
 def test_contents_that_no_writer_wrote_are_named(tmp_path, changes, message) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from codepretrain.errors import UserError
+from codepretrain.rows import records
 from codepretrain.rows.records import (
     INDEX_DTYPE,
     Records,
@@ -23,13 +24,18 @@ CONTENTS = [b"one", b"", b"three", b"4", b"five5"]
 
 
 def write(folder: Path, contents: list[bytes] = CONTENTS) -> tuple[Shard, ...]:
+    """Writes two records a file, and one index of all files."""
     folder.mkdir(exist_ok=True)
-    with RecordWriter(folder, "r", records_per_shard=2) as writer:
-        for content in contents:
-            writer.write(content)
-        shards = writer.finish()
-    assert writer.sha256.hexdigest() == hashlib.sha256(b"".join(contents)).hexdigest()
-    return shards
+    shards, indexes = [], [np.empty(0, INDEX_DTYPE)]
+    for number, some in enumerate([contents[i : i + 2] for i in range(0, len(contents), 2)]):
+        with RecordWriter(folder, f"r-{number}") as writer:
+            for content in some:
+                writer.write(content)
+            shards.append(writer.finish())
+        assert writer.sha256.hexdigest() == hashlib.sha256(b"".join(some)).hexdigest()
+        indexes.append(np.load(folder / index_name(f"r-{number}")))
+    np.save(folder / index_name("r"), np.concatenate(indexes))
+    return tuple(shards)
 
 
 def open_records(folder: Path, shards: tuple[Shard, ...]) -> Records:
@@ -43,9 +49,9 @@ def open_records(folder: Path, shards: tuple[Shard, ...]) -> Records:
 def test_files_and_index_by_hand(tmp_path: Path) -> None:
     shards = write(tmp_path)
     assert shards == (
-        Shard("r-00000.records", 2),
-        Shard("r-00001.records", 2),
-        Shard("r-00002.records", 1),
+        Shard("r-0.records", 2),
+        Shard("r-1.records", 2),
+        Shard("r-2.records", 1),
     )
     assert [(tmp_path / shard.name).read_bytes() for shard in shards] == [
         b"one",
@@ -59,12 +65,23 @@ def test_files_and_index_by_hand(tmp_path: Path) -> None:
     assert index["crc32"].tolist() == [zlib.crc32(content) for content in CONTENTS]
 
 
+def test_records_are_written_in_order_whatever_the_buffer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a")
+    monkeypatch.setattr(records, "_BUFFER_BYTES", 1)
+    write(tmp_path / "b")
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
 def test_every_record_is_read_and_located(tmp_path: Path) -> None:
-    records = open_records(tmp_path, write(tmp_path))
-    assert [records[i] for i in range(len(records))] == CONTENTS
-    assert records.locate(3) == ("r-00001.records", 1)
+    opened = open_records(tmp_path, write(tmp_path))
+    assert [opened[i] for i in range(len(opened))] == CONTENTS
+    assert [opened.shard(i) for i in range(5)] == [0, 0, 1, 1, 2]
+    assert opened.locate(3) == ("r-1.records", 1)
     with pytest.raises(AssertionError, match="record 5 of 5"):
-        records[5]
+        opened[5]
 
 
 def test_no_records(tmp_path: Path) -> None:
@@ -83,10 +100,10 @@ def test_any_flipped_bit_and_any_cut_is_noticed(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="crc32"):
             open_records(tmp_path, shards)[record]
     path.write_bytes(whole[:5])
-    records = open_records(tmp_path, shards)
-    assert records[2] == b"three"
+    opened = open_records(tmp_path, shards)
+    assert opened[2] == b"three"
     with pytest.raises(ValueError, match="expected 1 bytes at 5, found 0"):
-        records[3]
+        opened[3]
 
 
 def test_another_file_of_the_same_sizes_is_noticed(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_rows_in_an_object_store_are_those_of_a_local_folder(
             assert remote[number].tokens.tolist() == local[number].tokens.tolist()
             assert remote.document(number) == local.document(number)
         assert remote.stats.tolist() == local.stats.tolist()
-        wait_for(lambda: len(remote._files._local_paths) == 4)
+        wait_for(lambda: len(remote._files._local_paths) == 6)
     remote.close()
 
 

@@ -25,7 +25,7 @@ def numbers(store: RowStore, records: range) -> list[int]:
 
 
 def test_every_record_across_shards(make_source: Make) -> None:
-    store = make_source("text", 10, rows_per_shard=4)
+    store = make_source("text", 10, rows_per_part=4)
     assert len(store) == 10
     assert [shard.num_records for shard in store.manifest.row_shards] == [4, 4, 2]
     assert numbers(store, range(10)) == list(range(10))
@@ -38,6 +38,7 @@ def test_every_record_across_shards(make_source: Make) -> None:
         "origin": "file 3",
         "language": "en",
         "license": "MIT",
+        "metadata": {"path": "a.py"},
     }
     with pytest.raises(AssertionError, match="record 10 of 10"):
         store[10]
@@ -47,7 +48,7 @@ def test_a_thousand_files_are_opened_once_each(
     make_source: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Random reads over many files open each of them at most once, and read nothing else."""
-    store = make_source("text", 1000, rows_per_shard=1)
+    store = make_source("text", 1000, rows_per_part=1)
     opened: list[str] = []
     num_bytes = itertools.count()
     original_open, original_read = os.open, os.pread
@@ -73,7 +74,7 @@ def test_a_thousand_files_are_opened_once_each(
 
 
 def test_many_threads_read(make_source: Make) -> None:
-    store = make_source("text", 60, rows_per_shard=6)
+    store = make_source("text", 60, rows_per_part=6)
     wrong: list[int] = []
 
     def read(seed: int) -> None:
@@ -117,7 +118,7 @@ def test_names_a_deleted_and_a_truncated_shard(make_source: Make) -> None:
     shard(store, 1).unlink()
     with shard(store, 2).open("r+b") as file:
         file.truncate(size - 1)
-    message = f"rows-00001.records is missing; rows-00002.records has {size - 1} bytes, expected"
+    message = rf"part-00001/rows.records is missing; .*00002/rows.records has {size - 1} bytes, exp"
     with pytest.raises(UserError, match=message):
         reopen(store)
 
@@ -125,7 +126,7 @@ def test_names_a_deleted_and_a_truncated_shard(make_source: Make) -> None:
 def test_names_the_record_of_a_shard_lost_while_open(make_source: Make) -> None:
     store = make_source("text", 10)
     shard(store, 1).unlink()
-    message = r"source 'text' \(train\), record 6: there is no file .*rows-00001.records"
+    message = r"source 'text' \(train\), record 6: there is no file .*part-00001/rows.records"
     with pytest.raises(UserError, match=message):
         store[6]
 
@@ -140,9 +141,11 @@ def test_names_a_record_with_flipped_bytes(make_source: Make) -> None:
     path.write_bytes(contents)
     damaged = reopen(store)
     assert numbers(damaged, range(2)) == [0, 1]
-    with pytest.raises(UserError, match=r"record 2 of .*rows-00000.records is damaged: the crc32"):
+    with pytest.raises(
+        UserError, match=r"record 2 of .*part-00000/rows.records is damaged: the crc32"
+    ):
         damaged[2]
-    with pytest.raises(UserError, match=r"rows-00000.records was altered: its sha256 differs"):
+    with pytest.raises(UserError, match=r"part-00000/rows.records was altered: its sha256 differs"):
         check_folder(damaged.directory, "rows", reads_contents=True)
 
 
@@ -163,7 +166,9 @@ def test_names_a_record_that_is_no_row(make_source: Make, monkeypatch: pytest.Mo
         lambda self, record: original(self, record.replace(b"ROW", b"WOR")),
     )
     store = make_source("text", 4)
-    with pytest.raises(UserError, match=r"record 0 of .*rows-00000.records is damaged: not a row"):
+    with pytest.raises(
+        UserError, match=r"record 0 of .*part-00000/rows.records is damaged: not a row"
+    ):
         store[0]
 
 

@@ -48,6 +48,7 @@ def test_lists_a_batch(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
             "origin": f"file {code['record']}",
             "language": "en",
             "license": "MIT",
+            "metadata": {"path": "a.py"},
             "offset": 0,
             "num_tokens": 5,
         },
@@ -57,6 +58,7 @@ def test_lists_a_batch(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
             "origin": "file 0",
             "language": "en",
             "license": "MIT",
+            "metadata": {"path": "a.py"},
             "offset": 4,
             "num_tokens": 3,
         },
@@ -86,4 +88,4 @@ def test_table(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
     assert len(table) == 5 + 2 * 4  # two segments a row
     assert table[5].startswith("0 ")
     assert table[6].strip().startswith("[4, 7)")
-    assert table[5].endswith("· en · MIT")
+    assert table[5].endswith("· en · MIT · path=a.py")

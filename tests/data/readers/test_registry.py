@@ -11,10 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from codepretrain.data.collect import read_shards
 from codepretrain.data.readers import READERS
 from codepretrain.errors import UserError
-from tests.data.readers.reading import reader
+from tests.data.readers.reading import read_shards, reader
 from tests.data.readers.repositories import Repository
 
 
@@ -25,6 +24,11 @@ def test_unknown_readers_and_options_are_named_with_the_nearest() -> None:
         reader("python_code", max_byte=1)
     with pytest.raises(UserError, match=r"options.max_bytes: expected a whole number.*'much'"):
         reader("python_code", max_bytes="much")
+    for share in (-0.1, 1.5):
+        with pytest.raises(
+            UserError, match=rf"max_damaged_share: expected .* 0 to 1, found {share}"
+        ):
+            reader("python_code", max_damaged_share=share)
     with pytest.raises(UserError, match=r"options.path is missing: expected text"):
         reader("folder")
 
@@ -56,7 +60,7 @@ def test_shards_of_every_kind_are_read_alike_by_other_processes(tmp_path: Path) 
         for name, pattern in patterns.items():
             made = reader(name, path=f"{tmp_path}/{pattern}")
             shards = made.shards()
-            here = [list(items) for items in read_shards(made, shards, "s", None)]
+            here = read_shards(made, shards)
             assert sum(map(len, here)) == 2 * len(shards), name
             assert all(made.files(shard) for shard in shards), name
-            assert [list(items) for items in read_shards(made, shards, "s", executor)] == here, name
+            assert read_shards(made, shards, executor) == here, name
