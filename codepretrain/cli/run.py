@@ -32,6 +32,12 @@ def add_commands(add: Add) -> None:
         "--num-workers", type=whole_number(1, MAX_WORKERS), help="processes (default: cores)"
     )
     prepare.add_argument(
+        "--beam",
+        metavar="OPTIONS",
+        help="run the parts with Apache Beam and these pipeline options, instead of in processes; "
+        'example: "--runner=DataflowRunner --project=p --region=r --temp_location=gs://b/tmp"',
+    )
+    prepare.add_argument(
         "--reread-changed",
         action="store_true",
         help="read raw files that changed, and remake what depends on them",
@@ -140,6 +146,7 @@ def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) ->
         config,
         data_dir(flags.workdir, config),
         num_workers=num_workers,
+        beam=flags.beam,
         rereads_changed=flags.reread_changed,
     )
     return 0

@@ -11,6 +11,7 @@ the raw files, so on other machines both are in an object store, and `codepretra
 import logging
 import shlex
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic
 
 from codepretrain.config.parse import suggestion
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from apache_beam.options.pipeline_options import PipelineOptions
 
 FLAG = "--beam"
-_ON_THIS_MACHINE = ("DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner")
+_QUIET = "--default_sdk_harness_log_level=ERROR"  # of worker processes; a later one counts
 
 
 class BeamEngine(Engine):
@@ -77,13 +78,14 @@ def beam_options(text: str, workdir: StrPath) -> "PipelineOptions":
         that could not see the working directory.
     """
     try:
-        from apache_beam.options.pipeline_options import PipelineOptions
+        with _silent_logging():  # on packages of Google Cloud that are not installed
+            from apache_beam.options.pipeline_options import PipelineOptions
     except ImportError as error:
         raise UserError(
             f"{FLAG} needs the extra `beam`: pip install 'codepretrain[beam]'"
         ) from error
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    arguments = _split(text)
+    arguments = [_QUIET, *_split(text)]
     try:
         options = PipelineOptions(arguments)
         known = options.get_all_options(drop_default=False)
@@ -104,6 +106,16 @@ def beam_options(text: str, workdir: StrPath) -> "PipelineOptions":
             "in an object store"
         )
     return options
+
+
+@contextmanager
+def _silent_logging() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _split(text: str) -> list[str]:

@@ -6,6 +6,7 @@ and does nothing if all are finished.
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -15,10 +16,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.data.beam_engine import BeamEngine, beam_options
 from codepretrain.data.check_selection import changed_benchmarks
 from codepretrain.data.documents import has_documents, open_documents, pool_folder
 from codepretrain.data.documents_view import set_documents_entry
-from codepretrain.data.engines import local_engine
+from codepretrain.data.engines import Engine, local_engine
 from codepretrain.data.eval_items import write_eval_items
 from codepretrain.data.filters import make_filters
 from codepretrain.data.inputs import check_inputs
@@ -52,12 +54,15 @@ from codepretrain.rows.data_dir import (
 from codepretrain.rows.eval_items import has_items
 from codepretrain.rows.vocabulary import has_tokenizer
 
+Engines = Callable[[], AbstractContextManager[Engine]]
+
 
 def prepare(
     config: StudyConfig,
     data_dir: StrPath,
     *,
     num_workers: int,
+    beam: str | None = None,
     rereads_changed: bool = False,
     console: Console | None = None,
 ) -> PreparedData:
@@ -66,8 +71,9 @@ def prepare(
     With `rereads_changed`, sources whose raw files changed are read again, and everything that was
     made from them or from changed evaluation sets is made again; without, changes are refused.
 
-    The result does not depend on `num_workers`, the number of processes that read and pack.
-    Progress and a summary go to the console, by default on stderr.
+    Processes on this machine, `num_workers` of them, read, select and pack; or Apache Beam with the
+    pipeline options `beam` (`data/beam_engine.py`). The result does not depend on them. Progress
+    and a summary go to the console, by default on stderr.
 
     One preparation at a time uses the folder above `data_dir`, which holds what studies share;
     another one waits for it.
@@ -77,6 +83,7 @@ def prepare(
         cannot be written, a full disk, or data that is damaged or of other settings.
     """
     check_num_workers(num_workers)
+    engines = _engines(num_workers, beam, data_dir)
     console = console or Console(stderr=True)
     readers = {
         source: make_reader(source, chosen)
@@ -96,10 +103,10 @@ def prepare(
         if not _is_complete(config, data_dir):
             with progress_display(console) as progress:
                 stages: dict[str, Callable[[], None]] = {
-                    "read": lambda: _read(config, data_dir, readers, shards, num_workers, progress),
-                    "select": lambda: _select(config, data_dir, num_workers, progress),
+                    "read": lambda: _read(config, data_dir, readers, shards, engines, progress),
+                    "select": lambda: _select(config, data_dir, engines, progress),
                     "tokenizer": lambda: _make_tokenizer(config, data_dir),
-                    "pack": lambda: _pack(config, data_dir, num_workers, progress),
+                    "pack": lambda: _pack(config, data_dir, engines, progress),
                     "items": lambda: _make_items(config, data_dir),
                 }
                 _write_settings(config, data_dir)
@@ -110,6 +117,13 @@ def prepare(
     prepared = load_prepared(config, data_dir, seconds=seconds)
     console.print(summary(prepared))
     return prepared
+
+
+def _engines(num_workers: int, beam: str | None, data_dir: StrPath) -> Engines:
+    if beam is None:
+        return lambda: local_engine(num_workers)
+    engine = BeamEngine(beam_options(beam, data_dir))
+    return lambda: nullcontext(engine)
 
 
 def _is_complete(config: StudyConfig, data_dir: StrPath) -> bool:
@@ -126,13 +140,13 @@ def _read(
     data_dir: StrPath,
     readers: Mapping[str, Reader],
     shards: Mapping[str, Any],
-    num_workers: int,
+    engines: Engines,
     progress: Progress,
 ) -> None:
     """Reads the sources that are not read yet."""
     if not shards:
         return
-    with local_engine(num_workers) as engine:
+    with engines() as engine:
         for source in shards:
             settings_hash = sha256_json(reading_settings(config, source))
             filters = config.data.sources[source].filters
@@ -149,7 +163,7 @@ def _read(
             set_documents_entry(data_dir, source, entry)
 
 
-def _select(config: StudyConfig, data_dir: StrPath, num_workers: int, progress: Progress) -> None:
+def _select(config: StudyConfig, data_dir: StrPath, engines: Engines, progress: Progress) -> None:
     """Selects documents of all sources together, unless that is done."""
     if has_selection(data_dir):
         remove_scan(data_dir)  # of a process that was killed just before
@@ -159,7 +173,7 @@ def _select(config: StudyConfig, data_dir: StrPath, num_workers: int, progress: 
     }
     num_bytes = sum(manifest.num_bytes for manifest in documents.values())
     with (
-        local_engine(num_workers) as engine,
+        engines() as engine,
         progress_line(progress, "selecting documents", num_bytes) as advance,
     ):
         select_documents(config, data_dir, engine, advance=advance)
@@ -190,8 +204,8 @@ def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:
     save_tokenizer(train_tokenizer(texts, settings), settings, data_dir)
 
 
-def _pack(config: StudyConfig, data_dir: StrPath, num_workers: int, progress: Progress) -> None:
-    with local_engine(num_workers) as engine:
+def _pack(config: StudyConfig, data_dir: StrPath, engines: Engines, progress: Progress) -> None:
+    with engines() as engine:
         pack_rows(config, data_dir, engine, progress)
 
 

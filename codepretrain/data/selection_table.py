@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from rich import box
 from rich.table import Table
 
 from codepretrain.data.document_codes import CODES
@@ -46,7 +47,9 @@ def selection_table(
     documents: Mapping[str, DocumentsManifest], selection: SelectionManifest
 ) -> Table:
     """Returns the counts for the terminal."""
-    table = Table(title="Documents: read = all other columns")
+    table = Table(
+        title="Documents: read = all other columns", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     table.add_column("source", no_wrap=True)
     for name in ("read", *COLUMNS):
         table.add_column(_TITLES.get(name, name), justify="right")
