@@ -27,6 +27,8 @@ CODES = (
     "contaminated",
     "over_limit",
 )
+
+
 _NO_JOINS = np.empty((0, 2), np.uint64)
 
 
@@ -34,8 +36,8 @@ _NO_JOINS = np.empty((0, 2), np.uint64)
 class Decision:
     """The code of every document, and counts.
 
-    codes: of each source, [num_documents] uint8. num_joins: pairs of groups that share a text,
-    exactly or nearly.
+    codes: of each source, [num_documents] uint8. num_joins: pairs of groups that follow
+    one split, because they share a text, exactly or nearly, or a document says so.
     """
 
     codes: Mapping[str, np.ndarray]
@@ -51,7 +53,7 @@ def decide(
     settings: DeduplicationConfig,
     *,
     fraction: float,
-    group_joins: np.ndarray = _NO_JOINS,
+    joins: np.ndarray = _NO_JOINS,
 ) -> Decision:
     """Decides the codes of all documents.
 
@@ -63,7 +65,7 @@ def decide(
         an evaluation set, [num_within_limit] bool. All others are over the limit.
       clusters: of similar texts, see `data/duplicates.py`.
       fraction: expected share of components that are held out.
-      group_joins: pairs of groups that share a document, [m, 2] uint64.
+      joins: pairs of groups that follow one split beyond those that share a text: [n, 2] uint64.
     """
     sources = by_priority(keys, settings.priority)
     within = [keys[source][: len(contaminated[source])] for source in sources]
@@ -77,7 +79,11 @@ def decide(
         across = settings.near == "drop_across"
         dropped = near_duplicates(within, _undecided(codes), clusters, across=across)
         _mark(codes, dropped, NEAR_DUPLICATE)
-    joins, split = _split(within, codes, clusters, fraction, group_joins)
+    labels = [cluster_of(clusters, found["text"]) for found in within]
+    shared = joins_of(labels, [found["group"] for found in within])
+    joins = np.concatenate([shared, joins])
+    del labels, shared
+    split = _split(within, codes, joins, fraction)
     return Decision(
         codes={
             source: np.pad(code, (0, len(keys[source]) - len(code)), constant_values=OVER_LIMIT)
@@ -96,22 +102,15 @@ def by_priority(sources: Mapping[str, object], priority: Sequence[str]) -> list[
 
 
 def _split(
-    within: Sequence[np.ndarray],
-    codes: Sequence[np.ndarray],
-    clusters: np.ndarray,
-    fraction: float,
-    group_joins: np.ndarray,
-) -> tuple[np.ndarray, Split]:
-    """Marks the held-out documents; returns the joins and the split of those that are kept."""
-    texts = [cluster_of(clusters, found["text"]) for found in within]
-    joins = joins_of(texts, [found["group"] for found in within])
-    joins = np.concatenate([joins, group_joins])
+    within: Sequence[np.ndarray], codes: Sequence[np.ndarray], joins: np.ndarray, fraction: float
+) -> Split:
+    """Marks the held-out documents among those that are kept, and returns the split of these."""
     kept = [np.flatnonzero(code == TRAIN) for code in codes]
     groups = [found["group"][places] for found, places in zip(within, kept, strict=True)]
     split = split_groups(groups, joins, fraction)
     for code, places, held_out in zip(codes, kept, split.held_out, strict=True):
         code[places[held_out]] = VALIDATION
-    return joins, split
+    return split
 
 
 def _undecided(codes: Sequence[np.ndarray]) -> list[np.ndarray]:

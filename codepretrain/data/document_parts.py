@@ -3,7 +3,6 @@
     <part key>/
         documents.arrayrecord    a document a record, in reading order
         keys.npy                 the documents' keys (`data/keys.py`)
-        group_joins.npy          groups that follow one split because a document is of several
         inventory.json           the raw files that were read (`data/inventory.py`)
         manifest.json            counts, sealed with its own hash
         files.json               size and hash of every file, written last
@@ -13,7 +12,6 @@ read in order, so they stay compressed.
 """
 
 import dataclasses
-import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -25,10 +23,10 @@ from etils import epath
 
 from codepretrain.data.document import Document
 from codepretrain.data.inventory import INVENTORY
-from codepretrain.data.keys import JOIN_TYPE, JOINS, KEY_TYPE, KEYS, load_keys
+from codepretrain.data.keys import KEY_TYPE, KEYS, load_keys
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_json
-from codepretrain.files.storage import StrPath, read_bytes
+from codepretrain.files.storage import StrPath
 from codepretrain.rows.shard_files import host_cache
 from codepretrain.rows.verify import (
     MANIFEST,
@@ -173,23 +171,9 @@ def load_part_keys(
         return load_keys(local_path, num_keys=part.num_documents, shown_as=path, remedy=remedy)
 
 
-def load_part_joins(directory: StrPath, part: DocumentsPart) -> np.ndarray:
-    """Returns the joins of a part's groups: [m] of `JOIN_TYPE`.
-
-    Raises:
-      UserError: a file is missing or damaged.
-    """
-    hashes, remedy = check_part(directory, part, reads_contents=False), folder_remedy(directory)
-    check_contents(directory, hashes, [JOINS], remedy=remedy)
-    path = epath.Path(directory) / JOINS
-    joins = np.load(io.BytesIO(read_bytes(path)))
-    assert joins.dtype == JOIN_TYPE, f"{path} has its hash, and another dtype"
-    return joins
-
-
 def _identity(directory: StrPath, hashes: Mapping[str, str]) -> str:
     """Returns a hash of everything but the manifest, which contains local paths."""
-    names = [DOCUMENTS, KEYS, JOINS, INVENTORY]
+    names = [DOCUMENTS, KEYS, INVENTORY]
     missing = [name for name in names if name not in hashes]
     if missing:
         raise UserError(

@@ -22,7 +22,6 @@ from codepretrain.data.document import Document
 from codepretrain.data.document_parts import (
     DocumentsPart,
     check_part,
-    load_part_joins,
     load_part_keys,
     read_part_documents,
 )
@@ -95,20 +94,6 @@ class SourceDocuments:
             keys[start : start + part.num_documents] = self._part_keys(part)
             start += part.num_documents
         return keys
-
-    def group_joins(self) -> np.ndarray:
-        """Returns pairs of groups that share a document within the limit: [m, 2] uint64.
-
-        Raises:
-          UserError: a file is missing or damaged.
-        """
-        pairs, start = [np.empty((0, 2), np.uint64)], 0
-        for part in self.manifest.parts:
-            joins = load_part_joins(self.part_folder(part), part)
-            joins = joins[joins["document"] < self.num_within_limit - start]
-            pairs.append(np.stack([joins["group"], joins["other"]], axis=1))
-            start += part.num_documents
-        return np.concatenate(pairs)
 
     def read(self, wanted: np.ndarray | None = None) -> Iterator[Document]:
         """Yields documents in the order in which they were read.

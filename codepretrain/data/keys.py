@@ -6,9 +6,6 @@
 
 One entry a document, in reading order. The hashes do not depend on the source, so one group or text
 has one key in every source.
-
-    group_joins.npy [m]   document: uint32   its place among the documents
-                          group, other: uint64   its group, and another one that follows its split
 """
 
 import hashlib
@@ -23,8 +20,6 @@ from codepretrain.files.storage import StrPath
 from codepretrain.rows.records import open_array
 
 KEYS = "keys.npy"
-JOINS = "group_joins.npy"
-JOIN_TYPE = np.dtype([("document", "<u4"), ("group", "<u8"), ("other", "<u8")])
 KEY_TYPE = np.dtype([("group", "<u8"), ("text", "<u8"), ("num_bytes", "<u4")])
 _GROUP, _TEXT = b"codepretrain group", b"codepretrain text"
 _DIGEST_BYTES = 16
@@ -52,28 +47,24 @@ def text_digest(text: bytes) -> bytes:
 
 
 class KeysWriter:
-    """Collects the keys of documents: 20 bytes each, and the joins of groups."""
+    """Collects the keys of documents: 20 bytes each."""
 
     def __init__(self) -> None:
         self._groups, self._texts, self._num_bytes = array("Q"), array("Q"), array("I")
-        self._joins: list[tuple[int, int, int]] = []
 
     def add(self, document: Document, digest: bytes) -> None:
         """Adds a document. digest: what `text_digest` returned for its text."""
-        place = len(self._groups)
-        self._joins += [(place, group, other) for group, other in group_joins(document)]
         self._groups.append(group_key(document))
         self._texts.append(int.from_bytes(digest[:8], "little"))
         self._num_bytes.append(document.num_bytes)
 
     def save(self, folder: Path) -> None:
-        """Writes `keys.npy` and `group_joins.npy`."""
+        """Writes `keys.npy`."""
         keys = np.empty(len(self._groups), KEY_TYPE)
         keys["group"], keys["text"] = self._groups, self._texts
         keys["num_bytes"] = self._num_bytes
         with explained("write", folder / KEYS):
             np.save(folder / KEYS, keys)
-            np.save(folder / JOINS, np.array(self._joins, JOIN_TYPE))
 
 
 def load_keys(path: StrPath, *, num_keys: int, shown_as: StrPath, remedy: str) -> np.ndarray:

@@ -68,11 +68,11 @@ def select_documents(
         scan.clusters,
         config.data.deduplication,
         fraction=config.data.validation_fraction,
-        group_joins=np.concatenate([found.group_joins() for found in documents.values()]),
+        joins=scan.joins,
     )
     _check_training(decision.codes)
     manifest = _manifest(config, documents, keys, decision, scan, benchmarks)
-    write_selection(data_dir, decision.codes, manifest, scan.report, scan.clusters)
+    write_selection(data_dir, decision.codes, manifest, scan.report)
     remove_scan(data_dir)
 
 
