@@ -38,7 +38,6 @@ def test_every_record_across_shards(make_source: Make) -> None:
         "origin": "file 3",
         "language": "en",
         "license": "MIT",
-        "metadata": {"path": "a.py"},
     }
     with pytest.raises(AssertionError, match="record 10 of 10"):
         store[10]

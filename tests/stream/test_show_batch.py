@@ -48,7 +48,7 @@ def test_lists_a_batch(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
             "origin": f"file {code['record']}",
             "language": "en",
             "license": "MIT",
-            "metadata": {"path": "a.py"},
+            "metadata": {},
             "offset": 0,
             "num_tokens": 5,
         },
@@ -58,7 +58,7 @@ def test_lists_a_batch(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
             "origin": "file 0",
             "language": "en",
             "license": "MIT",
-            "metadata": {"path": "a.py"},
+            "metadata": {},
             "offset": 4,
             "num_tokens": 3,
         },
@@ -88,4 +88,11 @@ def test_table(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
     assert len(table) == 5 + 2 * 4  # two segments a row
     assert table[5].startswith("0 ")
     assert table[6].strip().startswith("[4, 7)")
-    assert table[5].endswith("· en · MIT · path=a.py")
+    assert table[5].endswith("· en · MIT")
+
+
+def test_the_table_shows_metadata_on_one_line(phase: tuple[RowOrder, dict[str, RowStore]]) -> None:
+    listing = list_batch(*phase, step=0)
+    listing["rows"][0]["documents"][0]["metadata"] = {"path": "a.py", "teacher": "one\ntwo"}
+    table = render_batch(listing).splitlines()
+    assert table[5].endswith("· en · MIT · path=a.py · teacher=one two")
