@@ -98,7 +98,7 @@ class DocumentSource(_NumberedSource):
     ) -> None:
         super().__init__(source, num_documents, performs_internal_shuffling=False)
         self._data_dir, self._cache_bytes = data_dir, cache_bytes
-        self._positions: dict[str, tuple[np.ndarray, int]] = {}
+        self._positions: dict[str, np.ndarray] = {}
 
     def get_dataset(
         self,
@@ -129,26 +129,22 @@ class DocumentSource(_NumberedSource):
 
     def _batches(self, split: str, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
         """Yields documents [start, stop) of a split in batches."""
-        positions, num_documents = self._split(split)
-        wanted = np.zeros(num_documents, bool)
-        wanted[positions[start:stop]] = True
-        documents = open_documents(self._data_dir, self._name, cache_bytes=self._cache_bytes).read(
-            wanted
-        )
-        while batch := [
-            document.text.encode() for document in islice(documents, _DOCUMENTS_PER_BATCH)
-        ]:
+        documents = open_documents(self._data_dir, self._name, cache_bytes=self._cache_bytes)
+        wanted = np.zeros(documents.manifest.num_documents, bool)
+        wanted[self._split(split)[start:stop]] = True
+        read = documents.read(wanted)
+        while batch := [document.text.encode() for document in islice(read, _DOCUMENTS_PER_BATCH)]:
             numbers = np.arange(start, start + len(batch), dtype=np.int64)
             yield {"text": np.array(batch, object), "document": numbers}
             start += len(batch)
 
-    def _split(self, split: str) -> tuple[np.ndarray, int]:
-        """Returns the positions in the source of a split's documents, and the source's size."""
+    def _split(self, split: str) -> np.ndarray:
+        """Returns the positions in the source of a split's documents: [n] int64."""
         if split not in self._positions:
             members = load_split(
                 self._data_dir, source=self._name, split=split, cache_bytes=self._cache_bytes
             )
-            self._positions[split] = np.flatnonzero(members), len(members)
+            self._positions[split] = np.flatnonzero(members)
         return self._positions[split]
 
 

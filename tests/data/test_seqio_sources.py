@@ -1,16 +1,21 @@
 """Order and division of documents and rows, as seqio draws them."""
 
 import dataclasses
+import io
 from itertools import chain
 
 import numpy as np
 import pytest
 import seqio
+from rich.console import Console
 
+from codepretrain.data.prepare import prepare
 from codepretrain.data.seqio_tasks import register
 from codepretrain.errors import UserError
+from codepretrain.rows.data_dir import data_dir
 from codepretrain.rows.store import open_sources
 from codepretrain.stream.batch import batch_from_rows
+from tests.fixtures.corpus import study
 
 
 def numbers(name: str, field: str, **options) -> list[int]:
@@ -103,3 +108,16 @@ def test_documents_are_shuffled_beyond_the_shuffle_buffer(registered, monkeypatc
     starts = [number for number in found if number % 8 == 0]
     assert starts != sorted(starts)
     assert found[found.index(8) : found.index(8) + 8] == list(range(8, 16))
+
+
+def test_documents_over_the_limit_of_a_reader_are_left_out(corpus, tmp_path) -> None:
+    config = study(corpus)
+    text = config.data.sources["text"]
+    limited = dataclasses.replace(text, options={**text.options, "max_bytes": 20_000})
+    sources = {**config.data.sources, "text": limited}
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, sources=sources))
+    prepare(config, data_dir(tmp_path, config), num_workers=1, console=Console(file=io.StringIO()))
+    register(config, tmp_path)
+    found = numbers("text", "document")
+    assert 20 < len(found) < 80, "120 without the limit and the split"
+    assert found == list(range(len(found)))
