@@ -34,7 +34,7 @@ def add_commands(add: Add) -> None:
     prepare.add_argument(
         "--reread-changed",
         action="store_true",
-        help="read sources whose raw files changed again, and remake what depends on them",
+        help="read raw files that changed, and remake what depends on them",
     )
     train = add("train", _train, "train the phases that are not trained yet")
     train.add_argument("--phase", action="append", help="only this phase and its ancestors")

@@ -29,12 +29,15 @@ CODES = (
 )
 
 
+_NO_JOINS = np.empty((0, 2), np.uint64)
+
+
 @dataclass(frozen=True)
 class Decision:
     """The code of every document, and counts.
 
-    codes: of each source, [num_documents] uint8. num_joins: pairs of groups that share a text,
-    exactly or nearly.
+    codes: of each source, [num_documents] uint8. num_joins: pairs of groups that follow
+    one split, because they share a text, exactly or nearly, or a document says so.
     """
 
     codes: Mapping[str, np.ndarray]
@@ -50,6 +53,7 @@ def decide(
     settings: DeduplicationConfig,
     *,
     fraction: float,
+    joins: np.ndarray = _NO_JOINS,
 ) -> Decision:
     """Decides the codes of all documents.
 
@@ -61,6 +65,7 @@ def decide(
         an evaluation set, [num_within_limit] bool. All others are over the limit.
       clusters: of similar texts, see `data/duplicates.py`.
       fraction: expected share of components that are held out.
+      joins: pairs of groups that follow one split beyond those that share a text: [n, 2] uint64.
     """
     sources = by_priority(keys, settings.priority)
     within = [keys[source][: len(contaminated[source])] for source in sources]
@@ -74,7 +79,11 @@ def decide(
         across = settings.near == "drop_across"
         dropped = near_duplicates(within, _undecided(codes), clusters, across=across)
         _mark(codes, dropped, NEAR_DUPLICATE)
-    joins, split = _split(within, codes, clusters, fraction)
+    labels = [cluster_of(clusters, found["text"]) for found in within]
+    shared = joins_of(labels, [found["group"] for found in within])
+    joins = np.concatenate([shared, joins])
+    del labels, shared
+    split = _split(within, codes, joins, fraction)
     return Decision(
         codes={
             source: np.pad(code, (0, len(keys[source]) - len(code)), constant_values=OVER_LIMIT)
@@ -93,17 +102,15 @@ def by_priority(sources: Mapping[str, object], priority: Sequence[str]) -> list[
 
 
 def _split(
-    within: Sequence[np.ndarray], codes: Sequence[np.ndarray], clusters: np.ndarray, fraction: float
-) -> tuple[np.ndarray, Split]:
-    """Marks the held-out documents; returns the joins and the split of those that are kept."""
-    texts = [cluster_of(clusters, found["text"]) for found in within]
-    joins = joins_of(texts, [found["group"] for found in within])
+    within: Sequence[np.ndarray], codes: Sequence[np.ndarray], joins: np.ndarray, fraction: float
+) -> Split:
+    """Marks the held-out documents among those that are kept, and returns the split of these."""
     kept = [np.flatnonzero(code == TRAIN) for code in codes]
     groups = [found["group"][places] for found, places in zip(within, kept, strict=True)]
     split = split_groups(groups, joins, fraction)
     for code, places, held_out in zip(codes, kept, split.held_out, strict=True):
         code[places[held_out]] = VALIDATION
-    return joins, split
+    return split
 
 
 def _undecided(codes: Sequence[np.ndarray]) -> list[np.ndarray]:

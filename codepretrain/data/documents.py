@@ -125,14 +125,20 @@ class SourceDocuments:
         """Compares every part with its list of files, by size or by contents.
 
         Raises:
-          UserError: names each file of a part that is missing, truncated or altered.
+          UserError: names each file that is missing, truncated or altered, in all parts.
         """
 
-        def check(part: DocumentsPart) -> None:
-            check_part(self.part_folder(part), part, reads_contents=reads_contents)
+        def problem(part: DocumentsPart) -> str:
+            try:
+                check_part(self.part_folder(part), part, reads_contents=reads_contents)
+            except UserError as error:
+                return str(error)
+            return ""
 
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(check, self.manifest.parts))
+            problems = [found for found in pool.map(problem, self.manifest.parts) if found]
+        if problems:
+            raise UserError("; ".join(problems))
         self.inventory()
 
     def inventory(self) -> Inventory:

@@ -69,9 +69,13 @@ def prepare(
     The result does not depend on `num_workers`, the number of processes that read and pack.
     Progress and a summary go to the console, by default on stderr.
 
+    One preparation at a time uses the folder above `data_dir`, which holds what studies share;
+    another one waits for it.
+
     Raises:
-      UserError: an unknown reader or option, a missing corpus or tokenizer, a directory that cannot
-        be written, a full disk, or data that is damaged or was prepared under other settings.
+      UserError: an unknown reader, filter or option, a missing corpus or tokenizer, a directory
+        that cannot be written, a full disk, or data that is damaged or was prepared under other
+        settings.
     """
     check_num_workers(num_workers)
     console = console or Console(stderr=True)
@@ -80,7 +84,7 @@ def prepare(
         for source, chosen in sorted(config.data.sources.items())
     }
     for source, chosen in config.data.sources.items():
-        make_filters(source, chosen)
+        make_filters(f"config.data.sources.{source}.filters", chosen.filters)
     seconds: dict[str, float] = {}
     pools = epath.Path(data_dir).parent
     with exclusive(pools, waits=True, announce=partial(console.print, soft_wrap=True)):
@@ -132,10 +136,11 @@ def _read(
     with local_engine(num_workers) as engine:
         for source in shards:
             settings_hash = sha256_json(reading_settings(config, source))
+            filters = config.data.sources[source].filters
             reading = SourceReading(
                 source=source,
                 reader=readers[source],
-                filters=make_filters(source, config.data.sources[source]),
+                filters=tuple(make_filters(f"config.data.sources.{source}.filters", filters)),
                 shards=shards[source],
                 folder=pool_folder(data_dir, source, settings_hash),
                 settings_hash=settings_hash,

@@ -1,4 +1,4 @@
-"""Scans the documents of all sources: clusters of similar texts, and contaminated documents.
+"""Scans the documents of all sources: clusters of similar texts, contaminated documents, joins.
 
 The parts are scanned by an engine into `<data_dir>/selection-scan/`; a rerun scans the parts that
 are missing. The search for similar texts takes at most 256 MiB and sorts on the local disk.
@@ -6,7 +6,7 @@ are missing. The search for similar texts takes at most 256 MiB and sorts on the
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from codepretrain.data.scan_part import (
     load_index,
     scan_part,
     scanned_contamination,
+    scanned_joins,
     scanned_sketches,
     write_evaluation_file,
 )
@@ -41,14 +42,16 @@ class Scan:
     """What was found.
 
     clusters: of similar texts, see `data/duplicates.py`. num_clusters, num_near_pairs: of these.
-    contaminated: of each source, [num_within_limit] bool. report: None without evaluation sets.
-    num_too_short: by evaluation set, texts with too few words to be sought.
+    contaminated: of each source, [num_within_limit] bool. joins: [n, 2] uint64, groups that
+    documents say belong together, beyond those that share a text. report: None without evaluation
+    sets. num_too_short: by evaluation set, texts with too few words to be sought.
     """
 
     clusters: np.ndarray
     num_clusters: int
     num_near_pairs: int
     contaminated: Mapping[str, np.ndarray]
+    joins: np.ndarray
     report: DecontaminationReport | None
     num_too_short: Mapping[str, int]
 
@@ -66,7 +69,7 @@ def scan_documents(
     """Scans all parts; calls `advance` with the bytes of each.
 
     The result depends neither on the engine nor on the order and the parts in which documents were
-    read. Parts are not read if there is nothing to seek in them.
+    read.
 
     Raises:
       UserError: a file is missing or damaged, or cannot be written.
@@ -80,15 +83,15 @@ def scan_documents(
         report = DecontaminationReport(index.fingerprint)
         num_too_short = {name: index.too_short[name] for name in benchmarks}
     deduplication = deduplication_settings(config)
-    tasks: Iterator[PartScan] = iter(())
-    if deduplication or evaluation:
-        tasks = _tasks(data_dir, documents, deduplication, evaluation, cache_bytes)
+    tasks = _tasks(data_dir, documents, deduplication, evaluation, cache_bytes)
+    joins = [np.empty((0, 2), np.uint64)]
     marks: dict[str, list[np.ndarray]] = {source: [] for source in documents}
     with _local_scratch(data_dir) as folder:
         finder = None if deduplication is None else NearDuplicateFinder(folder, deduplication)
         for task in engine.map(scan_part, tasks):
             found, part_report = scanned_contamination(task.directory)
             marks[task.source].append(found)
+            joins.append(scanned_joins(task.directory))
             if report is not None and part_report is not None:
                 report.merge(part_report)
             if finder is not None:
@@ -100,10 +103,8 @@ def scan_documents(
         clusters=clusters,
         num_clusters=finder.counts.clusters if finder else 0,
         num_near_pairs=finder.counts.near_pairs if finder else 0,
-        contaminated={
-            source: _joined(marks[source], found.num_within_limit)
-            for source, found in documents.items()
-        },
+        contaminated={source: np.concatenate(found) for source, found in marks.items()},
+        joins=np.unique(np.concatenate(joins), axis=0),
         report=report,
         num_too_short=num_too_short,
     )
@@ -166,13 +167,6 @@ def _tasks(
                 evaluation=evaluation,
                 cache_bytes=cache_bytes,
             )
-
-
-def _joined(marks: Sequence[np.ndarray], num_documents: int) -> np.ndarray:
-    """Returns the marks of all parts; no document is marked if no part was scanned."""
-    found = np.concatenate(marks) if marks else np.zeros(num_documents, bool)
-    assert len(found) == num_documents, "every part was scanned"
-    return found
 
 
 def _local_scratch(data_dir: StrPath) -> AbstractContextManager[Path]:

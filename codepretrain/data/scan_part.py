@@ -1,12 +1,13 @@
-"""What is sought in the texts of a part: sketches for near duplicates, and evaluation texts.
+"""What is found in the documents of a part: sketches, evaluation texts, and joins of groups.
 
     <directory>/
         sketches-00000.npy, …    [sketches, sketch_width] uint8, of distinct texts of the part
         contaminated.npy         [num_documents] bool
+        joins.npy                [joins, 2] uint64: groups that documents join (`data/keys.py`)
         contamination.json       the part's DecontaminationReport, if there are evaluation texts
         files.json               size and hash of every file, written last
 
-A part is read once for both. The results are removed when the selection is whole.
+A part is read once for all. The results are removed when the selection is whole.
 """
 
 import io
@@ -28,6 +29,7 @@ from codepretrain.data.decontaminate import (
 from codepretrain.data.deduplicate import DeduplicationSettings, sketch
 from codepretrain.data.document import Document
 from codepretrain.data.document_parts import DocumentsPart, load_part_keys, read_part_documents
+from codepretrain.data.keys import group_joins
 from codepretrain.files.atomic import write_json, write_text
 from codepretrain.files.directory import is_whole, whole_directory
 from codepretrain.files.explain import explained
@@ -35,7 +37,7 @@ from codepretrain.files.hashing import sha256_bytes
 from codepretrain.files.storage import StrPath, names, read_bytes, read_json, read_text
 from codepretrain.rows.verify import check_folder
 
-CONTAMINATED, REPORT = "contaminated.npy", "contamination.json"
+CONTAMINATED, JOINS, REPORT = "contaminated.npy", "joins.npy", "contamination.json"
 _SKETCHES = "sketches"
 _BATCH = 64  # texts that are sketched together
 _BATCHES_PER_FILE = 256
@@ -107,6 +109,16 @@ def scanned_contamination(
     return marks, DecontaminationReport.from_json(read_json(epath.Path(directory) / REPORT))
 
 
+def scanned_joins(directory: StrPath) -> np.ndarray:
+    """Returns the pairs of groups that documents of a part join, each once: [n, 2] uint64.
+
+    Raises:
+      UserError: a file is missing or truncated.
+    """
+    check_folder(directory, "scanned part", reads_contents=False)
+    return _load(epath.Path(directory) / JOINS)
+
+
 def write_evaluation_file(
     folder: StrPath, texts: Iterable[EvaluationText], settings: DecontaminationSettings
 ) -> EvaluationFile:
@@ -133,9 +145,9 @@ def _scan(task: PartScan, folder: Path) -> None:
     keys = load_part_keys(task.folder, task.part, cache_bytes=task.cache_bytes)["text"]
     writer = _SketchWriter(folder, task.deduplication)
     is_first = _firsts(keys[: task.num_documents])
-    wanted = is_first if index is None else np.ones(task.num_documents, bool)
-    places = np.flatnonzero(wanted).tolist()
-    for place, document in zip(places, _read(task, wanted), strict=True):
+    joins: set[tuple[int, int]] = set()
+    for place, document in enumerate(_read(task)):
+        joins.update(group_joins(document))
         if index is not None and (matches := index.matches(document.text)):
             assert report is not None
             contaminated[place] = True
@@ -143,20 +155,23 @@ def _scan(task: PartScan, folder: Path) -> None:
         if is_first[place]:
             writer.add(int(keys[place]), document.text)
     writer.finish()
-    with explained("write", folder / CONTAMINATED):
-        np.save(folder / CONTAMINATED, contaminated)
+    arrays = {CONTAMINATED: contaminated, JOINS: np.array(sorted(joins), np.uint64).reshape(-1, 2)}
+    for name, values in arrays.items():
+        with explained("write", folder / name):
+            np.save(folder / name, values)
     if report is not None:
         write_json(folder / REPORT, report.to_json())
 
 
-def _read(task: PartScan, wanted: np.ndarray) -> Iterator[Document]:
-    if not wanted.any():
+def _read(task: PartScan) -> Iterator[Document]:
+    """Yields the documents that are within the limit."""
+    if not task.num_documents:
         return iter(())
     return read_part_documents(
         task.folder,
         task.part,
         source=task.source,
-        wanted=np.pad(wanted, (0, task.part.num_documents - len(wanted))),
+        wanted=np.arange(task.part.num_documents) < task.num_documents,
         cache_bytes=task.cache_bytes,
     )
 

@@ -68,6 +68,7 @@ def select_documents(
         scan.clusters,
         config.data.deduplication,
         fraction=config.data.validation_fraction,
+        joins=scan.joins,
     )
     _check_training(decision.codes)
     manifest = _manifest(config, documents, keys, decision, scan, benchmarks)

@@ -62,10 +62,11 @@ class SelectionManifest:
 
     settings: `rows.data_dir.selection_settings`. documents_hashes: of each source's documents.
     split_hashes: source → split → hash of the documents and of which of them are in the split.
-    num_documents, num_bytes: source → name of a code → count. num_joins: pairs of groups that share
-    a text, exactly or nearly. num_clusters: of similar texts. num_near_pairs: of similar texts that
-    were found. num_components: groups, joined groups counted once. num_too_large: documents that
-    are trained on because their component is too large to hold out. benchmarks: by name.
+    num_documents, num_bytes: source → name of a code → count. num_joins: pairs of groups that
+    follow one split, because they share a text, exactly or nearly, or because a document says so.
+    num_clusters: of similar texts. num_near_pairs: of similar texts that were found.
+    num_components: groups, joined groups counted once. num_too_large: documents that are trained on
+    because their component is too large to hold out. benchmarks: by name.
     """
 
     format_version: int

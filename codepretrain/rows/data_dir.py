@@ -40,10 +40,7 @@ def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
         "source": source,
         "reader": chosen.reader,
         "options": options,
-        "filters": [
-            {"name": step.name, "options": dict(sorted(step.options.items()))}
-            for step in chosen.filters
-        ],
+        "filters": to_dict(chosen.filters),
     }
 
 

@@ -40,7 +40,7 @@ from codepretrain.rows.verify import (
 ROWS = "rows"
 DOCUMENTS = "documents"
 STATS = "row_stats.npy"
-_INDEXES = (index_name(ROWS), index_name(DOCUMENTS), STATS)
+INDEXES = (index_name(ROWS), index_name(DOCUMENTS), STATS)
 _NOT_IN_HASH = {"parts", "identity", "documents_hash", "vocabulary_hash"}
 
 
@@ -174,7 +174,7 @@ def load_manifest(directory: StrPath, *, source: str, split: str) -> RowsManifes
 
 
 def open_rows(
-    directory: StrPath, *, source: str, split: str, reads: tuple[str, ...] = _INDEXES
+    directory: StrPath, *, source: str, split: str, reads: tuple[str, ...] = INDEXES
 ) -> tuple[RowsManifest, Mapping[str, str]]:
     """Returns the manifest, and the SHA-256 of every file by name.
 

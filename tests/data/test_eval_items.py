@@ -40,6 +40,6 @@ def test_the_manifest_says_what_they_were_made_of(prepared_data) -> None:
     assert found == tokenizer_hashes(prepared_data.data_dir)
     rows = prepared_data.data.rows
     assert manifest.documents_hashes == {
-        source: rows[source, "train"].documents_hash for source in ("code", "text")
+        source: rows[source, "validation"].documents_hash for source in ("code", "text")
     }
     assert hashes.keys() == {f"{task}.jsonl" for task in manifest.num_items} | {"manifest.json"}

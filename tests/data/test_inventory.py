@@ -163,8 +163,13 @@ def test_the_inventory_has_names_sizes_and_checksums(prepared_raw, raw) -> None:
 
 def test_reading_again_makes_what_preparing_anew_makes(prepared_raw, raw, tmp_path, quiet) -> None:
     config, data_dir = prepared_raw
+    pool = {p: p.stat().st_mtime_ns for p in data_dir.parent.glob("documents/*/*/*")}
+    before = {source: open_documents(data_dir, source).hash for source in config.data.sources}
     (raw / "code" / "m07.py").write_text("changed = 1\n" * 30)
     again = prepare(config, data_dir, num_workers=1, console=quiet, rereads_changed=True)
+    assert all(path.stat().st_mtime_ns == time for path, time in pool.items())
+    assert open_documents(data_dir, "text").hash == before["text"]
+    assert open_documents(data_dir, "code").hash != before["code"]
     anew = prepare(config, tmp_path / "anew" / "study", num_workers=1, console=quiet)
     strip: Any = {"seconds": {}}
     assert dataclasses.replace(again, **strip) == dataclasses.replace(anew, **strip)

@@ -345,7 +345,7 @@ def test_filters_drop_documents_and_are_told(make_study, tmp_path) -> None:
     config = make_study()
     code = dataclasses.replace(
         config.data.sources["code"],
-        filters=(FilterConfig(name="text_length", options={"min_characters": 120}),),
+        filters=(FilterConfig(name="text_length", options={"min_characters": 200}),),
     )
     config = make_study(sources={**config.data.sources, "code": code})
     printed = io.StringIO()
@@ -373,7 +373,7 @@ def test_wrong_filters_are_refused_before_anything_is_written(make_study, tmp_pa
     wrong = dataclasses.replace(text, filters=(FilterConfig(name="text_lenght"),))
     config = make_study(sources={"text": wrong})
     message = (
-        r"config.data.sources.text.filters\[0\]: no filter named 'text_lenght'; did you mean t"
+        r"config.data.sources.text.filters\[0\].name: no filter named 'text_lenght'; did you mean t"
     )
     with pytest.raises(UserError, match=message):
         prepare(config, tmp_path / "data" / "study", num_workers=1, console=quiet)

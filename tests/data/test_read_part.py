@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from codepretrain.config.schema import FilterConfig, SourceConfig
+from codepretrain.config.schema import FilterConfig
 from codepretrain.data import part_plan
 from codepretrain.data.documents import open_documents
 from codepretrain.data.documents_manifest import DocumentsManifest
@@ -23,7 +23,7 @@ def kept(data_dir: Path) -> list[str]:
 
 
 def filters(*steps: FilterConfig):
-    return make_filters("s", SourceConfig(reader="jsonl", kind="text", filters=steps))
+    return tuple(make_filters("config.data.sources.s.filters", steps))
 
 
 SHORT = FilterConfig(name="text_length", options={"min_characters": 3})
@@ -177,7 +177,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path) -> None:
 
 def test_the_first_wrong_filter_is_named() -> None:
     wrong = FilterConfig(name="licences")
-    with pytest.raises(UserError, match=r"sources.s.filters\[1\]: no filter named 'lic"):
+    with pytest.raises(UserError, match=r"sources.s.filters\[1\].name: no filter named 'lic"):
         filters(SHORT, wrong)
     wrong = FilterConfig(name="float_literals", options={"max_literal": 3})
     message = r"config.data.sources.s.filters\[1\].options.max_literal: no such field; did you"

@@ -1,6 +1,8 @@
 """The stage as a whole: nothing leaks, whatever the order, the parts and the workers."""
 
 import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from codepretrain.data import part_plan
 from codepretrain.data import scan_part as scan_part_module
 from codepretrain.data import select_documents as select_module
 from codepretrain.data.deduplicate.minhash import ngrams_of, similarity
+from codepretrain.data.document import Document, Skipped
 from codepretrain.data.document_codes import CODES
 from codepretrain.data.documents import open_documents
 from codepretrain.data.engines import local_engine
@@ -359,8 +362,34 @@ def test_a_source_without_training_documents_is_an_error(tmp_path) -> None:
     assert not has_selection(tmp_path / "s")
 
 
-def test_without_a_search_no_document_is_read(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(scan_part_module, "read_part_documents", None)
+@dataclass(frozen=True, kw_only=True)
+class Forks(Given):
+    """Documents of group `g<n>` are also of group `h<n>`."""
+
+    def read(self, shard: int, source: str) -> Iterator[Document | Skipped]:
+        for document in super().read(shard, source):
+            assert isinstance(document, Document)
+            assert document.group is not None
+            yield replace(document, other_groups=(f"h{document.group[1:]}",))
+
+
+@pytest.mark.parametrize("near", ["ignore", "drop_within"])
+def test_other_groups_of_a_document_follow_its_split(tmp_path, near: str) -> None:
+    """Also those of a dropped copy."""
+    forks = tuple((f"{i}", f"g{i}", "the same" if i < 30 else f"text {i}") for i in range(100))
+    read(tmp_path / "s", "a", Forks(documents=forks))
+    given(tmp_path / "s", {"b": [(f"{i}", f"h{i}", f"another {i}") for i in range(100)]})
+    settings = DeduplicationConfig(near=near)
+    manifest = select(tmp_path / "s", "a", "b", fraction=0.5, deduplication=settings)
+    assert manifest.num_joins == 129
+    codes, others = (codes_by_id(tmp_path / "s", source) for source in "ab")
+    assert all(others[name] == code for name, code in codes.items() if int(name) >= 30)
+    assert len({others[str(i)] for i in range(30)}) == 1
+    assert 20 < list(others.values()).count("validation") < 80
+
+
+def test_documents_are_not_sketched_if_similar_texts_are_ignored(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(scan_part_module, "sketch", None)
     given(tmp_path / "s", mixed(0))
     settings = DeduplicationConfig(near="ignore")
     manifest = select(tmp_path / "s", "a", "b", fraction=0.4, deduplication=settings)

@@ -5,7 +5,7 @@ import io
 
 from rich.console import Console
 
-from codepretrain.config.schema import FilterConfig, SourceConfig
+from codepretrain.config.schema import FilterConfig
 from codepretrain.data.documents import open_documents
 from codepretrain.data.filters import make_filters
 from codepretrain.data.selection import BenchmarkRecord, load_selection_manifest
@@ -21,7 +21,7 @@ from tests.fixtures.selecting import select
 
 def test_read_is_the_sum_of_all_other_columns(tmp_path) -> None:
     step = FilterConfig(name="text_length", options={"min_characters": 5})
-    filters = make_filters("a", SourceConfig(reader="r", kind="text", filters=(step,)))
+    filters = tuple(make_filters("filters", [step]))
     documents = [(f"{i}", None, f"a text with the number {i:03} in it") for i in range(40)]
     documents += [("twin", None, documents[0][2]), ("odd", None, "!odd"), ("odd 2", None, "!odd")]
     documents += [(f"short {i}", None, "x y") for i in range(3)]
