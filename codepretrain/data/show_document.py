@@ -12,7 +12,7 @@ from codepretrain.data.documents import open_documents
 from codepretrain.data.duplicates import cluster_of
 from codepretrain.data.places import DROPPED, Place, find_place, is_in, place_of
 from codepretrain.data.selection import load_selection, selection_directory
-from codepretrain.data.similar_texts import load_clusters
+from codepretrain.data.selection_links import load_clusters
 from codepretrain.files.storage import StrPath
 
 
