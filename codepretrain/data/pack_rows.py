@@ -63,8 +63,6 @@ def pack_rows(config: StudyConfig, data_dir: StrPath, engine: Engine, progress: 
             load_manifest(directory, source=key[0], split=key[1])
         else:
             missing[key] = directory
-    for source in sorted({source for source, _ in missing}):
-        open_documents(data_dir, source).check(reads_contents=True)
     planned = [
         plan_parts(config, data_dir, inputs[key], directory) for key, directory in missing.items()
     ]

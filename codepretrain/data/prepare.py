@@ -73,9 +73,8 @@ def prepare(
     another one waits for it.
 
     Raises:
-      UserError: an unknown reader, filter or option, a missing corpus or tokenizer, a directory
-        that cannot be written, a full disk, or data that is damaged or was prepared under other
-        settings.
+      UserError: an unknown reader, filter or option, a missing corpus or tokenizer, a folder that
+        cannot be written, a full disk, or data that is damaged or of other settings.
     """
     check_num_workers(num_workers)
     console = console or Console(stderr=True)
