@@ -86,14 +86,7 @@ def _show(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
     _check_source(config, "SOURCE", flags.source)
     folder = data_dir(flags.workdir, config)
     _require(missing_documents(config, folder), config, flags, argv)
-    shown = show_document(
-        folder,
-        sorted(config.data.sources),
-        flags.source,
-        flags.number,
-        split=flags.split,
-        cache_bytes=config.execution.row_cache_bytes,
-    )
+    shown = show_document(config, folder, flags.source, flags.number, split=flags.split)
     if flags.raw:
         sys.stdout.flush()
         sys.stdout.buffer.write(shown.document.text.encode())
@@ -163,6 +156,7 @@ def _shown_json(shown: "Shown") -> dict[str, Any]:
     return {
         **dataclasses.asdict(shown.place),
         "kept_copies": [dataclasses.asdict(place) for place in shown.kept],
+        "matches": [dataclasses.asdict(match) for match in shown.matches],
         "provenance": shown.document.provenance(),
         "text": shown.document.text,
     }
@@ -184,9 +178,16 @@ def _print_document(shown: "Shown") -> None:
     lines = [shown.place.text]
     what = "similar" if shown.place.fate == "near_duplicate" else "same"
     lines += [f"  the {what} text that is used: {place.text}" for place in shown.kept]
-    for name, value in shown.document.provenance().items():
+    lines += [
+        f"  contains item {printable(match.item, kept='')} of {match.benchmark}: "
+        f"{printable(match.example, kept='')}"
+        for match in shown.matches
+    ]
+    provenance = shown.document.provenance()
+    metadata = provenance.pop("metadata")
+    for name, value in {**provenance, **metadata}.items():
         text = f"{value:,}" if isinstance(value, int) else printable(str(value), kept="")
-        lines.append(f"  {name}: {'not stated' if value is None else text}")
+        lines.append(f"  {printable(name, kept='')}: {'not stated' if value is None else text}")
     print("\n".join(lines), end="\n\n")
     print(printable(shown.document.text))
 

@@ -72,7 +72,14 @@ def select_documents(
     )
     _check_training(decision.codes)
     manifest = _manifest(config, documents, keys, decision, scan, benchmarks)
-    write_selection(data_dir, decision.codes, manifest, scan.report)
+    write_selection(
+        data_dir,
+        decision.codes,
+        manifest,
+        scan.report,
+        clusters=scan.clusters,
+        joins=scan.joins,
+    )
     remove_scan(data_dir)
 
 

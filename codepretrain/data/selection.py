@@ -2,7 +2,7 @@
 
 <data_dir>/selection/
     <source>.npy          [num_documents] uint8: a code of `data/document_codes.py`
-    similar.texts.npy     the similar texts (`data/similar_texts.py`)
+    *.*.npy               what follows one split (`data/selection_links.py`)
     contamination.json    the documents that contain text of an evaluation set; sealed
     manifest.json         settings, counts, and hashes of what was selected; sealed
     files.json            size and hash of every file, written last
@@ -20,7 +20,7 @@ from codepretrain.data.decontaminate import DecontaminationReport
 from codepretrain.data.document import Document
 from codepretrain.data.document_codes import CODES
 from codepretrain.data.documents import open_documents
-from codepretrain.data.similar_texts import save_clusters
+from codepretrain.data.selection_links import save_links
 from codepretrain.errors import UserError
 from codepretrain.files.directory import is_whole, whole_directory
 from codepretrain.files.explain import explained
@@ -101,14 +101,16 @@ def write_selection(
     codes: Mapping[str, np.ndarray],
     manifest: SelectionManifest,
     contamination: DecontaminationReport | None,
+    *,
     clusters: np.ndarray,
+    joins: np.ndarray,
 ) -> None:
     """Writes `<data_dir>/selection/`."""
     with whole_directory(selection_directory(data_dir)) as folder:
         for source, found in codes.items():
             with explained("write", folder / _name(source)):
                 np.save(folder / _name(source), found)
-        save_clusters(folder, clusters)
+        save_links(folder, clusters=clusters, joins=joins)
         report = {} if contamination is None else contamination.to_json()
         write_sealed(folder / CONTAMINATION, report)
         write_sealed(folder / MANIFEST, manifest.to_json())

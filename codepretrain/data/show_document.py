@@ -5,14 +5,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codepretrain.config.schema import DecontaminationConfig, StudyConfig
 from codepretrain.data.components import contains
+from codepretrain.data.decontaminate import EvaluationIndex, Match
+from codepretrain.data.decontaminate.benchmarks import MissingBenchmarkError, read_benchmarks
 from codepretrain.data.document import Document
-from codepretrain.data.document_codes import CODES, EXACT_DUPLICATE, NEAR_DUPLICATE
+from codepretrain.data.document_codes import (
+    CODES,
+    CONTAMINATED,
+    EXACT_DUPLICATE,
+    NEAR_DUPLICATE,
+)
 from codepretrain.data.documents import open_documents
 from codepretrain.data.duplicates import cluster_of
 from codepretrain.data.places import DROPPED, Place, find_place, is_in, place_of
+from codepretrain.data.scan_documents import decontamination_settings
 from codepretrain.data.selection import load_selection, selection_directory
-from codepretrain.data.similar_texts import load_clusters
+from codepretrain.data.selection_links import load_clusters
 from codepretrain.files.storage import StrPath
 
 
@@ -21,32 +30,28 @@ class Shown:
     """A document and its place.
 
     kept: of a duplicate, the first document with the same or a similar text that each source uses.
+    matches: of a contaminated document, the items of evaluation sets that it contains, as far as
+    these are still there.
     """
 
     document: Document
     place: Place
     kept: tuple[Place, ...]
+    matches: tuple[Match, ...]
 
 
 def show_document(
-    data_dir: StrPath,
-    sources: Sequence[str],
-    source: str,
-    number: int,
-    *,
-    split: str | None = None,
-    cache_bytes: int | None = None,
+    config: StudyConfig, data_dir: StrPath, source: str, number: int, *, split: str | None = None
 ) -> Shown:
     """Returns document `number` of a source.
 
     Args:
-      sources: all of the study.
       split: count in this split only, or in "dropped"; None counts all documents.
-      cache_bytes: `config.execution.row_cache_bytes`, the limit of local copies.
 
     Raises:
       UserError: the source has fewer documents, or is not prepared or damaged.
     """
+    cache_bytes = config.execution.row_cache_bytes
     codes = load_selection(data_dir, source, cache_bytes=cache_bytes)
     place = find_place(source, codes, number, split=split)
     documents = open_documents(data_dir, source, cache_bytes=cache_bytes)
@@ -54,13 +59,26 @@ def show_document(
     wanted[place.number] = True
     [document] = documents.read(wanted)
     kept: tuple[Place, ...] = ()
+    matches: tuple[Match, ...] = ()
     if place.fate in (CODES[EXACT_DUPLICATE], CODES[NEAR_DUPLICATE]):
         text = documents.keys()["text"][place.number : place.number + 1]
         if place.fate == CODES[NEAR_DUPLICATE]:
             text = _similar_texts(data_dir, text)
-        others = [name for name in sources if name != source]
+        others = [name for name in sorted(config.data.sources) if name != source]
         kept = tuple(_used(data_dir, [source, *others], text, cache_bytes))
-    return Shown(document=document, place=place, kept=kept)
+    if place.fate == CODES[CONTAMINATED]:
+        matches = tuple(_matches(config.data.decontamination, document.text))
+    return Shown(document=document, place=place, kept=kept, matches=matches)
+
+
+def _matches(config: DecontaminationConfig, text: str) -> list[Match]:
+    """Returns the items that a text contains; none if the evaluation sets are not there now."""
+    try:
+        benchmarks = read_benchmarks(config)
+    except MissingBenchmarkError:
+        return []
+    texts = [item for benchmark in benchmarks.values() for item in benchmark.texts]
+    return EvaluationIndex(texts, decontamination_settings(config)).matches(text)
 
 
 def _similar_texts(data_dir: StrPath, text: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ def split_sentence(description: Description) -> str:
             ("groups_on_both_sides", "groups"),
             ("texts_on_both_sides", "texts"),
             ("clusters_on_both_sides", "clusters of similar texts"),
+            ("joined_on_both_sides", "pairs of joined groups"),
         )
         if found[key]
     ]

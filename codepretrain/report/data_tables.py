@@ -247,6 +247,12 @@ def split_table(description: Description) -> Table:
                 found["clusters_held_out"],
                 found["clusters_on_both_sides"],
             ),
+            (
+                "pairs of groups that a document joins",
+                found["num_joined"],
+                found["joined_held_out"],
+                found["joined_on_both_sides"],
+            ),
         )
     ]
     return Table(("used", "held out", "on both sides"), tuple(rows))

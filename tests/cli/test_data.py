@@ -120,7 +120,9 @@ def test_odd_characters_are_escaped_and_raw_bytes_are_whole(
     shown = capfdbinary.readouterr().out.decode()
     escaped = "naïve 東京 🙂 \\x1b[2J\\r\nright \\u202eto left\\x00 <b>bold</b> $x_1$"
     assert shown.endswith(f"\n\n{escaped}\n")
-    assert "  origin: prose.jsonl:" in shown
+    assert "\n  origin: prose.jsonl:" in shown
+    assert "\n  language: not stated\n" in shown
+    assert "metadata" not in shown, "it has none"
     assert run(described, "show", "prose", number, "--raw") == 0
     captured = capfdbinary.readouterr()
     assert captured.out == ODD.encode()
@@ -153,7 +155,9 @@ def test_numbers_in_a_split_are_those_of_the_rows(capsys: Capture, described: De
 def test_dropped_documents_say_why(capsys: Capture, described: Described) -> None:
     contaminated = number_of(described, "prose", f"So: {ANSWER}.")
     assert run(described, "show", "prose", str(contaminated)) == 0
-    assert f"document {contaminated} of prose: dropped as contaminated" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert f"document {contaminated} of prose: dropped as contaminated" in shown
+    assert "\n  contains item 1 of quiz: an answer of the quiz that nobody" in shown
 
 
 def test_a_near_duplicate_names_the_document_that_is_used(

@@ -11,7 +11,7 @@ from codepretrain.data.show_document import show_document
 from codepretrain.errors import UserError
 from codepretrain.files.atomic import write_bytes
 from codepretrain.files.storage import StrPath
-from tests.fixtures.selecting import given, select
+from tests.fixtures.selecting import given, select, selecting_study
 
 A: list[tuple[str, str | None, str]] = [
     ("0", None, "first line\nnaïve 東京 needle, needle"),
@@ -95,7 +95,8 @@ def test_documents_on_an_object_store(data_dir: Path, memory: epath.Path) -> Non
     stored = memory / data_dir.name
     assert find(stored, "needle") == find(data_dir, "needle")
     for number in range(len(A)):
-        local, remote = (show_document(d, ["a", "b"], "a", number) for d in (data_dir, stored))
+        config = selecting_study(["a", "b"])
+        local, remote = (show_document(config, d, "a", number) for d in (data_dir, stored))
         assert local == remote
 
 

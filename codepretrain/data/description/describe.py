@@ -20,7 +20,7 @@ from codepretrain.data.selection import (
     load_selection,
     selection_directory,
 )
-from codepretrain.data.similar_texts import load_clusters
+from codepretrain.data.selection_links import load_clusters, load_joins
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.json_values import plain
 from codepretrain.files.storage import StrPath
@@ -50,7 +50,7 @@ def describe_data(
     codes = {s: load_selection(data_dir, s, cache_bytes=cache_bytes) for s in documents}
     searched = config.data.deduplication.near != "ignore"
     clusters = load_clusters(selection_directory(data_dir)) if searched else None
-    proof = split_proof(keys, codes, clusters)
+    proof = split_proof(keys, codes, clusters, load_joins(selection_directory(data_dir)))
     description = {
         "study": config.name,
         "data_dir": str(data_dir),

@@ -10,22 +10,28 @@ from codepretrain.data.document_codes import EXACT_DUPLICATE, TRAIN, VALIDATION,
 from codepretrain.data.documents import open_documents
 from codepretrain.data.keys import KEY_TYPE
 from codepretrain.data.selection import load_selection, selection_directory
-from codepretrain.data.similar_texts import load_clusters
+from codepretrain.data.selection_links import load_clusters
 from tests.fixtures.selecting import given, select
 
 CLUSTERS = np.array([[30, 20]], np.uint64)
+NO_JOINS = np.empty((0, 2), np.uint64)
 
 
 def keys(*found: tuple[int, int]) -> np.ndarray:
     return np.array([(group, text, 1) for group, text in found], KEY_TYPE)
 
 
-def proof(clusters: np.ndarray | None, **found: list[tuple[int, int, int]]) -> SplitProof:
+def proof(
+    clusters: np.ndarray | None,
+    joins: np.ndarray = NO_JOINS,
+    **found: list[tuple[int, int, int]],
+) -> SplitProof:
     """From the code, the group and the text of each document."""
     return split_proof(
         {source: keys(*((g, t) for _, g, t in some)) for source, some in found.items()},
         {source: np.array([code for code, _, _ in some]) for source, some in found.items()},
         clusters,
+        joins,
     )
 
 
@@ -39,12 +45,15 @@ def test_a_split_without_leaks() -> None:
         num_groups=2,
         num_texts=4,
         num_clusters=3,
+        num_joined=0,
         groups_held_out=1,
         texts_held_out=2,
         clusters_held_out=1,
+        joined_held_out=0,
         groups_on_both_sides=0,
         texts_on_both_sides=0,
         clusters_on_both_sides=0,
+        joined_on_both_sides=0,
     )
     assert found.holds
 
@@ -68,6 +77,20 @@ def test_similar_texts_were_not_searched() -> None:
     assert found.holds
 
 
+def test_joined_groups_by_hand() -> None:
+    """Group 9 is not used; group 5 joins itself."""
+    joins = np.array([[1, 2], [1, 3], [3, 4], [4, 9], [5, 5], [2, 5]], np.uint64)
+    found = proof(
+        CLUSTERS,
+        joins,
+        a=[(TRAIN, 1, 10), (VALIDATION, 3, 11), (TRAIN, 5, 12)],
+        b=[(TRAIN, 2, 13), (VALIDATION, 4, 14)],
+    )
+    assert (found.num_joined, found.joined_held_out, found.joined_on_both_sides) == (4, 1, 1)
+    assert not found.holds
+    assert (found.groups_on_both_sides, found.texts_on_both_sides) == (0, 0)
+
+
 def test_nothing_is_held_out() -> None:
     found = proof(CLUSTERS, a=[(TRAIN, 1, 20)])
     assert (found.groups_held_out, found.texts_held_out) == (0, 0)
@@ -85,12 +108,12 @@ def test_what_selection_decides_holds_and_a_code_that_is_moved_does_not() -> Non
     pairs = [(text, text - 1) for text in range(2, 300, 37)]
     clusters = np.array(pairs, np.uint64)
     codes = dict(decide(found, marks, clusters, settings, fraction=0.5).codes)
-    assert split_proof(found, codes, clusters).holds
+    assert split_proof(found, codes, clusters, NO_JOINS).holds
     for name, held_out in {"a": 0, "b": 1}.items():
         moved = {n: code.copy() for n, code in codes.items()}
         moved[name] = np.where(np.arange(400) % 3 == 0, held_out, codes[name])
         if (moved[name] != codes[name]).any():
-            assert not split_proof(found, moved, clusters).holds
+            assert not split_proof(found, moved, clusters, NO_JOINS).holds
 
 
 def _pages(rng: random.Random, number: int) -> list[str]:
@@ -136,11 +159,11 @@ def test_similar_texts_of_two_sources_by_an_exact_count(tmp_path: Path) -> None:
     assert {*codes["a"].tolist()} == {TRAIN, VALIDATION}
     assert [codes["a"][i] for i, _ in similar] == [codes["b"][j] for _, j in similar]
     clusters = load_clusters(selection_directory(tmp_path / "study"))
-    found = split_proof(keys, codes, clusters)
+    found = split_proof(keys, codes, clusters, NO_JOINS)
     assert (found.clusters_on_both_sides, found.num_clusters, found.num_texts) == (0, 60, 120)
     ignoring = decide(
         keys, {s: np.zeros(60, bool) for s in keys}, clusters[:0], settings, fraction=0.5
     )
-    leaks = split_proof(keys, ignoring.codes, clusters).clusters_on_both_sides
+    leaks = split_proof(keys, ignoring.codes, clusters, NO_JOINS).clusters_on_both_sides
     assert leaks is not None
     assert leaks > 15

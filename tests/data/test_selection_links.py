@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from codepretrain.data.selection import selection_directory
-from codepretrain.data.similar_texts import CLUSTERS, load_clusters
+from codepretrain.data.selection_links import SIMILAR_TEXTS, load_clusters, load_joins
 from codepretrain.errors import UserError
 from tests.fixtures.selecting import given, select
 
@@ -26,6 +26,7 @@ def test_the_selection_keeps_its_clusters(directory: Path) -> None:
     assert clusters.dtype == np.uint64
     assert clusters.shape == (1, 2)
     assert clusters[0, 0] > clusters[0, 1]
+    assert load_joins(directory).shape == (0, 2)
 
 
 def test_no_similar_texts(tmp_path: Path) -> None:
@@ -35,11 +36,11 @@ def test_no_similar_texts(tmp_path: Path) -> None:
 
 
 def test_damage(directory: Path) -> None:
-    contents = bytearray((directory / CLUSTERS).read_bytes())
+    contents = bytearray((directory / SIMILAR_TEXTS).read_bytes())
     contents[-1] ^= 1
-    (directory / CLUSTERS).write_bytes(contents)
-    with pytest.raises(UserError, match=rf"{CLUSTERS} was altered: its sha256 differs"):
+    (directory / SIMILAR_TEXTS).write_bytes(contents)
+    with pytest.raises(UserError, match=rf"{SIMILAR_TEXTS} was altered: its sha256 differs"):
         load_clusters(directory)
-    (directory / CLUSTERS).unlink()
-    with pytest.raises(UserError, match=f"{CLUSTERS} is missing"):
+    (directory / SIMILAR_TEXTS).unlink()
+    with pytest.raises(UserError, match=f"{SIMILAR_TEXTS} is missing"):
         load_clusters(directory)
