@@ -25,6 +25,7 @@ from codepretrain.config.load import to_config_dict
 from codepretrain.config.schema import (
     CheckpointConfig,
     DataConfig,
+    DecontaminationConfig,
     EvaluatorConfig,
     ExecutionConfig,
     ModelConfig,
@@ -37,6 +38,9 @@ from codepretrain.config.schema import (
     TrainingConfig,
 )
 from codepretrain.model.presets import preset
+from experiments.filters import MARKUP as MARKUP_FILTERS
+from experiments.filters import TEXT as TEXT_FILTERS
+from experiments.filters import WEB_CODE as WEB_CODE_FILTERS
 
 MODEL_470M = preset("470m")  # inferred: see model/presets.py
 
@@ -96,6 +100,16 @@ def cooldown(parent: str) -> PhaseConfig:
     )
 
 
+# The evaluations that the training data must not contain: JSON lines with a field "text" for the
+# question, the answer and the tests of each item. The last is of the win rates.
+BENCHMARKS = (
+    *("triviaqa", "nq_open"),
+    *("boolq", "piqa", "sciq", "social_iqa", "quac", "cb", "copa", "storycloze"),
+    *("hellaswag", "winogrande", "arc_easy"),
+    *("humaneval", "mbpp"),
+    "dolly_200",
+)
+
 SOURCES = {
     "text": SourceConfig(
         reader="slimpajama",
@@ -104,6 +118,7 @@ SOURCES = {
             "path": "corpora/slimpajama/train/*/*.jsonl.zst",
             "drop_sets": "RedPajamaGithub, RedPajamaStackExchange",  # paper
         },
+        filters=TEXT_FILTERS,
         num_tokens=int(503e9),  # paper: SlimPajama without GitHub and StackExchange
         max_epochs=2.0,  # ours
     ),
@@ -114,6 +129,7 @@ SOURCES = {
             "path": "corpora/the_stack_dedup/data/*/*.parquet",
             "languages": "web_code",  # paper: 25 languages
         },
+        filters=WEB_CODE_FILTERS,
         num_tokens=int(139e9),  # paper: The Stack, 25 languages, filtered
         max_epochs=2.0,  # ours: 160B of the code initializer's 200B are web code, 1.15 epochs
     ),
@@ -124,6 +140,7 @@ SOURCES = {
             "path": "corpora/the_stack_dedup/data/*/*.parquet",
             "languages": "markup",  # paper: 10 languages
         },
+        filters=MARKUP_FILTERS,
         num_tokens=int(180e9),  # paper
         max_epochs=2.0,  # ours
     ),
@@ -163,6 +180,9 @@ def study(name: str, model: ModelConfig) -> StudyConfig:
             max_seq_len=8192,  # paper
             tokenizer=TokenizerConfig(vocab_size=256_000),  # paper
             packing="concatenate",  # ours: not said
+            decontamination=DecontaminationConfig(  # ours: not said
+                benchmarks={name: f"corpora/benchmarks/{name}.jsonl" for name in BENCHMARKS}
+            ),
             sources=SOURCES,
         ),
         training=TrainingConfig(batch_size=512),  # paper

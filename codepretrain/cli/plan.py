@@ -42,7 +42,7 @@ def add_plan_command(add: Add) -> None:
 
 def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     topology = _topology(flags)
-    from codepretrain.data.corpora import find_corpora
+    from codepretrain.data.corpora import find_corpora, missing_benchmarks
     from codepretrain.study.describe import describe, print_plan
     from codepretrain.study.workspace import Workspace
 
@@ -54,10 +54,11 @@ def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
     plan["raw_files"] = {
         corpus.source: {"files": corpus.num_files, "problem": corpus.problem} for corpus in corpora
     }
+    plan["missing_benchmarks"] = missing_benchmarks(config)
     if not flags.json:
         console = Console()
         print_plan(console, plan)
-        _print_corpora(console, corpora)
+        _print_corpora(console, corpora, plan["missing_benchmarks"])
     if topology is not None:
         phase_tokens = {name: phases[name].tokens for name in (p["name"] for p in plan["phases"])}
         plan["pod"] = _plan_pod(config, flags, argv, topology, phase_tokens)
@@ -66,13 +67,14 @@ def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
     return 0
 
 
-def _print_corpora(console: Console, corpora: "list[Corpus]") -> None:
+def _print_corpora(console: Console, corpora: "list[Corpus]", benchmarks: list[str]) -> None:
     missing = [corpus for corpus in corpora if corpus.problem is not None]
     found = ", ".join(f"{c.source} {c.num_files:,}" for c in corpora if c.problem is None)
     lines = [f"raw files: {found or 'none'}"]
-    if missing:
-        lines.append("raw files that `codepretrain prepare` needs and does not find:")
+    if missing or benchmarks:
+        lines.append("files that `codepretrain prepare` needs and does not find:")
         lines += [f"  config.data.sources.{c.source}: {c.problem}" for c in missing]
+        lines += [f"  {problem}" for problem in benchmarks]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.readers import make_reader
+from codepretrain.data.readers.raw_files import raw_files
 from codepretrain.data.readers.reader import RawFile
 from codepretrain.errors import UserError
 
@@ -19,6 +20,18 @@ class Corpus:
     reader: str
     num_files: int
     problem: str | None
+
+
+def missing_benchmarks(config: StudyConfig) -> list[str]:
+    """Returns a message for each evaluation set of the decontamination without files."""
+    problems = []
+    for name, pattern in sorted(config.data.decontamination.benchmarks.items()):
+        try:
+            raw_files(pattern, reader="jsonl")
+        except UserError:
+            path = f"config.data.decontamination.benchmarks.{name}"
+            problems.append(f"{path}: no file matches {pattern!r}")
+    return problems
 
 
 def find_corpora(config: StudyConfig) -> list[Corpus]:

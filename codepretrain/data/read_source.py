@@ -22,6 +22,7 @@ from codepretrain.data.filters.filter import Filter, Redactor
 from codepretrain.data.inventory import Inventory, InventoryEntry
 from codepretrain.data.part_plan import Part, part_inventory, part_key, plan_parts
 from codepretrain.data.read_part import PartRead, ReadTask, read_part
+from codepretrain.data.readers.damage import check_damage
 from codepretrain.data.readers.reader import Reader
 from codepretrain.errors import UserError
 from codepretrain.files.sealed import seal
@@ -51,8 +52,8 @@ def read_source(
     the pool do not depend on the engine.
 
     Raises:
-      UserError: nothing could be read, a file changed while it was read, or the pool cannot be
-        written.
+      UserError: nothing could be read, too much of it is damaged, a file changed while it was read,
+        or the pool cannot be written.
     """
     checksums, counts = Checksums(reading.folder), _Counts()
     try:
@@ -64,6 +65,13 @@ def read_source(
     manifest, inventory = counts.manifest(reading)
     if not manifest.num_documents:
         raise UserError(_nothing_read(manifest))
+    check_damage(
+        reading.source,
+        max_share=reading.reader.max_damaged_share,
+        num_records=counts.num_read,
+        skipped=manifest.skipped,
+        examples=manifest.skipped_examples,
+    )
     name, sha256 = write_documents_manifest(reading.folder, manifest, inventory)
     entry = DocumentsEntry(folder=epath.Path(reading.folder).name, manifest=name, sha256=sha256)
     return manifest, entry
@@ -135,6 +143,13 @@ class _Counts:
         self.skipped.update(part.manifest.skipped)
         self.examples = {**part.manifest.skipped_examples, **self.examples}
         self.report.merge(DropReport.from_json(part.manifest.drop_report))
+
+    @property
+    def num_read(self) -> int:
+        """Documents, whatever became of them, and skipped pieces of raw material."""
+        dropped = sum(tally.documents for tally in self.report.dropped.values())
+        kept = sum(part.num_documents for part in self.parts)
+        return kept + dropped + sum(self.skipped.values())
 
     def manifest(self, reading: SourceReading) -> tuple[DocumentsManifest, Inventory]:
         """Returns the source's manifest and the raw files of all parts."""

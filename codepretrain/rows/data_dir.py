@@ -24,17 +24,19 @@ from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest, ro
 from codepretrain.rows.vocabulary import tokenizer_hashes, tokenizer_path
 
 # Raised whenever readers, tokenizer, packing or items change in a way that changes their results.
-_DATA_VERSION = 3
+_DATA_VERSION = 4
 
 
 def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
     """Returns the settings that determine the documents of each part of a source.
 
-    `max_bytes` only determines how many parts there are.
+    `max_bytes` only determines how many parts there are, `max_damaged_share` whether they are
+    accepted.
     """
     chosen = config.data.sources[source]
     options = {name: chosen.options[name] for name in sorted(chosen.options)}
     options.pop("max_bytes", None)
+    options.pop("max_damaged_share", None)
     return {
         "version": _DATA_VERSION,
         "source": source,

@@ -67,8 +67,11 @@ def test_a_plan_names_raw_files_that_are_missing(
     out = capsys.readouterr().out
     assert "raw files: text 3, text_quality 3\n" in out
     assert "config.data.sources.web_code: reader 'the_stack': no file matches path" in out
+    assert "config.data.decontamination.benchmarks.mbpp: no file matches 'corpora/bench" in out
     assert main(["plan", "--config", str(STUDY), "--json"]) == 0
-    raw_files = json.loads(capsys.readouterr().out)["raw_files"]
+    plan = json.loads(capsys.readouterr().out)
+    assert len(plan["missing_benchmarks"]) == 16
+    raw_files = plan["raw_files"]
     assert raw_files["text"] == {"files": 3, "problem": None}
     assert raw_files["markup"]["files"] == 0
     assert "no file matches" in raw_files["markup"]["problem"]

@@ -1,5 +1,6 @@
 """A source is read in parts: the same ones whatever the engine, and whatever interrupted it."""
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -248,6 +249,19 @@ def test_no_more_is_read_than_is_expected_to_reach_the_limit(tmp_path, monkeypat
     many = texts(*["x" * 100] * 400, per_shard=1, max_bytes=20_000)
     read(tmp_path / "study", "s", many, engine=Counted())
     assert tasks == [4, 196]
+
+
+def test_a_source_that_is_mostly_damaged_is_refused_and_its_parts_are_kept(tmp_path, raw) -> None:
+    for number in range(400):
+        (raw / f"{number:03}.txt").write_bytes(b"\xff\xfe\xff")
+    message = r"sources.s: 400 of 640 raw records are damaged, expected at most 0.5 .*not UTF-8"
+    with pytest.raises(UserError, match=message):
+        read(tmp_path / "data" / "study", "s", reader(raw))
+    parts = times(tmp_path / "data" / "documents")
+    accepting = dataclasses.replace(reader(raw), max_damaged_share=0.7)
+    manifest = read(tmp_path / "data" / "study", "s", accepting)
+    assert (manifest.num_documents, manifest.skipped["not UTF-8"]) == (240, 400)
+    assert parts
 
 
 def test_an_object_store_holds_the_same(raw, whole, memory) -> None:
