@@ -56,7 +56,7 @@ benchmark: .venv/.installed
 
 .venv/.installed: setup.py requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[data,dev]'
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[data,beam,dev]'
 	touch $@
 
 # The locks are made anew by hand, when versions are to move. torch has one of its own: built for
@@ -66,7 +66,7 @@ LOCK := $(BIN)/uv pip compile setup.py --python-version 3.11 --no-header --no-em
   --quiet --upgrade
 lock:
 	$(BIN)/pip install --quiet uv
-	$(LOCK) --extra data --extra gcs --extra s3 --extra storage-test --extra eval --extra tpu --extra cuda --extra dev \
+	$(LOCK) --extra data --extra beam --extra gcs --extra s3 --extra storage-test --extra eval --extra tpu --extra cuda --extra dev \
 	  --output-file requirements.lock
 	MACOSX_DEPLOYMENT_TARGET=14.0 $(LOCK) --extra parity --python-platform aarch64-apple-darwin \
 	  --constraint requirements.lock --no-annotate --output-file requirements-parity.lock

@@ -33,12 +33,16 @@ EXTRAS = {
         # Asking a teacher for synthetic code.
         "httpx2>=2.16,<3",
         "seqio>=0.0.20,<0.1",
+        # Of seqio. 0.2.3 is generated for protobuf 7; Beam 2.77 needs protobuf 6.
+        "sentencepiece>=0.2,<0.2.2",
         "pyarrow>=22,<27",
         "tensorflow>=2.21,<2.22",
         "tensorflow-text>=2.21,<2.22",
         "tokenizers>=0.22,<0.24",
         "zstandard>=0.25,<0.26",
     ],
+    # Preparing data on several machines: Dataflow, Flink, Spark.
+    "beam": ["apache-beam>=2.77,<2.78"],
     # Object stores: working directories and models on gs://; models also on s3://.
     "gcs": ["gcsfs>=2026.9,<2027"],
     "s3": ["s3fs>=2026.9,<2027"],

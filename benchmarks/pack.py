@@ -36,7 +36,7 @@ from codepretrain.data import pack_rows as pack_rows_module
 from codepretrain.data.encoder import DocumentEncoder
 from codepretrain.data.pack_part import PartTask, pack_part
 from codepretrain.data.prepare import prepare
-from codepretrain.data.splits import split_documents
+from codepretrain.data.selection import split_documents
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.vocabulary import tokenizer_path

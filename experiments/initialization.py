@@ -98,35 +98,58 @@ def cooldown(parent: str) -> PhaseConfig:
 
 SOURCES = {
     "text": SourceConfig(
-        reader="jsonl",
+        reader="slimpajama",
         kind="text",
-        options={"path": "corpora/slimpajama/*.jsonl.gz"},
+        options={
+            "path": "corpora/slimpajama/train/*/*.jsonl.zst",
+            "drop_sets": "RedPajamaGithub, RedPajamaStackExchange",  # paper
+        },
         num_tokens=int(503e9),  # paper: SlimPajama without GitHub and StackExchange
         max_epochs=2.0,  # ours
     ),
     "web_code": SourceConfig(
-        reader="jsonl",
+        reader="the_stack",
         kind="code",
-        options={"path": "corpora/the_stack/*.jsonl.gz"},
+        options={
+            "path": "corpora/the_stack_dedup/data/*/*.parquet",
+            "languages": "web_code",  # paper: 25 languages
+        },
         num_tokens=int(139e9),  # paper: The Stack, 25 languages, filtered
         max_epochs=2.0,  # ours: 160B of the code initializer's 200B are web code, 1.15 epochs
     ),
     "markup": SourceConfig(
-        reader="jsonl",
+        reader="the_stack",
         kind="code",
-        options={"path": "corpora/markup/*.jsonl.gz"},
+        options={
+            "path": "corpora/the_stack_dedup/data/*/*.parquet",
+            "languages": "markup",  # paper: 10 languages
+        },
         num_tokens=int(180e9),  # paper
         max_epochs=2.0,  # ours
     ),
     # The sizes of the cooldown's sources are not published; they are counted when prepared.
+    # Which texts and which mathematics is ours: the paper names the kinds only.
     "text_quality": SourceConfig(
-        reader="jsonl", kind="text", options={"path": "corpora/quality/*.jsonl.gz"}
+        reader="slimpajama",
+        kind="text",
+        options={
+            "path": "corpora/slimpajama/train/*/*.jsonl.zst",
+            "keep_sets": "RedPajamaWikipedia, RedPajamaBook, RedPajamaArXiv",  # also in `text`
+        },
     ),
     "text_math": SourceConfig(
-        reader="jsonl", kind="text", options={"path": "corpora/math/*.jsonl.gz"}
+        reader="records",
+        kind="text",
+        options={"path": "corpora/open_web_math/data/*.parquet", "page_field": "url"},
     ),
     "text_instruct": SourceConfig(
-        reader="jsonl", kind="text", options={"path": "corpora/instruct/*.jsonl.gz"}
+        reader="instruct",
+        kind="text",
+        options={
+            "path": "corpora/dolly/databricks-dolly-15k.jsonl",
+            "excluded_prompts": "corpora/dolly/evaluation_prompts.jsonl",  # paper: Dolly-200
+            "license": "CC-BY-SA-3.0",
+        },
     ),
 }
 

@@ -14,6 +14,7 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 
 if TYPE_CHECKING:
+    from codepretrain.data.corpora import Corpus
     from codepretrain.podplan.topology import Topology
 
 
@@ -41,6 +42,7 @@ def add_plan_command(add: Add) -> None:
 
 def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     topology = _topology(flags)
+    from codepretrain.data.corpora import find_corpora
     from codepretrain.study.describe import describe, print_plan
     from codepretrain.study.workspace import Workspace
 
@@ -48,14 +50,31 @@ def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
     workspace.check_caps()
     phases = workspace.phases
     plan = describe(config, phases, source_sizes=workspace.source_sizes, imports=workspace.imports)
+    corpora = find_corpora(config)
+    plan["raw_files"] = {
+        corpus.source: {"files": corpus.num_files, "problem": corpus.problem} for corpus in corpora
+    }
     if not flags.json:
-        print_plan(Console(), plan)
+        console = Console()
+        print_plan(console, plan)
+        _print_corpora(console, corpora)
     if topology is not None:
         phase_tokens = {name: phases[name].tokens for name in (p["name"] for p in plan["phases"])}
         plan["pod"] = _plan_pod(config, flags, argv, topology, phase_tokens)
     if flags.json:
         print_json(plan)
     return 0
+
+
+def _print_corpora(console: Console, corpora: "list[Corpus]") -> None:
+    missing = [corpus for corpus in corpora if corpus.problem is not None]
+    found = ", ".join(f"{c.source} {c.num_files:,}" for c in corpora if c.problem is None)
+    lines = [f"raw files: {found or 'none'}"]
+    if missing:
+        lines.append("raw files that `codepretrain prepare` needs and does not find:")
+        lines += [f"  config.data.sources.{c.source}: {c.problem}" for c in missing]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _topology(flags: argparse.Namespace) -> "Topology | None":

@@ -4,6 +4,7 @@ import argparse
 import ctypes
 import importlib.util
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def add_commands(add: Add) -> None:
     prepare.add_argument(
         "--reread-changed",
         action="store_true",
-        help="read sources whose raw files changed again, and remake what depends on them",
+        help="read raw files that changed, and remake what depends on them",
     )
     train = add("train", _train, "train the phases that are not trained yet")
     train.add_argument("--phase", action="append", help="only this phase and its ancestors")
@@ -63,15 +64,15 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
     from codepretrain.study.run import run_study
     from codepretrain.study.workspace import Workspace
 
-    def prepare() -> None:
-        # In a subprocess, because this process trains later and must not import TensorFlow.
-        overrides = [arg for arg in argv if arg.startswith("--config.")]
-        where = ["--config", flags.config, "--workdir", os.fspath(flags.workdir)]
-        _call_self(["prepare", *where, *overrides])
+    overrides = [arg for arg in argv if arg.startswith("--config.")]
+    where = ["--config", flags.config, "--workdir", os.fspath(flags.workdir)]
+    command = ["prepare", *where, *overrides]
 
     run_study(
         Workspace(config, flags.workdir),
-        prepare=prepare,
+        # In a subprocess, because this process trains later and must not import TensorFlow.
+        prepare=lambda: _call_self(command),
+        prepare_command=shlex.join(["codepretrain", *command]),
         check_raw_files=lambda: _check_raw_files(config, flags),
         command_line=flags.command_line,
         environment=relevant_environment(),

@@ -84,8 +84,9 @@ class DeduplicationConfig:
 class DecontaminationConfig:
     """Documents that contain text of an evaluation set are dropped.
 
-    `benchmarks` maps a name to a JSONL file (or glob of files) with a field "text" per item. A
-    document is dropped if it shares `ngram_words` consecutive words with an item.
+    `benchmarks` maps a name to a JSONL file (or glob of files) with a field "text" per item, and
+    optionally an "id". A document is dropped if it shares `ngram_words` consecutive words with an
+    item (`data/decontaminate`).
     """
 
     benchmarks: Mapping[str, str] = field(default_factory=_empty)

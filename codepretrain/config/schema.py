@@ -227,12 +227,17 @@ class EvaluatorConfig:
     It always runs at the end of a phase; with `interval_steps`, also at every such step.
     `num_examples` counts items of a task, or rows per source for the validation loss. `options` are
     the evaluator's own.
+    `benchmarks` are the evaluation sets that it takes its items from, unless these are held-out
+    documents. Each must be in `data.decontamination.benchmarks`, so that training data contains
+    none of its text; with `allow_contamination` it need not.
     """
 
     kind: str
     interval_steps: int | None = None
     num_examples: int = 200
     options: Mapping[str, str | int | float | bool] = field(default_factory=_empty)
+    benchmarks: tuple[str, ...] = ()
+    allow_contamination: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@
 from collections.abc import Mapping
 
 from codepretrain.config.parse import suggestion
-from codepretrain.config.schema import PhaseConfig, StudyConfig
+from codepretrain.config.schema import EvaluatorConfig, PhaseConfig, StudyConfig
 from codepretrain.config.values import NAME, check_values, require
 from codepretrain.errors import UserError
 
@@ -26,6 +26,8 @@ def check(config: StudyConfig) -> None:
     for i, source in enumerate(config.data.deduplication.priority):
         path = f"config.data.deduplication.priority[{i}]"
         _check_reference(path, source, config.data.sources, "source")
+    for name, evaluator in config.evals.items():
+        _check_benchmarks(config, name, evaluator)
     for name, phase in config.phases.items():
         _check_phase(config, name, phase)
     for name, phase_name in config.variants.items():
@@ -45,9 +47,10 @@ def _check_names(config: StudyConfig) -> None:
         "variants": config.variants,
         "data.sources": config.data.sources,
         "evals": config.evals,
+        "data.decontamination.benchmarks": config.data.decontamination.benchmarks,
     }
     for group, entries in groups.items():
-        if not entries and group != "evals":
+        if not entries and group not in ("evals", "data.decontamination.benchmarks"):
             raise UserError(f"config.{group}: expected at least one entry, got none")
         for name in entries:
             require(NAME, f"config.{group}", name)
@@ -97,6 +100,21 @@ def _check_tokenizer(config: StudyConfig) -> None:
             f"{path}.bos_token and {path}.eos_token are both {tokenizer.bos_token!r}: expected two "
             "tokens"
         )
+
+
+def _check_benchmarks(config: StudyConfig, name: str, evaluator: EvaluatorConfig) -> None:
+    if evaluator.allow_contamination:
+        return
+    known = config.data.decontamination.benchmarks
+    for i, benchmark in enumerate(evaluator.benchmarks):
+        if benchmark not in known:
+            raise UserError(
+                f"config.evals.{name}.benchmarks[{i}]: expected an entry of "
+                f"config.data.decontamination.benchmarks, found {benchmark!r}"
+                f"{suggestion(benchmark, list(known))}; add config.data.decontamination.benchmarks."
+                f"{benchmark} with the file of its texts, or set "
+                f"config.evals.{name}.allow_contamination"
+            )
 
 
 def _check_phase(config: StudyConfig, name: str, phase: PhaseConfig) -> None:

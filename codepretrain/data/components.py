@@ -10,24 +10,34 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def exact_joins(keys: Sequence[np.ndarray]) -> np.ndarray:
+def joins_of(texts: Sequence[np.ndarray], groups: Sequence[np.ndarray]) -> np.ndarray:
     """Returns joins of all groups, of all sources, that share a text: [m, 2] uint64.
 
-    Beside the keys it needs about 16 bytes a document.
+    Needs about 16 bytes a document.
 
     Args:
-      keys: of each source, duplicates included; see `data/keys.py`.
+      texts: of each source, the key of each document's text, or of a cluster of similar texts:
+        [num_documents] uint64.
+      groups: the key of each document's group, alike.
     """
-    texts = np.concatenate([found["text"] for found in keys])
-    texts.sort()
-    repeated = np.unique(texts[1:][texts[1:] == texts[:-1]])
-    del texts
-    shared = np.concatenate([found[_contains(repeated, found["text"])] for found in keys])
-    shared = shared[np.argsort(shared["text"], kind="stable")]
-    is_same = shared["text"][1:] == shared["text"][:-1]
-    groups = shared["group"]
-    joins = np.stack([groups[:-1][is_same], groups[1:][is_same]], axis=1)
+    repeated = repeated_values(texts)
+    chosen = [contains(repeated, found) for found in texts]
+    shared, owners = (
+        np.concatenate([found[places] for found, places in zip(values, chosen, strict=True)])
+        for values in (texts, groups)
+    )
+    order = np.argsort(shared, kind="stable")
+    is_same = shared[order][1:] == shared[order][:-1]
+    owners = owners[order]
+    joins = np.stack([owners[:-1][is_same], owners[1:][is_same]], axis=1)
     return joins[joins[:, 0] != joins[:, 1]]
+
+
+def repeated_values(values: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the values that occur more than once in all arrays together, sorted: [n] uint64."""
+    every = np.concatenate(values)
+    every.sort()
+    return np.unique(every[1:][every[1:] == every[:-1]])
 
 
 class Components:
@@ -42,7 +52,7 @@ class Components:
     def of(self, groups: np.ndarray) -> np.ndarray:
         """Returns the component of each group key, named by its smallest key: [n] uint64."""
         names = np.array(groups, np.uint64)
-        is_joined = _contains(self._keys, names)
+        is_joined = contains(self._keys, names)
         places = np.searchsorted(self._keys, names[is_joined])
         names[is_joined] = self._keys[self._root[places]]
         return names
@@ -66,7 +76,7 @@ def _roots(left: np.ndarray, right: np.ndarray, num_nodes: int) -> np.ndarray:
             root = shorter
 
 
-def _contains(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
+def contains(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Returns whether each value is in a sorted array: [n] bool."""
     if not len(ordered):
         return np.zeros(len(values), bool)

@@ -1,6 +1,7 @@
 """Documents (a text with its provenance) and skipped raw material."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -10,8 +11,10 @@ class Document:
 
     `group` is what the text was cut from (a file, a thread, a repository, a page): all texts of a
     group are in one split, whatever their sources. None if the text is a group of its own, which is
-    then named by its `id`. `language` is a programming or natural language, `license` an SPDX
-    expression or the origin's own wording; None if the origin does not state it.
+    then named by its `id`. `other_groups` are further groups that follow the same split, such as
+    the forks that share a commit. `language` is a programming or natural language, `license` an
+    SPDX expression or the origin's own wording; None if the origin does not state it. `metadata` is
+    what else the origin states: repository, path, score, teacher.
     """
 
     id: str
@@ -21,6 +24,11 @@ class Document:
     group: str | None = None
     language: str | None = None
     license: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    other_groups: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "other_groups", tuple(self.other_groups))  # a list in JSON
 
     @property
     def num_bytes(self) -> int:
@@ -28,8 +36,9 @@ class Document:
         return len(self.text.encode())
 
     def provenance(self) -> dict[str, Any]:
-        """Returns everything but the text."""
-        fields = {name: value for name, value in vars(self).items() if name != "text"}
+        """Returns everything but the text, and the groups that only the split needs."""
+        left_out = ("text", "other_groups")
+        fields = {name: value for name, value in vars(self).items() if name not in left_out}
         return {**fields, "num_bytes": self.num_bytes}
 
 

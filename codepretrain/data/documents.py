@@ -11,12 +11,9 @@ The selection, the tokenizer, the rows and the evaluation items are all made fro
 raw material is read once. A pool only grows: material that changed gives other parts.
 """
 
-import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from etils import epath
@@ -28,48 +25,22 @@ from codepretrain.data.document_parts import (
     load_part_keys,
     read_part_documents,
 )
+from codepretrain.data.documents_manifest import (
+    DocumentsManifest,
+    load_documents_manifest,
+    load_raw_files,
+    raw_files_path,
+)
 from codepretrain.data.documents_view import documents_view_path, load_documents_view
 from codepretrain.data.inventory import Inventory
 from codepretrain.data.keys import KEY_TYPE
 from codepretrain.errors import UserError
 from codepretrain.files.directory import is_whole
 from codepretrain.files.hashing import sha256_json
-from codepretrain.files.sealed import read_sealed, seal, write_sealed
 from codepretrain.files.storage import THREADS, StrPath, is_file
-from codepretrain.rows.verify import folder_remedy, parse_manifest
+from codepretrain.rows.verify import folder_remedy
 
-FORMAT_VERSION = 3
 _HEX = 12  # digits of a hash in a name
-
-
-@dataclass(frozen=True, kw_only=True)
-class DocumentsManifest:
-    """The result of reading one source: exact counts over its parts, in order.
-
-    num_documents, num_bytes: what the filters kept. limit: the reader's option `max_bytes`. The
-    documents after those that reach it, all in the last part, are counted here and left out by the
-    selection. was_capped: the limit was reached, so there may be more raw material. skipped:
-    reason → count. skipped_examples: reason → origin of the first. drop_report:
-    `filters.drop_report.DropReport` as JSON values. num_files: raw files that were read.
-    files_sha256: of the list of them.
-    """
-
-    format_version: int
-    source: str
-    settings_hash: str
-    parts: tuple[DocumentsPart, ...]
-    num_documents: int
-    num_bytes: int
-    limit: int | None
-    was_capped: bool
-    skipped: Mapping[str, int]
-    skipped_examples: Mapping[str, str]
-    drop_report: Mapping[str, Any]
-    num_files: int
-    files_sha256: str
-
-    def to_json(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
 
 
 class SourceDocuments:
@@ -154,14 +125,20 @@ class SourceDocuments:
         """Compares every part with its list of files, by size or by contents.
 
         Raises:
-          UserError: names each file of a part that is missing, truncated or altered.
+          UserError: names each file that is missing, truncated or altered, in all parts.
         """
 
-        def check(part: DocumentsPart) -> None:
-            check_part(self.part_folder(part), part, reads_contents=reads_contents)
+        def problem(part: DocumentsPart) -> str:
+            try:
+                check_part(self.part_folder(part), part, reads_contents=reads_contents)
+            except UserError as error:
+                return str(error)
+            return ""
 
         with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(check, self.manifest.parts))
+            problems = [found for found in pool.map(problem, self.manifest.parts) if found]
+        if problems:
+            raise UserError("; ".join(problems))
         self.inventory()
 
     def inventory(self) -> Inventory:
@@ -170,11 +147,7 @@ class SourceDocuments:
         Raises:
           UserError: the list is missing or damaged.
         """
-        path = _files_path(self.folder, seal(self.manifest.to_json())["sha256"])
-        value, found = read_sealed(path, remedy=folder_remedy(path))
-        if found != self.manifest.files_sha256:
-            raise UserError(f"{path} is the list of other raw files; {folder_remedy(path)}")
-        return Inventory.from_json(value, path=path)
+        return load_raw_files(self.folder, self.manifest)
 
     def _part_keys(self, part: DocumentsPart) -> np.ndarray:
         return load_part_keys(self.part_folder(part), part, cache_bytes=self._cache_bytes)
@@ -209,7 +182,7 @@ def find_documents(
     if entry is None:
         return None
     folder = _pool(data_dir) / entry.folder
-    if not is_file(folder / entry.manifest) or not is_file(_files_path(folder, entry.sha256)):
+    if not is_file(folder / entry.manifest) or not is_file(raw_files_path(folder, entry.sha256)):
         return None
     return open_documents(data_dir, source, cache_bytes=cache_bytes)
 
@@ -234,10 +207,7 @@ def open_documents(
         )
     folder = _pool(data_dir) / entry.folder
     path = folder / entry.manifest
-    value, found = read_sealed(path, remedy=folder_remedy(path))
-    manifest = parse_manifest(
-        DocumentsManifest, value, version=FORMAT_VERSION, path=path, remedy=folder_remedy(path)
-    )
+    manifest, found = load_documents_manifest(path)
     if manifest.source != source:
         raise UserError(
             f"{path} is the manifest of source {manifest.source!r}, expected {source!r}; "
@@ -249,37 +219,6 @@ def open_documents(
             f"{entry.sha256[:12]}, found {found[:12]}; {folder_remedy(path)}"
         )
     return SourceDocuments(folder, manifest, cache_bytes=cache_bytes)
-
-
-def write_documents_manifest(
-    folder: StrPath, manifest: DocumentsManifest, inventory: Inventory
-) -> tuple[str, str]:
-    """Writes the manifest and its list of raw files; returns the manifest's name and hash.
-
-    Files that exist already with these contents are left as they are.
-    """
-    sha256 = seal(manifest.to_json())["sha256"]
-    name = f"{sha256[:_HEX]}.json"
-    contents = {
-        _files_path(folder, sha256): inventory.to_json(),
-        epath.Path(folder) / name: manifest.to_json(),
-    }
-    for path, value in contents.items():
-        if not _holds(path, value):
-            write_sealed(path, value)
-    return name, sha256
-
-
-def _files_path(folder: StrPath, sha256: str) -> epath.Path:
-    """Returns where the raw files of a manifest with this hash are listed."""
-    return epath.Path(folder) / f"{sha256[:_HEX]}.files.json"
-
-
-def _holds(path: StrPath, value: Mapping[str, Any]) -> bool:
-    try:
-        return is_file(path) and read_sealed(path)[1] == seal(value)["sha256"]
-    except UserError:
-        return False
 
 
 def _pool(data_dir: StrPath) -> epath.Path:

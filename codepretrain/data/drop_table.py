@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from rich.table import Table
 
-from codepretrain.data.documents import DocumentsManifest
+from codepretrain.data.documents_manifest import DocumentsManifest
 from codepretrain.data.filters.drop_report import DropReport, Tally
 
 

@@ -99,10 +99,10 @@ class DocumentEncoder:
         words = [_words(text, splitter) for _, text in group]
         known, rare = self._learn(set().union(*words))
         for (number, _), found in zip(group, words, strict=True):
-            if rare:
-                documents[number] += [known.get(word) or rare[word] for word in found]
-            else:
+            try:
                 documents[number].append(b"".join(map(known.__getitem__, found)))
+            except KeyError:  # a rare word: in few texts
+                documents[number] += [(rare if word in rare else known)[word] for word in found]
 
     def _learn(self, words: set[str]) -> tuple[dict[str, bytes], dict[str, bytes]]:
         """Returns the ids of these words and others: of those to keep, and of those too long."""

@@ -13,7 +13,7 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.data.continuation_items import continuation_items
 from codepretrain.data.expression_items import expression_items
 from codepretrain.data.held_out import held_out_documents
-from codepretrain.data.splits import load_splits_manifest
+from codepretrain.data.selection import load_selection_manifest
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.files.atomic import write_text
 from codepretrain.files.directory import whole_directory
@@ -40,7 +40,7 @@ def write_eval_items(config: StudyConfig, data_dir: StrPath) -> None:
     items: dict[str, list[dict[str, Any]]] = {task: [] for task in KINDS}
     tokenizer = load_tokenizer(tokenizer_path(data_dir), config.data.tokenizer)
     vocabulary = load_vocabulary(data_dir)
-    _, documents_hashes = load_splits_manifest(data_dir)
+    selection = load_selection_manifest(data_dir)
     for source, chosen in sorted(config.data.sources.items()):
         documents = held_out_documents(data_dir, source, tokenizer, vocabulary, config=config)
         for task, kind in KINDS.items():
@@ -58,7 +58,9 @@ def write_eval_items(config: StudyConfig, data_dir: StrPath) -> None:
         settings_hash=study_settings_hash(config),
         tokenizer_hash=tokenizer_hash,
         vocabulary_hash=vocabulary_hash,
-        documents_hashes=documents_hashes,
+        documents_hashes={
+            source: found["validation"] for source, found in selection.split_hashes.items()
+        },
         num_items={task: len(chosen) for task, chosen in sampled.items()},
     )
     write_items(items_directory(data_dir), sampled, manifest)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.data.check_selection import check_benchmarks
 from codepretrain.data.inventory import ChangedFilesError
 from codepretrain.data.prepared import find_study_documents
 from codepretrain.data.raw_files import check_raw_files
@@ -32,7 +33,7 @@ def check_inputs(
     Raises:
       UserError: names everything that is wrong: corpora that are missing or unreadable; documents
         that are damaged, or were read under other settings or from other files; a tokenizer that
-        cannot be used.
+        cannot be used; evaluation sets that are missing, malformed or changed.
     """
     problems, missing = [], {}
     for source, reader in readers.items():
@@ -46,6 +47,10 @@ def check_inputs(
             current_tokenizer(config, data_dir)
         elif config.data.tokenizer.path is not None:
             load_tokenizer(config.data.tokenizer.path, config.data.tokenizer)
+    except UserError as error:
+        problems.append(str(error))
+    try:
+        check_benchmarks(config, data_dir, rereads_changed=rereads_changed)
     except UserError as error:
         problems.append(str(error))
     if problems:

@@ -96,9 +96,12 @@ def check_inventory(
 
 
 def _files(reader: Reader, shards: Sequence[Any]) -> Iterator[RawFile]:
-    """Yields every file once: several shards may be parts of one file."""
-    files = chain.from_iterable(reader.files(shard) for shard in shards)
-    return iter(dict.fromkeys(files))
+    """Yields every name once: several shards may be parts of one file."""
+    seen: set[str] = set()
+    for file in chain.from_iterable(reader.files(shard) for shard in shards):
+        if file.name not in seen:
+            seen.add(file.name)
+            yield file
 
 
 def _moved(names: Sequence[str], old_names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Keys of documents: what decides splits and samples, without the texts.
+"""Keys of documents: what decides the selection and samples, without the texts.
 
     keys.npy [n]   group: uint64    hash of the group, or of the id of a document without one
                    text: uint64     hash of the text
@@ -27,7 +27,16 @@ _DIGEST_BYTES = 16
 
 def group_key(document: Document) -> int:
     """Returns the key of the document's group."""
-    group = document.id if document.group is None else document.group
+    return _key(document.id if document.group is None else document.group)
+
+
+def group_joins(document: Document) -> list[tuple[int, int]]:
+    """Returns the joins of the document's group with its other groups: pairs of keys."""
+    group = group_key(document)
+    return [(group, _key(other)) for other in document.other_groups]
+
+
+def _key(group: str) -> int:
     digest = hashlib.blake2b(group.encode(errors="replace"), digest_size=8, key=_GROUP)
     return int.from_bytes(digest.digest(), "little")
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.documents_view import load_documents_view
-from codepretrain.data.splits import splits_directory
+from codepretrain.data.selection import selection_directory
 from codepretrain.files.directory import remove_directory
 from codepretrain.files.storage import StrPath, remove
 from codepretrain.rows.eval_items import items_directory
@@ -25,4 +25,4 @@ def remove_outdated(config: StudyConfig, data_dir: StrPath, sources: Sequence[st
     if config.data.tokenizer.path is None:
         remove_directory(tokenizer_directory(data_dir))
     remove(folders_path(data_dir))
-    remove_directory(splits_directory(data_dir))
+    remove_directory(selection_directory(data_dir))

@@ -9,11 +9,13 @@ from etils import epath
 
 from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.document import Document
-from codepretrain.data.documents import open_documents
+from codepretrain.data.document_parts import check_part as check_part_of_documents
+from codepretrain.data.documents import SourceDocuments, open_documents
 from codepretrain.data.encoder import DocumentEncoder
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.data.write_part import Packing, TokenizedBatch, write_part
 from codepretrain.files.directory import is_whole
+from codepretrain.files.storage import is_local
 from codepretrain.rows.part import PartManifest, check_part, load_part, part_name
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 
@@ -97,7 +99,22 @@ def _documents(task: PartTask) -> Iterator[Document]:
     documents = open_documents(task.data_dir, task.source, cache_bytes=task.cache_bytes)
     wanted = np.zeros(documents.manifest.num_documents, bool)
     wanted[task.start : task.stop] = np.unpackbits(task.members, count=task.stop - task.start)
+    _verify(documents, wanted)
     return documents.read(wanted)
+
+
+def _verify(documents: SourceDocuments, wanted: np.ndarray) -> None:
+    """Compares the contents of the parts that are read with their hashes.
+
+    Parts in an object store are compared when they are copied to the cache.
+    """
+    if not is_local(documents.folder):
+        return
+    start = 0
+    for part in documents.manifest.parts:
+        if wanted[start : start + part.num_documents].any():
+            check_part_of_documents(documents.part_folder(part), part, reads_contents=True)
+        start += part.num_documents
 
 
 def _tokenized(documents: Iterator[Document], encoder: DocumentEncoder) -> Iterator[TokenizedBatch]:

@@ -13,13 +13,14 @@ from etils import epath
 from rich.progress import Progress
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.data.check_selection import check_selection
 from codepretrain.data.documents import open_documents
 from codepretrain.data.engines import Engine
 from codepretrain.data.join_parts import MadeFrom, join_parts
 from codepretrain.data.pack_part import PartTask, pack_part
-from codepretrain.data.prepared import check_splits
+from codepretrain.data.prepared import check_documents
 from codepretrain.data.progress import progress_line
-from codepretrain.data.splits import load_split
+from codepretrain.data.selection import load_split
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.data_dir import current_tokenizer, rows_identity, settings_hash
 from codepretrain.rows.folders import RowsFolder, rows_pool, save_folders
@@ -43,8 +44,8 @@ def pack_rows(config: StudyConfig, data_dir: StrPath, engine: Engine, progress: 
     """Packs what is missing, and lists the study's rows in `rows.json`.
 
     Raises:
-      UserError: documents, splits or tokenizer are damaged or do not belong together, rows that are
-        there are damaged, the tokenizer is not lossless, or the disk is full.
+      UserError: documents, selection or tokenizer are damaged or do not belong together, rows that
+        are there are damaged, the tokenizer is not lossless, or the disk is full.
     """
     inputs = find_inputs(config, data_dir)
     folders = {
@@ -62,8 +63,6 @@ def pack_rows(config: StudyConfig, data_dir: StrPath, engine: Engine, progress: 
             load_manifest(directory, source=key[0], split=key[1])
         else:
             missing[key] = directory
-    for source in sorted({source for source, _ in missing}):
-        open_documents(data_dir, source).check(reads_contents=True)
     planned = [
         plan_parts(config, data_dir, inputs[key], directory) for key, directory in missing.items()
     ]
@@ -73,7 +72,9 @@ def pack_rows(config: StudyConfig, data_dir: StrPath, engine: Engine, progress: 
 
 def find_inputs(config: StudyConfig, data_dir: StrPath) -> Mapping[tuple[str, str], MadeFrom]:
     """Returns what the rows of each source and split are to be made from."""
-    _, documents_hashes = check_splits(config, data_dir)
+    sources = sorted(config.data.sources)
+    documents = {source: check_documents(config, data_dir, source) for source in sources}
+    hashes = check_selection(config, data_dir, documents).split_hashes
     tokenizer = current_tokenizer(config, data_dir)
     return {
         (source, split): MadeFrom(
@@ -82,14 +83,14 @@ def find_inputs(config: StudyConfig, data_dir: StrPath) -> Mapping[tuple[str, st
             identity=rows_identity(
                 config,
                 split=split,
-                documents_hash=documents_hashes[source],
+                documents_hash=hashes[source][split],
                 tokenizer=tokenizer,
             ),
-            documents_hash=documents_hashes[source],
+            documents_hash=hashes[source][split],
             tokenizer_hash=tokenizer[0],
             vocabulary_hash=tokenizer[1],
         )
-        for source in sorted(config.data.sources)
+        for source in sources
         for split in SPLITS
     }
 

@@ -1,4 +1,4 @@
-"""Prepares a study's data: documents, splits, tokenizer, rows, evaluation items, in this order.
+"""Prepares a study's data: documents, selection, tokenizer, rows, evaluation items, in this order.
 
 Each part is a directory that is written atomically, so a rerun resumes after the last finished part
 and does nothing if all are finished.
@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import has_documents, pool_folder
+from codepretrain.data.check_selection import changed_benchmarks
+from codepretrain.data.documents import has_documents, open_documents, pool_folder
 from codepretrain.data.documents_view import set_documents_entry
 from codepretrain.data.engines import local_engine
 from codepretrain.data.eval_items import write_eval_items
@@ -29,7 +30,9 @@ from codepretrain.data.read_source import SourceReading, read_source
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.samples import sample_bytes
-from codepretrain.data.splits import has_splits, write_splits
+from codepretrain.data.scan_documents import remove_scan
+from codepretrain.data.select_documents import select_documents
+from codepretrain.data.selection import has_selection
 from codepretrain.data.tokenizer import (
     copy_tokenizer,
     save_tokenizer,
@@ -61,14 +64,17 @@ def prepare(
     """Prepares the missing parts of the study's data.
 
     With `rereads_changed`, sources whose raw files changed are read again, and everything that was
-    made from them is made again; without, they are refused.
+    made from them or from changed evaluation sets is made again; without, changes are refused.
 
     The result does not depend on `num_workers`, the number of processes that read and pack.
     Progress and a summary go to the console, by default on stderr.
 
+    One preparation at a time uses the folder above `data_dir`, which holds what studies share;
+    another one waits for it.
+
     Raises:
-      UserError: an unknown reader or option, a missing corpus or tokenizer, a directory that cannot
-        be written, a full disk, or data that is damaged or was prepared under other settings.
+      UserError: an unknown reader, filter or option, a missing corpus or tokenizer, a folder that
+        cannot be written, a full disk, or data that is damaged or of other settings.
     """
     check_num_workers(num_workers)
     console = console or Console(stderr=True)
@@ -77,7 +83,7 @@ def prepare(
         for source, chosen in sorted(config.data.sources.items())
     }
     for source, chosen in config.data.sources.items():
-        make_filters(source, chosen)
+        make_filters(f"config.data.sources.{source}.filters", chosen.filters)
     seconds: dict[str, float] = {}
     pools = epath.Path(data_dir).parent
     with exclusive(pools, waits=True, announce=partial(console.print, soft_wrap=True)):
@@ -85,12 +91,13 @@ def prepare(
             config, data_dir, readers, rereads_changed=rereads_changed, note=console.print
         )
         if rereads_changed:
-            remove_outdated(config, data_dir, list(shards))
+            changed = [*shards] if not changed_benchmarks(config, data_dir) else [*readers]
+            remove_outdated(config, data_dir, changed)
         if not _is_complete(config, data_dir):
             with progress_display(console) as progress:
                 stages: dict[str, Callable[[], None]] = {
                     "read": lambda: _read(config, data_dir, readers, shards, num_workers, progress),
-                    "split": lambda: _split(config, data_dir),
+                    "select": lambda: _select(config, data_dir, num_workers, progress),
                     "tokenizer": lambda: _make_tokenizer(config, data_dir),
                     "pack": lambda: _pack(config, data_dir, num_workers, progress),
                     "items": lambda: _make_items(config, data_dir),
@@ -106,10 +113,10 @@ def prepare(
 
 
 def _is_complete(config: StudyConfig, data_dir: StrPath) -> bool:
-    """Returns whether documents and splits, which training does not need, exist too."""
+    """Returns whether documents and selection, which training does not need, exist too."""
     return (
         all(has_documents(data_dir, source) for source in config.data.sources)
-        and has_splits(data_dir)
+        and has_selection(data_dir)
         and is_prepared(config, data_dir)
     )
 
@@ -128,10 +135,11 @@ def _read(
     with local_engine(num_workers) as engine:
         for source in shards:
             settings_hash = sha256_json(reading_settings(config, source))
+            filters = config.data.sources[source].filters
             reading = SourceReading(
                 source=source,
                 reader=readers[source],
-                filters=make_filters(source, config.data.sources[source]),
+                filters=tuple(make_filters(f"config.data.sources.{source}.filters", filters)),
                 shards=shards[source],
                 folder=pool_folder(data_dir, source, settings_hash),
                 settings_hash=settings_hash,
@@ -141,15 +149,20 @@ def _read(
             set_documents_entry(data_dir, source, entry)
 
 
-def _split(config: StudyConfig, data_dir: StrPath) -> None:
-    """Splits all sources together, unless that is done."""
-    if not has_splits(data_dir):
-        write_splits(
-            data_dir,
-            sorted(config.data.sources),
-            fraction=config.data.validation_fraction,
-            cache_bytes=config.execution.row_cache_bytes,
-        )
+def _select(config: StudyConfig, data_dir: StrPath, num_workers: int, progress: Progress) -> None:
+    """Selects documents of all sources together, unless that is done."""
+    if has_selection(data_dir):
+        remove_scan(data_dir)  # of a process that was killed just before
+        return
+    documents = {
+        source: open_documents(data_dir, source).manifest for source in config.data.sources
+    }
+    num_bytes = sum(manifest.num_bytes for manifest in documents.values())
+    with (
+        local_engine(num_workers) as engine,
+        progress_line(progress, "selecting documents", num_bytes) as advance,
+    ):
+        select_documents(config, data_dir, engine, advance=advance)
 
 
 def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:

@@ -8,19 +8,20 @@ from rich.console import Group
 from rich.table import Table
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.data.check_selection import check_selection
 from codepretrain.data.documents import (
-    DocumentsManifest,
     SourceDocuments,
     find_documents,
     open_documents,
     pool_folder,
 )
+from codepretrain.data.documents_manifest import DocumentsManifest
 from codepretrain.data.drop_table import drop_table
-from codepretrain.data.splits import (
-    SplitsManifest,
-    load_splits_manifest,
-    splits_directory,
+from codepretrain.data.selection import (
+    SelectionManifest,
+    selection_directory,
 )
+from codepretrain.data.selection_table import selection_lines, selection_table
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.storage import StrPath, exists
@@ -41,7 +42,7 @@ class PreparedData:
     """
 
     documents: Mapping[str, DocumentsManifest]
-    splits: SplitsManifest
+    selection: SelectionManifest
     rows: Mapping[tuple[str, str], RowsManifest]
     num_items: Mapping[str, int]
     tokenizer_hash: str
@@ -62,17 +63,17 @@ def load_prepared(
     documents = {
         source: check_documents(config, data_dir, source) for source in sorted(config.data.sources)
     }
-    splits, documents_hashes = check_splits(config, data_dir)
+    selection = check_selection(config, data_dir, documents)
     for (source, split), manifest in rows.items():
-        if manifest.documents_hash != documents_hashes[source]:
+        if manifest.documents_hash != selection.split_hashes[source][split]:
             raise UserError(
                 f"{rows_directory(data_dir, source, split)} was not packed from the documents in "
-                f"{documents[source].folder}, or from another split of them: delete "
+                f"{documents[source].folder}, or from another selection: delete "
                 f"{data_dir} and prepare again"
             )
     return PreparedData(
         documents={source: found.manifest for source, found in documents.items()},
-        splits=splits,
+        selection=selection,
         rows=rows,
         num_items=items.num_items,
         tokenizer_hash=current_tokenizer(config, data_dir)[0],
@@ -114,38 +115,6 @@ def find_study_documents(
             f"{data_dir} and prepare again"
         )
     return documents
-
-
-def check_splits(
-    config: StudyConfig, data_dir: StrPath
-) -> tuple[SplitsManifest, Mapping[str, str]]:
-    """Returns the manifest of the splits, and by source the hash of its documents and their split.
-
-    Raises:
-      UserError: the sources were not split, a file is damaged, or other documents were split, or
-        with another fraction.
-    """
-    manifest, hashes = load_splits_manifest(data_dir)
-    current = {source: check_documents(config, data_dir, source) for source in config.data.sources}
-    directory = splits_directory(data_dir)
-    if manifest.validation_fraction != config.data.validation_fraction:
-        raise UserError(
-            f"{directory} was made with validation_fraction {manifest.validation_fraction:g}, "
-            f"config.data.validation_fraction is {config.data.validation_fraction:g}; choose "
-            f"another --workdir, or delete {data_dir} and prepare again"
-        )
-    for source, documents in sorted(current.items()):
-        if documents.hash != manifest.documents_hashes.get(source):
-            raise UserError(
-                f"{directory} was not made from the documents in {documents.folder}: delete "
-                f"{data_dir} and prepare again"
-            )
-    if unknown := sorted(manifest.documents_hashes.keys() - current.keys()):
-        raise UserError(
-            f"{directory} was made from more sources ({', '.join(unknown)}): delete {data_dir} and "
-            "prepare again"
-        )
-    return manifest, hashes
 
 
 def verify_prepared(
@@ -193,8 +162,8 @@ def _folders(config: StudyConfig, data_dir: StrPath) -> dict[StrPath, Callable[[
         for split in SPLITS:
             rows = rows_directory(data_dir, source, split)
             folders[rows] = partial(check_folder, rows, "prepared rows", reads_contents=True)
-    splits = splits_directory(data_dir)
-    folders[splits] = partial(check_folder, splits, "splits", reads_contents=True)
+    selection = selection_directory(data_dir)
+    folders[selection] = partial(check_folder, selection, "selection", reads_contents=True)
     items = items_directory(data_dir)
     return {**folders, items: partial(check_folder, items, "task items", reads_contents=True)}
 
@@ -248,6 +217,8 @@ def summary(prepared: PreparedData) -> Group:
         )
     items = ", ".join(f"{count} {task}" for task, count in prepared.num_items.items())
     filtered = drop_table(prepared.documents)
+    tables = [selection_table(prepared.documents, prepared.selection), table]
+    lines += selection_lines(prepared.selection)
     return Group(
-        table, *([filtered] if filtered else []), *lines, f"items of held-out documents: {items}"
+        *tables, *([filtered] if filtered else []), *lines, f"items of held-out documents: {items}"
     )

@@ -10,7 +10,7 @@ from etils import epath
 
 from codepretrain.data.checksums import Checksums
 from codepretrain.data.document_parts import DocumentsPart
-from codepretrain.data.documents import (
+from codepretrain.data.documents_manifest import (
     FORMAT_VERSION,
     DocumentsManifest,
     write_documents_manifest,
@@ -123,7 +123,7 @@ class _Counts:
 
     def __init__(self) -> None:
         self.parts: list[DocumentsPart] = []
-        self.files: dict[InventoryEntry, None] = {}  # in order; parts may share a file
+        self.files: dict[str, InventoryEntry] = {}  # in order, by name: parts may share a file
         self.skipped: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self.report = DropReport()
@@ -131,7 +131,7 @@ class _Counts:
     def add(self, part: PartRead) -> None:
         """Adds the next part."""
         self.parts.append(part.part)
-        self.files.update(dict.fromkeys(part.inventory.files))
+        self.files.update({entry.name: entry for entry in part.inventory.files})
         self.skipped.update(part.manifest.skipped)
         self.examples = {**part.manifest.skipped_examples, **self.examples}
         self.report.merge(DropReport.from_json(part.manifest.drop_report))
@@ -139,7 +139,7 @@ class _Counts:
     def manifest(self, reading: SourceReading) -> tuple[DocumentsManifest, Inventory]:
         """Returns the source's manifest and the raw files of all parts."""
         limit, num_bytes = reading.reader.max_bytes, sum(part.num_bytes for part in self.parts)
-        inventory = Inventory(files=tuple(self.files))
+        inventory = Inventory(files=tuple(self.files.values()))
         manifest = DocumentsManifest(
             format_version=FORMAT_VERSION,
             source=reading.source,

@@ -1,8 +1,12 @@
 """The text formats of documents that are made of parts: notebooks, commits, issues, threads.
 
-Markers separate the parts. They are StarCoder's special tokens, so that a tokenizer may have an
-entry for each (`MARKERS`). A part that contains a marker cannot be rendered: its document is
-skipped (`has_marker`).
+Markers separate the parts of notebooks, commits and issues. They are StarCoder's special tokens, so
+that a tokenizer may have an entry for each (`MARKERS`). A part that contains a marker cannot be
+rendered: its document is skipped (`has_marker`). The metadata of a rendered document name its
+`format`; a marker in any other document is its author's text.
+
+Threads and instructions have no markers: an answer that itself contains a paragraph `A: …` looks
+like two. Threads have the form of SlimPajama's.
 """
 
 import re

@@ -10,7 +10,7 @@ import numpy as np
 
 from codepretrain.data.document import Document
 from codepretrain.data.documents import open_documents
-from codepretrain.data.splits import load_split
+from codepretrain.data.selection import load_split
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.sampling import keyed_hash, smallest, smallest_up_to
 
@@ -59,7 +59,7 @@ def _members(
     """Returns which of the source's documents are in the split, and the keys of those."""
     members = load_split(data_dir, source=source, split=split, cache_bytes=cache_bytes)
     keys = open_documents(data_dir, source, cache_bytes=cache_bytes).keys()
-    return members, keys[: len(members)][members]
+    return members, keys[members]
 
 
 def _read(
@@ -69,7 +69,6 @@ def _read(
     chosen: np.ndarray,
     cache_bytes: int | None,
 ) -> Iterator[Document]:
-    documents = open_documents(data_dir, source, cache_bytes=cache_bytes)
-    wanted = np.zeros(documents.manifest.num_documents, bool)
+    wanted = np.zeros(len(members), bool)
     wanted[np.flatnonzero(members)[chosen]] = True
-    return documents.read(wanted)
+    return open_documents(data_dir, source, cache_bytes=cache_bytes).read(wanted)

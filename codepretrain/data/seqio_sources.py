@@ -15,7 +15,7 @@ import seqio
 import tensorflow as tf
 
 from codepretrain.data.documents import open_documents
-from codepretrain.data.splits import load_split
+from codepretrain.data.selection import load_split
 from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import SPLITS

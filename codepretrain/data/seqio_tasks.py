@@ -28,10 +28,10 @@ import tensorflow as tf
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.prepared import load_prepared
+from codepretrain.data.selection import load_selection_manifest
 from codepretrain.data.seqio_mixtures import check_names, make_mixtures
 from codepretrain.data.seqio_sources import FEATURES, DocumentSource, RowSource
 from codepretrain.data.seqio_vocabulary import ByteLevelBPE
-from codepretrain.data.splits import load_splits_manifest
 from codepretrain.files import storage
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.data_dir import data_dir as find_data_dir
@@ -134,14 +134,14 @@ def tokenize(dataset: tf.data.Dataset, *, vocabulary: ByteLevelBPE) -> tf.data.D
 def _document_tasks(
     config: StudyConfig, data_dir: StrPath, vocabulary: ByteLevelBPE
 ) -> dict[str, seqio.Task]:
-    splits, _ = load_splits_manifest(data_dir)
+    selection = load_selection_manifest(data_dir)
     return {
         source: seqio.Task(
             f"codepretrain.{config.name}.{source}",
             source=DocumentSource(
                 data_dir,
                 source,
-                num_documents={split: splits.num_documents[source][split] for split in SPLITS},
+                num_documents={split: selection.num_documents[source][split] for split in SPLITS},
                 cache_bytes=config.execution.row_cache_bytes,
             ),
             preprocessors=[partial(tokenize, vocabulary=vocabulary)],

@@ -30,8 +30,12 @@ def _classes() -> np.ndarray:
 
 
 _CLASSES = _classes()
+_INVERSE_FACTOR = np.uint64(pow(int(_BYTE_FACTOR), -1, 2**64))
 with np.errstate(over="ignore"):
-    _BYTE_POWERS = np.multiply.accumulate(np.full(_BLOCK_BYTES, _BYTE_FACTOR, np.uint64))
+    _BYTE_POWERS, _INVERSE_POWERS = (
+        np.multiply.accumulate(np.full(_BLOCK_BYTES, factor, np.uint64))
+        for factor in (_BYTE_FACTOR, _INVERSE_FACTOR)
+    )
 
 
 def words_of(text: str) -> list[bytes]:
@@ -87,23 +91,36 @@ def _blocks(data: bytes) -> Iterator[np.ndarray]:
 
 def _bounds(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns where the words of a block start and end."""
-    classes = _CLASSES[block]
-    is_word = classes != _SEPARATOR
-    follows_word = np.concatenate(([False], is_word[:-1]))
-    begins = is_word & (~follows_word | (classes == _WORD_START))
+    begins, is_word = _beginnings(block)
     precedes_end = np.concatenate((begins[1:] | ~is_word[1:], [True]))
     return np.flatnonzero(begins), np.flatnonzero(is_word & precedes_end) + 1
 
 
+def _beginnings(block: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which bytes of a block begin a word, and which are in one."""
+    classes = _CLASSES[block]
+    is_word = classes != _SEPARATOR
+    begins = is_word.copy()
+    begins[1:] &= ~is_word[:-1] | (classes[1:] == _WORD_START)
+    return begins, is_word
+
+
 def _hash_block(block: np.ndarray) -> np.ndarray:
-    starts, ends = _bounds(block)
-    if not len(starts):
+    """Returns the hash of each word: its bytes, plus 1, times the powers 1, 2, … of the factor.
+
+    The powers are those of the places among all bytes of words, divided by that of the word's
+    place.
+    """
+    begins, is_word = _beginnings(block)
+    firsts = np.flatnonzero(begins[is_word])
+    if not len(firsts):
         return np.empty(0, np.uint64)
-    lengths = ends - starts
-    firsts = np.cumsum(lengths) - lengths  # where each word starts among the bytes of words
-    position = np.arange(lengths.sum()) - np.repeat(firsts, lengths)
-    values = block[_CLASSES[block] != _SEPARATOR].astype(np.uint64) + np.uint64(1)
-    return _mixed(np.add.reduceat(values * _BYTE_POWERS[position], firsts))
+    terms = block[is_word].astype(np.uint64)
+    terms += np.uint64(1)
+    terms *= _BYTE_POWERS[: len(terms)]
+    sums = np.add.reduceat(terms, firsts)
+    sums[firsts > 0] *= _INVERSE_POWERS[firsts[firsts > 0] - 1]
+    return _mixed(sums)
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Training processes call this, so it imports no tokenizer, seqio or TensorFlow.
 
-Every file records hashes of its inputs: documents of the reader's settings, splits of the
+Every file records hashes of its inputs: documents of the reader's settings, the selection of the
 documents, rows of the documents, their split, the tokenizer and the packing settings, items of all
 settings, and a run of its rows.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from etils import epath
 
+from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig, TokenizerConfig
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_file, sha256_json
@@ -39,10 +40,7 @@ def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
         "source": source,
         "reader": chosen.reader,
         "options": options,
-        "filters": [
-            {"name": step.name, "options": dict(sorted(step.options.items()))}
-            for step in chosen.filters
-        ],
+        "filters": to_dict(chosen.filters),
     }
 
 
@@ -54,7 +52,7 @@ def source_settings(config: StudyConfig, source: str) -> dict[str, Any]:
     return {
         **reading_settings(config, source),
         "max_bytes": config.data.sources[source].options.get("max_bytes"),
-        "validation_fraction": config.data.validation_fraction,
+        **selection_settings(config),
         "tokenizer": _tokenizer_settings(config.data.tokenizer),
         **packing_settings(config),
     }
@@ -70,13 +68,29 @@ def packing_settings(config: StudyConfig) -> dict[str, Any]:
     }
 
 
+def selection_settings(config: StudyConfig) -> dict[str, Any]:
+    """Returns the settings that determine which documents are used and which are held out.
+
+    Of evaluation sets these are the names and paths. The selection records their contents.
+    """
+    decontamination = to_dict(config.data.decontamination)
+    return {
+        "validation_fraction": config.data.validation_fraction,
+        "deduplication": to_dict(config.data.deduplication),
+        "decontamination": {
+            **decontamination,
+            "benchmarks": dict(sorted(decontamination["benchmarks"].items())),
+        },
+    }
+
+
 def rows_identity(
     config: StudyConfig, *, split: str, documents_hash: str, tokenizer: tuple[str, str]
 ) -> str:
     """Returns the hash of all inputs of a source's rows of one split.
 
     Args:
-      documents_hash: of the source's documents and their split.
+      documents_hash: of the source's documents and of which are in the split.
       tokenizer: the hashes of its two files, as `current_tokenizer` returns them.
     """
     inputs = {"split": split, "documents": documents_hash, "tokenizer": list(tokenizer)}
@@ -209,6 +223,8 @@ def check_items(
     tokenizer_hash, _ = tokenizer_hashes(data_dir)
     _check_tokenizer(directory, items.tokenizer_hash, tokenizer_hash, data_dir)
     for (source, split), manifest in manifests.items():
+        if split != "validation":  # items are made from held-out documents
+            continue
         if manifest.documents_hash != items.documents_hashes.get(source):
             raise UserError(
                 f"{rows_directory(data_dir, source, split)} and {directory} were made from "

@@ -27,7 +27,7 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class ItemsManifest:
-    """num_items: by task. documents_hashes: of each source's documents and their split."""
+    """num_items: by task. documents_hashes: of each source's held-out documents."""
 
     format_version: int
     settings_hash: str

@@ -40,7 +40,7 @@ from codepretrain.rows.verify import (
 ROWS = "rows"
 DOCUMENTS = "documents"
 STATS = "row_stats.npy"
-_INDEXES = (index_name(ROWS), index_name(DOCUMENTS), STATS)
+INDEXES = (index_name(ROWS), index_name(DOCUMENTS), STATS)
 _NOT_IN_HASH = {"parts", "identity", "documents_hash", "vocabulary_hash"}
 
 
@@ -52,9 +52,9 @@ class RowsManifest:
     num_target_tokens = num_tokens - num_documents. num_padding: positions, of num_rows ×
     max_seq_len, that are not targets with weight. num_split_documents: documents with targets in
     more than one row. rows_sha256: of the hashes of the parts, each of its encoded rows in order.
-    documents_hash: of the source's documents and their split. tokenizer_hash, vocabulary_hash: of
-    the two files of the tokenizer. identity: of all inputs, documents, tokenizer and packing
-    settings (`rows/data_dir.py`), known before the rows are made.
+    documents_hash: of the source's documents and which are in the split. tokenizer_hash,
+    vocabulary_hash: of the two files of the tokenizer. identity: of all inputs, documents,
+    tokenizer and packing settings (`rows/data_dir.py`), known before the rows are made.
     """
 
     source: str
@@ -174,7 +174,7 @@ def load_manifest(directory: StrPath, *, source: str, split: str) -> RowsManifes
 
 
 def open_rows(
-    directory: StrPath, *, source: str, split: str, reads: tuple[str, ...] = _INDEXES
+    directory: StrPath, *, source: str, split: str, reads: tuple[str, ...] = INDEXES
 ) -> tuple[RowsManifest, Mapping[str, str]]:
     """Returns the manifest, and the SHA-256 of every file by name.
 

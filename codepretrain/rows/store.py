@@ -14,6 +14,7 @@ from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import Row, decode_row
 from codepretrain.rows.manifest import (
     DOCUMENTS,
+    INDEXES,
     ROWS,
     STATS,
     RowsManifest,
@@ -49,7 +50,10 @@ class RowStore:
         self.directory = epath.Path(directory)
         self._cache = cache
         self.manifest, hashes = open_rows(self.directory, source=source, split=split)
-        self._files = ShardFiles(self.directory, hashes, cache=cache)
+        shards = (*self.manifest.row_shards, *self.manifest.document_shards)
+        names = [*(shard.name for shard in shards), *INDEXES]
+        files = {name: hashes[name] for name in names if name in hashes}
+        self._files = ShardFiles(self.directory, files, cache=cache)
         num_rows, num_documents = self.manifest.num_rows, self.manifest.num_documents
         counts = (part.num_documents for part in self.manifest.parts)
         self._first_documents = [0, *itertools.accumulate(counts)]  # of each part

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
 from codepretrain.evals.registry import check_machine
 from codepretrain.hosts import decide, gather
 from codepretrain.rows.data_dir import is_prepared
@@ -30,6 +31,7 @@ def run_study(
     workspace: Workspace,
     *,
     prepare: Callable[[], None],
+    prepare_command: str,
     check_raw_files: Callable[[], None],
     command_line: str,
     environment: Mapping[str, str] | None = None,
@@ -40,6 +42,8 @@ def run_study(
 
     Args:
       prepare: prepares the data in another process, so this one never imports TensorFlow.
+      prepare_command: does the same on the command line. A run of several processes only names it:
+        preparation is a job of one machine, and no accelerator waits for it.
       check_raw_files: raises UserError if prepared data is not of the raw files of today.
       command_line, environment: how the process was started, for the provenance.
       retrain_lost: train again what lost checkpoints held.
@@ -55,6 +59,11 @@ def run_study(
     workspace = open_workspace(workspace)
     decide("whether this machine can run the evaluations", lambda: check_machine(config))
     if not decide("whether the data is prepared", lambda: is_prepared(config, workspace.data_dir)):
+        if jax.process_count() > 1:
+            raise UserError(
+                f"the data of this study is not prepared in {workspace.data_dir}: run "
+                f"`{prepare_command}` on one machine first, then rerun this command"
+            )
         decide("the preparation of the data", prepare, wait_s=_PREPARATION_S)
         workspace = open_workspace(workspace)  # now with the sizes of the sources
     else:

@@ -1,5 +1,6 @@
 """A study opened in a working directory: its phases, its data, and the folders of its runs.
 
+workdir/data/documents/                      documents, shared by all studies
 workdir/data/<hash of the data settings>/    tokenizer, rows, evaluation items
 workdir/runs/<phase>-<fingerprint>/          run.json  metrics.jsonl  evals.jsonl  time.jsonl
                                              ledger.json  checkpoints/  items/  tensorboard/

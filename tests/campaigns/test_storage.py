@@ -129,6 +129,7 @@ def test_two_processes(gs: epath.Path, tmp_path: Path, tiny_overrides: list[str]
             f"--coordinator={free_address()}",
             "--num-processes=2",
         ]
+        finish(start("prepare", workdir, *chosen))
         finish(*(start("run", workdir, *chosen, *machine, f"--process-id={i}") for i in range(2)))
     print(assert_same_study(gs / "study", epath.Path(tmp_path / "local")))
 

@@ -55,6 +55,25 @@ def test_a_plan_reads_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_plan_names_raw_files_that_are_missing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "corpora" / "slimpajama" / "train" / "chunk1"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        (folder / f"example_{number}.jsonl.zst").write_bytes(b"")
+    assert main(["plan", "--config", str(STUDY)]) == 0
+    out = capsys.readouterr().out
+    assert "raw files: text 3, text_quality 3\n" in out
+    assert "config.data.sources.web_code: reader 'the_stack': no file matches path" in out
+    assert main(["plan", "--config", str(STUDY), "--json"]) == 0
+    raw_files = json.loads(capsys.readouterr().out)["raw_files"]
+    assert raw_files["text"] == {"files": 3, "problem": None}
+    assert raw_files["markup"]["files"] == 0
+    assert "no file matches" in raw_files["markup"]["problem"]
+
+
 STUDY = Path(__file__).parents[2] / "experiments" / "initialization.py"
 
 

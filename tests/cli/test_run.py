@@ -13,6 +13,7 @@ import pytest
 from codepretrain.cli import run
 from codepretrain.errors import Interrupted, UserError
 from tests.conftest import ROOT, TINY
+from tests.fixtures.pod import Pod
 from tests.fixtures.processes import free_address, wait_for_all
 
 
@@ -68,6 +69,19 @@ def test_processes_with_different_heartbeat_timeouts_end_with_one_message(tmp_pa
             "--heartbeat-timeout-s: expected 30, as in process 0, found 3600; give every process "
             "the same value"
         )
+
+
+def test_a_run_of_two_processes_does_not_prepare_data(tmp_path: Path) -> None:
+    where = [f"--config={TINY}", f"--workdir={tmp_path / 'new'}", "--config.seed=3"]
+    with Pod(tmp_path / "pod", num_processes=2) as pod:
+        pod.start("run", *where)
+        assert pod.codes() == [2, 2]
+        outputs = [pod.output(index) for index in range(2)]
+    command = f"codepretrain prepare --config {TINY} --workdir {tmp_path / 'new'} --config.seed=3"
+    for output in outputs:
+        [line] = [text for text in output.splitlines() if text.startswith("codepretrain: ")]
+        assert f"run `{command}` on one machine first" in line
+    assert not list(tmp_path.glob("new/data/*/*"))
 
 
 @pytest.fixture

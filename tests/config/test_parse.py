@@ -1,5 +1,7 @@
 """Values and overrides of every wrong kind: each named by its full path, in one line."""
 
+import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -100,3 +102,12 @@ def test_suggestions_stay_short() -> None:
     assert suggestion("zzz", many).endswith("name_19 and 480 more")
     assert suggestion("x" * 100_000, many).endswith("more")
     assert suggestion("x", []) == ""
+
+
+def test_a_value_of_any_type_is_taken_as_it_is() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Report:
+        counts: Mapping[str, Any]
+
+    counts = {"a": {"b": [1, None, "c"]}, "d": 1.5}
+    assert parse(Report, {"counts": counts}) == Report(counts=counts)

@@ -34,7 +34,34 @@ def child(parent: str, **fields: Any) -> PhaseConfig:
     return dataclasses.replace(PHASE, parent=parent, **fields)
 
 
+def evaluated(known: dict[str, str], **fields: Any) -> StudyConfig:
+    """A study with an evaluator, and training data without the text of evaluation sets."""
+    values = small_values()
+    values["data"]["decontamination"] = {"benchmarks": known}
+    values["evals"] = {"exam": {"kind": "multiple_choice", **fields}}
+    return parse(StudyConfig, values)
+
+
 CASES = [
+    (
+        evaluated({"questions": "q.jsonl"}, benchmarks=["questions", "question"]),
+        "config.evals.exam.benchmarks[1]: expected an entry of "
+        "config.data.decontamination.benchmarks, found 'question'; did you mean questions?; add "
+        "config.data.decontamination.benchmarks.question with the file of its texts, or set "
+        "config.evals.exam.allow_contamination",
+    ),
+    (
+        evaluated({}, benchmarks=["code"]),
+        "config.evals.exam.benchmarks[0]: expected an entry of "
+        "config.data.decontamination.benchmarks, found 'code'; add "
+        "config.data.decontamination.benchmarks.code with the file of its texts, or set "
+        "config.evals.exam.allow_contamination",
+    ),
+    (
+        evaluated({"Q": "q.jsonl"}),
+        "config.data.decontamination.benchmarks: expected a name of lower-case letters, digits "
+        "and _ that starts with a letter, at most 64 long, got 'Q'",
+    ),
     (small_study(variants={}), "config.variants: expected at least one entry, got none"),
     (
         changed("variants", Annealed="anneal"),
@@ -141,3 +168,9 @@ def test_names_of_imported_checkpoints() -> None:
     for name in ("Base", "a/b", "", "x" * 65):
         with pytest.raises(UserError, match="--name: expected a name of lower-case letters"):
             check_import_name("--name", name)
+
+
+def test_evaluators_that_need_no_decontamination() -> None:
+    check(evaluated({}))
+    check(evaluated({"questions": "q.jsonl"}, benchmarks=["questions"]))
+    check(evaluated({}, benchmarks=["questions"], allow_contamination=True))

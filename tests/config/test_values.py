@@ -29,6 +29,7 @@ WITHOUT_RULE = {
     "data.sources.*.filters.*.options.*",
     "data.deduplication.priority.*",
     "evals.*.options.*",
+    "evals.*.benchmarks.*",
 }
 
 
@@ -56,7 +57,12 @@ def whole_study() -> StudyConfig:
         },
         "checkpoint": {"permanent_interval_steps": 5},
         "evals": {
-            "validation": {"kind": "validation_loss", "interval_steps": 5, "options": {"x": 0.5}}
+            "validation": {
+                "kind": "validation_loss",
+                "interval_steps": 5,
+                "options": {"x": 0.5},
+                "benchmarks": ["quiz"],
+            }
         },
         "logging": {"wandb_project": "p"},
         "cost": {"price_per_chip_hour": 1.0},

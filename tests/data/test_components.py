@@ -4,12 +4,17 @@ import random
 
 import numpy as np
 
-from codepretrain.data.components import Components, exact_joins
-from codepretrain.data.keys import KEY_TYPE
+from codepretrain.data.components import Components, joins_of
+
+KEYS = np.dtype([("group", "<u8"), ("text", "<u8")])
 
 
 def keys(*pairs: tuple[int, int]) -> np.ndarray:
-    return np.array([(group, text, 1) for group, text in pairs], KEY_TYPE)
+    return np.array([*pairs], KEYS)
+
+
+def exact_joins(sources: list[np.ndarray]) -> np.ndarray:
+    return joins_of([found["text"] for found in sources], [found["group"] for found in sources])
 
 
 def test_by_hand() -> None:

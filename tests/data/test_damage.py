@@ -11,7 +11,7 @@ from codepretrain.data.documents import open_documents
 from codepretrain.data.documents_view import load_documents_view
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared, verify_prepared
-from codepretrain.data.splits import split_documents
+from codepretrain.data.selection import load_contamination, split_documents
 from codepretrain.errors import UserError
 from codepretrain.files.sealed import seal
 from codepretrain.rows.data_dir import is_prepared
@@ -24,7 +24,7 @@ from codepretrain.rows.vocabulary import load_vocabulary
 # file: the one that takes its place, of another source, split or task
 FILES = {
     "settings.json": "documents/text/manifest.json",
-    "documents.json": "splits/manifest.json",
+    "documents.json": "selection/manifest.json",
     "documents/text/manifest.json": "documents/code/manifest.json",
     "documents/text/raw files": "documents/code/raw files",
     "documents/text/checksums.json": "documents/code/checksums.json",
@@ -33,9 +33,10 @@ FILES = {
     "documents/text/part/documents.arrayrecord": "documents/code/part/documents.arrayrecord",
     "documents/text/part/inventory.json": "documents/code/part/inventory.json",
     "documents/text/part/keys.npy": "documents/code/part/keys.npy",
-    "splits/files.json": "documents/text/part/files.json",
-    "splits/manifest.json": "documents/text/manifest.json",
-    "splits/text.npy": "splits/code.npy",
+    "selection/files.json": "documents/text/part/files.json",
+    "selection/manifest.json": "documents/text/manifest.json",
+    "selection/text.npy": "selection/code.npy",
+    "selection/contamination.json": "selection/manifest.json",
     "tokenizer/files.json": "evals/files.json",
     "tokenizer/tokenizer.json": "tokenizer/vocabulary.json",
     "tokenizer/vocabulary.json": "evals/manifest.json",
@@ -131,6 +132,7 @@ def use_everything(config, data_dir: Path, quiet) -> dict[str, Any]:
                 list(split_documents(data_dir, source=source, split=split)),
                 open_documents(data_dir, source).keys().tolist(),
             )
+    taken["contamination"] = load_contamination(data_dir)
     taken["vocabulary"] = load_vocabulary(data_dir).token_bytes
     for task in taken["prepared"].num_items:
         taken[task] = read_items(data_dir, task)

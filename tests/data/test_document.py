@@ -1,3 +1,6 @@
+import dataclasses
+import json
+
 from codepretrain.data.document import Document
 
 
@@ -15,5 +18,16 @@ def test_bytes_are_utf8_and_provenance_has_no_text() -> None:
         "group": None,
         "language": None,
         "license": None,
+        "metadata": {},
         "num_bytes": 3,
     }
+
+
+def test_a_document_is_the_same_after_it_was_written_as_json() -> None:
+    document = dataclasses.replace(
+        make("a"), metadata={"path": "a.py"}, other_groups=("repository:b", "repository:c")
+    )
+    assert Document(**json.loads(json.dumps(dataclasses.asdict(document)))) == document
+    assert hash(document) == hash(dataclasses.replace(document, metadata={}))
+    assert document.provenance()["metadata"] == {"path": "a.py"}
+    assert "other_groups" not in document.provenance()

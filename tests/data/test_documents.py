@@ -179,6 +179,19 @@ def test_a_damaged_list_of_documents_is_named(data_dir, text, message) -> None:
             documents(data_dir)
 
 
+@pytest.mark.parametrize("reads_contents", [False, True])
+def test_every_damaged_part_is_named(data_dir, reads_contents) -> None:
+    """One after the other would need one run of hours each."""
+    damaged = [part(data_dir, number) for number in (0, 2)]
+    (damaged[0] / "keys.npy").unlink()
+    (damaged[1] / "documents.arrayrecord").write_bytes(b"")
+    with pytest.raises(UserError) as caught:
+        documents(data_dir).check(reads_contents=reads_contents)
+    first, second = str(caught.value).split("; damaged ")
+    assert first.startswith(f"damaged {damaged[0]}: keys.npy is missing; delete {damaged[0]} and")
+    assert second.startswith(f"{damaged[1]}: documents.arrayrecord has 0 bytes, expected")
+
+
 def test_a_list_of_raw_files_that_was_altered_or_is_that_of_others(data_dir) -> None:
     (path,) = pool(data_dir).glob("*.files.json")
     path.write_text(path.read_text().replace("files", "flies", 1))

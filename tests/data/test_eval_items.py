@@ -1,6 +1,6 @@
 """Items of the local tasks: of held-out documents only, with ids."""
 
-from codepretrain.data.splits import split_documents
+from codepretrain.data.selection import split_documents
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.rows.data_dir import study_settings_hash
 from codepretrain.rows.eval_items import load_items_manifest, read_items
@@ -40,6 +40,6 @@ def test_the_manifest_says_what_they_were_made_of(prepared_data) -> None:
     assert found == tokenizer_hashes(prepared_data.data_dir)
     rows = prepared_data.data.rows
     assert manifest.documents_hashes == {
-        source: rows[source, "train"].documents_hash for source in ("code", "text")
+        source: rows[source, "validation"].documents_hash for source in ("code", "text")
     }
     assert hashes.keys() == {f"{task}.jsonl" for task in manifest.num_items} | {"manifest.json"}

@@ -2,7 +2,7 @@ import numpy as np
 
 from codepretrain.data import held_out as held_out_module
 from codepretrain.data.held_out import held_out_documents
-from codepretrain.data.splits import split_documents
+from codepretrain.data.selection import split_documents
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 

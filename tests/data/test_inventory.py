@@ -13,7 +13,7 @@ from codepretrain.data import part_plan
 from codepretrain.data.documents import open_documents
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
-from codepretrain.data.splits import split_documents
+from codepretrain.data.selection import split_documents
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_bytes
 from codepretrain.rows.format import SPLITS
@@ -163,8 +163,13 @@ def test_the_inventory_has_names_sizes_and_checksums(prepared_raw, raw) -> None:
 
 def test_reading_again_makes_what_preparing_anew_makes(prepared_raw, raw, tmp_path, quiet) -> None:
     config, data_dir = prepared_raw
+    pool = {p: p.stat().st_mtime_ns for p in data_dir.parent.glob("documents/*/*/*")}
+    before = {source: open_documents(data_dir, source).hash for source in config.data.sources}
     (raw / "code" / "m07.py").write_text("changed = 1\n" * 30)
     again = prepare(config, data_dir, num_workers=1, console=quiet, rereads_changed=True)
+    assert all(path.stat().st_mtime_ns == time for path, time in pool.items())
+    assert open_documents(data_dir, "text").hash == before["text"]
+    assert open_documents(data_dir, "code").hash != before["code"]
     anew = prepare(config, tmp_path / "anew" / "study", num_workers=1, console=quiet)
     strip: Any = {"seconds": {}}
     assert dataclasses.replace(again, **strip) == dataclasses.replace(anew, **strip)
@@ -177,7 +182,9 @@ def test_reading_again_makes_what_preparing_anew_makes(prepared_raw, raw, tmp_pa
     prepare(config, data_dir, num_workers=1, console=quiet)
 
 
-@pytest.mark.parametrize("stage", ["read_source", "write_splits", "save_tokenizer", "pack_rows"])
+@pytest.mark.parametrize(
+    "stage", ["read_source", "select_documents", "save_tokenizer", "pack_rows"]
+)
 def test_reading_again_may_be_interrupted(
     prepared_raw, raw, tmp_path, quiet, monkeypatch, stage
 ) -> None:

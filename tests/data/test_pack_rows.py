@@ -14,6 +14,7 @@ import seqio
 
 from codepretrain.config.schema import SourceConfig
 from codepretrain.data import pack_rows as pack_rows_module
+from codepretrain.data.documents import open_documents
 from codepretrain.data.engines import Engine
 from codepretrain.data.pack_part import pack_part
 from codepretrain.data.pack_rows import part_limits
@@ -113,6 +114,23 @@ def test_another_part_in_the_place_is_named(prepared_data, tmp_path) -> None:
     wrong = dataclasses.replace(planned.tasks[0], num_documents=1)
     with pytest.raises(UserError, match=r"part-00000/part.json: num_documents is \d+, expected 1;"):
         pack_part(wrong)
+
+
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_a_flipped_bit_of_the_documents_is_noticed(
+    prepared_data, tmp_path, quiet, num_workers
+) -> None:
+    """By the worker that reads the part, before it packs."""
+    data_dir = prepared_data.copy(tmp_path / "data")
+    remove_tree(rows_pool(data_dir))
+    documents = open_documents(data_dir, "text")
+    path = Path(documents.part_folder(documents.manifest.parts[0])) / "documents.arrayrecord"
+    contents = bytearray(path.read_bytes())
+    contents[len(contents) // 2] ^= 1
+    path.write_bytes(contents)
+    with pytest.raises(UserError, match=rf"{path.parent}: {path.name} was altered: its sha256 dif"):
+        prepare(prepared_data.config, data_dir, num_workers=num_workers, console=quiet)
+    assert not list(Path(rows_pool(data_dir)).glob("text-*/part-*"))
 
 
 def test_adding_a_source_packs_nothing_of_the_others(

@@ -27,12 +27,12 @@ def copied(prepared_data, tmp_path) -> Path:
 def test_counts_agree_with_each_other(prepared_data) -> None:
     prepared = load_prepared(prepared_data.config, prepared_data.data_dir)
     for (source, split), rows in prepared.rows.items():
-        assert rows.num_documents == prepared.splits.num_documents[source][split]
-        assert rows.num_bytes == prepared.splits.num_bytes[source][split]
+        assert rows.num_documents == prepared.selection.num_documents[source][split]
+        assert rows.num_bytes == prepared.selection.num_bytes[source][split]
         assert rows.tokenizer_hash == prepared.tokenizer_hash
     for source, documents in prepared.documents.items():
-        assert documents.num_documents == sum(prepared.splits.num_documents[source].values())
-        assert documents.num_bytes == sum(prepared.splits.num_bytes[source].values())
+        assert documents.num_documents == sum(prepared.selection.num_documents[source].values())
+        assert documents.num_bytes == sum(prepared.selection.num_bytes[source].values())
     assert prepared.vocab_size == len(load_vocabulary(prepared_data.data_dir))
     assert verify_prepared(prepared_data.config, prepared_data.data_dir) == prepared
 
@@ -126,6 +126,6 @@ def test_documents_read_anew_do_not_match_the_rows(
     directory = open_documents(copied, "text").folder
     remove_tree(directory)
     monkeypatch.setattr(JsonLines, "read", read)
-    message = rf"splits was not made from the documents in {directory}: delete"
+    message = rf"selection was not made from the documents in {directory}: delete"
     with pytest.raises(UserError, match=message):
         prepare_module.prepare(prepared_data.config, copied, num_workers=1, console=quiet)

@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from codepretrain.config.schema import FilterConfig, SourceConfig
+from codepretrain.config.schema import FilterConfig
 from codepretrain.data import part_plan
-from codepretrain.data.documents import DocumentsManifest, open_documents
+from codepretrain.data.documents import open_documents
+from codepretrain.data.documents_manifest import DocumentsManifest
 from codepretrain.data.filters import make_filters
 from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.data.inventory import Inventory
 from codepretrain.data.read_part import ReadTask, read_part
 from codepretrain.data.readers.folder import Folder
 from codepretrain.errors import UserError
-from tests.fixtures.documents import read, texts
+from tests.fixtures.documents import Given, read, texts
 
 
 def kept(data_dir: Path) -> list[str]:
@@ -22,7 +23,7 @@ def kept(data_dir: Path) -> list[str]:
 
 
 def filters(*steps: FilterConfig):
-    return make_filters("s", SourceConfig(reader="jsonl", kind="text", filters=steps))
+    return tuple(make_filters("config.data.sources.s.filters", steps))
 
 
 SHORT = FilterConfig(name="text_length", options={"min_characters": 3})
@@ -142,7 +143,7 @@ def test_documents_are_not_held_in_memory(tmp_path, monkeypatch) -> None:
         def close(self) -> None:
             self.writer.close()
 
-    class Counting(type(texts())):
+    class Counting(Given):
         def read(self, shard, source):
             for document in super().read(shard, source):
                 alive.add(id(document))
@@ -176,7 +177,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path) -> None:
 
 def test_the_first_wrong_filter_is_named() -> None:
     wrong = FilterConfig(name="licences")
-    with pytest.raises(UserError, match=r"sources.s.filters\[1\]: no filter named 'lic"):
+    with pytest.raises(UserError, match=r"sources.s.filters\[1\].name: no filter named 'lic"):
         filters(SHORT, wrong)
     wrong = FilterConfig(name="float_literals", options={"max_literal": 3})
     message = r"config.data.sources.s.filters\[1\].options.max_literal: no such field; did you"

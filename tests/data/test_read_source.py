@@ -11,7 +11,8 @@ import pytest
 
 from codepretrain.data import part_plan
 from codepretrain.data.checksums import CHECKSUMS
-from codepretrain.data.documents import DocumentsManifest, open_documents
+from codepretrain.data.documents import open_documents
+from codepretrain.data.documents_manifest import DocumentsManifest
 from codepretrain.data.engines import InProcess, local_engine
 from codepretrain.data.readers.folder import Folder
 from codepretrain.errors import UserError
@@ -40,8 +41,8 @@ def raw(tmp_path) -> Path:
     return folder
 
 
-def reader(raw: Path, **options: int) -> Folder:
-    return Folder(path=str(raw), pattern="*.txt", **options)
+def reader(raw: Path, max_bytes: int | None = None) -> Folder:
+    return Folder(path=str(raw), pattern="*.txt", max_bytes=max_bytes)
 
 
 def pools(data_dir: Path) -> dict[str, bytes]:

@@ -13,7 +13,7 @@ from codepretrain.config.schema import SourceConfig
 from codepretrain.data import prepare as prepare_module
 from codepretrain.data.prepare import prepare
 from codepretrain.data.samples import sample_bytes, sample_documents
-from codepretrain.data.splits import split_documents
+from codepretrain.data.selection import split_documents
 
 NUM_DOCUMENTS = 1000
 

@@ -2,18 +2,21 @@ import dataclasses
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from codepretrain.config.schema import SourceConfig
+from codepretrain.config.schema import FilterConfig, SourceConfig, StudyConfig
 from codepretrain.data.eval_items import write_items
 from codepretrain.errors import UserError
 from codepretrain.files.directory import whole_directory
+from codepretrain.files.hashing import sha256_json
 from codepretrain.files.storage import remove_tree
 from codepretrain.rows.data_dir import (
     check_rows,
     data_dir,
     is_prepared,
+    reading_settings,
     require_prepared,
     settings_hash,
 )
@@ -53,6 +56,26 @@ def test_hash_sees_what_changes_rows_and_nothing_else(make_study) -> None:
     assert settings_hash(same, "text") == settings_hash(config, "text")
     assert data_dir(Path("w"), same) == data_dir(Path("w"), config)
     assert data_dir(Path("w"), config).parent == Path("w/data")
+
+
+def test_filters_determine_the_documents_and_the_limit_only_how_many_there_are(make_study) -> None:
+    def changed(**fields: Any) -> StudyConfig:
+        sources = make_study().data.sources
+        text = dataclasses.replace(sources["text"], **fields)
+        return make_study(sources={**sources, "text": text})
+
+    options = make_study().data.sources["text"].options
+    filtered = [
+        changed(filters=(FilterConfig(name="licenses", options={"allowed": allowed}),))
+        for allowed in (("MIT",), ("MIT", "ISC"))
+    ]
+    limited = changed(options={**options, "max_bytes": 1000})
+    configs = [make_study(), *filtered, limited]
+    reading = [sha256_json(reading_settings(config, "text")) for config in configs]
+    assert len({*reading}) == 3
+    assert reading[3] == reading[0]
+    assert len({settings_hash(config, "text") for config in configs}) == 4
+    assert len({settings_hash(config, "code") for config in configs}) == 1
 
 
 def test_a_sources_hash_does_not_depend_on_the_others_but_the_place_does(make_study) -> None:

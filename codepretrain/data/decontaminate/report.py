@@ -15,7 +15,7 @@ class DecontaminationReport:
     Attributes:
       documents: tallies of contaminated documents, by source and benchmark. A document that
         contains items of two benchmarks counts for both.
-      items: the items found, by benchmark.
+      items: the items found, by source and benchmark.
     """
 
     def __init__(self, fingerprint: str) -> None:
@@ -26,14 +26,14 @@ class DecontaminationReport:
         """
         self.fingerprint = fingerprint
         self.documents: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
-        self.items: defaultdict[str, set[str]] = defaultdict(set)
+        self.items: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
 
     def add(self, document: Document, matches: Sequence[Match]) -> None:
         """Counts a document with its matches."""
         for benchmark in {match.benchmark for match in matches}:
             self.documents[document.source, benchmark].add(document)
         for match in matches:
-            self.items[match.benchmark].add(match.item)
+            self.items[document.source, match.benchmark].add(match.item)
 
     def merge(self, other: "DecontaminationReport") -> None:
         """Adds the report of another shard, in any order.
@@ -48,8 +48,8 @@ class DecontaminationReport:
             )
         for key, tally in other.documents.items():
             self.documents[key].merge(tally)
-        for benchmark, items in other.items.items():
-            self.items[benchmark] |= items
+        for key, items in other.items.items():
+            self.items[key] |= items
 
     def to_json(self) -> dict[str, Any]:
         """Returns the report as JSON values; equal reports give equal values."""
@@ -58,18 +58,18 @@ class DecontaminationReport:
                 "source": source,
                 "benchmark": benchmark,
                 **self.documents[source, benchmark].to_json(),
+                "items": sorted(self.items[source, benchmark]),
             }
             for source, benchmark in sorted(self.documents)
         ]
-        items = {benchmark: sorted(self.items[benchmark]) for benchmark in sorted(self.items)}
-        return {"fingerprint": self.fingerprint, "documents": documents, "items": items}
+        return {"fingerprint": self.fingerprint, "documents": documents}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "DecontaminationReport":
         """Returns the report that `to_json` wrote."""
         report = cls(value["fingerprint"])
         for entry in value["documents"]:
-            report.documents[entry["source"], entry["benchmark"]] = Tally.from_json(entry)
-        for benchmark, items in value["items"].items():
-            report.items[benchmark] = set(items)
+            key = entry["source"], entry["benchmark"]
+            report.documents[key] = Tally.from_json(entry)
+            report.items[key] = set(entry["items"])
         return report

@@ -1,24 +1,7 @@
-"""Exact and near duplicates of documents, within and across sources."""
+"""Near duplicates: texts with similar sets of word n-grams."""
 
-from codepretrain.data.deduplicate.finder import (
-    EXACT,
-    NEAR,
-    Duplicate,
-    DuplicateCounts,
-    DuplicateFinder,
-)
+from codepretrain.data.deduplicate.finder import NearDuplicateFinder
 from codepretrain.data.deduplicate.settings import DeduplicationSettings
-from codepretrain.data.deduplicate.sketch import Sketch, key_of, locator_of, sketch
+from codepretrain.data.deduplicate.sketch import sketch, sketch_width
 
-__all__ = [
-    "EXACT",
-    "NEAR",
-    "DeduplicationSettings",
-    "Duplicate",
-    "DuplicateCounts",
-    "DuplicateFinder",
-    "Sketch",
-    "key_of",
-    "locator_of",
-    "sketch",
-]
+__all__ = ["DeduplicationSettings", "NearDuplicateFinder", "sketch", "sketch_width"]

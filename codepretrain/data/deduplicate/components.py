@@ -16,7 +16,7 @@ import numpy as np
 from codepretrain.data.deduplicate.external_sort import Sorter, as_keys, with_group_starts
 from codepretrain.files.storage import StrPath
 
-NODE = 16
+NODE = 8
 
 
 def smallest_nodes(edges: Sorter, folder: StrPath, *, memory_bytes: int) -> tuple[Sorter, int]:

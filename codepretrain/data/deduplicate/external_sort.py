@@ -156,8 +156,8 @@ def with_group_starts(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yields sorted records, and for each one where the group with its key starts in the chunk.
 
-    Where a group goes on in the next chunk, that chunk begins with the group's first record and
-    the last one before; so a record can be compared with both, and these two come twice.
+    If a group continues in the next chunk, that chunk begins with the group's first record and its
+    last one so far. A record can be compared with both; they are yielded twice.
 
     Args:
       chunks: sorted records, [records, width] uint8.

@@ -15,6 +15,7 @@ import numpy as np
 from codepretrain.data.deduplicate.settings import DeduplicationSettings
 from codepretrain.data.word_ngrams import combined, hash_ngrams, hash_words
 
+_BYTE_FACTOR = np.uint32(0x9E3779B1)
 _CHUNK = 128  # n-grams at a time: 128 × 256 hashes of 32 bits fit the cache
 
 
@@ -41,6 +42,14 @@ def signature_of(ngrams: np.ndarray, num_permutations: int) -> np.ndarray:
         hashes += offsets[None]
         np.minimum(minima, hashes.min(axis=0), out=minima)
     return minima
+
+
+def signature_bytes(signature: np.ndarray) -> np.ndarray:
+    """Returns one byte of each hash, which depends on all of its bits: [P] uint8.
+
+    The low byte would not do: the permutations keep the equality of hashes modulo 256.
+    """
+    return ((signature * _BYTE_FACTOR) >> np.uint32(24)).astype(np.uint8)
 
 
 def band_keys(signature: np.ndarray, settings: DeduplicationSettings) -> np.ndarray:

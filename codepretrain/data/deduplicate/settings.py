@@ -23,7 +23,6 @@ class DeduplicationSettings:
 
     Attributes:
       ngram_size: words in an n-gram. A shorter text is one n-gram.
-      preferred_sources: of the documents of a cluster, one of the first of these sources is kept.
       memory_bytes: of all buffers together.
     """
 
@@ -32,7 +31,6 @@ class DeduplicationSettings:
     num_bands: int = 42
     rows_per_band: int = 6
     threshold: float = 0.7
-    preferred_sources: tuple[str, ...] = ()
     memory_bytes: int = 2**28
 
     def check(self, path: str) -> None:
@@ -57,8 +55,6 @@ class DeduplicationSettings:
                 f"{path}.num_permutations: expected at least num_bands × rows_per_band = {used}, "
                 f"found {self.num_permutations}"
             )
-        if len(self.preferred_sources) > 255:
-            raise UserError(f"{path}.preferred_sources: expected at most 255 sources")
 
     def candidate_probability(self, similarity: float) -> float:
         """Returns the probability that two texts of this similarity become candidates."""
@@ -66,7 +62,7 @@ class DeduplicationSettings:
 
     @property
     def min_equal(self) -> int:
-        """How many of the hashes' low bytes must be equal: those of unequal hashes are in 1 of 256.
+        """How many of the hashes' bytes must be equal: those of unequal hashes are in 1 of 256.
 
         Source: Li and König 2010 (b-bit minwise hashing): the share is s + (1 − s) / 256.
         """

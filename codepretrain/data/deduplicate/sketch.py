@@ -1,81 +1,59 @@
-"""Sketches of documents: the fixed-width records in which duplicates are sought.
+"""Sketches of texts: the fixed-width records in which near duplicates are sought.
 
-    documents   digest of the text (16) · key of the document (16) · locator (8)
-    signatures  digest of the text (16) · low byte of each minimal hash (P)
-    bands       key of a band (8) · digest of the text (16)
+    key of the text (8) · a byte of each minimal hash (P) · key of each band (8 · bands)
 
-Workers make sketches of shards; a `DuplicateFinder` collects them in any order.
+Numbers are big-endian, so that records sort by them. Workers make sketches of parts; a
+`NearDuplicateFinder` collects them in any order.
 """
 
-import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
-from codepretrain.data.deduplicate.minhash import band_keys, ngrams_of, signature_of
+from codepretrain.data.deduplicate.minhash import (
+    band_keys,
+    ngrams_of,
+    signature_bytes,
+    signature_of,
+)
 from codepretrain.data.deduplicate.settings import DeduplicationSettings
-from codepretrain.data.document import Document
 
-DIGEST = KEY = 16
-LOCATOR = BAND = 8
-
-
-@dataclass(frozen=True)
-class Sketch:
-    """The records of some documents: [records, width] uint8 each."""
-
-    documents: np.ndarray
-    signatures: np.ndarray
-    bands: np.ndarray
+TEXT = BAND = 8
+_BIG_ENDIAN = np.dtype(">u8")
 
 
-def locator_of(shard: int, index: int) -> int:
-    """Returns the number that tells where a document is: document `index` of shard `shard`."""
-    assert 0 <= shard < 2**32
-    assert 0 <= index < 2**32
-    return shard << 32 | index
+def sketch_width(settings: DeduplicationSettings) -> int:
+    """Returns the bytes of a sketch."""
+    return TEXT + settings.num_permutations + BAND * settings.num_bands
 
 
-def key_of(document: Document, settings: DeduplicationSettings) -> bytes:
-    """Returns the document's key: of a cluster, the document with the smallest key is kept.
-
-    The first byte is the source's place among the preferred ones, the others a hash of source and
-    id: the order is arbitrary, but the same whatever the order in which documents are read.
-    """
-    preferred = settings.preferred_sources
-    is_listed = document.source in preferred
-    rank = preferred.index(document.source) if is_listed else len(preferred)
-    named = f"{document.source}\0{document.id}".encode(errors="surrogatepass")
-    return bytes([rank]) + hashlib.blake2b(named, digest_size=KEY - 1).digest()
-
-
-def sketch(documents: Iterable[tuple[int, Document]], settings: DeduplicationSettings) -> Sketch:
-    """Returns the sketch of documents.
+def sketch(texts: Iterable[tuple[int, str]], settings: DeduplicationSettings) -> np.ndarray:
+    """Returns a sketch of every text that has words: [sketches, sketch_width] uint8.
 
     Args:
-      documents: each with its locator. Sources and ids identify documents: they must be unique.
+      texts: each with its key, a number of 64 bits. Texts with equal keys are taken for equal.
     """
-    seen: set[bytes] = set()
-    found, signatures, bands = [], [], []
-    for locator, document in documents:
-        text = document.text.encode(errors="surrogatepass")
-        digest = hashlib.blake2b(text, digest_size=DIGEST).digest()
-        found.append(digest + key_of(document, settings) + locator.to_bytes(LOCATOR, "big"))
-        ngrams = ngrams_of(document.text, settings.ngram_size)
-        if digest in seen or not len(ngrams):
+    keys, signatures, bands = [], [], []
+    for key, text in texts:
+        ngrams = ngrams_of(text, settings.ngram_size)
+        if not len(ngrams):
             continue
-        seen.add(digest)
         signature = signature_of(ngrams, settings.num_permutations)
-        signatures.append(digest + (signature & np.uint32(255)).astype(np.uint8).tobytes())
-        keys = band_keys(signature, settings).astype(">u8")
-        bands += [key.tobytes() + digest for key in keys]
-    return Sketch(
-        documents=_records(found, DIGEST + KEY + LOCATOR),
-        signatures=_records(signatures, DIGEST + settings.num_permutations),
-        bands=_records(bands, BAND + DIGEST),
-    )
+        keys.append(key)
+        signatures.append(signature_bytes(signature))
+        bands.append(band_keys(signature, settings))
+    if not keys:
+        return np.empty((0, sketch_width(settings)), np.uint8)
+    columns = (as_bytes(np.array(keys, np.uint64)), np.stack(signatures), as_bytes(np.stack(bands)))
+    return np.concatenate(columns, 1)
 
 
-def _records(rows: list[bytes], width: int) -> np.ndarray:
-    return np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), width)
+def as_bytes(numbers: np.ndarray) -> np.ndarray:
+    """Returns numbers, [n] or [n, k] uint64, as big-endian bytes: [n, 8 · k] uint8."""
+    width = 8 * (numbers.shape[1] if numbers.ndim > 1 else 1)
+    return numbers.astype(_BIG_ENDIAN, order="C").view(np.uint8).reshape(len(numbers), width)
+
+
+def as_numbers(records: np.ndarray) -> np.ndarray:
+    """Returns rows of 8 bytes as numbers, the inverse of `as_bytes`: [n] uint64."""
+    return np.ascontiguousarray(records).view(_BIG_ENDIAN).astype(np.uint64).reshape(len(records))

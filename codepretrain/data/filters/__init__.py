@@ -1,10 +1,13 @@
-"""Filters by name. A filter drops documents, or replaces parts of their text."""
+"""Filters by name. A filter drops documents, or replaces parts of their text.
 
-from collections.abc import Mapping
+`experiments/filters.py` lists those of the study's sources.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codepretrain.config.parse import parse, suggestion
-from codepretrain.config.schema import SourceConfig
+from codepretrain.config.schema import FilterConfig
 from codepretrain.data.filters.alphabetic_share import AlphabeticShare
 from codepretrain.data.filters.data_files import DataFiles
 from codepretrain.data.filters.emails import Emails
@@ -20,7 +23,7 @@ from codepretrain.data.filters.secret_keys import SecretKeys
 from codepretrain.data.filters.text_length import TextLength
 from codepretrain.data.filters.top_level_domains import TopLevelDomains
 from codepretrain.data.filters.xml_header import XmlHeader
-from codepretrain.errors import UserError
+from codepretrain.errors import UserError, quoted
 
 FILTERS: dict[str, type[Filter] | type[Redactor]] = {
     "alphabetic_share": AlphabeticShare,
@@ -39,38 +42,32 @@ FILTERS: dict[str, type[Filter] | type[Redactor]] = {
     "xml_header": XmlHeader,
 }
 
-# Aryabumi et al. 2024: of web code.
-STUDY_FILTERS = ("float_literals", "hexadecimal_prefix", "top_level_domains", "generated")
-# Li et al. 2023 and Lozhkov et al. 2024: of code and markup.
-STARCODER_FILTERS = (
-    *("line_lengths", "alphabetic_share", "encoded_data"),
-    *("xml_header", "html_text", "data_files"),
-)
+
+def make_filters(path: str, configs: Sequence[FilterConfig]) -> list[tuple[str, Filter | Redactor]]:
+    """Returns the names and filters of a source, in order: what `chain.apply_filters` takes.
+
+    Args:
+      path: of the filters in the configuration, for messages: `config.data.sources.code.filters`.
+
+    Raises:
+      UserError: no such filter, an unknown option, or one of the wrong type.
+    """
+    return [
+        (config.name, make_filter(config.name, config.options, path=f"{path}[{position}]"))
+        for position, config in enumerate(configs)
+    ]
 
 
 def make_filter(name: str, options: Mapping[str, Any], *, path: str) -> Filter | Redactor:
     """Returns the filter of a name with its options.
 
     Args:
-      path: of the filter in the configuration, for messages: `config.data.sources.c.filters[0]`.
+      path: of the filter in the configuration, for messages: `config.data.sources.code.filters[0]`.
 
     Raises:
       UserError: no such filter, an unknown option, or one of the wrong type.
     """
     if name not in FILTERS:
         near = suggestion(name, list(FILTERS))
-        raise UserError(f"{path}: no filter named {name!r}{near}")
+        raise UserError(f"{path}.name: no filter named {quoted(name)}{near}")
     return parse(FILTERS[name], dict(options), path=f"{path}.options")
-
-
-def make_filters(source: str, config: SourceConfig) -> tuple[tuple[str, Filter | Redactor], ...]:
-    """Returns the names and filters of a source, in their order.
-
-    Raises:
-      UserError: names the first that does not exist, or an option that does not fit.
-    """
-    path = f"config.data.sources.{source}.filters"
-    return tuple(
-        (step.name, make_filter(step.name, step.options, path=f"{path}[{number}]"))
-        for number, step in enumerate(config.filters)
-    )

@@ -29,8 +29,11 @@ class Tally:
 
     def add(self, document: Document) -> None:
         """Counts one document."""
+        self.documents += 1
+        self.num_bytes += document.num_bytes
         example = (_hash(document), document.origin)
-        self.merge(Tally(1, document.num_bytes, [example]))
+        if len(self.examples) < MAX_EXAMPLES or example < self.examples[-1]:
+            self.examples = heapq.nsmallest(MAX_EXAMPLES, {*self.examples, example})
 
     def merge(self, other: "Tally") -> None:
         """Adds another tally to this one."""

@@ -2,15 +2,17 @@
 
 A `Filter` returns why it drops a document, or None. A `Redactor` returns the document with parts of
 its text replaced by placeholders, and how many of each kind. Both have options for the languages
-that they apply to; names of languages are compared without case.
+that they apply to, in any spelling that `readers/languages.py` knows.
 """
 
 import abc
 import dataclasses
+import functools
 from collections import Counter
 from dataclasses import dataclass
 
 from codepretrain.data.document import Document
+from codepretrain.data.readers.languages import language_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +66,19 @@ class Redactor(Languages, abc.ABC):
 
 
 def is_one_of(language: str | None, names: tuple[str, ...]) -> bool:
-    """Returns whether a language is among the names, without regard to case.
+    """Returns whether a language is among the names, however they are spelled.
 
-    >>> is_one_of("JSON", ("json", "yaml"))
+    >>> is_one_of("c-sharp", ("C#", "Roff Manpage"))
     True
     """
-    return language is not None and language.casefold() in {name.casefold() for name in names}
+    return language is not None and _spelling(language) in _spellings(names)
+
+
+@functools.lru_cache(maxsize=4096)
+def _spelling(language: str) -> str:
+    return language_of(language)
+
+
+@functools.lru_cache(maxsize=256)
+def _spellings(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(map(language_of, names))

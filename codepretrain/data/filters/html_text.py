@@ -7,7 +7,7 @@ from codepretrain.data.document import Document
 from codepretrain.data.filters.filter import Filter
 
 _TAGS = ("/", "!", "?")  # or a letter: in any other place < is text
-_INVISIBLE = ("script", "style", "template", "noscript", "title")
+_INVISIBLE = ("script", "style")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +15,7 @@ class HtmlText(Filter):
     """Drops HTML whose visible text is short, or a small share of all characters.
 
     Source: Li et al. 2023 (StarCoder): visible text is kept at 100 characters or more
-    and 20% or more. Here runs of whitespace count as one character.
+    and 20% or more. As in their published code, whitespace counts, and so does the title.
     """
 
     languages: tuple[str, ...] | None = ("HTML",)
@@ -49,7 +49,7 @@ def visible_text(markup: str) -> str:
         is_tag = lowered[start + 1 : start + 2].isalpha() or lowered[start + 1 : start + 2] in _TAGS
         pieces.append(markup[position : start if is_tag else start + 1])
         position = _end_of_tag(lowered, start) if is_tag else start + 1
-    return " ".join(html.unescape("".join(pieces)).split())
+    return html.unescape("".join(pieces))
 
 
 def _end_of_tag(lowered: str, start: int) -> int:

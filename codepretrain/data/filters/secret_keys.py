@@ -8,10 +8,10 @@ from codepretrain.data.filters.filter import Redactor
 from codepretrain.data.filters.secret_patterns import (
     FORMATS,
     NAME_CHARACTERS,
-    NAMED,
     QUOTED,
     is_documentation,
     is_json_web_token,
+    is_named,
     is_random,
 )
 
@@ -64,5 +64,5 @@ def _is_secret(kind: str, value: str, match: re.Match[str]) -> bool:
     if kind == "assigned":
         start = match.start()
         before = max(0, start - NAME_CHARACTERS)
-        return is_random(value) and bool(NAMED.search(match.string, before, start))
+        return is_random(value) and is_named(match.string[before:start])
     return True

@@ -27,6 +27,10 @@ def _pattern(kind: str, markers: str, expression: str) -> Pattern:
 
 _END = r"(?![A-Za-z0-9_-])"
 
+# Groups joined by hyphens, 16 characters at least. No two groups are adjacent without a hyphen, so
+# a text matches in one way only.
+_SLACK = r"\bxox[abeoprs]-(?=[A-Za-z0-9-]{16})[A-Za-z0-9]{1,200}(?:-[A-Za-z0-9]{1,200}){0,5}"
+
 # Each format is the one that its issuer documents.
 FORMATS = (
     _pattern(
@@ -40,7 +44,7 @@ FORMATS = (
     _pattern("github_token", "ghp_|gho_|ghu_|ghs_|ghr_", r"\bgh[pousr]_[A-Za-z0-9]{36,255}" + _END),
     _pattern("github_token", "github_pat_", r"\bgithub_pat_[A-Za-z0-9_]{82}" + _END),
     _pattern("gitlab_token", "glpat-", r"\bglpat-[A-Za-z0-9_-]{20}" + _END),
-    _pattern("slack_token", "xox", r"\bxox[abeoprs]-(?:[A-Za-z0-9]{8,64}-?){2,6}" + _END),
+    _pattern("slack_token", "xox", _SLACK + _END),
     _pattern(
         "slack_webhook",
         "hooks.slack.com/services/",
@@ -55,7 +59,8 @@ FORMATS = (
     _pattern(
         "json_web_token",
         "eyJ",
-        r"\beyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{20,2000}" + _END,
+        r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{20,2000}"
+        + _END,
     ),
     _pattern(
         "url_password",
@@ -65,15 +70,25 @@ FORMATS = (
 )
 
 # A quoted value without spaces. It is a secret if what precedes it, up to `NAME_CHARACTERS`, ends
-# in the assignment to a name that says so.
+# in the assignment to a name that says so (`is_named`).
 QUOTED = re.compile(r"[\"'](?P<secret>[A-Za-z0-9+/=_.~-]{20,256})[\"']")
 NAME_CHARACTERS = 48
-NAMED = re.compile(
-    r"(?i:key|token|secret|passw(?:or)?d|passwd|pwd|credentials?|auth)[A-Za-z0-9_-]{0,24}"
-    r"[\"']?\s{0,4}(?::=|=>|[:=])\s{0,4}\Z"
+_NAMED = re.compile(
+    r"(?i:(?:key|token|secret|passw(?:or)?d|passwd|pwd|credentials?|auth)"
+    r"(?:[_-]?(?:base|value|string|hex|b64|base64|production|prod|development|dev|staging|test))?)"
+    r"[_-]?\d{0,4}[\"']?\s{0,4}(?::=|=>|[:=])\s{0,4}\Z"
+)
+# `public_key`, `NextToken`: keys that are no secrets, and names of entries.
+_OTHER = re.compile(
+    r"(?i:public|pub|result|next|previous|prev|page|pagination|continuation|primary|foreign|sort"
+    r"|partition|cache|group|lock)[_-]?\Z"
 )
 
 _SEPARATORS = re.compile(r"[+/=_.~-]+")
+MIN_MIXED = 8  # characters
+# Words in a name or a sentence, with capitals or without.
+_WORD = re.compile(r"[A-Z][a-z]{3,}|[a-z]{5,}|[A-Z]{4,}")
+MAX_WORD_SHARE, MAX_WORD_DIGITS = 0.7, 0.1
 MIN_HEX_ENTROPY = 3.0
 MIN_ENTROPY = 3.5
 
@@ -84,6 +99,12 @@ def is_documentation(secret: str) -> bool:
     if lowered in ("password", "passwd", "secret", "changeme"):
         return True
     return any(word in lowered for word in ("example", "xxxx", "placeholder", "0000000", "1234567"))
+
+
+def is_named(before: str) -> bool:
+    """Returns whether a text ends in the assignment to a name of a secret, such as `api_key = `."""
+    match = _NAMED.search(before)
+    return match is not None and not _OTHER.search(before, 0, match.start())
 
 
 def is_json_web_token(token: str) -> bool:
@@ -102,15 +123,22 @@ def is_json_web_token(token: str) -> bool:
 def is_random(value: str) -> bool:
     """Returns whether a string looks random: letters mixed with digits, and a high entropy.
 
-    `your_api_key_2` does not: each of its parts has only letters, or only digits. The entropy is
-    that of the characters, in bits. Below 3.0 (a
-    hexadecimal string) or 3.5 (any other), it is taken for words: 16 random bytes in hexadecimal
-    have 3.6 on average, 20 random letters and digits 4.0.
+    `access_logs.s3.bucket` does not: of its parts, those with letters and digits have less than 8
+    characters together.
+    `S3AccessPointAttachments` does not: at least 70% of its characters are in words, and at most
+    10% are digits. So are 1% of random strings of 20 letters and digits. The entropy is that of the
+    characters, in bits. Below 3.0 (a hexadecimal string) or 3.5 (any other), it is taken for words:
+    16 random bytes in hexadecimal have 3.6 on average, 20 random letters and digits 4.0.
 
     The thresholds are ours: those of search tools (3.0 and 4.5) are for strings without a name, and
     20 characters cannot reach 4.5.
     """
-    if all(part.isdigit() or part.isalpha() for part in _SEPARATORS.split(value) if part):
+    parts = [part for part in _SEPARATORS.split(value) if not part.isdigit() and not part.isalpha()]
+    if sum(map(len, parts)) < MIN_MIXED:
+        return False
+    num_in_words = sum(map(len, _WORD.findall(value)))
+    num_digits = sum(map(str.isdigit, value))
+    if num_in_words >= MAX_WORD_SHARE * len(value) and num_digits <= MAX_WORD_DIGITS * len(value):
         return False
     is_hex = all(character in "0123456789abcdefABCDEF-" for character in value)
     return entropy(value) >= (MIN_HEX_ENTROPY if is_hex else MIN_ENTROPY)

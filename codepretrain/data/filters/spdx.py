@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 
 _TOKEN = re.compile(r"\s*([()]|[A-Za-z0-9.+:-]+)")
+_MAX_PARENTHESES = 100  # each is a level of recursion at most
 _OPERATORS = ("AND", "OR", "WITH")
 
 
@@ -28,6 +29,8 @@ def is_permitted(expression: str, permits: Callable[[str], bool]) -> bool:
       InvalidExpressionError: not an SPDX expression.
     """
     tokens = _tokens(expression)
+    if tokens.count("(") > _MAX_PARENTHESES:
+        raise InvalidExpressionError(f"more than {_MAX_PARENTHESES} parentheses")
     result, end = _any(tokens, 0, permits)
     if end != len(tokens):
         raise InvalidExpressionError(f"unexpected {tokens[end]!r} in {expression!r}")

@@ -23,6 +23,7 @@ _GENERIC = (
 )
 _DOMAINS = frozenset(f"{_COUNTRIES} {_GENERIC}".split())
 _MARKS = frozenset(["com", "org", "net"])
+_MARK_ENDS = [re.compile(mark + r"(?![a-z0-9-])") for mark in sorted(_MARKS)]
 _WORD = re.compile(r"[A-Za-z0-9-]+")
 
 
@@ -44,6 +45,9 @@ class TopLevelDomains(Filter):
     min_domains: int = 200
 
     def judge(self, document: Document) -> str | None:
+        lowered = document.text.lower()
+        if not all(mark.search(lowered) for mark in _MARK_ENDS):  # fast, and true of most documents
+            return None
         run: set[str] = set()
         found: set[str] = set()
         for match in _WORD.finditer(document.text):

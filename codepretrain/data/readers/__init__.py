@@ -41,10 +41,16 @@ def make_reader(source: str, config: SourceConfig) -> Reader:
     """Returns the source's reader with its options.
 
     Raises:
-      UserError: no such reader, an unknown or missing option, or one of the wrong type.
+      UserError: no such reader, an unknown or missing option, or one of the wrong type or range.
     """
     path = f"config.data.sources.{source}"
     if config.reader not in READERS:
         near = suggestion(config.reader, list(READERS))
         raise UserError(f"{path}.reader: no reader named {config.reader!r}{near}")
-    return parse(READERS[config.reader], dict(config.options), path=f"{path}.options")
+    reader = parse(READERS[config.reader], dict(config.options), path=f"{path}.options")
+    if not 0 <= reader.max_damaged_share <= 1:
+        raise UserError(
+            f"{path}.options.max_damaged_share: expected a share from 0 to 1, found "
+            f"{reader.max_damaged_share}"
+        )
+    return reader

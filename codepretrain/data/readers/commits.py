@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import repository_group
-from codepretrain.data.readers.languages import chosen_languages, language_of
+from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of
 from codepretrain.data.readers.records import Record, RecordReader
 from codepretrain.data.rendering import HAS_MARKER, has_marker, render_commit
 
@@ -22,7 +22,8 @@ NO_CHANGE = "commit without a change"
 class Commits(RecordReader):
     """Files matching the glob `path` (JSON lines or Parquet); `languages` as in `the_stack`.
 
-    Of the repositories that contain a commit, the first in the list is its group.
+    Repositories that share a commit are copies of each other: the first in the list is the group,
+    the others follow its split.
     """
 
     languages: str = ""
@@ -40,7 +41,7 @@ class Commits(RecordReader):
         language = language_of(record.optional("lang") or "") or None
         chosen = chosen_languages(self.languages, reader=self.name)
         if chosen is not None and language not in chosen:
-            return Skipped(record.place, "language is not chosen")
+            return Skipped(record.place, NOT_CHOSEN)
         parts = [record.text(name) for name in ("old_contents", "message", "new_contents")]
         for part in parts:
             if isinstance(part, Skipped):
@@ -48,16 +49,20 @@ class Commits(RecordReader):
         text = rendered_commit(*map(str, parts), place=record.place)
         if isinstance(text, Skipped):
             return text
-        repository = (record.optional("repos") or "").split(",")[0].strip()
-        commit, path = record.optional("commit") or "", record.optional("new_file") or ""
+        names = [name.strip() for name in (record.optional("repos") or "").split(",")]
+        groups = list(dict.fromkeys(repository_group(name) for name in names if name))
+        repository = {"repository": next(filter(None, names))} if groups else {}
+        metadata = record.metadata(commit=("commit",), path=("new_file",))
         return Document(
             id=record.name,
             text=text,
             source=source,
-            origin=" ".join(filter(None, [record.name, repository, commit, path])),
-            group=repository_group(repository) if repository else None,
+            origin=record.name,
+            group=groups[0] if groups else None,
             language=language,
-            license=record.optional("license"),
+            license=record.license(("license",)),
+            metadata={"format": "commit", **repository, **metadata},
+            other_groups=tuple(groups[1:]),
         )
 
 

@@ -1,7 +1,9 @@
 """Contents of plain, gzip (`.gz`) and zstd (`.zst`) files, unpacked as a stream.
 
 Small pieces are unpacked at a time. So a small file that unpacks to terabytes needs little memory,
-and of a damaged file all that precedes the damage is read, up to a few kilobytes.
+and of a damaged file all that precedes the damage is read; of zstd, all that precedes its block of
+128 KiB. What follows it is lost: how many lines it had is unknown, and lines are named by their
+numbers.
 """
 
 import zlib
@@ -13,8 +15,8 @@ from codepretrain.files.storage import StrPath, read_chunks
 
 _GZIP = 16 + zlib.MAX_WBITS
 _GZIP_PIECE = 2**16
-_ZSTD_PIECE = 2**12  # a block of 128 KiB may be 4 bytes long: at most 128 MiB are unpacked at once
-_MAX_CHUNK_BYTES = 2**24  # of decompressed data per chunk of a gzip file
+_ZSTD_PIECE = 2**10  # a block of 128 KiB may be 4 bytes long: at most 32 MiB are unpacked at once
+_MAX_CHUNK_BYTES = 2**20  # of unpacked data: a chunk of newlines is a list of as many lines
 
 
 class DamagedFileError(UserError):
@@ -47,9 +49,11 @@ def _gzip(path: StrPath) -> Iterator[bytes]:
                 if not packed:
                     break
                 unpacker = zlib.decompressobj(_GZIP)
+            before = unpacker.copy()
             try:
                 chunk = unpacker.decompress(packed, _MAX_CHUNK_BYTES)
             except zlib.error as error:
+                yield _before_damage(before, packed)
                 raise DamagedFileError(f"{path} is damaged: {error}") from error
             packed = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
             if chunk:
@@ -58,6 +62,21 @@ def _gzip(path: StrPath) -> Iterator[bytes]:
         yield chunk
     if not unpacker.eof and not is_empty:
         raise DamagedFileError(f"{path} is damaged: it ends within its compressed data")
+
+
+def _before_damage(unpacker: "zlib._Decompress", packed: bytes) -> bytes:
+    """Returns what a piece unpacks to before its damage, at most `_MAX_CHUNK_BYTES`."""
+    chunk = bytearray()
+    try:
+        for byte in packed:
+            chunk += unpacker.decompress(bytes([byte]), _MAX_CHUNK_BYTES)
+            while unpacker.unconsumed_tail and len(chunk) < _MAX_CHUNK_BYTES:
+                chunk += unpacker.decompress(unpacker.unconsumed_tail, _MAX_CHUNK_BYTES)
+            if unpacker.eof or len(chunk) >= _MAX_CHUNK_BYTES:
+                break
+    except zlib.error:
+        pass
+    return bytes(chunk)
 
 
 def _zstd(path: StrPath) -> Iterator[bytes]:
@@ -76,8 +95,8 @@ def _zstd(path: StrPath) -> Iterator[bytes]:
             packed = b""
             if unpacker.eof:  # another frame follows, or nothing
                 packed, unpacker = unpacker.unused_data, None
-            if chunk:
-                yield chunk
+            for start in range(0, len(chunk), _MAX_CHUNK_BYTES):
+                yield chunk[start : start + _MAX_CHUNK_BYTES]
     if unpacker is not None:
         raise DamagedFileError(f"{path} is damaged: it ends within its compressed data")
 

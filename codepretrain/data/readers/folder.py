@@ -9,6 +9,7 @@ from pathlib import Path
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import file_group
+from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of_file
 from codepretrain.data.readers.raw_files import read_text_file
 from codepretrain.data.readers.reader import MissingCorpusError, RawFile, Reader, chunks
 from codepretrain.errors import UserError
@@ -23,15 +24,18 @@ class Folder(Reader):
     """Files below `path` whose relative path matches `pattern` (`*` also matches `/`).
 
     Links to folders are not followed, links to files are. Hidden files and folders are left out.
-    The group is the file, named by the folder's own name and the path below it.
+    `languages` as in the reader `the_stack`: the name of a file tells its language, unless
+    `language` does. The group is the file, named by the folder's own name and the path below it.
     """
 
     path: str
     pattern: str = "*"
+    languages: str = ""
     language: str | None = None
     license: str | None = None
 
     def shards(self) -> Sequence[Sequence[str]]:
+        chosen_languages(self.languages, reader="folder")
         found = self._local_names() if is_local(self.path) else sizes_below(self._root())
         names = sorted(name for name in found if self._is_listed(name))
         if not names:
@@ -45,22 +49,30 @@ class Folder(Reader):
         return [RawFile(f"{root}/{name}", name) for name in shard]
 
     def read(self, shard: Sequence[str], source: str) -> Iterator[Document | Skipped]:
-        root = self._root()
-        for name in shard:
-            file = RawFile(f"{root}/{name}", name)
-            text = read_text_file(file, f"{self.path}/{name}")
-            if isinstance(text, Skipped):
-                yield text
-                continue
-            yield Document(
-                id=name,
-                text=text,
-                source=source,
-                origin=f"{self.path}/{name}",
-                group=file_group(posixpath.basename(root), name),
-                language=self.language,
-                license=self.license,
-            )
+        chosen = chosen_languages(self.languages, reader="folder")
+        folder = posixpath.basename(self._root())
+        for file in self.files(shard):
+            language = self.language or language_of_file(file.name)
+            if chosen is not None and language not in chosen:
+                yield Skipped(f"{self.path}/{file.name}", NOT_CHOSEN)
+            else:
+                yield self._document(file, folder, language, source)
+
+    def _document(
+        self, file: RawFile, folder: str, language: str | None, source: str
+    ) -> Document | Skipped:
+        text = read_text_file(file, f"{self.path}/{file.name}")
+        if isinstance(text, Skipped):
+            return text
+        return Document(
+            id=file.name,
+            text=text,
+            source=source,
+            origin=f"{folder}/{file.name}",
+            group=file_group(folder, file.name),
+            language=language,
+            license=self.license,
+        )
 
     def _root(self) -> str:
         return os.fspath(parse(self.path, name="reader 'folder': path"))

@@ -31,10 +31,10 @@ from codepretrain.data.readers.git_trees import (
     read_commit,
 )
 from codepretrain.data.readers.groups import repository_group
-from codepretrain.data.readers.languages import chosen_languages, language_of_file
+from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of_file
 from codepretrain.data.readers.notebooks import rendered_notebook
 from codepretrain.data.readers.raw_files import fixed_folder
-from codepretrain.data.readers.reader import RawFile, Reader, chunks
+from codepretrain.data.readers.reader import RawFile, Reader, chunks, decoded
 from codepretrain.errors import UserError
 from codepretrain.files.storage import is_local
 
@@ -48,7 +48,7 @@ class Repository:
 
     path: str
     name: str
-    group: str
+    groups: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,9 @@ class Git(Reader):
     history of `revision`). `languages` as in the reader `the_stack`; the name of a file tells its
     language. Commits give a document for each changed file; merges, and commits that change more
     than `max_files_per_commit` files, are counted. The group is the repository: the address of its
-    remote `origin`, else its first commit, which all its copies share. Uncommitted changes are not
-    read. The system's git is used; it runs nothing that a repository contains and does not reach
-    the network.
+    remote `origin`, else its first commit; the first commit always joins its copies. Uncommitted
+    changes are not read. The system's git is used; it runs nothing that a repository contains and
+    does not reach the network.
     """
 
     path: str
@@ -122,19 +122,21 @@ class Git(Reader):
         repositories = []
         for path, directory in found:
             name = os.path.relpath(os.path.abspath(path), folder)
-            repositories.append(Repository(path, name, self._group(path, directory)))
+            repositories.append(Repository(path, name, self._groups(path, directory)))
         return repositories
 
-    def _group(self, path: str, directory: str) -> str:
-        """Returns the name that all copies of a repository share."""
+    def _groups(self, path: str, directory: str) -> tuple[str, ...]:
+        """Returns the names that copies of a repository share: its address, its first commit."""
+        names = []
         remote = git_output(directory, ["config", "--get", "remote.origin.url"]) or ""
         is_local_path = remote.startswith(("/", ".", "~", "file:"))
         if ":" in remote and not is_local_path:
-            return repository_group(remote)
+            names.append(remote)
         roots = ["rev-list", "--max-parents=0", "--reverse", self.revision, "--"]
         if root := git_output(directory, roots):
-            return repository_group(f"root://{root}")
-        return repository_group(f"folder://{os.path.basename(os.path.abspath(path))}")
+            names.append(f"root://{root}")
+        folder = f"folder://{os.path.basename(os.path.abspath(path))}"
+        return tuple(repository_group(name) for name in names or [folder])
 
     def _list(self, repository: Repository) -> list[Shard]:
         directory = git_directory(repository.path) or repository.path
@@ -168,7 +170,7 @@ class Git(Reader):
         is_notebook = self.contents == "notebooks"
         language = language_of_file(entry.path)
         if not is_notebook and not self._is_chosen(language):
-            return Skipped(place, "language is not chosen")
+            return Skipped(place, NOT_CHOSEN)
         text = _text(objects, entry.blob, place)
         if isinstance(text, Skipped):
             return text
@@ -177,7 +179,7 @@ class Git(Reader):
             if isinstance(rendered, Skipped):
                 return rendered
             text, language = rendered
-        return self._document(shard, f"{shard.head[:12]}:{entry.path}", text, language, source)
+        return self._document(shard, shard.head, entry.path, text, language, source)
 
     def _commit(
         self, objects: Objects, shard: Shard, name: str, source: str
@@ -205,7 +207,7 @@ class Git(Reader):
         place = f"{shard.repository.path}@{commit.name[:12]}:{change.path}"
         language = language_of_file(change.path)
         if not self._is_chosen(language):
-            return Skipped(place, "language is not chosen")
+            return Skipped(place, NOT_CHOSEN)
         if change.after is None:
             return Skipped(place, "commit removes the file")
         before = _text(objects, change.before, place) if change.before else ""
@@ -217,20 +219,28 @@ class Git(Reader):
         text = rendered_commit(before, commit.message, after, place=place)
         if isinstance(text, Skipped):
             return text
-        return self._document(shard, f"{commit.name}:{change.path}", text, language, source)
+        return self._document(shard, commit.name, change.path, text, language, source)
 
     def _document(
-        self, shard: Shard, where: str, text: str, language: str | None, source: str
+        self, shard: Shard, commit: str, path: str, text: str, language: str | None, source: str
     ) -> Document:
-        name = f"{shard.repository.name}@{where}"
+        group, *others = shard.repository.groups
+        name = f"{shard.repository.name}@{commit}:{path}"
         return Document(
             id=name,
             text=text,
             source=source,
             origin=name,
-            group=shard.repository.group,
+            group=group,
             language=language,
             license=self.license,
+            metadata={
+                **({} if self.contents == "files" else {"format": self.contents.removesuffix("s")}),
+                "repository": shard.repository.name,
+                "commit": commit,
+                "path": path,
+            },
+            other_groups=tuple(others),
         )
 
     def _is_chosen(self, language: str | None) -> bool:
@@ -244,9 +254,4 @@ def _text(objects: Objects, blob: str, place: str) -> str | Skipped:
         content = objects.read(blob, "blob")
     except ObjectError as error:
         return Skipped(place, str(error))
-    if b"\0" in content:
-        return Skipped(place, "binary")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return Skipped(place, "not UTF-8")
+    return decoded(content, place)

@@ -12,13 +12,12 @@ import subprocess
 from collections.abc import Sequence
 from types import TracebackType
 
+from codepretrain.data.readers.reader import TOO_LARGE
 from codepretrain.errors import UserError
 
 MAX_OBJECT_BYTES = 2**26
 BROKEN = "broken git object"
-TOO_LARGE = "larger than 64 MiB"
 
-_CHUNK = 2**20
 _ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_SYSTEM": os.devnull,
@@ -67,11 +66,16 @@ def _command(directory: str) -> list[str]:
 
 
 class Objects:
-    """Reads objects by id; a context manager that owns the process of `git cat-file --batch`."""
+    """Reads objects by id; a context manager that owns two processes of `git cat-file`.
+
+    One tells kinds and sizes, the other contents. The content of a large object is not asked for:
+    git streams it, and where a damaged object states more than it has, the rest never comes.
+    """
 
     def __init__(self, directory: str) -> None:
-        self._command = [*_command(directory), "cat-file", "--batch"]
-        self._process: subprocess.Popen[bytes] | None = None
+        command = [*_command(directory), "cat-file"]
+        self._checks = _Batch([*command, "--batch-check"])
+        self._contents = _Batch([*command, "--batch"])
 
     def __enter__(self) -> "Objects":
         return self
@@ -82,7 +86,8 @@ class Objects:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._stop()
+        self._checks.stop()
+        self._contents.stop()
 
     def read(self, name: str, kind: str) -> bytes:
         """Returns the content of the object with this id, of this kind ("blob", "tree", …).
@@ -97,22 +102,10 @@ class Objects:
 
     def read_any(self, name: str) -> tuple[str, bytes]:
         """Returns the kind and the content of an object. Raises ObjectError as `read` does."""
-        process = self._running()
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            process.stdin.write(name.encode() + b"\n")
-            process.stdin.flush()
-        except BrokenPipeError:
-            self._stop()
-            raise ObjectError(BROKEN) from None
-        header = process.stdout.readline().split()
-        if len(header) != 3:
-            if header[1:] != [b"missing"]:  # it died of the object
-                self._stop()
-            raise ObjectError(BROKEN)
-        kind, size = header[1].decode(), int(header[2])
-        content = self._content(process, size)
+        if self._checks.ask(name)[1] > MAX_OBJECT_BYTES:
+            raise ObjectError(TOO_LARGE)
+        kind, size = self._contents.ask(name)
+        content = self._contents.read(size)
         digest = hashlib.sha256() if len(name) == 64 else hashlib.sha1(usedforsecurity=False)
         digest.update(f"{kind} {size}\0".encode())
         digest.update(content)
@@ -120,21 +113,48 @@ class Objects:
             raise ObjectError(BROKEN)
         return kind, content
 
-    def _content(self, process: subprocess.Popen[bytes], size: int) -> bytes:
+
+class _Batch:
+    """A process that answers for one object after another; it is started again if it dies."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, name: str) -> tuple[str, int]:
+        """Asks for an object. Returns its kind and size; raises ObjectError if there is none."""
+        process = self._running()
+        assert process.stdin is not None
         assert process.stdout is not None
-        is_large = size > MAX_OBJECT_BYTES
-        content = bytearray()
-        remaining = size
-        while remaining and (part := process.stdout.read(min(remaining, _CHUNK))):
-            remaining -= len(part)
-            if not is_large:
-                content += part
-        if remaining or process.stdout.read(1) != b"\n":
-            self._stop()
+        try:
+            process.stdin.write(name.encode() + b"\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            self.stop()
+            raise ObjectError(BROKEN) from None
+        header = process.stdout.readline().split()
+        if len(header) != 3:
+            if header[1:] != [b"missing"]:  # it died of the object
+                self.stop()
             raise ObjectError(BROKEN)
-        if is_large:
-            raise ObjectError(TOO_LARGE)
-        return bytes(content)
+        return header[1].decode(), int(header[2])
+
+    def read(self, size: int) -> bytes:
+        """Returns the content that follows an answer. Raises ObjectError if it is cut."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        content = self._process.stdout.read(size + 1)
+        if len(content) != size + 1 or content[-1:] != b"\n":
+            self.stop()
+            raise ObjectError(BROKEN)
+        return content[:-1]
+
+    def stop(self) -> None:
+        """Ends the process."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:
@@ -146,9 +166,3 @@ class Objects:
                 stderr=subprocess.DEVNULL,
             )
         return self._process
-
-    def _stop(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.communicate()

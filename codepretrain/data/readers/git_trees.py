@@ -7,6 +7,8 @@ from codepretrain.data.readers.git_objects import BROKEN, ObjectError, Objects
 
 MAX_FILES = 2_000_000  # of one tree: a few small objects can state a tree of any size
 MAX_DEPTH = 200
+MAX_CHANGED_TREES = 100_000  # of one commit
+TOO_MANY = "tree with too many files"
 
 _TREE = "40000"
 _FILES = ("100644", "100755", "100664")
@@ -56,7 +58,7 @@ def files(objects: Objects, tree: str) -> Iterator[Entry | Broken]:
         mode, path, name = todo.pop()
         num_found += 1
         if num_found > MAX_FILES or path.count("/") > MAX_DEPTH:
-            yield Broken(path, "tree with too many files")
+            yield Broken(path, TOO_MANY)
             return
         if mode in _FILES:
             yield Entry(path, name)
@@ -129,12 +131,16 @@ def changes(objects: Objects, before: str | None, after: str, *, at_most: int) -
       before: None is the empty tree.
 
     Raises:
-      ObjectError: a tree cannot be read.
+      ObjectError: a tree cannot be read, or too many differ.
     """
     found: list[Change] = []
     todo: list[tuple[str, str | None, str | None]] = [("", before, after)]
+    num_compared = 0
     while todo and len(found) <= at_most:
         folder, old_tree, new_tree = todo.pop()
+        num_compared += 1
+        if num_compared > MAX_CHANGED_TREES:
+            raise ObjectError(TOO_MANY)
         old = _entries(objects, old_tree) if old_tree else {}
         new = _entries(objects, new_tree) if new_tree else {}
         for name in sorted({*old, *new}, reverse=True):

@@ -12,9 +12,8 @@ _BLOCKS = frozenset(
 _LEFT_OUT = frozenset(("script", "style"))
 _MANY_BREAKS = re.compile(r"\n{3,}")
 _SPACES = re.compile(r"\s\s+|[^\S ]")  # all but single spaces
-
-
-_TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*|!)[^<>]*>")
+# Possessive repetitions: without them, a name that no `>` follows takes quadratic time.
+_TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*+|!)[^<>]*+>")
 
 
 def html_text(markup: str) -> str:

@@ -4,17 +4,20 @@ The format is `codepretrain.data.rendering.render_instruction`. Prompts that an 
 be left out.
 """
 
-import functools
 import hashlib
 import json
+import os
+import posixpath
 import unicodedata
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.lines import read_lines
-from codepretrain.data.readers.records import Record, RecordReader
+from codepretrain.data.readers.reader import RawFile
+from codepretrain.data.readers.records import Record, RecordReader, field_names
 from codepretrain.data.rendering import render_instruction
 from codepretrain.errors import UserError
 
@@ -27,7 +30,7 @@ class Instruct(RecordReader):
 
     `prompt_fields` are the fields of a prompt, separated by commas: the first must be text, the
     others may be empty. With `messages_field`, that field is a list of `{"role": …, "content": …}`
-    instead, and the first message of a user is the prompt.
+    instead: the user's messages are prompts, and the first of them gives the group.
 
     `excluded_prompts` is a file of prompts to leave out: JSON lines of texts or of objects with the
     first prompt field, or a plain text of one prompt a line. Case, Unicode form and white space
@@ -49,7 +52,7 @@ class Instruct(RecordReader):
 
     @property
     def _prompt_fields(self) -> list[str]:
-        return [name.strip() for name in self.prompt_fields.split(",") if name.strip()]
+        return field_names(self.prompt_fields)
 
     def shards(self) -> Sequence[Any]:
         if not self._prompt_fields:
@@ -57,26 +60,46 @@ class Instruct(RecordReader):
         self._excluded()
         return super().shards()
 
+    def files(self, shard: Any) -> Sequence[RawFile]:
+        files = super().files(shard)
+        if self.excluded_prompts is None:
+            return files
+        name = f"excluded_prompts/{posixpath.basename(self.excluded_prompts)}"
+        return [*files, RawFile(os.path.expanduser(self.excluded_prompts), name)]
+
+    def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
+        excluded = self._excluded()  # once a shard: the file may be altered between two runs
+        for record in self.records(shard):
+            if isinstance(record, Skipped):
+                yield record
+            else:
+                yield self._unless_excluded(record, source, excluded)
+
     def document(self, record: Record, source: str) -> Document | Skipped:
+        return self._unless_excluded(record, source, self._excluded())
+
+    def _unless_excluded(
+        self, record: Record, source: str, excluded: AbstractSet[str]
+    ) -> Document | Skipped:
         found = self._messages(record) if self.messages_field else self._fields(record)
         if isinstance(found, Skipped):
             return found
-        prompt, parts = found
-        key = _key(prompt)
-        if key in self._excluded():
+        prompts, parts = found
+        keys = [_key(prompt) for prompt in prompts]
+        if not excluded.isdisjoint(keys):
             return Skipped(record.place, EXCLUDED)
         return Document(
             id=record.name,
             text=render_instruction(parts),
             source=source,
             origin=record.name,
-            group=f"prompt:{key}",
+            group=f"prompt:{keys[0]}",
             language=self.language,
             license=self.license,
         )
 
-    def _fields(self, record: Record) -> tuple[str, list[str]] | Skipped:
-        """Returns the prompt, and all parts of the document."""
+    def _fields(self, record: Record) -> tuple[list[str], list[str]] | Skipped:
+        """Returns the prompt alone in a list, and all parts of the document."""
         prompt, response = record.text(self._prompt_fields[0]), record.text(self.response_field)
         if isinstance(prompt, Skipped):
             return prompt
@@ -85,33 +108,32 @@ class Instruct(RecordReader):
         if not prompt.strip() or not response.strip():
             return Skipped(record.place, "empty prompt or answer")
         others = [record.optional(name) or "" for name in self._prompt_fields[1:]]
-        return prompt, [prompt, *others, response]
+        return [prompt], [prompt, *others, response]
 
-    def _messages(self, record: Record) -> tuple[str, list[str]] | Skipped:
+    def _messages(self, record: Record) -> tuple[list[str], list[str]] | Skipped:
+        """Returns the user's messages that are not blank, and all messages."""
         found = record.value.get(self.messages_field or "")
         if not isinstance(found, list):
             return Skipped(record.place, f"field {self.messages_field!r} is not a list")
         try:
-            messages = [(message["role"], str(message["content"] or "")) for message in found]
+            messages = [(message["role"], message["content"] or "") for message in found]
         except (KeyError, TypeError):
             return Skipped(record.place, "a message without role or content")
+        if not all(isinstance(text, str) for _, text in messages):
+            return Skipped(record.place, "a message that is not text")
         prompts = [text for role, text in messages if role == "user" and text.strip()]
         if not prompts or not any(text.strip() for role, text in messages if role == "assistant"):
             return Skipped(record.place, "empty prompt or answer")
-        return prompts[0], [text for _, text in messages]
+        return prompts, [text for _, text in messages]
 
-    def _excluded(self) -> frozenset[str]:
+    def _excluded(self) -> AbstractSet[str]:
         if self.excluded_prompts is None:
             return frozenset()
-        return _excluded_keys(self.excluded_prompts, self._prompt_fields[0])
-
-
-@functools.cache  # once per process
-def _excluded_keys(path: str, field: str) -> frozenset[str]:
-    keys = frozenset(map(_key, _excluded_texts(path, field)))
-    if not keys:
-        raise UserError(f"reader 'instruct': excluded_prompts {path} contains no prompt")
-    return keys
+        path = os.path.expanduser(self.excluded_prompts)
+        keys = frozenset(map(_key, _excluded_texts(path, self._prompt_fields[0])))
+        if not keys:
+            raise UserError(f"reader 'instruct': excluded_prompts {path} contains no prompt")
+        return keys
 
 
 def _excluded_texts(path: str, field: str) -> Iterator[str]:

@@ -25,8 +25,8 @@ _NO_TEXT = "issue without text"
 class Issues(RecordReader):
     """Files matching the glob `path`: Parquet, JSON lines, or a `.json` array.
 
-    Authors are replaced by numbers, in the texts too; comments of an author whose name ends in
-    `[bot]` are left out. The group is the repository: that of the record, or of its address, or
+    Authors are replaced by numbers, in the texts too; comments of programs (`…[bot]`) are
+    left out. The group is the repository: that of the record, or of its address, or
     the option `repository`. Pull requests are left out unless `includes_pull_requests`.
     """
 
@@ -65,15 +65,17 @@ class Issues(RecordReader):
         if has_marker([title, *(comment.text for comment in comments)]):
             return Skipped(record.place, HAS_MARKER)
         repository = self._repository(record)
-        issue = record.first(("issue_number", "number", "issue_id"))
-        where = f"{repository or ''}#{issue or ''}".strip("#")
+        metadata = record.metadata(issue=("issue_number", "number", "issue_id"))
+        if repository:
+            metadata["repository"] = repository
         return Document(
             id=record.name,
             text=render_issue(title, comments, is_closed=is_closed),
             source=source,
-            origin=f"{record.name} {where}".rstrip(),
+            origin=record.name,
             group=repository_group(repository) if repository else None,
-            license=record.optional("license") or self.license,
+            license=record.license(("license",)) or self.license,
+            metadata={"format": "issue", **metadata},
         )
 
     def _repository(self, record: Record) -> str | None:
@@ -107,7 +109,8 @@ def _of_stack(value: dict[str, Any]) -> tuple[str, Sequence[Comment], bool]:
             is_closed = action == "closed"
         text = event.get("comment") or event.get("description") or event.get("text")
         if text:
-            comments.append(Comment(_text(event.get("author")), _text(text)))
+            author = event.get("author") or event.get("masked_author")
+            comments.append(Comment(_text(author), _text(text)))
     return title, comments, is_closed
 
 
@@ -123,8 +126,13 @@ def _of_export(value: dict[str, Any]) -> tuple[str, Sequence[Comment], bool]:
 
 
 def _author(part: dict[str, Any]) -> str:
+    """Returns the login; that of a program ends in `[bot]`, as it does in GitHub's interface."""
     found = part.get("author") or part.get("user")
-    return _text(found.get("login")) if isinstance(found, dict) else _text(found)
+    if not isinstance(found, dict):
+        return _text(found)
+    login = _text(found.get("login"))
+    is_program = found.get("is_bot") or found.get("type") == "Bot" or login.startswith("app/")
+    return f"{login}[bot]" if is_program and not login.endswith("[bot]") else login
 
 
 def _text(value: Any) -> str:

@@ -2,7 +2,9 @@
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from codepretrain.data.document import Skipped
@@ -16,14 +18,16 @@ MAX_VALUE_CHARS = 2**26
 NOT_JSON = "not JSON: the rest of the file"
 TOO_LONG = "value longer than 64 MiB: the rest of the file"
 
-_BETWEEN = " \t\r\n,[]\ufeff"
+_BETWEEN = re.compile("[ \t\r\n,[\\]\ufeff]*+")
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 def read_values(path: StrPath) -> Iterator[tuple[int, Any | Skipped]]:
     """Yields the values with their numbers from 1; arrays at the top level are taken apart.
 
-    What follows damage cannot be read: the last item says why. Pages of a listing that were
-    written one after another, `[…][…]`, are read as one.
+    A value that is no object, or not UTF-8, is skipped. What follows broken JSON cannot be read:
+    the last item says so. Pages of a listing that were written one after another, `[…][…]`, are
+    read as one.
 
     Raises:
       UserError: the file is missing or unreadable.
@@ -31,23 +35,19 @@ def read_values(path: StrPath) -> Iterator[tuple[int, Any | Skipped]]:
     number = 1
     buffer = _Buffer()
     try:
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        for chunk in read_unpacked(path):
-            buffer.add(decoder.decode(chunk))
-            for value in buffer.values(is_end=False):
-                yield number, value
+        for chunk in chain(read_unpacked(path), [None]):
+            buffer.add(chunk)
+            for value in buffer.values():
+                yield (
+                    number,
+                    Skipped(f"{path}:{number}", value) if isinstance(value, str) else value,
+                )
                 number += 1
             if buffer.num_chars > MAX_VALUE_CHARS:
                 yield number, Skipped(f"{path}:{number}", TOO_LONG)
                 return
-        buffer.add(decoder.decode(b"", final=True))
-        for value in buffer.values(is_end=True):
-            yield number, value
-            number += 1
     except DamagedFileError:
         yield number, Skipped(f"{path}:{number}", DAMAGED)
-    except UnicodeDecodeError:
-        yield number, Skipped(f"{path}:{number}", "not UTF-8: the rest of the file")
     except UserError:
         raise
     except (ValueError, RecursionError):
@@ -59,38 +59,49 @@ class _Buffer:
 
     def __init__(self) -> None:
         self._text = ""
+        self._is_end = False
         self._retry_at = 0
-        self._decoder = json.JSONDecoder()
+        # Bytes that are not UTF-8 become lone surrogates, so only their value is lost.
+        self._decode = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
+        self._parse = json.JSONDecoder().raw_decode
 
     @property
     def num_chars(self) -> int:
         return len(self._text)
 
-    def add(self, text: str) -> None:
-        self._text += text
+    def add(self, chunk: bytes | None) -> None:
+        """Adds bytes; None is the end of the file."""
+        self._is_end = chunk is None
+        self._text += self._decode(chunk or b"", final=self._is_end)
 
-    def values(self, *, is_end: bool) -> Iterator[Any]:
-        """Yields the whole values in the text. Raises ValueError at the end for a cut one."""
-        if not is_end and len(self._text) < self._retry_at:
+    def values(self) -> Iterator[dict[str, Any] | str]:
+        """Yields the objects that are whole, and for other values why they are skipped.
+
+        Raises:
+          ValueError: what the file ends with is no JSON.
+        """
+        if not self._is_end and len(self._text) < self._retry_at:
             return
-        start = 0
+        start = self._next(0)
         try:
-            while rest := self._text[start : start + 1]:
-                if rest in _BETWEEN:
-                    start += 1
-                    continue
-                if rest != "{":  # a number could go on in the next chunk
-                    raise NotObjectError
-                value, start = self._decoder.raw_decode(self._text, start)
-                yield value
-        except NotObjectError:
-            raise ValueError from None
+            while start < len(self._text):
+                value, end = self._parse(self._text, start)
+                if end == len(self._text) and not (self._is_end or isinstance(value, dict)):
+                    break  # a number may go on in the next chunk
+                yield self._checked(value, start, end)
+                start = self._next(end)
         except ValueError:
-            if is_end:
+            if self._is_end:
                 raise
         self._text = self._text[start:]
         self._retry_at = 2 * len(self._text)
 
+    def _next(self, start: int) -> int:
+        found = _BETWEEN.match(self._text, start)
+        assert found is not None
+        return found.end()
 
-class NotObjectError(ValueError):
-    """A value is not an object."""
+    def _checked(self, value: Any, start: int, end: int) -> dict[str, Any] | str:
+        if _NOT_UTF8.search(self._text, start, end):
+            return "not UTF-8"
+        return value if isinstance(value, dict) else "not a JSON object"

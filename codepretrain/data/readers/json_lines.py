@@ -3,13 +3,17 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.lines import read_lines
 from codepretrain.data.readers.raw_files import raw_files
 from codepretrain.data.readers.reader import RawFile, Reader
-from codepretrain.data.readers.records import Record, json_object, read_json_lines
+from codepretrain.data.readers.records import (
+    Record,
+    field_names,
+    json_object,
+    read_json_lines,
+)
 from codepretrain.errors import UserError
 
 _LINES_LOOKED_AT = 100
@@ -19,10 +23,11 @@ _LINES_LOOKED_AT = 100
 class JsonLines(Reader):
     """Files matching the glob `path` (`*.jsonl`, `.jsonl.gz`, `.jsonl.zst`); each is a shard.
 
-    The other options name the fields of a line. Without `id_field` a document's id is
-    `<file>:<line number>`, where the file is relative to the folder in which the glob's wildcards
-    begin. Lines without the text field are skipped and counted. `**` matches folders at any depth;
-    links to folders are not followed there.
+    The other options name the fields of a line, `metadata_fields` several. The values of `id_field`
+    must be unique in the source. Without it a document's id is `<file>:<line number>`, where the
+    file is relative to the folder in which the glob's wildcards begin. Lines without the text field
+    are skipped and counted. `**` matches folders at any depth; links to folders are not followed
+    there.
     """
 
     path: str
@@ -31,6 +36,7 @@ class JsonLines(Reader):
     language_field: str | None = None
     license_field: str | None = None
     group_field: str | None = None
+    metadata_fields: str = ""
 
     def shards(self) -> Sequence[RawFile]:
         files = raw_files(self.path, reader="jsonl")
@@ -64,16 +70,14 @@ class JsonLines(Reader):
         if isinstance(text, Skipped):
             return text
         return Document(
-            id=_optional(record.value, self.id_field) or record.name,
+            id=record.optional(self.id_field or "") or record.name,
             text=text,
             source=source,
             origin=record.name,
-            group=_optional(record.value, self.group_field),
-            language=_optional(record.value, self.language_field),
-            license=_optional(record.value, self.license_field),
+            group=record.optional(self.group_field or ""),
+            language=record.optional(self.language_field or ""),
+            license=record.license([self.license_field or ""]),
+            metadata=record.metadata(
+                **{name: (name,) for name in field_names(self.metadata_fields)}
+            ),
         )
-
-
-def _optional(value: dict[str, Any], field: str | None) -> str | None:
-    found = value.get(field) if field else None
-    return None if found is None else str(found)

@@ -19,6 +19,7 @@ MARKUP = (
     *("markdown", "yaml", "json", "html", "css", "scss", "restructuredtext", "toml", "sass"),
     "rmarkdown",
 )
+NOT_CHOSEN = "language is not chosen"
 NAMED_LISTS = {"web_code": WEB_CODE, "markup": MARKUP}
 
 _ENDINGS = {
@@ -77,6 +78,15 @@ _ENDINGS = {
     "text": "txt",
     "xml": "xml xsd xsl",
 }
+# Names of The Stack that resemble others, so that they are not taken for misspelled ones.
+_OTHERS = (
+    *("actionscript", "coffeescript", "cython", "fortran-free-form", "genshi", "graphviz-dot"),
+    *("html+django", "html+eex", "html+erb", "html+php", "java-server-pages", "json-ld", "json5"),
+    *("jsoniq", "jsonnet", "less", "literate-agda", "literate-coffeescript", "literate-haskell"),
+    *("livescript", "lasso", "latte", "mathematica", "matlab", "maxscript", "objective-c++"),
+    *("objective-j", "purescript", "qmake", "rescript", "sas", "scheme", "stan", "stylus", "svg"),
+    *("tcsh", "textile", "unrealscript", "xslt", "yacc", "yang", "jsonld", "pascal", "prolog"),
+)
 _BY_ENDING = {end: name for name, ends in _ENDINGS.items() for end in ends.split()}
 _BY_FILE_NAME = {
     **dict.fromkeys(("makefile", "gnumakefile"), "makefile"),
@@ -111,7 +121,7 @@ def chosen_languages(text: str, *, reader: str) -> frozenset[str] | None:
     """
     if not text.strip():
         return None
-    known = sorted({*NAMED_LISTS, *_ENDINGS, *_BY_FILE_NAME.values()})
+    known = sorted({*NAMED_LISTS, *_ENDINGS, *_OTHERS, *_BY_FILE_NAME.values()})
     names: set[str] = set()
     for name in (language_of(part) for part in text.split(",") if part.strip()):
         if name not in known and difflib.get_close_matches(name, known, cutoff=0.75):

@@ -37,7 +37,7 @@ def cells_of_json(text: str, *, with_outputs: bool = True) -> tuple[list[Cell], 
             raise NotNotebookError("not a notebook")
         found = [cell for sheet in sheets for cell in _list(sheet.get("cells"))]
     cells = [_cell(cell, with_outputs) for cell in _list(found)]
-    return [cell for cell in cells if cell.source.strip()], _language(notebook)
+    return [cell for cell in cells if cell.source.strip()], _language(notebook, found)
 
 
 def cells_of_parsed(groups: Any, types: Any, *, with_outputs: bool = True) -> list[Cell]:
@@ -79,18 +79,21 @@ def _output(output: Any) -> str:
     return text if not text or text.endswith("\n") else f"{text}\n"
 
 
-def _language(notebook: dict[str, Any]) -> str | None:
+def _language(notebook: dict[str, Any], cells: list[Any]) -> str | None:
     metadata = notebook.get("metadata")
     for part, field in (("language_info", "name"), ("kernelspec", "language")):
         found = metadata.get(part) if isinstance(metadata, dict) else None
         name = found.get(field) if isinstance(found, dict) else None
         if isinstance(name, str) and name:
             return name
-    return None
+    languages = (cell.get("language") for cell in cells)  # of format 3, in cells of code
+    return next((name for name in languages if isinstance(name, str) and name), None)
 
 
 def _text(value: Any) -> str:
-    """Returns a text that the format may cut into a list of lines."""
+    """Returns a text that the format may cut into a list of lines; null is none."""
+    if value is None:
+        return ""
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         return "".join(value)
     if not isinstance(value, str):

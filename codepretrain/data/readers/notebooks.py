@@ -1,11 +1,12 @@
 """Jupyter notebooks as documents: `codepretrain.data.rendering.render_notebook`."""
 
+import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
-from codepretrain.data.readers.groups import repository_group
+from codepretrain.data.readers.groups import file_group, repository_group
 from codepretrain.data.readers.languages import language_of
 from codepretrain.data.readers.notebook_cells import (
     NotNotebookError,
@@ -20,6 +21,7 @@ from codepretrain.data.rendering import HAS_MARKER, Cell, has_marker, render_not
 _REPOSITORY = ("max_stars_repo_name", "repo_name", "repo")
 _PATH = ("max_stars_repo_path", "path")
 _LICENSE = ("max_stars_repo_licenses", "licenses", "license")
+_STARS = ("max_stars_count", "star_events_count")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,8 @@ class Notebooks(RecordReader):
 
     `.ipynb` files; records (Parquet or JSON lines) with a notebook's JSON in `content`, as in The
     Stack; records with `cells` and `cell_types`, its parsed form. The group of a record is its
-    repository. Images and HTML are left out; without `includes_outputs`, all output is.
+    repository, that of an `.ipynb` file the file, named as by the reader `folder`. Images and HTML
+    are left out; without `includes_outputs`, all output is.
     """
 
     includes_outputs: bool = True
@@ -37,6 +40,7 @@ class Notebooks(RecordReader):
         *("content", "cells", "cell_types", *_REPOSITORY),
         *_PATH,
         *_LICENSE,
+        *_STARS,
     )
 
     def shards(self) -> Sequence[Any]:
@@ -60,7 +64,16 @@ class Notebooks(RecordReader):
         if isinstance(rendered, Skipped):
             return rendered
         text, language = rendered
-        return Document(id=file.name, text=text, source=source, origin=file.name, language=language)
+        folder = posixpath.basename(file.path.removesuffix(f"/{file.name}"))
+        return Document(
+            id=file.name,
+            text=text,
+            source=source,
+            origin=file.name,
+            group=file_group(folder, file.name),
+            language=language,
+            metadata={"format": "notebook"},
+        )
 
     def document(self, record: Record, source: str) -> Document | Skipped:
         rendered = self._rendered(record)
@@ -68,15 +81,16 @@ class Notebooks(RecordReader):
             return rendered
         text, language = rendered
         repository = record.first(_REPOSITORY)
-        where = f"{repository or ''}/{record.first(_PATH) or ''}".strip("/")
+        metadata = record.metadata(repository=_REPOSITORY, path=_PATH, stars=_STARS)
         return Document(
             id=record.name,
             text=text,
             source=source,
-            origin=f"{record.name} {where}".rstrip(),
+            origin=record.name,
             group=repository_group(repository) if repository else None,
             language=language,
-            license=record.first(_LICENSE),
+            license=record.license(_LICENSE),
+            metadata={"format": "notebook", **metadata},
         )
 
     def _rendered(self, record: Record) -> tuple[str, str | None] | Skipped:

@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from codepretrain.data.document import Skipped
 from codepretrain.data.readers.reader import RawFile
+from codepretrain.errors import UserError
 from codepretrain.files.range_file import RangeFile
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_ROWS_PER_BATCH = 64
+_ROWS_PER_BATCH = 8  # each may be one long value of a dictionary, unpacked again
+# Eight MiB of a column are one request to an object store; with `pre_buffer`, the default of
+# pyarrow, a whole row group is held.
+_OPTIONS = {"buffer_size": 2**23, "pre_buffer": False, "page_checksum_verification": True}
 _BYTES_PER_SHARD = 2**27  # of unpacked columns, by the file's own statement
 _MAX_ROWS_LOST = 1_000_000  # that one damaged row group is counted as, whatever it states
 
+MAX_VALUE_BYTES = 2**26
+
+TOO_LONG = "value longer than 64 MiB"
 NOT_PARQUET = "not Parquet, or the file is cut"
 DAMAGED = "damaged row group"
 
@@ -58,31 +65,35 @@ def row_groups(file: RawFile) -> list[RowGroups]:
                 groups, num_bytes, first_row = [], 0, row
     except _errors():
         return [RowGroups(file, (), 1)]  # reading it says that it is damaged
-    return shards
+    return shards or [RowGroups(file, (), 1)]
 
 
 def read_rows(shard: RowGroups, columns: Sequence[str]) -> Iterator[tuple[int, Row | Skipped]]:
     """Yields every row with its number from 1; columns that the file lacks are not in the values.
 
     Raises:
-      UserError: the file is missing or unreadable.
+      UserError: the file is missing or unreadable, or has fewer row groups than when it was listed.
     """
     import pyarrow.parquet as pq
 
     path = shard.file.path
     try:
-        file = pq.ParquetFile(RangeFile(path))
+        file = pq.ParquetFile(RangeFile(path), **_OPTIONS)
         found = [name for name in file.schema_arrow.names if name in columns]
     except _errors():
         yield 1, Skipped(path, NOT_PARQUET)
         return
+    if shard.groups and shard.groups[-1] >= file.metadata.num_row_groups:
+        raise UserError(
+            f"{path} changed while it was read: prepare again when nothing writes to it"
+        )
     start = shard.first_row
     for group in shard.groups:
         number, stop = start, start + file.metadata.row_group(group).num_rows
         try:
             for batch in file.iter_batches(_ROWS_PER_BATCH, [group], found, use_threads=False):
                 for row in _rows(batch):
-                    yield number, row
+                    yield number, Skipped(f"{path}:{number}", TOO_LONG) if row is None else row
                     number += 1
         except _errors():
             for lost in range(number, min(stop, number + _MAX_ROWS_LOST)):
@@ -96,28 +107,25 @@ def _errors() -> tuple[type[Exception], ...]:
     return (pa.ArrowException, OSError, UnicodeDecodeError)  # the last one: names of columns
 
 
-def _rows(batch: "pa.RecordBatch") -> list[Row]:
-    columns = {name: _values(batch.column(name)) for name in batch.schema.names}
-    rows = []
+def _rows(batch: "pa.RecordBatch") -> Iterator[Row | None]:
+    """Yields each row, None for one with a value that is too long; one is unpacked at a time."""
+    columns = [(name, batch.column(name)) for name in batch.schema.names]
+    may_be_long = batch.nbytes > MAX_VALUE_BYTES
     for index in range(batch.num_rows):
-        value = {name: column[index] for name, column in columns.items()}
-        bad = frozenset(name for name, item in value.items() if item is _UNDECODABLE)
-        rows.append(Row({name: value[name] for name in value if name not in bad}, bad))
-    return rows
+        row = [(name, column[index]) for name, column in columns]
+        if may_be_long and any(_is_too_long(scalar) for _, scalar in row):
+            yield None
+            continue
+        value, undecodable = {}, set()
+        for name, scalar in row:
+            try:
+                found = scalar.as_py()
+                value[name] = found.decode() if isinstance(found, bytes) else found
+            except UnicodeDecodeError:
+                undecodable.add(name)
+        yield Row(value, frozenset(undecodable))
 
 
-_UNDECODABLE = object()
-
-
-def _values(column: "pa.Array") -> list[Any]:
-    try:
-        return column.to_pylist()
-    except UnicodeDecodeError:
-        return [_value(scalar) for scalar in column]
-
-
-def _value(scalar: "pa.Scalar") -> Any:
-    try:
-        return scalar.as_py()
-    except UnicodeDecodeError:
-        return _UNDECODABLE
+def _is_too_long(scalar: "pa.Scalar") -> bool:
+    buffer = scalar.as_buffer() if hasattr(scalar, "as_buffer") else None
+    return buffer is not None and buffer.size > MAX_VALUE_BYTES

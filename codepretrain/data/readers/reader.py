@@ -17,7 +17,8 @@ from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath, read_bytes
 
 FILES_PER_SHARD = 64
-MAX_FILE_BYTES = 2**30  # a file that is one document is held in memory several times
+MAX_FILE_BYTES = 2**26  # a file that is one document is held in memory several times
+TOO_LARGE = "larger than 64 MiB"
 
 T = TypeVar("T")
 
@@ -45,12 +46,15 @@ class Reader(abc.ABC):
     """Options of every reader, in UTF-8 bytes.
 
     The first documents are used whose texts, duplicates included, together reach `max_bytes`.
-    Documents below `min_document_bytes` or above `max_document_bytes` are skipped, and counted.
+    Documents below `min_document_bytes` or above `max_document_bytes` are skipped, and counted. A
+    source is refused if more than `max_damaged_share` of its raw records are damaged
+    (`readers/damage.py`).
     """
 
     max_bytes: int | None = None
     min_document_bytes: int = 1
     max_document_bytes: int | None = None
+    max_damaged_share: float = 0.5
 
     @abc.abstractmethod
     def shards(self) -> Sequence[Any]:
@@ -91,13 +95,22 @@ def read_utf8(path: StrPath, origin: str) -> str | Skipped:
     if not stat.S_ISREG(found.st_mode):  # opening a pipe would wait for its writer
         return Skipped(origin, "not a regular file")
     if found.st_size > MAX_FILE_BYTES:
-        return Skipped(origin, "larger than 1 GiB")
+        return Skipped(origin, TOO_LARGE)
     try:
-        return read_bytes(path).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return Skipped(origin, "not UTF-8")
+        content = read_bytes(path)
     except UserError as error:
         return Skipped(origin, f"unreadable: {_reason(error)}")
+    return decoded(content, origin)
+
+
+def decoded(content: bytes, origin: str) -> str | Skipped:
+    """Returns the text of a file's bytes without a byte order mark, or why it is skipped."""
+    if b"\0" in content:
+        return Skipped(origin, "binary")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return Skipped(origin, "not UTF-8")
 
 
 def _reason(error: UserError) -> str:

@@ -30,21 +30,44 @@ class Record:
             return Skipped(self.place, f"field {field!r} is not text")
         return found
 
-    def optional(self, field: str) -> str | None:
-        """Returns a field as text if it has a value; a list's items are joined by `, `."""
+    def optional(self, field: str, *, joined_by: str = ", ") -> str | None:
+        """Returns a field as text; None if it is missing or blank. A list's items are joined."""
         found = self.value.get(field)
         if isinstance(found, list):
-            return ", ".join(map(str, found)) or None
-        return None if found is None or isinstance(found, dict) else str(found) or None
+            found = joined_by.join(str(item) for item in found if not _is_blank(item))
+        return None if isinstance(found, dict) or _is_blank(found) else str(found)
 
-    def first(self, fields: Sequence[str]) -> str | None:
+    def first(self, fields: Sequence[str], *, joined_by: str = ", ") -> str | None:
         """Returns the first of several fields that has a value, as text."""
-        return next((found for field in fields if (found := self.optional(field))), None)
+        for field in fields:
+            if self.value.get(field) is not None:
+                found = self.optional(field, joined_by=joined_by)
+                if found is not None:
+                    return found
+        return None
+
+    def license(self, fields: Sequence[str]) -> str | None:
+        """Returns the license; of several, the SPDX expression that demands all of them."""
+        return self.first(fields, joined_by=" AND ")
+
+    def metadata(self, **fields: Sequence[str]) -> dict[str, str]:
+        """Returns by name the first of its fields that has a value."""
+        found = ((name, self.first(candidates)) for name, candidates in fields.items())
+        return {name: value for name, value in found if value is not None}
 
     @property
     def folder(self) -> str:
         """The name of the folder that the file is in."""
         return self.place.rpartition("/")[0].rpartition("/")[2]
+
+
+def field_names(option: str) -> list[str]:
+    """Returns the names in an option that lists fields, separated by commas."""
+    return [name.strip() for name in option.split(",") if name.strip()]
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +93,14 @@ class RecordReader(Reader):
         return record_shards(raw_files(self.path, reader=self.name))
 
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
-        if isinstance(shard, RawFile):
-            records = read_json_lines(shard)
-        else:
-            assert isinstance(shard, RowGroups)
-            records = read_parquet(shard, self.used_columns)
-        for record in records:
+        for record in self.records(shard):
             yield record if isinstance(record, Skipped) else self.document(record, source)
+
+    def records(self, shard: RawFile | RowGroups) -> Iterator[Record | Skipped]:
+        """Yields the records of a shard, and what is none."""
+        if isinstance(shard, RawFile):
+            return read_json_lines(shard)
+        return read_parquet(shard, self.used_columns)
 
     @abc.abstractmethod
     def document(self, record: Record, source: str) -> Document | Skipped:

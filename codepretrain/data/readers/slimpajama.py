@@ -30,7 +30,7 @@ class SlimPajama(RecordReader):
     """Files matching the glob `path` (`train/*/*.jsonl.zst`); each file is a shard.
 
     `drop_sets` lists the sets to leave out, separated by commas; `keep_sets` those to read, by
-    default all. What is left out is counted per set. A document's origin begins with its set; the
+    default all. What is left out is counted per set; the metadata of what is kept names it. The
     format does not say what a document was cut from, so it has no group.
     """
 
@@ -56,7 +56,11 @@ class SlimPajama(RecordReader):
         if isinstance(text, Skipped):
             return text
         return Document(
-            id=record.name, text=text, source=source, origin=f"{set_name} {record.name}"
+            id=record.name,
+            text=text,
+            source=source,
+            origin=record.name,
+            metadata={"set": set_name},
         )
 
     def _keeps(self, set_name: str) -> bool:

@@ -28,6 +28,9 @@ from codepretrain.data.rendering import render_thread
 from codepretrain.files.sorted_records import Key, SortedRecords, sorted_records
 
 MAX_BODY_CHARS = 2**20
+MAX_ROW_BYTES = 2**23  # more than a body of this length has in XML
+
+_TOO_LONG = "post longer than 1 MiB"
 _QUESTION_RANK = -(2**62)  # before every answer, which are by falling score
 _AROUND_ROWS = re.compile(rb"(<\?xml[^>]*>)?\s*(</?posts\s*/?>)?")
 
@@ -37,7 +40,7 @@ class StackExchange(Reader):
     """The dumps that the glob `path` matches (`*/Posts.xml`, also `.gz` and `.zst`).
 
     A thread is the question, then its answers from the highest score down. `site` is the site's
-    host, by default the name of the file's folder (`stackoverflow.com`); the group is the thread.
+    host, by default the name of the file's folder without `-Posts`; the group is the thread.
     Sorting needs about as much space as the dump below `scratch_path`, by default the system's
     folder for temporary files.
     """
@@ -60,7 +63,7 @@ class StackExchange(Reader):
     def _thread(
         self, file: RawFile, question: int, posts: Iterable[tuple[Key, bytes]], source: str
     ) -> Iterator[Document | Skipped]:
-        site = self.site or file.path.rpartition("/")[0].rpartition("/")[2]
+        site = self.site or file.path.split("/")[-2].removesuffix("-Posts")
         head: _Post | None = None
         answers: list[str] = []
         for key, content in posts:
@@ -80,10 +83,11 @@ class StackExchange(Reader):
             id=f"{file.name}:{question}",
             text=render_thread(head.title, head.body, answers),
             source=source,
-            origin=f"{file.name}:{head.line} {site}/questions/{question}",
+            origin=f"{file.name}:{head.line}",
             group=thread_group(site, question),
             language="en",
             license=head.license,
+            metadata={"url": f"https://{site}/questions/{question}", "score": str(head.score)},
         )
 
 
@@ -93,6 +97,7 @@ class _Post:
     title: str
     body: str
     license: str | None
+    score: int
 
 
 def _sort(file: RawFile, posts: SortedRecords) -> Iterator[Skipped]:
@@ -111,6 +116,8 @@ def _sort(file: RawFile, posts: SortedRecords) -> Iterator[Skipped]:
 
 def _add(line: bytes, number: int, posts: SortedRecords) -> str | None:
     """Adds the post of one line to the store. Returns why it is skipped, or None."""
+    if len(line) > MAX_ROW_BYTES:
+        return _TOO_LONG
     row = _attributes(line)
     if row is None:
         return "not a row of XML"
@@ -118,14 +125,14 @@ def _add(line: bytes, number: int, posts: SortedRecords) -> str | None:
     if kind not in ("1", "2"):
         return "neither question nor answer"
     if len(body) > MAX_BODY_CHARS:
-        return "post longer than 1 MiB"
+        return _TOO_LONG
     try:
-        post = int(row["Id"])
+        post, score = int(row["Id"]), int(row.get("Score", "0"))
         if kind == "1":
             key = (post, _QUESTION_RANK, post)
         else:
-            key = (int(row["ParentId"]), -int(row.get("Score", "0")), post)
-        text = [number, row.get("Title", ""), html_text(body), row.get("ContentLicense")]
+            key = (int(row["ParentId"]), -score, post)
+        text = [number, row.get("Title", ""), html_text(body), row.get("ContentLicense"), score]
         is_new = posts.add(key, zlib.compress(json.dumps(text).encode(), level=1))
     except KeyError:
         return "post without its id or its question's"

@@ -1,5 +1,6 @@
 """Problems with verified Python solutions; the layout of a document is in `synthetic/render.py`."""
 
+import functools
 import hashlib
 import multiprocessing
 import os
@@ -7,16 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from codepretrain.data.document import Document, Skipped
+from codepretrain.data.readers.raw_files import fixed_folder
 from codepretrain.data.readers.reader import RawFile, Reader
 from codepretrain.data.synthetic.candidates import Candidate, Range, ranges, read_candidates
+from codepretrain.data.synthetic.families import FAMILIES
 from codepretrain.data.synthetic.generate import generate
-from codepretrain.data.synthetic.render import document, has_heading
+from codepretrain.data.synthetic.render import document, has_heading, render
 from codepretrain.data.synthetic.verdict_cache import verify_cached
 from codepretrain.errors import UserError
+from codepretrain.files.hashing import sha256_json
 
 REFERENCE = "reference"  # the teacher of the generator's own solutions
 _GENERATOR_LICENSE = "Apache-2.0"
 _PROBLEMS_PER_SHARD = 64
+_PROBED_TURNS = 3
 _MAX_PROBLEMS = 1 << 40
 
 
@@ -48,8 +53,9 @@ class SyntheticCode(Reader):
 
     def files(self, shard: Range | range) -> Sequence[RawFile]:
         if isinstance(shard, range):
-            return []
-        return [RawFile(shard.path, shard.path.rpartition("/")[2])]
+            return [RawFile("", "problems", version=_generator_version())]
+        folder = fixed_folder(os.path.expanduser(self.candidates or ""))
+        return [RawFile(shard.path, os.path.relpath(shard.path, folder))]
 
     def read(self, shard: Range | range, source: str) -> Iterator[Document | Skipped]:
         items = list(self.candidates_of(shard))
@@ -103,6 +109,17 @@ class SyntheticCode(Reader):
             file = hashlib.sha256(os.fsencode(shard.path)).hexdigest()[:16]
             return f"{file}-{shard.start:015d}"
         return f"seed-{self.seed}-{shard.start:012d}"
+
+
+@functools.cache
+def _generator_version() -> str:
+    """Returns a hash of the documents of the first problems, some of each family.
+
+    It changes with the generator, so prepared documents of another one are not taken for its own.
+    """
+    problems = [generate(0, index) for index in range(_PROBED_TURNS * len(FAMILIES))]
+    texts = [render(problem, problem.solution or "") for problem in problems]
+    return sha256_json({"documents": texts})[:16]
 
 
 def _id(candidate: Candidate) -> str:

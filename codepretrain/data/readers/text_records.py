@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import page_group, repository_group
-from codepretrain.data.readers.records import Record, RecordReader
+from codepretrain.data.readers.records import Record, RecordReader, field_names
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextRecords(RecordReader):
-    """Files matching the glob `path`; the other options name fields.
+    """Files matching the glob `path`; the other options name fields, `metadata_fields` several.
 
     The group is the page of `page_field` (an address: two sources that contain one page give it one
     group), the repository of `repository_field`, or the value of `group_field`.
@@ -22,13 +22,14 @@ class TextRecords(RecordReader):
     page_field: str | None = None
     repository_field: str | None = None
     group_field: str | None = None
+    metadata_fields: str = ""
     name: ClassVar[str] = "records"
 
     @property
     def used_columns(self) -> tuple[str, ...]:
         optional = (
             *(self.language_field, self.license_field, self.page_field),
-            *(self.repository_field, self.group_field),
+            *(self.repository_field, self.group_field, *field_names(self.metadata_fields)),
         )
         return (self.text_field, *(field for field in optional if field))
 
@@ -36,15 +37,17 @@ class TextRecords(RecordReader):
         text = record.text(self.text_field)
         if isinstance(text, Skipped):
             return text
-        page = record.first(_named(self.page_field))
         return Document(
             id=record.name,
             text=text,
             source=source,
-            origin=f"{record.name} {page or ''}".rstrip(),
+            origin=record.name,
             group=self._group(record),
             language=record.first(_named(self.language_field)),
-            license=record.first(_named(self.license_field)),
+            license=record.license(_named(self.license_field)),
+            metadata=record.metadata(
+                **{name: (name,) for name in field_names(self.metadata_fields)}
+            ),
         )
 
     def _group(self, record: Record) -> str | None:

@@ -10,12 +10,14 @@ from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import repository_group
-from codepretrain.data.readers.languages import chosen_languages, language_of
+from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of
 from codepretrain.data.readers.records import Record, RecordReader
 
 _REPOSITORY = ("max_stars_repo_name", "repo_name", "repo")
 _PATH = ("max_stars_repo_path", "path")
 _LICENSE = ("max_stars_repo_licenses", "licenses", "license")
+_COMMIT = ("max_stars_repo_head_hexsha", "commit_id")
+_STARS = ("max_stars_count", "star_events_count")
 _LANGUAGE = ("lang", "language")
 
 
@@ -35,6 +37,8 @@ class TheStack(RecordReader):
         *_PATH,
         *_LICENSE,
         *_LANGUAGE,
+        *_COMMIT,
+        *_STARS,
     )
 
     def shards(self) -> Sequence[Any]:
@@ -48,15 +52,17 @@ class TheStack(RecordReader):
         language = language_of(record.first(_LANGUAGE) or record.folder)
         chosen = chosen_languages(self.languages, reader=self.name)
         if chosen is not None and language not in chosen:
-            return Skipped(record.place, "language is not chosen")
+            return Skipped(record.place, NOT_CHOSEN)
         repository = record.first(_REPOSITORY)
-        where = f"{repository or ''}/{record.first(_PATH) or ''}".strip("/")
         return Document(
             id=record.name,
             text=text,
             source=source,
-            origin=f"{record.name} {where}".rstrip(),
+            origin=record.name,
             group=repository_group(repository) if repository else None,
             language=language or None,
-            license=record.first(_LICENSE),
+            license=record.license(_LICENSE),
+            metadata=record.metadata(
+                repository=_REPOSITORY, path=_PATH, commit=_COMMIT, stars=_STARS
+            ),
         )

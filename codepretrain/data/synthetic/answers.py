@@ -35,6 +35,8 @@ class Account:
     Attributes:
       num_without_solution: answers without usable code; they are paid, too.
       num_failed: requests without an answer, in this run. They are sent again by the next.
+      num_lost: requests of this run that were sent, and whose answer did not arrive. The endpoint
+        may bill them: `max_cost` counts them at their maximum, `cost` does not.
       num_estimated: answers whose tokens the endpoint did not count: taken at their maximum.
       stopped_at_cost: the next request could have passed `max_cost`.
     """
@@ -43,6 +45,7 @@ class Account:
     num_kept: int = 0
     num_without_solution: int = 0
     num_failed: int = 0
+    num_lost: int = 0
     num_estimated: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -50,13 +53,16 @@ class Account:
     stopped_at_cost: bool = False
 
     def add(self, record: Mapping[str, Any], terms: Terms) -> None:
-        """Counts a record of the journal."""
+        """Counts a record of the journal, at the price that it has or else that of `terms`."""
         self.num_answers += 1
         self.num_without_solution += record.get("solution") is None
         self.num_estimated += bool(record.get("is_estimate"))
         self.prompt_tokens += record["prompt_tokens"]
         self.completion_tokens += record["completion_tokens"]
-        self.cost += terms.cost(record["prompt_tokens"], record["completion_tokens"])
+        cost = record.get("cost")
+        if not isinstance(cost, int | float):
+            cost = terms.cost(record["prompt_tokens"], record["completion_tokens"])
+        self.cost += cost
 
 
 @dataclass(frozen=True)
@@ -99,9 +105,12 @@ def answer_record(
     record["answered_by"] = answer.model
     if answer.prompt_tokens is not None and answer.completion_tokens is not None:
         bad = bad_record(request, error, endpoint, terms, bad_answers)
+        prompt_tokens = bad["prompt_tokens"] + answer.prompt_tokens
+        completion_tokens = bad["completion_tokens"] + answer.completion_tokens
         record |= {
-            "prompt_tokens": bad["prompt_tokens"] + answer.prompt_tokens,
-            "completion_tokens": bad["completion_tokens"] + answer.completion_tokens,
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "cost": terms.cost(prompt_tokens, completion_tokens),
             "is_estimate": bad_answers > 0,
         }
     if solution is not None and not answer.was_cut_off:
@@ -114,6 +123,8 @@ def bad_record(
 ) -> dict[str, Any]:
     """Returns a record without a solution, with the largest count of tokens."""
     problem = request.problem.to_json()
+    prompt_tokens = num_answers * len(request.prompt.encode())
+    completion_tokens = num_answers * endpoint.max_tokens
     return {
         "request": request.id,
         "problem": {**problem, "solution": None},
@@ -121,7 +132,8 @@ def bad_record(
         "error": error,
         "teacher": endpoint.model,
         "license": terms.license,
-        "prompt_tokens": num_answers * len(request.prompt.encode()),
-        "completion_tokens": num_answers * endpoint.max_tokens,
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "cost": terms.cost(prompt_tokens, completion_tokens),
         "is_estimate": True,
     }

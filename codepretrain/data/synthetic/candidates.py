@@ -9,6 +9,7 @@ ranges of bytes; a line belongs to the range in which it begins.
 """
 
 import glob
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -108,6 +109,8 @@ def _candidate(line: bytes, origin: str) -> Candidate | Skipped:
         return Skipped(origin, "not UTF-8")
     except ValueError as error:
         return Skipped(f"{origin}: {error}", "not a JSON object")
+    if b"\\ud" in line.lower() and not _is_unicode(value):
+        return Skipped(origin, "half of a surrogate pair")
     solution, teacher = value.get("solution"), value.get("teacher")
     if solution is None and isinstance(value.get("error"), str):
         return Skipped(origin, "an answer without a solution")
@@ -123,3 +126,11 @@ def _candidate(line: bytes, origin: str) -> Candidate | Skipped:
     return Candidate(
         problem=problem, solution=solution, teacher=teacher, license=license, origin=origin
     )
+
+
+def _is_unicode(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

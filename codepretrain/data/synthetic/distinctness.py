@@ -49,7 +49,10 @@ def distinctness(pairs: Sequence[tuple[str, str]]) -> Distinctness:
 
 
 def normalized_program(code: str) -> str:
-    """Returns the program with its own names numbered; text that is not Python as it is."""
+    """Returns the program with its own names numbered.
+
+    Text that is not Python, or is nested too deeply, is returned as it is.
+    """
     return _normalized(code, keeps_constants=True)
 
 
@@ -63,7 +66,10 @@ def _normalized(code: str, *, keeps_constants: bool) -> str:
     if tree is None:
         return code
     names = {name: f"v{i}" for i, name in enumerate(dict.fromkeys(_bound_names(tree)))}
-    return ast.dump(_Normalizer(names, keeps_constants).visit(tree))
+    try:
+        return ast.dump(_Normalizer(names, keeps_constants).visit(tree))
+    except RecursionError:
+        return code
 
 
 def _bound_names(tree: ast.AST) -> Iterable[str]:

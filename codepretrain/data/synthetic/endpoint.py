@@ -22,6 +22,7 @@ _MAX_ANSWER_BYTES = 8 << 20
 _MAX_TOKENS = 1 << 31  # of a count that is believed
 _HOST = re.compile(r"[A-Za-z0-9.:-]+")
 _BUSY = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _MISCONFIGURED = (401, 402, 403, 404, 405)
 
 
@@ -67,11 +68,15 @@ class Answer:
 
 
 class BusyError(Exception):
-    """Try again, after `after_s` seconds if the endpoint said so."""
+    """Try again, after `after_s` seconds if the endpoint said so.
 
-    def __init__(self, reason: str, after_s: float | None = None) -> None:
+    is_lost: the request was sent, and an answer that did not arrive may be billed.
+    """
+
+    def __init__(self, reason: str, after_s: float | None = None, *, is_lost: bool = False) -> None:
         super().__init__(reason)
         self.after_s = after_s
+        self.is_lost = is_lost
 
 
 class BadAnswerError(Exception):
@@ -129,7 +134,8 @@ def ask(
             content = _read(response, deadline, now)
             status, response_headers = response.status_code, response.headers
     except httpx2.TransportError as error:
-        raise BusyError(_safe(f"{type(error).__name__}: {error}", endpoint)) from None
+        reason = _safe(f"{type(error).__name__}: {error}", endpoint)
+        raise BusyError(reason, is_lost=not isinstance(error, _NOT_SENT)) from None
     if status == 200:
         return _answer(content, endpoint)
     excerpt = _safe(content.decode(errors="replace"), endpoint)
@@ -149,7 +155,7 @@ def _read(response: httpx2.Response, deadline: float, now: Callable[[], float]) 
         if len(content) > _MAX_ANSWER_BYTES:
             raise BadAnswerError(f"the answer is longer than {_MAX_ANSWER_BYTES:,} bytes")
         if now() > deadline:
-            raise BusyError("the answer did not end in time")
+            raise BusyError("the answer did not end in time", is_lost=True)
     return content
 
 

@@ -18,6 +18,7 @@ from codepretrain.files.hashing import sha256_json
 
 RESULT = "result"  # the name of a step's result in its check
 _MAX_STEPS = 10_000
+_PREDICATES = ("all", "any", "bool", "callable", "hasattr", "isinstance", "issubclass")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def from_json(value: Any, *, path: str = "problem") -> Problem:
 
     Raises:
       UserError: an unknown or missing field, a value of the wrong type, no test that checks
-        anything, or a step that is not Python.
+        anything, a step that is not Python, or one that compares by itself.
     """
     if isinstance(value, Mapping) and "parameters" in value:
         value = dict(value)
@@ -122,6 +123,8 @@ def is_expression(code: str) -> bool:
 def _objection(problem: Problem) -> str | None:
     if not problem.name.isidentifier():
         return f"name: expected the name of a function or class, found {problem.name[:60]!r}"
+    if "\0" in problem.statement:
+        return "statement: contains a NUL character"
     steps = [step for test in problem.tests for step in test]
     if len(steps) > _MAX_STEPS:
         return f"tests: expected at most {_MAX_STEPS:,} steps, found {len(steps):,}"
@@ -137,9 +140,38 @@ def _objection(problem: Problem) -> str | None:
             return f"tests: step {number}: expected an expression of `result`: {step.check[:60]!r}"
         if step.raises is not None and not step.raises.isidentifier():
             return f"tests: step {number}: expected the name of an exception: {step.raises[:60]!r}"
-    if not any(step.check or step.raises for step in steps):
-        return "tests: no step checks anything"
+        if step.raises is None and _judges(step.code):
+            return (
+                f"tests: step {number}: an `assert` or a comparison runs beside the solution, "
+                f"which can forge its result; use `check` on `result`: {step.code[:60]!r}"
+            )
+    if not any(step.check for step in steps):
+        return "tests: expected a step with `check`, found none"
     return None
+
+
+def _judges(code: str) -> bool:
+    """Returns whether a step's code is a verdict: an assertion, or an expression of truth values.
+
+    A solution's objects decide about comparisons, and its process can be made to report any result.
+    """
+    value = parse_expression(code)
+    if value is not None:
+        return _is_truth_value(value)
+    module = parse_module(code)
+    return module is not None and any(
+        isinstance(node, ast.Assert)
+        or (isinstance(node, ast.Assign) and _is_truth_value(node.value))
+        for node in ast.walk(module)
+    )
+
+
+def _is_truth_value(value: ast.expr) -> bool:
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+        return value.func.id in _PREDICATES
+    if isinstance(value, ast.UnaryOp):
+        return isinstance(value.op, ast.Not)
+    return isinstance(value, ast.Compare | ast.BoolOp)
 
 
 def _speaks_of_result(check: str) -> bool:

@@ -2,7 +2,8 @@
 
 `recording_program` runs a candidate: it evaluates the code of every step and writes down the
 results as text. It contains neither expectations nor a nonce, so whatever the candidate reads,
-replaces or prints, it can only give results, and right results are what is asked for.
+replaces or prints, it can only give results, and right results are what is asked for. It
+runs as the main module, as a document does.
 
 `checking_program` runs after the other has ended, in a new sandbox. It contains recorded results,
 as literals, and what must hold for them, but nothing of the candidate. It prints a problem's nonce
@@ -51,7 +52,7 @@ def outcome(code, kind, scope):
 def main(candidate, tests):
     output = os.dup(1)
     sys.stdout = open(os.devnull, "w")
-    namespace = {"__name__": "solution"}
+    namespace = {"__name__": "__main__"}
     exec(compile(candidate, "<solution>", "exec"), namespace)
     records = []
     for test in tests:

@@ -10,7 +10,7 @@ _PROMPT = """\
 Answer with one Python code block that defines `{name}` and imports what it needs from the standard
 library. No tests, no example calls, no explanation after the code.
 """
-_FENCED = re.compile(r"^```[^\n`]*\n(.*?)^```[ \t]*$", re.MULTILINE | re.DOTALL)
+_OPENING = re.compile(r"```[^\n`]*\n")
 
 
 def prompt(problem: Problem) -> str:
@@ -24,9 +24,24 @@ def solution_in(answer: str, name: str) -> str | None:
     None: there are blocks, but none mentions it.
     """
     text = answer.replace("\r\n", "\n")
-    blocks = _FENCED.findall(text)
+    blocks = _blocks(text)
     if not blocks:
         unclosed = text.partition("```")[2].partition("\n")[2]
         blocks = [unclosed or text]
     mentioning = [block for block in blocks if re.search(rf"\b{re.escape(name)}\b", block)]
     return f"{mentioning[-1].strip()}\n" if mentioning else None
+
+
+def _blocks(text: str) -> list[str]:
+    """Returns the contents of the fenced code blocks that are closed."""
+    blocks = []
+    lines: list[str] | None = None
+    for line in text.split("\n"):
+        if lines is None:
+            lines = [] if _OPENING.fullmatch(f"{line}\n") else None
+        elif line.rstrip(" \t") == "```":
+            blocks.append("".join(lines))
+            lines = None
+        else:
+            lines.append(f"{line}\n")
+    return blocks

@@ -27,10 +27,13 @@ keeps them in order; a check that is no comparison with a value is an `assert` o
 import ast
 
 from codepretrain.data.document import Document
+from codepretrain.data.python_syntax import parse_expression
 from codepretrain.data.synthetic.problem import Problem, Step
 from codepretrain.data.synthetic.verify import Verdict
 from codepretrain.evals.sandbox.layers import REQUIRED_LAYERS
 
+# Without parentheses, a comparison would apply to the last part of them only.
+_LOOSE = (ast.Tuple, ast.IfExp, ast.Lambda, ast.BoolOp, ast.Compare)
 _HEADINGS = ("# Problem", "# Solution", "# Tests")
 
 
@@ -58,14 +61,13 @@ def document(
 ) -> Document:
     """Returns the document of a verified solution.
 
-    Its origin holds what is known of it: family, difficulty, teacher and verdict, as `key=value`.
-    Of the sandbox's layers, only those that every machine must grant: documents do not depend on
-    the machine.
+    Its metadata are family, difficulty, teacher, verdict and the sandbox's layers: only those that
+    every machine must grant, so documents do not depend on the machine.
     """
     assert verdict.is_verified
-    known = {
+    metadata = {
         "family": problem.family,
-        "difficulty": problem.difficulty,
+        "difficulty": str(problem.difficulty),
         "teacher": teacher,
         "verdict": verdict.status,
         "sandbox": "+".join(layer for layer in verdict.isolation if layer in REQUIRED_LAYERS),
@@ -74,10 +76,11 @@ def document(
         id=id,
         text=render(problem, solution),
         source=source,
-        origin="; ".join(f"{key}={_one_line(value)}" for key, value in known.items()),
+        origin=f"problem {problem.id}",
         group=f"synthetic/{problem.group}",
         language="python",
         license=license,
+        metadata=metadata,
     )
 
 
@@ -85,7 +88,8 @@ def has_heading(problem: Problem, solution: str) -> bool:
     """Returns whether a text would give the document another heading, and so break the layout."""
     lines = [f"# {line}".rstrip() for line in problem.statement.splitlines()]
     lines += [line.strip() for line in solution.splitlines()]
-    lines += [line for test in problem.tests for step in test for line in step.code.splitlines()]
+    steps = [step for test in problem.tests for step in test]
+    lines += [line for step in steps for line in f"{step.code}\n{step.check}".splitlines()]
     return any(line.strip() in _HEADINGS for line in lines)
 
 
@@ -103,8 +107,17 @@ def _lines(step: Step) -> list[str]:
         return [step.code]
     if (value := _compared_with(step.check)) is not None:
         operator = "is" if value in ("True", "False", "None") else "=="
-        return [f"assert {step.code} {operator} {value}"]
+        return [f"assert {_operand(step.code)} {operator} {value}"]
     return [f"result = {step.code}", f"assert {step.check}"]
+
+
+def _operand(code: str) -> str:
+    """Returns an expression as the left side of a comparison, without a comment at its end."""
+    expression = parse_expression(code)
+    assert expression is not None
+    text = ast.unparse(expression) if "#" in code or "\n" in code else code
+    is_enclosed = text.startswith("(") and parse_expression(text[1:-1]) is not None
+    return f"({text})" if isinstance(expression, _LOOSE) and not is_enclosed else text
 
 
 def _compared_with(check: str) -> str | None:
@@ -118,7 +131,3 @@ def _compared_with(check: str) -> str | None:
                 return None
             return value
     return None
-
-
-def _one_line(value: object) -> str:
-    return " ".join(str(value).replace(";", ",").split())

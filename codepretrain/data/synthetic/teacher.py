@@ -96,7 +96,7 @@ class _Run:
         self._client, self._pace = client, pace
         self._lock = threading.Lock()
         self._answered = {record["request"] for record in journal.kept}
-        self._reserved = 0.0
+        self._reserved = self._lost = 0.0
         self._num_refused = 0
         self.account = Account()
         for record in journal.kept:
@@ -136,20 +136,30 @@ class _Run:
             for request in self.requests:
                 if request.id in self._answered:
                     continue
-                most, budget = self._most(request), self._terms.max_cost
-                if budget is not None and self.account.cost + self._reserved + most > budget:
-                    self.account.stopped_at_cost = True
-                    self.requests = iter(())
+                most = self._most(request)
+                if not self._is_affordable(most):
                     return None
                 self._answered.add(request.id)
                 self._reserved += most
                 return request
         return None
 
+    def _is_affordable(self, more: float) -> bool:
+        """Returns whether the budget allows so much more; if not, no request is taken any more."""
+        spent = self.account.cost + self._reserved + self._lost
+        if self._terms.max_cost is None or spent + more <= self._terms.max_cost:
+            return True
+        self.account.stopped_at_cost = True
+        self.requests = iter(())
+        return False
+
     def _most(self, request: Request) -> float:
-        """Returns the largest cost of a request: a token is at least a byte."""
-        most = self._terms.cost(len(request.prompt.encode()), self._endpoint.max_tokens)
-        return _MAX_BAD_ANSWERS * most
+        """Returns the largest cost of a request that may be answered badly."""
+        return _MAX_BAD_ANSWERS * self._most_once(request)
+
+    def _most_once(self, request: Request) -> float:
+        """Returns the largest cost of one answer: a token is at least a byte."""
+        return self._terms.cost(len(request.prompt.encode()), self._endpoint.max_tokens)
 
     def _record(self, request: Request) -> dict[str, Any] | None:
         """Returns the journal's record of an answer; None if there was none."""
@@ -160,18 +170,27 @@ class _Run:
                 answer = ask(self._client, self._endpoint, request.prompt, request_id=request.id)
                 return answer_record(request, answer, self._endpoint, self._terms, bad_answers)
             except BusyError as error:
-                self._hold(error)
                 reason = str(error)
+                if error.is_lost and not self._lose(request):
+                    reason = f"{reason}; another attempt could pass the budget"
+                    return self._give_up(request, reason, bad_answers)
+                self._hold(error)
             except BadAnswerError as error:
                 bad_answers, reason = bad_answers + 1, str(error)
                 if bad_answers == _MAX_BAD_ANSWERS:
                     return bad_record(request, reason, self._endpoint, self._terms, bad_answers)
             except RefusedError as error:
-                self._refuse(request, str(error))
-                return None
+                self._refuse(str(error))
+                return self._give_up(request, str(error), bad_answers)
             self._pace.back_off(attempt)
-        self._fail(request, f"{reason} ({_MAX_ATTEMPTS} attempts)")
-        return None
+        return self._give_up(request, f"{reason} ({_MAX_ATTEMPTS} attempts)", bad_answers)
+
+    def _lose(self, request: Request) -> bool:
+        """Counts an answer that was lost; returns whether the budget allows another attempt."""
+        with self._lock:
+            self.account.num_lost += 1
+            self._lost += self._most_once(request)
+            return self._is_affordable(0.0)
 
     def _hold(self, error: BusyError) -> None:
         if error.after_s is None:
@@ -183,15 +202,22 @@ class _Run:
             )
         self._pace.pause(error.after_s)
 
-    def _refuse(self, request: Request, reason: str) -> None:
-        self._fail(request, reason)
+    def _refuse(self, reason: str) -> None:
         with self._lock:
             self._num_refused += 1
             is_hopeless = self._num_refused >= _REFUSALS_WITHOUT_ANSWER
             if is_hopeless and self.account.num_answers == self.account.num_kept:
                 raise UserError(f"the endpoint refused the first {self._num_refused}: {reason}")
 
-    def _fail(self, request: Request, reason: str) -> None:
+    def _give_up(self, request: Request, reason: str, bad_answers: int) -> dict[str, Any] | None:
+        """Returns a record of what bad answers cost, if there were any.
+
+        Its id is not the request's, which the next run sends again.
+        """
         with self._lock:
             self.account.num_failed += 1
             self.announce(f"{request.problem.id}: {reason}")
+        if not bad_answers:
+            return None
+        record = bad_record(request, reason, self._endpoint, self._terms, bad_answers)
+        return record | {"request": f"{request.id}/unanswered"}

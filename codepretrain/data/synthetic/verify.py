@@ -81,9 +81,9 @@ def verify(
             verdicts[i] = Verdict(_failure(execution), execution.isolation)
         else:
             records[i] = record
-            verdicts[i] = Verdict("wrong", execution.isolation)
-    for i in _passing(items, records, limits, required_layers, num_workers):
-        verdicts[i] = Verdict(VERIFIED, verdicts[i].isolation)
+            verdicts[i] = Verdict("", execution.isolation)
+    for i, status in _checked(items, records, limits, required_layers, num_workers).items():
+        verdicts[i] = Verdict(status, verdicts[i].isolation)
     return verdicts
 
 
@@ -98,17 +98,20 @@ def _failure(execution: Execution) -> str:
     return "no record" if ended_itself else execution.status
 
 
-def _passing(
+def _checked(
     items: Sequence[tuple[Problem, str]],
     records: dict[int, Record],
     limits: SandboxLimits,
     required_layers: Sequence[str],
     num_workers: int | None,
-) -> set[int]:
-    """Returns the items whose records pass. A group whose program fails is checked one by one."""
+) -> dict[int, str]:
+    """Returns the status of each record's item. A group whose program fails is checked one by one.
+
+    A record whose program fails alone has that program's status: another run may end otherwise.
+    """
     places = list(records)
     groups = [places[i : i + _CHECKED_AT_ONCE] for i in range(0, len(places), _CHECKED_AT_ONCE)]
-    passing: set[int] = set()
+    statuses: dict[int, str] = {}
     while groups:
         nonces = [[secrets.token_hex(16) for _ in group] for group in groups]
         executions = run_programs(
@@ -124,8 +127,11 @@ def _passing(
         for group, drawn, execution in zip(groups, nonces, executions, strict=True):
             printed = set(execution.stdout.decode(errors="replace").splitlines())
             if execution.status == "passed":
-                passing |= {i for i, nonce in zip(group, drawn, strict=True) if nonce in printed}
+                pairs = zip(group, drawn, strict=True)
+                statuses |= {i: VERIFIED if nonce in printed else "wrong" for i, nonce in pairs}
             elif len(group) > 1:
                 again += [[i] for i in group]
+            else:
+                statuses[group[0]] = _failure(execution)
         groups = again
-    return passing
+    return statuses

@@ -24,7 +24,8 @@ def test_counts_by_source_and_benchmark() -> None:
     counts = {key: (tally.documents, tally.num_bytes) for key, tally in report.documents.items()}
     even, odd = sum(range(0, 30, 2)), sum(range(1, 30, 2))
     assert counts == {("a", "qa"): (15, even), ("b", "qa"): (15, odd), ("b", "code"): (15, odd)}
-    assert report.items == {"qa": {f"item {i}" for i in range(7)}, "code": {"1", "2"}}
+    items = {f"item {i}" for i in range(7)}
+    assert report.items == {("a", "qa"): items, ("b", "qa"): items, ("b", "code"): {"1", "2"}}
 
 
 def test_shards_add_up_to_the_whole() -> None:

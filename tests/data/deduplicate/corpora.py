@@ -1,24 +1,13 @@
-"""Documents with planted duplicates."""
+"""Texts with planted duplicates."""
 
 import random
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from codepretrain.data.deduplicate import (
-    DeduplicationSettings,
-    Duplicate,
-    DuplicateCounts,
-    DuplicateFinder,
-    locator_of,
-    sketch,
-)
-from codepretrain.data.document import Document
+from codepretrain.data.deduplicate import DeduplicationSettings, NearDuplicateFinder, sketch
+from codepretrain.data.deduplicate.finder import FinderCounts
 
 SETTINGS = DeduplicationSettings()
-
-
-def document(id: str, text: str, source: str = "s") -> Document:
-    return Document(id=id, text=text, source=source, origin=id)
 
 
 def fresh_words(rng: random.Random, count: int) -> list[str]:
@@ -47,21 +36,19 @@ def exact_jaccard(first: str, second: str, n: int = 5) -> float:
 
 def search(
     folder: Path,
-    documents: list[Document],
+    texts: Mapping[int, str] | Sequence[tuple[int, str]],
     *,
-    num_shards: int = 1,
+    num_parts: int = 1,
     settings: DeduplicationSettings = SETTINGS,
-) -> tuple[list[Duplicate], DuplicateCounts]:
-    """What a search over shards of documents finds."""
+) -> tuple[dict[int, int], FinderCounts]:
+    """Returns what a search over parts of the texts finds: key of a text → that of its cluster."""
     folder.mkdir()
-    finder = DuplicateFinder(folder, settings)
-    for shard in range(num_shards):
-        part = enumerate(documents[shard::num_shards])
-        finder.add(sketch(((locator_of(shard, i), d) for i, d in part), settings))
-    found = list(finder.find())
+    finder = NearDuplicateFinder(folder, settings)
+    given = list(texts.items() if isinstance(texts, Mapping) else texts)
+    for part in range(num_parts):
+        finder.add(sketch(given[part::num_parts], settings))
+    found = finder.clusters()
     assert not any(folder.iterdir()), "no file is left"
-    return found, finder.counts
-
-
-def keys(found: Iterable[Duplicate]) -> set[tuple[bytes, bytes, str]]:
-    return {(one.key, one.kept_key, one.kind) for one in found}
+    assert (found[1:, 0] > found[:-1, 0]).all()
+    assert (found[:, 1] < found[:, 0]).all()
+    return dict(found.tolist()), finder.counts

@@ -3,14 +3,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codepretrain.data.deduplicate.candidates import candidate_pairs, near_duplicates
+from codepretrain.data.deduplicate import sketch
+from codepretrain.data.deduplicate.candidates import (
+    BAND_RECORD,
+    band_records,
+    candidate_pairs,
+    near_duplicates,
+)
 from codepretrain.data.deduplicate.external_sort import Sorter
+from tests.data.deduplicate.corpora import SETTINGS
 
 MEMORY = 2**16
 
 
-def digest(number: int) -> bytes:
-    return number.to_bytes(16, "big")
+def key(number: int) -> bytes:
+    return number.to_bytes(8, "big")
 
 
 def sorter_of(folder: Path, name: str, rows: list[bytes], *, memory_bytes: int = MEMORY) -> Sorter:
@@ -21,10 +28,10 @@ def sorter_of(folder: Path, name: str, rows: list[bytes], *, memory_bytes: int =
 
 def pairs_of(sorter: Sorter) -> set[tuple[int, int]]:
     rows = [bytes(row) for chunk in sorter.merged() for row in chunk]
-    return {(int.from_bytes(r[:16], "big"), int.from_bytes(r[16:], "big")) for r in rows}
+    return {(int.from_bytes(r[:8], "big"), int.from_bytes(r[8:], "big")) for r in rows}
 
 
-@pytest.mark.parametrize("memory_bytes", [1, 3 * 24 * 2, MEMORY])
+@pytest.mark.parametrize("memory_bytes", [1, 3 * 16 * 2, MEMORY])
 def test_texts_of_a_band_are_paired_with_the_smallest_and_the_previous_one(
     tmp_path: Path, memory_bytes: int
 ) -> None:
@@ -34,10 +41,20 @@ def test_texts_of_a_band_are_paired_with_the_smallest_and_the_previous_one(
         b"band 3..": [4],
         b"band 4..": [2, 1],
     }
-    rows = [key + digest(number) for key, numbers in bands.items() for number in numbers]
+    rows = [name + key(number) for name, numbers in bands.items() for number in numbers]
     sorter = sorter_of(tmp_path, "bands", rows, memory_bytes=memory_bytes)
     pairs = candidate_pairs(sorter, tmp_path, memory_bytes=memory_bytes)
     assert pairs_of(pairs) == {(5, 3), (7, 3), (9, 3), (7, 5), (9, 7), (2, 1)}
+
+
+def test_a_record_for_each_band_of_a_text() -> None:
+    made = sketch([(7, "some words of a text"), (8, "others")], SETTINGS)
+    rows = band_records(made, SETTINGS)
+    assert rows.shape == (84, BAND_RECORD)
+    for band, row in enumerate(rows[:42]):
+        assert bytes(row[:8]) == bytes(made[0, 264 + 8 * band : 272 + 8 * band])
+    assert {bytes(row[8:]) for row in rows[:42]} == {key(7)}
+    assert {bytes(row[8:]) for row in rows[42:]} == {key(8)}
 
 
 def test_at_least_180_of_256_bytes_are_equal(tmp_path: Path) -> None:
@@ -47,8 +64,8 @@ def test_at_least_180_of_256_bytes_are_equal(tmp_path: Path) -> None:
         changed = base.copy()
         changed[: 256 - num_equal] += np.uint8(1)
         signatures[number] = changed
-    rows = [digest(number) + row.tobytes() for number, row in signatures.items()]
-    pairs = [digest(number) + digest(1) for number in (2, 3, 4, 5)]
+    rows = [key(number) + row.tobytes() for number, row in signatures.items()]
+    pairs = [key(number) + key(1) for number in (2, 3, 4, 5)]
     found = near_duplicates(
         sorter_of(tmp_path, "pairs", pairs),
         sorter_of(tmp_path, "signatures", rows),

@@ -6,6 +6,7 @@ import pytest
 from codepretrain.data.deduplicate.minhash import (
     band_keys,
     ngrams_of,
+    signature_bytes,
     signature_of,
     similarity,
 )
@@ -58,3 +59,15 @@ def test_bands() -> None:
     assert (band_keys(unused, SETTINGS) == keys).all()
     same_rows = band_keys(np.zeros(256, np.uint32), SETTINGS)
     assert len(set(same_rows.tolist())) == 42, "bands of different numbers share no key"
+
+
+def test_bytes_of_unequal_hashes_are_equal_by_chance_only() -> None:
+    """Also of n-grams whose hashes agree modulo 256, which all permutations keep."""
+    shared, own = 0x12345678, 0x9ABCDE00
+    first, second = (
+        signature_of(np.array([shared, other], np.uint64) << np.uint64(32), 256)
+        for other in (own, own + 7 * 256)
+    )
+    equal = (signature_bytes(first) == signature_bytes(second)).mean()
+    assert equal == pytest.approx(1 / 3, abs=0.1)
+    assert (first == second).mean() == pytest.approx(1 / 3, abs=0.1)

@@ -18,7 +18,6 @@ from tests.data.deduplicate.corpora import SETTINGS
         ({"threshold": 0.0}, "c.threshold: expected more than 0 and at most 1, found 0.0"),
         ({"threshold": 1.01}, "c.threshold: expected more than 0 and at most 1, found 1.01"),
         ({"num_permutations": 251}, "num_bands × rows_per_band = 252, found 251"),
-        ({"preferred_sources": ("s",) * 256}, "c.preferred_sources: expected at most 255"),
     ],
 )
 def test_values_out_of_range(options: dict, message: str) -> None:
@@ -29,7 +28,6 @@ def test_values_out_of_range(options: dict, message: str) -> None:
 def test_values_at_the_edge_of_the_range() -> None:
     SETTINGS.check("c")
     DeduplicationSettings(num_permutations=252, threshold=1.0, memory_bytes=2**20).check("c")
-    DeduplicationSettings(preferred_sources=("s",) * 255).check("c")
 
 
 def test_probabilities_of_the_docstring() -> None:

@@ -1,40 +1,30 @@
 import numpy as np
-import pytest
 
-from codepretrain.data.deduplicate import DeduplicationSettings, key_of, locator_of, sketch
-from tests.data.deduplicate.corpora import SETTINGS, document
-
-
-def test_one_record_a_document_and_one_signature_a_text() -> None:
-    texts = ["one text", "one text", "another", "", "?!"]
-    made = sketch(enumerate(document(str(i), text) for i, text in enumerate(texts)), SETTINGS)
-    assert made.documents.shape == (5, 40)
-    assert made.signatures.shape == (2, 16 + 256)
-    assert made.bands.shape == (2 * 42, 8 + 16)
-    digests = made.documents[:, :16]
-    assert (digests[0] == digests[1]).all()
-    assert len(np.unique(digests, axis=0)) == 4
-    assert made.documents[:, -8:].tolist() == [[0] * 7 + [i] for i in range(5)]
-    nothing = sketch([], SETTINGS)
-    assert nothing.documents.shape == (0, 40)
-    assert nothing.bands.shape == (0, 24)
+from codepretrain.data.deduplicate import sketch, sketch_width
+from codepretrain.data.deduplicate.minhash import (
+    band_keys,
+    ngrams_of,
+    signature_bytes,
+    signature_of,
+)
+from codepretrain.data.deduplicate.sketch import as_bytes, as_numbers
+from tests.data.deduplicate.corpora import SETTINGS
 
 
-def test_keys_depend_on_source_and_id_only() -> None:
-    settings = DeduplicationSettings(preferred_sources=("b", "a"))
-    first = key_of(document("1", "x", "a"), settings)
-    assert first == key_of(document("1", "other text", "a"), settings)
-    assert len(first) == 16
-    others = [document("2", "x", "a"), document("1", "x", "b"), document("1", "x", "c")]
-    assert len({first, *(key_of(one, settings) for one in others)}) == 4
-    ranks = [key_of(document("1", "x", source), settings)[0] for source in "bac"]
-    assert ranks == [0, 1, 2]
+def test_one_record_a_text_with_words() -> None:
+    texts = [(5, "one text of some words"), (2**63 + 1, "another"), (7, ""), (8, "?!")]
+    made = sketch(texts, SETTINGS)
+    assert made.shape == (2, 8 + 256 + 8 * 42) == (2, sketch_width(SETTINGS))
+    assert as_numbers(made[:, :8]).tolist() == [5, 2**63 + 1]
+    signature = signature_of(ngrams_of(texts[0][1], 5), 256)
+    assert made[0, 8:264].tolist() == signature_bytes(signature).tolist()
+    assert made[0, 264:].tobytes() == band_keys(signature, SETTINGS).astype(">u8").tobytes()
+    assert sketch([], SETTINGS).shape == (0, 600)
 
 
-def test_locators() -> None:
-    assert locator_of(0, 0) == 0
-    assert locator_of(3, 7) == 3 * 2**32 + 7
-    assert locator_of(2**32 - 1, 2**32 - 1) == 2**64 - 1
-    for shard, index in ((2**32, 0), (0, 2**32), (-1, 0), (0, -1)):
-        with pytest.raises(AssertionError):
-            locator_of(shard, index)
+def test_numbers_as_bytes_sort_alike() -> None:
+    numbers = np.array([2**63, 1, 256, 2**64 - 1, 255], np.uint64)
+    rows = as_bytes(numbers)
+    assert (as_numbers(rows) == numbers).all()
+    assert sorted(map(bytes, rows)) == [bytes(row) for row in rows[np.argsort(numbers)]]
+    assert as_bytes(numbers[:4].reshape(2, 2)).shape == (2, 16)

@@ -20,3 +20,13 @@ def test_a_float_literal(literal: str) -> None:
 @pytest.mark.parametrize("other", OTHERS)
 def test_no_float_literal(other: str) -> None:
     assert reason("float_literals", f"[{other}]", max_literals=0) is None
+
+
+def test_digits_of_other_alphabets_are_no_literals() -> None:
+    assert reason("float_literals", "१.५ ", max_literals=0) is None
+
+
+def test_a_long_text_without_digits_has_none() -> None:
+    assert reason("float_literals", "e. " * 100_000) is None
+    assert reason("float_literals", "é1.5 " * 1001) is None, "a part of a name"
+    assert reason("float_literals", "é 1.5 " * 1001) == "float_literals"

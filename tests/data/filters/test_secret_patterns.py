@@ -27,7 +27,14 @@ def test_entropy() -> None:
         ("0123456789z" * 2, False),  # 3.46 bits
         ("the_name_of_a_token_42", False),  # words and numbers
         ("the_name_of_a_token42", False),  # 3.30 bits
-        ("the_quick_brown_jumps42", True),
+        ("the_quick_brown_jumps42", False),  # 7 characters in parts with both
+        ("the_quick_brown_jumper42", True),
+        ("access_logs.s3.bucket", False),
+        ("my-app/22a0-stage-150819_185942.war", False),
+        ("29AV1-3OFV9-VVIUB-NKT0I-LRO6V", True),
+        ("S3AccessPointAttachments", False),
+        ("ServerlessV2PlatformVersions", False),
+        ("PassWordMustBeAtLeast6Chars.", False),
     ],
 )
 def test_randomness(value: str, expected: bool) -> None:

@@ -19,6 +19,7 @@ from codepretrain.data.filters.spdx import InvalidExpressionError, is_permitted
         ("GPL-2.0+", False),
         ("DocumentRef-x:LicenseRef-y", False),
         ("((MIT))", True),
+        ("GPL-2.0 OR " * 5000 + "MIT", True),
     ],
 )
 def test_expressions(expression: str, expected: bool) -> None:
@@ -39,6 +40,7 @@ def test_expressions(expression: str, expected: bool) -> None:
         "()",
         "a, b",
         "MIT ©",
+        "(" * 5000 + "MIT" + ")" * 5000,
     ],
 )
 def test_other_texts(text: str) -> None:

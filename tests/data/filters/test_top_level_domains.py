@@ -25,3 +25,7 @@ def test_the_complete_list_has_names_between() -> None:
         text = " brand ".join(marks + COUNTRIES[:number])
         assert reason("top_level_domains", text) == expected
     assert reason("top_level_domains", " brand ".join(["com", "org", "net", *COUNTRIES])) is None
+
+
+def test_case_does_not_count() -> None:
+    assert reason("top_level_domains", "|".join(LIST[:30]).upper()) == "top_level_domains"

@@ -34,13 +34,34 @@ def test_commits(tmp_path: Path) -> None:
         "<commit_before>x = 1\n<commit_msg>Raise x\n\nOne was too low.<commit_after>x = 2\n"
     )
     assert (first.id, first.language, first.license) == ("a.jsonl:1", "python", "mit")
-    assert first.origin == f"a.jsonl:1 Owner/Name {'0f' * 20} a.py"
+    assert first.origin == "a.jsonl:1"
+    assert first.metadata == {
+        "format": "commit",
+        "repository": "Owner/Name",
+        "commit": "0f" * 20,
+        "path": "a.py",
+    }
     assert first.group == second.group == "repository:github.com/owner/name"
+    assert first.other_groups == ("repository:github.com/fork/name",)
     assert second.text.startswith("<commit_before><commit_msg>Raise x")
     assert (second.id, second.language) == ("b.parquet:1", "cpp")
     documents, skipped = read(reader("commits", path=f"{tmp_path}/*", languages="cpp"))
     assert documents == [second]
     assert [s.reason for s in skipped] == ["language is not chosen"]
+
+
+def test_every_repository_that_has_the_commit_is_a_group_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    for repos, groups in {
+        "b/n, a/n ,B/N,,a/n": ("b/n", ["a/n"]),
+        "a/n": ("a/n", []),
+        " ": (None, []),
+    }.items():
+        path.write_text(json.dumps({**COMMIT, "repos": repos}))
+        [document] = read(reader("commits", path=str(path)))[0]
+        group, others = groups
+        assert document.group == (group and f"repository:github.com/{group}")
+        assert document.other_groups == tuple(f"repository:github.com/{name}" for name in others)
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,11 @@ def test_loops_pipes_and_broken_links_are_skipped_and_named(tmp_path: Path) -> N
     (tmp_path / "two.txt").symlink_to("one.txt")
     os.mkfifo(tmp_path / "pipe.txt")
     with (tmp_path / "huge.txt").open("wb") as file:
-        file.truncate(2**30 + 1)
+        file.truncate(2**26 + 1)
     documents, skipped = read(reader("folder", path=str(tmp_path), pattern="*.txt"))
     assert [document.id for document in documents] == ["a/text.txt"]
     assert [(Path(s.origin).name, s.reason) for s in skipped] == [
-        ("huge.txt", "larger than 1 GiB"),
+        ("huge.txt", "larger than 64 MiB"),
         ("one.txt", "unreadable: Too many levels of symbolic links"),
         ("pipe.txt", "not a regular file"),
         ("two.txt", "unreadable: Too many levels of symbolic links"),
@@ -94,6 +94,45 @@ def test_a_folder_in_an_object_store_is_read_as_a_local_one(tmp_path: Path) -> N
     store.rm("/bucket", recursive=True)
     for documents, skipped in (local, stored):
         assert [(d.id, d.text, d.group) for d in documents] == [("a.py", "a", "file:code/a.py")]
+        assert [d.origin for d in documents] == ["code/a.py"]
         assert [s.reason for s in skipped] == ["not UTF-8"]
     with pytest.raises(UserError, match="no file below 'memory://bucket/absent' matches"):
         reader("folder", path="memory://bucket/absent").shards()
+
+
+def test_a_source_tree_has_the_languages_of_its_file_names(tmp_path: Path) -> None:
+    names = ("a.py", "sub/b.CPP", "Makefile", "README.md", "LICENSE", "n.txt")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    documents, _ = read(reader("folder", path=str(tmp_path)))
+    assert {d.id: d.language for d in documents} == {
+        "LICENSE": None,
+        "Makefile": "makefile",
+        "README.md": "markdown",
+        "a.py": "python",
+        "n.txt": "text",
+        "sub/b.CPP": "cpp",
+    }
+    documents, skipped = read(reader("folder", path=str(tmp_path), languages="web_code"))
+    assert [d.id for d in documents] == ["Makefile", "a.py", "sub/b.CPP"]
+    assert [s.reason for s in skipped] == ["language is not chosen"] * 3
+    documents, _ = read(reader("folder", path=str(tmp_path), language="en", pattern="*.md"))
+    assert [d.language for d in documents] == ["en"]
+    with pytest.raises(UserError, match="reader 'folder': languages: there is no 'pyton'"):
+        reader("folder", path=str(tmp_path), languages="pyton").shards()
+
+
+def test_binary_files_are_skipped(tmp_path: Path) -> None:
+    (tmp_path / "a.bin").write_bytes(b"\x7fELF\0\1\2")
+    (tmp_path / "b.dat").write_bytes(b"\0\xff")
+    documents, skipped = read(reader("folder", path=str(tmp_path)))
+    assert not documents
+    assert [s.reason for s in skipped] == ["binary", "binary"]
+
+
+def test_an_empty_file_is_a_document_without_text(tmp_path: Path) -> None:
+    """The limit `min_document_bytes` counts it."""
+    (tmp_path / "a.txt").touch()
+    documents, skipped = read(reader("folder", path=str(tmp_path)))
+    assert ([d.text for d in documents], skipped) == ([""], [])

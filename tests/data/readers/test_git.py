@@ -7,7 +7,8 @@ import pytest
 
 from codepretrain.data.readers import git_objects
 from codepretrain.data.readers.commits import NO_CHANGE
-from codepretrain.data.readers.git_objects import BROKEN, TOO_LARGE
+from codepretrain.data.readers.git_objects import BROKEN
+from codepretrain.data.readers.reader import TOO_LARGE
 from codepretrain.errors import UserError
 from tests.data.readers.reading import read, reader
 from tests.data.readers.repositories import Repository
@@ -46,12 +47,13 @@ def test_files_at_head(repository: Repository) -> None:
     made = git(repository.path, license="MIT")
     documents, skipped = read(made)
     assert [(d.id, d.text, d.language) for d in documents] == [
-        (f"code@{head[:12]}:a.py", "x = 1\n", "python"),
-        (f"code@{head[:12]}:deep/er/c.cs", "class C {}\n", "c-sharp"),
-        (f"code@{head[:12]}:docs/b.md", "# B\n", "markdown"),
+        (f"code@{head}:a.py", "x = 1\n", "python"),
+        (f"code@{head}:deep/er/c.cs", "class C {}\n", "c-sharp"),
+        (f"code@{head}:docs/b.md", "# B\n", "markdown"),
     ]
     root = repository.git("rev-list", "--max-parents=0", "HEAD").strip()
     assert {(d.group, d.license) for d in documents} == {(f"repository:{root}", "MIT")}
+    assert documents[0].metadata == {"repository": "code", "commit": head, "path": "a.py"}
     assert reasons(skipped) == [("data.bin", "binary"), ("latin.py", "not UTF-8")]
     assert skipped[0].origin == f"{repository.path}@{head[:12]}:data.bin"
     assert pickle.loads(pickle.dumps(made.shards())) == made.shards()
@@ -147,7 +149,12 @@ def test_copies_of_a_repository_have_one_group(repository: Repository, tmp_path:
     repository.git("worktree", "add", "--quiet", str(tmp_path / "tree"))
     assert {d.group for d in read(git(f"{tmp_path}/*"))[0]} == {f"repository:{root}"}
     repository.git("remote", "add", "origin", "https://ann:secret@github.com/Owner/Name.git")
-    assert {d.group for d in read(git(repository.path))[0]} == {"repository:github.com/owner/name"}
+    for contents in ("files", "notebooks", "commits"):
+        for document in read(git(repository.path, contents=contents))[0]:
+            assert document.group == "repository:github.com/owner/name"
+            assert document.other_groups == (f"repository:{root}",)
+            expected = {"commits": "commit", "notebooks": "notebook", "files": None}[contents]
+            assert document.metadata.get("format") == expected
 
 
 def test_broken_objects_are_counted_and_the_rest_is_read(repository: Repository) -> None:

@@ -60,6 +60,31 @@ def test_a_tree_of_endless_files_is_cut(
     assert len(found) <= 1001
 
 
+def test_changes_of_endless_trees_without_files_are_cut(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = tree(repository)
+    for _ in range(20):
+        below = tree(repository, *((b"40000", str(n).encode(), below) for n in range(10)))
+    monkeypatch.setattr(git_trees, "MAX_CHANGED_TREES", 1000)
+    monkeypatch.setattr(git_trees, "_entries", _at_most(1001, git_trees._entries))
+    with (
+        objects_of(repository) as objects,
+        pytest.raises(ObjectError, match="tree with too many files"),
+    ):
+        changes(objects, None, below, at_most=1)
+
+
+def _at_most(num_calls: int, call):
+    numbers = iter(range(num_calls))
+
+    def limited(*arguments):
+        assert next(numbers, None) is not None, f"more than {num_calls} trees were read"
+        return call(*arguments)
+
+    return limited
+
+
 def test_objects_with_damaged_contents(repository: Repository) -> None:
     blob = write(repository, "blob", b"x")
     no_end = write(repository, "tree", b"100644 name without its end")

@@ -33,3 +33,8 @@ def test_text(html: str, text: str) -> None:
 def test_malformed_markup_ends_soon(part: str) -> None:
     """The standard library's parser takes minutes for some of these, or raises."""
     assert isinstance(html_text(part * 200_000), str)
+
+
+def test_a_long_name_of_a_tag_ends_soon() -> None:
+    for markup in ("<" + "a" * 1_000_000, "</" + "a1" * 500_000, "<a" + " " * 1_000_000):
+        assert html_text(markup).startswith("<")

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from codepretrain.data.readers.instruct import EXCLUDED
+from codepretrain.data.readers.reader import RawFile
 from codepretrain.errors import UserError
 from tests.data.readers.reading import read, reader
 
@@ -96,6 +97,8 @@ def test_records_that_are_no_instructions(tmp_path: Path, value: dict, reason: s
         ([{"role": "user"}], "a message without role or content"),
         ([{"role": "user", "content": "x"}], "empty prompt or answer"),
         ([{"role": "assistant", "content": "x"}], "empty prompt or answer"),
+        ([{"role": "user", "content": [{"type": "text"}]}], "a message that is not text"),
+        ([{"role": "user", "content": 7}], "a message that is not text"),
     ],
 )
 def test_records_that_are_no_conversations(tmp_path: Path, messages: object, reason: str) -> None:
@@ -123,3 +126,36 @@ def test_a_list_of_prompts_that_cannot_be_read_is_an_error(
     made = reader("instruct", path=f"{tmp_path}/raw.jsonl", excluded_prompts=f"{tmp_path}/{name}")
     with pytest.raises(UserError, match=message):
         made.shards()
+
+
+def test_the_list_of_prompts_is_a_raw_file_of_every_shard(tmp_path: Path) -> None:
+    """It decides what is read: a list that was altered makes other documents."""
+    (tmp_path / "raw").mkdir()
+    write(tmp_path / "raw/a.jsonl", DOLLY)
+    excluded = tmp_path / "out.txt"
+    excluded.write_text("Name a color.")
+    made = reader("instruct", path=f"{tmp_path}/raw/*", excluded_prompts=str(excluded))
+    [shard] = made.shards()
+    assert made.files(shard) == [
+        RawFile(f"{tmp_path}/raw/a.jsonl", "a.jsonl"),
+        RawFile(str(excluded), "excluded_prompts/out.txt"),
+    ]
+    assert [d.id for d in read(made)[0]] == ["a.jsonl:1"]
+    excluded.write_text("When did it begin?")
+    assert [d.id for d in read(made)[0]] == ["a.jsonl:2"]
+
+
+def test_an_excluded_prompt_later_in_a_conversation(tmp_path: Path) -> None:
+    messages = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Hello!"},
+        {"role": "user", "content": "Name a color."},
+        {"role": "assistant", "content": "Red"},
+    ]
+    (tmp_path / "raw").mkdir()
+    write(tmp_path / "raw/a.jsonl", [{"messages": messages}, {"messages": messages[:2]}])
+    (tmp_path / "out.txt").write_text("name a color.")
+    options = {"messages_field": "messages", "excluded_prompts": f"{tmp_path}/out.txt"}
+    documents, skipped = read(reader("instruct", path=f"{tmp_path}/raw/*", **options))
+    assert [d.text for d in documents] == ["Hello\n\nHello!"]
+    assert [s.reason for s in skipped] == [EXCLUDED]

@@ -65,7 +65,32 @@ def test_the_stack_and_exports_give_one_thread(tmp_path: Path) -> None:
         ("c.jsonl:1", TEXT),
     ]
     assert {d.group for d in documents} == {"repository:github.com/owner/name"}
-    assert documents[0].origin == "a.parquet:1 Owner/Name#7"
+    assert documents[0].origin == "a.parquet:1"
+    assert documents[0].metadata == {"format": "issue", "repository": "Owner/Name", "issue": "7"}
+
+
+def test_authors_that_are_programs_are_left_out(tmp_path: Path) -> None:
+    """GitHub's interface states a type; its command line a flag, or a login such as `app/x`."""
+    programs = [
+        {"user": {"login": "deploy", "type": "Bot"}, "body": "deployed"},
+        {"author": {"login": "app/renovate", "is_bot": True}, "body": "renovated"},
+        {"author": {"login": "app/renovate"}, "body": "again"},
+        {"author": {"login": "bob", "is_bot": False}, "body": "@ann which version?"},
+    ]
+    (tmp_path / "a.jsonl").write_text(json.dumps({**EXPORT, "comments": programs}))
+    assert [d.text for d in read(reader("issues", path=f"{tmp_path}/*"))[0]] == [TEXT]
+
+
+def test_authors_of_the_stack_may_be_masked(tmp_path: Path) -> None:
+    events = [
+        {"masked_author": "username_1", "author": None, "title": "t", "text": "a"},
+        {"masked_author": "username_0", "author": None, "title": "t", "text": "b, @username_1"},
+    ]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"repo": "o/n", "events": events}))
+    [document] = read(reader("issues", path=f"{tmp_path}/*"))[0]
+    assert document.text == (
+        "<issue_start>Title: t\nusername_0: a<issue_comment>username_1: b, @username_0"
+    )
 
 
 def test_pull_requests_are_an_option(tmp_path: Path) -> None:

@@ -38,11 +38,8 @@ def test_values_do_not_depend_on_the_chunks(
         (b"", 0, None),
         (b"[]", 0, None),
         (b'[{"n": 1}, {"n": ', 1, NOT_JSON),
-        (b'[{"n": 1}, 7]', 1, NOT_JSON),
-        (b"null", 0, NOT_JSON),
         (b"[" * 100_000 + b"{", 0, NOT_JSON),
         (b'[{"n": 1}, {"n": ' + b"[" * 100_000, 1, NOT_JSON),
-        (b'[{"n": "\xff"}]', 0, "not UTF-8: the rest of the file"),
     ],
 )
 def test_what_precedes_damage_is_read(
@@ -54,6 +51,24 @@ def test_what_precedes_damage_is_read(
     assert [value for _, value in found[:num_read]] == VALUES[:num_read]
     last = (num_read + 1, Skipped(f"{path}:{num_read + 1}", reason or ""))
     assert found[num_read:] == ([last] if reason else [])
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 1000])
+def test_what_follows_a_value_that_is_no_object_is_read(
+    tmp_path: Path, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "CHUNK_BYTES", chunk_bytes)
+    path = tmp_path / "a.json"
+    path.write_bytes(b'[{"n": 1}, null, 12.5e3, "[{", {"n": "\xff"}, true, {"n": 3}] 7')
+    no_object = [(n, Skipped(f"{path}:{n}", "not a JSON object")) for n in (2, 3, 4, 6, 8)]
+    assert list(read_values(path)) == [
+        (1, {"n": 1}),
+        *no_object[:3],
+        (5, Skipped(f"{path}:5", "not UTF-8")),
+        no_object[3],
+        (7, {"n": 3}),
+        no_object[4],
+    ]
 
 
 def test_damaged_compression_and_endless_values(

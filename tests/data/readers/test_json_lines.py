@@ -56,9 +56,28 @@ def test_documents_of_files_with_one_name_have_different_ids(
 
 
 def test_the_group_is_a_field(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text('{"text": "x", "page": "p"}\n{"text": "y"}\n')
+    lines: list[dict] = [
+        {"page": "p"},
+        {},
+        {"page": ""},
+        {"page": " "},
+        {"page": None},
+        {"page": 7},
+    ]
+    text = "".join(json.dumps({"text": "x", **line}) + "\n" for line in lines)
+    (tmp_path / "a.jsonl").write_text(text)
     documents, _ = read(reader("jsonl", path=str(tmp_path / "*"), group_field="page"))
-    assert [document.group for document in documents] == ["p", None]
+    assert [document.group for document in documents] == ["p", None, None, None, None, "7"]
+
+
+def test_fields_that_are_kept_as_metadata(tmp_path: Path) -> None:
+    line = {"text": "x", "url": "u", "score": 0.5, "license": ["MIT", "ISC"], "other": 1}
+    (tmp_path / "a.jsonl").write_text(json.dumps(line))
+    options = {"metadata_fields": "url, score, absent", "license_field": "license"}
+    for name in ("jsonl", "records"):
+        [document] = read(reader(name, path=str(tmp_path / "*"), **options))[0]
+        assert document.metadata == {"url": "u", "score": "0.5"}
+        assert document.license == "MIT AND ISC"
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:

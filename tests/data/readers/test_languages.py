@@ -51,6 +51,8 @@ def test_every_language_of_the_study_has_a_file_name() -> None:
 def test_a_misspelled_language_is_named_and_a_rare_one_is_accepted() -> None:
     assert chosen_languages(" ", reader="r") is None
     assert chosen_languages("Zig, C#", reader="r") == {"zig", "c-sharp"}
+    near_others = ("sas", "cython", "purescript", "json5", "objective-c++", "literate-haskell")
+    assert chosen_languages(", ".join(near_others), reader="r") == {*near_others}
     with pytest.raises(UserError, match=r"reader 'r': languages: there is no 'pyhton'; did you me"):
         chosen_languages("java, pyhton", reader="r")
     with pytest.raises(UserError, match=r"there is no 'webcode'; did you mean web_code"):

@@ -87,3 +87,16 @@ def test_what_a_small_file_unpacks_to_is_not_held(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"there is no file {tmp_path}/a"):
         list(read_lines(tmp_path / "a"))
+
+
+def test_the_lines_before_damage_within_a_piece_of_gzip_are_read(tmp_path: Path) -> None:
+    """A piece of 64 KiB unpacks to far more; its lines before the damage are not lost with it."""
+    text = b"".join(b"line %d\n" % number for number in range(20_000))
+    packed = gzip.compress(text)
+    assert len(packed) < 2**16
+    path = tmp_path / "a.gz"
+    middle = len(packed) // 2
+    path.write_bytes(packed[:middle] + b"\xff" * 100 + packed[middle + 100 :])
+    found = list(read_lines(path))
+    assert found[:9000] == [(number + 1, b"line %d" % number) for number in range(9000)]
+    assert found[-1] == (len(found), Skipped(f"{path}:{len(found)}", DAMAGED))

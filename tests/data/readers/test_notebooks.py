@@ -62,7 +62,10 @@ def test_notebook_files(tmp_path: Path) -> None:
             "cell_type": "code",
             "input": ["1"],
             "language": "python",
-            "outputs": [{"output_type": "pyout", "text": ["1"]}],
+            "outputs": [
+                {"output_type": "pyout", "text": ["1"]},
+                {"output_type": "x", "text": None},
+            ],
         },
     ]
     (tmp_path / "a" / "y.ipynb").write_text(json.dumps({"worksheets": [{"cells": old}]}))
@@ -74,9 +77,12 @@ def test_notebook_files(tmp_path: Path) -> None:
             "a/y.ipynb",
             "a/y.ipynb",
             "<jupyter_start><jupyter_text>Old<jupyter_code>1<jupyter_output>1\n",
-            None,
+            "python",
         ),
     ]
+    assert documents[0].metadata == {"format": "notebook"}
+    folder = tmp_path.name
+    assert [d.group for d in documents] == [f"file:{folder}/a/{x}.ipynb" for x in "xy"]
     path = f"{tmp_path}/**/x.ipynb"
     [document] = read(reader("notebooks", path=path, includes_outputs=False))[0]
     assert "output" not in document.text
@@ -111,7 +117,11 @@ def test_the_two_forms_of_the_stack(tmp_path: Path) -> None:
     for document in documents:
         assert document.group == "repository:github.com/owner/name"
         assert document.license == "MIT"
-        assert document.origin == f"{document.id} Owner/Name/a.ipynb"
+        assert document.metadata == {
+            "format": "notebook",
+            "repository": "Owner/Name",
+            "path": "a.ipynb",
+        }
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import fsspec
 import pytest
 
@@ -6,7 +8,10 @@ from codepretrain.data.readers.raw_files import raw_files
 from codepretrain.data.readers.reader import RawFile
 from codepretrain.errors import UserError
 
-NAMES = ["a/x.jsonl", "a/y.txt", "a/deep/er/z.jsonl", "b/x.jsonl"]
+NAMES = [
+    *("a/x.jsonl", "a/y.txt", "a/deep/er/z.jsonl", "b/x.jsonl"),
+    *("a/.hidden.jsonl", "a/.cache/x.jsonl", ".cache/x.jsonl"),
+]
 
 
 @pytest.fixture
@@ -27,6 +32,12 @@ def bucket():
         ("[!a]/?.jsonl", ["b/x.jsonl"]),
         ("[ab]/x.jsonl", ["a/x.jsonl", "b/x.jsonl"]),
         ("a/y.txt", ["y.txt"]),
+        ("a/**", ["deep/er/z.jsonl", "x.jsonl", "y.txt"]),
+        ("**", ["a/deep/er/z.jsonl", "a/x.jsonl", "a/y.txt", "b/x.jsonl"]),
+        ("a/.cache/*.jsonl", ["x.jsonl"]),
+        (".cache/**/*.jsonl", ["x.jsonl"]),
+        ("**/.cache/*", [".cache/x.jsonl", "a/.cache/x.jsonl"]),
+        ("a/.*.jsonl", [".hidden.jsonl"]),
     ],
 )
 def test_a_glob_matches_alike_in_a_folder_and_in_a_store(
@@ -48,3 +59,15 @@ def test_nothing_matches(tmp_path, bucket: str) -> None:
     assert raw_files(f"{bucket}/a/y.txt", reader="r") == [RawFile(f"{bucket}/a/y.txt", "y.txt")]
     with pytest.raises(UserError, match="reader 'r': path ftp://x"):
         raw_files("ftp://x/y", reader="r")
+
+
+def test_files_are_named_alike_from_every_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "python").mkdir()
+    path = tmp_path / "python" / "x[1].jsonl"
+    path.touch()
+    expected = [RawFile(str(path), "x[1].jsonl")]
+    monkeypatch.chdir(path.parent)
+    for pattern in (str(path), "*.jsonl", "x[1].jsonl", "../python/x[1].jsonl"):
+        assert raw_files(pattern, reader="r") == expected

@@ -24,6 +24,11 @@ def test_unknown_readers_and_options_are_named_with_the_nearest() -> None:
         reader("python_code", max_byte=1)
     with pytest.raises(UserError, match=r"options.max_bytes: expected a whole number.*'much'"):
         reader("python_code", max_bytes="much")
+    for share in (-0.1, 1.5):
+        with pytest.raises(
+            UserError, match=rf"max_damaged_share: expected .* 0 to 1, found {share}"
+        ):
+            reader("python_code", max_damaged_share=share)
     with pytest.raises(UserError, match=r"options.path is missing: expected text"):
         reader("folder")
 

@@ -31,19 +31,9 @@ def test_the_text_of_the_study(tmp_path: Path) -> None:
     write(tmp_path / "train/chunk2/example_0.jsonl.zst", LINES[2:])
     dropped = "RedPajamaGithub, RedPajamaStackExchange"
     documents, skipped = read(slimpajama(tmp_path, drop_sets=dropped))
-    assert [(d.id, d.text, d.origin, d.group) for d in documents] == [
-        (
-            "chunk1/example_0.jsonl.zst:1",
-            "a page",
-            "RedPajamaC4 chunk1/example_0.jsonl.zst:1",
-            None,
-        ),
-        (
-            "chunk2/example_0.jsonl.zst:2",
-            "an article",
-            "RedPajamaWikipedia chunk2/example_0.jsonl.zst:2",
-            None,
-        ),
+    assert [(d.id, d.text, d.group, d.metadata) for d in documents] == [
+        ("chunk1/example_0.jsonl.zst:1", "a page", None, {"set": "RedPajamaC4"}),
+        ("chunk2/example_0.jsonl.zst:2", "an article", None, {"set": "RedPajamaWikipedia"}),
     ]
     assert [(s.origin, s.reason) for s in skipped] == [
         (f"{tmp_path}/train/chunk1/example_0.jsonl.zst:2", "set RedPajamaGithub is left out"),

@@ -46,7 +46,9 @@ def test_questions_with_their_answers_by_score(tmp_path: Path) -> None:
     assert second.text == "Q: Later\n\nWhy?\n\nA: So."
     assert first.group == "thread:stackoverflow.com/1"
     assert first.id == "stackoverflow.com/Posts.xml:1"
-    assert first.origin == "stackoverflow.com/Posts.xml:3 stackoverflow.com/questions/1"
+    assert first.origin == "stackoverflow.com/Posts.xml:3"
+    assert first.metadata == {"url": "https://stackoverflow.com/questions/1", "score": "3"}
+    assert second.metadata["score"] == "0"
     assert (first.license, first.language) == ("CC BY-SA 4.0", "en")
     assert not list((tmp_path / "scratch").iterdir())
     assert read(threads(tmp_path, site="A.org"))[0][0].group == "thread:a.org/1"
@@ -128,3 +130,36 @@ def test_damaged_and_overlong_input(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("d", "post longer than 1 MiB"),
         ("d", TOO_LONG),
     ]
+
+
+def test_the_site_is_the_folder_wherever_the_dump_is_named_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dumps of large sites are unpacked from archives such as `stackoverflow.com-Posts.7z`."""
+    for folder in ("a.org", "b.com-Posts"):
+        write(tmp_path / folder / "Posts.xml", ROWS)
+    monkeypatch.chdir(tmp_path / "a.org")
+    [document, _] = read(reader("stackexchange", path="Posts.xml"))[0]
+    assert document.group == "thread:a.org/1"
+    documents, _ = read(threads(tmp_path))
+    assert [d.group for d in documents[::2]] == ["thread:a.org/1", "thread:b.com/1"]
+
+
+def test_a_row_that_is_too_long_for_a_post_is_not_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line of 64 MiB could state millions of attributes."""
+    many = " ".join(f'a{number}=""' for number in range(1000))
+    write(tmp_path / "a" / "Posts.xml", [*ROWS, f"<row {many} />"])
+    monkeypatch.setattr(stackexchange, "MAX_ROW_BYTES", 5000)
+    monkeypatch.setattr(stackexchange, "_attributes", _short_only(stackexchange._attributes))
+    _, skipped = read(threads(tmp_path))
+    assert [s.reason for s in skipped] == ["post longer than 1 MiB"]
+
+
+def _short_only(parse):
+    def parse_short(line: bytes):
+        assert len(line) <= 5000
+        return parse(line)
+
+    return parse_short

@@ -21,8 +21,9 @@ def test_generated_problems_are_verified_documents() -> None:
     assert [document.id for document in documents] == [problem.id for problem in problems]
     assert [d.group for d in documents] == [f"synthetic/{p.group}" for p in problems]
     for document, problem in zip(documents, problems, strict=True):
-        assert f"family={problem.family}; " in document.origin
-        assert "teacher=reference; verdict=verified; sandbox=limits+" in document.origin
+        assert document.metadata["family"] == problem.family
+        assert document.metadata["teacher"] == "reference"
+        assert document.metadata["sandbox"].startswith("limits+")
         assert (document.language, document.license) == ("python", "Apache-2.0")
         assert problem.solution in document.text
 
@@ -37,6 +38,21 @@ def test_the_documents_do_not_depend_on_the_workers(monkeypatch: pytest.MonkeyPa
         assert read_shards(made, shards, threads) == alone
     with reading_processes(2) as processes:
         assert read_shards(made, shards, processes) == alone
+
+
+def test_a_change_of_the_generator_is_a_change_of_its_material(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = reader("synthetic_code", num_problems=100)
+    first, second = (made.files(shard) for shard in made.shards())
+    assert first == second
+    assert first[0].version
+    monkeypatch.setattr(synthetic_code, "render", lambda problem, solution: solution)
+    synthetic_code._generator_version.cache_clear()
+    try:
+        assert made.files(range(64)) != first
+    finally:
+        synthetic_code._generator_version.cache_clear()
 
 
 def test_a_second_run_runs_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +81,7 @@ def test_candidates_of_a_file_are_verified(tmp_path: Path) -> None:
     assert len(documents) == 2
     assert len({document.id for document in documents}) == 2
     assert {document.group for document in documents} == {f"synthetic/{problem.group}"}
-    assert all("teacher=m; verdict=verified" in document.origin for document in documents)
+    assert {document.metadata["teacher"] for document in documents} == {"m"}
     assert [item.reason for item in skipped] == [
         "not verified: wrong",
         "not verified: not Python",
@@ -79,3 +95,12 @@ def test_mistakes_are_named() -> None:
         reader("synthetic_code", num_problems=0).shards()
     with pytest.raises(UserError, match=r"candidates: no file matches '/nowhere'"):
         reader("synthetic_code", candidates="/nowhere").shards()
+
+
+def test_files_of_candidates_with_one_name_are_told_apart(tmp_path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.jsonl").write_text("{}")
+    made = reader("synthetic_code", candidates=f"{tmp_path}/*/x.jsonl")
+    names = [file.name for shard in made.shards() for file in made.files(shard)]
+    assert names == ["a/x.jsonl", "b/x.jsonl"]

@@ -32,7 +32,7 @@ def test_fields_are_named_by_options(tmp_path: Path) -> None:
         ("neither", "9", None),
     ]
     assert found[3:] == found[:3]
-    assert documents[0].origin == "a.parquet:1 https://www.a.org/p/"
+    assert documents[0].origin == "a.parquet:1"
     assert documents[4].origin == documents[4].id == "b.jsonl:2"
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from codepretrain.data.filters.spdx import is_permitted
 from codepretrain.data.readers import parquet
 from codepretrain.data.readers.parquet import DAMAGED, NOT_PARQUET
 from codepretrain.errors import UserError
@@ -23,6 +24,7 @@ def file(content: str, lang: str = "Python", name: str = "Owner/Name", **more) -
         "max_stars_repo_name": name,
         "max_stars_repo_licenses": ["MIT", "Apache-2.0"],
         "content": content,
+        "max_stars_count": 12,
         **more,
     }
 
@@ -46,20 +48,47 @@ def test_files_with_repository_language_and_licenses(tmp_path: Path) -> None:
     one, two = documents
     assert (one.id, one.text, one.language) == ("a/0.parquet:1", "one", "python")
     assert one.group == "repository:github.com/owner/name"
-    assert one.origin == "a/0.parquet:1 Owner/Name/src/one"
-    assert one.license == "MIT, Apache-2.0"
+    assert one.origin == "a/0.parquet:1"
+    assert one.metadata == {"repository": "Owner/Name", "path": "src/one", "stars": "12"}
+    assert one.license == "MIT AND Apache-2.0"
+    assert is_permitted(one.license, ("mit", "apache-2.0").__contains__)
+    assert not is_permitted(one.license, ("mit",).__contains__)
     assert (two.language, two.group) == ("c-sharp", "repository:github.com/o/n")
     documents, _ = read(stack(tmp_path, languages="markup"))
     assert [document.language for document in documents] == ["markdown"]
 
 
-def test_the_folder_is_the_language_of_files_that_state_none(tmp_path: Path) -> None:
+def test_text_in_a_column_of_bytes(tmp_path: Path) -> None:
+    """Writers that do not know of Parquet's text type store it so."""
+    rows: list[dict] = [
+        {"content": "né".encode(), "lang": b"Python"},
+        {"content": b"\xff", "lang": None},
+    ]
+    write(tmp_path / "data/a/0.parquet", rows)
+    [document], skipped = read(stack(tmp_path))
+    assert (document.text, document.language) == ("né", "python")
+    assert [s.reason for s in skipped] == ["not UTF-8"]
+
+
+def test_values_that_are_blank_or_missing_are_no_provenance(tmp_path: Path) -> None:
+    more = {"max_stars_repo_licenses": [None, " "], "max_stars_repo_path": " "}
+    write(tmp_path / "data/a/0.parquet", [file("x", "Python", " ", **more)])
+    [document] = read(stack(tmp_path))[0]
+    assert (document.group, document.license) == (None, None)
+    assert document.metadata == {"stars": "12"}
+
+
+def test_the_folder_is_the_language_of_files_that_state_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [{"content": "x", "max_stars_repo_name": None, "id": "1"}]
     write(tmp_path / "data/c-sharp/0.parquet", rows)
     [document] = read(stack(tmp_path, languages="c-sharp"))[0]
     assert (document.language, document.license, document.group) == ("c-sharp", None, None)
     lines = tmp_path / "data/c-sharp/0.jsonl"
-    lines.write_text(json.dumps(file("y", "C#")))
+    lines.write_text(json.dumps(file("y", "")))
+    monkeypatch.chdir(lines.parent)
+    assert read(reader("the_stack", path="0.jsonl"))[0][0].language == "c-sharp"
     [document] = read(reader("the_stack", path=str(lines)))[0]
     assert (document.text, document.language) == ("y", "c-sharp")
 

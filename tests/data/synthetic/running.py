@@ -1,6 +1,5 @@
 """Runs problems of this package's own families in this process."""
 
-import contextlib
 from typing import Any
 
 from codepretrain.data.synthetic.problem import Problem, Step
@@ -21,8 +20,10 @@ def failures(problem: Problem, solution: str | None) -> list[Step]:
 
 def _holds(step: Step, scope: dict[str, Any]) -> bool:
     if step.check is None and step.raises is None:
-        with contextlib.suppress(Exception):
+        try:
             exec(step.code, scope)
+        except Exception:
+            return False
         return True
     try:
         result = eval(step.code, scope)

@@ -38,6 +38,12 @@ def test_every_line_is_read_once_whatever_the_ranges(
         assert [item.solution for item in found if isinstance(item, Candidate)] == texts
 
 
+def test_a_surrogate_pair_is_a_character() -> None:
+    item = candidates._candidate(line("x = '\U0001f600'").encode(), "here")
+    assert isinstance(item, Candidate)
+    assert item.solution == "x = '\U0001f600'"
+
+
 def test_a_candidate() -> None:
     item = candidates._candidate(line("x", license=None, more=[1]).encode(), "here")
     assert isinstance(item, Candidate)
@@ -56,7 +62,9 @@ def test_a_candidate() -> None:
         (line("x", teacher=None).encode(), "no text in `solution` or `teacher`", ""),
         (line("x", license=3).encode(), "`license` is not text", ""),
         (line("x", problem=None).encode(), "not a problem", "problem: expected the fields"),
-        (line("x", problem={**PROBLEM, "tests": []}).encode(), "not a problem", "no step checks"),
+        (line("x", problem={**PROBLEM, "tests": []}).encode(), "not a problem", "with `check`"),
+        (line("x", teacher="\ud800").encode(), "half of a surrogate pair", ""),
+        (line("'\udc00'").encode(), "half of a surrogate pair", ""),
     ],
 )
 def test_other_lines_are_skipped_and_named(

@@ -29,6 +29,12 @@ def test_names_comments_and_docstrings_do_not_count() -> None:
     assert normalized_program("def (") == "def ("
 
 
+def test_a_program_that_is_nested_too_deeply_counts_as_its_text() -> None:
+    deep = "x = " + " + ".join(["1"] * 900)
+    assert normalized_program(deep) == deep
+    assert shape("def f():\n    return " + "-" * 2000 + "1").startswith("def f")
+
+
 def test_shares() -> None:
     pairs = [
         ("Add  a.", ADD),

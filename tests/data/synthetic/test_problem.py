@@ -48,8 +48,18 @@ def test_the_group_does_not_depend_on_the_wording() -> None:
     ("change", "message"),
     [
         ({"name": "no name"}, r"problem.name: expected the name of a function .*'no name'"),
-        ({"tests": []}, "problem.tests: no step checks anything"),
-        ({"tests": [[{"code": "add(1, 2)"}]]}, "no step checks anything"),
+        ({"tests": []}, "problem.tests: expected a step with `check`, found none"),
+        ({"tests": [[{"code": "add(1, 2)"}]]}, "expected a step with `check`, found none"),
+        ({"tests": [[{"code": "add(1)", "raises": "TypeError"}]]}, "with `check`, found none"),
+        ({"tests": [[{"code": "assert add(1, 2) == 3"}]]}, "step 0: an `assert`.*use `check`"),
+        ({"tests": [[{"code": "x = add(1, 2) == 3"}]]}, "step 0: .*use `check`"),
+        ({"tests": [[{"code": "if 1:\n  x = 2\n  assert x"}]]}, "step 0: an `assert`"),
+        ({"tests": [[{"code": "add(1, 2) == 3", "check": "result"}]]}, "step 0: .*use `check`"),
+        ({"tests": [[{"code": "not add(1, -1)", "check": "result"}]]}, "step 0: .*use `check`"),
+        ({"tests": [[{"code": "all([add(1, 2)])", "check": "result"}]]}, "step 0: .*use `check`"),
+        ({"tests": [[{"code": "isinstance(add(1, 2), int)", "check": "result"}]]}, "use `check`"),
+        ({"tests": [[{"code": "add(1, 1) and 2", "check": "result is 2"}]]}, "use `check`"),
+        ({"statement": "a\0b"}, "problem.statement: contains a NUL character"),
         ({"tests": [[{"code": "x = 1", "check": "result"}]]}, "step 0 is not an expression: 'x"),
         ({"tests": [[{"code": "x ="}]]}, "step 0 is not Python: 'x ='"),
         ({"tests": [[{"code": "1", "check": "True"}]]}, "expected an expression of `result`"),
@@ -65,6 +75,11 @@ def test_the_group_does_not_depend_on_the_wording() -> None:
 def test_what_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         from_json({**PROBLEM, **change})
+
+
+@pytest.mark.parametrize("code", ["add(1 == 2, 3)", "[add(x, x) for x in (1, 2) if x > 1]"])
+def test_comparisons_within_a_step_are_accepted(code: str) -> None:
+    from_json({**PROBLEM, "tests": [[{"code": code, "check": "result == 3"}]]})
 
 
 @pytest.mark.parametrize("value", [[], None, "text", 3])

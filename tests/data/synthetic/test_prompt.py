@@ -29,7 +29,15 @@ def test_the_prompt_holds_the_statement_but_neither_solution_nor_hidden_tests() 
         (f"```python\n{CODE}", CODE),
         ("```python\nprint('adder')\n```", None),
         ("I cannot help.", None),
+        (f"```python\n{CODE}``` \t\n", CODE),
+        (f"`add` is\n```python\n{CODE}```\n```\nadd(", CODE),
+        ("```a\nadd\n```b\nc\n```\n", "add\n```b\nc\n"),
     ],
 )
 def test_the_solution_in_an_answer(answer: str, expected: str | None) -> None:
     assert solution_in(answer, "add") == expected
+
+
+@pytest.mark.parametrize("piece", ["```python\n", "```a\nx\n", "``", "```", "\n"])
+def test_an_answer_that_repeats_itself_takes_linear_time(piece: str) -> None:
+    solution_in(piece * 200_000, "add")  # hours if every block were searched to the end

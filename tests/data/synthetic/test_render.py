@@ -66,10 +66,14 @@ def test_a_document_says_where_it_comes_from() -> None:
         license="MIT",
         verdict=Verdict("verified", ("limits", "seccomp")),
     )
-    assert made.origin == (
-        "family=custom; difficulty=3; teacher=model, of us; verdict=verified; "
-        "sandbox=limits+seccomp"
-    )
+    assert made.origin == f"problem {DOUBLE.id}"
+    assert made.metadata == {
+        "family": "custom",
+        "difficulty": "3",
+        "teacher": "model; of\nus",
+        "verdict": "verified",
+        "sandbox": "limits+seccomp",
+    }
     assert (made.id, made.license, made.language) == ("d/1", "MIT", "python")
     assert made.group == f"synthetic/{DOUBLE.group}"
     assert made.text == TEXT
@@ -109,3 +113,28 @@ def test_another_heading_is_found(statement: str, solution: str) -> None:
     problem = Problem(statement=statement, name="x", tests=DOUBLE.tests)
     assert has_heading(problem, solution)
     assert not has_heading(DOUBLE, "# Tests follow")
+
+
+@pytest.mark.parametrize(
+    ("code", "check", "line"),
+    [
+        ("f(1), 2", "result == (1, 2)", "assert (f(1), 2) == (1, 2)"),
+        ("f(1) if f(0) else 2", "result == 2", "assert (f(1) if f(0) else 2) == 2"),
+        ("(f(1)) if f(0) else (2)", "result == 2", "assert ((f(1)) if f(0) else (2)) == 2"),
+        ("(f(1), 2)", "result == (1, 2)", "assert (f(1), 2) == (1, 2)"),
+        ("f(1) # one", "result == 1 # two", "assert f(1) == 1 # two"),
+        ("f(1) + 1", "result == 2", "assert f(1) + 1 == 2"),
+        ("f(\n1)", "result == (1\n)", "assert f(1) == (1\n)"),
+        ("f('#')", "result == '#'", "assert f('#') == '#'"),
+        ("lambda: f(1)", "result is None", "assert (lambda: f(1)) is None"),
+        ("[x for x in f(1)]", "result == []", "assert [x for x in f(1)] == []"),
+    ],
+)
+def test_a_comparison_covers_the_whole_expression(code: str, check: str, line: str) -> None:
+    problem = Problem(statement="F.", name="f", tests=((Step(code, check=check),),))
+    assert render(problem, "x = 1").endswith(f"# Tests\n{line}\n")
+
+
+def test_a_heading_in_a_check_is_found() -> None:
+    test = (Step("f(1)", check="result == (1\n# Tests\n)"),)
+    assert has_heading(Problem(statement="F.", name="f", tests=(test,)), "x = 1")

@@ -20,7 +20,16 @@ from codepretrain.errors import UserError
 from codepretrain.files import journal as journals
 from codepretrain.files.lease import exclusive
 from tests.data.readers.reading import read, reader
-from tests.data.synthetic.teaching import Clock, Handler, Reply, answer, dropped, endpoint, raw
+from tests.data.synthetic.teaching import (
+    Clock,
+    Handler,
+    Reply,
+    answer,
+    dropped,
+    endpoint,
+    raw,
+    truncated,
+)
 
 KEY = "sk-hunter2-0123456789"
 ROOT = Path(__file__).parents[3]
@@ -167,6 +176,58 @@ def test_tokens_that_were_not_counted_are_taken_at_their_maximum(tmp_path: Path)
     assert account.prompt_tokens > 100
 
 
+@pytest.mark.parametrize("reply", [dropped, truncated])
+def test_lost_answers_are_named_and_count_against_the_budget(tmp_path: Path, reply: Reply) -> None:
+    """The endpoint may bill them: `max_cost` takes them at their maximum."""
+    run = Run(tmp_path, reply, reply, answer())
+    account = run(1)
+    assert (account.num_answers, account.num_lost) == (1, 2)
+    assert account.cost == pytest.approx(0.003), "of the answer alone"
+
+    (tmp_path / "other").mkdir()
+    run = Run(tmp_path / "other", reply)
+    account = run(20, max_cost=0.03)
+    assert account.stopped_at_cost
+    assert (account.num_answers, account.cost, account.num_failed) == (0, 0, 1)
+    largest = (200 * 10 + 50 * 100) / 1e6  # of one request; the prompt has fewer than 200 bytes
+    assert len(run.requests) == account.num_lost <= 0.03 / largest + 2
+    assert "could pass the budget" in run.messages[0]
+
+
+def test_an_endpoint_that_was_not_reached_bills_nothing(tmp_path: Path) -> None:
+    clock = Clock()
+    account = ask_teacher(
+        problems(1),
+        Endpoint(url="http://127.0.0.1:9/v1", model="m"),
+        Terms(concurrency=1),
+        journal=tmp_path / "answers.jsonl",
+        pace=Pace(None, now=clock.now, wait=clock.wait),
+    )
+    assert (account.num_failed, account.num_lost) == (1, 0)
+
+
+@pytest.mark.parametrize("then", [raw(b"too long", 400), raw(b"full", 503)])
+def test_a_bad_answer_is_paid_even_if_no_other_follows(tmp_path: Path, then: Reply) -> None:
+    run = Run(tmp_path, raw(b"<html>"), then)
+    account = run(1)
+    assert (account.num_answers, account.num_without_solution, account.num_failed) == (1, 1, 1)
+    assert account.cost > 0.005
+    run.replies = (answer(),)
+    again = run(1)
+    assert len(run.requests) == 1, "the request has no answer yet"
+    assert (again.num_answers, again.num_without_solution) == (2, 1)
+    assert again.cost == pytest.approx(account.cost + 0.003)
+    run(1)
+    assert run.requests == []
+
+
+def test_an_answer_keeps_the_price_that_was_paid(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    assert run(2).cost == pytest.approx(0.006)
+    account = run(3, prompt_price=100.0, completion_price=1000.0)
+    assert account.cost == pytest.approx(0.006 + 0.03)
+
+
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_the_budget_is_not_passed(tmp_path: Path, concurrency: int) -> None:
     run = Run(tmp_path)
@@ -283,7 +344,8 @@ def test_answers_become_verified_documents(tmp_path: Path) -> None:
     assert account.num_answers == 3
     documents, skipped = read(reader("synthetic_code", candidates=f"{tmp_path}/*.jsonl"))
     assert [document.license for document in documents] == ["MIT"]
-    assert "teacher=m; verdict=verified" in documents[0].origin
+    assert documents[0].metadata["teacher"] == "m"
+    assert documents[0].metadata["verdict"] == "verified"
     assert [item.reason for item in skipped] == ["not verified: wrong", "not verified: no record"]
 
 

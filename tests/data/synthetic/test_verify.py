@@ -47,6 +47,41 @@ def test_candidates_are_judged_apart_and_in_order() -> None:
     assert statuses == ["verified", "wrong", "not Python", "verified", "wrong", "too large"]
 
 
+def test_a_solution_runs_as_its_document_would() -> None:
+    """As the main module: its block for that is run, and what looks its module up finds one."""
+    block = 'if __name__ == "__main__":\n    '
+    annotated = """\
+from __future__ import annotations
+import dataclasses
+@dataclasses.dataclass
+class Pair:
+    a: int
+    b: int
+"""
+    candidates = [
+        f"{annotated}{RIGHT}",
+        f"{RIGHT}{block}print(add(1, 2))\n",
+        f"{RIGHT}{block}raise SystemExit\n",
+        f"{RIGHT}{block}add(None, 1)\n",
+    ]
+    statuses = [verdict.status for verdict in verify([(ADD, c) for c in candidates])]
+    assert statuses == ["verified", "verified", "no record", "error"]
+
+
+def test_a_check_that_does_not_end_is_no_wrong_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A verdict that another run may change is not "wrong", which is kept."""
+    record = json.dumps([[["value", "42"]], [["done", None], ["value", "6"]],
+                         [["raised", ["ValueError"]]], [["value", "[1, 2]"]]]).encode()  # fmt: skip
+    ends = [("passed", record), ("timeout", b"")]
+
+    def run(programs, **_):
+        status, output = ends.pop(0)
+        return [Execution(status, 0, output, b"", 0.0, ()) for _ in programs]
+
+    monkeypatch.setattr(verification, "run_programs", run)
+    assert verify([(ADD, RIGHT)])[0].status == "timeout"
+
+
 FORGERIES = {
     "exits with success": "import sys; sys.exit(0)",
     "exits at once": "import os; os._exit(0)",

@@ -17,6 +17,7 @@ from codepretrain.data.synthetic.families import (
     matrices,
     number_classes,
     numbers,
+    orders,
     parsing,
     pipelines,
     recursion,
@@ -29,8 +30,8 @@ from codepretrain.data.synthetic.families.family import Family
 
 _THEMES = (
     *(strings, words, numbers, digits, lists, pipelines, mappings, recursion, parsing, dates),
-    *(matrices, graphs, dynamic, simulation, bits, geometry, formatting, rules, classes),
-    number_classes,
+    *(matrices, graphs, dynamic, simulation, bits, geometry, formatting, rules, orders),
+    *(classes, number_classes),
 )
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(

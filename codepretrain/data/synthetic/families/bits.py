@@ -39,7 +39,12 @@ def bit_fields(rng: Random) -> Draft:
 
     values = [tuple(rng.randrange(2**w) for w in widths) for _ in range(4)]
     full = tuple(2**w - 1 for w in widths)
-    inputs = [*values, full, (0, 0, 0), (0, 2 ** widths[1], 0)]
+    outside = [
+        tuple(value if place == i else 0 for place in range(3))
+        for i, width in enumerate(widths)
+        for value in (2**width, -1)
+    ]
+    inputs = [*values, full, (0, 0, 0), *outside]
     if not packs:
         inputs = [(pack(*v),) for v in (*values, full, (0, 0, 0), (0, 0, 1))]
     layout = ", ".join(f"{n} ({w})" for n, w in zip(names, widths, strict=True))

@@ -75,10 +75,6 @@ def tracking_stack(rng: Random) -> Draft:
         guard=guard,
     )
 
-    step = "stack.push({x})"
-    tests = _scripts(rng, f"stack = {name}()", (step, step, "stack.pop()", f"stack.{method}()"))
-    tests = [[*test, "len(stack)"] for test in tests]
-    tests.append([f"stack = {name}()", "len(stack)", "stack.pop()"])
     return Draft(
         signature=f"{name}()",
         task=f"is a stack of numbers with `push(x)`, `pop()`, which removes and returns the last "
@@ -94,20 +90,35 @@ def tracking_stack(rng: Random) -> Draft:
         oracle=functools.partial(
             type(name, (_Stack,), {method: _Stack.extreme}), largest, capacity
         ),
-        tests=tests,
+        tests=_stack_scripts(rng, name, method, capacity),
         parameters={"largest": largest, "capacity": capacity, "method": method},
         difficulty=3,
     )
 
 
+def _stack_scripts(rng: Random, name: str, method: str, capacity: int | None) -> list[list[str]]:
+    step = "stack.push({x})"
+    tests = _scripts(rng, f"stack = {name}()", (step, step, "stack.pop()", f"stack.{method}()"))
+    tests = [[*test, "len(stack)"] for test in tests]
+    tests.append([f"stack = {name}()", "len(stack)", "stack.pop()"])
+    low, read = rng.randint(5, 20), f"stack.{method}()"
+    for others in ((low + 6, low + 2), (low - 3, low - 1)):  # the last number is never the extreme
+        pushed = [f"stack.push({x})" for x in (low, *others)]
+        tests.append([f"stack = {name}()", *pushed, read, "stack.pop()", read, "stack.pop()", read])
+    if capacity:
+        full = ["stack.push(1)"] * capacity
+        tests.append([f"stack = {name}()", *full, "stack.push(2)", "len(stack)"])
+    return tests
+
+
 class _Cache:
     """An `OrderedDict`."""
 
-    def __init__(self, capacity: int, by_use: bool, default: int | None) -> None:
+    def __init__(self, capacity: int, by_use: bool, default: int) -> None:
         self.capacity, self.by_use, self.default = capacity, by_use, default
         self.values = OrderedDict[str, int]()
 
-    def get(self, key: str) -> int | None:
+    def get(self, key: str) -> int:
         if key in self.values and self.by_use:
             self.values.move_to_end(key)
         return self.values.get(key, self.default)
@@ -125,7 +136,7 @@ class _Cache:
 
 def bounded_cache(rng: Random) -> Draft:
     name = rng.choice(("Cache", "RecentCache", "BoundedMap"))
-    by_use, default = rng.random() < 0.6, rng.choice((-1, 0, None))
+    by_use, default = rng.random() < 0.6, rng.choice((-1, 0, 99))
     touch = "\n        self._values[key] = self._values.pop(key)" if by_use else ""
     drop = "\n        self._values.pop(key, None)" if by_use else ""
     solution = code(
@@ -159,6 +170,9 @@ def bounded_cache(rng: Random) -> Draft:
     tests = _scripts(rng, f"cache = {name}({rng.randint(1, 3)})", steps)
     tests = [[*test, "cache.keys()"] for test in tests]
     tests.append([f"cache = {name}(2)", "cache.get('x')", "cache.keys()"])
+    pair = [f"cache = {name}(2)", "cache.put('a', 1)", "cache.put('b', 2)"]
+    third = ["cache.put('c', 4)", "cache.keys()", "cache.get('a')", "cache.get('b')"]
+    tests += [[*pair, use, *third] for use in ("cache.get('a')", "cache.put('a', 3)")]
     rule = (
         "used least recently, where `get` and `put` are uses"
         if by_use
@@ -201,6 +215,26 @@ class _Account:
         return True
 
 
+def _account_scripts(rng: Random, name: str, most: int, every: int) -> list[list[str]]:
+    """Returns random scripts, and some at the borders of the rules.
+
+    Args:
+      most: what can be withdrawn from a balance of 20.
+      every: so many deposits earn a bonus, if there is one.
+    """
+    steps = ("account.deposit({x})", "account.withdraw({x})")
+    tests = _scripts(rng, f"account = {name}({rng.choice(('', 5, 20))})", steps)
+    tests = [[*test, "account.balance"] for test in tests]
+    first = f"account = {name}(20)"
+    return [
+        *tests,
+        [f"account = {name}()", "account.deposit(0)", "account.balance"],
+        [first, f"account.withdraw({most})", "account.balance", "account.withdraw(1)"],
+        [first, f"account.withdraw({most + 1})", "account.balance"],
+        [first, *["account.deposit(1)"] * every, "account.balance"],
+    ]
+
+
 def account(rng: Random) -> Draft:
     name = rng.choice(("Account", "Wallet", "PrepaidCard"))
     fee, limit, bonus = rng.randint(0, 3), rng.choice((0, 10, 50)), rng.choice((0, 0, 5))
@@ -236,10 +270,6 @@ def account(rng: Random) -> Draft:
         lowest=-limit,
     )
 
-    steps = ("account.deposit({x})", "account.withdraw({x})")
-    tests = _scripts(rng, f"account = {name}({rng.choice(('', 5, 20))})", steps)
-    tests = [[*test, "account.balance"] for test in tests]
-    tests.append([f"account = {name}()", "account.deposit(0)", "account.balance"])
     return Draft(
         signature=f"{name}(balance=0)",
         task="has the attribute `balance` and the methods `deposit(amount)` and `withdraw(amount)`",
@@ -254,7 +284,7 @@ def account(rng: Random) -> Draft:
         ],
         solution=solution,
         oracle=functools.partial(_Account, fee=fee, limit=limit, bonus=bonus, every=every),
-        tests=tests,
+        tests=_account_scripts(rng, name, 20 + limit - fee, every),
         parameters={"fee": fee, "limit": limit, "bonus": bonus, "every": every if bonus else None},
         difficulty=2,
     )

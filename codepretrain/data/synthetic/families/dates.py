@@ -41,6 +41,9 @@ def weekday(rng: Random) -> Draft:
         number = datetime.date(year, month, day).weekday()
         return (number - first) % 7 if as_number else names[number]
 
+    new_year = datetime.date(rng.randint(1900, 2060), 12, 29)
+    days = [new_year + datetime.timedelta(days=i) for i in range(7)]
+    week = [(day.year, day.month, day.day) for day in days]
     task = "returns the day of the week of a date in the Gregorian calendar"
     note = (
         f"{_DAYS[first]} is 0, the day after it 1, and so on to 6."
@@ -53,7 +56,7 @@ def weekday(rng: Random) -> Draft:
         notes=[note, "Do it by arithmetic, without a module for dates."],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [*_dates(rng, 5), (2000, 2, 29), (1900, 3, 1)]),
+        tests=calls(name, [*_dates(rng, 2), (2000, 2, 29), (1900, 3, 1), *week]),
         parameters={"names": None if as_number else size, "first": first if as_number else None},
         difficulty=4,
     )
@@ -63,7 +66,7 @@ def later_date(rng: Random) -> Draft:
     name = rng.choice(("add_days", "later_date", "due_date", "shift_date"))
     step, skips = rng.choice((1, 7, 10, 14, 30)), rng.random() < 0.5
     form = rng.choice(("%Y-%m-%d", "%d.%m.%Y", "%m/%d/%Y", "%Y%m%d"))
-    weekend = (
+    loop = (
         "\n    while date.weekday() >= 5:\n        date += datetime.timedelta(days=1)"
         if skips
         else ""
@@ -75,13 +78,13 @@ def later_date(rng: Random) -> Draft:
 
         def $f(text, count):
             date = datetime.datetime.strptime(text, $form).date()
-            date += datetime.timedelta(days=$step * count)$weekend
+            date += datetime.timedelta(days=$step * count)$loop
             return date.strftime($form)
         """,
         f=name,
         form=repr(form),
         step=step,
-        weekend=weekend,
+        loop=loop,
     )
 
     def oracle(text: str, count: int) -> str:
@@ -91,6 +94,8 @@ def later_date(rng: Random) -> Draft:
         return datetime.date.fromordinal(day).strftime(form)
 
     dates = [datetime.date(*d).strftime(form) for d in _dates(rng, 5)]
+    friday = datetime.date(2024, 3, 1) + datetime.timedelta(days=7 * rng.randint(0, 500))
+    weekend = [(friday + datetime.timedelta(days=i)).strftime(form) for i in range(4)]
     period = f"{step} days" if step > 1 else "one day"
     shape = form.replace("%Y", "YYYY").replace("%m", "MM").replace("%d", "DD")
     return Draft(
@@ -102,7 +107,7 @@ def later_date(rng: Random) -> Draft:
         ],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(d, rng.randint(-9, 40)) for d in dates] + [(dates[0], 0)]),
+        tests=calls(name, [(d, rng.randint(-9, 40)) for d in dates] + [(d, 0) for d in weekend]),
         parameters={"step": step, "skips": skips, "form": form},
         difficulty=3,
     )
@@ -146,7 +151,8 @@ def leap_days(rng: Random) -> Draft:
         ],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [*inputs, (2000, 2000), (1900, 1901), (2024, 2020)]),
+        tests=calls(name, [*inputs, (2000, 2000), (1900, 1901), (2024, 2020), (2100, 1900)])
+        + calls(name, [(1999, 2000), (2000, 2001), (2001, 2004), (1, 4), (4, 400)]),
         parameters={"inclusive": inclusive, "short": short},
         difficulty=3,
     )

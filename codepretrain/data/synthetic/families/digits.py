@@ -46,7 +46,8 @@ def digit_root(rng: Random) -> Draft:
         notes=["`n` is not negative."],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(rng.randint(10, 10**k),) for k in (2, 3, 5, 8)] + [(0,), (7,)]),
+        tests=calls(name, [(rng.randint(10, 10**k),) for k in (2, 3, 5, 8)] + [(0,), (7,)])
+        + calls(name, [(base**power + d,) for d in (-1, 0, 1)] + [((base - 1) * base + 1,)]),
         parameters={"base": base, "power": power, "count": count},
         difficulty=3,
     )

@@ -51,6 +51,8 @@ def coins(rng: Random) -> Draft:
         found = _counts_of_coins(amount, values)
         return len(found) if ways else min(found, default=-1)
 
+    amounts = {0, 1, 3, *values, rng.randint(5, 20), rng.randint(21, 50)}
+    amounts |= {values[-1] + values[-2], 2 * values[-1] + values[0]}
     goal = (
         "the number of ways to pay `amount`" if ways else "the least number of coins for `amount`"
     )
@@ -65,7 +67,7 @@ def coins(rng: Random) -> Draft:
         ],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(n,) for n in (0, 1, 3, rng.randint(5, 20), rng.randint(21, 50))]),
+        tests=calls(name, [(n,) for n in sorted(amounts)]),
         parameters={"values": values, "ways": ways},
         difficulty=3,
     )
@@ -106,6 +108,9 @@ def longest_chain(rng: Random) -> Draft:
         return 0
 
     direction = "larger" if rising else "smaller"
+    steps = [0, gap, 1, 2 * gap, 2 * gap + 1, 3 * gap + 2]
+    lists = [ints(rng, n, 0, 15) for n in (5, 7, 9)] + [[], [4], [3, 3]]
+    lists += [steps, steps[::-1], [0, gap], [gap, 0], [0, gap + 1], [gap + 1, 0]]
     return Draft(
         signature=f"{name}(numbers)",
         task="returns the length of the longest subsequence of the list `numbers` in which every "
@@ -116,7 +121,7 @@ def longest_chain(rng: Random) -> Draft:
         ],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(ints(rng, n, 0, 15),) for n in (5, 7, 9)] + [([],), ([4],), ([3, 3],)]),
+        tests=calls(name, [(numbers,) for numbers in lists]),
         parameters={"gap": gap, "strict": strict, "rising": rising},
         difficulty=4,
     )
@@ -152,7 +157,8 @@ def edit_cost(rng: Random) -> Draft:
 
         return cost(0, 0)
 
-    pairs = [tuple(word_list(rng, 2)) for _ in range(4)]
+    pairs = [tuple(word_list(rng, 2)) for _ in range(3)]
+    pairs += [("abcd", "acd"), ("acd", "abcd"), ("ab", "ba"), ("kitten", "sitting"), ("a", "xay")]
     return Draft(
         signature=f"{name}(source, target)",
         task="returns the least total cost of turning the string `source` into `target`",
@@ -200,7 +206,8 @@ def picked_sum(rng: Random) -> Draft:
         notes=["Picking nothing gives 0.", "Numbers may be negative."],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(ints(rng, n, -5, 20),) for n in (5, 7, 9)] + [([],), ([-3],), ([8],)]),
+        tests=calls(name, [(ints(rng, n, -5, 20),) for n in (5, 7, 9)] + [([],), ([-3],), ([8],)])
+        + calls(name, [([1, 9, 2, 8, 3, 7],), ([20, 4, 6, 15, 16, 16, 7, 11],)]),
         parameters={"gap": gap},
         difficulty=3,
     )

@@ -102,7 +102,7 @@ def grouped_digits(rng: Random) -> Draft:
         ],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(n,) for n in (*numbers, 0, -numbers[1], -7)]),
+        tests=calls(name, [(n,) for n in (*numbers, 0, -numbers[1], -1, 10**size, 10**size - 1)]),
         parameters={"separator": separator, "size": size, "sign": sign, "unit": unit},
         difficulty=2,
     )

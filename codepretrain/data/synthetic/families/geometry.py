@@ -181,8 +181,13 @@ def box_overlap(rng: Random) -> Draft:
         return (x, y, w, h) if sizes else (x, y, x + w, y + h)
 
     shape = "(x, y, width, height)" if sizes else "(left, bottom, right, top)"
-    inputs = [(box(), box()) for _ in range(6)]
-    inputs.append(((0, 0, 2, 2), (5, 5, 7, 7)))
+    # A box, and others within it, across it, beside and above it, touching it, and at its corner.
+    places = (
+        *((2, -3, 6, 4), (3, -2, 2, 2), (4, -4, 2, 7), (10, -2, 2, 2)),
+        *((3, 3, 3, 2), (8, -3, 2, 4), (0, -4, 4, 3), (1, -1, 9, 1)),
+    )
+    first, *others = [(x, y, w, h) if sizes else (x, y, x + w, y + h) for x, y, w, h in places]
+    inputs = [(box(), box()) for _ in range(3)] + [(first, other) for other in others]
     return Draft(
         signature=f"{name}(a, b)",
         task="returns the area that "

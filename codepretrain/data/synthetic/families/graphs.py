@@ -29,6 +29,14 @@ _MOVES: tuple[tuple[str, Edges], ...] = (
 )
 
 
+# Ways that lead up and to the left as well, and one that only a step over the border would find.
+_DETOURS = (
+    [".#...", ".#.#.", "...#."],
+    [".....", "####.", ".....", ".####", "....."],
+    ["....", "####", "####", "...."],
+)
+
+
 def _least_moves(grid: list[str], wall: str, moves: Edges) -> int:
     """Sets of cells, one for each number of moves."""
     free = {(r, c) for r, row in enumerate(grid) for c, x in enumerate(row) if x != wall}
@@ -82,7 +90,7 @@ def grid_path(rng: Random) -> Draft:
         wall=wall,
     )
 
-    shapes = ((3, 3), (4, 5), (5, 5), (2, 6), (6, 4), (1, 1), (4, 4))
+    shapes = ((3, 3), (4, 5), (5, 5), (2, 6), (6, 4), (1, 1), (7, 6))
     return Draft(
         signature=f"{name}(grid)",
         task="returns the least number of moves from the top left to the bottom right cell of "
@@ -93,7 +101,8 @@ def grid_path(rng: Random) -> Draft:
         ],
         solution=solution,
         oracle=lambda grid: _least_moves(grid, wall, moves[1]),
-        tests=calls(name, [(_grid(rng, wall, *shape),) for shape in shapes]),
+        tests=calls(name, [(_grid(rng, wall, *shape),) for shape in shapes])
+        + calls(name, [([row.replace("#", wall) for row in grid],) for grid in _DETOURS]),
         parameters={"wall": wall, "moves": moves[0]},
         difficulty=4,
     )

@@ -56,6 +56,8 @@ def group_totals(rng: Random) -> Draft:
 
     words = {"sum": "total", "max": "largest", "min": "smallest", "len": "number of entries of"}
     inputs = [(_records(rng, group, number, n),) for n in (3, 5, 7)] + [([],)]
+    inputs += [([{group: "a", number: (threshold or 0) + d} for d in (-1, 0, 1)],)]
+    inputs += [([{group: "a", number: (threshold or 0) + d}],) for d in (-1, 0)]
     notes = [f"`{records}` is a list of dictionaries with the keys {group!r} and {number!r}."]
     if threshold is not None:
         notes.append(f"Entries whose {number} is below {threshold} are ignored.")
@@ -93,10 +95,11 @@ def invert(rng: Random) -> Draft:
     def oracle(table: dict[str, str]) -> dict[Any, list[str]]:
         new = {k: len(v) if lengths else v for k, v in table.items()}
         ordered = sorted(table)[:: -1 if descending else 1]
-        return {value: [k for k in ordered if new[k] == value] for value in set(new.values())}
+        values = dict.fromkeys(new.values())
+        return {value: [k for k in ordered if new[k] == value] for value in values}
 
     inputs = [(dict(zip(word_list(rng, n), word_list(rng, n), strict=True)),) for n in (3, 5, 8)]
-    inputs += [({},), ({"a": "x", "b": "x", "c": "y"},)]
+    inputs += [({},), ({"b": "x", "c": "x", "a": "x", "d": "yy"},)]
     return Draft(
         signature=f"{name}({mapping})",
         task=f"turns a dictionary `{mapping}` of strings around: it returns a dictionary from "

@@ -52,7 +52,9 @@ def orbit(rng: Random) -> Draft:
         notes=["`x` is a whole number and may be larger than the modulus."],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(rng.randint(0, 5 * m),) for _ in range(5)] + [(0,), (m,)]),
+        tests=calls(
+            name, [(rng.randint(0, 5 * m),) for _ in range(7)] + [(0,), (m,), (2 * m + 1,)]
+        ),
         parameters={"a": a, "b": b, "m": m, "power": power},
         difficulty=3,
     )
@@ -135,6 +137,9 @@ def special_primes(rng: Random) -> Draft:
         return len(found) if count else found
 
     inputs = [(rng.randint(0, 40), rng.randint(50, 200)) for _ in range(3)]
+    numbers = [n for n in range(4, 200) if n % modulus == residue]
+    primes = [n for n in numbers if all(n % d for d in range(2, n))]
+    composites = [n for n in numbers if n not in primes]
     return Draft(
         signature=f"{name}(low, high)",
         task=f"returns {'the number of' if count else 'a sorted list of the'} primes p with low <= "
@@ -142,7 +147,8 @@ def special_primes(rng: Random) -> Draft:
         notes=["`low` and `high` are not negative; if low > high there are none."],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [*inputs, (0, 1), (2, 2), (30, 20), (0, 30)]),
+        tests=calls(name, [*inputs, (0, 1), (2, 2), (30, 20), (0, 30)])
+        + calls(name, [(0, 2), (primes[1], primes[2]), *((1, n) for n in composites[:3])]),
         parameters={"modulus": modulus, "residue": residue, "count": count},
         difficulty=3,
     )
@@ -215,6 +221,7 @@ def divisor_class(rng: Random) -> Draft:
         return labels[(total >= limit * n) + (total > limit * n)]
 
     bound = "`n`" if limit == 1 else f"{limit}·n"
+    more = (27720, 30240) if limit == 3 else ()  # the first that is larger, and one that is equal
     return Draft(
         signature=f"{name}(n)",
         task=f"compares the sum of the proper divisors of a positive whole number `n` with {bound}",
@@ -225,7 +232,7 @@ def divisor_class(rng: Random) -> Draft:
         ],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(n,) for n in (1, 6, 12, 28, 120, 180, rng.randint(2, 900))]),
+        tests=calls(name, [(n,) for n in (1, 4, 6, 12, 28, 120, 180, *more, rng.randint(2, 900))]),
         parameters={"labels": list(labels), "limit": limit},
         difficulty=3,
     )

@@ -237,7 +237,7 @@ def calculator(rng: Random) -> Draft:
         tail = "".join(f" {rng.choice(signs)} {rng.randint(0, 9)}" for _ in range(size))
         return f"{rng.randint(0, 20)}{tail}"
 
-    texts = [text(n) for n in (1, 2, 3, 5)] + ["7", "1 ? 2"]
+    texts = [text(3), text(5), "7", "1 ? 2", *(f"{a} {s} 5" for s in signs for a in (12, 3))]
     meaning = "; ".join(f"`a {s} b` is {o}" for s, o in zip(signs, operations, strict=True))
     return Draft(
         signature=f"{name}(text)",

@@ -85,7 +85,8 @@ def list_pipeline(rng: Random) -> Draft:
         notes=[f"Step {i}: {text}." for i, text in enumerate(order, start=1)],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(x,) for x in int_lists(rng, 7)]),
+        tests=calls(name, [(x,) for x in int_lists(rng, 7)])
+        + calls(name, [([20, 21, 0, -1, 3, 10, -7, 9],), ([4],), ([-3, 6, -10],)]),
         parameters={"steps": [list(step) for step in steps], "end": end},
         difficulty=1 + len(steps) // 2,
     )

@@ -81,7 +81,9 @@ def flatten(rng: Random) -> Draft:
             )
         return items
 
-    inputs = [(_nested(rng, depth),) for depth in (2, 3, 4)]
+    inputs: list[tuple[Any, ...]] = [(_nested(rng, depth),) for depth in (2, 3, 4)]
+    deep = [1, [2, [3, [4, [5]]]]]
+    inputs += [([[1], [[2]]], 1), (deep,), (deep, 2), (deep, levels + 1)]
     return Draft(
         signature=f"{name}(items, levels={levels})",
         task=f"removes up to `levels` levels of nesting from the list `items`, {levels} by default",

@@ -1,7 +1,6 @@
-"""Families about rules: conditions, records, orders. Composed at random, so most drafts differ."""
+"""Families about rules: conditions and records. Composed at random, so most drafts differ."""
 
 import bisect
-import itertools
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -74,7 +73,7 @@ def piecewise(rng: Random) -> Draft:
     else:
         parts = [f"{t} below {b}" for b, t in zip(bounds, texts, strict=False)]
         note = f"It is {', '.join(parts)}, and {texts[-1]} otherwise."
-    points = {0, bounds[0] - 1, bounds[0], bounds[-1], bounds[-1] + 7, *ints(rng, 3, 0, 80)}
+    points = {0, bounds[-1] + 7, *ints(rng, 2, 0, 80)} | {b - d for b in bounds for d in (0, 1)}
     return Draft(
         signature=f"{name}({thing})",
         task=f"returns the fee for a {thing} in whole {unit}",
@@ -87,39 +86,46 @@ def piecewise(rng: Random) -> Draft:
     )
 
 
-Condition = tuple[str, str, Callable[[Any], bool]]
+# A sentence, an expression, an oracle, and values at the border: the first one follows the rule.
+Condition = tuple[str, str, Callable[[Any], bool], list[Any]]
 
 
 def _conditions(rng: Random, field: str) -> Condition:
     low, size, digit = rng.randint(1, 30), rng.randint(2, 6), rng.randint(2, 5)
     letter = rng.choice("aeiot")
-    return {
+    conditions: dict[str, Condition] = {
         "name": (
             f"'name' has at least {size} characters",
             f'len(record["name"]) >= {size}',
             lambda v: len(v) > size - 1,
+            ["x" * size, "x" * (size - 1)],
         ),
         "age": (
             f"'age' is from {low} to {low + 20}",
             f'({low} <= record["age"] <= {low + 20})',
             lambda v: v in range(low, low + 21),
+            [low, low - 1, low + 20, low + 21],
         ),
         "code": (
             f"'code' begins with {letter!r}",
             f'record["code"].startswith("{letter}")',
             lambda v: v[:1] == letter,
+            [letter, f"x{letter}", ""],
         ),
         "level": (
             f"'level' is divisible by {digit}",
             f'record["level"] % {digit} == 0',
             lambda v: v // digit * digit == v,
+            [digit, digit + 1, 0],
         ),
         "tags": (
             f"'tags' has no more than {digit} items",
             f'len(record["tags"]) <= {digit}',
             lambda v: not v[digit:],
+            [["x"] * digit, ["x"] * (digit + 1)],
         ),
-    }[field]
+    }
+    return conditions[field]
 
 
 def record_check(rng: Random) -> Draft:
@@ -129,7 +135,7 @@ def record_check(rng: Random) -> Draft:
     conditions = {field: _conditions(rng, field) for field in fields}
     boolean, missing = name == "is_valid", rng.random() < 0.5
     lines = []
-    for field, (_, expression, _) in conditions.items():
+    for field, (_, expression, _, _) in conditions.items():
         test = f"not {expression}"
         if missing:
             test = f'"{field}" not in record or {test}'
@@ -152,6 +158,11 @@ def record_check(rng: Random) -> Draft:
         kept = [f for f in fields if not missing or rng.random() < 0.85]
         return {field: values[field] for field in kept}
 
+    texts = [text for text, _, _, _ in conditions.values()]
+    right = {field: values[0] for field, (_, _, _, values) in conditions.items()}
+    borders = [right | {f: v} for f, (_, _, _, values) in conditions.items() for v in values[1:]]
+    if missing:
+        borders += [{f: v for f, v in right.items() if f != left_out} for left_out in fields]
     goal = (
         "returns whether a record (a dictionary) follows all rules"
         if boolean
@@ -161,124 +172,16 @@ def record_check(rng: Random) -> Draft:
         signature=f"{name}(record)",
         task=goal,
         notes=[
-            f"The rules: {'; '.join(text for text, _, _ in conditions.values())}.",
+            f"The rules: {'; '.join(texts)}.",
             "" if boolean else "The list has the order of the rules.",
             "A field that is missing breaks its rule." if missing else "No field is missing.",
         ],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(record(),) for _ in range(7)]),
-        parameters={"rules": [text for text, _, _ in conditions.values()], "missing": missing},
+        tests=calls(name, [(r,) for r in (*(record() for _ in range(4)), *borders)]),
+        parameters={"rules": texts, "missing": missing},
         difficulty=2,
     )
 
 
-def sorted_records(rng: Random) -> Draft:
-    """Random keys, each ascending or descending."""
-    name = rng.choice(("sort_records", "ranked", "ordered", "arrange"))
-    keys = [
-        ("their first item", "r[0]", lambda r: r[0]),
-        ("their second item", "r[1]", lambda r: r[1]),
-        ("the length of their first item", "len(r[0])", lambda r: len(r[0])),
-        ("their last digit of the second item", "r[1] % 10", lambda r: int(str(r[1])[-1])),
-        ("the last character of their first item", "r[0][-1]", lambda r: r[0][-1:]),
-    ]
-    chosen = rng.sample(keys, rng.randint(2, 3))
-    descending = [rng.random() < 0.5 for _ in chosen]
-    limit = rng.choice((None, None, 2, 3))
-    lines = [
-        f"    result.sort(key=lambda r: {expression}{', reverse=True' * down})\n"
-        for (_, expression, _), down in reversed(list(zip(chosen, descending, strict=True)))
-    ]
-    end = "result" if limit is None else f"result[:{limit}]"
-    solution = (
-        f"def {name}(records):\n    result = list(records)\n{''.join(lines)}    return {end}\n"
-    )
-
-    def before(a: tuple[str, int], b: tuple[str, int]) -> bool:
-        for (_, _, key), down in zip(chosen, descending, strict=True):
-            if key(a) != key(b):
-                return (key(a) > key(b)) == down
-        return False
-
-    def oracle(records: list[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Inserts one after another, behind its equals."""
-        ordered: list[tuple[str, int]] = []
-        for record in records:
-            place = sum(not before(record, other) for other in ordered)
-            ordered.insert(place, record)
-        return ordered[:limit]
-
-    def records(size: int) -> list[tuple[str, int]]:
-        return list(zip(word_list(rng, size), ints(rng, size, 0, 30), strict=True))
-
-    texts = [
-        f"{text} ({'descending' if down else 'ascending'})"
-        for (text, _, _), down in zip(chosen, descending, strict=True)
-    ]
-    return Draft(
-        signature=f"{name}(records)",
-        task=f"returns a list of the pairs (string, whole number) in `records`, sorted by "
-        f"{', then by '.join(texts)}",
-        notes=[
-            "Pairs that are equal in all of this keep their order. The given list is not changed.",
-            f"Only the first {limit} pairs are returned." if limit else "",
-        ],
-        solution=solution,
-        oracle=oracle,
-        tests=calls(name, [(records(n),) for n in (2, 4, 6, 9)] + [([],)]),
-        parameters={"keys": texts, "limit": limit},
-        difficulty=3,
-    )
-
-
-def letter_order(rng: Random) -> Draft:
-    name = rng.choice(("sort_by_alphabet", "in_order", "custom_sort", "foreign_sort"))
-    letters = "".join(rng.sample("abcdefgh", rng.randint(4, 6)))
-    longest = rng.random() < 0.4
-    head = "-len(word), " if longest else ""
-    solution = code(
-        """
-        def $f(words):
-            rank = {letter: i for i, letter in enumerate($letters)}
-            return sorted(words, key=lambda word: ($head[rank[c] for c in word]))
-        """,
-        f=name,
-        letters=repr(letters),
-        head=head,
-    )
-
-    def oracle(words: list[str]) -> list[str]:
-        size = max(map(len, words), default=0)
-        possible = (
-            "".join(chosen)
-            for n in (range(size, -1, -1) if longest else range(size + 1))
-            for chosen in itertools.product(letters, repeat=n)
-        )
-        places = {word: i for i, word in enumerate(possible)}
-        if longest:
-            return sorted(words, key=places.__getitem__)
-        table = str.maketrans(letters, "".join(map(str, range(len(letters)))))
-        return sorted(words, key=lambda word: word.translate(table))
-
-    def words(size: int) -> list[str]:
-        return ["".join(rng.choices(letters, k=rng.randint(1, 4))) for _ in range(size)]
-
-    return Draft(
-        signature=f"{name}(words)",
-        task="sorts a list of words by the alphabet " + " < ".join(letters),
-        notes=[
-            "The words consist of these letters only. A word comes before its extensions.",
-            "Longer words come first; only words of equal length are compared by letters."
-            if longest
-            else "",
-        ],
-        solution=solution,
-        oracle=oracle,
-        tests=calls(name, [(words(n),) for n in (3, 5, 8)] + [([],), ([letters[1], letters[0]],)]),
-        parameters={"letters": letters, "longest": longest},
-        difficulty=3,
-    )
-
-
-FAMILIES = (piecewise, record_check, sorted_records, letter_order)
+FAMILIES = (piecewise, record_check)

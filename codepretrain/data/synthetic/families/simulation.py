@@ -104,7 +104,8 @@ def robot(rng: Random) -> Draft:
         return (x % size, y % size) if size else (x, y)
 
     texts = ["".join(rng.choices((forward, left, right, back), k=n)) for n in (4, 7, 12, 20)]
-    texts += ["", forward * 12, f"{forward}?"]
+    texts += ["", forward * 12, f"{forward}?", left + forward * 3, right + forward * 2, back * 2]
+    texts += [left * 2 + forward * 3, right + back * 14]
     return Draft(
         signature=f"{name}(commands)",
         task="returns the final position (x, y) of a robot that starts at (0, 0), facing up "
@@ -121,6 +122,21 @@ def robot(rng: Random) -> Draft:
         parameters={"commands": forward + left + right + back, "size": size},
         difficulty=2,
     )
+
+
+def _texts_to_states(
+    table: dict[tuple[str, str], str], start: str, letters: list[str]
+) -> list[str]:
+    """Returns a text for every rule that can be applied: it leads to the state and applies it."""
+    reached = {start: ""}
+    while new := {
+        table[state, c]: text + c
+        for state, text in reached.items()
+        for c in letters
+        if table[state, c] not in reached
+    }:
+        reached |= new
+    return [text + c for text in reached.values() for c in letters]
 
 
 def state_machine(rng: Random) -> Draft:
@@ -160,9 +176,8 @@ def state_machine(rng: Random) -> Draft:
         if accepts
         else "returns the state of a machine after it has read `text`"
     )
-    texts = [
-        "".join(rng.choices([*letters, "?"], weights=(4, 4, 1), k=n)) for n in (1, 3, 5, 9, 16)
-    ]
+    texts = ["".join(rng.choices([*letters, "?"], weights=(4, 4, 1), k=n)) for n in (3, 9, 16)]
+    texts += _texts_to_states(table, start, letters)
     return Draft(
         signature=f"{name}(text)",
         task=goal,
@@ -241,7 +256,8 @@ def queue_times(rng: Random) -> Draft:
         ],
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [(customers(n),) for n in (3, 5, 7, 9)] + [([],), ([(4, 2)],)]),
+        tests=calls(name, [(customers(n),) for n in (3, 5, 7, 9)] + [([],), ([(4, 2)],)])
+        + calls(name, [([(0, 3), (0, 2), (0, 4), (0, 1)],)]),
         parameters={"desks": desks, "pause": pause, "name": name},
         difficulty=3,
     )

@@ -42,7 +42,8 @@ def run_lengths(rng: Random) -> Draft:
             for key, group in itertools.groupby(text)
             if (size := len(list(group))) >= minimum
         ],
-        tests=calls(name, [*inputs, ("",), ("aaabbb",), ("abc",), ("zzzzz",)]),
+        tests=calls(name, [*inputs, ("",), ("aaabbb",), ("abc",), ("zzzzz",)])
+        + calls(name, [("a" + "b" * minimum,), (f"x{'y' * (minimum - 1)}xz",)]),
         parameters={"minimum": minimum},
         difficulty=2,
     )
@@ -155,6 +156,8 @@ def loose_palindrome(rng: Random) -> Draft:
     half = rng.choice(("noon", "level", "abc", "stone"))
     inputs = [(half + rng.choice(ignored) + half[::-1],), (sentence(rng, 2),), ("",), ("a b",)]
     inputs += [("Madam, I'm Adam.",), ("a.b,b!a",), (f"{ignored}x",)]
+    skip = ignored[0]
+    inputs += [(f"ab{skip}",), (f"{skip}ab",), (f"a{skip}bA",), (f"x{ignored}y",), ("xyx",)]
     return Draft(
         signature=f"{name}(text)",
         task="returns whether `text` reads the same forward and backward",

@@ -130,7 +130,8 @@ def shared_affix(rng: Random) -> Draft:
         notes=notes,
         solution=solution,
         oracle=oracle,
-        tests=calls(name, [*inputs, ([],), (["same", "same"],), (["x", "y"],), (["", "a"],)]),
+        tests=calls(name, [*inputs, ([],), (["same", "same"],), (["x", "y"],), (["", "a"],)])
+        + calls(name, [(["x"],), (["abcdefgxabcdefg", "abcdefgyabcdefg"],)]),
         parameters={"suffix": suffix, "maximum": maximum},
         difficulty=2,
     )

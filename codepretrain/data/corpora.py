@@ -1,0 +1,48 @@
+"""Which raw files a study reads, and which are missing: for `plan`, on any machine.
+
+Lists names only: no file is opened, and no package is needed that reads files.
+"""
+
+from dataclasses import dataclass
+
+from codepretrain.config.schema import StudyConfig
+from codepretrain.data.readers import make_reader
+from codepretrain.data.readers.reader import RawFile
+from codepretrain.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """The raw files of one source. problem: why they cannot be read, None if they are there."""
+
+    source: str
+    reader: str
+    num_files: int
+    problem: str | None
+
+
+def find_corpora(config: StudyConfig) -> list[Corpus]:
+    """Returns what there is of each source, in the order of the config.
+
+    Raises:
+      UserError: an unknown reader or option.
+    """
+    readers = {name: make_reader(name, chosen) for name, chosen in config.data.sources.items()}
+    corpora = []
+    for source, reader in readers.items():
+        files: set[RawFile] = set()
+        problem = None
+        try:
+            for shard in reader.shards():
+                files.update(reader.files(shard))
+        except UserError as error:
+            problem = str(error)
+        corpora.append(
+            Corpus(
+                source=source,
+                reader=config.data.sources[source].reader,
+                num_files=len(files),
+                problem=problem,
+            )
+        )
+    return corpora
