@@ -2,11 +2,12 @@
 
 The initialization experiment of "To Code, or Not To Code?" (arXiv 2408.10914, §3.1 and §3.5) in
 miniature, on corpora that every machine with Python has: the source of installed packages as code;
-docstrings, the language reference and package descriptions as prose.
+docstrings, the language reference and package descriptions as prose; problems with solutions that
+are verified in the sandbox; and, in a clone with its history, the commits of this repository.
 
     text_pretrain ────────────────────────────────────────────┬─ cooldown_without_code
-    balanced_init ──── balanced_text_continued                └─ cooldown_with_code
-    code_init ──────── code_text_continued
+    balanced_init ──── balanced_text_continued                ├─ cooldown_with_code
+    code_init ──────── code_text_continued                    └─ cooldown_with_kinds_of_code
 
 Run:      make demo        (or: codepretrain run --config experiments/demo.py)
 Cost:     see the README's table of measured times.
@@ -14,6 +15,8 @@ Expected: with a larger share of code, the loss on code falls and the loss on pr
           that starts from code and continues with 10% code keeps most of its code ability. A model
           this small says nothing about a large one: every value here is `# ours`.
 """
+
+from pathlib import Path
 
 from ml_collections import ConfigDict
 
@@ -34,6 +37,9 @@ from codepretrain.config.schema import (
     TrainingConfig,
 )
 
+REPOSITORY = Path(__file__).resolve().parents[1]
+HAS_HISTORY = (REPOSITORY / ".git").exists()
+
 MAX_SEQ_LEN = 256
 BATCH_SIZE = 8
 STEP_TOKENS = MAX_SEQ_LEN * BATCH_SIZE
@@ -45,6 +51,9 @@ TEXT = {"text": 1.0}
 CODE = {"code": 1.0}
 BALANCED = {"text": 0.5, "code": 0.5}
 CONTINUED = {"text": 0.9, "code": 0.1}
+KINDS_OF_CODE = {"text": 0.8, "code": 0.1, "synthetic_code": 0.1}
+if HAS_HISTORY:
+    KINDS_OF_CODE = {"text": 0.8, "code": 0.05, "synthetic_code": 0.1, "commits": 0.05}
 
 
 def pretrain(steps: int, mixture: dict[str, float]) -> PhaseConfig:
@@ -71,6 +80,28 @@ def cooldown(mixture: dict[str, float]) -> PhaseConfig:
     )
 
 
+def sources() -> dict[str, SourceConfig]:
+    found = {
+        "text": SourceConfig(reader="python_prose", kind="text", options={"max_bytes": 8_000_000}),
+        "code": SourceConfig(reader="python_code", kind="code", options={"max_bytes": 12_000_000}),
+        "synthetic_code": SourceConfig(
+            reader="synthetic_code", kind="synthetic_code", options={"num_problems": 300}
+        ),
+    }
+    if HAS_HISTORY:
+        found["commits"] = SourceConfig(
+            reader="git",
+            kind="commits",
+            options={
+                "path": str(REPOSITORY),
+                "contents": "commits",
+                "max_files_per_commit": 20,
+                "max_bytes": 4_000_000,
+            },
+        )
+    return found
+
+
 def get_config() -> ConfigDict:
     return to_config_dict(
         StudyConfig(
@@ -90,14 +121,7 @@ def get_config() -> ConfigDict:
                 tokenizer=TokenizerConfig(vocab_size=4096, training_bytes_per_source=4_000_000),
                 packing="best_fit",
                 validation_fraction=0.05,
-                sources={
-                    "text": SourceConfig(
-                        reader="python_prose", kind="text", options={"max_bytes": 8_000_000}
-                    ),
-                    "code": SourceConfig(
-                        reader="python_code", kind="code", options={"max_bytes": 12_000_000}
-                    ),
-                },
+                sources=sources(),
             ),
             training=TrainingConfig(batch_size=BATCH_SIZE),
             optimizer=OptimizerConfig(weight_decay=0.1),
@@ -122,6 +146,7 @@ def get_config() -> ConfigDict:
                 "text_pretrain": pretrain(240, TEXT),
                 "cooldown_without_code": cooldown(TEXT),
                 "cooldown_with_code": cooldown({"text": 0.8, "code": 0.2}),
+                "cooldown_with_kinds_of_code": cooldown(KINDS_OF_CODE),
                 "balanced_init": pretrain(120, BALANCED),
                 "balanced_text_continued": continued("balanced_init", 120),
                 "code_init": pretrain(120, CODE),
@@ -131,6 +156,7 @@ def get_config() -> ConfigDict:
                 "text_only": "text_pretrain",
                 "text_cooldown": "cooldown_without_code",
                 "text_cooldown_with_code": "cooldown_with_code",
+                "text_cooldown_with_kinds": "cooldown_with_kinds_of_code",
                 "balanced_text": "balanced_text_continued",
                 "code_text": "code_text_continued",
             },

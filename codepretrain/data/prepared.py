@@ -212,8 +212,9 @@ def summary(prepared: PreparedData) -> Group:
     ]
     if empty:
         lines.append(
-            f"warning: no held-out rows of {', '.join(empty)}: to evaluate, raise "
-            "config.data.validation_fraction and prepare again"
+            f"warning: no held-out rows of {', '.join(empty)}: too few documents, or groups larger "
+            "than the held-out share; config.data.validation_fraction is "
+            f"{prepared.selection.settings['validation_fraction']:g}"
         )
     items = ", ".join(f"{count} {task}" for task, count in prepared.num_items.items())
     filtered = drop_table(prepared.documents)
