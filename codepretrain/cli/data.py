@@ -127,7 +127,7 @@ def _find(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
 
 
 def _text(argument: str) -> str:
-    """Is the type of an argument that is not empty."""
+    """Returns an argument that is not empty, as it is."""
     if not argument:
         raise argparse.ArgumentTypeError("expected at least one character, got ''")
     return argument

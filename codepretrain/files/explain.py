@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,8 @@ _REMEDIES = {
     errno.ELOOP: "its symbolic links form a loop: choose another path",
 }
 _STORE_LIBRARIES = {"gcsfs", "s3fs", "google", "aiohttp", "botocore", "aiobotocore", "requests"}
+# What NumPy raises, without an error number, when an array is written in part.
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 _MAX_SHOWN = 300
 
 
@@ -62,7 +65,7 @@ def _reason(error: Exception) -> str | None:
     is_store = type(error).__module__.split(".")[0] in _STORE_LIBRARIES
     code = error_number(error)
     if code is not None and not is_store:
-        words = error.strerror if isinstance(error, OSError) else None
+        words = error.strerror if isinstance(error, OSError) and error.errno else None
         remedy = f"; {_REMEDIES[code]}" if code in _REMEDIES else ""
         return (words or os.strerror(code)) + remedy
     if is_store or isinstance(error, OSError):
@@ -72,9 +75,12 @@ def _reason(error: Exception) -> str | None:
 
 
 def error_number(error: BaseException) -> int | None:
-    """Returns the system's error number, also of a RuntimeError that quotes its message."""
+    """Returns the system's error number, also of a RuntimeError that quotes its message.
+
+    A partial write of NumPy counts as a full disk.
+    """
     if isinstance(error, OSError):
-        return error.errno
+        return errno.ENOSPC if _SHORT_WRITE.fullmatch(str(error)) else error.errno
     if isinstance(error, RuntimeError):
         return next((code for code in _REMEDIES if os.strerror(code) in str(error)), None)
     return None

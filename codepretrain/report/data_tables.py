@@ -274,7 +274,7 @@ def benchmark_table(description: Description) -> Table:
             found["sha256"][:16],
         )
         rows.append((name, cells))
-    titles = ("items", "too short", "items found", "documents that contain them", "sha256")
+    titles = ("items", "too short", "items found", "documents that contain them", "SHA-256")
     return Table(titles, tuple(rows))
 
 

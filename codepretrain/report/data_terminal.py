@@ -14,7 +14,7 @@ from codepretrain.report.data_tables import Description, Table
 
 _TEXT_COLUMNS = (
     *("what became of it", "split", "language", "source", "parent", "stage"),
-    *("documents that contain them", "sha256"),
+    *("documents that contain them", "SHA-256"),
 )
 _MAX_CELL = 24  # longer cells are folded
 _MAX_WIDTH = 400

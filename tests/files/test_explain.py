@@ -1,11 +1,15 @@
 """Refusals become one line that names the path; other errors pass."""
 
 import errno
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from codepretrain.errors import UserError
 from codepretrain.files.explain import error_number, explained, shown
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize(
@@ -42,3 +46,24 @@ def test_error_numbers_and_long_paths() -> None:
     assert error_number(RuntimeError("x: Disk quota exceeded")) == errno.EDQUOT
     assert error_number(ValueError("No space left on device")) is None
     assert len(shown("x" * 5000)) < 310
+
+
+def test_numpy_gives_no_error_number_on_a_full_disk(tmp_path: Path) -> None:
+    """A limit of the file's size cuts the write as a full disk does."""
+    code = (
+        "import resource, signal, sys; import numpy as np; "
+        "from codepretrain.errors import UserError; "
+        "from codepretrain.files.explain import explained; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "try:\n"
+        "    with explained('write', 'x.npy'): np.save(sys.argv[1], np.zeros(10**6))\n"
+        "except UserError as error: print(error)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "x.npy")]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == (
+        "cannot write x.npy: No space left on device; free some space and rerun the same command: "
+        "finished parts are kept\n"
+    )
