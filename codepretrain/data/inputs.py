@@ -50,7 +50,12 @@ def check_inputs(
     except UserError as error:
         problems.append(str(error))
     try:
-        check_benchmarks(config, data_dir, rereads_changed=rereads_changed)
+        check_benchmarks(
+            config,
+            data_dir,
+            rereads_changed=rereads_changed,
+            selects_again=rereads_changed and bool(missing),
+        )
     except UserError as error:
         problems.append(str(error))
     if problems:
