@@ -23,7 +23,8 @@ from codepretrain.rows.format import FORMAT_VERSION, SPLITS
 from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest, rows_directory
 from codepretrain.rows.vocabulary import tokenizer_hashes, tokenizer_path
 
-# Raised whenever readers, selection, tokenizer, packing or items change in a way that changes their results.
+# Raised whenever readers, selection, tokenizer, packing or items change in a way that changes their
+# results.
 _DATA_VERSION = 5
 
 
