@@ -130,7 +130,11 @@ def get_config() -> ConfigDict:
             logging=LoggingConfig(interval_steps=10),
             evals={
                 "validation": EvaluatorConfig(
-                    kind="validation_loss", interval_steps=60, num_examples=64
+                    kind="validation_loss",
+                    interval_steps=60,
+                    num_examples=64,
+                    # The commits are of one repository, so none of them are held out.
+                    options={"sources": "text, code, synthetic_code"},
                 ),
                 "prose_continuation": EvaluatorConfig(
                     kind="multiple_choice", options={"task": "prose_continuation"}

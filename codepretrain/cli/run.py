@@ -74,7 +74,7 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
     command = prepare_command(flags, argv)
     run_study(
         Workspace(config, flags.workdir),
-        # In a subprocess, because this process trains later and must not import TensorFlow.
+        # In a subprocess, so that its libraries and memory do not stay in the one that trains.
         prepare=lambda: _call_self(command),
         prepare_command=shlex.join(["codepretrain", *command]),
         check_raw_files=lambda: _check_raw_files(config, flags),

@@ -92,7 +92,9 @@ def check_inventory(
         old, new = inventory.files[altered[0]], now[altered[0]]
         sizes = f" ({old.size:,} → {new.size:,} bytes)" if old.size != new.size else ""
         others = f", and {len(altered) - 1:,} others" if len(altered) > 1 else ""
-        raise _changed(folder, f"{found[altered[0]].path} was altered{sizes}{others}")
+        file = found[altered[0]]
+        what = "was altered" if file.version is None else "has another version"
+        raise _changed(folder, f"{file.path or file.name} {what}{sizes}{others}")
 
 
 def _files(reader: Reader, shards: Sequence[Any]) -> Iterator[RawFile]:

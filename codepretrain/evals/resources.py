@@ -1,5 +1,6 @@
 """What evaluators share: the language model, the loss of rows, and the held-out rows."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from etils import epath
@@ -41,21 +42,19 @@ class Resources:
     def row_loss(self) -> RowLoss:
         return RowLoss(self.config, self._mesh, batch_size=self._batch_size)
 
-    @cached_property
-    def held_out_rows(self) -> dict[str, RowStore]:
-        """Source → its held-out rows.
+    def held_out_rows(self, sources: Sequence[str]) -> dict[str, RowStore]:
+        """Returns source → its held-out rows.
 
         Raises:
           UserError: a source has none.
         """
         cache = host_cache(self.config.execution.row_cache_bytes)
-        sources = self.config.data.sources
         stores = open_sources(self.data_dir, sources, "validation", cache=cache)
         empty = [source for source, store in stores.items() if not len(store)]
         if empty:
             raise UserError(
                 f"config.data.validation_fraction = {self.config.data.validation_fraction:g} holds "
-                f"out no rows of {', '.join(empty)}: raise it and prepare again, or remove the "
-                "validation loss from config.evals"
+                f"out no rows of {', '.join(empty)}: raise it and prepare again, or name the other "
+                "sources in options.sources of the validation loss (config.evals)"
             )
         return stores

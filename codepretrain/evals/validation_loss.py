@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from codepretrain.config.parse import suggestion
+from codepretrain.errors import UserError
 from codepretrain.evals.estimate import Estimate, ratio_of_sums, weighted_average
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
@@ -40,11 +42,17 @@ BITS_PER_BYTE = MetricSpec(
 
 @dataclass(frozen=True, kw_only=True)
 class ValidationLossOptions:
-    """No options; `num_examples` is the number of rows per source."""
+    """`num_examples` is the number of rows per source.
+
+    `sources` are the names of the sources, separated by commas; by default all. A source that is
+    one group, such as one repository, has no held-out rows.
+    """
+
+    sources: str = ""
 
 
 class ValidationLoss:
-    """Params → loss on a sample of `num_rows` held-out rows of every source, always the same.
+    """Params → loss on a sample of `num_rows` held-out rows of each source, always the same.
 
     Metrics: `source/<source>/<measure>`, `kind/<kind>/<measure>` and `all/<measure>` with measure
     `nats_per_token` or `bits_per_byte`. Null values are those of a uniform guess over the
@@ -157,9 +165,16 @@ def _groups(kinds: Mapping[str, str]) -> dict[str, list[str]]:
 
 def _build(request: Request[ValidationLossOptions], resources: "Resources") -> ValidationLoss:
     sources = resources.config.data.sources
+    chosen_names = [name.strip() for name in request.options.sources.split(",") if name.strip()]
+    for name in chosen_names:
+        if name not in sources:
+            raise UserError(
+                f"{request.path}.options.sources: there is no source {name!r}"
+                f"{suggestion(name, list(sources))}"
+            )
     return ValidationLoss(
         resources.row_loss,
-        resources.held_out_rows,
+        resources.held_out_rows(chosen_names or list(sources)),
         kinds={source: chosen.kind for source, chosen in sources.items()},
         num_rows=request.num_examples,
         vocab_size=resources.config.model.vocab_size,

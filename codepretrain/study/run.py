@@ -41,7 +41,7 @@ def run_study(
     """Prepares missing data, trains missing phases, and reports.
 
     Args:
-      prepare: prepares the data in another process, so this one never imports TensorFlow.
+      prepare: prepares the data, in another process.
       prepare_command: does the same on the command line. A run of several processes only names it:
         preparation is a job of one machine, and no accelerator waits for it.
       check_raw_files: raises UserError if prepared data is not of the raw files of today.

@@ -41,7 +41,7 @@ def test_an_export_into_the_working_directory(
     capsys: pytest.CaptureFixture[str], workdir: Path, tiny_overrides: list[str]
 ) -> None:
     where: list[str | Path] = ["--config", TINY, "--workdir", workdir, *tiny_overrides]
-    [data] = (workdir / "data").iterdir()
+    [data] = (path.parent for path in workdir.glob("data/*/settings.json"))
     for output in (workdir, workdir / "data", data, workdir / "runs" / "x"):
         line = fails(capsys, "export", "--phase", "trunk", "--output", output, *where)
         assert f"--output {output} is inside --workdir {workdir}" in line

@@ -20,7 +20,9 @@ def test_a_source_that_holds_nothing_out_is_an_error(
         lambda store: 0 if store.manifest.source == "markup" else 5,
     )
     with pytest.raises(UserError, match=r"fraction = 0\.\d+ holds out no rows of markup: raise it"):
-        _ = Resources(config, data_dir, mesh).held_out_rows
+        Resources(config, data_dir, mesh).held_out_rows(list(config.data.sources))
+    others = [source for source in config.data.sources if source != "markup"]
+    assert set(Resources(config, data_dir, mesh).held_out_rows(others)) == set(others)
 
 
 def test_held_out_rows_of_an_object_store_are_copied_up_to_the_configured_size(
@@ -38,7 +40,8 @@ def test_held_out_rows_of_an_object_store_are_copied_up_to_the_configured_size(
     execution = dataclasses.replace(config.execution, row_cache_bytes=101)
     small = dataclasses.replace(config, execution=execution)
     with pytest.raises(UserError, match=r"may hold 101 bytes, .*config.execution.row_cache_bytes"):
-        _ = Resources(small, memory, mesh).held_out_rows
+        Resources(small, memory, mesh).held_out_rows(list(config.data.sources))
     execution = dataclasses.replace(config.execution, row_cache_bytes=2**20)
     large = dataclasses.replace(config, execution=execution)
-    assert set(Resources(large, memory, mesh).held_out_rows) == set(config.data.sources)
+    found = Resources(large, memory, mesh).held_out_rows(list(config.data.sources))
+    assert set(found) == set(config.data.sources)

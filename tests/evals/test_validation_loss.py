@@ -4,14 +4,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from etils import epath
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
 from codepretrain.evals.estimate import ratio_of_sums
-from codepretrain.evals.evaluator import EvalResult
+from codepretrain.evals.evaluator import EvalResult, Request
 from codepretrain.evals.progress import no_progress
+from codepretrain.evals.resources import Resources
 from codepretrain.evals.row_loss import RowLoss
-from codepretrain.evals.validation_loss import EVALUATOR, Stratum, ValidationLoss, average
+from codepretrain.evals.validation_loss import (
+    EVALUATOR,
+    Stratum,
+    ValidationLoss,
+    ValidationLossOptions,
+    average,
+)
 from codepretrain.model.transformer import Params
 from codepretrain.rows.store import RowStore, open_sources
 from codepretrain.rows.vocabulary import Vocabulary
@@ -202,3 +211,20 @@ def test_null_values_are_those_of_a_uniform_guess(
         assert per_token.null_value == pytest.approx(np.log(64))
         assert per_byte.null_value == pytest.approx(6 * tokens / num_bytes)
     assert on_all_rows.metrics["all/nats_per_token"].null_value == pytest.approx(np.log(64))
+
+
+def test_sources_may_be_chosen(config: StudyConfig, data_dir: Path, mesh: Mesh) -> None:
+    resources = Resources(config, epath.Path(data_dir), mesh)
+    first = next(iter(config.data.sources))
+
+    def build(sources: str) -> ValidationLoss:
+        options = ValidationLossOptions(sources=sources)
+        request = Request(path="config.evals.v", num_examples=3, options=options)
+        built = EVALUATOR.build(request, resources)
+        assert isinstance(built, ValidationLoss)
+        return built
+
+    assert {source for source, _ in build("")._rows} == set(config.data.sources)
+    assert {source for source, _ in build(f" {first},")._rows} == {first}
+    with pytest.raises(UserError, match=r"config.evals.v.options.sources: there is no source 'x'"):
+        build(f"{first}, x")
