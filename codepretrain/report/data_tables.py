@@ -213,7 +213,7 @@ def phase_table(description: Description) -> Table:
 
 
 def overlap_table(description: Description) -> Table:
-    """Returns what two sources share: as read, and in rows. Pairs that share nothing are omitted."""
+    """Returns what pairs of sources share, as read and in rows, unless they share nothing."""
     rows = []
     for pair in description["overlap"]["pairs"]:
         if not any(pair["read"].values()):  # nor in rows, which are of what was read
