@@ -16,6 +16,7 @@ from codepretrain.data.python_syntax import parse_expression, parse_module
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_json
 
+CUSTOM = "custom"  # the family of problems that name none
 RESULT = "result"  # the name of a step's result in its check
 _MAX_STEPS = 10_000
 _PREDICATES = ("all", "any", "bool", "callable", "hasattr", "isinstance", "issubclass")
@@ -56,7 +57,7 @@ class Problem:
     name: str
     tests: tuple[Test, ...]
     solution: str | None = None
-    family: str = "custom"
+    family: str = CUSTOM
     difficulty: int = 3
     parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -66,6 +67,11 @@ class Problem:
         contents = self.to_json()
         del contents["solution"]
         return f"{self.family}/{sha256_json(contents)[:16]}"
+
+    @property
+    def split_group(self) -> str:
+        """The same for problems that share most of their text: those of one family."""
+        return self.family if self.parameters and self.family != CUSTOM else self.id
 
     @property
     def group(self) -> str:
@@ -111,7 +117,7 @@ class _Fields:
     name: str
     tests: tuple[tuple[Step, ...], ...]
     solution: str | None = None
-    family: str = "custom"
+    family: str = CUSTOM
     difficulty: int = 3
 
 

@@ -21,7 +21,8 @@
 
 The three headings stand alone on their lines, once each, in this order. A test of several steps
 keeps them in order; a check that is no comparison with a value is an `assert` of `result`. The
-`group` is the problem in whatever wording: all its solutions are in one split.
+group of a problem with parameters is its family, because problems of one family share most of their
+text; another problem, with all its solutions, is a group of its own.
 """
 
 import ast
@@ -77,7 +78,7 @@ def document(
         text=render(problem, solution),
         source=source,
         origin=f"problem {problem.id}",
-        group=f"synthetic/{problem.group}",
+        group=f"synthetic/{problem.split_group}",
         language="python",
         license=license,
         metadata=metadata,

@@ -19,7 +19,7 @@ def test_generated_problems_are_verified_documents() -> None:
     assert skipped == []
     problems = [generate(3, i) for i in range(6)]
     assert [document.id for document in documents] == [problem.id for problem in problems]
-    assert [d.group for d in documents] == [f"synthetic/{p.group}" for p in problems]
+    assert [d.group for d in documents] == [f"synthetic/{p.family}" for p in problems]
     for document, problem in zip(documents, problems, strict=True):
         assert document.metadata["family"] == problem.family
         assert document.metadata["teacher"] == "reference"
@@ -80,7 +80,7 @@ def test_candidates_of_a_file_are_verified(tmp_path: Path) -> None:
     documents, skipped = read(reader("synthetic_code", candidates=str(path)))
     assert len(documents) == 2
     assert len({document.id for document in documents}) == 2
-    assert {document.group for document in documents} == {f"synthetic/{problem.group}"}
+    assert {document.group for document in documents} == {f"synthetic/{problem.family}"}
     assert {document.metadata["teacher"] for document in documents} == {"m"}
     assert [item.reason for item in skipped] == [
         "not verified: wrong",

@@ -75,7 +75,7 @@ def test_a_document_says_where_it_comes_from() -> None:
         "sandbox": "limits+seccomp",
     }
     assert (made.id, made.license, made.language) == ("d/1", "MIT", "python")
-    assert made.group == f"synthetic/{DOUBLE.group}"
+    assert made.group == f"synthetic/{DOUBLE.id}"
     assert made.text == TEXT
 
 
