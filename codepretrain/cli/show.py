@@ -53,5 +53,5 @@ def _verify_data(config: StudyConfig, flags: argparse.Namespace, argv: list[str]
         data_dir(flags.workdir, config),
         announce=lambda line: console.print(line, soft_wrap=True, highlight=False, markup=False),
     )
-    console.print(summary(prepared))
+    console.print(summary(prepared), crop=False)
     return 0

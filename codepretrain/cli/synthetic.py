@@ -70,6 +70,13 @@ def _ask_teacher(config: StudyConfig, flags: argparse.Namespace, argv: list[str]
         announce=lambda message: print(message, file=sys.stderr),
     )
     print_json(dataclasses.asdict(account))
+    if account.num_failed:
+        print(
+            f"codepretrain: {account.num_failed:,} requests failed; rerun the same command to send "
+            "them again",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 

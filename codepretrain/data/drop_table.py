@@ -3,18 +3,17 @@
 from collections import defaultdict
 from collections.abc import Mapping
 
-from rich.table import Table
-
 from codepretrain.data.documents_manifest import DocumentsManifest
 from codepretrain.data.filters.drop_report import DropReport, Tally
+from codepretrain.data.uncut_table import UncutTable
 
 
-def drop_table(documents: Mapping[str, DocumentsManifest]) -> Table | None:
+def drop_table(documents: Mapping[str, DocumentsManifest]) -> UncutTable | None:
     """Returns a row for each source, filter and reason, and for what was kept.
 
     None if no filter did anything. Languages are added up; the manifests tell them apart.
     """
-    table = Table(title="Filtered documents")
+    table = UncutTable("Filtered documents")
     for name in ("source", "filter", "reason"):
         table.add_column(name, no_wrap=True)
     for name in ("documents", "share", "MB"):
@@ -24,7 +23,7 @@ def drop_table(documents: Mapping[str, DocumentsManifest]) -> Table | None:
     return table if table.rows else None
 
 
-def _add_rows(table: Table, source: str, report: DropReport) -> None:
+def _add_rows(table: UncutTable, source: str, report: DropReport) -> None:
     dropped: defaultdict[tuple[str, str], Tally] = defaultdict(Tally)
     for key, tally in report.dropped.items():
         dropped[key.filter, key.reason].merge(tally)

@@ -115,7 +115,7 @@ def prepare(
                     stage()
                     seconds[name] = time.monotonic() - start
     prepared = load_prepared(config, data_dir, seconds=seconds)
-    console.print(summary(prepared))
+    console.print(summary(prepared), crop=False)
     return prepared
 
 

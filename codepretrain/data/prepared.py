@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from rich.console import Group
-from rich.table import Table
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.check_selection import check_selection
@@ -22,6 +21,7 @@ from codepretrain.data.selection import (
     selection_directory,
 )
 from codepretrain.data.selection_table import selection_lines, selection_table
+from codepretrain.data.uncut_table import UncutTable
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.storage import StrPath, exists
@@ -177,9 +177,12 @@ def _verify_documents(data_dir: StrPath, source: str) -> None:
 
 
 def summary(prepared: PreparedData) -> Group:
-    """Returns sources × counts, what was skipped and why, and items per task, for the terminal."""
+    """Returns sources × counts, what was skipped and why, and items per task, for the terminal.
+
+    Print it with `crop=False`: lines of its tables may be longer than the terminal is wide.
+    """
     lines: list[str] = []
-    table = Table(title=f"Prepared data (tokenizer {prepared.tokenizer_hash[:12]})")
+    table = UncutTable(f"Prepared data (tokenizer {prepared.tokenizer_hash[:12]})")
     table.add_column("source", no_wrap=True)
     for name in ("documents", "MB", "tokens", "rows", "filled", "split"):
         table.add_column(name, justify="right")

@@ -1,9 +1,15 @@
-"""The progress display of `prepare`."""
+"""The progress display of `prepare`: stages at work are bars, a finished one becomes a line.
+
+So the bars fit a terminal however many sources there are, and a log file, which has no bars, has a
+line as soon as a stage is finished.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -12,16 +18,18 @@ from rich.progress import (
     TimeElapsedColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 
 
 def progress_display(console: Console) -> Progress:
-    """Returns a display in bytes, with a line per task."""
+    """Returns a display in bytes, with a line per task; it leaves no bars behind."""
+    whole = [Column(no_wrap=True) for _ in range(4)]
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", table_column=whole[0]),
         BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeElapsedColumn(),
+        DownloadColumn(table_column=whole[1]),
+        TransferSpeedColumn(table_column=whole[2]),
+        TimeElapsedColumn(table_column=whole[3]),
         console=console,
     )
 
@@ -30,7 +38,18 @@ def progress_display(console: Console) -> Progress:
 def progress_line(
     progress: Progress, description: str, num_bytes: int | None
 ) -> Iterator[Callable[[int], None]]:
-    """Adds a line; yields the function that advances it by a number of bytes."""
-    task = progress.add_task(description, total=num_bytes)
-    yield lambda advance: progress.advance(task, advance)
-    progress.update(task, total=progress.tasks[task].completed)
+    """Adds a bar; yields the function that advances it by a number of bytes.
+
+    When the stage is finished, its bytes and time are printed instead of the bar.
+    """
+    number = progress.add_task(description, total=num_bytes)
+    yield lambda advance: progress.advance(number, advance)
+    task = next(task for task in progress.tasks if task.id == number)
+    seconds = timedelta(seconds=round(task.elapsed or 0))
+    progress.remove_task(number)
+    progress.console.print(
+        f"{description}: {decimal(int(task.completed))} in {seconds}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping
 
-from rich import box
-from rich.table import Table
-
 from codepretrain.data.document_codes import CODES
 from codepretrain.data.documents import DocumentsManifest
 from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.data.selection import SelectionManifest
+from codepretrain.data.uncut_table import UncutTable
 
 # The columns after "read", whose sum it is.
 COLUMNS = ("skipped", "filtered", *reversed(CODES))
@@ -45,16 +43,20 @@ def selection_counts(
 
 def selection_table(
     documents: Mapping[str, DocumentsManifest], selection: SelectionManifest
-) -> Table:
-    """Returns the counts for the terminal."""
-    table = Table(
-        title="Documents: read = all other columns", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
+) -> UncutTable:
+    """Returns the counts for the terminal, without columns in which every source has 0."""
+    counts = selection_counts(documents, selection)
+    shown = ["read"] + [
+        name
+        for name in COLUMNS
+        if name in ("train", "validation") or any(found[name] for found in counts.values())
+    ]
+    table = UncutTable("Documents: read = all other columns")
     table.add_column("source", no_wrap=True)
-    for name in ("read", *COLUMNS):
+    for name in shown:
         table.add_column(_TITLES.get(name, name), justify="right")
-    for source, counts in selection_counts(documents, selection).items():
-        table.add_row(source, *(f"{counts[name]:,}" for name in ("read", *COLUMNS)))
+    for source, found in counts.items():
+        table.add_row(source, *(f"{found[name]:,}" for name in shown))
     return table
 
 

@@ -197,23 +197,27 @@ def path_table(description: Description) -> Table:
 
 
 def phase_table(description: Description) -> Table:
-    """Returns the tokens and epochs of each phase by itself, a column a source."""
-    sources = list(description["use"]["available"])
+    """Returns the share, tokens and epochs of each source in each phase by itself, a row each."""
     rows = []
     for phase in description["use"]["phases"]:
-        cells = [phase["parent"] or NOT_THERE, tokens_text(phase["tokens"])]
-        for source in sources:
-            found = phase["sources"].get(source)
-            epochs = found and _known(found["epochs"], lambda value: f"{value:.2f} epochs")
-            cells.append(f"{100 * found['share']:.1f}%, {epochs}" if found else NOT_THERE)
-        rows.append((phase["name"], tuple(cells)))
-    return Table(("parent", "tokens", *sources), tuple(rows))
+        for source, found in phase["sources"].items():
+            cells = (
+                phase["parent"] or NOT_THERE,
+                source,
+                f"{100 * found['share']:.1f}%",
+                tokens_text(found["tokens"]),
+                _known(found["epochs"], lambda epochs: f"{epochs:.2f}"),
+            )
+            rows.append((phase["name"], cells))
+    return Table(("parent", "source", "share", "tokens", "epochs"), tuple(rows))
 
 
 def overlap_table(description: Description) -> Table:
-    """Returns what each pair of sources shares: as read, and in rows."""
+    """Returns what pairs of sources share, as read and in rows, unless they share nothing."""
     rows = []
     for pair in description["overlap"]["pairs"]:
+        if not any(pair["read"].values()):  # nor in rows, which are of what was read
+            continue
         for stage, label in (("read", "as read"), ("used", "in rows")):
             found = pair[stage]
             cells = (

@@ -28,7 +28,7 @@ def print_description(console: Console, description: Description) -> None:
         ("What was read, and what became of it", "source", tables.fate_table),
         ("Rows", "source", tables.row_table),
         ("Languages in rows", "source", tables.language_table),
-        ("Phases: share of tokens, epochs of the phase by itself", "phase", tables.phase_table),
+        ("Phases, each by itself", "phase", tables.phase_table),
         ("Repetition at the end of each path", "variant", tables.path_table),
         ("Overlap between sources", "sources", tables.overlap_table),
         ("Split", "", tables.split_table),

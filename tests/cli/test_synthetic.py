@@ -97,6 +97,20 @@ def test_a_wrong_key_is_one_line_without_the_key(
     assert KEY not in error
 
 
+def test_failed_requests_are_a_failure_that_a_rerun_mends(
+    tmp_path: Path, where: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with endpoint(answer(), raw(b"too long", 400), answer()) as server:
+        flags = ["--source", "code", "--endpoint", server.url, "--model", "m"]
+        flags += ["--output", str(tmp_path / "a.jsonl"), "--concurrency", "1"]
+        assert main(["ask-teacher", *flags, *where]) == 1
+        printed = capsys.readouterr()
+        assert json.loads(printed.out)["num_failed"] == 1
+        assert "1 requests failed; rerun the same command to send them again" in printed.err
+        assert main(["ask-teacher", *flags, *where]) == 0
+    assert json.loads(capsys.readouterr().out)["num_answers"] == 3
+
+
 def test_the_report_of_a_source(where: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["synthetic-report", "--source", "code", *where]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -83,7 +83,7 @@ def test_a_folder_without_data_is_told_from_damaged_data(prepared_data, tmp_path
 def test_the_summary_warns_of_sources_that_hold_nothing_out(prepared_data) -> None:
     rows = dict(prepared_data.data.rows)
     rows["text", "validation"] = dataclasses.replace(rows["text", "validation"], num_rows=0)
-    warning = "warning: no held-out rows of text: too few documents"
+    warning = "warning: no held-out rows of text: too few documents, or groups larger than"
     for prepared in (prepared_data.data, dataclasses.replace(prepared_data.data, rows=rows)):
         printed = io.StringIO()
         Console(width=200, file=printed).print(summary(prepared))

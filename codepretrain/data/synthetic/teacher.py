@@ -60,7 +60,8 @@ def ask_teacher(
     Args:
       problems: read as they are needed.
       pace: for tests; by default it follows `terms`.
-      announce: called with a message when a request failed for good.
+      announce: called with a message when a request failed for good, and when the first one is
+        attempted again.
 
     Raises:
       UserError: the endpoint accepts no request, or the journal is in use or cannot be written.
@@ -98,6 +99,7 @@ class _Run:
         self._answered = {record["request"] for record in journal.kept}
         self._reserved = self._lost = 0.0
         self._num_refused = 0
+        self._has_waited = False
         self.account = Account()
         for record in journal.kept:
             self.account.add(record, self._terms)
@@ -174,6 +176,7 @@ class _Run:
                 if error.is_lost and not self._lose(request):
                     reason = f"{reason}; another attempt could pass the budget"
                     return self._give_up(request, reason, bad_answers)
+                self._announce_wait(request, reason)
                 self._hold(error)
             except BadAnswerError as error:
                 bad_answers, reason = bad_answers + 1, str(error)
@@ -191,6 +194,16 @@ class _Run:
             self.account.num_lost += 1
             self._lost += self._most_once(request)
             return self._is_affordable(0.0)
+
+    def _announce_wait(self, request: Request, reason: str) -> None:
+        """Says the first time that attempts are repeated, which may take minutes."""
+        with self._lock:
+            if not self._has_waited:
+                self._has_waited = True
+                self.announce(
+                    f"{request.problem.id}: {reason}; each request has up to {_MAX_ATTEMPTS} "
+                    "attempts, some seconds apart"
+                )
 
     def _hold(self, error: BusyError) -> None:
         if error.after_s is None:

@@ -133,7 +133,7 @@ def test_an_endpoint_that_stays_busy_fails_the_request_which_the_next_run_repeat
     run = Run(tmp_path, raw(b"full", 503))
     assert run(1) == Account(num_failed=1)
     assert len(run.requests) == 8
-    assert "HTTP 503: full (8 attempts)" in run.messages[0]
+    assert "HTTP 503: full (8 attempts)" in run.messages[-1]
     run.replies = (answer(),)
     assert run(1).num_answers == 1
 
@@ -191,7 +191,7 @@ def test_lost_answers_are_named_and_count_against_the_budget(tmp_path: Path, rep
     assert (account.num_answers, account.cost, account.num_failed) == (0, 0, 1)
     largest = (200 * 10 + 50 * 100) / 1e6  # of one request; the prompt has fewer than 200 bytes
     assert len(run.requests) == account.num_lost <= 0.03 / largest + 2
-    assert "could pass the budget" in run.messages[0]
+    assert "could pass the budget" in run.messages[-1]
 
 
 def test_an_endpoint_that_was_not_reached_bills_nothing(tmp_path: Path) -> None:
@@ -204,6 +204,15 @@ def test_an_endpoint_that_was_not_reached_bills_nothing(tmp_path: Path) -> None:
         pace=Pace(None, now=clock.now, wait=clock.wait),
     )
     assert (account.num_failed, account.num_lost) == (1, 0)
+
+
+def test_a_wait_is_announced_once(tmp_path: Path) -> None:
+    """Without a word, eight attempts of an endpoint that is down look like a hang."""
+    run = Run(tmp_path, raw(b"full", 503), raw(b"full", 503), answer())
+    assert run(2).num_failed == 0
+    assert len(run.messages) == 1
+    assert "HTTP 503" in run.messages[0]
+    assert "up to 8 attempts" in run.messages[0]
 
 
 @pytest.mark.parametrize("then", [raw(b"too long", 400), raw(b"full", 503)])
