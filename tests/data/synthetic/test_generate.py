@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 _GENERATE = f"""
 import hashlib, json
 from codepretrain.data.synthetic.generate import generate
-problems = [generate(5, i).to_json() for i in range({4 * len(FAMILIES)})]
+problems = [generate(5, i).to_json() for i in range({20 * len(FAMILIES)})]
 print(hashlib.sha256(json.dumps(problems).encode()).hexdigest())
 """
 
