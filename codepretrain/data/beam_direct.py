@@ -9,22 +9,16 @@ started with two differences from what Beam does:
 2. The workers end when this process ends, or when the pipeline is given up, and log errors only.
 """
 
-import fcntl
 import logging
-import os
 import shlex
 import sys
-import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codepretrain.data.beam_worker import LOCK, PIPE
 from codepretrain.errors import UserError
-from codepretrain.files.scratch import scratch_folder
+from codepretrain.files.lifeline import lifeline
 
 if TYPE_CHECKING:
     from apache_beam import Pipeline
@@ -61,30 +55,18 @@ def run_direct(options: "PipelineOptions", build: Callable[["Pipeline"], Any]) -
 
     here = options.from_dictionary(options.get_all_options(drop_default=True))
     direct = here.view_as(DirectOptions)
-    with _workers_folder() as folder:
+    with lifeline("codepretrain-beam") as folder:
         command = None
         if direct.direct_running_mode == "multi_processing":
             command = _worker_command(folder)
             direct.direct_running_mode = "in_memory"  # or Beam replaces the command by its own
         pipeline = beam.Pipeline(runner=_runner(here, command), options=here)
         build(pipeline)
-        return _wait(pipeline, folder / _FAILED)
-
-
-@contextmanager
-def _workers_folder() -> Iterator[Path]:
-    """Yields a folder for the workers; at the end they end, whatever they are doing."""
-    with scratch_folder(Path(tempfile.gettempdir()), "codepretrain-beam") as folder:
-        os.mkfifo(folder / PIPE)
-        pipe = os.open(folder / PIPE, os.O_RDWR)
         try:
-            yield folder
+            return _wait(pipeline, folder / _FAILED)
         except BaseException:
             _silence_connections()
             raise
-        finally:
-            os.close(pipe)
-            _wait_for_workers(folder)
 
 
 def _silence_connections() -> None:
@@ -99,18 +81,6 @@ def _silence_connections() -> None:
 
     threading.excepthook = hook
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-
-
-def _wait_for_workers(folder: Path) -> None:
-    deadline = time.monotonic() + _LAST_WORDS_S
-    with (folder / LOCK).open("a") as lock:
-        while time.monotonic() < deadline:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                time.sleep(_PERIOD_S / 10)
-            else:
-                return
 
 
 def _worker_command(folder: Path) -> str:

@@ -8,12 +8,14 @@ Every tree of files is compared with that of one process on the local disk.
 """
 
 import hashlib
+import itertools
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,16 +85,20 @@ def test_same_bytes(prepared_corpus: Corpus, workdir: epath.Path, mode: str) -> 
     assert_same(hashes(workdir), prepared_corpus.expected)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_killed_in_every_stage(prepared_corpus: Corpus, workdir: epath.Path, mode: str) -> None:
-    for stage, pattern, wait_s in KILLS:
-        process = start(prepared_corpus, workdir, *MODES[mode])
+@pytest.mark.parametrize("modes", [*((mode,) for mode in MODES), tuple(MODES)], ids="-".join)
+def test_killed_in_every_stage(
+    prepared_corpus: Corpus, workdir: epath.Path, modes: Sequence[str]
+) -> None:
+    """With several modes, each resumes what the one before it left."""
+    turns = itertools.cycle(MODES[mode] for mode in modes)
+    for (stage, pattern, wait_s), options in zip(KILLS, turns, strict=False):
+        process = start(prepared_corpus, workdir, *options)
         try:
             kill_in(stage, pattern, wait_s, process, workdir)
         finally:
             process.kill()
             process.communicate()
-    finish(start(prepared_corpus, workdir, *MODES[mode]))
+    finish(start(prepared_corpus, workdir, *next(turns)))
     assert_same(hashes(workdir), prepared_corpus.expected)
 
 
