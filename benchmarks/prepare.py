@@ -4,8 +4,13 @@
 
 The corpus is what /usr and the installed packages hold as text, in JSON lines of 64 MB compressed
 with zstd. A corpus that is larger than that repeats the files with the words of each line shuffled,
-so that few copies are near-duplicates. For every size: seconds and MB/s per core of each stage,
-and the peak of the resident memory of `prepare` and its workers together, sampled every 50 ms.
+so that few copies are near-duplicates. For every size:
+
+1. Seconds of each stage, and MB/s of the text that it takes, divided by the number of workers. That
+   is the text that was read for reading and selection, and what is left of it for packing. Parts
+   are what workers share: below a part for each worker (128 MiB of text), fewer of them pack.
+2. The peak of the resident memory of `prepare` and its workers together, sampled every 50 ms. Pages
+   of mapped files, such as libraries, do not count.
 """
 
 import argparse
@@ -147,7 +152,7 @@ def _resident(pid: int) -> int:
         fields = Path(f"/proc/{pid}/statm").read_text().split()
     except OSError:
         return 0
-    shared = int(fields[2])  # files that are mapped count once at most, and can be dropped
+    shared = int(fields[2])  # files that are mapped: processes share them, and they can be dropped
     return (int(fields[1]) - shared) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -186,7 +191,7 @@ def main() -> None:
     parser.add_argument("--folder", help="where to put the corpora (default: TMPDIR)")
     flags = parser.parse_args()
     table = Table(title=f"prepare, {flags.num_workers} workers, vocabulary {flags.vocab_size:,}")
-    for column in ("GB", "what", "seconds", "MB/s"):
+    for column in ("GB", "what", "seconds", "MB/s per worker"):
         table.add_column(column, justify="left" if column == "what" else "right")
     for gigabytes in flags.gigabytes:
         with tempfile.TemporaryDirectory(dir=flags.folder) as name:
@@ -195,9 +200,12 @@ def main() -> None:
             write_corpus(folder / "raw", int(gigabytes * 1e9))
             found = measure(folder, flags)
         stages = {**found["seconds"], "all": found["wall_s"], "all, CPU": found["cpu_s"]}
+        raw = gigabytes * 1e9
+        taken = {"read": raw, "select": raw, "pack": found["bytes"], "all": raw}
         for stage, seconds in stages.items():
-            rate = gigabytes * 1000 / seconds if seconds else 0.0
-            table.add_row(f"{gigabytes:g}", stage, f"{seconds:.1f}", f"{rate:.1f}")
+            worker_s = seconds * flags.num_workers
+            rate = f"{taken[stage] / 1e6 / worker_s:.1f}" if stage in taken and seconds else ""
+            table.add_row(f"{gigabytes:g}", stage, f"{seconds:.1f}", rate)
         peaks = f"{found['peak_gib']:.2f} GiB, one process {found['peak_of_one_gib']:.2f}"
         table.add_row(f"{gigabytes:g}", f"peak memory: {peaks}", "", "")
         Console().print(table)
