@@ -7,8 +7,9 @@ with zstd. A corpus that is larger than that repeats the files with the words of
 so that few copies are near-duplicates. For every size:
 
 1. Seconds of each stage, and MB/s of the text that it takes, divided by the number of workers; or
-   CPU seconds, and MB/s of CPU (--clock cpu). The text is what was read for reading and selection, and what is left of it for packing. Parts
-   are what workers share: below a part for each worker (128 MiB of text), fewer of them pack.
+   CPU seconds, and MB/s of CPU (--clock cpu). The text is what was read, and for packing what is
+   left of it. Parts are what workers share: below a part for each worker (128 MiB of text), fewer
+   of them pack.
 2. The peak of the resident memory of `prepare` and its workers together, sampled every 50 ms. Pages
    of mapped files, such as libraries, do not count.
 """
