@@ -118,8 +118,16 @@ def _generator_version() -> str:
     It changes with the generator, so prepared documents of another one are not taken for its own.
     """
     problems = [generate(0, index) for index in range(_PROBED_TURNS * len(FAMILIES))]
-    texts = [render(problem, problem.solution or "") for problem in problems]
-    return sha256_json({"documents": texts})[:16]
+    documents = [
+        (
+            problem.id,
+            problem.split_group,
+            problem.difficulty,
+            render(problem, problem.solution or ""),
+        )
+        for problem in problems
+    ]
+    return sha256_json({"documents": documents})[:16]
 
 
 def _id(candidate: Candidate) -> str:

@@ -1,6 +1,7 @@
 """The reader of synthetic code: few problems, really verified."""
 
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from codepretrain.data.readers import synthetic_code
 from codepretrain.data.synthetic import verdict_cache
 from codepretrain.data.synthetic.generate import generate
+from codepretrain.data.synthetic.problem import Problem
 from codepretrain.data.workers import reading_processes
 from codepretrain.errors import UserError
 from tests.data.readers.reading import read, read_shards, reader
@@ -40,14 +42,23 @@ def test_the_documents_do_not_depend_on_the_workers(monkeypatch: pytest.MonkeyPa
         assert read_shards(made, shards, processes) == alone
 
 
+def _other_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(synthetic_code, "render", lambda problem, solution: solution)
+
+
+def _other_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Problem, "split_group", "all")
+
+
+@pytest.mark.parametrize("change", [_other_text, _other_groups])
 def test_a_change_of_the_generator_is_a_change_of_its_material(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
     made = reader("synthetic_code", num_problems=100)
     first, second = (made.files(shard) for shard in made.shards())
     assert first == second
     assert first[0].version
-    monkeypatch.setattr(synthetic_code, "render", lambda problem, solution: solution)
+    change(monkeypatch)
     synthetic_code._generator_version.cache_clear()
     try:
         assert made.files(range(64)) != first
