@@ -238,13 +238,10 @@ def test_remains_of_a_killed_upload_are_removed(
             raise KeyboardInterrupt
         write_bytes(path, content)
 
-    with (
-        monkeypatch.context() as patch,
-        pytest.raises(KeyboardInterrupt),
-        whole_directory(memory / "rows") as made,
-    ):
-        (made / "old.bin").write_bytes(b"rest")
+    with monkeypatch.context() as patch:
         patch.setattr(directory, "write_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt), whole_directory(memory / "rows") as made:
+            (made / "old.bin").write_bytes(b"rest")
     assert storage.names(memory / "rows") == ["old.bin"]
     with whole_directory(memory / "rows") as made:
         fill(made)
