@@ -65,7 +65,7 @@ class SourceConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DeduplicationConfig:
-    """Documents whose texts are equal (`exact`) or similar (`near`).
+    """Documents whose texts are equal (`exact`), or similar but not equal (`near`).
 
     Groups that share a text, exactly or nearly, are on one side of the split. Of the copies,
     "keep" keeps all; "drop_within" keeps one in each source; "drop_across" keeps one in the study,
