@@ -2,8 +2,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-resume test-mesh test-hosts test-signals test-pod test-parity test-storage lint \
-  format lock benchmark clean
+.PHONY: demo test test-resume test-mesh test-hosts test-signals test-pod test-parity test-storage \
+  test-preparation lint format lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -40,6 +40,11 @@ test-parity: .venv/.installed
 test-storage: .venv/.installed
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[storage-test]'
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_storage.py -s
+
+# The same bytes of prepared data whatever prepares it, and after kill -9 in every stage.
+test-preparation: .venv/.installed
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[storage-test]'
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_preparation.py tests/data -s
 
 lint: .venv/.installed
 	$(BIN)/ruff format --check .

@@ -4,8 +4,14 @@
 
 The corpus is what /usr and the installed packages hold as text, in JSON lines of 64 MB compressed
 with zstd. A corpus that is larger than that repeats the files with the words of each line shuffled,
-so that few copies are near-duplicates. For every size: seconds and MB/s per core of each stage,
-and the peak of the resident memory of `prepare` and its workers together, sampled every 50 ms.
+so that few copies are near-duplicates. For every size:
+
+1. Seconds of each stage, and MB/s of the text that it takes, divided by the number of workers; or
+   CPU seconds, and MB/s of CPU (--clock cpu). The text is what was read, and for packing what is
+   left of it. Parts are what workers share: below a part for each worker (128 MiB of text), fewer
+   of them pack.
+2. The peak of the resident memory of `prepare` and its workers together, sampled every 50 ms. Pages
+   of mapped files, such as libraries, do not count.
 """
 
 import argparse
@@ -33,11 +39,16 @@ _ENDINGS = (
 _MAX_FILE_BYTES = 1_000_000
 _SHARD_BYTES = 64_000_000
 _CHILD = """
-import json, sys
+import json, os, sys, types
 from codepretrain.config.load import load_study
+from codepretrain.data import prepare as stages
 from codepretrain.data.prepare import prepare
 from codepretrain.rows.data_dir import data_dir
+def cpu_seconds():
+    return sum(os.times()[:4])
 if __name__ == "__main__":
+    if sys.argv[4] == "cpu":
+        stages.time = types.SimpleNamespace(monotonic=cpu_seconds)
     config = load_study(sys.argv[1], [])
     result = prepare(config, data_dir(sys.argv[2], config), num_workers=int(sys.argv[3]))
     rows = [vars(manifest) for manifest in result.rows.values()]
@@ -147,7 +158,7 @@ def _resident(pid: int) -> int:
         fields = Path(f"/proc/{pid}/statm").read_text().split()
     except OSError:
         return 0
-    shared = int(fields[2])  # files that are mapped count once at most, and can be dropped
+    shared = int(fields[2])  # files that are mapped: processes share them, and they can be dropped
     return (int(fields[1]) - shared) * os.sysconf("SC_PAGE_SIZE")
 
 
@@ -159,7 +170,7 @@ def measure(folder: Path, flags: argparse.Namespace) -> dict[str, Any]:
     script.write_text(_CHILD)
     began = os.times()
     process = subprocess.Popen(
-        [sys.executable, script, study, folder / "workdir", str(flags.num_workers)],
+        [sys.executable, script, study, folder / "workdir", str(flags.num_workers), flags.clock],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -183,10 +194,16 @@ def main() -> None:
     parser.add_argument("--gigabytes", type=float, nargs="+", default=[0.1, 0.5])
     parser.add_argument("--num-workers", type=int, default=os.cpu_count())
     parser.add_argument("--vocab-size", type=int, default=32_768)
+    parser.add_argument(
+        "--clock",
+        choices=["wall", "cpu"],
+        default="wall",
+        help="cpu: CPU seconds of a stage and its workers, for a machine with other work",
+    )
     parser.add_argument("--folder", help="where to put the corpora (default: TMPDIR)")
     flags = parser.parse_args()
     table = Table(title=f"prepare, {flags.num_workers} workers, vocabulary {flags.vocab_size:,}")
-    for column in ("GB", "what", "seconds", "MB/s"):
+    for column in ("GB", "what", "seconds", "MB/s per worker"):
         table.add_column(column, justify="left" if column == "what" else "right")
     for gigabytes in flags.gigabytes:
         with tempfile.TemporaryDirectory(dir=flags.folder) as name:
@@ -195,9 +212,13 @@ def main() -> None:
             write_corpus(folder / "raw", int(gigabytes * 1e9))
             found = measure(folder, flags)
         stages = {**found["seconds"], "all": found["wall_s"], "all, CPU": found["cpu_s"]}
+        raw = gigabytes * 1e9
+        taken = {"read": raw, "select": raw, "pack": found["bytes"], "all": raw}
         for stage, seconds in stages.items():
-            rate = gigabytes * 1000 / seconds if seconds else 0.0
-            table.add_row(f"{gigabytes:g}", stage, f"{seconds:.1f}", f"{rate:.1f}")
+            is_cpu = flags.clock == "cpu" and stage in found["seconds"]
+            worker_s = seconds if is_cpu else seconds * flags.num_workers
+            rate = f"{taken[stage] / 1e6 / worker_s:.1f}" if stage in taken and seconds else ""
+            table.add_row(f"{gigabytes:g}", stage, f"{seconds:.1f}", rate)
         peaks = f"{found['peak_gib']:.2f} GiB, one process {found['peak_of_one_gib']:.2f}"
         table.add_row(f"{gigabytes:g}", f"peak memory: {peaks}", "", "")
         Console().print(table)

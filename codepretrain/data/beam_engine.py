@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Generic
 
 from codepretrain.config.parse import suggestion
+from codepretrain.data.beam_direct import is_direct, run_direct, runner_name
 from codepretrain.data.engines import Engine, Summary, Task
 from codepretrain.errors import UserError, quoted
 from codepretrain.files.storage import StrPath, is_local
 
 if TYPE_CHECKING:
+    from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
 
 FLAG = "--beam"
@@ -37,20 +39,31 @@ class BeamEngine(Engine):
         import apache_beam as beam
 
         chosen = list(tasks)
-        if chosen:
-            pipeline = beam.Pipeline(options=self._options)
+
+        def build(pipeline: "beam.Pipeline") -> None:
             (
                 pipeline
                 | beam.Create(chosen, reshuffle=False)
                 | beam.Reshuffle()
                 | beam.Map(_Part(function))
             )
-            state = pipeline.run().wait_until_finish()
+
+        if chosen:
+            state = self._run(build)
             if state not in (None, "DONE"):
                 raise UserError(
                     f"the Beam pipeline ended as {state}; rerun to make what is missing"
                 )
         return map(function, chosen)
+
+    def _run(self, build: Callable[["Pipeline"], None]) -> str | None:
+        import apache_beam as beam
+
+        if is_direct(self._options):
+            return run_direct(self._options, build)
+        pipeline = beam.Pipeline(options=self._options)
+        build(pipeline)
+        return pipeline.run().wait_until_finish()
 
 
 class _Part(Generic[Task, Summary]):
@@ -99,13 +112,28 @@ def beam_options(text: str, workdir: StrPath) -> "PipelineOptions":
             and name.removeprefix("no_") not in known
         ):
             raise UserError(f"{FLAG}: Beam has no option --{name}{suggestion(name, sorted(known))}")
-    runner = known.get("runner") or "DirectRunner"
-    if is_local(workdir) and runner.rpartition(".")[2] == "DataflowRunner":
+    _check_runner(options, workdir)
+    return options
+
+
+def _check_runner(options: "PipelineOptions", workdir: StrPath) -> None:
+    from apache_beam.options.pipeline_options import StandardOptions
+    from apache_beam.runners.runner import create_runner
+
+    runner = runner_name(options)
+    try:
+        with _silent_logging():
+            create_runner(runner)
+    except ValueError as error:  # Beam's message lists all runners
+        near = suggestion(runner, StandardOptions.KNOWN_RUNNER_NAMES)
+        raise UserError(f"{FLAG}: no runner {quoted(runner)}{near}") from error
+    except (AttributeError, ImportError) as error:
+        raise UserError(f"{FLAG}: no runner {quoted(runner)}: {error}") from error
+    if is_local(workdir) and "dataflow" in runner.lower():
         raise UserError(
             f"{FLAG}: workers of {runner} cannot see {workdir} on this machine: give a --workdir "
             "in an object store"
         )
-    return options
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.decontaminate.benchmarks import MissingBenchmarkError, read_benchmarks
+from codepretrain.data.decontaminate.benchmarks import read_benchmarks
 from codepretrain.data.documents import SourceDocuments
 from codepretrain.data.selection import (
     SelectionManifest,
@@ -67,12 +67,7 @@ def changed_benchmarks(config: StudyConfig, data_dir: StrPath) -> list[str]:
       UserError: an evaluation set is unreadable, or missing before there is a selection.
     """
     is_selected = has_selection(data_dir)
-    try:
-        found = read_benchmarks(config.data.decontamination)
-    except MissingBenchmarkError:
-        if is_selected:
-            return []
-        raise
+    found = read_benchmarks(config.data.decontamination, may_be_missing=is_selected)
     if not is_selected:
         return []
     selected = load_selection_manifest(data_dir).benchmarks
@@ -83,8 +78,19 @@ def changed_benchmarks(config: StudyConfig, data_dir: StrPath) -> list[str]:
     ]
 
 
-def check_benchmarks(config: StudyConfig, data_dir: StrPath, *, rereads_changed: bool) -> None:
-    """Raises UserError as `changed_benchmarks`, and for changed ones without `rereads_changed`."""
+def check_benchmarks(
+    config: StudyConfig, data_dir: StrPath, *, rereads_changed: bool, selects_again: bool = False
+) -> None:
+    """Checks the evaluation sets before anything is read or removed.
+
+    Args:
+      rereads_changed: select again if an evaluation set changed, instead of refusing it.
+      selects_again: whatever changed.
+
+    Raises:
+      UserError: as `changed_benchmarks`; an evaluation set changed and `rereads_changed` is False;
+        or one is missing that the next selection needs.
+    """
     changed = changed_benchmarks(config, data_dir)
     if changed and not rereads_changed:
         raise UserError(
@@ -93,6 +99,8 @@ def check_benchmarks(config: StudyConfig, data_dir: StrPath, *, rereads_changed:
             + (f"; so did those of {', '.join(changed[1:])}" if changed[1:] else "")
             + ": restore them, or prepare with --reread-changed"
         )
+    if changed or selects_again:
+        read_benchmarks(config.data.decontamination)
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -10,8 +10,8 @@ class Document:
     """One text. `id` is unique within its source; `origin` says where to find it.
 
     `group` is what the text was cut from (a file, a thread, a repository, a page): all texts of a
-    group are in one split, whatever their sources. None if the text is a group of its own, which is
-    then named by its `id`. `other_groups` are further groups that follow the same split, such as
+    group are in one split, whatever their sources. None if the text is a group of its own, named by
+    its source and `id`. `other_groups` are further groups that follow the same split, such as
     the forks that share a commit. `language` is a programming or natural language, `license` an
     SPDX expression or the origin's own wording; None if the origin does not state it. `metadata` is
     what else the origin states: repository, path, score, teacher.

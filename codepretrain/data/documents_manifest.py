@@ -12,6 +12,7 @@ from typing import Any
 from etils import epath
 
 from codepretrain.data.document_parts import DocumentsPart
+from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.data.inventory import Inventory
 from codepretrain.errors import UserError
 from codepretrain.files.sealed import read_sealed, seal, write_sealed
@@ -47,6 +48,13 @@ class DocumentsManifest:
     drop_report: Mapping[str, Any]
     num_files: int
     files_sha256: str
+
+    @property
+    def num_read(self) -> int:
+        """Documents, whatever became of them, and skipped pieces of raw material."""
+        dropped = DropReport.from_json(self.drop_report).dropped.values()
+        num_dropped = sum(tally.documents for tally in dropped)
+        return self.num_documents + num_dropped + sum(self.skipped.values())
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -13,7 +13,9 @@ from codepretrain.data.tokenizer import encode
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.vocabulary import Vocabulary
 
-MAX_DOCUMENTS = 4096  # per source
+# Per source. Tokens as Python integers take about 12 bytes for each byte of text.
+MAX_DOCUMENTS = 4096
+MAX_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,10 @@ def held_out_documents(
     *,
     config: StudyConfig,
 ) -> list[HeldOut]:
-    """Returns a sample of the source's validation split: `MAX_DOCUMENTS`, or all."""
+    """Returns a sample of the source's validation split: `MAX_DOCUMENTS`, or all.
+
+    Fewer if their texts together reach `MAX_BYTES`.
+    """
     chosen = list(
         sample_documents(
             data_dir,
@@ -50,6 +55,7 @@ def held_out_documents(
             split="validation",
             purpose="evaluation items",
             num_documents=MAX_DOCUMENTS,
+            max_bytes=MAX_BYTES,
             cache_bytes=config.execution.row_cache_bytes,
         )
     )

@@ -5,9 +5,11 @@ from typing import Any
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.check_selection import check_benchmarks
+from codepretrain.data.documents import find_documents
 from codepretrain.data.inventory import ChangedFilesError
 from codepretrain.data.prepared import find_study_documents
 from codepretrain.data.raw_files import check_raw_files
+from codepretrain.data.read_source import check_damaged_share
 from codepretrain.data.readers.reader import Reader
 from codepretrain.data.tokenizer import load_tokenizer
 from codepretrain.errors import UserError
@@ -42,6 +44,13 @@ def check_inputs(
                 missing[source] = reader.shards()
         except UserError as error:
             problems.append(f"config.data.sources.{source}: {error}")
+            continue
+        documents = None if source in missing else find_documents(data_dir, source)
+        if documents is not None:
+            try:
+                check_damaged_share(documents.manifest, reader)
+            except UserError as error:
+                problems.append(str(error))
     try:
         if has_tokenizer(data_dir):
             current_tokenizer(config, data_dir)
@@ -50,7 +59,12 @@ def check_inputs(
     except UserError as error:
         problems.append(str(error))
     try:
-        check_benchmarks(config, data_dir, rereads_changed=rereads_changed)
+        check_benchmarks(
+            config,
+            data_dir,
+            rereads_changed=rereads_changed,
+            selects_again=rereads_changed and bool(missing),
+        )
     except UserError as error:
         problems.append(str(error))
     if problems:

@@ -1,15 +1,16 @@
 """Keys of documents: what decides the selection and samples, without the texts.
 
-    keys.npy [n]   group: uint64    hash of the group, or of the id of a document without one
+    keys.npy [n]   group: uint64    hash of the group; without one, of the source and the id
                    text: uint64     hash of the text
                    num_bytes: uint32
 
-One entry a document, in reading order. The hashes do not depend on the source, so one group or text
-has one key in every source.
+One entry a document, in reading order. One group or text has one key in every source. Ids do not:
+files of different corpora may have one name (`data/same_records.py`).
 """
 
 import hashlib
 from array import array
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,21 @@ from codepretrain.rows.records import open_array
 
 KEYS = "keys.npy"
 KEY_TYPE = np.dtype([("group", "<u8"), ("text", "<u8"), ("num_bytes", "<u4")])
-_GROUP, _TEXT = b"codepretrain group", b"codepretrain text"
+_GROUP, _TEXT, _SOURCE = b"codepretrain group", b"codepretrain text", b"codepretrain source"
 _DIGEST_BYTES = 16
 
 
 def group_key(document: Document) -> int:
-    """Returns the key of the document's group."""
-    return _key(document.id if document.group is None else document.group)
+    """Returns the key of the document's group, or of the document alone if it has none."""
+    if document.group is not None:
+        return _key(document.group)
+    return _key(document.id) ^ source_key(document.source)
+
+
+@cache
+def source_key(source: str) -> int:
+    """Returns what, with the key of an id, gives the key of a document without a group (xor)."""
+    return _key(source, key=_SOURCE)
 
 
 def group_joins(document: Document) -> list[tuple[int, int]]:
@@ -36,8 +45,8 @@ def group_joins(document: Document) -> list[tuple[int, int]]:
     return [(group, _key(other)) for other in document.other_groups]
 
 
-def _key(group: str) -> int:
-    digest = hashlib.blake2b(group.encode(errors="replace"), digest_size=8, key=_GROUP)
+def _key(name: str, *, key: bytes = _GROUP) -> int:
+    digest = hashlib.blake2b(name.encode(errors="replace"), digest_size=8, key=key)
     return int.from_bytes(digest.digest(), "little")
 
 

@@ -1,4 +1,4 @@
-"""Compares the raw files of today with those that a study's documents were read from.
+"""Compares the raw files of today with those that a study's data was made from.
 
 Imports no tokenizer or TensorFlow: `run` calls it in the process that trains.
 """
@@ -6,10 +6,12 @@ Imports no tokenizer or TensorFlow: `run` calls it in the process that trains.
 from collections.abc import Callable
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.data.check_selection import check_benchmarks
 from codepretrain.data.documents import SourceDocuments, find_documents
 from codepretrain.data.inventory import check_inventory
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import MissingCorpusError, Reader
+from codepretrain.data.selection import has_selection
 from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath
 
@@ -17,10 +19,11 @@ Note = Callable[[str], None]
 
 
 def check_all_raw_files(config: StudyConfig, data_dir: StrPath, note: Note) -> None:
-    """Compares the raw files of every source that the study's data was made from.
+    """Compares the raw files and evaluation sets that the study's data was made from.
 
     Raises:
-      UserError: names the sources that changed, and the first file of each.
+      UserError: names the sources that changed and the first file of each, and the evaluation sets
+        that changed.
     """
     problems = []
     for source, chosen in sorted(config.data.sources.items()):
@@ -31,6 +34,11 @@ def check_all_raw_files(config: StudyConfig, data_dir: StrPath, note: Note) -> N
             check_raw_files(documents, make_reader(source, chosen), note)
         except UserError as error:
             problems.append(f"config.data.sources.{source}: {error}")
+    if has_selection(data_dir):
+        try:
+            check_benchmarks(config, data_dir, rereads_changed=False)
+        except UserError as error:
+            problems.append(str(error))
     if problems:
         raise UserError("; ".join(problems))
 

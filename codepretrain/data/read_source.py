@@ -65,16 +65,21 @@ def read_source(
     manifest, inventory = counts.manifest(reading)
     if not manifest.num_documents:
         raise UserError(_nothing_read(manifest))
-    check_damage(
-        reading.source,
-        max_share=reading.reader.max_damaged_share,
-        num_records=counts.num_read,
-        skipped=manifest.skipped,
-        examples=manifest.skipped_examples,
-    )
+    check_damaged_share(manifest, reading.reader)
     name, sha256 = write_documents_manifest(reading.folder, manifest, inventory)
     entry = DocumentsEntry(folder=epath.Path(reading.folder).name, manifest=name, sha256=sha256)
     return manifest, entry
+
+
+def check_damaged_share(manifest: DocumentsManifest, reader: Reader) -> None:
+    """Raises UserError if more of a source is damaged than its reader accepts."""
+    check_damage(
+        manifest.source,
+        max_share=reader.max_damaged_share,
+        num_records=manifest.num_read,
+        skipped=manifest.skipped,
+        examples=manifest.skipped_examples,
+    )
 
 
 def _read_parts(reading: SourceReading, engine: Engine, checksums: Checksums) -> Iterator[PartRead]:
@@ -143,13 +148,6 @@ class _Counts:
         self.skipped.update(part.manifest.skipped)
         self.examples = {**part.manifest.skipped_examples, **self.examples}
         self.report.merge(DropReport.from_json(part.manifest.drop_report))
-
-    @property
-    def num_read(self) -> int:
-        """Documents, whatever became of them, and skipped pieces of raw material."""
-        dropped = sum(tally.documents for tally in self.report.dropped.values())
-        kept = sum(part.num_documents for part in self.parts)
-        return kept + dropped + sum(self.skipped.values())
 
     def manifest(self, reading: SourceReading) -> tuple[DocumentsManifest, Inventory]:
         """Returns the source's manifest and the raw files of all parts."""

@@ -22,15 +22,23 @@ def sample_documents(
     split: str,
     purpose: str,
     num_documents: int,
+    max_bytes: int | None = None,
     cache_bytes: int | None = None,
 ) -> Iterator[Document]:
     """Yields a number of documents, or all if there are fewer, in reading order.
+
+    Args:
+      max_bytes: fewer documents are chosen if their texts together reach this size.
 
     Raises:
       UserError: a file is missing or damaged.
     """
     members, keys = _members(data_dir, source, split, cache_bytes)
-    chosen = smallest(keyed_hash(keys["text"], purpose), num_documents)
+    hashes = keyed_hash(keys["text"], purpose)
+    chosen = smallest(hashes, num_documents)
+    if max_bytes is not None:
+        fewer = smallest_up_to(hashes, keys["num_bytes"], max_bytes)
+        chosen = min(chosen, fewer, key=len)
     return _read(data_dir, source, members, chosen, cache_bytes)
 
 

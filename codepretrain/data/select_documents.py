@@ -15,6 +15,7 @@ from codepretrain.data.decontaminate.benchmarks import Benchmark, read_benchmark
 from codepretrain.data.document_codes import CODES, TRAIN, Decision, decide
 from codepretrain.data.documents import SourceDocuments, open_documents
 from codepretrain.data.engines import Engine
+from codepretrain.data.same_records import same_record_joins
 from codepretrain.data.scan_documents import Scan, remove_scan, scan_documents
 from codepretrain.data.selection import (
     FORMAT_VERSION,
@@ -62,13 +63,19 @@ def select_documents(
         advance=advance,
     )
     keys = {source: found.keys() for source, found in documents.items()}
+    within = {source: len(found) for source, found in scan.contaminated.items()}
+    same_records = same_record_joins(
+        {source: found["group"][: within[source]] for source, found in keys.items()},
+        {source: found.inventory() for source, found in documents.items()},
+    )
+    joins = np.unique(np.concatenate([scan.joins, same_records]), axis=0)
     decision = decide(
         keys,
         scan.contaminated,
         scan.clusters,
         config.data.deduplication,
         fraction=config.data.validation_fraction,
-        joins=scan.joins,
+        joins=joins,
     )
     _check_training(decision.codes)
     manifest = _manifest(config, documents, keys, decision, scan, benchmarks)
@@ -78,7 +85,7 @@ def select_documents(
         manifest,
         scan.report,
         clusters=scan.clusters,
-        joins=scan.joins,
+        joins=joins,
     )
     remove_scan(data_dir)
 

@@ -1,7 +1,7 @@
 """What a selection was told to keep on one side of the split, in files of its folder.
 
     similar.texts.npy    [m, 2] uint64: clusters of similar texts (`data/duplicates.py`)
-    joined.groups.npy    [n, 2] uint64: pairs of groups that documents join
+    joined.groups.npy    [n, 2] uint64: pairs of groups that documents join, or one record
 
 They prove that the split keeps them together, without another search. Group and text keys are those
 of `data/keys.py`. No source has a name with a dot.

@@ -1,8 +1,10 @@
 """Words of a text and hashes of its word n-grams, computed with numpy on the text's UTF-8 bytes.
 
-A word is a run of ASCII letters, digits and underscores, and of all characters beyond ASCII; an
-ideograph or kana (U+3000 to U+9FFF) begins a new word, as these scripts put no spaces between
-words. Everything else separates words.
+A word is a run of ASCII letters, digits and underscores, and of characters beyond ASCII that are
+neither white space, punctuation nor symbols; an ideograph or kana (U+3000 to U+9FFF) begins a new
+word, as these scripts put no spaces between words. Everything else separates words, except
+invisible characters, such as soft hyphens, which are left out. Composed and decomposed characters
+are equal.
 
     "x = f(x+1)"    words: x  f  x  1      3-grams: x f x,  f x 1
 
@@ -10,7 +12,10 @@ Hashes have 64 bits, are the same on all machines and in all versions of Python 
 polynomials of the bytes of a word, or of the words of an n-gram, with a mixing step after each.
 """
 
-from collections.abc import Iterator, Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -45,7 +50,7 @@ def words_of(text: str) -> list[bytes]:
     [b'x', b'f', b'x', b'1']
     """
     found = []
-    for block in _blocks(text.encode(errors="surrogatepass")):
+    for block in _blocks(_plain(text)):
         data = block.tobytes()
         starts, ends = _bounds(block)
         found += [data[a:b] for a, b in zip(starts.tolist(), ends.tolist(), strict=True)]
@@ -54,7 +59,7 @@ def words_of(text: str) -> list[bytes]:
 
 def hash_words(text: str) -> np.ndarray:
     """Returns the hash of each word of a text in their order: [words] uint64."""
-    hashes = [_hash_block(block) for block in _blocks(text.encode(errors="surrogatepass"))]
+    hashes = [_hash_block(block) for block in _blocks(_plain(text))]
     return np.concatenate(hashes) if hashes else np.empty(0, np.uint64)
 
 
@@ -76,13 +81,43 @@ def combined(columns: Sequence[np.ndarray]) -> np.ndarray:
     return _mixed(total)
 
 
+def _plain(text: str) -> bytes:
+    """Returns a text as UTF-8 in which ASCII characters alone separate words."""
+    if not text.isascii():
+        invisible, separators = _typography()
+        text = separators(" ", invisible("", unicodedata.normalize("NFC", text)))
+    return text.encode(errors="surrogatepass")
+
+
+@cache
+def _typography() -> tuple[Callable[[str, str], str], Callable[[str, str], str]]:
+    """Returns functions that replace invisible characters, and separators beyond ASCII.
+
+    By their categories in Unicode 3.2, which every version of Python has. There, soft hyphens and
+    zero-width spaces are separators.
+    """
+    found: dict[str, list[str]] = {"invisible": ["\u00ad\u200b"], "separators": []}
+    for character in map(chr, range(0x80, 0x10000)):
+        category = unicodedata.ucd_3_2_0.category(character)
+        if category == "Cf":
+            found["invisible"].append(character)
+        elif category == "Cc" or category[0] in "PSZ":
+            found["separators"].append(character)
+    invisible, separators = (
+        re.compile(f"[{re.escape(''.join(some))}]").sub for some in found.values()
+    )
+    return invisible, separators
+
+
 def _blocks(data: bytes) -> Iterator[np.ndarray]:
     """Yields the bytes in blocks that end between words, unless a word fills a block."""
     array, start = np.frombuffer(data, np.uint8), 0
     while len(array) - start > _BLOCK_BYTES:
         block = array[start : start + _BLOCK_BYTES]
-        separators = np.flatnonzero(_CLASSES[block] == _SEPARATOR)
-        size = int(separators[-1]) + 1 if len(separators) else _BLOCK_BYTES
+        classes = _CLASSES[block]
+        between = (classes[:-1] == _SEPARATOR) | (classes[1:] == _WORD_START)
+        places = np.flatnonzero(between)
+        size = int(places[-1]) + 1 if len(places) else _BLOCK_BYTES
         yield block[:size]
         start += size
     if start < len(array):

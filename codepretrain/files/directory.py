@@ -4,9 +4,9 @@
 
 Locally the files are made in a folder next to the directory, which is synced and renamed. In an
 object store nothing can be renamed: files are made in a local folder, uploaded, read back and
-compared by hash; `files.json` is uploaded last and commits the directory. `.uploading` is the
-first object written and the last removed. It marks the remains of a killed upload, which the next
-attempt removes; a folder with other contents is never mistaken for them.
+compared by hash; `files.json` is uploaded last and commits the directory. The lease in the folder
+`.<directory>.uploading` beside it is created first and removed last. It marks the remains of a
+killed upload, which the next attempt removes; other contents are never mistaken for them.
 """
 
 import errno
@@ -41,7 +41,6 @@ from codepretrain.files.storage import (
 )
 
 FILES = "files.json"
-_UPLOADING = ".uploading"
 _FORMAT = 1
 
 
@@ -151,12 +150,11 @@ def remove_directory(path: StrPath) -> None:
                 os.rename(path, folder / "removed")
                 sync(folder.parent)
         return
-    write_bytes(_in(path, _UPLOADING), b"removing")
+    write_bytes(_mark(path) / "removing", b"")
     remove(_in(path, FILES))
     for name in sizes_below(path):
-        if name != _UPLOADING:
-            remove(_in(path, name))
-    remove(_in(path, _UPLOADING))
+        remove(_in(path, name))
+    remove_tree(_mark(path))
 
 
 def _check_free(path: StrPath) -> None:
@@ -164,7 +162,7 @@ def _check_free(path: StrPath) -> None:
     if is_local(path):
         there = os.path.lexists(path) and (not os.path.isdir(path) or bool(os.listdir(path)))
     else:
-        there = exists(path) and not is_file(os.path.join(path, _UPLOADING))
+        there = exists(path) and not exists(_mark(path))
     if there and not is_whole(path):
         raise UserError(
             f"{shown(path)} is incomplete, or was not made by this program: delete it, or choose "
@@ -182,7 +180,7 @@ def _write_list(
     """
     sizes = sizes_below(folder)
     found = sorted(sizes)
-    assert not {FILES, _UPLOADING} & sizes.keys(), f"{FILES} and {_UPLOADING} are reserved names"
+    assert FILES not in sizes, f"{FILES} is a reserved name"
     hashes = sha256_files(folder / name for name in found)
     files = {n: (sizes[n], sha256) for n, sha256 in zip(found, hashes, strict=True)}
     entries = {**files, **(of_parts or {})}
@@ -217,27 +215,29 @@ def _rename(folder: Path, path: Path) -> None:
 
 
 def _upload(folder: Path, path: StrPath, files: Mapping[str, tuple[int, str]]) -> None:
-    lock = epath.Path(path).parent / f".{os.path.basename(path)}.uploading"
     try:
-        with exclusive(lock, waits=True) as lease:
+        with exclusive(_mark(path), waits=True) as lease:
             if not is_whole(path):
                 _upload_held(folder, path, files, lease)
     except LeaseLostError:
         if not is_whole(path):  # by another process, which removed the lease at the end
             raise
-    remove_tree(lock)
+    remove_tree(_mark(path))
 
 
 def _upload_held(
     folder: Path, path: StrPath, files: Mapping[str, tuple[int, str]], lease: Lease
 ) -> None:
-    write_bytes(_in(path, _UPLOADING), b"uploading")
-    for name in sizes_below(path).keys() - files.keys() - {_UPLOADING}:
+    for name in sizes_below(path).keys() - files.keys():
         remove(_in(path, name))
     _put_all(folder, path, files)
     lease.check()
     write_bytes(_in(path, FILES), (folder / FILES).read_bytes())
-    remove(_in(path, _UPLOADING))
+
+
+def _mark(path: StrPath) -> epath.Path:
+    """Returns the folder of an object store that exists while a directory is written or removed."""
+    return epath.Path(path).parent / f".{os.path.basename(path)}.uploading"
 
 
 def _put_all(folder: Path, path: StrPath, files: Mapping[str, tuple[int, str]]) -> None:

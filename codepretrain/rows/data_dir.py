@@ -23,8 +23,9 @@ from codepretrain.rows.format import FORMAT_VERSION, SPLITS
 from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest, rows_directory
 from codepretrain.rows.vocabulary import tokenizer_hashes, tokenizer_path
 
-# Raised whenever readers, tokenizer, packing or items change in a way that changes their results.
-_DATA_VERSION = 4
+# Raised whenever readers, selection, tokenizer, packing or items change in a way that changes their
+# results.
+_DATA_VERSION = 5
 
 
 def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ _STEPS = {
     "text_pretrain": 60,
     "cooldown_without_code": 20,
     "cooldown_with_code": 20,
+    "cooldown_with_kinds_of_code": 20,
     "balanced_init": 40,
     "balanced_text_continued": 30,
     "code_init": 40,

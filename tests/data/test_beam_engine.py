@@ -1,4 +1,5 @@
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,8 +61,9 @@ def test_a_user_error_of_a_part_is_raised_as_it_is(options, tmp_path):
         list(engine.map(refuse, [Part(str(tmp_path), 3)]))
 
 
-def test_other_errors_end_the_pipeline(tmp_path):
-    engine = BeamEngine(beam_options("", tmp_path))
+@pytest.mark.parametrize("options", MODES)
+def test_other_errors_end_the_pipeline(options, tmp_path):
+    engine = BeamEngine(beam_options(options, tmp_path))
     with pytest.raises(Exception, match="ZeroDivisionError"):
         list(engine.map(fail, [Part(str(tmp_path), 3)]))
 
@@ -73,6 +75,10 @@ def test_other_errors_end_the_pipeline(tmp_path):
         ("runner=DirectRunner", "expected options such as --runner=DirectRunner"),
         ("--runner='DirectRunner", "No closing quotation"),
         ("--direct_num_workers=two", "does not accept"),
+        ("--runner=FlinkRuner", "no runner 'FlinkRuner'; did you mean FlinkRunner"),
+        ("--runner=some.where.Runner", "no runner 'some.where.Runner': No module named 'some'"),
+        ("--runner=json.Runner", "no runner 'json.Runner': module 'json' has no attribute"),
+        ("--runner=dataflow --project=p", "cannot see"),
         ("--runner=DataflowRunner --project=p", "cannot see"),
     ],
 )
@@ -84,3 +90,11 @@ def test_wrong_options_are_one_error(options, message, tmp_path):
 def test_a_working_directory_in_an_object_store_is_seen_by_other_machines():
     options = beam_options("--runner=DataflowRunner --project=p", "gs://bucket/folder")
     assert options.get_all_options()["runner"] == "DataflowRunner"
+
+
+def test_beam_that_is_not_installed_is_one_error(tmp_path, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "apache_beam"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "apache_beam", None)
+    with pytest.raises(UserError, match=r"^--beam needs the extra `beam`: pip install"):
+        beam_options("", tmp_path)

@@ -3,6 +3,8 @@
 import dataclasses
 import io
 import json
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +107,56 @@ def test_a_study_without_the_text_of_its_evaluation_set(
     with pytest.raises(UserError, match=r"decontamination.benchmarks.qa: no file matches"):
         prepare(config, tmp_path / "other" / "study", num_workers=1, console=console)
     assert not (tmp_path / "other" / "documents").exists(), "before any work"
+
+
+def test_a_missing_evaluation_set_does_not_hide_that_another_one_changed(
+    make_study, items, tmp_path
+) -> None:
+    paths = {name: tmp_path / f"{name}.jsonl" for name in ("gone", "kept")}
+    for path in paths.values():
+        path.write_bytes(items.read_bytes())
+    benchmarks = {name: str(path) for name, path in paths.items()}
+    config = make_study(decontamination=DecontaminationConfig(benchmarks=benchmarks))
+    workdir, console = tmp_path / "data" / "study", Console(file=io.StringIO())
+    prepare(config, workdir, num_workers=1, console=console)
+    paths["gone"].unlink()
+    prepare(config, workdir, num_workers=1, console=console)
+    paths["kept"].write_text(items.read_text().splitlines()[0])
+    assert changed_benchmarks(config, workdir) == ["kept"]
+    with pytest.raises(UserError, match=r"benchmarks.kept: its files changed since"):
+        prepare(config, workdir, num_workers=1, console=console)
+
+    with pytest.raises(UserError, match=r"benchmarks.gone: no file matches"):
+        prepare(config, workdir, num_workers=1, console=console, rereads_changed=True)
+    assert load_selection_manifest(workdir), "nothing is removed that could not be made again"
+    paths["gone"].write_bytes(items.read_bytes())
+    prepare(config, workdir, num_workers=1, console=console, rereads_changed=True)
+    assert changed_benchmarks(config, workdir) == []
+
+
+def test_changed_raw_files_are_not_read_again_without_the_evaluation_sets(
+    make_study, corpus, items, tmp_path
+) -> None:
+    path = tmp_path / "qa.jsonl"
+    path.write_bytes(items.read_bytes())
+    raw = Path(shutil.copytree(corpus, tmp_path / "raw"))
+    config = make_study(decontamination=DecontaminationConfig(benchmarks={"qa": str(path)}))
+    sources = {
+        name: dataclasses.replace(chosen, options=moved(chosen.options, corpus, raw))
+        for name, chosen in config.data.sources.items()
+    }
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, sources=sources))
+    workdir, console = tmp_path / "data" / "study", Console(file=io.StringIO())
+    prepare(config, workdir, num_workers=1, console=console)
+    path.unlink()
+    (raw / "code" / "m07.py").write_text("x = 1\n")
+    with pytest.raises(UserError, match=r"benchmarks.qa: no file matches"):
+        prepare(config, workdir, num_workers=1, console=console, rereads_changed=True)
+    assert load_selection_manifest(workdir), "before any work"
+
+
+def moved(options: Mapping[str, Any], old: Path, new: Path) -> dict[str, Any]:
+    return {
+        name: value.replace(str(old), str(new)) if isinstance(value, str) else value
+        for name, value in options.items()
+    }

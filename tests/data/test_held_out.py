@@ -37,3 +37,16 @@ def test_they_are_a_sample_not_the_first(prepared_data, monkeypatch) -> None:
     assert found[1000] == every
     assert [d for d in found[10] if d in found[5]] == found[5] != every[:5]
     assert [d for d in every if d in found[10]] == found[10] != every[:10]
+
+
+def test_their_texts_are_bounded(prepared_data, monkeypatch) -> None:
+    config, data_dir = prepared_data.config, prepared_data.data_dir
+    vocabulary = load_vocabulary(data_dir)
+    tokenizer = load_tokenizer(tokenizer_path(data_dir), config.data.tokenizer)
+    every = held_out_documents(data_dir, "text", tokenizer, vocabulary, config=config)
+    monkeypatch.setattr(held_out_module, "MAX_BYTES", 2000, raising=False)
+    fewer = held_out_documents(data_dir, "text", tokenizer, vocabulary, config=config)
+    sizes = [len(held_out.text) for held_out in fewer]
+    assert sum(sizes) - max(sizes) < 2000 <= sum(sizes) < sum(len(one.text) for one in every)
+    monkeypatch.setattr(held_out_module, "MAX_DOCUMENTS", 2)
+    assert len(held_out_documents(data_dir, "text", tokenizer, vocabulary, config=config)) == 2

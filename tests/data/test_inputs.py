@@ -1,8 +1,12 @@
 import dataclasses
+import io
 
 import pytest
+from rich.console import Console
 
+from codepretrain.config.schema import StudyConfig
 from codepretrain.data.inputs import check_inputs
+from codepretrain.data.prepare import prepare
 from codepretrain.data.readers import make_reader
 from codepretrain.errors import UserError
 from codepretrain.rows.data_dir import reading_settings
@@ -46,3 +50,24 @@ def test_documents_that_were_read_under_other_settings_are_named(prepared_data) 
     message = r"sources.text: .*documents/text-\w{12} was read under other settings; choose another"
     with pytest.raises(UserError, match=message):
         check_inputs(config, prepared_data.data_dir, readers(config))
+
+
+def test_documents_that_were_read_are_held_to_the_damage_that_is_accepted_now(
+    make_study, tmp_path
+) -> None:
+    path, data_dir = tmp_path / "a.jsonl", tmp_path / "data" / "study"
+    path.write_text("".join(f'{{"text": "text {i}"}}\n' for i in range(6)) + "broken\n" * 3)
+
+    def config(**options: float) -> StudyConfig:
+        config = make_study(validation_fraction=0.0)
+        text = config.data.sources["text"]
+        text = dataclasses.replace(text, options={"path": str(path), **options})
+        sources = {**config.data.sources, "text": text}
+        return dataclasses.replace(config, data=dataclasses.replace(config.data, sources=sources))
+
+    prepare(config(), data_dir, num_workers=1, console=Console(file=io.StringIO()))
+    assert check_inputs(config(), data_dir, readers(config())) == {}
+    strict = config(max_damaged_share=0.3)
+    message = r"^config.data.sources.text: 3 of 9 raw records are damaged, expected at most 0.3"
+    with pytest.raises(UserError, match=message):
+        check_inputs(strict, data_dir, readers(strict))

@@ -1,5 +1,6 @@
 """The stage as a whole: nothing leaks, whatever the order, the parts and the workers."""
 
+import json
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from codepretrain.data import part_plan
 from codepretrain.data import scan_part as scan_part_module
 from codepretrain.data import select_documents as select_module
 from codepretrain.data.deduplicate.minhash import ngrams_of, similarity
+from codepretrain.data.description.leaks import split_proof
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.document_codes import CODES
 from codepretrain.data.documents import open_documents
@@ -27,6 +29,7 @@ from codepretrain.data.selection import (
     selection_directory,
     selection_hash,
 )
+from codepretrain.data.selection_links import load_joins
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_file
 from codepretrain.files.storage import sizes_below
@@ -63,11 +66,59 @@ def test_the_demos_corpora_share_no_group_and_no_text(tmp_path) -> None:
     assert shared(tmp_path / "s", list(sources)) == (set(), set())
 
 
+def records(path: Path, *fields: str, seed: int) -> str:
+    """Writes 60 records, each field a text of its own."""
+    rng = random.Random(seed)
+    lines = [
+        json.dumps({field: " ".join(fresh_words(rng, 20)) for field in fields}) for _ in range(60)
+    ]
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join(lines))
+    return str(path)
+
+
+def read_lines(data_dir: Path, source: str, path: str, **options: str) -> None:
+    chosen = SourceConfig(reader="jsonl", kind="text", options={"path": path, **options})
+    read(data_dir, source, make_reader(source, chosen))
+
+
+def test_lines_of_different_files_of_one_name_have_nothing_in_common(tmp_path) -> None:
+    for seed, source in enumerate("ab"):
+        path = records(tmp_path / source / "train.jsonl", "text", seed=seed)
+        read_lines(tmp_path / "s", source, path)
+    manifest = select(tmp_path / "s", "a", "b", fraction=0.5)
+    assert (manifest.num_components, manifest.num_joins) == (120, 0)
+    found = [{d.id for d in members(tmp_path / "s", source, "validation")} for source in "ab"]
+    assert found[0] != found[1]
+    assert all(15 < len(some) < 45 for some in found)
+    groups = [set(open_documents(tmp_path / "s", s).keys()["group"].tolist()) for s in "ab"]
+    assert groups[0].isdisjoint(groups[1])
+
+
+def test_fields_of_one_record_that_two_sources_read_follow_one_split(tmp_path) -> None:
+    path = records(tmp_path / "raw" / "train.jsonl", "question", "answer", seed=0)
+    read_lines(tmp_path / "s", "a", path, text_field="question")
+    read_lines(tmp_path / "s", "b", path, text_field="answer")
+    read_lines(tmp_path / "s", "c", records(tmp_path / "other" / "train.jsonl", "text", seed=1))
+    manifest = select(tmp_path / "s", "a", "b", "c", fraction=0.5)
+    assert (manifest.num_components, manifest.num_joins) == (120, 60)
+    found = {s: {d.id for d in members(tmp_path / "s", s, "validation")} for s in "abc"}
+    assert 15 < len(found["a"]) < 45
+    assert found["a"] == found["b"] != found["c"]
+    proof = split_proof(
+        {s: open_documents(tmp_path / "s", s).keys() for s in "abc"},
+        {s: load_selection(tmp_path / "s", s) for s in "abc"},
+        None,
+        load_joins(selection_directory(tmp_path / "s")),
+    )
+    assert (proof.num_joined, proof.joined_on_both_sides, proof.holds) == (60, 0, True)
+
+
 def test_a_text_in_two_sources_takes_both_groups_along(tmp_path) -> None:
     n = 60
     documents: Any = {
         "a": [(f"a{i}/{k}", f"a{i}", f"text {i} {k} of a") for i in range(n) for k in range(2)],
-        "b": [(f"b{i}", None, f"text {i} 0 of a") for i in range(n)],
+        "b": [(f"b{i}", f"b{i}", f"text {i} 0 of a") for i in range(n)],
         "c": [(f"c{i}/{k}", f"b{i}", f"text {i} {k} of c") for i in range(n) for k in range(2)],
     }
     given(tmp_path / "s", documents)

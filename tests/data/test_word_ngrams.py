@@ -1,6 +1,7 @@
 import doctest
 import random
 import re
+import unicodedata
 
 import numpy as np
 import pytest
@@ -38,6 +39,27 @@ def test_words(text: str) -> None:
     assert len(hash_words(text)) == len(words_of(text))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "it’s “the best” question — isn’t it… ¿no?",
+        "it's\u00a0the\u2009best\u3000question\u202fisn't\u2028it no",
+        "it's the best question、isn't it。no！",
+        "it's the be\u00adst ques\u200btion \u200bisn't\u2060 it\ufeff no",
+        "it's the «best» question → isn't × it \x85 no",
+    ],
+)
+def test_typography_does_not_matter(text: str) -> None:
+    assert words_of(text) == words_of("it's the best question isn't it no")
+    assert hash_words(text).tolist() == hash_words("it's the best question isn't it no").tolist()
+
+
+def test_composed_and_decomposed_characters_are_equal() -> None:
+    text = "Dès qu’il est arrivé à la gare, ガ"
+    assert words_of(unicodedata.normalize("NFD", text)) == words_of(text)
+    assert words_of(text)[0] == "Dès".encode()
+
+
 def test_a_word_longer_than_a_block_is_cut() -> None:
     assert [len(word) for word in words_of("x" * 70_000 + " y")] == [65_536, 4_464, 1]
     assert len(hash_words("x" * 70_000 + " y")) == 3
@@ -50,6 +72,15 @@ def test_equal_words_have_equal_hashes_wherever_they_are() -> None:
     by_word = dict(zip(words, hashes.tolist(), strict=True))
     assert [by_word[word] for word in words] == hashes.tolist()
     assert len(set(by_word.values())) == len(by_word), "and other words have other hashes"
+
+
+def test_a_block_without_separators_ends_between_words() -> None:
+    text = "天地玄黄宇宙洪荒日月盈昃辰宿列張"
+    words = hash_words(text).tolist()
+    for shift in ("", "a", "ab"):  # a block ends at each byte of an ideograph
+        hashes = hash_words(shift + "字" * (2**16 // 3 - 5) + text)
+        assert hashes[-len(words) :].tolist() == words
+        assert words_of(shift + "字" * (2**16 // 3 - 5) + text)[-1] == "張".encode()
 
 
 def test_similar_words_have_other_hashes() -> None:

@@ -230,11 +230,37 @@ def test_a_removed_directory_can_be_made_again(folder: epath.Path) -> None:
         assert storage.names(folder) == []
 
 
-def test_rests_of_a_killed_upload_are_removed(memory: epath.Path) -> None:
-    write_bytes(memory / "rows" / ".uploading", b"uploading")
-    write_bytes(memory / "rows" / "old.bin", b"rest")
+def test_remains_of_a_killed_upload_are_removed(
+    memory: epath.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: epath.Path, content: bytes) -> None:
+        if path.name == "files.json":
+            raise KeyboardInterrupt
+        write_bytes(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(directory, "write_bytes", interrupted)
+        with pytest.raises(KeyboardInterrupt), whole_directory(memory / "rows") as made:
+            (made / "old.bin").write_bytes(b"rest")
+    assert storage.names(memory / "rows") == ["old.bin"]
     with whole_directory(memory / "rows") as made:
         fill(made)
+    assert storage.names(memory / "rows") == ["a.txt", "files.json", "sub"]
+    assert storage.names(memory) == ["rows"]
+
+
+def test_an_upload_killed_after_its_list_leaves_the_files_only(
+    memory: epath.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(path: epath.Path, content: bytes) -> None:
+        write_bytes(path, content)
+        if path.name == "files.json":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(directory, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt), whole_directory(memory / "rows") as made:
+        fill(made)
+    assert is_whole(memory / "rows")
     assert storage.names(memory / "rows") == ["a.txt", "files.json", "sub"]
 
 

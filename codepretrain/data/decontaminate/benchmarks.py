@@ -35,8 +35,13 @@ class MissingBenchmarkError(UserError):
     """No file matches."""
 
 
-def read_benchmarks(config: DecontaminationConfig) -> dict[str, Benchmark]:
+def read_benchmarks(
+    config: DecontaminationConfig, *, may_be_missing: bool = False
+) -> dict[str, Benchmark]:
     """Returns the evaluation sets by name. They are held in memory.
+
+    Args:
+      may_be_missing: leave out those whose files are missing.
 
     Raises:
       MissingBenchmarkError: no files match; no other problem was found.
@@ -48,6 +53,9 @@ def read_benchmarks(config: DecontaminationConfig) -> dict[str, Benchmark]:
     for name, pattern in sorted(config.benchmarks.items()):
         try:
             found[name] = _read(name, pattern)
+        except MissingBenchmarkError as error:
+            if not may_be_missing:
+                problems.append(error)
         except UserError as error:
             problems.append(error)
     if problems:

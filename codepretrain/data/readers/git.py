@@ -85,7 +85,10 @@ class Git(Reader):
         return [shard for repository in self._repositories() for shard in self._list(repository)]
 
     def files(self, shard: Shard) -> Sequence[RawFile]:
-        return [RawFile(shard.repository.path, shard.repository.name, version=shard.head)]
+        """Returns the repository. Its remote names the group, and may change without a commit."""
+        repository = shard.repository
+        version = " ".join([shard.head, *repository.groups])
+        return [RawFile(repository.path, repository.name, version=version)]
 
     def read(self, shard: Shard, source: str) -> Iterator[Document | Skipped]:
         with Objects(git_directory(shard.repository.path) or shard.repository.path) as objects:

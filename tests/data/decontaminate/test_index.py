@@ -74,6 +74,8 @@ def test_case_punctuation_and_line_ends_do_not_matter() -> None:
     text = ITEMS["qa", "13"]
     assert found([word.upper() for word in text]) == [("qa", "13", 1)]
     assert found([",\n(".join(text)]) == [("qa", "13", 1)]
+    for between in ("\u00a0", " — ", "” “", "…", "，", "\u200b \u200b", "\u3000"):
+        assert found([between.join(text)]) == [("qa", "13", 1)]
 
 
 def test_all_items_of_all_benchmarks_are_named() -> None:

@@ -247,3 +247,22 @@ def test_nothing_of_a_repository_is_run(repository: Repository, tmp_path: Path) 
 def test_mistakes(options: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=f"reader 'git': {message}"):
         git(**{"path": ".", **options}).shards()
+
+
+def test_the_version_is_that_of_the_commit_and_of_the_groups(repository: Repository) -> None:
+    def version() -> str | None:
+        made = git(repository.path)
+        [file] = made.files(made.shards()[0])
+        return file.version
+
+    found = [version()]
+    repository.git("remote", "add", "origin", "https://github.com/owner/name.git")
+    found.append(version())
+    repository.git("remote", "set-url", "origin", "git@github.com:Owner/name")
+    assert version() == found[-1], "the same group"
+    repository.git("remote", "set-url", "origin", "https://github.com/owner/other.git")
+    found.append(version())
+    repository.commit("Next", {"a.py": "x = 2\n"})
+    found.append(version())
+    assert None not in found
+    assert len(set(found)) == len(found)
