@@ -235,30 +235,16 @@ def overlap_table(description: Description) -> Table:
 def split_table(description: Description) -> Table:
     """Returns what is on both sides of the split, of all that is used."""
     found = description["split"]
-    rows = [
-        (name, (_count(total), _count(held_out), _count(both)))
-        for name, total, held_out, both in (
-            (
-                "groups",
-                found["num_groups"],
-                found["groups_held_out"],
-                found["groups_on_both_sides"],
-            ),
-            ("texts", found["num_texts"], found["texts_held_out"], found["texts_on_both_sides"]),
-            (
-                "clusters of similar texts",
-                found["num_clusters"],
-                found["clusters_held_out"],
-                found["clusters_on_both_sides"],
-            ),
-            (
-                "pairs of groups that a document joins",
-                found["num_joined"],
-                found["joined_held_out"],
-                found["joined_on_both_sides"],
-            ),
-        )
-    ]
+    names = {
+        "groups": "groups",
+        "texts": "texts",
+        "clusters": "clusters of similar texts",
+        "joined": "pairs of groups that a document joins",
+    }
+    rows = []
+    for key, name in names.items():
+        counts = (f"num_{key}", f"{key}_held_out", f"{key}_on_both_sides")
+        rows.append((name, tuple(_count(found[count]) for count in counts)))
     return Table(("used", "held out", "on both sides"), tuple(rows))
 
 
