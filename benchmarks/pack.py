@@ -31,13 +31,13 @@ from codepretrain.config.schema import (
     TokenizerConfig,
     TrainingConfig,
 )
-from codepretrain.data import pack_part as pack_part_module
-from codepretrain.data import pack_rows as pack_rows_module
-from codepretrain.data.encoder import DocumentEncoder
-from codepretrain.data.pack_part import PartTask, pack_part
+from codepretrain.data.packing import pack_part as pack_part_module
+from codepretrain.data.packing import pack_rows as pack_rows_module
+from codepretrain.data.packing.pack_part import PartTask, pack_part
 from codepretrain.data.prepare import prepare
-from codepretrain.data.selection import split_documents
-from codepretrain.data.tokenizer import load_tokenizer
+from codepretrain.data.selection.selected import split_documents
+from codepretrain.data.tokenization.encoder import DocumentEncoder
+from codepretrain.data.tokenization.tokenizer import load_tokenizer
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.vocabulary import tokenizer_path
 

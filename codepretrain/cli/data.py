@@ -22,8 +22,8 @@ from codepretrain.printable import printable
 from codepretrain.rows.data_dir import data_dir
 
 if TYPE_CHECKING:
-    from codepretrain.data.find_text import Hit
-    from codepretrain.data.show_document import Shown
+    from codepretrain.data.description.find_text import Hit
+    from codepretrain.data.description.show_document import Shown
 
 _SPLITS = ("train", "validation", "dropped")
 
@@ -80,8 +80,8 @@ def _describe(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
 
 
 def _show(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    from codepretrain.data.description.show_document import show_document
     from codepretrain.data.missing import missing_documents
-    from codepretrain.data.show_document import show_document
 
     _check_source(config, "SOURCE", flags.source)
     folder = data_dir(flags.workdir, config)
@@ -98,7 +98,7 @@ def _show(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
 
 
 def _find(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    from codepretrain.data.find_text import find_text, num_bytes_to_search
+    from codepretrain.data.description.find_text import find_text, num_bytes_to_search
     from codepretrain.data.missing import missing_documents
     from codepretrain.data.progress import progress_display, progress_line
 

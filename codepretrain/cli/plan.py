@@ -14,7 +14,7 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 
 if TYPE_CHECKING:
-    from codepretrain.data.corpora import Corpus
+    from codepretrain.data.reading.corpora import Corpus
     from codepretrain.podplan.topology import Topology
 
 
@@ -42,7 +42,7 @@ def add_plan_command(add: Add) -> None:
 
 def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     topology = _topology(flags)
-    from codepretrain.data.corpora import find_corpora, missing_benchmarks
+    from codepretrain.data.reading.corpora import find_corpora, missing_benchmarks
     from codepretrain.study.describe import describe, print_plan
     from codepretrain.study.workspace import Workspace
 

@@ -89,7 +89,7 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
 def _check_raw_files(config: StudyConfig, flags: argparse.Namespace) -> None:
     if importlib.util.find_spec("tokenizers") is None:
         return  # installed without the extra `data`: the data was prepared on another machine
-    from codepretrain.data.raw_files import check_all_raw_files
+    from codepretrain.data.reading.raw_files import check_all_raw_files
     from codepretrain.rows.data_dir import data_dir
 
     check_all_raw_files(

@@ -18,7 +18,7 @@ class TokenizerConfig:
 
     `bos_token` and `eos_token` are the names, in that file or in the one to be trained, of the
     tokens that begin and end a document. A trained one also has the rendering markers as entries
-    (`data/tokenizer.py`).
+    (`data/tokenization/tokenizer.py`).
 
     It is trained on a sample of every source: `training_bytes_per_source` times the source's entry
     in `training_weights` (1 for a source without one), or the whole source if it has less.

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.check_selection import check_benchmarks
-from codepretrain.data.documents import find_documents
-from codepretrain.data.inventory import ChangedFilesError
 from codepretrain.data.prepared import find_study_documents
-from codepretrain.data.raw_files import check_raw_files
-from codepretrain.data.read_source import check_damaged_share
 from codepretrain.data.readers.reader import Reader
-from codepretrain.data.tokenizer import load_tokenizer
+from codepretrain.data.reading.documents import find_documents
+from codepretrain.data.reading.inventory import ChangedFilesError
+from codepretrain.data.reading.raw_files import check_raw_files
+from codepretrain.data.reading.read_source import check_damaged_share
+from codepretrain.data.selection.check import check_benchmarks
+from codepretrain.data.tokenization.tokenizer import load_tokenizer
 from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.data_dir import current_tokenizer

@@ -5,7 +5,7 @@
                    num_bytes: uint32
 
 One entry a document, in reading order. One group or text has one key in every source. Ids do not:
-files of different corpora may have one name (`data/same_records.py`).
+files of different corpora may have one name (`data/selection/same_records.py`).
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Which parts of a study's data are not prepared."""
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents import has_documents
-from codepretrain.data.selection import has_selection
+from codepretrain.data.reading.documents import has_documents
+from codepretrain.data.selection.selected import has_selection
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.eval_items import has_items
 from codepretrain.rows.format import SPLITS

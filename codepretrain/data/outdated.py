@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.documents_view import load_documents_view
-from codepretrain.data.selection import selection_directory
+from codepretrain.data.reading.documents_view import load_documents_view
+from codepretrain.data.selection.selected import selection_directory
 from codepretrain.files.directory import remove_directory
 from codepretrain.files.storage import StrPath, remove
 from codepretrain.rows.eval_items import items_directory

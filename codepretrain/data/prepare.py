@@ -16,31 +16,31 @@ from rich.console import Console
 from rich.progress import Progress
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.beam_engine import BeamEngine, beam_options
-from codepretrain.data.check_selection import changed_benchmarks
-from codepretrain.data.documents import has_documents, open_documents, pool_folder
-from codepretrain.data.documents_view import set_documents_entry
-from codepretrain.data.engines import Engine, local_engine
-from codepretrain.data.eval_items import write_eval_items
+from codepretrain.data.engines.beam import BeamEngine, beam_options
+from codepretrain.data.engines.engine import Engine, local_engine
+from codepretrain.data.engines.workers import check_num_workers
 from codepretrain.data.filters import make_filters
 from codepretrain.data.inputs import check_inputs
+from codepretrain.data.items.eval_items import write_eval_items
 from codepretrain.data.outdated import remove_outdated
-from codepretrain.data.pack_rows import pack_rows
+from codepretrain.data.packing.pack_rows import pack_rows
 from codepretrain.data.prepared import PreparedData, load_prepared, summary
 from codepretrain.data.progress import progress_display, progress_line
-from codepretrain.data.read_source import SourceReading, read_source
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
-from codepretrain.data.samples import sample_bytes
-from codepretrain.data.scan_documents import remove_scan
-from codepretrain.data.select_documents import select_documents
-from codepretrain.data.selection import has_selection
-from codepretrain.data.tokenizer import (
+from codepretrain.data.reading.documents import has_documents, open_documents, pool_folder
+from codepretrain.data.reading.documents_view import set_documents_entry
+from codepretrain.data.reading.read_source import SourceReading, read_source
+from codepretrain.data.selection.check import changed_benchmarks
+from codepretrain.data.selection.samples import sample_bytes
+from codepretrain.data.selection.scan_documents import remove_scan
+from codepretrain.data.selection.select_documents import select_documents
+from codepretrain.data.selection.selected import has_selection
+from codepretrain.data.tokenization.tokenizer import (
     copy_tokenizer,
     save_tokenizer,
     train_tokenizer,
 )
-from codepretrain.data.workers import check_num_workers
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.lease import exclusive
 from codepretrain.files.sealed import write_sealed
@@ -72,7 +72,7 @@ def prepare(
     made from them or from changed evaluation sets is made again; without, changes are refused.
 
     Processes on this machine, `num_workers` of them, read, select and pack; or Apache Beam with the
-    pipeline options `beam` (`data/beam_engine.py`). The result does not depend on them. Progress
+    pipeline options `beam` (`data/engines/beam.py`). The result does not depend on them. Progress
     and a summary go to the console, by default on stderr.
 
     One preparation at a time uses the folder above `data_dir`, which holds what studies share;

@@ -7,20 +7,20 @@ from functools import partial
 from rich.console import Group
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.check_selection import check_selection
-from codepretrain.data.documents import (
+from codepretrain.data.reading.documents import (
     SourceDocuments,
     find_documents,
     open_documents,
     pool_folder,
 )
-from codepretrain.data.documents_manifest import DocumentsManifest
-from codepretrain.data.drop_table import drop_table
-from codepretrain.data.selection import (
+from codepretrain.data.reading.documents_manifest import DocumentsManifest
+from codepretrain.data.reading.drop_table import drop_table
+from codepretrain.data.selection.check import check_selection
+from codepretrain.data.selection.selected import (
     SelectionManifest,
     selection_directory,
 )
-from codepretrain.data.selection_table import selection_lines, selection_table
+from codepretrain.data.selection.table import selection_lines, selection_table
 from codepretrain.data.uncut_table import UncutTable
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_json

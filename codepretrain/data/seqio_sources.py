@@ -14,8 +14,8 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from codepretrain.data.documents import open_documents
-from codepretrain.data.selection import load_split
+from codepretrain.data.reading.documents import open_documents
+from codepretrain.data.selection.selected import load_split
 from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import SPLITS

@@ -28,7 +28,7 @@ import tensorflow as tf
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.prepared import load_prepared
-from codepretrain.data.selection import load_selection_manifest
+from codepretrain.data.selection.selected import load_selection_manifest
 from codepretrain.data.seqio_mixtures import check_names, make_mixtures
 from codepretrain.data.seqio_sources import FEATURES, DocumentSource, RowSource
 from codepretrain.data.seqio_vocabulary import ByteLevelBPE

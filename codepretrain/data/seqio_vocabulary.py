@@ -9,8 +9,8 @@ import tensorflow as tf
 from tokenizers import Tokenizer
 
 from codepretrain.config.schema import TokenizerConfig
-from codepretrain.data.encoder import DocumentEncoder
-from codepretrain.data.tokenizer import load_tokenizer, special_ids
+from codepretrain.data.tokenization.encoder import DocumentEncoder
+from codepretrain.data.tokenization.tokenizer import load_tokenizer, special_ids
 from codepretrain.files.hashing import sha256_file
 from codepretrain.files.storage import StrPath
 

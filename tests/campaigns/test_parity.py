@@ -190,7 +190,7 @@ def _table() -> Any:
 def tokenizer(tmp_path: Path) -> Path:
     """A byte-level BPE of 512 entries: specials, bytes, and some merges."""
     from codepretrain.config.schema import TokenizerConfig
-    from codepretrain.data.tokenizer import train_tokenizer
+    from codepretrain.data.tokenization.tokenizer import train_tokenizer
 
     trained = train_tokenizer(["def f(x): return x + 1\n" * 50], TokenizerConfig(vocab_size=300))
     trained.save(str(tmp_path / "tokenizer.json"))
@@ -275,7 +275,7 @@ def texts_to_the_left(ids: np.ndarray, real: np.ndarray) -> tuple[jax.Array, jax
 
 def test_the_tokenizer_gives_our_ids(tmp_path: Path, tokenizer: Path) -> None:
     from codepretrain.config.schema import TokenizerConfig
-    from codepretrain.data.tokenizer import encode, load_tokenizer
+    from codepretrain.data.tokenization.tokenizer import encode, load_tokenizer
 
     folder = export(tmp_path, SMALL, draw(SMALL), tokenizer)
     settings = TokenizerConfig(vocab_size=512)

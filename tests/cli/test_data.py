@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from codepretrain.cli.main import main
-from codepretrain.data.selection import split_documents
+from codepretrain.data.selection.selected import split_documents
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.store import RowStore
 from tests.conftest import ROOT, run_command

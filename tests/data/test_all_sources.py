@@ -14,8 +14,8 @@ from codepretrain.data.document import Document
 from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.data.prepared import PreparedData, load_prepared
 from codepretrain.data.readers import READERS
-from codepretrain.data.selection import split_documents
-from codepretrain.data.selection_table import COLUMNS, selection_counts
+from codepretrain.data.selection.selected import split_documents
+from codepretrain.data.selection.table import COLUMNS, selection_counts
 from codepretrain.rows.data_dir import data_dir
 from codepretrain.rows.format import SPLITS
 from tests.conftest import Command

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from codepretrain.data.documents import open_documents
-from codepretrain.data.documents_view import load_documents_view
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared, verify_prepared
-from codepretrain.data.selection import load_contamination, split_documents
+from codepretrain.data.reading.documents import open_documents
+from codepretrain.data.reading.documents_view import load_documents_view
+from codepretrain.data.selection.selected import load_contamination, split_documents
 from codepretrain.errors import UserError
 from codepretrain.files.sealed import seal
 from codepretrain.rows.data_dir import is_prepared

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from codepretrain.data import part_plan
-from codepretrain.data.engines import local_engine
+from codepretrain.data.engines.engine import local_engine
+from codepretrain.data.reading import part_plan
 from codepretrain.files.hashing import sha256_file
 from codepretrain.files.storage import sizes_below
 from tests.data.deduplicate.corpora import pair
@@ -21,9 +21,11 @@ ROOT = Path(__file__).parents[2]
 _KILLED = """
 import os, signal, sys, time
 from pathlib import Path
-from codepretrain.data import scan_part, select_documents, selection
+from codepretrain.data.selection import scan_part
+from codepretrain.data.selection import select_documents
+from codepretrain.data.selection import selected as selection
 from codepretrain.data.deduplicate import external_sort
-from codepretrain.data.engines import local_engine
+from codepretrain.data.engines.engine import local_engine
 from tests.fixtures.selecting import select
 
 def kill(*_, **__):

@@ -12,17 +12,17 @@ import pytest
 from rich.console import Console
 
 from codepretrain.config.schema import FilterConfig, SourceConfig, TokenizerConfig
-from codepretrain.data import document_parts
-from codepretrain.data import pack_part as pack_part_module
 from codepretrain.data import prepare as prepare_module
-from codepretrain.data import selection as selection_module
-from codepretrain.data.documents import open_documents
 from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.data.keys import KeysWriter
+from codepretrain.data.packing import pack_part as pack_part_module
 from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared
-from codepretrain.data.selection import split_documents
-from codepretrain.data.tokenizer import save_tokenizer, train_tokenizer
+from codepretrain.data.reading import document_parts
+from codepretrain.data.reading.documents import open_documents
+from codepretrain.data.selection import selected as selection_module
+from codepretrain.data.selection.selected import split_documents
+from codepretrain.data.tokenization.tokenizer import save_tokenizer, train_tokenizer
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.cache import Cache

@@ -9,8 +9,8 @@ from etils import epath
 from rich.console import Console
 
 from codepretrain.data.document import Document
-from codepretrain.data.documents import open_documents
 from codepretrain.data.prepared import load_prepared, summary, verify_prepared
+from codepretrain.data.reading.documents import open_documents
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes

@@ -12,8 +12,8 @@ from etils import epath
 from rich.console import Console
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data import part_plan
 from codepretrain.data.prepare import prepare
+from codepretrain.data.reading import part_plan
 from codepretrain.files.hashing import sha256_file
 from codepretrain.files.storage import sizes_below
 from tests.fixtures.several_sources import several_sources, write_corpora

@@ -21,9 +21,9 @@ from codepretrain.config.schema import (
     StudyConfig,
     TrainingConfig,
 )
-from codepretrain.data.eval_items import write_items
-from codepretrain.data.join_parts import MadeFrom, join_parts
-from codepretrain.data.write_part import Packing, TokenizedBatch, write_part
+from codepretrain.data.items.eval_items import write_items
+from codepretrain.data.packing.join_parts import MadeFrom, join_parts
+from codepretrain.data.packing.write_part import Packing, TokenizedBatch, write_part
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.files.directory import whole_directory
 from codepretrain.model.transformer import Params, bind, init_params, logical_axes

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from codepretrain.data.eval_items import KINDS, write_items
+from codepretrain.data.items.eval_items import KINDS, write_items
 from codepretrain.errors import UserError
 from codepretrain.evals import multiple_choice, python_expression
 from codepretrain.evals.multiple_choice import MultipleChoiceItem

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from codepretrain.config.schema import FilterConfig, SourceConfig, StudyConfig
-from codepretrain.data.eval_items import write_items
+from codepretrain.data.items.eval_items import write_items
 from codepretrain.errors import UserError
 from codepretrain.files.directory import whole_directory
 from codepretrain.files.hashing import sha256_json

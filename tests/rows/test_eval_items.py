@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from codepretrain.data.eval_items import write_items
+from codepretrain.data.items.eval_items import write_items
 from codepretrain.errors import UserError
 from codepretrain.files.atomic import write_text
 from codepretrain.files.directory import whole_directory

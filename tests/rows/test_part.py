@@ -5,7 +5,7 @@ import pytest
 
 from codepretrain.errors import UserError
 from codepretrain.rows.part import check_part, load_part, merkle_root, part_name
-from tests.data.test_write_part import write
+from tests.data.packing.test_write_part import write
 
 
 def test_the_root_is_a_hash_of_the_parts_hashes_in_order() -> None:

@@ -12,15 +12,15 @@ from codepretrain.data.description.languages import MAX_DOCUMENTS, Languages, so
 from codepretrain.data.description.leaks import split_proof
 from codepretrain.data.description.lengths import length_histogram, length_quantiles
 from codepretrain.data.description.overlap import Overlap, source_overlap
-from codepretrain.data.document_codes import TRAIN, VALIDATION
-from codepretrain.data.documents import SourceDocuments
 from codepretrain.data.prepared import PreparedData, check_documents, load_prepared
-from codepretrain.data.selection import (
+from codepretrain.data.reading.documents import SourceDocuments
+from codepretrain.data.selection.document_codes import TRAIN, VALIDATION
+from codepretrain.data.selection.links import load_clusters, load_joins
+from codepretrain.data.selection.selected import (
     load_contamination,
     load_selection,
     selection_directory,
 )
-from codepretrain.data.selection_links import load_clusters, load_joins
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.json_values import plain
 from codepretrain.files.storage import StrPath

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from codepretrain.data.document_codes import CODES
-from codepretrain.data.documents import DocumentsManifest
+from codepretrain.data.reading.documents import DocumentsManifest
+from codepretrain.data.selection.document_codes import CODES
 
 SKIPPED, FILTERED = "skipped", "filtered"
 FATES = (SKIPPED, FILTERED, *CODES[2:], *CODES[:2])  # in the order of lists
@@ -62,7 +62,7 @@ def source_fates(
     """Returns the fates of a source's documents, and asserts that they add up.
 
     Args:
-      codes: [num_documents] uint8, see `data/document_codes.py`.
+      codes: [num_documents] uint8, see `data/selection/document_codes.py`.
       num_bytes: [num_documents], of each document.
     """
     report = manifest.drop_report

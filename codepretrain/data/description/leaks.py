@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codepretrain.data.components import contains
-from codepretrain.data.document_codes import TRAIN, VALIDATION
-from codepretrain.data.duplicates import cluster_of
+from codepretrain.data.selection.components import contains
+from codepretrain.data.selection.document_codes import TRAIN, VALIDATION
+from codepretrain.data.selection.duplicates import cluster_of
 
 
 @dataclass(frozen=True, kw_only=True)

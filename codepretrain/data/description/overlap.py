@@ -9,9 +9,9 @@ from itertools import combinations
 
 import numpy as np
 
-from codepretrain.data.components import contains, repeated_values
-from codepretrain.data.document_codes import OVER_LIMIT, TRAIN, VALIDATION
-from codepretrain.data.duplicates import cluster_of
+from codepretrain.data.selection.components import contains, repeated_values
+from codepretrain.data.selection.document_codes import OVER_LIMIT, TRAIN, VALIDATION
+from codepretrain.data.selection.duplicates import cluster_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,8 @@ def source_overlap(
 
     Args:
       keys: of each source, [num_documents], see `data/keys.py`.
-      codes: of each source, [num_documents] uint8, see `data/document_codes.py`.
-      clusters: of similar texts, see `data/duplicates.py`; None if they were not searched.
+      codes: of each source, [num_documents] uint8, see `data/selection/document_codes.py`.
+      clusters: of similar texts, see `data/selection/duplicates.py`; None if not searched.
     """
     read = {s: found[codes[s] != OVER_LIMIT] for s, found in keys.items()}
     used = {s: found[(codes[s] == TRAIN) | (codes[s] == VALIDATION)] for s, found in keys.items()}

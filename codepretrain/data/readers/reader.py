@@ -2,7 +2,7 @@
 
 Shards are handed to worker processes, so they are small, picklable, and do not depend on the number
 of workers. Size limits are the same for all readers and are applied to what they yield
-(`codepretrain.data.read_part`).
+(`codepretrain.data.reading.read_part`).
 """
 
 import abc

@@ -12,7 +12,7 @@ from etils import epath
 from codepretrain.config.schema import DecontaminationConfig, DeduplicationConfig, StudyConfig
 from codepretrain.data.description import describe as describe_module
 from codepretrain.data.description.describe import describe_data
-from codepretrain.data.selection import split_documents
+from codepretrain.data.selection.selected import split_documents
 from codepretrain.errors import UserError
 from codepretrain.files.atomic import write_bytes
 from codepretrain.rows.format import SPLITS

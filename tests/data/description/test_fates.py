@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from codepretrain.data.description.fates import FATES, Fate, SourceFates, source_fates
-from codepretrain.data.document_codes import CODES
-from codepretrain.data.documents import DocumentsManifest, open_documents
 from codepretrain.data.filters import make_filter
+from codepretrain.data.reading.documents import DocumentsManifest, open_documents
+from codepretrain.data.selection.document_codes import CODES
 from tests.fixtures.documents import read, texts
 
 NAMES = ("hexadecimal_prefix", "emails", "generated")

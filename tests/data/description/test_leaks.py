@@ -6,11 +6,11 @@ import numpy as np
 from codepretrain.config.schema import DeduplicationConfig
 from codepretrain.data.deduplicate import DeduplicationSettings
 from codepretrain.data.description.leaks import SplitProof, split_proof
-from codepretrain.data.document_codes import EXACT_DUPLICATE, TRAIN, VALIDATION, decide
-from codepretrain.data.documents import open_documents
 from codepretrain.data.keys import KEY_TYPE
-from codepretrain.data.selection import load_selection, selection_directory
-from codepretrain.data.selection_links import load_clusters
+from codepretrain.data.reading.documents import open_documents
+from codepretrain.data.selection.document_codes import EXACT_DUPLICATE, TRAIN, VALIDATION, decide
+from codepretrain.data.selection.links import load_clusters
+from codepretrain.data.selection.selected import load_selection, selection_directory
 from tests.fixtures.selecting import given, select
 
 CLUSTERS = np.array([[30, 20]], np.uint64)

@@ -1,8 +1,13 @@
 import numpy as np
 
 from codepretrain.data.description.overlap import Shared, source_overlap
-from codepretrain.data.document_codes import EXACT_DUPLICATE, OVER_LIMIT, TRAIN, VALIDATION
 from codepretrain.data.keys import KEY_TYPE
+from codepretrain.data.selection.document_codes import (
+    EXACT_DUPLICATE,
+    OVER_LIMIT,
+    TRAIN,
+    VALIDATION,
+)
 
 CLUSTERS = np.array([[30, 20]], np.uint64)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from codepretrain.data.engines.workers import reading_processes
 from codepretrain.data.readers import synthetic_code
 from codepretrain.data.synthetic import verdict_cache
 from codepretrain.data.synthetic.generate import generate
 from codepretrain.data.synthetic.problem import Problem
-from codepretrain.data.workers import reading_processes
 from codepretrain.errors import UserError
 from tests.data.readers.reading import read, read_shards, reader
 

@@ -1,0 +1,122 @@
+"""What becomes of every document: one code each, decided from the keys of all sources.
+
+    over limit > contaminated > exact duplicate > near duplicate > validation > train
+
+A document has the first code of this list that applies to it. Documents over a source's limit count
+as not read: they affect no other document. Contaminated ones are never the copy that is kept, but
+their groups follow the split of the texts that are equal or similar.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from codepretrain.config.schema import DeduplicationConfig
+from codepretrain.data.selection.components import joins_of
+from codepretrain.data.selection.duplicates import cluster_of, exact_duplicates, near_duplicates
+from codepretrain.data.selection.split import Split, split_groups
+
+TRAIN, VALIDATION, EXACT_DUPLICATE, NEAR_DUPLICATE, CONTAMINATED, OVER_LIMIT = range(6)
+# The name of each code, in manifests.
+CODES = (
+    "train",
+    "validation",
+    "exact_duplicate",
+    "near_duplicate",
+    "contaminated",
+    "over_limit",
+)
+
+
+_NO_JOINS = np.empty((0, 2), np.uint64)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The code of every document, and counts.
+
+    codes: of each source, [num_documents] uint8. num_joins: pairs of groups that follow
+    one split, because they share a text, exactly or nearly, or a document says so.
+    """
+
+    codes: Mapping[str, np.ndarray]
+    num_joins: int
+    num_components: int
+    num_too_large: int
+
+
+def decide(
+    keys: Mapping[str, np.ndarray],
+    contaminated: Mapping[str, np.ndarray],
+    clusters: np.ndarray,
+    settings: DeduplicationConfig,
+    *,
+    fraction: float,
+    joins: np.ndarray = _NO_JOINS,
+) -> Decision:
+    """Decides the codes of all documents.
+
+    Beside the keys it needs about 60 bytes a document.
+
+    Args:
+      keys: of each source, see `data/keys.py`.
+      contaminated: of each source, whether each document within the source's limit contains text of
+        an evaluation set, [num_within_limit] bool. All others are over the limit.
+      clusters: of similar texts, see `data/selection/duplicates.py`.
+      fraction: expected share of components that are held out.
+      joins: pairs of groups that follow one split beyond those that share a text: [n, 2] uint64.
+    """
+    sources = by_priority(keys, settings.priority)
+    within = [keys[source][: len(contaminated[source])] for source in sources]
+    codes = [np.full(len(found), TRAIN, np.uint8) for found in within]
+    for code, source in zip(codes, sources, strict=True):
+        code[contaminated[source]] = CONTAMINATED
+    if settings.exact != "keep":
+        across = settings.exact == "drop_across"
+        _mark(codes, exact_duplicates(within, _undecided(codes), across=across), EXACT_DUPLICATE)
+    if settings.near not in ("keep", "ignore"):
+        across = settings.near == "drop_across"
+        dropped = near_duplicates(within, _undecided(codes), clusters, across=across)
+        _mark(codes, dropped, NEAR_DUPLICATE)
+    labels = [cluster_of(clusters, found["text"]) for found in within]
+    shared = joins_of(labels, [found["group"] for found in within])
+    joins = np.concatenate([shared, joins])
+    del labels, shared
+    split = _split(within, codes, joins, fraction)
+    return Decision(
+        codes={
+            source: np.pad(code, (0, len(keys[source]) - len(code)), constant_values=OVER_LIMIT)
+            for source, code in zip(sources, codes, strict=True)
+        },
+        num_joins=len(joins),
+        num_components=split.num_components,
+        num_too_large=split.num_too_large,
+    )
+
+
+def by_priority(sources: Mapping[str, object], priority: Sequence[str]) -> list[str]:
+    """Returns the sources in the order in which their copies are preferred."""
+    first = [source for source in priority if source in sources]
+    return [*first, *sorted(sources.keys() - set(first))]
+
+
+def _split(
+    within: Sequence[np.ndarray], codes: Sequence[np.ndarray], joins: np.ndarray, fraction: float
+) -> Split:
+    """Marks the held-out documents among those that are kept, and returns the split of these."""
+    kept = [np.flatnonzero(code == TRAIN) for code in codes]
+    groups = [found["group"][places] for found, places in zip(within, kept, strict=True)]
+    split = split_groups(groups, joins, fraction)
+    for code, places, held_out in zip(codes, kept, split.held_out, strict=True):
+        code[places[held_out]] = VALIDATION
+    return split
+
+
+def _undecided(codes: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [code == TRAIN for code in codes]
+
+
+def _mark(codes: Sequence[np.ndarray], chosen: Sequence[np.ndarray], value: int) -> None:
+    for code, places in zip(codes, chosen, strict=True):
+        code[places] = value

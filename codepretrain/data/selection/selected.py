@@ -1,0 +1,245 @@
+"""What a study uses of its documents: one code each, and the documents of a split.
+
+<data_dir>/selection/
+    <source>.npy          [num_documents] uint8: a code of `data/selection/document_codes.py`
+    *.*.npy               what follows one split (`data/selection/links.py`)
+    contamination.json    the documents that contain text of an evaluation set; sealed
+    manifest.json         settings, counts, and hashes of what was selected; sealed
+    files.json            size and hash of every file, written last
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from codepretrain.data.decontaminate import DecontaminationReport
+from codepretrain.data.document import Document
+from codepretrain.data.reading.documents import open_documents
+from codepretrain.data.selection.document_codes import CODES
+from codepretrain.data.selection.links import save_links
+from codepretrain.errors import UserError
+from codepretrain.files.directory import is_whole, whole_directory
+from codepretrain.files.explain import explained
+from codepretrain.files.hashing import sha256_bytes, sha256_json
+from codepretrain.files.sealed import read_sealed, write_sealed
+from codepretrain.files.storage import StrPath
+from codepretrain.rows.format import SPLITS
+from codepretrain.rows.records import open_array
+from codepretrain.rows.shard_files import host_cache
+from codepretrain.rows.verify import (
+    MANIFEST,
+    check_contents,
+    check_folder,
+    folder_remedy,
+    read_manifest,
+)
+
+FORMAT_VERSION = 1
+CONTAMINATION = "contamination.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkRecord:
+    """An evaluation set that the documents were compared with.
+
+    sha256: of the names and contents of its files. num_too_short: texts with too few words to be
+    sought.
+    """
+
+    sha256: str
+    num_files: int
+    num_items: int
+    num_too_short: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelectionManifest:
+    """The settings, what was selected, and counts.
+
+    settings: `rows.data_dir.selection_settings`. documents_hashes: of each source's documents.
+    split_hashes: source → split → hash of the documents and of which of them are in the split.
+    num_documents, num_bytes: source → name of a code → count. num_joins: pairs of groups that
+    follow one split, because they share a text, exactly or nearly, or because a document says so.
+    num_clusters: of similar texts. num_near_pairs: of similar texts that were found.
+    num_components: groups, joined groups counted once. num_too_large: documents that are trained on
+    because their component is too large to hold out. benchmarks: by name.
+    """
+
+    format_version: int
+    settings: Mapping[str, Any]
+    documents_hashes: Mapping[str, str]
+    split_hashes: Mapping[str, Mapping[str, str]]
+    num_documents: Mapping[str, Mapping[str, int]]
+    num_bytes: Mapping[str, Mapping[str, int]]
+    num_joins: int
+    num_clusters: int
+    num_near_pairs: int
+    num_components: int
+    num_too_large: int
+    benchmarks: Mapping[str, BenchmarkRecord]
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def selection_directory(data_dir: StrPath) -> epath.Path:
+    """Returns where the selection is below the study's data directory."""
+    return epath.Path(data_dir) / "selection"
+
+
+def has_selection(data_dir: StrPath) -> bool:
+    """Returns whether the study's documents were selected."""
+    return is_whole(selection_directory(data_dir))
+
+
+def write_selection(
+    data_dir: StrPath,
+    codes: Mapping[str, np.ndarray],
+    manifest: SelectionManifest,
+    contamination: DecontaminationReport | None,
+    *,
+    clusters: np.ndarray,
+    joins: np.ndarray,
+) -> None:
+    """Writes `<data_dir>/selection/`."""
+    with whole_directory(selection_directory(data_dir)) as folder:
+        for source, found in codes.items():
+            with explained("write", folder / _name(source)):
+                np.save(folder / _name(source), found)
+        save_links(folder, clusters=clusters, joins=joins)
+        report = {} if contamination is None else contamination.to_json()
+        write_sealed(folder / CONTAMINATION, report)
+        write_sealed(folder / MANIFEST, manifest.to_json())
+
+
+def load_selection_manifest(data_dir: StrPath) -> SelectionManifest:
+    """Returns the manifest.
+
+    Raises:
+      UserError: the documents were not selected, or a file is missing, truncated or damaged.
+    """
+    directory = selection_directory(data_dir)
+    hashes, remedy = _check(directory), folder_remedy(directory)
+    check_contents(directory, hashes, [MANIFEST], remedy=remedy)
+    manifest = read_manifest(SelectionManifest, directory, version=FORMAT_VERSION)
+    missing = [_name(source) for source in manifest.documents_hashes if _name(source) not in hashes]
+    if missing:
+        raise UserError(
+            f"damaged {directory}: {', '.join(missing)} is missing from files.json; {remedy}"
+        )
+    return manifest
+
+
+def load_contamination(data_dir: StrPath) -> DecontaminationReport | None:
+    """Returns which documents contain text of an evaluation set; None if none was given.
+
+    Raises:
+      UserError: the documents were not selected, or a file is missing or damaged.
+    """
+    directory = selection_directory(data_dir)
+    check_contents(directory, _check(directory), [CONTAMINATION], remedy=folder_remedy(directory))
+    value, _ = read_sealed(directory / CONTAMINATION, remedy=folder_remedy(directory))
+    return DecontaminationReport.from_json(value) if value else None
+
+
+def load_selection(data_dir: StrPath, source: str, *, cache_bytes: int | None = None) -> np.ndarray:
+    """Returns the code of each document of a source: [num_documents] uint8.
+
+    Args:
+      cache_bytes: `config.execution.row_cache_bytes`, the limit of local copies.
+
+    Raises:
+      UserError: the source was not selected, or its file is missing or damaged.
+    """
+    manifest = load_selection_manifest(data_dir)
+    directory = selection_directory(data_dir)
+    hashes, remedy = _check(directory), folder_remedy(directory)
+    if source not in manifest.num_documents:
+        raise UserError(f"{directory} has no selection of source {source!r}; {remedy}")
+    path = directory / _name(source)
+    check_contents(directory, hashes, [path.name], remedy=remedy)
+    with host_cache(cache_bytes).hold(path, sha256=hashes[path.name]) as local_path:
+        codes = np.array(
+            open_array(
+                local_path,
+                shape=(sum(manifest.num_documents[source].values()),),
+                dtype=np.dtype(np.uint8),
+                shown_as=path,
+                remedy=remedy,
+            )
+        )
+    found = code_counts(codes, np.ones(len(codes), np.uint8))
+    if found != manifest.num_documents[source]:
+        raise UserError(
+            f"damaged {path}: expected {dict(manifest.num_documents[source])} documents, found "
+            f"{found}; {remedy}"
+        )
+    return codes
+
+
+def load_split(
+    data_dir: StrPath, *, source: str, split: str, cache_bytes: int | None = None
+) -> np.ndarray:
+    """Returns whether each document of a source belongs to a split: [num_documents] bool.
+
+    Raises:
+      UserError: the source was not selected, or its file is missing or damaged.
+    """
+    return load_selection(data_dir, source, cache_bytes=cache_bytes) == CODES.index(split)
+
+
+def split_documents(
+    data_dir: StrPath, *, source: str, split: str, cache_bytes: int | None = None
+) -> Iterator[Document]:
+    """Yields the documents of one split of a source in the order in which they were read.
+
+    Raises:
+      UserError: a file is missing or damaged.
+    """
+    members = load_split(data_dir, source=source, split=split, cache_bytes=cache_bytes)
+    yield from open_documents(data_dir, source, cache_bytes=cache_bytes).read(members)
+
+
+def selection_hash(data_dir: StrPath, source: str, split: str) -> str:
+    """Returns the hash of a source's documents and of which of them are in the split.
+
+    It does not depend on other sources, as far as these do not change the split.
+
+    Raises:
+      UserError: the source was not selected, or a file is missing or damaged.
+    """
+    manifest = load_selection_manifest(data_dir)
+    if source not in manifest.split_hashes:
+        directory = selection_directory(data_dir)
+        raise UserError(
+            f"{directory} has no selection of source {source!r}; {folder_remedy(directory)}"
+        )
+    return manifest.split_hashes[source][split]
+
+
+def split_hashes_of(codes: np.ndarray, documents_hash: str) -> dict[str, str]:
+    """Returns the hash of each split of a source: see `selection_hash`."""
+    members = {split: np.packbits(codes == CODES.index(split)).tobytes() for split in SPLITS}
+    return {
+        split: sha256_json({"documents": documents_hash, "members": sha256_bytes(found)})
+        for split, found in members.items()
+    }
+
+
+def code_counts(codes: np.ndarray, amounts: np.ndarray) -> dict[str, int]:
+    """Returns the sum of the amounts of the documents with each code, by its name."""
+    return {
+        name: int(amounts[codes == code].sum(dtype=np.int64)) for code, name in enumerate(CODES)
+    }
+
+
+def _check(directory: StrPath) -> Mapping[str, str]:
+    return check_folder(directory, "selection", reads_contents=False)
+
+
+def _name(source: str) -> str:
+    return f"{source}.npy"

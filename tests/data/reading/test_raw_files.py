@@ -1,0 +1,61 @@
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from codepretrain.config.schema import DecontaminationConfig
+from codepretrain.data.prepare import prepare
+from codepretrain.data.reading.documents import open_documents
+from codepretrain.data.reading.raw_files import check_all_raw_files
+from codepretrain.data.selection.selected import selection_directory
+from codepretrain.errors import UserError
+from codepretrain.files.storage import remove_tree
+from tests.fixtures.corpus import study
+
+
+def test_every_source_that_changed_is_named(corpus, tmp_path: Path) -> None:
+    raw, data_dir = Path(shutil.copytree(corpus, tmp_path / "raw")), tmp_path / "data" / "study"
+    config = study(raw)
+    prepare(config, data_dir, num_workers=1, console=Console(file=io.StringIO()))
+    notes: list[str] = []
+    check_all_raw_files(config, data_dir, notes.append)
+    (raw / "code" / "m07.py").write_text("x = 1")
+    (raw / "prose.jsonl").write_text('{"text": "x"}')
+    message = r"^config.data.sources.code: .*m07.py was .*; config.data.sources.text: .*prose.jsonl"
+    with pytest.raises(UserError, match=message):
+        check_all_raw_files(config, data_dir, notes.append)
+    remove_tree(open_documents(data_dir, "code").folder)
+    with pytest.raises(UserError, match=r"^config.data.sources.text"):
+        check_all_raw_files(config, data_dir, notes.append)
+    assert notes == []
+    shutil.rmtree(raw)
+    check_all_raw_files(config, data_dir, notes.append)
+    assert [note.split(":")[0] for note in notes] == ["config.data.sources.text"]
+
+
+def test_evaluation_sets_that_changed_are_named(corpus, tmp_path: Path) -> None:
+    path, data_dir = tmp_path / "qa.jsonl", tmp_path / "data" / "study"
+    path.write_text('{"text": "a b c d e f g h i j k l m n"}')
+    config = study(corpus, decontamination=DecontaminationConfig(benchmarks={"qa": str(path)}))
+    prepare(config, data_dir, num_workers=1, console=Console(file=io.StringIO()))
+    notes: list[str] = []
+    check_all_raw_files(config, data_dir, notes.append)
+    path.write_text('{"text": "n m l k j i h g f e d c b a"}')
+    with pytest.raises(UserError, match=r"decontamination.benchmarks.qa: its files changed since"):
+        check_all_raw_files(config, data_dir, notes.append)
+    remove_tree(selection_directory(data_dir))
+    path.unlink()
+    check_all_raw_files(config, data_dir, notes.append)
+
+
+def test_it_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, codepretrain.data.reading.raw_files\n"
+        "heavy = {'tensorflow', 'seqio', 'tokenizers', 'jax'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
