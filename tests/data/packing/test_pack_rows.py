@@ -28,7 +28,7 @@ from codepretrain.rows.part import load_part, part_name
 from codepretrain.rows.store import RowStore
 from codepretrain.rows.vocabulary import tokenizer_directory, tokenizer_path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
