@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from codepretrain.config.schema import StudyConfig
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import Metric, MetricSpec
 from codepretrain.evals.progress import Progress
@@ -61,6 +62,7 @@ class EvaluatorKind(Generic[Options]):
       metrics: the metrics it reports. Each metric of a result matches exactly one of them.
       build: makes the function; reads items, computes nothing.
       check: raises UserError for an option's value that cannot be used; reads no data.
+      check_study: raises UserError for an option that does not fit the study; reads no data.
       check_machine: raises UserError if this machine cannot run it. Process 0 is asked, before any
         data is prepared and before a phase starts.
     """
@@ -70,6 +72,7 @@ class EvaluatorKind(Generic[Options]):
     metrics: tuple[MetricSpec, ...]
     build: Callable[[Request[Options], "Resources"], Evaluate]
     check: Callable[[Request[Options]], None] = lambda request: None
+    check_study: Callable[[Request[Options], StudyConfig], None] = lambda request, config: None
     check_machine: Callable[[Request[Options]], None] = lambda request: None
 
     def __post_init__(self) -> None:

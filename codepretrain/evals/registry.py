@@ -43,7 +43,8 @@ def evaluator_request(name: str, config: EvaluatorConfig) -> tuple[AnyEvaluatorK
 def check_evaluators(config: StudyConfig) -> None:
     """Raises UserError unless every evaluation of the study can be built. Needs no JAX."""
     for name, evaluator in config.evals.items():
-        _, request = evaluator_request(name, evaluator)
+        kind, request = evaluator_request(name, evaluator)
+        kind.check_study(request, config)
         if not config.data.validation_fraction:  # every kind reads held-out rows or documents
             raise UserError(
                 f"{request.path} needs held-out documents, and config.data.validation_fraction = 0 "

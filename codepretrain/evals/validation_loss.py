@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from codepretrain.config.parse import suggestion
+from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.estimate import Estimate, ratio_of_sums, weighted_average
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
@@ -163,18 +164,28 @@ def _groups(kinds: Mapping[str, str]) -> dict[str, list[str]]:
     return sources | {name: members for name, members in averages.items() if len(members) > 1}
 
 
-def _build(request: Request[ValidationLossOptions], resources: "Resources") -> ValidationLoss:
-    sources = resources.config.data.sources
-    chosen_names = [name.strip() for name in request.options.sources.split(",") if name.strip()]
-    for name in chosen_names:
+def _chosen_sources(request: Request[ValidationLossOptions], config: StudyConfig) -> list[str]:
+    """Returns the sources of the option. Raises UserError for one that the study lacks."""
+    sources = config.data.sources
+    chosen = [name.strip() for name in request.options.sources.split(",") if name.strip()]
+    for name in chosen:
         if name not in sources:
             raise UserError(
                 f"{request.path}.options.sources: there is no source {name!r}"
                 f"{suggestion(name, list(sources))}"
             )
+    return chosen or list(sources)
+
+
+def _check_study(request: Request[ValidationLossOptions], config: StudyConfig) -> None:
+    _chosen_sources(request, config)
+
+
+def _build(request: Request[ValidationLossOptions], resources: "Resources") -> ValidationLoss:
+    sources = resources.config.data.sources
     return ValidationLoss(
         resources.row_loss,
-        resources.held_out_rows(chosen_names or list(sources)),
+        resources.held_out_rows(_chosen_sources(request, resources.config)),
         kinds={source: chosen.kind for source, chosen in sources.items()},
         num_rows=request.num_examples,
         vocab_size=resources.config.model.vocab_size,
@@ -186,4 +197,5 @@ EVALUATOR = EvaluatorKind(
     options=ValidationLossOptions,
     metrics=(NATS_PER_TOKEN, BITS_PER_BYTE),
     build=_build,
+    check_study=_check_study,
 )

@@ -155,3 +155,11 @@ def test_an_evaluation_of_a_study_that_holds_nothing_out_is_an_error() -> None:
         with pytest.raises(UserError, match=r"config\.evals\.x needs held-out .*_fraction = 0 "):
             check_evaluators(study)
     check_evaluators(dataclasses.replace(study, evals={}))
+
+
+def test_a_source_that_the_study_lacks_is_found_before_data_is_prepared(
+    config: StudyConfig,
+) -> None:
+    evaluator = EvaluatorConfig(kind="validation_loss", options={"sources": "prose, prsoe"})
+    with pytest.raises(UserError, match=r"config.evals.x.options.sources: there is no source 'prs"):
+        check_evaluators(with_evals(config, {"x": evaluator}))
