@@ -20,6 +20,7 @@ from codepretrain.data.readers.reader import RawFile
 from codepretrain.data.readers.records import Record, RecordReader, field_names
 from codepretrain.data.rendering import render_instruction
 from codepretrain.errors import UserError
+from codepretrain.files.storage import is_file
 
 EXCLUDED = "excluded prompt"
 
@@ -130,6 +131,8 @@ class Instruct(RecordReader):
         if self.excluded_prompts is None:
             return frozenset()
         path = os.path.expanduser(self.excluded_prompts)
+        if not is_file(path):
+            raise UserError(f"reader 'instruct': excluded_prompts: there is no file {path}")
         keys = frozenset(map(_key, _excluded_texts(path, self._prompt_fields[0])))
         if not keys:
             raise UserError(f"reader 'instruct': excluded_prompts {path} contains no prompt")

@@ -145,6 +145,13 @@ def test_the_list_of_prompts_is_a_raw_file_of_every_shard(tmp_path: Path) -> Non
     assert [d.id for d in read(made)[0]] == ["a.jsonl:2"]
 
 
+def test_a_missing_list_of_excluded_prompts_names_the_option(tmp_path: Path) -> None:
+    (tmp_path / "raw.jsonl").write_text("{}\n")
+    made = reader("instruct", path=f"{tmp_path}/raw.jsonl", excluded_prompts=f"{tmp_path}/no")
+    with pytest.raises(UserError, match=r"'instruct': excluded_prompts: there is no file .*/no"):
+        made.shards()
+
+
 def test_an_excluded_prompt_later_in_a_conversation(tmp_path: Path) -> None:
     messages = [
         {"role": "user", "content": "Hello"},
