@@ -32,7 +32,9 @@ def test_every_table_and_finding(description: Description) -> None:
 def test_no_cell_is_cut(description: Description, width: int) -> None:
     text = printed(description, width)
     assert "…" not in text
-    for cell in ("exact duplicates", "82.5 kB", "0.70", "$odd$ [b]name[/b]"):
+    [annealed] = [v for v in description["use"]["variants"] if v["variant"] == "annealed"]
+    epochs = f"{annealed['sources']['notes']['epochs']:.2f}"
+    for cell in ("exact duplicates", "82.5 kB", epochs, "$odd$ [b]name[/b]"):
         assert cell in text
 
 
