@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.raw_files import raw_files
+from codepretrain.data.readers.reader import MissingCorpusError
 from codepretrain.errors import UserError
 
 
@@ -21,14 +22,16 @@ class Corpus:
 
 
 def missing_benchmarks(config: StudyConfig) -> list[str]:
-    """Returns a message for each evaluation set of the decontamination without files."""
+    """Returns a message for each evaluation set whose files are missing or unreadable."""
     problems = []
     for name, pattern in sorted(config.data.decontamination.benchmarks.items()):
+        path = f"config.data.decontamination.benchmarks.{name}"
         try:
             raw_files(pattern, reader="jsonl")
-        except UserError:
-            path = f"config.data.decontamination.benchmarks.{name}"
+        except MissingCorpusError:
             problems.append(f"{path}: no file matches {pattern!r}")
+        except UserError as error:
+            problems.append(f"{path}: {error}")
     return problems
 
 

@@ -53,7 +53,15 @@ def test_a_source_without_files_has_a_problem(stack: Path) -> None:
 
 
 def test_evaluation_sets_without_files_are_named(stack: Path) -> None:
-    benchmarks = {"there": str(stack / "0.parquet"), "absent": str(stack / "a.jsonl")}
+    benchmarks = {
+        "absent": str(stack / "a.jsonl"),
+        "elsewhere": "ftp://host/a.jsonl",
+        "there": str(stack / "0.parquet"),
+    }
     config = study(stack, decontamination=DecontaminationConfig(benchmarks=benchmarks))
-    path = "config.data.decontamination.benchmarks.absent"
-    assert missing_benchmarks(config) == [f"{path}: no file matches '{stack}/a.jsonl'"]
+    absent, elsewhere = missing_benchmarks(config)
+    path = "config.data.decontamination.benchmarks"
+    assert absent == f"{path}.absent: no file matches '{stack}/a.jsonl'"
+    assert elsewhere.startswith(
+        f"{path}.elsewhere: reader 'jsonl': path ftp://host/a.jsonl: expect"
+    )
