@@ -19,7 +19,6 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError, quoted
 from codepretrain.files.writable import check_writable
 from codepretrain.printable import printable
-from codepretrain.rows.data_dir import data_dir
 
 if TYPE_CHECKING:
     from codepretrain.data.description.find_text import Hit
@@ -82,6 +81,7 @@ def _describe(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
 def _show(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     from codepretrain.data.description.show_document import show_document
     from codepretrain.data.missing import missing_documents
+    from codepretrain.rows.data_dir import data_dir
 
     _check_source(config, "SOURCE", flags.source)
     folder = data_dir(flags.workdir, config)
@@ -101,6 +101,7 @@ def _find(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
     from codepretrain.data.description.find_text import find_text, num_bytes_to_search
     from codepretrain.data.missing import missing_documents
     from codepretrain.data.progress import progress_display, progress_line
+    from codepretrain.rows.data_dir import data_dir
 
     if flags.source is not None:
         _check_source(config, "--source", flags.source)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 
@@ -30,15 +31,19 @@ class Document:
     def __post_init__(self) -> None:
         object.__setattr__(self, "other_groups", tuple(self.other_groups))  # a list in JSON
 
-    @property
+    @cached_property
     def num_bytes(self) -> int:
-        """UTF-8 bytes of the text."""
+        """UTF-8 bytes of the text. Raises UnicodeEncodeError for a text that has no such bytes."""
         return len(self.text.encode())
+
+    def record(self) -> dict[str, Any]:
+        """Returns the fields: `Document(**record)` is the document again."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def provenance(self) -> dict[str, Any]:
         """Returns everything but the text, and the groups that only the split needs."""
         left_out = ("text", "other_groups")
-        fields = {name: value for name, value in vars(self).items() if name not in left_out}
+        fields = {name: value for name, value in self.record().items() if name not in left_out}
         return {**fields, "num_bytes": self.num_bytes}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.prepared import find_study_documents
 from codepretrain.data.readers.reader import Reader
-from codepretrain.data.reading.documents import find_documents
+from codepretrain.data.reading.documents import SourceDocuments
 from codepretrain.data.reading.inventory import ChangedFilesError
 from codepretrain.data.reading.raw_files import check_raw_files
 from codepretrain.data.reading.read_source import check_damaged_share
@@ -40,12 +40,12 @@ def check_inputs(
     problems, missing = [], {}
     for source, reader in readers.items():
         try:
-            if _is_to_be_read(config, data_dir, source, reader, rereads_changed, note):
+            documents = _finished(config, data_dir, source, reader, rereads_changed, note)
+            if documents is None:
                 missing[source] = reader.shards()
         except UserError as error:
             problems.append(f"config.data.sources.{source}: {error}")
             continue
-        documents = None if source in missing else find_documents(data_dir, source)
         if documents is not None:
             try:
                 check_damaged_share(documents.manifest, reader)
@@ -72,24 +72,25 @@ def check_inputs(
     return missing
 
 
-def _is_to_be_read(
+def _finished(
     config: StudyConfig,
     data_dir: StrPath,
     source: str,
     reader: Reader,
     rereads_changed: bool,
     note: Callable[[str], None],
-) -> bool:
+) -> SourceDocuments | None:
+    """Returns the documents of a source, None if it is to be read."""
     documents = find_study_documents(config, data_dir, source)
     if documents is None:
-        return True
+        return None
     try:
         check_raw_files(documents, reader, note)
     except ChangedFilesError:
         if not rereads_changed:
             raise
-        return True
+        return None
     if not documents.is_whole():
-        return True
+        return None
     documents.check(reads_contents=False)
-    return False
+    return documents

@@ -5,7 +5,7 @@ and does nothing if all are finished.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import chain
@@ -20,6 +20,7 @@ from codepretrain.data.engines.beam import BeamEngine, beam_options
 from codepretrain.data.engines.engine import Engine, local_engine
 from codepretrain.data.engines.workers import check_num_workers
 from codepretrain.data.filters import make_filters
+from codepretrain.data.filters.filter import Filter, Redactor
 from codepretrain.data.inputs import check_inputs
 from codepretrain.data.items.eval_items import write_eval_items
 from codepretrain.data.outdated import remove_outdated
@@ -28,7 +29,7 @@ from codepretrain.data.prepared import PreparedData, load_prepared, summary
 from codepretrain.data.progress import progress_display, progress_line
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
-from codepretrain.data.reading.documents import has_documents, open_documents, pool_folder
+from codepretrain.data.reading.documents import open_documents, pool_folder
 from codepretrain.data.reading.documents_view import set_documents_entry
 from codepretrain.data.reading.read_source import SourceReading, read_source
 from codepretrain.data.selection.check import changed_benchmarks
@@ -55,6 +56,7 @@ from codepretrain.rows.eval_items import has_items
 from codepretrain.rows.vocabulary import has_tokenizer
 
 Engines = Callable[[], AbstractContextManager[Engine]]
+Filters = tuple[tuple[str, Filter | Redactor], ...]
 
 
 def prepare(
@@ -85,12 +87,7 @@ def prepare(
     check_num_workers(num_workers)
     engines = _engines(num_workers, beam, data_dir)
     console = console or Console(stderr=True)
-    readers = {
-        source: make_reader(source, chosen)
-        for source, chosen in sorted(config.data.sources.items())
-    }
-    for source, chosen in config.data.sources.items():
-        make_filters(f"config.data.sources.{source}.filters", chosen.filters)
+    readers, filters = _readers(config), _filters(config)
     seconds: dict[str, float] = {}
     pools = epath.Path(data_dir).parent
     with exclusive(pools, waits=True, announce=partial(console.print, soft_wrap=True)):
@@ -100,10 +97,12 @@ def prepare(
         if rereads_changed:
             changed = [*shards] if not changed_benchmarks(config, data_dir) else [*readers]
             remove_outdated(config, data_dir, changed)
-        if not _is_complete(config, data_dir):
+        readings = _readings(config, data_dir, readers, filters, shards)
+        # Training needs no selection, so `is_prepared` does not ask for it.
+        if readings or not has_selection(data_dir) or not is_prepared(config, data_dir):
             with progress_display(console) as progress:
                 stages: dict[str, Callable[[], None]] = {
-                    "read": lambda: _read(config, data_dir, readers, shards, engines, progress),
+                    "read": lambda: _read(readings, data_dir, engines, progress),
                     "select": lambda: _select(config, data_dir, engines, progress),
                     "tokenizer": lambda: _make_tokenizer(config, data_dir),
                     "pack": lambda: _pack(config, data_dir, engines, progress),
@@ -126,41 +125,52 @@ def _engines(num_workers: int, beam: str | None, data_dir: StrPath) -> Engines:
     return lambda: nullcontext(engine)
 
 
-def _is_complete(config: StudyConfig, data_dir: StrPath) -> bool:
-    """Returns whether documents and selection, which training does not need, exist too."""
-    return (
-        all(has_documents(data_dir, source) for source in config.data.sources)
-        and has_selection(data_dir)
-        and is_prepared(config, data_dir)
-    )
+def _readers(config: StudyConfig) -> dict[str, Reader]:
+    sources = sorted(config.data.sources.items())
+    return {source: make_reader(source, chosen) for source, chosen in sources}
 
 
-def _read(
+def _filters(config: StudyConfig) -> dict[str, Filters]:
+    return {
+        source: tuple(make_filters(f"config.data.sources.{source}.filters", chosen.filters))
+        for source, chosen in config.data.sources.items()
+    }
+
+
+def _readings(
     config: StudyConfig,
     data_dir: StrPath,
     readers: Mapping[str, Reader],
-    shards: Mapping[str, Any],
-    engines: Engines,
-    progress: Progress,
+    filters: Mapping[str, Filters],
+    shards: Mapping[str, Sequence[Any]],
+) -> list[SourceReading]:
+    """Returns what is to be read. shards: of the sources that are not read yet."""
+    hashes = {source: sha256_json(reading_settings(config, source)) for source in shards}
+    return [
+        SourceReading(
+            source=source,
+            reader=readers[source],
+            filters=filters[source],
+            shards=found,
+            folder=pool_folder(data_dir, source, hashes[source]),
+            settings_hash=hashes[source],
+        )
+        for source, found in shards.items()
+    ]
+
+
+def _read(
+    readings: Sequence[SourceReading], data_dir: StrPath, engines: Engines, progress: Progress
 ) -> None:
     """Reads the sources that are not read yet."""
-    if not shards:
+    if not readings:
         return
     with engines() as engine:
-        for source in shards:
-            settings_hash = sha256_json(reading_settings(config, source))
-            filters = config.data.sources[source].filters
-            reading = SourceReading(
-                source=source,
-                reader=readers[source],
-                filters=tuple(make_filters(f"config.data.sources.{source}.filters", filters)),
-                shards=shards[source],
-                folder=pool_folder(data_dir, source, settings_hash),
-                settings_hash=settings_hash,
-            )
-            with progress_line(progress, f"reading {source}", readers[source].max_bytes) as advance:
+        for reading in readings:
+            name = f"reading {reading.source}"
+            with progress_line(progress, name, reading.reader.max_bytes) as advance:
                 _, entry = read_source(reading, engine, advance=advance)
-            set_documents_entry(data_dir, source, entry)
+            set_documents_entry(data_dir, reading.source, entry)
 
 
 def _select(config: StudyConfig, data_dir: StrPath, engines: Engines, progress: Progress) -> None:

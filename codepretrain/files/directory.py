@@ -61,20 +61,18 @@ def whole_directory(path: StrPath) -> Iterator[Path]:
     Raises:
       UserError: something else is at `path`; or no space, no permission, no network.
     """
-    local = is_local(path)
-    if local:  # a rename would not follow a link, nor leave its target's file system
-        path = os.path.realpath(path)
-    parent = Path(path).parent if local else Path(tempfile.gettempdir())
-    name = os.path.basename(path) if local else sha256_bytes(os.fspath(path).encode())[:16]
+    path, parent, name, where = _workplace(path)
     with ExitStack() as stack:
         with explained("write", path):
             _check_free(path)
+        with explained("write", where):
             folder = stack.enter_context(scratch_folder(parent, name))
-        with explained("write", path, only=FULL):
+        with explained("write", where, only=FULL):
             yield folder
-        with explained("write", path):
+        with explained("write", where):
             files = _write_list(folder)
-            if local:
+        with explained("write", path):
+            if is_local(path):
                 _rename(folder, Path(path))
             else:
                 _upload(folder, path, files)
@@ -91,12 +89,8 @@ def joined_directory(path: StrPath, parts: Sequence[str]) -> Iterator[Path]:
     Raises:
       UserError: a part is missing or its list is damaged; or no space, no permission, no network.
     """
-    local = is_local(path)
-    if local:
-        path = os.path.realpath(path)
-    parent = Path(path).parent if local else Path(tempfile.gettempdir())
-    name = os.path.basename(path) if local else sha256_bytes(os.fspath(path).encode())[:16]
-    with explained("write", path), scratch_folder(parent, f"{name}.joined") as folder:
+    path, parent, name, where = _workplace(path)
+    with explained("write", where), scratch_folder(parent, f"{name}.joined") as folder:
         yield folder
         of_parts = {
             f"{part}/{name}": entry
@@ -104,7 +98,7 @@ def joined_directory(path: StrPath, parts: Sequence[str]) -> Iterator[Path]:
             for name, entry in _files_of_part(_in(path, part)).items()
         }
         files = _write_list(folder, of_parts)
-        if local:
+        if is_local(path):
             _move_into(folder, Path(path), files)
         else:
             _put_all(folder, path, files)
@@ -155,6 +149,21 @@ def remove_directory(path: StrPath) -> None:
     for name in sizes_below(path):
         remove(_in(path, name))
     remove_tree(_mark(path))
+
+
+def _workplace(path: StrPath) -> tuple[StrPath, Path, str, str]:
+    """Returns where the files of a directory are made.
+
+    The directory's path, without links if it is local: a rename would not follow a link, nor leave
+    its target's file system. The parent of the new local folder, and its name. What messages call
+    the place.
+    """
+    if is_local(path):
+        path = os.path.realpath(path)
+        return path, Path(path).parent, os.path.basename(path), path
+    parent = Path(tempfile.gettempdir())
+    name = sha256_bytes(os.fspath(path).encode())[:16]
+    return path, parent, name, f"{parent} (TMPDIR), where files are made for {os.fspath(path)}"
 
 
 def _check_free(path: StrPath) -> None:

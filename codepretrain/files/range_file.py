@@ -2,8 +2,12 @@
 
 import io
 import os
+from typing import TYPE_CHECKING
 
 from codepretrain.files.storage import StrPath, read_range, size
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer  # in collections.abc as of Python 3.12
 
 
 class RangeFile(io.RawIOBase):
@@ -41,7 +45,8 @@ class RangeFile(io.RawIOBase):
     def readall(self) -> bytes:
         return self.read()
 
-    def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
-        found = self.read(len(buffer))
-        buffer[: len(found)] = found
+    def readinto(self, buffer: "Buffer") -> int:
+        into = memoryview(buffer).cast("B")
+        found = self.read(len(into))
+        into[: len(found)] = found
         return len(found)

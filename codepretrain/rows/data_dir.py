@@ -27,17 +27,19 @@ from codepretrain.rows.vocabulary import tokenizer_hashes, tokenizer_path
 # results.
 _DATA_VERSION = 5
 
+# Readers' options that change no document: how many parts are read, whether they are accepted, and
+# where a reader keeps files of its own.
+_NOT_OF_DOCUMENTS = {"max_bytes", "max_damaged_share", "scratch_path", "verdicts"}
+
 
 def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
     """Returns the settings that determine the documents of each part of a source.
 
-    `max_bytes` only determines how many parts there are, `max_damaged_share` whether they are
-    accepted.
+    Options in `_NOT_OF_DOCUMENTS` are left out.
     """
     chosen = config.data.sources[source]
-    options = {name: chosen.options[name] for name in sorted(chosen.options)}
-    options.pop("max_bytes", None)
-    options.pop("max_damaged_share", None)
+    names = sorted(chosen.options.keys() - _NOT_OF_DOCUMENTS)
+    options = {name: chosen.options[name] for name in names}
     return {
         "version": _DATA_VERSION,
         "source": source,

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import pickle
 
 from codepretrain.data.document import Document
 
@@ -31,3 +32,12 @@ def test_a_document_is_the_same_after_it_was_written_as_json() -> None:
     assert hash(document) == hash(dataclasses.replace(document, metadata={}))
     assert document.provenance()["metadata"] == {"path": "a.py"}
     assert "other_groups" not in document.provenance()
+
+
+def test_a_record_gives_the_document_back() -> None:
+    document = Document(id="a", text="é", source="s", origin="o", other_groups=("g",))
+    assert document.num_bytes == 2  # is kept, and is no field
+    record = json.loads(json.dumps(document.record()))
+    assert "num_bytes" not in record
+    assert Document(**record) == document
+    assert pickle.loads(pickle.dumps(document)) == document

@@ -148,6 +148,16 @@ def test_a_full_disk_is_explained(folder: epath.Path) -> None:
         raise RuntimeError("writing record: No space left on device")
 
 
+@pytest.mark.parametrize("folder", ["memory"], indirect=True)
+def test_a_full_temporary_folder_is_named(folder: epath.Path, scratch: Path) -> None:
+    """The files of a directory in an object store fill the local disk, not the store."""
+    message = rf"cannot write {scratch} \(TMPDIR\), where files are made for .*rows: No space"
+    with pytest.raises(UserError, match=message), whole_directory(folder / "rows"):
+        raise OSError(28, "No space left on device")
+    with pytest.raises(UserError, match=message), joined_directory(folder / "rows", []):
+        raise OSError(28, "No space left on device")
+
+
 def test_the_first_of_two_makers_wins(folder: epath.Path) -> None:
     path = folder / "rows"
     with whole_directory(path) as second:

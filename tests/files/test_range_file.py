@@ -1,5 +1,6 @@
 import io
 import os
+from array import array
 from pathlib import Path
 
 import pytest
@@ -25,3 +26,10 @@ def test_reads_and_seeks_as_a_file_in_memory_does(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=f"{tmp_path}/absent"):
         RangeFile(tmp_path / "absent")
+
+
+def test_reads_into_a_buffer_of_wider_items(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(range(9)))
+    into = array("H", [7] * 4)
+    assert RangeFile(tmp_path / "a").readinto(into) == 8
+    assert into.tobytes() == bytes(range(8))

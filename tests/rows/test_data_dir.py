@@ -78,6 +78,16 @@ def test_filters_determine_the_documents_and_the_limit_only_how_many_there_are(m
     assert len({settings_hash(config, "code") for config in configs}) == 1
 
 
+@pytest.mark.parametrize("option", ["scratch_path", "verdicts"])
+def test_where_a_reader_keeps_its_own_files_determines_nothing(make_study, option: str) -> None:
+    def kept_in(folder: str) -> StudyConfig:
+        source = SourceConfig(reader="r", kind="text", options={"path": "a", option: folder})
+        return make_study(sources={"text": source})
+
+    assert reading_settings(kept_in("/a"), "text") == reading_settings(kept_in("/b"), "text")
+    assert data_dir(Path(), kept_in("/a")) == data_dir(Path(), kept_in("/b"))
+
+
 def test_a_sources_hash_does_not_depend_on_the_others_but_the_place_does(make_study) -> None:
     config = make_study()
     fewer = make_study(sources={"text": config.data.sources["text"]})

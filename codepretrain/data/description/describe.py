@@ -12,8 +12,8 @@ from codepretrain.data.description.languages import MAX_DOCUMENTS, Languages, so
 from codepretrain.data.description.leaks import split_proof
 from codepretrain.data.description.lengths import length_histogram, length_quantiles
 from codepretrain.data.description.overlap import Overlap, source_overlap
-from codepretrain.data.prepared import PreparedData, check_documents, load_prepared
-from codepretrain.data.reading.documents import SourceDocuments
+from codepretrain.data.prepared import PreparedData, load_prepared
+from codepretrain.data.reading.documents import SourceDocuments, open_documents
 from codepretrain.data.selection.document_codes import TRAIN, VALIDATION
 from codepretrain.data.selection.links import load_clusters, load_joins
 from codepretrain.data.selection.selected import (
@@ -45,7 +45,10 @@ def describe_data(
     """
     prepared = load_prepared(config, data_dir)
     cache_bytes = config.execution.row_cache_bytes
-    documents = {source: check_documents(config, data_dir, source) for source in prepared.documents}
+    documents = {
+        source: open_documents(data_dir, source, cache_bytes=cache_bytes)
+        for source in prepared.documents
+    }
     keys = {source: found.keys() for source, found in documents.items()}
     codes = {s: load_selection(data_dir, s, cache_bytes=cache_bytes) for s in documents}
     searched = config.data.deduplication.near != "ignore"

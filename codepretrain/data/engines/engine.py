@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
-from codepretrain.data.engines.workers import reading_processes
+from codepretrain.data.engines.workers import worker_processes
 from codepretrain.errors import UserError
 
 Task = TypeVar("Task")
@@ -69,7 +69,7 @@ class Processes(Engine):
 @contextmanager
 def local_engine(num_workers: int) -> Iterator[Engine]:
     """Yields an engine of this many processes; for one, tasks run in the calling process."""
-    with reading_processes(num_workers) as executor:
+    with worker_processes(num_workers) as executor:
         yield InProcess() if executor is None else Processes(executor, num_workers)
 
 

@@ -1,4 +1,4 @@
-"""The processes that read raw material."""
+"""The processes that do the parts of data preparation on this machine."""
 
 import multiprocessing
 import os
@@ -28,8 +28,8 @@ def check_num_workers(num_workers: int) -> None:
 
 
 @contextmanager
-def reading_processes(num_workers: int) -> Iterator[Executor | None]:
-    """Yields an executor, or None for one worker: the caller reads.
+def worker_processes(num_workers: int) -> Iterator[Executor | None]:
+    """Yields an executor, or None for one worker: the caller does the work.
 
     The processes are spawned, so they import neither TensorFlow nor JAX. If the block raises, what
     they are doing is stopped, so that an interrupted command ends at once.

@@ -55,11 +55,11 @@ class Instruct(RecordReader):
     def _prompt_fields(self) -> list[str]:
         return field_names(self.prompt_fields)
 
-    def shards(self) -> Sequence[Any]:
+    def listed_files(self) -> Sequence[RawFile]:
         if not self._prompt_fields:
             raise UserError("reader 'instruct': prompt_fields: expected at least one field")
         self._excluded()
-        return super().shards()
+        return super().listed_files()
 
     def files(self, shard: Any) -> Sequence[RawFile]:
         files = super().files(shard)

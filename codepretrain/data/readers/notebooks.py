@@ -13,7 +13,7 @@ from codepretrain.data.readers.notebook_cells import (
     cells_of_json,
     cells_of_parsed,
 )
-from codepretrain.data.readers.raw_files import raw_files, read_text_file
+from codepretrain.data.readers.raw_files import read_text_file
 from codepretrain.data.readers.reader import RawFile, chunks
 from codepretrain.data.readers.records import Record, RecordReader, record_shards
 from codepretrain.data.rendering import HAS_MARKER, Cell, has_marker, render_notebook
@@ -43,10 +43,14 @@ class Notebooks(RecordReader):
         *_STARS,
     )
 
+    def listed_files(self) -> Sequence[RawFile]:
+        return sorted(super().listed_files(), key=_is_record_file)  # notebooks first
+
     def shards(self) -> Sequence[Any]:
-        files = raw_files(self.path, reader=self.name)
-        notebooks = [file for file in files if file.name.endswith(".ipynb")]
-        records = [file for file in files if not file.name.endswith(".ipynb")]
+        notebooks, records = (
+            [file for file in self.listed_files() if _is_record_file(file) == is_record_file]
+            for is_record_file in (False, True)
+        )
         return [*chunks(notebooks), *record_shards(records)]
 
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
@@ -105,6 +109,10 @@ class Notebooks(RecordReader):
         except NotNotebookError as error:
             return Skipped(record.place, str(error))
         return _rendered_cells(cells, None, record.place)
+
+
+def _is_record_file(file: RawFile) -> bool:
+    return not file.name.endswith(".ipynb")
 
 
 def rendered_notebook(

@@ -8,8 +8,9 @@ of workers. Size limits are the same for all readers and are applied to what the
 import abc
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar
 
 from codepretrain.data.document import Document, Skipped
@@ -81,9 +82,30 @@ class Reader(abc.ABC):
             f"{type(self).__name__}.files: override it for shards of type {type(shard).__name__}"
         )
 
+    def all_files(self) -> Iterator[RawFile]:
+        """Yields the raw files of all shards, each once, in their order.
+
+        Readers that must open files to divide them into shards override this: names are enough to
+        compare a corpus with what was read of it.
+
+        Raises:
+          MissingCorpusError: there is none.
+          UserError: the corpus cannot be read.
+        """
+        return once(chain.from_iterable(map(self.files, self.shards())))
+
     @abc.abstractmethod
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
         """Yields the documents of one shard, and what was skipped in it."""
+
+
+def once(files: Iterable[RawFile]) -> Iterator[RawFile]:
+    """Yields each name once: several shards may be parts of one file."""
+    seen: set[str] = set()
+    for file in files:
+        if file.name not in seen:
+            seen.add(file.name)
+            yield file
 
 
 def read_utf8(path: StrPath, origin: str) -> str | Skipped:

@@ -4,13 +4,14 @@ import abc
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.lines import read_lines
 from codepretrain.data.readers.parquet import RowGroups, read_rows, row_groups
 from codepretrain.data.readers.raw_files import raw_files
-from codepretrain.data.readers.reader import RawFile, Reader
+from codepretrain.data.readers.reader import RawFile, Reader, once
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,20 @@ class RecordReader(Reader):
         """The columns of a Parquet file that are read."""
         return self.columns
 
+    def listed_files(self) -> Sequence[RawFile]:
+        """Returns the files in the order in which they are read, without opening them.
+
+        Raises:
+          MissingCorpusError: there is none.
+          UserError: an option has no meaning, or a file cannot be read.
+        """
+        return raw_files(self.path, reader=self.name)
+
     def shards(self) -> Sequence[Any]:
-        return record_shards(raw_files(self.path, reader=self.name))
+        return record_shards(self.listed_files())
+
+    def all_files(self) -> Iterator[RawFile]:
+        return once(chain.from_iterable(map(self.files, self.listed_files())))
 
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
         for record in self.records(shard):

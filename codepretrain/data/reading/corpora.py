@@ -1,6 +1,6 @@
 """Which raw files a study reads, and which are missing: for `plan`, on any machine.
 
-Lists names only: no file is opened, and no package is needed that reads files.
+Names are enough: of a source of JSON lines the first lines are read, of git repositories the trees.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.raw_files import raw_files
-from codepretrain.data.readers.reader import RawFile
+from codepretrain.data.readers.reader import MissingCorpusError
 from codepretrain.errors import UserError
 
 
@@ -17,20 +17,21 @@ class Corpus:
     """The raw files of one source. problem: why they cannot be read, None if they are there."""
 
     source: str
-    reader: str
     num_files: int
     problem: str | None
 
 
 def missing_benchmarks(config: StudyConfig) -> list[str]:
-    """Returns a message for each evaluation set of the decontamination without files."""
+    """Returns a message for each evaluation set whose files are missing or unreadable."""
     problems = []
     for name, pattern in sorted(config.data.decontamination.benchmarks.items()):
+        path = f"config.data.decontamination.benchmarks.{name}"
         try:
             raw_files(pattern, reader="jsonl")
-        except UserError:
-            path = f"config.data.decontamination.benchmarks.{name}"
+        except MissingCorpusError:
             problems.append(f"{path}: no file matches {pattern!r}")
+        except UserError as error:
+            problems.append(f"{path}: {error}")
     return problems
 
 
@@ -43,19 +44,10 @@ def find_corpora(config: StudyConfig) -> list[Corpus]:
     readers = {name: make_reader(name, chosen) for name, chosen in config.data.sources.items()}
     corpora = []
     for source, reader in readers.items():
-        files: set[RawFile] = set()
-        problem = None
+        num_files, problem = 0, None
         try:
-            for shard in reader.shards():
-                files.update(reader.files(shard))
+            num_files = sum(1 for _ in reader.all_files())
         except UserError as error:
             problem = str(error)
-        corpora.append(
-            Corpus(
-                source=source,
-                reader=config.data.sources[source].reader,
-                num_files=len(files),
-                problem=problem,
-            )
-        )
+        corpora.append(Corpus(source=source, num_files=num_files, problem=problem))
     return corpora

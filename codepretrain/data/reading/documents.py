@@ -32,7 +32,11 @@ from codepretrain.data.reading.documents_manifest import (
     load_raw_files,
     raw_files_path,
 )
-from codepretrain.data.reading.documents_view import documents_view_path, load_documents_view
+from codepretrain.data.reading.documents_view import (
+    DocumentsEntry,
+    documents_view_path,
+    load_documents_view,
+)
 from codepretrain.data.reading.inventory import Inventory
 from codepretrain.errors import UserError
 from codepretrain.files.directory import is_whole
@@ -184,7 +188,7 @@ def find_documents(
     folder = _pool(data_dir) / entry.folder
     if not is_file(folder / entry.manifest) or not is_file(raw_files_path(folder, entry.sha256)):
         return None
-    return open_documents(data_dir, source, cache_bytes=cache_bytes)
+    return _open(data_dir, source, entry, cache_bytes)
 
 
 def open_documents(
@@ -205,6 +209,12 @@ def open_documents(
             f"{documents_view_path(data_dir)} has no documents of source {source!r}: run "
             "`codepretrain prepare` first"
         )
+    return _open(data_dir, source, entry, cache_bytes)
+
+
+def _open(
+    data_dir: StrPath, source: str, entry: DocumentsEntry, cache_bytes: int | None
+) -> SourceDocuments:
     folder = _pool(data_dir) / entry.folder
     path = folder / entry.manifest
     manifest, found = load_documents_manifest(path)

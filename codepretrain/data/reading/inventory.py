@@ -5,13 +5,13 @@ stopped at its `max_bytes`, the inventory ends with the files of the last part t
 files change no document.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import chain, islice
+from itertools import islice
 from typing import Any
 
 from codepretrain.config.parse import parse
-from codepretrain.data.readers.reader import RawFile, Reader
+from codepretrain.data.readers.reader import RawFile
 from codepretrain.data.reading.checksums import Checksums, versions
 from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath
@@ -64,8 +64,7 @@ def entries(
 
 def check_inventory(
     inventory: Inventory,
-    reader: Reader,
-    shards: Sequence[Any],
+    files: Iterable[RawFile],
     *,
     folder: StrPath,
     was_capped: bool,
@@ -73,13 +72,13 @@ def check_inventory(
     """Compares the raw files of today with those that the source's documents were read from.
 
     Args:
+      files: of today, as `Reader.all_files` yields them.
       folder: of the source's documents in the pool.
       was_capped: reading stopped before the last file.
 
     Raises:
       ChangedFilesError: names the first file that is new, gone or altered.
     """
-    files = _files(reader, shards)
     found = list(islice(files, len(inventory.files)) if was_capped else files)
     names, old_names = ([file.name for file in some] for some in (found, inventory.files))
     if names != old_names:
@@ -95,15 +94,6 @@ def check_inventory(
         file = found[altered[0]]
         what = "was altered" if file.version is None else "has another version"
         raise _changed(folder, f"{file.path or file.name} {what}{sizes}{others}")
-
-
-def _files(reader: Reader, shards: Sequence[Any]) -> Iterator[RawFile]:
-    """Yields every name once: several shards may be parts of one file."""
-    seen: set[str] = set()
-    for file in chain.from_iterable(reader.files(shard) for shard in shards):
-        if file.name not in seen:
-            seen.add(file.name)
-            yield file
 
 
 def _moved(names: Sequence[str], old_names: Sequence[str]) -> str:

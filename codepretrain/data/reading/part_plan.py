@@ -30,11 +30,12 @@ _KEY_DIGITS = 24
 class Part:
     """Shards that are read together. versions: of the files, before they are read.
 
-    occurrences: of each shard, how many shards with the same files are before it in the source.
+    identities: of each shard, the names of its files, and how many shards with the same files are
+    before it in the source.
     """
 
     shards: tuple[Any, ...]
-    occurrences: tuple[int, ...]
+    identities: tuple[tuple[tuple[str, ...], int], ...]
     files: tuple[RawFile, ...]
     versions: tuple[Version, ...]
     num_bytes: int
@@ -45,14 +46,14 @@ class _Open:
     """The part that shards are being added to."""
 
     shards: list[Any] = field(default_factory=list)
-    occurrences: list[int] = field(default_factory=list)
+    identities: list[tuple[tuple[str, ...], int]] = field(default_factory=list)
     files: dict[RawFile, Version] = field(default_factory=dict)
     num_bytes: int = 0
 
     def close(self) -> Part:
         return Part(
             shards=tuple(self.shards),
-            occurrences=tuple(self.occurrences),
+            identities=tuple(self.identities),
             files=tuple(self.files),
             versions=tuple(self.files.values()),
             num_bytes=self.num_bytes,
@@ -82,7 +83,7 @@ def plan_parts(reader: Reader, shards: Sequence[Any]) -> Iterator[Part]:
             if all(file.version is not None for file in files):
                 num_bytes = _UNKNOWN_BYTES
             part.shards.append(shards[number])
-            part.occurrences.append(seen[files])
+            part.identities.append((tuple(file.name for file in files), seen[files]))
             part.files.update({file: known[file] for file in files})
             part.num_bytes += num_bytes
             is_last = _draw(files, seen[files]) * mean < num_bytes
@@ -99,17 +100,9 @@ def part_inventory(part: Part, checksums: Checksums) -> tuple[InventoryEntry, ..
     return tuple(entries(part.files, part.versions, checksums))
 
 
-def part_key(
-    part: Part, inventory: Sequence[InventoryEntry], settings_hash: str, reader: Reader
-) -> str:
-    """Returns the identity of the part's documents: the settings, the raw files, the shards.
-
-    What a shard is follows from its files and from its place among the shards with the same files.
-    """
-    shards = [
-        [[file.name for file in reader.files(shard)], occurrence]
-        for shard, occurrence in zip(part.shards, part.occurrences, strict=True)
-    ]
+def part_key(part: Part, inventory: Sequence[InventoryEntry], settings_hash: str) -> str:
+    """Returns the identity of the part's documents: the settings, the raw files, the shards."""
+    shards = [[list(names), occurrence] for names, occurrence in part.identities]
     files = [[entry.name, entry.size, entry.checksum] for entry in inventory]
     contents = {"settings": settings_hash, "files": files, "shards": shards}
     return sha256_json(contents)[:_KEY_DIGITS]

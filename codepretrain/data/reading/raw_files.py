@@ -53,7 +53,7 @@ def check_raw_files(documents: SourceDocuments, reader: Reader, note: Note) -> N
     """
     inventory = documents.inventory()
     try:
-        shards = reader.shards()
+        files = reader.all_files()
     except MissingCorpusError as error:
         note(
             f"config.data.sources.{documents.source}: cannot compare the raw files with those that "
@@ -62,8 +62,7 @@ def check_raw_files(documents: SourceDocuments, reader: Reader, note: Note) -> N
         return
     check_inventory(
         inventory,
-        reader,
-        shards,
+        files,
         folder=documents.folder,
         was_capped=documents.manifest.was_capped,
     )

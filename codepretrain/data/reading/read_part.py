@@ -84,7 +84,7 @@ def _write(task: ReadTask, folder: Path) -> None:
     kept, keys = _Kept(task), KeysWriter()
     writer = ArrayRecordWriter(str(folder / DOCUMENTS), _DOCUMENT_OPTIONS)
     for document in kept.documents():
-        writer.write(json.dumps(vars(document)).encode())
+        writer.write(json.dumps(document.record()).encode())
         keys.add(document, text_digest(document.text.encode()))
     writer.close()
     keys.save(folder)
@@ -130,7 +130,7 @@ class _Kept:
 
     def _objection(self, document: Document) -> str | None:
         try:
-            num_bytes = len(document.text.encode())
+            num_bytes = document.num_bytes
             json.dumps(document.provenance(), ensure_ascii=False).encode()
         except UnicodeEncodeError:
             return "not valid Unicode"

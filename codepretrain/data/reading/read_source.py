@@ -127,7 +127,7 @@ def _task(reading: SourceReading, part: Part, checksums: Checksums) -> ReadTask:
         stamps=tuple(version.stamp for version in part.versions),
         inventory=Inventory(files=entries),
         folder=str(reading.folder),
-        key=part_key(part, entries, reading.settings_hash, reading.reader),
+        key=part_key(part, entries, reading.settings_hash),
     )
 
 

@@ -1,4 +1,4 @@
-"""The processes that read raw material."""
+"""The processes that do the parts of data preparation."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from codepretrain.data.engines.workers import check_num_workers, reading_processes
+from codepretrain.data.engines.workers import check_num_workers, worker_processes
 from codepretrain.errors import UserError
 from codepretrain.files.scratch import scratch_folder
 
@@ -24,17 +24,17 @@ def test_the_number_of_processes_is_bounded_by_the_machine() -> None:
 
 
 def test_one_worker_needs_no_process() -> None:
-    with reading_processes(1) as executor:
+    with worker_processes(1) as executor:
         assert executor is None
 
 
 def test_a_killed_parent_leaves_no_processes(tmp_path) -> None:
-    """Reading processes end with their parent."""
+    """Worker processes end with their parent."""
     program = (
         "import os, sys, multiprocessing as m\n"
-        "from codepretrain.data.engines.workers import reading_processes\n"
+        "from codepretrain.data.engines.workers import worker_processes\n"
         "if __name__ == '__main__':\n"
-        "    with reading_processes(2) as e:\n"
+        "    with worker_processes(2) as e:\n"
         "        pids = [e.submit(os.getpid).result() for _ in range(8)]\n"
         "        print(*set(pids), flush=True)\n"
         "        os.kill(os.getpid(), 9)\n"
@@ -57,7 +57,7 @@ def test_an_error_stops_what_the_processes_are_doing(tmp_path) -> None:
     tasks: list[Future[None]] = []
 
     def interrupted() -> None:
-        with reading_processes(2) as executor:
+        with worker_processes(2) as executor:
             assert executor is not None
             tasks.extend(executor.submit(hold_a_folder, tmp_path) for _ in range(4))
             while len(list(tmp_path.iterdir())) < 2:

@@ -3,11 +3,14 @@ from pathlib import Path
 import pytest
 
 from codepretrain.data.document import Skipped
+from codepretrain.data.readers import make_reader
 from codepretrain.data.readers import reader as reader_module
 from codepretrain.data.readers.parquet import RowGroups
 from codepretrain.data.readers.reader import RawFile, chunks, read_utf8
 from codepretrain.errors import UserError
 from tests.data.readers.reading import reader
+from tests.fixtures.raw_corpora import write_corpora
+from tests.fixtures.raw_study import raw_study
 
 
 def test_chunks() -> None:
@@ -46,3 +49,17 @@ def test_the_files_of_a_shard_are_those_that_it_consists_of(tmp_path: Path) -> N
     assert made.files(expected) == expected
     with pytest.raises(NotImplementedError, match=r"JsonLines.files"):
         made.files("a.jsonl")
+
+
+def test_all_files_are_those_of_the_shards_in_their_order(tmp_path: Path) -> None:
+    """Also where the readers list them without opening any: else data would seem changed."""
+    write_corpora(tmp_path)
+    (tmp_path / "parsed_notebooks" / "z.ipynb").write_text("{}")  # read before the records
+    readers = {name: make_reader(name, c) for name, c in raw_study(tmp_path).data.sources.items()}
+    for name, made in readers.items():
+        expected = dict.fromkeys(file for shard in made.shards() for file in made.files(shard))
+        assert list(made.all_files()) == list(expected), name
+    assert {file.name for file in readers["dolly"].all_files()} == {
+        "dolly.jsonl",
+        "excluded_prompts/excluded.jsonl",
+    }

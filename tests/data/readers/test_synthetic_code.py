@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from codepretrain.data.engines.workers import reading_processes
+from codepretrain.data.engines.workers import worker_processes
 from codepretrain.data.readers import synthetic_code
 from codepretrain.data.synthetic import verdict_cache
 from codepretrain.data.synthetic.generate import generate
@@ -38,7 +38,7 @@ def test_the_documents_do_not_depend_on_the_workers(monkeypatch: pytest.MonkeyPa
     alone = read_shards(made, shards)
     with ThreadPoolExecutor(3) as threads:
         assert read_shards(made, shards, threads) == alone
-    with reading_processes(2) as processes:
+    with worker_processes(2) as processes:
         assert read_shards(made, shards, processes) == alone
 
 

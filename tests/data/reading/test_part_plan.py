@@ -44,7 +44,7 @@ def plan(reader: Reader) -> list[Part]:
 
 def keys(reader: Reader, folder: Path, settings: str = "s") -> list[str]:
     checksums = Checksums(folder)
-    return [part_key(p, part_inventory(p, checksums), settings, reader) for p in plan(reader)]
+    return [part_key(p, part_inventory(p, checksums), settings) for p in plan(reader)]
 
 
 def test_parts_are_consecutive_and_of_the_mean_size(corpus) -> None:

@@ -4,11 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from codepretrain.config.schema import DecontaminationConfig
+from codepretrain.config.schema import DecontaminationConfig, SourceConfig
 from codepretrain.data.prepare import prepare
+from codepretrain.data.readers import parquet as parquet_module
 from codepretrain.data.reading.documents import open_documents
 from codepretrain.data.reading.raw_files import check_all_raw_files
 from codepretrain.data.selection.selected import selection_directory
@@ -59,3 +62,29 @@ def test_it_imports_nothing_heavy() -> None:
         "sys.exit(str(heavy) if heavy else 0)\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_files_are_compared_without_opening_those_whose_checksums_are_known(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """`run` compares thousands of Parquet files, perhaps in an object store, before it trains."""
+    for number in range(2):
+        texts = [f"{number} {line} " + "some text " * 9 for line in range(30)]
+        pq.write_table(pa.table({"text": texts}), tmp_path / f"{number}.parquet")
+    source = SourceConfig(
+        reader="records", kind="text", options={"path": str(tmp_path / "*.parquet")}
+    )
+    config = study(tmp_path, sources={"text": source})
+    data_dir = tmp_path / "data" / "study"
+    prepare(config, data_dir, num_workers=1, console=Console(file=io.StringIO()))
+
+    def refuse(path: object) -> None:
+        raise AssertionError(f"{path} was opened")
+
+    monkeypatch.setattr(parquet_module, "RangeFile", refuse)
+    notes: list[str] = []
+    check_all_raw_files(config, data_dir, notes.append)
+    pq.write_table(pa.table({"text": ["one"]}), tmp_path / "2.parquet")
+    with pytest.raises(UserError, match=r"2.parquet is new"):
+        check_all_raw_files(config, data_dir, notes.append)
+    assert notes == []
