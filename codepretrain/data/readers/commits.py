@@ -6,11 +6,12 @@ A record has `old_contents`, `new_contents`, `message`, `lang`, `license`, `repo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import repository_group
 from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of
+from codepretrain.data.readers.reader import RawFile
 from codepretrain.data.readers.records import Record, RecordReader
 from codepretrain.data.rendering import HAS_MARKER, has_marker, render_commit
 
@@ -33,9 +34,9 @@ class Commits(RecordReader):
         *("license", "repos"),
     )
 
-    def shards(self) -> Sequence[Any]:
+    def list_files(self) -> Sequence[RawFile]:
         chosen_languages(self.languages, reader=self.name)
-        return super().shards()
+        return super().list_files()
 
     def document(self, record: Record, source: str) -> Document | Skipped:
         language = language_of(record.optional("lang") or "") or None

@@ -13,7 +13,7 @@ from codepretrain.data.readers.notebook_cells import (
     cells_of_json,
     cells_of_parsed,
 )
-from codepretrain.data.readers.raw_files import raw_files, read_text_file
+from codepretrain.data.readers.raw_files import read_text_file
 from codepretrain.data.readers.reader import RawFile, chunks
 from codepretrain.data.readers.records import Record, RecordReader, record_shards
 from codepretrain.data.rendering import HAS_MARKER, Cell, has_marker, render_notebook
@@ -44,7 +44,7 @@ class Notebooks(RecordReader):
     )
 
     def shards(self) -> Sequence[Any]:
-        files = raw_files(self.path, reader=self.name)
+        files = self.list_files()
         notebooks = [file for file in files if file.name.endswith(".ipynb")]
         records = [file for file in files if not file.name.endswith(".ipynb")]
         return [*chunks(notebooks), *record_shards(records)]

@@ -81,6 +81,19 @@ class Reader(abc.ABC):
             f"{type(self).__name__}.files: override it for shards of type {type(shard).__name__}"
         )
 
+    def list_files(self) -> Sequence[RawFile]:
+        """Returns the raw files of all shards, and checks the options.
+
+        Readers whose `shards` opens files override this: it works from names, so that `plan` needs
+        neither the contents nor the packages that read them.
+
+        Raises:
+          MissingCorpusError: there is none.
+          UserError: an option has an invalid value, or the corpus cannot be listed.
+        """
+        found = {file: None for shard in self.shards() for file in self.files(shard)}
+        return list(found)
+
     @abc.abstractmethod
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
         """Yields the documents of one shard, and what was skipped in it."""

@@ -89,8 +89,11 @@ class RecordReader(Reader):
         """The columns of a Parquet file that are read."""
         return self.columns
 
+    def list_files(self) -> Sequence[RawFile]:
+        return raw_files(self.path, reader=self.name)
+
     def shards(self) -> Sequence[Any]:
-        return record_shards(raw_files(self.path, reader=self.name))
+        return record_shards(self.list_files())
 
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
         for record in self.records(shard):

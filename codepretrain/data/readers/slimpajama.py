@@ -7,10 +7,11 @@ Threads of StackExchange are in the set RedPajamaStackExchange, already as text:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.names import listed
+from codepretrain.data.readers.reader import RawFile
 from codepretrain.data.readers.records import Record, RecordReader
 from codepretrain.errors import UserError
 
@@ -39,10 +40,10 @@ class SlimPajama(RecordReader):
     name: ClassVar[str] = "slimpajama"
     columns: ClassVar[tuple[str, ...]] = ("text", "meta")
 
-    def shards(self) -> Sequence[Any]:
+    def list_files(self) -> Sequence[RawFile]:
         if self._sets("drop_sets") and self._sets("keep_sets"):
             raise UserError("reader 'slimpajama': expected drop_sets or keep_sets, found both")
-        return super().shards()
+        return super().list_files()
 
     def document(self, record: Record, source: str) -> Document | Skipped:
         meta = record.value.get("meta")

@@ -6,11 +6,12 @@ A record is one file: `content`, `lang`, `max_stars_repo_name`, `max_stars_repo_
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import repository_group
 from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of
+from codepretrain.data.readers.reader import RawFile
 from codepretrain.data.readers.records import Record, RecordReader
 
 _REPOSITORY = ("max_stars_repo_name", "repo_name", "repo")
@@ -41,9 +42,9 @@ class TheStack(RecordReader):
         *_STARS,
     )
 
-    def shards(self) -> Sequence[Any]:
+    def list_files(self) -> Sequence[RawFile]:
         chosen_languages(self.languages, reader=self.name)
-        return super().shards()
+        return super().list_files()
 
     def document(self, record: Record, source: str) -> Document | Skipped:
         text = record.text("content")

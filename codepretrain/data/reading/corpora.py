@@ -1,8 +1,9 @@
 """Which raw files a study reads, and which are missing: for `plan`, on any machine.
 
-Lists names only: no file is opened, and no package is needed that reads files.
+Lists names only: no file of a corpus is opened, and no package that reads one is needed.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from codepretrain.config.schema import StudyConfig
@@ -43,11 +44,10 @@ def find_corpora(config: StudyConfig) -> list[Corpus]:
     readers = {name: make_reader(name, chosen) for name, chosen in config.data.sources.items()}
     corpora = []
     for source, reader in readers.items():
-        files: set[RawFile] = set()
+        files: Sequence[RawFile] = ()
         problem = None
         try:
-            for shard in reader.shards():
-                files.update(reader.files(shard))
+            files = reader.list_files()
         except UserError as error:
             problem = str(error)
         corpora.append(
