@@ -16,6 +16,7 @@ Expected: with a larger share of code, the loss on code falls and the loss on pr
           this small says nothing about a large one: every value here is `# ours`.
 """
 
+import shutil
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -36,9 +37,9 @@ from codepretrain.config.schema import (
     TokenizerConfig,
     TrainingConfig,
 )
+from codepretrain.data.readers.git_objects import git_output
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-HAS_HISTORY = (REPOSITORY / ".git").exists()
 
 MAX_SEQ_LEN = 256
 BATCH_SIZE = 8
@@ -52,6 +53,17 @@ CODE = {"code": 1.0}
 BALANCED = {"text": 0.5, "code": 0.5}
 CONTINUED = {"text": 0.9, "code": 0.1}
 KINDS_OF_CODE = {"text": 0.8, "code": 0.1, "synthetic_code": 0.1}
+
+
+def has_history() -> bool:
+    """Returns whether this is a clone with its history: neither a copy nor a shallow clone."""
+    if shutil.which("git") is None or not (REPOSITORY / ".git").exists():
+        return False
+    count = git_output(str(REPOSITORY / ".git"), ["rev-list", "--count", "HEAD"])
+    return int(count or 0) >= 100
+
+
+HAS_HISTORY = has_history()
 if HAS_HISTORY:
     KINDS_OF_CODE = {"text": 0.8, "code": 0.05, "synthetic_code": 0.1, "commits": 0.05}
 
@@ -71,7 +83,7 @@ def continued(parent: str, steps: int) -> PhaseConfig:
 
 
 def cooldown(mixture: dict[str, float]) -> PhaseConfig:
-    """Anneals from the trunk's last rate. Both cooldowns share the trunk, which is trained once."""
+    """Anneals from the trunk's last rate. The cooldowns share the trunk, which is trained once."""
     return PhaseConfig(
         parent="text_pretrain",
         tokens=50 * STEP_TOKENS,

@@ -13,6 +13,7 @@ from codepretrain.data.filters.chain import apply_filters
 from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.model.presets import preset
 from experiments import filters
+from tests.data.readers.repositories import Repository
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
@@ -59,3 +60,23 @@ def test_presets_drop_what_the_papers_drop(
     kept = apply_filters(document, make_filters("c", preset_filters), report)
     assert (kept is None) == (expected is not None)
     assert [key.reason for key in report.dropped] == [expected] * (expected is not None)
+
+
+@pytest.mark.parametrize(
+    ("num_commits", "expected"), [(None, False), (1, False), (99, False), (100, True)]
+)
+def test_the_demo_reads_commits_of_a_clone_with_its_history(
+    tmp_path: Path, num_commits: int | None, expected: bool
+):
+    """A shallow clone has one commit, and a source without documents would end the demo."""
+    (tmp_path / "experiments").mkdir()
+    demo = tmp_path / "experiments" / "demo.py"
+    demo.write_text((EXPERIMENTS / "demo.py").read_text())
+    if num_commits is not None:
+        repository = Repository(tmp_path / "made")
+        for number in range(num_commits):
+            repository.commit(str(number), {})
+        (tmp_path / "made" / ".git").rename(tmp_path / ".git")
+    config = load_study(demo)
+    assert ("commits" in config.data.sources) == expected
+    assert ("commits" in config.phases["cooldown_with_kinds_of_code"].mixture) == expected
