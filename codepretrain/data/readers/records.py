@@ -100,7 +100,7 @@ class RecordReader(Reader):
             yield record if isinstance(record, Skipped) else self.document(record, source)
 
     def records(self, shard: RawFile | RowGroups) -> Iterator[Record | Skipped]:
-        """Yields the records of a shard, and what is none."""
+        """Yields the records of a shard, and what was skipped in it."""
         if isinstance(shard, RawFile):
             return read_json_lines(shard)
         return read_parquet(shard, self.used_columns)
@@ -131,7 +131,7 @@ def read_parquet(shard: RowGroups, columns: Sequence[str]) -> Iterator[Record | 
 
 
 def read_json_lines(file: RawFile) -> Iterator[Record | Skipped]:
-    """Yields the object of every line; blank lines are no records."""
+    """Yields the object of every line; blank lines are ignored."""
     for number, line in read_lines(file.path):
         if isinstance(line, Skipped):
             yield line

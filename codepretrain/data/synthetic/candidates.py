@@ -56,7 +56,7 @@ def ranges(path: str, name: str) -> list[Range]:
 
 
 def read_candidates(part: Range) -> Iterator[Candidate | Skipped]:
-    """Yields the candidates of a range, and the lines that are none."""
+    """Yields the candidates of a range, and the lines that are not candidates."""
     for position, line in _lines(part):
         if line.strip():
             yield _candidate(line, f"{part.path} byte {position}")
