@@ -1,6 +1,7 @@
 """The experiment files that need machines: they parse, and say what they claim."""
 
 import dataclasses
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,21 @@ def test_the_demo_reads_commits_of_a_clone_with_its_history(
     config = load_study(demo)
     assert ("commits" in config.data.sources) == expected
     assert ("commits" in config.phases["cooldown_with_kinds_of_code"].mixture) == expected
+
+
+@pytest.mark.parametrize("has_notebooks", [False, True])
+def test_the_demo_reads_notebooks_of_installed_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_notebooks: bool
+):
+    (tmp_path / "package").mkdir()
+    if has_notebooks:
+        (tmp_path / "package" / "a.ipynb").touch()
+    get_path = sysconfig.get_path
+    monkeypatch.setattr(
+        sysconfig, "get_path", lambda name: str(tmp_path) if name == "purelib" else get_path(name)
+    )
+    config = load_study(EXPERIMENTS / "demo.py")
+    assert ("notebooks" in config.data.sources) == has_notebooks
+    mixture = config.phases["cooldown_with_kinds_of_code"].mixture
+    assert ("notebooks" in mixture) == has_notebooks
+    assert sum(mixture.values()) == pytest.approx(1.0)
