@@ -3,7 +3,8 @@
 The initialization experiment of "To Code, or Not To Code?" (arXiv 2408.10914, §3.1 and §3.5) in
 miniature, on corpora that every machine with Python has: the source of installed packages as code;
 docstrings, the language reference and package descriptions as prose; problems with solutions that
-are verified in the sandbox; and, in a clone with its history, the commits of this repository.
+are verified in the sandbox; the notebooks of installed packages, where there are any; and, in a
+clone with its history, the commits of this repository.
 
     text_pretrain ────────────────────────────────────────────┬─ cooldown_without_code
     balanced_init ──── balanced_text_continued                ├─ cooldown_with_code
@@ -16,6 +17,8 @@ Expected: with a larger share of code, the loss on code falls and the loss on pr
           this small says nothing about a large one: every value here is `# ours`.
 """
 
+import shutil
+import sysconfig
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -36,9 +39,10 @@ from codepretrain.config.schema import (
     TokenizerConfig,
     TrainingConfig,
 )
+from codepretrain.data.readers.git_objects import git_output
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-HAS_HISTORY = (REPOSITORY / ".git").exists()
+PACKAGES = sysconfig.get_path("purelib")
 
 MAX_SEQ_LEN = 256
 BATCH_SIZE = 8
@@ -51,9 +55,31 @@ TEXT = {"text": 1.0}
 CODE = {"code": 1.0}
 BALANCED = {"text": 0.5, "code": 0.5}
 CONTINUED = {"text": 0.9, "code": 0.1}
-KINDS_OF_CODE = {"text": 0.8, "code": 0.1, "synthetic_code": 0.1}
-if HAS_HISTORY:
-    KINDS_OF_CODE = {"text": 0.8, "code": 0.05, "synthetic_code": 0.1, "commits": 0.05}
+
+
+def has_history() -> bool:
+    """Returns whether this is a clone with its history: neither a copy nor a shallow clone."""
+    if shutil.which("git") is None or not (REPOSITORY / ".git").exists():
+        return False
+    count = git_output(str(REPOSITORY / ".git"), ["rev-list", "--count", "HEAD"])
+    return int(count or 0) >= 100
+
+
+def has_notebooks() -> bool:
+    """Returns whether an installed package has notebooks; the reader leaves out hidden ones."""
+    found = (path.relative_to(PACKAGES) for path in Path(PACKAGES).rglob("*.ipynb"))
+    return any(not any(part.startswith(".") for part in path.parts) for path in found)
+
+
+ADJACENT = ({"commits": 0.05} if has_history() else {}) | (
+    {"notebooks": 0.02} if has_notebooks() else {}
+)
+KINDS_OF_CODE = {
+    "text": 0.8,
+    "code": round(0.1 - sum(ADJACENT.values()), 2),
+    "synthetic_code": 0.1,
+    **ADJACENT,
+}
 
 
 def pretrain(steps: int, mixture: dict[str, float]) -> PhaseConfig:
@@ -71,7 +97,7 @@ def continued(parent: str, steps: int) -> PhaseConfig:
 
 
 def cooldown(mixture: dict[str, float]) -> PhaseConfig:
-    """Anneals from the trunk's last rate. Both cooldowns share the trunk, which is trained once."""
+    """Anneals from the trunk's last rate. The cooldowns share the trunk, which is trained once."""
     return PhaseConfig(
         parent="text_pretrain",
         tokens=50 * STEP_TOKENS,
@@ -88,7 +114,7 @@ def sources() -> dict[str, SourceConfig]:
             reader="synthetic_code", kind="synthetic_code", options={"num_problems": 300}
         ),
     }
-    if HAS_HISTORY:
+    if "commits" in ADJACENT:
         found["commits"] = SourceConfig(
             reader="git",
             kind="commits",
@@ -98,6 +124,13 @@ def sources() -> dict[str, SourceConfig]:
                 "max_files_per_commit": 20,
                 "max_bytes": 4_000_000,
             },
+        )
+    if "notebooks" in ADJACENT:
+        found["notebooks"] = SourceConfig(
+            reader="notebooks",
+            kind="notebooks",
+            options={"path": f"{PACKAGES}/**/*.ipynb", "max_bytes": 4_000_000},
+            max_epochs=100.0,  # there may be a single small one
         )
     return found
 
@@ -133,7 +166,7 @@ def get_config() -> ConfigDict:
                     kind="validation_loss",
                     interval_steps=60,
                     num_examples=64,
-                    # The commits are of one repository, so none of them are held out.
+                    # The commits are of one repository and the notebooks few: none are held out.
                     options={"sources": "text, code, synthetic_code"},
                 ),
                 "prose_continuation": EvaluatorConfig(

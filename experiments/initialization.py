@@ -45,16 +45,19 @@ from experiments.filters import WEB_CODE as WEB_CODE_FILTERS
 MODEL_470M = preset("470m")  # inferred: see model/presets.py
 
 TEXT = {"text": 1.0}
-CODE = {"web_code": 0.8, "markup": 0.2}  # paper: the code initializer
+CODE = {"web_code": 0.8, "markup": 0.2}  # paper, of the code initializer
 
 
 def mixture(text: float, code: float) -> dict[str, float]:
-    """Returns weights of text and code; code is divided as in the code initializer."""
+    """Returns weights of text and code.
+
+    Code is divided as in the code initializer (ours: not said of the other phases).
+    """
     shares = {"text": text, **{source: code * share for source, share in CODE.items()}}
     return {source: round(share, 6) for source, share in shares.items() if share}
 
 
-# paper: 20% code; the kinds are named there, their weights are ours
+# paper: 20% code, and the kinds; ours: the weights of the others, and that the code is web code
 COOLDOWN = {
     "text_quality": 0.50,
     "text_math": 0.15,
@@ -126,6 +129,7 @@ SOURCES = {
         reader="the_stack",
         kind="code",
         options={
+            # inferred: The Stack after "StarCoder's deduplication" is Stack-dedup.
             "path": "corpora/the_stack_dedup/data/*/*.parquet",
             "languages": "web_code",  # paper: 25 languages
         },
@@ -164,7 +168,8 @@ SOURCES = {
         kind="text",
         options={
             "path": "corpora/dolly/databricks-dolly-15k.jsonl",
-            "excluded_prompts": "corpora/dolly/evaluation_prompts.jsonl",  # paper: Dolly-200
+            # ours: the cooldown must not contain the prompts of the win rates (paper: Dolly-200).
+            "excluded_prompts": "corpora/dolly/evaluation_prompts.jsonl",
             "license": "CC-BY-SA-3.0",
         },
     ),
@@ -180,6 +185,7 @@ def study(name: str, model: ModelConfig) -> StudyConfig:
             max_seq_len=8192,  # paper
             tokenizer=TokenizerConfig(vocab_size=256_000),  # paper
             packing="concatenate",  # ours: not said
+            # ours: `deduplication` and `validation_fraction` keep their defaults.
             decontamination=DecontaminationConfig(  # ours: not said
                 benchmarks={name: f"corpora/benchmarks/{name}.jsonl" for name in BENCHMARKS}
             ),

@@ -1,6 +1,7 @@
 """The experiment files that need machines: they parse, and say what they claim."""
 
 import dataclasses
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from codepretrain.data.filters.chain import apply_filters
 from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.model.presets import preset
 from experiments import filters
+from tests.data.readers.repositories import Repository
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
@@ -59,3 +61,41 @@ def test_presets_drop_what_the_papers_drop(
     kept = apply_filters(document, make_filters("c", preset_filters), report)
     assert (kept is None) == (expected is not None)
     assert [key.reason for key in report.dropped] == [expected] * (expected is not None)
+
+
+@pytest.mark.parametrize(
+    ("num_commits", "expected"), [(None, False), (1, False), (99, False), (100, True)]
+)
+def test_the_demo_reads_commits_of_a_clone_with_its_history(
+    tmp_path: Path, num_commits: int | None, expected: bool
+):
+    """A shallow clone has one commit, and a source without documents would end the demo."""
+    (tmp_path / "experiments").mkdir()
+    demo = tmp_path / "experiments" / "demo.py"
+    demo.write_text((EXPERIMENTS / "demo.py").read_text())
+    if num_commits is not None:
+        repository = Repository(tmp_path / "made")
+        for number in range(num_commits):
+            repository.commit(str(number), {})
+        (tmp_path / "made" / ".git").rename(tmp_path / ".git")
+    config = load_study(demo)
+    assert ("commits" in config.data.sources) == expected
+    assert ("commits" in config.phases["cooldown_with_kinds_of_code"].mixture) == expected
+
+
+@pytest.mark.parametrize("has_notebooks", [False, True])
+def test_the_demo_reads_notebooks_of_installed_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_notebooks: bool
+):
+    (tmp_path / "package").mkdir()
+    if has_notebooks:
+        (tmp_path / "package" / "a.ipynb").touch()
+    get_path = sysconfig.get_path
+    monkeypatch.setattr(
+        sysconfig, "get_path", lambda name: str(tmp_path) if name == "purelib" else get_path(name)
+    )
+    config = load_study(EXPERIMENTS / "demo.py")
+    assert ("notebooks" in config.data.sources) == has_notebooks
+    mixture = config.phases["cooldown_with_kinds_of_code"].mixture
+    assert ("notebooks" in mixture) == has_notebooks
+    assert sum(mixture.values()) == pytest.approx(1.0)

@@ -2,7 +2,7 @@
 
     from codepretrain.data import seqio_tasks
     seqio_tasks.register_file("experiments/demo.py", "gs://bucket/workdir")
-    seqio.get_mixture_or_task("codepretrain.demo.mixture.pretrain.rows")
+    seqio.get_mixture_or_task("codepretrain.demo.mixture.text_pretrain.rows")
 
 registers, of study D:
 

@@ -34,9 +34,9 @@ class Commits(RecordReader):
         *("license", "repos"),
     )
 
-    def listed_files(self) -> Sequence[RawFile]:
+    def list_files(self) -> Sequence[RawFile]:
         chosen_languages(self.languages, reader=self.name)
-        return super().listed_files()
+        return super().list_files()
 
     def document(self, record: Record, source: str) -> Document | Skipped:
         language = language_of(record.optional("lang") or "") or None

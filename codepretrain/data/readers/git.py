@@ -84,6 +84,10 @@ class Git(Reader):
         self._check()
         return [shard for repository in self._repositories() for shard in self._list(repository)]
 
+    def list_files(self) -> Sequence[RawFile]:
+        self._check()
+        return [RawFile(found.path, found.name) for found in self._repositories()]
+
     def files(self, shard: Shard) -> Sequence[RawFile]:
         """Returns the repository. Its remote names the group, and may change without a commit."""
         repository = shard.repository

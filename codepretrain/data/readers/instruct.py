@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.lines import read_lines
-from codepretrain.data.readers.reader import RawFile
+from codepretrain.data.readers.reader import MissingCorpusError, RawFile
 from codepretrain.data.readers.records import Record, RecordReader, field_names
 from codepretrain.data.rendering import render_instruction
 from codepretrain.errors import UserError
@@ -55,11 +55,16 @@ class Instruct(RecordReader):
     def _prompt_fields(self) -> list[str]:
         return field_names(self.prompt_fields)
 
-    def listed_files(self) -> Sequence[RawFile]:
+    def list_files(self) -> Sequence[RawFile]:
         if not self._prompt_fields:
             raise UserError("reader 'instruct': prompt_fields: expected at least one field")
+        absent = self._absent_list()
+        try:
+            files = super().list_files()
+        except MissingCorpusError as error:
+            raise MissingCorpusError(f"{error}; {absent}" if absent else str(error)) from None
         self._excluded()
-        return super().listed_files()
+        return files
 
     def files(self, shard: Any) -> Sequence[RawFile]:
         files = super().files(shard)
@@ -130,13 +135,20 @@ class Instruct(RecordReader):
     def _excluded(self) -> AbstractSet[str]:
         if self.excluded_prompts is None:
             return frozenset()
+        if absent := self._absent_list():
+            raise UserError(f"reader 'instruct': {absent}")
         path = os.path.expanduser(self.excluded_prompts)
-        if not is_file(path):
-            raise UserError(f"reader 'instruct': excluded_prompts: there is no file {path}")
         keys = frozenset(map(_key, _excluded_texts(path, self._prompt_fields[0])))
         if not keys:
             raise UserError(f"reader 'instruct': excluded_prompts {path} contains no prompt")
         return keys
+
+    def _absent_list(self) -> str | None:
+        """Returns a message if the file of excluded prompts is named and does not exist."""
+        if self.excluded_prompts is None:
+            return None
+        path = os.path.expanduser(self.excluded_prompts)
+        return None if is_file(path) else f"excluded_prompts: there is no file {path}"
 
 
 def _excluded_texts(path: str, field: str) -> Iterator[str]:

@@ -38,8 +38,11 @@ class JsonLines(Reader):
     group_field: str | None = None
     metadata_fields: str = ""
 
+    def list_files(self) -> Sequence[RawFile]:
+        return raw_files(self.path, reader="jsonl")
+
     def shards(self) -> Sequence[RawFile]:
-        files = raw_files(self.path, reader="jsonl")
+        files = self.list_files()
         self._check_text_field(files[0].path)
         return files
 

@@ -16,12 +16,8 @@ from codepretrain.data.readers.notebook_cells import (
 from codepretrain.data.readers.raw_files import read_text_file
 from codepretrain.data.readers.reader import RawFile, chunks
 from codepretrain.data.readers.records import Record, RecordReader, record_shards
+from codepretrain.data.readers.the_stack import LICENSE, PATH, REPOSITORY, STARS
 from codepretrain.data.rendering import HAS_MARKER, Cell, has_marker, render_notebook
-
-_REPOSITORY = ("max_stars_repo_name", "repo_name", "repo")
-_PATH = ("max_stars_repo_path", "path")
-_LICENSE = ("max_stars_repo_licenses", "licenses", "license")
-_STARS = ("max_stars_count", "star_events_count")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,20 +33,19 @@ class Notebooks(RecordReader):
     includes_outputs: bool = True
     name: ClassVar[str] = "notebooks"
     columns: ClassVar[tuple[str, ...]] = (
-        *("content", "cells", "cell_types", *_REPOSITORY),
-        *_PATH,
-        *_LICENSE,
-        *_STARS,
+        *("content", "cells", "cell_types", *REPOSITORY),
+        *PATH,
+        *LICENSE,
+        *STARS,
     )
 
-    def listed_files(self) -> Sequence[RawFile]:
-        return sorted(super().listed_files(), key=_is_record_file)  # notebooks first
+    def list_files(self) -> Sequence[RawFile]:
+        return sorted(super().list_files(), key=_is_record_file)  # notebooks first
 
     def shards(self) -> Sequence[Any]:
-        notebooks, records = (
-            [file for file in self.listed_files() if _is_record_file(file) == is_record_file]
-            for is_record_file in (False, True)
-        )
+        files = self.list_files()
+        notebooks = [file for file in files if not _is_record_file(file)]
+        records = [file for file in files if _is_record_file(file)]
         return [*chunks(notebooks), *record_shards(records)]
 
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
@@ -84,8 +79,8 @@ class Notebooks(RecordReader):
         if isinstance(rendered, Skipped):
             return rendered
         text, language = rendered
-        repository = record.first(_REPOSITORY)
-        metadata = record.metadata(repository=_REPOSITORY, path=_PATH, stars=_STARS)
+        repository = record.first(REPOSITORY)
+        metadata = record.metadata(repository=REPOSITORY, path=PATH, stars=STARS)
         return Document(
             id=record.name,
             text=text,
@@ -93,7 +88,7 @@ class Notebooks(RecordReader):
             origin=record.name,
             group=repository_group(repository) if repository else None,
             language=language,
-            license=record.license(_LICENSE),
+            license=record.license(LICENSE),
             metadata={"format": "notebook", **metadata},
         )
 

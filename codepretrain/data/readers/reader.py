@@ -83,7 +83,7 @@ class Reader(abc.ABC):
         )
 
     def all_files(self) -> Iterator[RawFile]:
-        """Yields the raw files of all shards, each once, in their order.
+        """Yields the raw files of all shards, each once, in their order, with their versions.
 
         Readers that must open files to divide them into shards override this: names are enough to
         compare a corpus with what was read of it.
@@ -93,6 +93,18 @@ class Reader(abc.ABC):
           UserError: the corpus cannot be read.
         """
         return once(chain.from_iterable(map(self.files, self.shards())))
+
+    def list_files(self) -> Sequence[RawFile]:
+        """Returns the raw files, without opening them, and checks the options.
+
+        Readers whose `shards` opens files override this: `plan` needs neither the contents nor the
+        packages that read them.
+
+        Raises:
+          MissingCorpusError: there is none.
+          UserError: an option has an invalid value, or the corpus cannot be listed.
+        """
+        return list(self.all_files())
 
     @abc.abstractmethod
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:

@@ -90,27 +90,21 @@ class RecordReader(Reader):
         """The columns of a Parquet file that are read."""
         return self.columns
 
-    def listed_files(self) -> Sequence[RawFile]:
-        """Returns the files in the order in which they are read, without opening them.
-
-        Raises:
-          MissingCorpusError: there is none.
-          UserError: an option has no meaning, or a file cannot be read.
-        """
+    def list_files(self) -> Sequence[RawFile]:
         return raw_files(self.path, reader=self.name)
 
     def shards(self) -> Sequence[Any]:
-        return record_shards(self.listed_files())
+        return record_shards(self.list_files())
 
     def all_files(self) -> Iterator[RawFile]:
-        return once(chain.from_iterable(map(self.files, self.listed_files())))
+        return once(chain.from_iterable(map(self.files, self.list_files())))
 
     def read(self, shard: Any, source: str) -> Iterator[Document | Skipped]:
         for record in self.records(shard):
             yield record if isinstance(record, Skipped) else self.document(record, source)
 
     def records(self, shard: RawFile | RowGroups) -> Iterator[Record | Skipped]:
-        """Yields the records of a shard, and what is none."""
+        """Yields the records of a shard, and what was skipped in it."""
         if isinstance(shard, RawFile):
             return read_json_lines(shard)
         return read_parquet(shard, self.used_columns)
@@ -141,7 +135,7 @@ def read_parquet(shard: RowGroups, columns: Sequence[str]) -> Iterator[Record | 
 
 
 def read_json_lines(file: RawFile) -> Iterator[Record | Skipped]:
-    """Yields the object of every line; blank lines are no records."""
+    """Yields the object of every line; blank lines are ignored."""
     for number, line in read_lines(file.path):
         if isinstance(line, Skipped):
             yield line

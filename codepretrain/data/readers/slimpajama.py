@@ -40,10 +40,10 @@ class SlimPajama(RecordReader):
     name: ClassVar[str] = "slimpajama"
     columns: ClassVar[tuple[str, ...]] = ("text", "meta")
 
-    def listed_files(self) -> Sequence[RawFile]:
+    def list_files(self) -> Sequence[RawFile]:
         if self._sets("drop_sets") and self._sets("keep_sets"):
             raise UserError("reader 'slimpajama': expected drop_sets or keep_sets, found both")
-        return super().listed_files()
+        return super().list_files()
 
     def document(self, record: Record, source: str) -> Document | Skipped:
         meta = record.value.get("meta")

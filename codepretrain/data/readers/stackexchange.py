@@ -101,7 +101,7 @@ class _Post:
 
 
 def _sort(file: RawFile, posts: SortedRecords) -> Iterator[Skipped]:
-    """Adds the posts of a dump to the store, and yields the lines that are none."""
+    """Adds the posts of a dump to the store, and yields the lines that are not posts."""
     for number, line in read_lines(file.path):
         if isinstance(line, Skipped):
             yield line

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from codepretrain.data.document import Document, Skipped
-from codepretrain.data.readers.raw_files import fixed_folder
+from codepretrain.data.readers.raw_files import raw_files
 from codepretrain.data.readers.reader import RawFile, Reader
 from codepretrain.data.synthetic.candidates import Candidate, Range, ranges, read_candidates
 from codepretrain.data.synthetic.families import FAMILIES
@@ -42,7 +42,8 @@ class SyntheticCode(Reader):
 
     def shards(self) -> Sequence[Range | range]:
         if self.candidates is not None:
-            return ranges(self.candidates, name="reader 'synthetic_code': candidates")
+            files = raw_files(self.candidates, reader="synthetic_code", option="candidates")
+            return [part for file in files for part in ranges(file.path, file.name)]
         if not 1 <= self.num_problems <= _MAX_PROBLEMS:
             raise UserError(
                 f"reader 'synthetic_code': num_problems: expected 1 to {_MAX_PROBLEMS:,}, found "
@@ -54,8 +55,7 @@ class SyntheticCode(Reader):
     def files(self, shard: Range | range) -> Sequence[RawFile]:
         if isinstance(shard, range):
             return [RawFile("", "problems", version=_generator_version())]
-        folder = fixed_folder(os.path.expanduser(self.candidates or ""))
-        return [RawFile(shard.path, os.path.relpath(shard.path, folder))]
+        return [RawFile(shard.path, shard.name)]
 
     def read(self, shard: Range | range, source: str) -> Iterator[Document | Skipped]:
         items = list(self.candidates_of(shard))

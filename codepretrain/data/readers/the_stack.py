@@ -14,11 +14,12 @@ from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, la
 from codepretrain.data.readers.reader import RawFile
 from codepretrain.data.readers.records import Record, RecordReader
 
-_REPOSITORY = ("max_stars_repo_name", "repo_name", "repo")
-_PATH = ("max_stars_repo_path", "path")
-_LICENSE = ("max_stars_repo_licenses", "licenses", "license")
+# Names of one field, the first found is used; the records of notebooks have them too.
+REPOSITORY = ("max_stars_repo_name", "repo_name", "repo")
+PATH = ("max_stars_repo_path", "path")
+LICENSE = ("max_stars_repo_licenses", "licenses", "license")
+STARS = ("max_stars_count", "star_events_count")
 _COMMIT = ("max_stars_repo_head_hexsha", "commit_id")
-_STARS = ("max_stars_count", "star_events_count")
 _LANGUAGE = ("lang", "language")
 
 
@@ -34,17 +35,17 @@ class TheStack(RecordReader):
     languages: str = ""
     name: ClassVar[str] = "the_stack"
     columns: ClassVar[tuple[str, ...]] = (
-        *("content", *_REPOSITORY),
-        *_PATH,
-        *_LICENSE,
+        *("content", *REPOSITORY),
+        *PATH,
+        *LICENSE,
         *_LANGUAGE,
         *_COMMIT,
-        *_STARS,
+        *STARS,
     )
 
-    def listed_files(self) -> Sequence[RawFile]:
+    def list_files(self) -> Sequence[RawFile]:
         chosen_languages(self.languages, reader=self.name)
-        return super().listed_files()
+        return super().list_files()
 
     def document(self, record: Record, source: str) -> Document | Skipped:
         text = record.text("content")
@@ -54,7 +55,7 @@ class TheStack(RecordReader):
         chosen = chosen_languages(self.languages, reader=self.name)
         if chosen is not None and language not in chosen:
             return Skipped(record.place, NOT_CHOSEN)
-        repository = record.first(_REPOSITORY)
+        repository = record.first(REPOSITORY)
         return Document(
             id=record.name,
             text=text,
@@ -62,8 +63,6 @@ class TheStack(RecordReader):
             origin=record.name,
             group=repository_group(repository) if repository else None,
             language=language or None,
-            license=record.license(_LICENSE),
-            metadata=record.metadata(
-                repository=_REPOSITORY, path=_PATH, commit=_COMMIT, stars=_STARS
-            ),
+            license=record.license(LICENSE),
+            metadata=record.metadata(repository=REPOSITORY, path=PATH, commit=_COMMIT, stars=STARS),
         )

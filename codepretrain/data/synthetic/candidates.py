@@ -8,9 +8,7 @@
 ranges of bytes; a line belongs to the range in which it begins.
 """
 
-import glob
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,16 +17,17 @@ from codepretrain.data.document import Skipped
 from codepretrain.data.synthetic.problem import Problem, from_json
 from codepretrain.errors import UserError
 from codepretrain.files.json_values import decode
-from codepretrain.files.storage import is_local, parse, read_range, size
+from codepretrain.files.storage import read_range, size
 
 _RANGE_BYTES = 1 << 20
 _MAX_LINE_BYTES = 1 << 24
 
 
 class Range(NamedTuple):
-    """Bytes `start` to `stop` of a file of `size` bytes."""
+    """Bytes `start` to `stop` of a file of `size` bytes; `name` is that of its `RawFile`."""
 
     path: str
+    name: str
     start: int
     stop: int
     size: int
@@ -45,32 +44,19 @@ class Candidate:
     origin: str
 
 
-def ranges(pattern: str, *, name: str) -> list[Range]:
-    """Returns the ranges of all files that a pattern matches; in an object store, of one file.
-
-    Args:
-      pattern: a path or glob.
-      name: of the option that gave it, for messages.
+def ranges(path: str, name: str) -> list[Range]:
+    """Returns the ranges of a file, none if it is empty.
 
     Raises:
-      UserError: there is no such file.
+      UserError: the file is missing or unreadable.
     """
-    if is_local(pattern):
-        paths = sorted(p for p in glob.glob(os.path.expanduser(pattern)) if os.path.isfile(p))
-    else:
-        paths = [os.fspath(parse(pattern, name=name))]
-    if not paths:
-        raise UserError(f"{name}: no file matches {pattern!r}")
-    found = []
-    for path in paths:
-        total = size(path)
-        starts = range(0, total, _RANGE_BYTES)
-        found += [Range(path, s, min(s + _RANGE_BYTES, total), total) for s in starts]
-    return found
+    total = size(path)
+    starts = range(0, total, _RANGE_BYTES)
+    return [Range(path, name, s, min(s + _RANGE_BYTES, total), total) for s in starts]
 
 
 def read_candidates(part: Range) -> Iterator[Candidate | Skipped]:
-    """Yields the candidates of a range, and the lines that are none."""
+    """Yields the candidates of a range, and the lines that are not candidates."""
     for position, line in _lines(part):
         if line.strip():
             yield _candidate(line, f"{part.path} byte {position}")

@@ -3,8 +3,8 @@
 A normalized program has no comments, docstrings or layout, and its own names are numbered. In its
 shape, constants are left out too. Near-duplicates are pairs of texts (statement and solution) whose
 sets of 5-word shingles have a Jaccard similarity of at least 0.8; candidates for pairs are found by
-MinHash (Broder, 1997) in 16 bands of 4 hashes, which misses a pair at 0.8 with a probability of
-0.0002, and are compared exactly.
+MinHash (`data/deduplicate/minhash.py`) in 16 bands of 4 hashes, which misses a pair at 0.8 with a
+probability of 0.0002, and are compared exactly.
 """
 
 import ast
@@ -16,12 +16,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from codepretrain.data.deduplicate.minhash import band_keys, signature_of, similarity
+from codepretrain.data.deduplicate.settings import DeduplicationSettings
 from codepretrain.data.python_syntax import parse_module
 
 SIMILARITY = 0.8
-_SHINGLE_WORDS = 5
-_NUM_BANDS, _BAND_HASHES = 16, 4
-_PRIME = (1 << 31) - 1
+_SEARCH = DeduplicationSettings(
+    ngram_size=5, num_permutations=64, num_bands=16, rows_per_band=4, threshold=SIMILARITY
+)
 _MAX_BUCKET = 50  # members of a bucket that a text is compared with, the latest ones
 
 
@@ -108,30 +110,27 @@ def _statement(text: str) -> str:
 
 
 def _has_earlier_near_duplicate(pairs: Sequence[tuple[str, str]]) -> list[bool]:
-    rng = np.random.default_rng(0)
-    factors = rng.integers(1, _PRIME, (2, _NUM_BANDS * _BAND_HASHES), dtype=np.int64)
-    buckets: dict[tuple[int, bytes], list[int]] = defaultdict(list)
+    buckets: dict[int, list[int]] = defaultdict(list)
     shingles, found = [], []
     for number, pair in enumerate(pairs):
         mine = _shingles("\n".join(pair))
         shingles.append(mine)
-        hashes = np.array(sorted(mine), np.int64)
-        least = ((factors[0][:, None] * hashes + factors[1][:, None]) % _PRIME).min(axis=1)
         others: set[int] = set()
-        for band, part in enumerate(least.reshape(_NUM_BANDS, _BAND_HASHES)):
-            bucket = buckets[band, part.tobytes()]
+        for key in band_keys(signature_of(mine, _SEARCH.num_permutations), _SEARCH).tolist():
+            bucket = buckets[key]
             others.update(bucket[-_MAX_BUCKET:])
             bucket.append(number)
-        found.append(any(_jaccard(mine, shingles[other]) >= SIMILARITY for other in others))
+        found.append(any(similarity(mine, shingles[other]) >= SIMILARITY for other in others))
     return found
 
 
-def _shingles(text: str) -> set[int]:
-    """Returns a 31-bit hash of each run of words and signs, the same in every process."""
+def _shingles(text: str) -> np.ndarray:
+    """Returns a hash of each run of words and signs: [shingles] uint64, sorted.
+
+    Signs count, unlike in `data/deduplicate`: programs may differ in an operator alone.
+    """
     words = re.findall(r"\w+|[^\w\s]", text)
-    runs = [words[i : i + _SHINGLE_WORDS] for i in range(max(1, len(words) - _SHINGLE_WORDS + 1))]
-    return {zlib.crc32(" ".join(run).encode()) & _PRIME for run in runs}
-
-
-def _jaccard(a: set[int], b: set[int]) -> float:
-    return len(a & b) / len(a | b)
+    size = _SEARCH.ngram_size
+    runs = [words[i : i + size] for i in range(max(1, len(words) - size + 1))]
+    hashes = {zlib.crc32(" ".join(run).encode()) for run in runs}
+    return np.sort(np.array(list(hashes), np.uint64)) << np.uint64(32)  # `signature_of` reads these

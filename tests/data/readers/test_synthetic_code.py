@@ -5,6 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from codepretrain.data.engines.workers import worker_processes
@@ -104,7 +105,7 @@ def test_candidates_of_a_file_are_verified(tmp_path: Path) -> None:
 def test_mistakes_are_named() -> None:
     with pytest.raises(UserError, match=r"num_problems: expected 1 to .*, found 0"):
         reader("synthetic_code", num_problems=0).shards()
-    with pytest.raises(UserError, match=r"candidates: no file matches '/nowhere'"):
+    with pytest.raises(UserError, match=r"no file matches candidates '/nowhere'"):
         reader("synthetic_code", candidates="/nowhere").shards()
 
 
@@ -115,3 +116,31 @@ def test_files_of_candidates_with_one_name_are_told_apart(tmp_path) -> None:
     made = reader("synthetic_code", candidates=f"{tmp_path}/*/x.jsonl")
     names = [file.name for shard in made.shards() for file in made.files(shard)]
     assert names == ["a/x.jsonl", "b/x.jsonl"]
+
+
+def test_candidates_below_a_glob_in_an_object_store(candidate: str) -> None:
+    store = fsspec.filesystem("memory")
+    for folder in ("a", "b/c"):
+        store.pipe_file(f"/answers/{folder}/x.jsonl", candidate.encode())
+    try:
+        made = reader("synthetic_code", candidates="memory://answers/**/*.jsonl")
+        names = [file.name for shard in made.shards() for file in made.files(shard)]
+        assert names == ["a/x.jsonl", "b/c/x.jsonl"]
+        assert [d.metadata["teacher"] for d in read(made)[0]] == ["m", "m"]
+    finally:
+        store.rm("/answers", recursive=True)
+
+
+def test_candidates_in_folders_at_any_depth(tmp_path: Path, candidate: str) -> None:
+    for folder in ("a", "b/c"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "x.jsonl").write_text(candidate)
+    made = reader("synthetic_code", candidates=f"{tmp_path}/**/*.jsonl")
+    assert [file.name for file in made.list_files()] == ["a/x.jsonl", "b/c/x.jsonl"]
+
+
+@pytest.fixture
+def candidate() -> str:
+    problem = generate(0, 1)
+    value = {"problem": problem.to_json(), "solution": problem.solution, "teacher": "m"}
+    return json.dumps(value)

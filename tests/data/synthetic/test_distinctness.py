@@ -3,11 +3,11 @@
 import itertools
 import random
 
+from codepretrain.data.deduplicate.minhash import similarity
 from codepretrain.data.synthetic.distinctness import (
     SIMILARITY,
     Distinctness,
     _has_earlier_near_duplicate,
-    _jaccard,
     _shingles,
     distinctness,
     normalized_program,
@@ -62,6 +62,6 @@ def test_near_duplicates_agree_with_the_exact_answer() -> None:
     sets = [_shingles(f"{text}\n") for text in texts]
     exact = [False] * len(texts)
     for i, j in itertools.combinations(range(len(texts)), 2):
-        exact[j] = exact[j] or _jaccard(sets[i], sets[j]) >= SIMILARITY
+        exact[j] = exact[j] or similarity(sets[i], sets[j]) >= SIMILARITY
     assert 3 <= sum(exact) < 20
     assert _has_earlier_near_duplicate([(text, "") for text in texts]) == exact

@@ -174,9 +174,9 @@ def bounded_cache(rng: Random) -> Draft:
     third = ["cache.put('c', 4)", "cache.keys()", "cache.get('a')", "cache.get('b')"]
     tests += [[*pair, use, *third] for use in ("cache.get('a')", "cache.put('a', 3)")]
     rule = (
-        "used least recently, where `get` and `put` are uses"
+        "used least recently (by `get` or `put`)"
         if by_use
-        else "added first, where changing the value of a key does not count"
+        else "added first (changing the value of a key does not count)"
     )
     return Draft(
         signature=f"{name}(capacity)",

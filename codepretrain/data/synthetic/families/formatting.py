@@ -98,7 +98,7 @@ def grouped_digits(rng: Random) -> Draft:
         "counted from the right",
         notes=[
             f"A negative number is written {negative}.",
-            f"At the very end stands {unit!r}." if unit else "",
+            f"The text ends with {unit!r}." if unit else "",
         ],
         solution=solution,
         oracle=oracle,
@@ -212,7 +212,7 @@ def scaled_units(rng: Random) -> Draft:
         notes=[
             "In the first unit the number is written as it is, in the others with one decimal, "
             + ("cut off, not rounded." if down else "rounded; exact halves are rounded up."),
-            f"Between number and unit stands {'a space' if space else 'nothing'}.",
+            f"There is {'a space' if space else 'nothing'} between the number and the unit.",
         ],
         solution=solution,
         oracle=oracle,

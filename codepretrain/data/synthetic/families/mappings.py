@@ -54,13 +54,13 @@ def group_totals(rng: Random) -> Draft:
         functions = {"sum": sum, "max": max, "min": min, "len": len}
         return {key: functions[reduction]([n for _, n in found]) for key, found in grouped}
 
-    words = {"sum": "total", "max": "largest", "min": "smallest", "len": "number of entries of"}
+    words = {"sum": "total", "max": "largest", "min": "smallest", "len": "number of entries with"}
     inputs = [(_records(rng, group, number, n),) for n in (3, 5, 7)] + [([],)]
     inputs += [([{group: "a", number: (threshold or 0) + d} for d in (-1, 0, 1)],)]
     inputs += [([{group: "a", number: (threshold or 0) + d}],) for d in (-1, 0)]
     notes = [f"`{records}` is a list of dictionaries with the keys {group!r} and {number!r}."]
     if threshold is not None:
-        notes.append(f"Entries whose {number} is below {threshold} are ignored.")
+        notes.append(f"Entries with {number} below {threshold} are ignored.")
     return Draft(
         signature=f"{name}({records})",
         task=f"returns a dictionary from every {group} to the {words[reduction]} {number}",
