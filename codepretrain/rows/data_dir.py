@@ -17,6 +17,7 @@ from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_file, sha256_json
 from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath, is_file
+from codepretrain.rows.changed_settings import changed_settings
 from codepretrain.rows.eval_items import has_items, items_directory, load_items_manifest
 from codepretrain.rows.folders import folders_path, load_folders
 from codepretrain.rows.format import FORMAT_VERSION, SPLITS
@@ -270,21 +271,10 @@ def _differences(config: StudyConfig, source: str, data_dir: StrPath) -> str:
     if not is_file(path):
         return ""
     old_settings, _ = read_sealed(path, remedy=f"delete {data_dir} and prepare again")
-    old = _flat(old_settings.get(source, {}))
-    new = _flat(study_settings(config)[source])
     changes = [
-        f"{key}: {old.get(key)!r} → {new.get(key)!r}"
-        for key in sorted(old | new)
-        if old.get(key) != new.get(key)
+        f"{name}: {old!r} → {new!r}"
+        for name, old, new in changed_settings(
+            old_settings.get(source, {}), study_settings(config)[source]
+        )
     ]
     return f" ({', '.join(changes)})" if changes else ""
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

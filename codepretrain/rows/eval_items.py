@@ -14,13 +14,7 @@ from etils import epath
 from codepretrain.errors import UserError
 from codepretrain.files.directory import is_whole
 from codepretrain.files.storage import StrPath, read_bytes
-from codepretrain.rows.verify import (
-    MANIFEST,
-    check_contents,
-    check_folder,
-    folder_remedy,
-    read_manifest,
-)
+from codepretrain.rows.verify import check_contents, folder_remedy, read_manifest
 
 FORMAT_VERSION = 1
 
@@ -62,9 +56,7 @@ def load_items_manifest(data_dir: StrPath) -> tuple[ItemsManifest, Mapping[str, 
       UserError: the items were not prepared, or a file is missing, truncated or damaged.
     """
     directory = items_directory(data_dir)
-    hashes = check_folder(directory, "task items", reads_contents=False)
-    check_contents(directory, hashes, [MANIFEST], remedy=folder_remedy(directory))
-    return read_manifest(ItemsManifest, directory, version=FORMAT_VERSION), hashes
+    return read_manifest(ItemsManifest, directory, "task items", version=FORMAT_VERSION)
 
 
 def read_items(data_dir: StrPath, task: str) -> list[dict[str, Any]]:

@@ -40,15 +40,24 @@ def check_folder(directory: StrPath, what: str, *, reads_contents: bool) -> Mapp
     return check_directory(directory, reads_contents=reads_contents, remedy=remedy)
 
 
-def read_manifest(kind: type[Manifest], directory: StrPath, *, version: int) -> Manifest:
-    """Returns a folder's manifest; its hash in the folder's list is checked by the caller.
+def read_manifest(
+    kind: type[Manifest], directory: StrPath, what: str, *, version: int, others: Iterable[str] = ()
+) -> tuple[Manifest, Mapping[str, str]]:
+    """Returns a folder's manifest, and the SHA-256 of every file by name; contents are compared.
+
+    Args:
+      what: is in the folder, see `check_folder`.
+      others: further files whose contents are compared.
 
     Raises:
-      UserError: it is damaged, or has another format version, fields or types.
+      UserError: as `check_folder`; or the manifest or one of the others is damaged, or the manifest
+        has another format version, fields or types.
     """
-    path, remedy = epath.Path(directory) / MANIFEST, folder_remedy(directory)
+    hashes, remedy = check_folder(directory, what, reads_contents=False), folder_remedy(directory)
+    check_contents(directory, hashes, [MANIFEST, *others], remedy=remedy)
+    path = epath.Path(directory) / MANIFEST
     value, _ = read_sealed(path, remedy=remedy)
-    return parse_manifest(kind, value, version=version, path=path, remedy=remedy)
+    return parse_manifest(kind, value, version=version, path=path, remedy=remedy), hashes
 
 
 def parse_manifest(

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from codepretrain.data.word_ngrams import hash_ngrams, hash_words, words_of
-from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_bytes, sha256_json
 
 
@@ -23,8 +22,8 @@ class DecontaminationSettings:
     """What an overlap is.
 
     A document contains an evaluation text if they share `ngram_size` consecutive words. A text with
-    fewer words, but at least `min_words`, is sought as a whole. A shorter one is not sought: it is
-    counted in `EvaluationIndex.too_short`.
+    fewer words, but at least `min_words` (from 1 to `ngram_size`), is sought as a whole. A shorter
+    one is not sought: it is counted in `EvaluationIndex.too_short`.
 
     Source: Brown et al. 2020 (GPT-3), appendix C: 13 words, and 8 at least. They remove the overlap
     with 200 characters around it, and ignore n-grams that are in more than 10 documents; here the
@@ -33,20 +32,6 @@ class DecontaminationSettings:
 
     ngram_size: int = 13
     min_words: int = 8
-
-    def check(self, path: str) -> None:
-        """Raises UserError if a value is out of range.
-
-        Args:
-          path: of these settings in the configuration: `config.data.decontamination`.
-        """
-        if self.min_words < 1:
-            raise UserError(f"{path}.min_words: expected at least 1, found {self.min_words}")
-        if self.ngram_size < self.min_words:
-            raise UserError(
-                f"{path}.ngram_size: expected at least min_words = {self.min_words}, found "
-                f"{self.ngram_size}"
-            )
 
 
 @dataclass(frozen=True)

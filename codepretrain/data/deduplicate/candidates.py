@@ -40,8 +40,11 @@ def candidate_pairs(bands: Sorter, folder: StrPath, *, memory_bytes: int) -> Sor
 
 def near_duplicates(
     pairs: Sorter, signatures: Sorter, folder: StrPath, *, min_equal: int, memory_bytes: int
-) -> Sorter:
-    """Returns the pairs whose signatures are equal in at least `min_equal` places."""
+) -> tuple[Sorter, int]:
+    """Returns the pairs whose signatures are equal in at least `min_equal` places.
+
+    Also returns how many distinct pairs were compared.
+    """
     width = signatures.width - TEXT
     halves = Sorter(folder, "halves", width=2 * TEXT + width, memory_bytes=memory_bytes)
     for records, rows in _joined(pairs, signatures):
@@ -53,7 +56,7 @@ def near_duplicates(
         smaller, larger = records[:, :TEXT], records[:, TEXT : 2 * TEXT]
         found.add(np.concatenate((larger, smaller), 1)[equal >= min_equal])
     halves.remove()
-    return found
+    return found, halves.num_records
 
 
 def _pairs(some: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -77,8 +77,7 @@ class NearDuplicateFinder:
         counts, memory = self.counts, self._memory
         pairs = candidate_pairs(self._bands, self._folder, memory_bytes=memory)
         self._done(self._bands)
-        counts.candidate_pairs = sum(len(chunk) for chunk in pairs.merged())
-        edges = near_duplicates(
+        edges, counts.candidate_pairs = near_duplicates(
             pairs,
             self._signatures,
             self._folder,

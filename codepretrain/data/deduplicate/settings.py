@@ -1,9 +1,7 @@
-"""Settings of the search for duplicates, and the probabilities that follow from them."""
+"""Settings of the search for near duplicates."""
 
 import math
 from dataclasses import dataclass
-
-from codepretrain.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +19,11 @@ class DeduplicationSettings:
     keep. They take every candidate for a duplicate; here the estimate decides, so the bands
     may have few rows, which finds more.
 
+    A study sets only `threshold` (`config.data.deduplication.min_similarity`, in (0, 1]).
+
     Attributes:
       ngram_size: words in an n-gram. A shorter text is one n-gram.
+      num_permutations: at least num_bands × rows_per_band.
       memory_bytes: of all buffers together.
     """
 
@@ -32,33 +33,6 @@ class DeduplicationSettings:
     rows_per_band: int = 6
     threshold: float = 0.7
     memory_bytes: int = 2**28
-
-    def check(self, path: str) -> None:
-        """Raises UserError if a value is out of range.
-
-        Args:
-          path: of these settings in the configuration: `config.data.deduplication`.
-        """
-        minima = {"ngram_size": 1, "num_permutations": 1, "num_bands": 1, "rows_per_band": 1}
-        minima["memory_bytes"] = 2**20
-        for name, minimum in minima.items():
-            value = getattr(self, name)
-            if value < minimum:
-                raise UserError(f"{path}.{name}: expected at least {minimum}, found {value}")
-        if not 0 < self.threshold <= 1:
-            raise UserError(
-                f"{path}.threshold: expected more than 0 and at most 1, found {self.threshold}"
-            )
-        used = self.num_bands * self.rows_per_band
-        if used > self.num_permutations:
-            raise UserError(
-                f"{path}.num_permutations: expected at least num_bands × rows_per_band = {used}, "
-                f"found {self.num_permutations}"
-            )
-
-    def candidate_probability(self, similarity: float) -> float:
-        """Returns the probability that two texts of this similarity become candidates."""
-        return 1 - (1 - similarity**self.rows_per_band) ** self.num_bands
 
     @property
     def min_equal(self) -> int:

@@ -77,7 +77,7 @@ def _pairs(
         found[one, other] = Shared(
             num_texts=int(both.sum()),
             num_bytes=int(sizes[both].sum()),
-            num_groups=num_groups[one, other] or 0,
+            num_groups=num_groups[one, other],
             num_clusters=num_clusters[one, other],
         )
     return found
@@ -93,7 +93,8 @@ def _distinct(keys: np.ndarray, clusters: np.ndarray | None) -> Shared:
     )
 
 
-def _num_shared(values: Mapping[str, np.ndarray]) -> dict[tuple[str, str], int | None]:
+def _num_shared(values: Mapping[str, np.ndarray]) -> dict[tuple[str, str], int]:
+    """Returns how many distinct values each pair of sources has in common."""
     _, is_in = _shared({source: np.unique(found) for source, found in values.items()})
     return {
         (one, other): int((is_in[one] & is_in[other]).sum())

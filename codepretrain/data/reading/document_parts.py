@@ -79,9 +79,9 @@ def load_part(directory: StrPath, *, source: str) -> tuple[PartManifest, Documen
       UserError: a file is missing, truncated or damaged, or these are documents of another source
         or another part.
     """
-    hashes = check_folder(directory, "documents", reads_contents=False)
-    check_contents(directory, hashes, [MANIFEST, INVENTORY], remedy=folder_remedy(directory))
-    manifest = read_manifest(PartManifest, directory, version=FORMAT_VERSION)
+    manifest, hashes = read_manifest(
+        PartManifest, directory, "documents", version=FORMAT_VERSION, others=[INVENTORY]
+    )
     expected = (source, epath.Path(directory).name)
     if (manifest.source, manifest.key) != expected:
         raise UserError(

@@ -1,7 +1,6 @@
 """Checks that the selection was made from the study's documents, settings and evaluation sets."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.decontaminate.benchmarks import read_benchmarks
@@ -14,6 +13,7 @@ from codepretrain.data.selection.selected import (
 )
 from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath
+from codepretrain.rows.changed_settings import changed_settings
 from codepretrain.rows.data_dir import selection_settings
 
 _BENCHMARKS = "config.data.decontamination.benchmarks"
@@ -33,11 +33,9 @@ def check_selection(
     """
     manifest = load_selection_manifest(data_dir)
     directory = selection_directory(data_dir)
-    old, new = _flat(manifest.settings), _flat(selection_settings(config))
     changes = [
-        f"config.data.{name} {old.get(name)!r} → {new.get(name)!r}"
-        for name in sorted(old | new)
-        if old.get(name) != new.get(name)
+        f"config.data.{name} {old!r} → {new!r}"
+        for name, old, new in changed_settings(manifest.settings, selection_settings(config))
     ]
     if changes:
         raise UserError(
@@ -101,13 +99,3 @@ def check_benchmarks(
         )
     if changed or selects_again:
         read_benchmarks(config.data.decontamination)
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

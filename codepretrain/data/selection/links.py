@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from codepretrain.errors import UserError
 from codepretrain.files.explain import explained
 from codepretrain.files.storage import StrPath, read_bytes
 from codepretrain.rows.verify import check_contents, check_folder, folder_remedy
@@ -46,8 +45,5 @@ def load_joins(directory: StrPath) -> np.ndarray:
 
 def _load(directory: StrPath, name: str) -> np.ndarray:
     hashes = check_folder(directory, "selection", reads_contents=False)
-    remedy = folder_remedy(directory)
-    if name not in hashes:
-        raise UserError(f"damaged {directory}: {name} is missing from files.json; {remedy}")
-    check_contents(directory, hashes, [name], remedy=remedy)
+    check_contents(directory, hashes, [name], remedy=folder_remedy(directory))
     return np.load(io.BytesIO(read_bytes(f"{directory}/{name}")))

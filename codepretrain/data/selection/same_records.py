@@ -1,7 +1,9 @@
 """Documents of several sources that were read from one record, such as its question and its answer.
 
 Where a format does not say what a text was cut from, the record is its group. Sources that read one
-raw file give its records the same ids, so the documents of one record are found by their keys.
+raw file under one name give its records the same ids, so the documents of one record are found by
+their keys. They are not if an option names a field of ids, or if only one of the sources states
+groups.
 """
 
 from collections.abc import Mapping
@@ -20,14 +22,14 @@ def same_record_joins(
     """Returns pairs of group keys of documents that were read from one record: [n, 2] uint64.
 
     Of each pair of sources that share a raw file, by name and contents, needs about 30 bytes a
-    document.
+    document. Empty files are not counted: corpora that have nothing else in common may have them.
 
     Args:
       groups: of each source, the key of each document's group, [num_documents] uint64.
       inventories: of each source, the raw files.
     """
     files = {
-        source: {(file.name, file.checksum) for file in inventory.files if file.checksum}
+        source: {(f.name, f.checksum) for f in inventory.files if f.checksum and f.size}
         for source, inventory in inventories.items()
     }
     joins = [np.empty((0, 2), np.uint64)]

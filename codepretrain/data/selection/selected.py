@@ -33,7 +33,6 @@ from codepretrain.rows.shard_files import host_cache
 from codepretrain.rows.verify import (
     MANIFEST,
     check_contents,
-    check_folder,
     folder_remedy,
     read_manifest,
 )
@@ -122,16 +121,22 @@ def load_selection_manifest(data_dir: StrPath) -> SelectionManifest:
     Raises:
       UserError: the documents were not selected, or a file is missing, truncated or damaged.
     """
+    return _load_manifest(data_dir)[0]
+
+
+def _load_manifest(data_dir: StrPath) -> tuple[SelectionManifest, Mapping[str, str]]:
+    """Returns the manifest, and the SHA-256 of every file by name."""
     directory = selection_directory(data_dir)
-    hashes, remedy = _check(directory), folder_remedy(directory)
-    check_contents(directory, hashes, [MANIFEST], remedy=remedy)
-    manifest = read_manifest(SelectionManifest, directory, version=FORMAT_VERSION)
+    manifest, hashes = read_manifest(
+        SelectionManifest, directory, "selection", version=FORMAT_VERSION
+    )
     missing = [_name(source) for source in manifest.documents_hashes if _name(source) not in hashes]
     if missing:
         raise UserError(
-            f"damaged {directory}: {', '.join(missing)} is missing from files.json; {remedy}"
+            f"damaged {directory}: {', '.join(missing)} is missing from files.json; "
+            f"{folder_remedy(directory)}"
         )
-    return manifest
+    return manifest, hashes
 
 
 def load_contamination(data_dir: StrPath) -> DecontaminationReport | None:
@@ -141,8 +146,9 @@ def load_contamination(data_dir: StrPath) -> DecontaminationReport | None:
       UserError: the documents were not selected, or a file is missing or damaged.
     """
     directory = selection_directory(data_dir)
-    check_contents(directory, _check(directory), [CONTAMINATION], remedy=folder_remedy(directory))
-    value, _ = read_sealed(directory / CONTAMINATION, remedy=folder_remedy(directory))
+    hashes, remedy = _load_manifest(data_dir)[1], folder_remedy(directory)
+    check_contents(directory, hashes, [CONTAMINATION], remedy=remedy)
+    value, _ = read_sealed(directory / CONTAMINATION, remedy=remedy)
     return DecontaminationReport.from_json(value) if value else None
 
 
@@ -155,11 +161,10 @@ def load_selection(data_dir: StrPath, source: str, *, cache_bytes: int | None = 
     Raises:
       UserError: the source was not selected, or its file is missing or damaged.
     """
-    manifest = load_selection_manifest(data_dir)
+    manifest, hashes = _load_manifest(data_dir)
+    _check_source(manifest, data_dir, source)
     directory = selection_directory(data_dir)
-    hashes, remedy = _check(directory), folder_remedy(directory)
-    if source not in manifest.num_documents:
-        raise UserError(f"{directory} has no selection of source {source!r}; {remedy}")
+    remedy = folder_remedy(directory)
     path = directory / _name(source)
     check_contents(directory, hashes, [path.name], remedy=remedy)
     with host_cache(cache_bytes).hold(path, sha256=hashes[path.name]) as local_path:
@@ -213,11 +218,7 @@ def selection_hash(data_dir: StrPath, source: str, split: str) -> str:
       UserError: the source was not selected, or a file is missing or damaged.
     """
     manifest = load_selection_manifest(data_dir)
-    if source not in manifest.split_hashes:
-        directory = selection_directory(data_dir)
-        raise UserError(
-            f"{directory} has no selection of source {source!r}; {folder_remedy(directory)}"
-        )
+    _check_source(manifest, data_dir, source)
     return manifest.split_hashes[source][split]
 
 
@@ -237,8 +238,12 @@ def code_counts(codes: np.ndarray, amounts: np.ndarray) -> dict[str, int]:
     }
 
 
-def _check(directory: StrPath) -> Mapping[str, str]:
-    return check_folder(directory, "selection", reads_contents=False)
+def _check_source(manifest: SelectionManifest, data_dir: StrPath, source: str) -> None:
+    if source not in manifest.split_hashes:
+        directory = selection_directory(data_dir)
+        raise UserError(
+            f"{directory} has no selection of source {source!r}; {folder_remedy(directory)}"
+        )
 
 
 def _name(source: str) -> str:

@@ -1,5 +1,4 @@
 import random
-import re
 
 import pytest
 
@@ -8,7 +7,6 @@ from codepretrain.data.decontaminate import (
     EvaluationIndex,
     EvaluationText,
 )
-from codepretrain.errors import UserError
 
 SETTINGS = DecontaminationSettings()
 RNG = random.Random(0)
@@ -118,15 +116,6 @@ def test_the_fingerprint_is_that_of_settings_and_texts() -> None:
         index_of(ITEMS, DecontaminationSettings(ngram_size=12)),
     ]
     assert len({INDEX.fingerprint, *(one.fingerprint for one in changed)}) == 5
-
-
-def test_settings_out_of_range() -> None:
-    DecontaminationSettings(ngram_size=8, min_words=8).check("c")
-    DecontaminationSettings(ngram_size=1, min_words=1).check("c")
-    with pytest.raises(UserError, match=re.escape("c.ngram_size: expected at least min_words = 8")):
-        DecontaminationSettings(ngram_size=7).check("c")
-    with pytest.raises(UserError, match=re.escape("c.min_words: expected at least 1, found 0")):
-        DecontaminationSettings(min_words=0).check("c")
 
 
 def test_planted_overlaps_of_all_lengths() -> None:

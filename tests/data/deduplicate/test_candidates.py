@@ -66,7 +66,7 @@ def test_at_least_180_of_256_bytes_are_equal(tmp_path: Path) -> None:
         signatures[number] = changed
     rows = [key(number) + row.tobytes() for number, row in signatures.items()]
     pairs = [key(number) + key(1) for number in (2, 3, 4, 5)]
-    found = near_duplicates(
+    found, num_compared = near_duplicates(
         sorter_of(tmp_path, "pairs", pairs),
         sorter_of(tmp_path, "signatures", rows),
         tmp_path,
@@ -74,3 +74,4 @@ def test_at_least_180_of_256_bytes_are_equal(tmp_path: Path) -> None:
         memory_bytes=MEMORY,
     )
     assert pairs_of(found) == {(2, 1), (4, 1)}
+    assert num_compared == 4

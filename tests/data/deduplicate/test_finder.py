@@ -115,7 +115,6 @@ def test_work_grows_linearly_if_all_texts_are_near_duplicates(tmp_path: Path) ->
 
 def test_memory_stays_within_the_settings_whatever_the_number_of_texts(tmp_path: Path) -> None:
     settings = dataclasses.replace(SETTINGS, memory_bytes=2**20)
-    settings.check("c")
     peaks = []
     for count in (150, 900):
         texts = mixed_texts(count)

@@ -40,3 +40,11 @@ def test_files_that_could_not_be_read_are_not_shared() -> None:
     found = {source: groups(source, ("f:1", None)) for source in "ab"}
     joins = same_record_joins(found, dict.fromkeys("ab", inventory(("f", ""))))
     assert joins.shape == (0, 2)
+
+
+def test_an_empty_file_in_two_corpora_does_not_join_their_other_files() -> None:
+    found = {source: groups(source, ("f:1", None)) for source in "ab"}
+    empty = InventoryEntry(name="e", size=0, checksum="0")
+    files = [InventoryEntry(name="f", size=9, checksum=source) for source in "ab"]
+    inventories = {s: Inventory(files=(empty, file)) for s, file in zip("ab", files, strict=True)}
+    assert same_record_joins(found, inventories).shape == (0, 2)
