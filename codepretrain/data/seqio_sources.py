@@ -5,7 +5,8 @@ Both number their examples [0, n) within a split, and shard i of k holds the ran
 whole, whatever the number of files is.
 """
 
-from collections.abc import Iterator, Mapping
+import abc
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -80,6 +81,28 @@ class _NumberedSource(seqio.DataSource):
             )
         return index * num_examples // num_shards, (index + 1) * num_examples // num_shards
 
+    def get_dataset(
+        self,
+        split: str = "train",
+        shuffle: bool = True,
+        seed: int | None = None,
+        shard_info: seqio.ShardInfo | None = None,
+        **_: Any,
+    ) -> tf.data.Dataset:
+        """Returns the examples of a shard; other arguments that seqio passes are ignored.
+
+        Raises:
+          UserError: as `numbers`.
+        """
+        first, last = self.numbers(split, shard_info)
+        return self._dataset(split, first, last, shuffle=shuffle, seed=seed)
+
+    @abc.abstractmethod
+    def _dataset(
+        self, split: str, first: int, last: int, *, shuffle: bool, seed: int | None
+    ) -> tf.data.Dataset:
+        """Returns examples [first, last) of a split, in order or shuffled."""
+
 
 class DocumentSource(_NumberedSource):
     """The documents of a source: {text: string, document: int64, its number in the split}.
@@ -100,15 +123,9 @@ class DocumentSource(_NumberedSource):
         self._data_dir, self._cache_bytes = data_dir, cache_bytes
         self._positions: dict[str, np.ndarray] = {}
 
-    def get_dataset(
-        self,
-        split: str = "train",
-        shuffle: bool = True,
-        seed: int | None = None,
-        shard_info: seqio.ShardInfo | None = None,
-        **_: Any,
+    def _dataset(
+        self, split: str, first: int, last: int, *, shuffle: bool, seed: int | None
     ) -> tf.data.Dataset:
-        first, last = self.numbers(split, shard_info)
         size = _DOCUMENTS_PER_BLOCK if shuffle else max(1, last - first)
         starts = np.arange(first, last, size)
         blocks = tf.data.Dataset.from_tensor_slices((starts, np.minimum(starts + size, last)))
@@ -173,15 +190,9 @@ class RowSource(_NumberedSource):
         self._max_seq_len, self._mask_documents = max_seq_len, mask_documents
         self._stores: dict[str, RowStore] = {}
 
-    def get_dataset(
-        self,
-        split: str = "train",
-        shuffle: bool = True,
-        seed: int | None = None,
-        shard_info: seqio.ShardInfo | None = None,
-        **_: Any,
+    def _dataset(
+        self, split: str, first: int, last: int, *, shuffle: bool, seed: int | None
     ) -> tf.data.Dataset:
-        first, last = self.numbers(split, shard_info)
         starts = tf.data.Dataset.range(first, last, _ROWS_PER_BATCH)
         if not shuffle:
             return starts.map(
@@ -194,7 +205,9 @@ class RowSource(_NumberedSource):
             .unbatch()
         )
 
-    def _read(self, split: str, numbers: Any, *arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _read(
+        self, split: str, numbers: Callable[..., np.ndarray], *arguments: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """Returns the rows whose numbers are `numbers(*arguments)`."""
 
         def read(*values: Any) -> tuple[np.ndarray, ...]:
