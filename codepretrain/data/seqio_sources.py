@@ -77,7 +77,7 @@ class _NumberedSource(seqio.DataSource):
         if num_shards > max(1, num_examples):
             raise UserError(
                 f"{self._name} ({split}) has {num_examples:,} examples, which cannot be divided "
-                f"into {num_shards:,} shards"
+                f"into {num_shards:,} shards: let {max(1, num_examples):,} hosts or fewer read it"
             )
         return index * num_examples // num_shards, (index + 1) * num_examples // num_shards
 

@@ -214,6 +214,9 @@ def check_items(
 ) -> None:
     """Checks that task items were made from the same documents and tokenizer as the rows.
 
+    Args:
+      manifests: of rows that `check_rows` accepted.
+
     Raises:
       UserError: they are missing, damaged, or made from others.
     """
@@ -223,9 +226,8 @@ def check_items(
         raise UserError(
             f"{directory} was prepared under other settings: delete it and prepare again"
         )
-    tokenizer_hash, _ = tokenizer_hashes(data_dir)
-    _check_tokenizer(directory, items.tokenizer_hash, tokenizer_hash, data_dir)
     for (source, split), manifest in manifests.items():
+        _check_tokenizer(directory, items.tokenizer_hash, manifest.tokenizer_hash, data_dir)
         if split != "validation":  # items are made from held-out documents
             continue
         if manifest.documents_hash != items.documents_hashes.get(source):

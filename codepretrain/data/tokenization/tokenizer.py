@@ -30,13 +30,12 @@ line break if there is one in their second half, so that memory is bounded.
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from codepretrain.config.schema import TokenizerConfig
-from codepretrain.data.rendering import MARKERS
+from codepretrain.data.rendering import MARKER, MARKERS
 from codepretrain.data.tokenization.tokenizer_checks import byte_of_character, problems
 from codepretrain.errors import UserError
 from codepretrain.files.atomic import write_text
@@ -60,7 +59,6 @@ WORDS = (
     r"|\s{1,256}(?![^\s\p{N}])"
     r"|\s{1,256}"
 )
-MARKER = re.compile("|".join(map(re.escape, MARKERS)))
 _PIECE_CHARACTERS = 2**20
 
 

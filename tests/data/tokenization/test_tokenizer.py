@@ -7,6 +7,7 @@ import pytest
 
 from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.rendering import (
+    MARKER,
     MARKERS,
     Cell,
     Comment,
@@ -143,7 +144,7 @@ def test_markers_of_rendered_documents_are_single_tokens(data_dir, text) -> None
     vocabulary = load_vocabulary(data_dir)
     (ids,) = DocumentEncoder(tokenizer, CONFIG).encode([text])
     found = [MARKERS[index - 3] for index in ids.tolist() if 3 <= index < 13]
-    assert found == tokenizer_module.MARKER.findall(text)
+    assert found == MARKER.findall(text)
     assert len(found) >= 3
     assert vocabulary.decode(ids) == text.encode()
 
@@ -151,7 +152,7 @@ def test_markers_of_rendered_documents_are_single_tokens(data_dir, text) -> None
 def test_markers_are_no_part_of_what_is_learned() -> None:
     settings = TokenizerConfig(vocab_size=10_000)
     with_markers = train_tokenizer(RENDERED * 9, settings)
-    parts = [part for text in RENDERED for part in tokenizer_module.MARKER.split(text)] * 9
+    parts = [part for text in RENDERED for part in MARKER.split(text)] * 9
     assert with_markers.to_str() == train_tokenizer(parts, settings).to_str()
 
 
