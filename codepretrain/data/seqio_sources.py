@@ -7,7 +7,7 @@ whole, whatever the number of files is.
 
 import abc
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from codepretrain.data.reading.documents import open_documents
+from codepretrain.data.reading.documents import SourceDocuments, open_documents
 from codepretrain.data.selection.selected import load_split
 from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath
@@ -144,12 +144,15 @@ class DocumentSource(_NumberedSource):
 
         return blocks.flat_map(batches).unbatch()
 
+    @cached_property
+    def _documents(self) -> SourceDocuments:
+        return open_documents(self._data_dir, self._name, cache_bytes=self._cache_bytes)
+
     def _batches(self, split: str, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
         """Yields documents [start, stop) of a split in batches."""
-        documents = open_documents(self._data_dir, self._name, cache_bytes=self._cache_bytes)
-        wanted = np.zeros(documents.manifest.num_documents, bool)
+        wanted = np.zeros(self._documents.manifest.num_documents, bool)
         wanted[self._split(split)[start:stop]] = True
-        read = documents.read(wanted)
+        read = self._documents.read(wanted)
         while batch := [document.text.encode() for document in islice(read, _DOCUMENTS_PER_BATCH)]:
             numbers = np.arange(start, start + len(batch), dtype=np.int64)
             yield {"text": np.array(batch, object), "document": numbers}
