@@ -58,7 +58,7 @@ if __name__ == "__main__":
         "bytes": sum(r["num_bytes"] for r in rows),
     }))
 """
-STUDY = """
+_STUDY = """
 from codepretrain.config.load import to_config_dict
 from codepretrain.config.schema import *
 def get_config():
@@ -69,7 +69,8 @@ def get_config():
         data=DataConfig(
             sources={{"corpus": SourceConfig(reader="jsonl", kind="text",
                                             options={{"path": {path!r}}})}},
-            max_seq_len=2048,
+            max_seq_len={max_seq_len},
+            {settings}
             tokenizer=TokenizerConfig(vocab_size={vocab}, training_bytes_per_source=50_000_000),
         ),
         training=TrainingConfig(batch_size=1),
@@ -78,6 +79,15 @@ def get_config():
         variants={{"only": "only"}},
     ))
 """
+
+
+def study_text(path: str, *, vocab_size: int, max_seq_len: int = 2048, settings: str = "") -> str:
+    """Returns an experiment file of one source.
+
+    Args:
+      settings: further arguments of `DataConfig`, as code.
+    """
+    return _STUDY.format(path=path, vocab=vocab_size, max_seq_len=max_seq_len, settings=settings)
 
 
 def texts() -> Iterator[str]:
@@ -165,7 +175,7 @@ def _resident(pid: int) -> int:
 def measure(folder: Path, flags: argparse.Namespace) -> dict[str, Any]:
     """Prepares a corpus in a subprocess."""
     study = folder / "study.py"
-    study.write_text(STUDY.format(vocab=flags.vocab_size, path=f"{folder}/raw/*.jsonl.zst"))
+    study.write_text(study_text(f"{folder}/raw/*.jsonl.zst", vocab_size=flags.vocab_size))
     script = folder / "child.py"
     script.write_text(_CHILD)
     began = os.times()

@@ -67,15 +67,22 @@ TINY_MODEL = ModelConfig(
 )
 
 
+# For tests of prepared data, which does not depend on the model.
+DATA_MODEL = ModelConfig(
+    vocab_size=512, d_model=8, num_layers=1, num_heads=2, num_kv_heads=2, head_dim=4, d_ff=16
+)
+
+
 def bare_study(model: ModelConfig = TINY_MODEL, **changes: Any) -> StudyConfig:
     """Returns a model and batches of 8 rows of 8 tokens, without sources and phases."""
     values = {
+        "name": "test",
         "data": DataConfig(sources={}, max_seq_len=8),
         "training": TrainingConfig(batch_size=8),
         "phases": {},
         "variants": {},
     }
-    return StudyConfig(name="test", model=model, **{**values, **changes})
+    return StudyConfig(model=model, **{**values, **changes})
 
 
 def small_values(**changes: Any) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from codepretrain.data.reading.documents import has_documents
 from codepretrain.data.selection.selected import has_selection
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.eval_items import has_items
-from codepretrain.rows.format import SPLITS
-from codepretrain.rows.manifest import has_rows, rows_directory
+from codepretrain.rows.manifest import has_rows, rows_directories
 from codepretrain.rows.vocabulary import has_tokenizer
 
 
@@ -26,11 +25,8 @@ def missing_parts(config: StudyConfig, data_dir: StrPath) -> list[str]:
     missing = missing_documents(config, data_dir)
     if not has_tokenizer(data_dir):
         missing.append("tokenizer")
-    sources = [s for s in sorted(config.data.sources) if not _has_all_rows(data_dir, s)]
+    directories = rows_directories(data_dir, config.data.sources)
+    sources = {source for (source, _), directory in directories.items() if not has_rows(directory)}
     if sources:
-        missing.append(f"rows of {', '.join(sources)}")
+        missing.append(f"rows of {', '.join(sorted(sources))}")
     return missing + ([] if has_items(data_dir) else ["evaluation items"])
-
-
-def _has_all_rows(data_dir: StrPath, source: str) -> bool:
-    return all(has_rows(rows_directory(data_dir, source, split)) for split in SPLITS)

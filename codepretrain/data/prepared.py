@@ -28,7 +28,7 @@ from codepretrain.files.storage import StrPath, exists
 from codepretrain.rows.data_dir import current_tokenizer, reading_settings, require_prepared
 from codepretrain.rows.eval_items import items_directory, load_items_manifest
 from codepretrain.rows.format import SPLITS
-from codepretrain.rows.manifest import RowsManifest, rows_directory
+from codepretrain.rows.manifest import RowsManifest, rows_directories, rows_directory
 from codepretrain.rows.verify import check_folder
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_directory, tokenizer_hashes
 
@@ -152,6 +152,7 @@ def verify_prepared(
 
 def _folders(config: StudyConfig, data_dir: StrPath) -> dict[StrPath, Callable[[], object]]:
     """Returns every folder of the data, and a function that reads and verifies it."""
+    directories = rows_directories(data_dir, config.data.sources)
     folders: dict[StrPath, Callable[[], object]] = {
         tokenizer_directory(data_dir): partial(tokenizer_hashes, data_dir)
     }
@@ -160,7 +161,7 @@ def _folders(config: StudyConfig, data_dir: StrPath) -> dict[StrPath, Callable[[
             _verify_documents, data_dir, source
         )
         for split in SPLITS:
-            rows = rows_directory(data_dir, source, split)
+            rows = directories[source, split]
             folders[rows] = partial(check_folder, rows, "prepared rows", reads_contents=True)
     selection = selection_directory(data_dir)
     folders[selection] = partial(check_folder, selection, "selection", reads_contents=True)

@@ -20,12 +20,12 @@ MARKERS = (
 )
 HAS_MARKER = "contains a rendering marker"
 
-_MARKER = re.compile("|".join(map(re.escape, MARKERS)))
+MARKER = re.compile("|".join(map(re.escape, MARKERS)))
 
 
 def has_marker(parts: Iterable[str]) -> bool:
     """Returns whether a part contains one of the markers."""
-    return any(_MARKER.search(part) for part in parts)
+    return any(MARKER.search(part) for part in parts)
 
 
 @dataclass(frozen=True)

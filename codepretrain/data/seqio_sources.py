@@ -5,8 +5,9 @@ Both number their examples [0, n) within a split, and shard i of k holds the ran
 whole, whatever the number of files is.
 """
 
-from collections.abc import Iterator, Mapping
-from functools import partial
+import abc
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import seqio
 import tensorflow as tf
 
-from codepretrain.data.reading.documents import open_documents
+from codepretrain.data.reading.documents import SourceDocuments, open_documents
 from codepretrain.data.selection.selected import load_split
 from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath
@@ -76,9 +77,31 @@ class _NumberedSource(seqio.DataSource):
         if num_shards > max(1, num_examples):
             raise UserError(
                 f"{self._name} ({split}) has {num_examples:,} examples, which cannot be divided "
-                f"into {num_shards:,} shards"
+                f"into {num_shards:,} shards: let {max(1, num_examples):,} hosts or fewer read it"
             )
         return index * num_examples // num_shards, (index + 1) * num_examples // num_shards
+
+    def get_dataset(
+        self,
+        split: str = "train",
+        shuffle: bool = True,
+        seed: int | None = None,
+        shard_info: seqio.ShardInfo | None = None,
+        **_: Any,
+    ) -> tf.data.Dataset:
+        """Returns the examples of a shard; other arguments that seqio passes are ignored.
+
+        Raises:
+          UserError: as `numbers`.
+        """
+        first, last = self.numbers(split, shard_info)
+        return self._dataset(split, first, last, shuffle=shuffle, seed=seed)
+
+    @abc.abstractmethod
+    def _dataset(
+        self, split: str, first: int, last: int, *, shuffle: bool, seed: int | None
+    ) -> tf.data.Dataset:
+        """Returns examples [first, last) of a split, in order or shuffled."""
 
 
 class DocumentSource(_NumberedSource):
@@ -100,15 +123,9 @@ class DocumentSource(_NumberedSource):
         self._data_dir, self._cache_bytes = data_dir, cache_bytes
         self._positions: dict[str, np.ndarray] = {}
 
-    def get_dataset(
-        self,
-        split: str = "train",
-        shuffle: bool = True,
-        seed: int | None = None,
-        shard_info: seqio.ShardInfo | None = None,
-        **_: Any,
+    def _dataset(
+        self, split: str, first: int, last: int, *, shuffle: bool, seed: int | None
     ) -> tf.data.Dataset:
-        first, last = self.numbers(split, shard_info)
         size = _DOCUMENTS_PER_BLOCK if shuffle else max(1, last - first)
         starts = np.arange(first, last, size)
         blocks = tf.data.Dataset.from_tensor_slices((starts, np.minimum(starts + size, last)))
@@ -127,12 +144,15 @@ class DocumentSource(_NumberedSource):
 
         return blocks.flat_map(batches).unbatch()
 
+    @cached_property
+    def _documents(self) -> SourceDocuments:
+        return open_documents(self._data_dir, self._name, cache_bytes=self._cache_bytes)
+
     def _batches(self, split: str, start: int, stop: int) -> Iterator[dict[str, np.ndarray]]:
         """Yields documents [start, stop) of a split in batches."""
-        documents = open_documents(self._data_dir, self._name, cache_bytes=self._cache_bytes)
-        wanted = np.zeros(documents.manifest.num_documents, bool)
+        wanted = np.zeros(self._documents.manifest.num_documents, bool)
         wanted[self._split(split)[start:stop]] = True
-        read = documents.read(wanted)
+        read = self._documents.read(wanted)
         while batch := [document.text.encode() for document in islice(read, _DOCUMENTS_PER_BATCH)]:
             numbers = np.arange(start, start + len(batch), dtype=np.int64)
             yield {"text": np.array(batch, object), "document": numbers}
@@ -173,15 +193,9 @@ class RowSource(_NumberedSource):
         self._max_seq_len, self._mask_documents = max_seq_len, mask_documents
         self._stores: dict[str, RowStore] = {}
 
-    def get_dataset(
-        self,
-        split: str = "train",
-        shuffle: bool = True,
-        seed: int | None = None,
-        shard_info: seqio.ShardInfo | None = None,
-        **_: Any,
+    def _dataset(
+        self, split: str, first: int, last: int, *, shuffle: bool, seed: int | None
     ) -> tf.data.Dataset:
-        first, last = self.numbers(split, shard_info)
         starts = tf.data.Dataset.range(first, last, _ROWS_PER_BATCH)
         if not shuffle:
             return starts.map(
@@ -194,7 +208,9 @@ class RowSource(_NumberedSource):
             .unbatch()
         )
 
-    def _read(self, split: str, numbers: Any, *arguments: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _read(
+        self, split: str, numbers: Callable[..., np.ndarray], *arguments: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """Returns the rows whose numbers are `numbers(*arguments)`."""
 
         def read(*values: Any) -> tuple[np.ndarray, ...]:

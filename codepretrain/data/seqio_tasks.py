@@ -17,7 +17,7 @@ bos, because seqio's feature converters put it before them: `LMFeatureConverter(
 see `RowSource`. `docs/seqio.md` has an example and says how this relates to training.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -83,31 +83,6 @@ def register_file(
       UserError: the file or an override is wrong, or as `register`.
     """
     return register(load_study(path, overrides), workdir)
-
-
-def register_tasks(config: StudyConfig, data_dir: StrPath) -> dict[str, str]:
-    """Registers the Tasks of documents alone, which needs no rows; returns source → name.
-
-    Raises:
-      UserError: the documents or the tokenizer are not prepared, or are damaged.
-    """
-    leave_accelerators_alone()
-    vocabulary = ByteLevelBPE(tokenizer_path(data_dir), config.data.tokenizer)
-    tasks = _document_tasks(config, data_dir, vocabulary)
-    _replace(config.name, list(tasks.values()), [])
-    return {source: task.name for source, task in tasks.items()}
-
-
-def tokenized_documents(task: str, split: str) -> Iterator[np.ndarray]:
-    """Yields the token ids of each document, bos included, in reading order: [n] int32."""
-    found = seqio.get_mixture_or_task(task)
-    bos = np.array([found.output_features["targets"].vocabulary.bos_id], np.int32)
-    dataset = found.get_dataset(
-        sequence_length=None, split=split, shuffle=False, try_in_mem_cache=False
-    )
-    for expected, example in enumerate(dataset.as_numpy_iterator()):
-        assert example["document"] == expected, "the Task changed the order of its documents"
-        yield np.concatenate([bos, example["targets"]])
 
 
 def tokenize(dataset: tf.data.Dataset, *, vocabulary: ByteLevelBPE) -> tf.data.Dataset:

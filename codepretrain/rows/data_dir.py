@@ -19,9 +19,15 @@ from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath, is_file
 from codepretrain.rows.changed_settings import changed_settings
 from codepretrain.rows.eval_items import has_items, items_directory, load_items_manifest
-from codepretrain.rows.folders import folders_path, load_folders
-from codepretrain.rows.format import FORMAT_VERSION, SPLITS
-from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest, rows_directory
+from codepretrain.rows.folders import folders_path, load_folders, rows_pool
+from codepretrain.rows.format import FORMAT_VERSION
+from codepretrain.rows.manifest import (
+    RowsManifest,
+    has_rows,
+    load_manifest,
+    rows_directories,
+    rows_directory,
+)
 from codepretrain.rows.vocabulary import tokenizer_hashes, tokenizer_path
 
 # Raised whenever readers, selection, tokenizer, packing or items change in a way that changes their
@@ -143,12 +149,8 @@ def is_prepared(config: StudyConfig, data_dir: StrPath) -> bool:
     Raises:
       UserError: it exists, but is damaged or was made with other settings.
     """
-    directories = [
-        rows_directory(data_dir, source, split)
-        for source in config.data.sources
-        for split in SPLITS
-    ]
-    if not (has_items(data_dir) and all(has_rows(directory) for directory in directories)):
+    directories = rows_directories(data_dir, config.data.sources)
+    if not (has_items(data_dir) and all(map(has_rows, directories.values()))):
         return False
     require_prepared(config, data_dir)
     return True
@@ -161,12 +163,10 @@ def require_prepared(config: StudyConfig, data_dir: StrPath) -> dict[tuple[str, 
       UserError: rows or task items are missing or damaged, or were made under other settings or
         with another tokenizer.
     """
+    directories = rows_directories(data_dir, sorted(config.data.sources))
     manifests = {
-        (source, split): load_manifest(
-            rows_directory(data_dir, source, split), source=source, split=split
-        )
-        for source in sorted(config.data.sources)
-        for split in SPLITS
+        (source, split): load_manifest(directory, source=source, split=split)
+        for (source, split), directory in directories.items()
     }
     check_rows(config, manifests, data_dir)
     check_items(config, manifests, data_dir)
@@ -198,7 +198,7 @@ def check_rows(
             )
     tokenizer_hash, vocabulary_hash = current_tokenizer(config, data_dir)
     for (source, split), manifest in manifests.items():
-        directory = rows_directory(data_dir, source, split)
+        directory = rows_pool(data_dir) / folders[source, split].folder
         if manifest.identity != folders[source, split].identity:
             raise UserError(
                 f"{directory} holds other rows than {folders_path(data_dir)} says: restore it, or "
@@ -217,6 +217,9 @@ def check_items(
 ) -> None:
     """Checks that task items were made from the same documents and tokenizer as the rows.
 
+    Args:
+      manifests: of rows that `check_rows` accepted.
+
     Raises:
       UserError: they are missing, damaged, or made from others.
     """
@@ -226,9 +229,8 @@ def check_items(
         raise UserError(
             f"{directory} was prepared under other settings: delete it and prepare again"
         )
-    tokenizer_hash, _ = tokenizer_hashes(data_dir)
-    _check_tokenizer(directory, items.tokenizer_hash, tokenizer_hash, data_dir)
     for (source, split), manifest in manifests.items():
+        _check_tokenizer(directory, items.tokenizer_hash, manifest.tokenizer_hash, data_dir)
         if split != "validation":  # items are made from held-out documents
             continue
         if manifest.documents_hash != items.documents_hashes.get(source):

@@ -14,7 +14,8 @@ is read.
 """
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +27,7 @@ from codepretrain.files.hashing import sha256_json
 from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath, is_local
 from codepretrain.rows.folders import load_folders, rows_pool
-from codepretrain.rows.format import FORMAT_VERSION
+from codepretrain.rows.format import FORMAT_VERSION, SPLITS
 from codepretrain.rows.part import Part, merkle_root
 from codepretrain.rows.records import Shard, index_name, records_name
 from codepretrain.rows.verify import (
@@ -143,19 +144,28 @@ class RowsManifest:
         return {name: pair for name, pair in counts.items() if pair[0] != pair[1]}
 
 
-def rows_directory(data_dir: StrPath, source: str, split: str) -> epath.Path:
-    """Returns where the rows of one source and split of a study are.
+def rows_directories(
+    data_dir: StrPath, sources: Iterable[str], splits: Iterable[str] = SPLITS
+) -> dict[tuple[str, str], epath.Path]:
+    """Returns where the rows of a study's sources and splits are, after one read of `rows.json`.
 
-    Without an entry in the study's `rows.json` it is a folder below `data_dir`, where `prepare`
-    puts none.
+    Without an entry in it, the place is a folder below `data_dir`, where `prepare` puts none.
 
     Raises:
       UserError: `rows.json` is damaged.
     """
-    entry = load_folders(data_dir).get((source, split))
-    if entry is None:
-        return epath.Path(data_dir) / "rows" / source / split
-    return rows_pool(data_dir) / entry.folder
+    pool, folders = rows_pool(data_dir), load_folders(data_dir)
+    return {
+        key: pool / folders[key].folder
+        if key in folders
+        else epath.Path(data_dir).joinpath("rows", *key)
+        for key in itertools.product(sources, splits)
+    }
+
+
+def rows_directory(data_dir: StrPath, source: str, split: str) -> epath.Path:
+    """Returns where the rows of one source and split are: see `rows_directories`."""
+    return rows_directories(data_dir, [source], [split])[source, split]
 
 
 def has_rows(directory: StrPath) -> bool:

@@ -19,7 +19,7 @@ from codepretrain.rows.manifest import (
     STATS,
     RowsManifest,
     open_rows,
-    rows_directory,
+    rows_directories,
 )
 from codepretrain.rows.records import Records, index_name, open_array, open_index
 from codepretrain.rows.shard_files import ShardFiles
@@ -148,11 +148,10 @@ def open_sources(
     Raises:
       UserError: a source is not prepared or damaged, or two differ in tokenizer or row length.
     """
+    directories = rows_directories(data_dir, sorted(sources), [split])
     stores = {
-        source: RowStore(
-            rows_directory(data_dir, source, split), source=source, split=split, cache=cache
-        )
-        for source in sorted(sources)
+        source: RowStore(directory, source=source, split=split, cache=cache)
+        for (source, _), directory in directories.items()
     }
     reference: RowsManifest | None = None
     for source, store in stores.items():

@@ -9,7 +9,7 @@ from rich.console import Console
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
 from codepretrain.rows.format import SPLITS
-from codepretrain.rows.manifest import rows_directory
+from codepretrain.rows.manifest import rows_directories
 from codepretrain.study.describe import describe
 from codepretrain.study.provenance import code_version
 from codepretrain.study.workspace import Workspace, normalized_mixture
@@ -29,6 +29,7 @@ def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
         )
         for phase in plan["phases"]
     }
+    directories = rows_directories(workspace.data_dir, config.data.sources)
     spec = ReportInput(
         study=config.name,
         command=command_line,
@@ -37,9 +38,7 @@ def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
         variants={name: tuple(path) for name, path in plan["variants"].items()},
         phases=phases,
         rows={
-            source: {
-                split: str(rows_directory(workspace.data_dir, source, split)) for split in SPLITS
-            }
+            source: {split: str(directories[source, split]) for split in SPLITS}
             for source in sorted(config.data.sources)
         },
         details={

@@ -6,7 +6,7 @@ from etils import epath
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.rows.data_dir import settings_hash
-from codepretrain.rows.manifest import has_rows, load_manifest, rows_directory
+from codepretrain.rows.manifest import has_rows, load_manifest, rows_directories
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,13 +33,14 @@ def load_source_sizes(config: StudyConfig, data_dir: epath.Path) -> dict[str, So
     Raises:
       UserError: a manifest is damaged or of another version.
     """
+    directories = rows_directories(data_dir, sorted(config.data.sources), ["train"])
     return {
-        source: _source_size(config, data_dir, source) for source in sorted(config.data.sources)
+        source: _source_size(config, source, directory)
+        for (source, _), directory in directories.items()
     }
 
 
-def _source_size(config: StudyConfig, data_dir: epath.Path, source: str) -> SourceSize:
-    directory = rows_directory(data_dir, source, "train")
+def _source_size(config: StudyConfig, source: str, directory: epath.Path) -> SourceSize:
     if not has_rows(directory):
         declared = config.data.sources[source].num_tokens
         return SourceSize(

@@ -275,12 +275,13 @@ def texts_to_the_left(ids: np.ndarray, real: np.ndarray) -> tuple[jax.Array, jax
 
 def test_the_tokenizer_gives_our_ids(tmp_path: Path, tokenizer: Path) -> None:
     from codepretrain.config.schema import TokenizerConfig
-    from codepretrain.data.tokenization.tokenizer import encode, load_tokenizer
+    from codepretrain.data.tokenization.encoder import DocumentEncoder
+    from codepretrain.data.tokenization.tokenizer import load_tokenizer
 
     folder = export(tmp_path, SMALL, draw(SMALL), tokenizer)
     settings = TokenizerConfig(vocab_size=512)
     text = "def f(x):\n    return x + 1234  # naïve ☃\n"
-    [encoded] = encode(load_tokenizer(tokenizer, settings), [text], settings)
+    [encoded] = DocumentEncoder(load_tokenizer(tokenizer, settings), settings).encode([text])
     ours = [int(token) for token in encoded]
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
     assert theirs(text)["input_ids"] == ours[:-1]  # a text to go on with has no end

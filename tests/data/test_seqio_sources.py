@@ -10,6 +10,7 @@ import seqio
 from rich.console import Console
 
 from codepretrain.data.prepare import prepare
+from codepretrain.data.reading.documents import open_documents
 from codepretrain.data.seqio_tasks import register
 from codepretrain.errors import UserError
 from codepretrain.rows.data_dir import data_dir
@@ -108,6 +109,20 @@ def test_documents_are_shuffled_beyond_the_shuffle_buffer(registered, monkeypatc
     starts = [number for number in found if number % 8 == 0]
     assert starts != sorted(starts)
     assert found[found.index(8) : found.index(8) + 8] == list(range(8, 16))
+
+
+def test_a_block_of_documents_does_not_read_the_manifest_again(registered, monkeypatch) -> None:
+    opened = []
+
+    def counted(data_dir, source, **options):
+        opened.append(source)
+        return open_documents(data_dir, source, **options)
+
+    monkeypatch.setattr("codepretrain.data.seqio_sources.open_documents", counted)
+    monkeypatch.setattr("codepretrain.data.seqio_sources._DOCUMENTS_PER_BLOCK", 8)
+    found = numbers("text", "document", shuffle=True, seed=5)
+    assert len(found) > 5 * 8
+    assert opened == ["text"]
 
 
 def test_documents_over_the_limit_of_a_reader_are_left_out(corpus, tmp_path) -> None:

@@ -16,8 +16,6 @@ from codepretrain.data.prepare import prepare
 from codepretrain.data.seqio_tasks import (
     register,
     register_file,
-    register_tasks,
-    tokenized_documents,
 )
 from codepretrain.data.seqio_vocabulary import ByteLevelBPE
 from codepretrain.errors import UserError
@@ -235,14 +233,3 @@ def test_a_config_file_is_registered_in_a_fresh_process(prepared: Path, tiny_ove
 def test_an_unknown_option_is_named(prepared: Path) -> None:
     with pytest.raises(UserError, match=r"config\.data\.nothing"):
         register_file(TINY, prepared, ["--config.data.nothing=1"])
-
-
-def test_tokens_of_documents_before_there_are_rows(seqio_data, vocabulary) -> None:
-    names = register_tasks(seqio_data.config, seqio_data.data_dir)
-    assert names == {"text": "codepretrain.tiny.text", "code": "codepretrain.tiny.code"}
-    expected = seqio_data.texts("text")
-    tokens = list(tokenized_documents(names["text"], "train"))
-    for text, ids in zip(expected, tokens, strict=True):
-        assert ids.dtype == np.int32
-        assert ids.tolist() == [BOS, *vocabulary.encode(text), EOS]
-    assert "codepretrain.tiny.mixture.pretrain" not in seqio.MixtureRegistry.names()

@@ -11,7 +11,8 @@ from codepretrain.data.items.eval_items import write_items
 from codepretrain.errors import UserError
 from codepretrain.files.directory import whole_directory
 from codepretrain.files.hashing import sha256_json
-from codepretrain.files.storage import remove_tree
+from codepretrain.files.sealed import read_sealed
+from codepretrain.files.storage import StrPath, remove_tree
 from codepretrain.rows.data_dir import (
     check_rows,
     data_dir,
@@ -21,6 +22,8 @@ from codepretrain.rows.data_dir import (
     settings_hash,
 )
 from codepretrain.rows.eval_items import load_items_manifest, read_items
+from codepretrain.rows.folders import folders_path
+from codepretrain.rows.store import open_sources
 from codepretrain.rows.vocabulary import (
     TOKENIZER,
     VOCABULARY,
@@ -181,3 +184,20 @@ def test_rows_that_are_not_listed_are_not_the_studys(make_study, tmp_path) -> No
     manifest = write_source(tmp_path, "text", 5)
     with pytest.raises(UserError, match=r"rows.json lists no rows of source 'text': run"):
         check_rows(make_study(), {("text", "train"): manifest}, tmp_path)
+
+
+def test_the_list_of_rows_is_not_read_for_each_source(prepared_data, monkeypatch) -> None:
+    """On an object store every read is a request, and a study may have dozens of sources."""
+    config, data_dir = prepared_data.config, prepared_data.data_dir
+    reads: list[str] = []
+
+    def counted(path: StrPath, **options: Any) -> tuple[dict[str, Any], str]:
+        reads.append(str(path))
+        return read_sealed(path, **options)
+
+    monkeypatch.setattr("codepretrain.rows.folders.read_sealed", counted)
+    assert is_prepared(config, data_dir)
+    assert reads == [str(folders_path(data_dir))] * 3
+    reads.clear()
+    open_sources(data_dir, config.data.sources, "train")
+    assert len(reads) == 1

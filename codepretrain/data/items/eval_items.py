@@ -14,6 +14,7 @@ from codepretrain.data.items.continuation_items import continuation_items
 from codepretrain.data.items.expression_items import expression_items
 from codepretrain.data.items.held_out import held_out_documents
 from codepretrain.data.selection.selected import load_selection_manifest
+from codepretrain.data.tokenization.encoder import DocumentEncoder
 from codepretrain.data.tokenization.tokenizer import load_tokenizer
 from codepretrain.files.atomic import write_text
 from codepretrain.files.directory import whole_directory
@@ -39,10 +40,11 @@ def write_eval_items(config: StudyConfig, data_dir: StrPath) -> None:
     """Writes `<data_dir>/evals/`: the items of every task, and their manifest."""
     items: dict[str, list[dict[str, Any]]] = {task: [] for task in KINDS}
     tokenizer = load_tokenizer(tokenizer_path(data_dir), config.data.tokenizer)
+    encoder = DocumentEncoder(tokenizer, config.data.tokenizer)
     vocabulary = load_vocabulary(data_dir)
     selection = load_selection_manifest(data_dir)
     for source, chosen in sorted(config.data.sources.items()):
-        documents = held_out_documents(data_dir, source, tokenizer, vocabulary, config=config)
+        documents = held_out_documents(data_dir, source, encoder, vocabulary, config=config)
         for task, kind in KINDS.items():
             if chosen.kind == kind:
                 make = expression_items if task == "python_expression" else continuation_items

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.document import Document
 from codepretrain.data.selection.samples import sample_documents
-from codepretrain.data.tokenization.tokenizer import encode
+from codepretrain.data.tokenization.encoder import DocumentEncoder
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.vocabulary import Vocabulary
 
@@ -39,7 +38,7 @@ class HeldOut:
 def held_out_documents(
     data_dir: StrPath,
     source: str,
-    tokenizer: Tokenizer,
+    encoder: DocumentEncoder,
     vocabulary: Vocabulary,
     *,
     config: StudyConfig,
@@ -59,7 +58,7 @@ def held_out_documents(
             cache_bytes=config.execution.row_cache_bytes,
         )
     )
-    tokens = encode(tokenizer, [document.text for document in chosen], config.data.tokenizer)
+    tokens = encoder.encode([document.text for document in chosen])
     return [
         HeldOut(document, ids.tolist(), vocabulary)
         for document, ids in zip(chosen, tokens, strict=True)

@@ -98,6 +98,11 @@ def find_inputs(config: StudyConfig, data_dir: StrPath) -> Mapping[tuple[str, st
 def plan_parts(
     config: StudyConfig, data_dir: StrPath, made_from: MadeFrom, directory: epath.Path
 ) -> PlannedRows:
+    """Returns the parts of one source and split. Reads which documents it has, and their sizes.
+
+    Args:
+      directory: where the rows will be.
+    """
     source, cache_bytes = made_from.source, config.execution.row_cache_bytes
     members = load_split(data_dir, source=source, split=made_from.split, cache_bytes=cache_bytes)
     keys = open_documents(data_dir, source, cache_bytes=cache_bytes).keys()

@@ -122,7 +122,7 @@ class _Documents:
             raise UserError(
                 f"the tokenizer is not lossless: its tokens of document "
                 f"{provenance[wrong]['id']!r} represent {represented[wrong]} bytes, the text has "
-                f"{expected[wrong]}"
+                f"{expected[wrong]}; let config.data.tokenizer.path name another tokenizer"
             )
 
 

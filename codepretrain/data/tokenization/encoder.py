@@ -20,8 +20,8 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from codepretrain.config.schema import TokenizerConfig
-from codepretrain.data.rendering import MARKERS
-from codepretrain.data.tokenization.tokenizer import MARKER, pieces, special_ids, splits_words
+from codepretrain.data.rendering import MARKER, MARKERS
+from codepretrain.data.tokenization.tokenizer import pieces, special_ids, splits_words
 
 
 @dataclass(frozen=True)

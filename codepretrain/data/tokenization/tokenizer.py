@@ -30,14 +30,12 @@ line break if there is one in their second half, so that memory is bounded.
 """
 
 import json
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from codepretrain.config.schema import TokenizerConfig
-from codepretrain.data.rendering import MARKERS
+from codepretrain.data.rendering import MARKER, MARKERS
 from codepretrain.data.tokenization.tokenizer_checks import byte_of_character, problems
 from codepretrain.errors import UserError
 from codepretrain.files.atomic import write_text
@@ -61,9 +59,7 @@ WORDS = (
     r"|\s{1,256}(?![^\s\p{N}])"
     r"|\s{1,256}"
 )
-MARKER = re.compile("|".join(map(re.escape, MARKERS)))
 _PIECE_CHARACTERS = 2**20
-_GROUP_CHARACTERS = 2**23  # pieces whose encodings, about 100 bytes a token, are in memory together
 
 
 def train_tokenizer(texts: Iterable[str], config: TokenizerConfig) -> Tokenizer:
@@ -167,22 +163,6 @@ def load_tokenizer(path: StrPath, config: TokenizerConfig) -> Tokenizer:
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str], config: TokenizerConfig) -> list[np.ndarray]:
-    """Returns the token ids of each document, bos and eos included: [n] int32.
-
-    Uses all cores, and releases the GIL.
-    """
-    bos, eos = (np.array([index], np.int32) for index in special_ids(tokenizer, config))
-    documents = [[bos] for _ in texts]
-    for group in _groups(texts):
-        encodings = tokenizer.encode_batch_fast(
-            [piece for _, piece in group], add_special_tokens=False
-        )
-        for (number, _), encoding in zip(group, encodings, strict=True):
-            documents[number].append(np.array(encoding.ids, np.int32))
-    return [np.concatenate([*ids, eos]) for ids in documents]
-
-
 def pieces(text: str) -> Iterator[str]:
     """Yields the pieces in which a text is tokenized; a text of up to 2²⁰ characters is one."""
     start = 0
@@ -192,21 +172,6 @@ def pieces(text: str) -> Iterator[str]:
         yield text[start:end]
         start = end
     yield text[start:]
-
-
-def _groups(texts: Sequence[str]) -> Iterator[list[tuple[int, str]]]:
-    """Yields groups of (number of the text, piece of it) with a bounded number of characters."""
-    group: list[tuple[int, str]] = []
-    num_characters = 0
-    for number, text in enumerate(texts):
-        for piece in pieces(text):
-            group.append((number, piece))
-            num_characters += len(piece)
-            if num_characters >= _GROUP_CHARACTERS:
-                yield group
-                group, num_characters = [], 0
-    if group:
-        yield group
 
 
 def special_ids(tokenizer: Tokenizer, config: TokenizerConfig) -> tuple[int, int]:

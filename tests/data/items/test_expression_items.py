@@ -6,7 +6,8 @@ from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.document import Document
 from codepretrain.data.items.expression_items import EXTRA_NEW_TOKENS, expression_items
 from codepretrain.data.items.held_out import HeldOut
-from codepretrain.data.tokenization.tokenizer import encode, save_tokenizer, train_tokenizer
+from codepretrain.data.tokenization.encoder import DocumentEncoder
+from codepretrain.data.tokenization.tokenizer import save_tokenizer, train_tokenizer
 from codepretrain.rows.vocabulary import load_vocabulary
 
 CONFIG = TokenizerConfig(vocab_size=269)  # bytes alone: the tokens of a text are plain to see
@@ -34,7 +35,9 @@ def make(tmp_path):
 
     def build(code: str, language: str = "python") -> HeldOut:
         document = Document(id="d", text=code, source="s", origin="o", language=language)
-        return HeldOut(document, encode(tokenizer, [code], CONFIG)[0].tolist(), vocabulary)
+        return HeldOut(
+            document, DocumentEncoder(tokenizer, CONFIG).encode([code])[0].tolist(), vocabulary
+        )
 
     return build
 

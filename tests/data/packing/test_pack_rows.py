@@ -1,6 +1,7 @@
 """Rows are made part by part: each alone gives the same bytes, and studies share them."""
 
 import dataclasses
+import itertools
 import random
 import signal
 import subprocess
@@ -19,10 +20,11 @@ from codepretrain.data.packing.pack_part import pack_part
 from codepretrain.data.packing.pack_rows import part_limits
 from codepretrain.data.prepare import prepare
 from codepretrain.data.reading.documents import open_documents
-from codepretrain.data.seqio_tasks import register_tasks, tokenized_documents
+from codepretrain.data.seqio_tasks import register
 from codepretrain.errors import UserError
 from codepretrain.files.storage import remove_tree
 from codepretrain.rows.folders import load_folders, rows_pool
+from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.part import load_part, part_name
 from codepretrain.rows.store import RowStore
@@ -192,10 +194,10 @@ def test_a_given_tokenizer_with_other_bytes_packs_again(
     assert all(before[key].folder != after[key].folder for key in before)
 
 
-def test_rows_hold_the_token_ids_that_the_seqio_tasks_yield(prepared_data) -> None:
-    names = register_tasks(prepared_data.config, prepared_data.data_dir)
-    for (source, split), manifest in prepared_data.data.rows.items():
-        directory = rows_directory(prepared_data.data_dir, source, split)
+def test_rows_hold_the_token_ids_that_the_seqio_tasks_yield(seqio_data) -> None:
+    register(seqio_data.config, seqio_data.workdir)
+    for source, split in itertools.product(seqio_data.config.data.sources, SPLITS):
+        directory = rows_directory(seqio_data.data_dir, source, split)
         store = RowStore(directory, source=source, split=split)
         segments: dict[int, dict[int, list[int]]] = {}
         for row in (store[number] for number in range(len(store))):
@@ -203,12 +205,15 @@ def test_rows_hold_the_token_ids_that_the_seqio_tasks_yield(prepared_data) -> No
                 start, length = int(row.segment_starts[i]), int(row.segment_lengths[i])
                 ids = row.tokens[start : start + length].tolist()
                 segments.setdefault(document, {})[int(row.document_offsets[i])] = ids
-        expected = list(tokenized_documents(names[source], split))
-        assert len(expected) == len(segments) == manifest.num_documents
+        task = seqio.get_mixture_or_task(f"codepretrain.tiny.{source}")
+        assert isinstance(task, seqio.Task)
+        bos = task.output_features["targets"].vocabulary.bos_id
+        dataset = task.get_dataset(None, split=split, shuffle=False)
+        expected = [[bos, *example["targets"].tolist()] for example in dataset.as_numpy_iterator()]
+        assert len(expected) == len(segments) == store.manifest.num_documents
         for number, tokens in enumerate(expected):
             first, *others = (ids for _, ids in sorted(segments[number].items()))
-            assert [*first, *(token for ids in others for token in ids[1:])] == tokens.tolist()
-    assert isinstance(seqio.get_mixture_or_task(names["text"]), seqio.Task)
+            assert [*first, *(token for ids in others for token in ids[1:])] == tokens
 
 
 _PREPARE = """

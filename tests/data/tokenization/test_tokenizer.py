@@ -7,6 +7,7 @@ import pytest
 
 from codepretrain.config.schema import TokenizerConfig
 from codepretrain.data.rendering import (
+    MARKER,
     MARKERS,
     Cell,
     Comment,
@@ -14,10 +15,11 @@ from codepretrain.data.rendering import (
     render_issue,
     render_notebook,
 )
+from codepretrain.data.tokenization import encoder as encoder_module
 from codepretrain.data.tokenization import tokenizer as tokenizer_module
+from codepretrain.data.tokenization.encoder import DocumentEncoder
 from codepretrain.data.tokenization.tokenizer import (
     copy_tokenizer,
-    encode,
     load_tokenizer,
     pieces,
     save_tokenizer,
@@ -74,7 +76,7 @@ def test_it_is_lossless_and_specials_in_a_text_are_text(data_dir, text) -> None:
         load_tokenizer(tokenizer_path(data_dir), CONFIG),
         load_vocabulary(data_dir),
     )
-    (ids,) = encode(tokenizer, [text], CONFIG)
+    (ids,) = DocumentEncoder(tokenizer, CONFIG).encode([text])
     assert (ids[0], ids[-1]) == (1, 2)
     assert not {0, 1, 2} & set(ids[1:-1])
     assert vocabulary.decode(ids) == text.encode()
@@ -140,9 +142,9 @@ RENDERED = [
 def test_markers_of_rendered_documents_are_single_tokens(data_dir, text) -> None:
     tokenizer = load_tokenizer(tokenizer_path(data_dir), CONFIG)
     vocabulary = load_vocabulary(data_dir)
-    (ids,) = encode(tokenizer, [text], CONFIG)
+    (ids,) = DocumentEncoder(tokenizer, CONFIG).encode([text])
     found = [MARKERS[index - 3] for index in ids.tolist() if 3 <= index < 13]
-    assert found == tokenizer_module.MARKER.findall(text)
+    assert found == MARKER.findall(text)
     assert len(found) >= 3
     assert vocabulary.decode(ids) == text.encode()
 
@@ -150,13 +152,13 @@ def test_markers_of_rendered_documents_are_single_tokens(data_dir, text) -> None
 def test_markers_are_no_part_of_what_is_learned() -> None:
     settings = TokenizerConfig(vocab_size=10_000)
     with_markers = train_tokenizer(RENDERED * 9, settings)
-    parts = [part for text in RENDERED for part in tokenizer_module.MARKER.split(text)] * 9
+    parts = [part for text in RENDERED for part in MARKER.split(text)] * 9
     assert with_markers.to_str() == train_tokenizer(parts, settings).to_str()
 
 
 def test_long_texts_are_tokenized_in_pieces(data_dir, monkeypatch) -> None:
     monkeypatch.setattr(tokenizer_module, "_PIECE_CHARACTERS", 20)
-    monkeypatch.setattr(tokenizer_module, "_GROUP_CHARACTERS", 50)
+    monkeypatch.setattr(encoder_module, "_GROUP_CHARACTERS", 50)
     text = "line number one\nline two is long\n" + "x" * 45 + "é\n"
     assert list(pieces(text)) == [
         "line number one\n",
@@ -171,7 +173,7 @@ def test_long_texts_are_tokenized_in_pieces(data_dir, monkeypatch) -> None:
         load_vocabulary(data_dir),
     )
     texts = ["short", text, "", text * 3]
-    for original, ids in zip(texts, encode(tokenizer, texts, CONFIG), strict=True):
+    for original, ids in zip(texts, DocumentEncoder(tokenizer, CONFIG).encode(texts), strict=True):
         assert vocabulary.decode(ids) == original.encode()
         assert (ids[0], ids[-1], ids.dtype) == (1, 2, np.int32)
 

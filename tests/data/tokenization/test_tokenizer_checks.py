@@ -7,7 +7,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from tokenizers import pre_tokenizers as pre
 
 from codepretrain.config.schema import TokenizerConfig
-from codepretrain.data.tokenization.tokenizer import copy_tokenizer, encode, load_tokenizer
+from codepretrain.data.tokenization.encoder import DocumentEncoder
+from codepretrain.data.tokenization.tokenizer import copy_tokenizer, load_tokenizer
 from codepretrain.errors import UserError
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_path
 
@@ -56,7 +57,7 @@ def test_gpt2_and_llama3_are_accepted_and_lossless(tmp_path, pre_tokenizer, text
     copy_tokenizer(given, CONFIG, tmp_path)
     tokenizer = load_tokenizer(tokenizer_path(tmp_path), CONFIG)
     vocabulary = load_vocabulary(tmp_path)
-    (ids,) = encode(tokenizer, [text], CONFIG)
+    (ids,) = DocumentEncoder(tokenizer, CONFIG).encode([text])
     special = {vocabulary.bos, vocabulary.eos}
     assert (ids[0], ids[-1]) == (vocabulary.bos, vocabulary.eos)
     assert not special & set(ids[1:-1].tolist()), "text that spells a special token is text"
