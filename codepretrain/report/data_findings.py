@@ -7,10 +7,10 @@ def split_sentence(description: Description) -> str:
     """Returns the finding about the split."""
     found = description["split"]
     searched = found["num_clusters"] is not None
-    what = "group, text or pair of similar texts" if searched else "group or text"
     if found["holds"]:
-        text = f"No {what} is on both sides of the split."
-        return text if searched else f"{text} Similar texts were not searched."
+        if searched:
+            return "No group, text or pair of similar texts that was found is on both sides."
+        return "No group or text is on both sides of the split. Similar texts were not searched."
     leaks = [
         f"{found[key]:,} {name}"
         for key, name in (
@@ -27,16 +27,14 @@ def split_sentence(description: Description) -> str:
 def warning_lines(description: Description) -> list[str]:
     """Returns what a reader must know before trusting results on this data."""
     lines = []
-    empty = [
-        name
-        for name, source in description["sources"].items()
-        if not source["rows"]["validation"]["num_rows"]
-    ]
-    if empty:
-        lines.append(
-            f"no held-out rows of {', '.join(empty)}: raise config.data.validation_fraction to "
-            "evaluate on them"
-        )
+    for name, source in description["sources"].items():
+        if not source["rows"]["validation"]["num_rows"]:
+            num_groups = description["overlap"]["totals"][name]["num_groups"]
+            lines.append(
+                f"no held-out rows of {name} (groups: {num_groups:,}): a group is held out whole "
+                "or not at all; give the source more groups, or raise "
+                "config.data.validation_fraction"
+            )
     too_large = description["split"]["num_too_large"]
     if too_large:
         lines.append(

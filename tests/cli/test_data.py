@@ -48,7 +48,7 @@ def test_describe_as_text_and_as_json(
     assert run(described, "describe") == 0
     captured = capsys.readouterr()
     assert captured.err == ""
-    assert "No group, text or pair of similar texts is on both sides" in captured.out
+    assert "No group, text or pair of similar texts that was found is on both sides" in captured.out
     assert run(described, "describe", "--json") == 0
     captured = capsys.readouterr()
     found = json.loads(captured.out)

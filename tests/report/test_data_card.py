@@ -47,7 +47,7 @@ def test_the_page_is_whole_and_needs_no_network(description: Description) -> Non
     for heading in ("Rows", "Lengths", "Languages", "Overlap between sources", "Split"):
         assert f"<h2>{heading}</h2>" in page
     assert "2026-01-02 03:04 UTC" in text
-    assert "No group, text or pair of similar texts is on both sides of the split." in text
+    assert "No group, text or pair of similar texts that was found is on both sides." in text
     assert "<script" not in page
     fetched = re.findall(r'(?:src|href)="([^"]*)"|url\(([^)]*)\)|@import', page)
     assert all((one or other).startswith("#") for one, other in fetched)
@@ -105,7 +105,8 @@ def test_one_source_and_nothing_held_out(described: Described, description: Desc
         "fill": None,
         "bytes_per_token": None,
     }
-    alone["overlap"] = {"sources": ["prose"], "totals": {}, "pairs": []}
+    totals = {"prose": alone["overlap"]["totals"]["prose"]}
+    alone["overlap"] = {"sources": ["prose"], "totals": totals, "pairs": []}
     alone["decontamination"] = {}
     alone["split"] |= {"num_clusters": None, "clusters_on_both_sides": None}
     use = alone["use"]

@@ -13,7 +13,7 @@ Description = dict[str, Any]
 
 def test_a_split_that_holds(description: Description) -> None:
     assert split_sentence(description) == (
-        "No group, text or pair of similar texts is on both sides of the split."
+        "No group, text or pair of similar texts that was found is on both sides."
     )
     unsearched = {**description, "split": {**description["split"], "num_clusters": None}}
     assert split_sentence(unsearched) == (
@@ -52,7 +52,8 @@ def test_warnings(description: Description) -> None:
     changed["decontamination"] = {}
     lines = warning_lines(changed)
     assert len(lines) == 4
-    assert lines[0].startswith("no held-out rows of notes: raise config.data.validation_fraction")
+    num_groups = description["overlap"]["totals"]["notes"]["num_groups"]
+    assert lines[0].startswith(f"no held-out rows of notes (groups: {num_groups:,}): a group is")
     assert lines[1].startswith("1,200 documents are always trained on")
     assert lines[2] == (
         "variant annealed reads notes 1.75 times, config.data.sources.notes.max_epochs = 1.5"

@@ -25,7 +25,9 @@ def test_every_table_and_finding(description: Description) -> None:
         assert f"\n{title}" in text
     assert "code: 1 hexadecimal, by hexadecimal_prefix (such as code.jsonl:121)" in text
     assert "config.data.sources.prose.options.max_bytes" in text
-    assert text.endswith("No group, text or pair of similar texts is on both sides of the split.\n")
+    assert text.endswith(
+        "No group, text or pair of similar texts that was found is on both sides.\n"
+    )
 
 
 @pytest.mark.parametrize("width", [20, 80, 200])
