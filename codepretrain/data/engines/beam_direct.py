@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codepretrain.errors import UserError
+from codepretrain.files.atomic import make_folders
 from codepretrain.files.lifeline import lifeline
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _move_temporary_files(pipeline: "Pipeline", folder: Path) -> None:
     """Has the pipeline use a folder that is removed even if the pipeline is given up."""
     Path(pipeline.local_tempdir).rmdir()
     pipeline.local_tempdir = str(folder / "pipeline")
-    Path(pipeline.local_tempdir).mkdir()
+    make_folders(pipeline.local_tempdir)
 
 
 def _silence_connections() -> None:
