@@ -21,7 +21,7 @@ from tests.conftest import ROOT
         (OSError("Forbidden: b/x\nno access"), "Forbidden: b/x no access; check the address"),
         (OSError(errno.EIO, "Input/output error"), "Input/output error; check the disk"),
         (RuntimeError("write() failed: Input/output error; writing x"), "Input/output error; ch"),
-        (RuntimeError("write() failed: File too large; writing x"), "File too large; raise the limit"),
+        (RuntimeError("write() failed: File too large; writing x"), "File too large; raise"),
         (FileNotFoundError("bucket/x"), "there is no such bucket"),
     ],
 )
