@@ -26,6 +26,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         message = re.sub(r"^argument (-\S+):", r"\1:", message)
+        if found := re.fullmatch(r"(-\S+): expected one argument", message):
+            message += f"; one that begins with a dash is given as {found[1]}=…"
         raise UserError(f"{message} (codepretrain --help lists commands and flags)")
 
 

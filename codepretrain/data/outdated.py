@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.reading.documents_view import load_documents_view
 from codepretrain.data.selection.selected import selection_directory
-from codepretrain.files.directory import remove_directory
+from codepretrain.files.directory import is_whole, remove_directory
 from codepretrain.files.storage import StrPath, remove
 from codepretrain.rows.eval_items import items_directory
 from codepretrain.rows.folders import folders_path
@@ -21,8 +21,20 @@ def remove_outdated(config: StudyConfig, data_dir: StrPath, sources: Sequence[st
     """
     if not load_documents_view(data_dir).keys() & set(sources):
         return
-    remove_directory(items_directory(data_dir))
-    if config.data.tokenizer.path is None:
-        remove_directory(tokenizer_directory(data_dir))
-    remove(folders_path(data_dir))
+    remove_made_from_selection(config, data_dir)
     remove_directory(selection_directory(data_dir))
+
+
+def remove_made_from_selection(config: StudyConfig, data_dir: StrPath) -> None:
+    """Removes the items, the tokenizer if it was trained, and the list of rows.
+
+    Call it before a new selection is made. Evaluation sets may have changed since a selection that
+    was deleted, and nothing but that selection recorded them.
+    """
+    made = [items_directory(data_dir)]
+    if config.data.tokenizer.path is None:
+        made.append(tokenizer_directory(data_dir))
+    for directory in made:
+        if is_whole(directory):
+            remove_directory(directory)
+    remove(folders_path(data_dir))

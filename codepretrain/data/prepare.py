@@ -23,7 +23,7 @@ from codepretrain.data.filters import make_filters
 from codepretrain.data.filters.filter import Filter, Redactor
 from codepretrain.data.inputs import check_inputs
 from codepretrain.data.items.eval_items import write_eval_items
-from codepretrain.data.outdated import remove_outdated
+from codepretrain.data.outdated import remove_made_from_selection, remove_outdated
 from codepretrain.data.packing.pack_rows import pack_rows
 from codepretrain.data.prepared import PreparedData, load_prepared, summary
 from codepretrain.data.progress import progress_display, progress_line
@@ -178,6 +178,7 @@ def _select(config: StudyConfig, data_dir: StrPath, engines: Engines, progress: 
     if has_selection(data_dir):
         remove_scan(data_dir)  # of a process that was killed just before
         return
+    remove_made_from_selection(config, data_dir)
     documents = {
         source: open_documents(data_dir, source).manifest for source in config.data.sources
     }

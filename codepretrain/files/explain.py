@@ -14,6 +14,8 @@ _CHOOSE = "choose a folder that you may write to"
 _REMEDIES = {
     errno.ENOSPC: "free some space and rerun the same command: finished parts are kept",
     errno.EDQUOT: "raise the quota and rerun the same command: finished parts are kept",
+    errno.EFBIG: "raise the limit of file sizes (`ulimit -f`), or choose another file system",
+    errno.EIO: "check the disk or the connection to it, and rerun the same command",
     errno.EACCES: "check its permissions, or choose another path",
     errno.EPERM: "check its permissions, or choose another path",
     errno.EROFS: _CHOOSE,

@@ -28,7 +28,7 @@ from codepretrain.rows.manifest import (
     rows_directories,
     rows_directory,
 )
-from codepretrain.rows.vocabulary import tokenizer_hashes, tokenizer_path
+from codepretrain.rows.vocabulary import has_tokenizer, tokenizer_hashes, tokenizer_path
 
 # Raised whenever readers, selection, tokenizer, packing or items change in a way that changes their
 # results.
@@ -150,7 +150,9 @@ def is_prepared(config: StudyConfig, data_dir: StrPath) -> bool:
       UserError: it exists, but is damaged or was made with other settings.
     """
     directories = rows_directories(data_dir, config.data.sources)
-    if not (has_items(data_dir) and all(map(has_rows, directories.values()))):
+    if not (has_items(data_dir) and has_tokenizer(data_dir)):
+        return False
+    if not all(map(has_rows, directories.values())):
         return False
     require_prepared(config, data_dir)
     return True

@@ -30,6 +30,7 @@ GRAMMAR = [
     ("plan --config", "--config: expected one argument"),
     ("plan --config --workdir {new}", "--config: expected one argument"),
     ("plan {c} --workdir", "--workdir: expected one argument"),
+    ("prepare {c} --beam --runner=DirectRunner", "begins with a dash is given as --beam=…"),
     ("plan {c} extra", "unknown argument 'extra'"),
     ("plan {c} plan", "unknown argument 'plan'"),
     ("plan {c} -v", "unknown argument '-v'"),

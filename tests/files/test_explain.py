@@ -19,7 +19,9 @@ from tests.conftest import ROOT
         (RuntimeError("record 5: No space left on device"), "No space left.*free some space"),
         (PermissionError(errno.EACCES, "Permission denied"), "Permission denied; check its perm"),
         (OSError("Forbidden: b/x\nno access"), "Forbidden: b/x no access; check the address"),
-        (OSError(errno.EIO, "Input/output error"), "Input/output error$"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error; check the disk"),
+        (RuntimeError("write() failed: Input/output error; writing x"), "Input/output error; ch"),
+        (RuntimeError("write() failed: File too large; writing x"), "File too large; raise"),
         (FileNotFoundError("bucket/x"), "there is no such bucket"),
     ],
 )

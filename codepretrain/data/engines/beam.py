@@ -8,10 +8,11 @@ directory and the raw files, so on other machines both are in an object store, a
 with the extra `data` is installed there (Beam's options `--sdk_container_image` or `--setup_file`).
 """
 
+import io
 import logging
 import shlex
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from typing import TYPE_CHECKING, Generic
 
 from codepretrain.config.parse import suggestion
@@ -99,11 +100,14 @@ def beam_options(text: str, workdir: StrPath) -> "PipelineOptions":
         ) from error
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     arguments = [_QUIET, *_split(text)]
+    printed = io.StringIO()
     try:
-        options = PipelineOptions(arguments)
-        known = options.get_all_options(drop_default=False)
-    except SystemExit as error:  # argparse has printed why
-        raise UserError(f"{FLAG}: Beam does not accept {quoted(text)}") from error
+        with redirect_stderr(printed):
+            options = PipelineOptions(arguments)
+            known = options.get_all_options(drop_default=False)
+    except SystemExit as error:  # argparse has printed its usage and, in the last line, why
+        reason = printed.getvalue().strip().rpartition("error: ")[2]
+        raise UserError(f"{FLAG}: Beam does not accept {quoted(text)}: {reason}") from error
     for argument in arguments:
         name = argument.partition("=")[0].removeprefix("--")
         if (

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codepretrain.errors import UserError
+from codepretrain.files.atomic import make_folders
 from codepretrain.files.lifeline import lifeline
 
 if TYPE_CHECKING:
@@ -61,12 +62,20 @@ def run_direct(options: "PipelineOptions", build: Callable[["Pipeline"], Any]) -
             command = _worker_command(folder)
             direct.direct_running_mode = "in_memory"  # or Beam replaces the command by its own
         pipeline = beam.Pipeline(runner=_runner(here, command), options=here)
+        _move_temporary_files(pipeline, folder)
         build(pipeline)
         try:
             return _wait(pipeline, folder / _FAILED)
         except BaseException:
             _silence_connections()
             raise
+
+
+def _move_temporary_files(pipeline: "Pipeline", folder: Path) -> None:
+    """Has the pipeline use a folder that is removed even if the pipeline is given up."""
+    Path(pipeline.local_tempdir).rmdir()
+    pipeline.local_tempdir = str(folder / "pipeline")
+    make_folders(pipeline.local_tempdir)
 
 
 def _silence_connections() -> None:

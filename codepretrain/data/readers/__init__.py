@@ -36,6 +36,14 @@ READERS: dict[str, type[Reader]] = {
     "synthetic_code": SyntheticCode,
 }
 
+# The least value of options that are limits, of all readers that have them.
+_LEAST = {
+    "max_bytes": 1,
+    "min_document_bytes": 0,
+    "max_document_bytes": 1,
+    "max_files_per_commit": 1,
+}
+
 
 def make_reader(source: str, config: SourceConfig) -> Reader:
     """Returns the source's reader with its options.
@@ -48,9 +56,26 @@ def make_reader(source: str, config: SourceConfig) -> Reader:
         near = suggestion(config.reader, list(READERS))
         raise UserError(f"{path}.reader: no reader named {config.reader!r}{near}")
     reader = parse(READERS[config.reader], dict(config.options), path=f"{path}.options")
+    _check_limits(reader, f"{path}.options")
+    return reader
+
+
+def _check_limits(reader: Reader, path: str) -> None:
+    """Raises UserError for limits with which no document could be read."""
     if not 0 <= reader.max_damaged_share <= 1:
         raise UserError(
-            f"{path}.options.max_damaged_share: expected a share from 0 to 1, found "
+            f"{path}.max_damaged_share: expected a share from 0 to 1, found "
             f"{reader.max_damaged_share}"
         )
-    return reader
+    for name, least in _LEAST.items():
+        found = getattr(reader, name, None)
+        if found is not None and found < least:
+            raise UserError(
+                f"{path}.{name}: expected a whole number, at least {least}, found {found}"
+            )
+    smallest, largest = reader.min_document_bytes, reader.max_document_bytes
+    if largest is not None and smallest > largest:
+        raise UserError(
+            f"{path}.min_document_bytes: expected at most max_document_bytes, {largest:,}, found "
+            f"{smallest:,}"
+        )

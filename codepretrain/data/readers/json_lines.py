@@ -2,21 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from codepretrain.data.document import Document, Skipped
-from codepretrain.data.readers.lines import read_lines
+from codepretrain.data.readers.named_fields import check_fields
 from codepretrain.data.readers.raw_files import raw_files
 from codepretrain.data.readers.reader import RawFile, Reader
 from codepretrain.data.readers.records import (
     Record,
     field_names,
-    json_object,
     read_json_lines,
 )
-from codepretrain.errors import UserError
-
-_LINES_LOOKED_AT = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,30 +38,13 @@ class JsonLines(Reader):
 
     def shards(self) -> Sequence[RawFile]:
         files = self.list_files()
-        self._check_text_field(files[0].path)
+        for option in ("text_field", "group_field"):
+            check_fields(files[0], {option: getattr(self, option)}, reader="jsonl")
         return files
 
     def read(self, shard: RawFile, source: str) -> Iterator[Document | Skipped]:
         for record in read_json_lines(shard):
             yield record if isinstance(record, Skipped) else self._document(record, source)
-
-    def _check_text_field(self, path: str) -> None:
-        """Raises UserError if none of the first lines has the text field: it is misspelled."""
-        first: tuple[str, list[str]] | None = None
-        for number, line in islice(read_lines(path), _LINES_LOOKED_AT):
-            value = line if isinstance(line, Skipped) else json_object(line, path)
-            if isinstance(value, Skipped):
-                continue
-            if self.text_field in value:
-                return
-            first = first or (f"{path} line {number}", sorted(value))
-        if first is not None:
-            place, fields = first
-            raise UserError(
-                f"reader 'jsonl': {place} has no field {self.text_field!r}, nor has any other of "
-                f"the first {_LINES_LOOKED_AT} lines; its fields are: {', '.join(fields)[:200]}; "
-                "set the option text_field"
-            )
 
     def _document(self, record: Record, source: str) -> Document | Skipped:
         text = record.text(self.text_field)

@@ -68,6 +68,16 @@ def row_groups(file: RawFile) -> list[RowGroups]:
     return shards or [RowGroups(file, (), 1)]
 
 
+def column_names(file: RawFile) -> list[str]:
+    """Returns the names of a file's columns; none if it is not Parquet. Reads only its footer."""
+    import pyarrow.parquet as pq
+
+    try:
+        return list(pq.ParquetFile(RangeFile(file.path)).schema_arrow.names)
+    except _errors():
+        return []
+
+
 def read_rows(shard: RowGroups, columns: Sequence[str]) -> Iterator[tuple[int, Row | Skipped]]:
     """Yields every row with its number from 1; columns that the file lacks are not in the values.
 

@@ -1,11 +1,13 @@
 """Text in Parquet or JSON lines, with fields named by options: mathematics, web pages, prose."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import page_group, repository_group
-from codepretrain.data.readers.records import Record, RecordReader, field_names
+from codepretrain.data.readers.named_fields import check_fields
+from codepretrain.data.readers.records import Record, RecordReader, field_names, record_shards
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,13 @@ class TextRecords(RecordReader):
             *(self.repository_field, self.group_field, *field_names(self.metadata_fields)),
         )
         return (self.text_field, *(field for field in optional if field))
+
+    def shards(self) -> Sequence[Any]:
+        files = self.list_files()
+        options = ("page_field", "repository_field", "group_field")
+        named = {option: getattr(self, option) for option in options}
+        check_fields(files[0], named, reader=self.name)
+        return record_shards(files)
 
     def document(self, record: Record, source: str) -> Document | Skipped:
         text = record.text(self.text_field)

@@ -74,7 +74,8 @@ def test_other_errors_end_the_pipeline(options, tmp_path):
         ("--runer=DirectRunner", "no option --runer; did you mean runner"),
         ("runner=DirectRunner", "expected options such as --runner=DirectRunner"),
         ("--runner='DirectRunner", "No closing quotation"),
-        ("--direct_num_workers=two", "does not accept"),
+        ("--direct_num_workers=two", "not accept .*: argument --direct_num_workers: invalid int"),
+        ("--direct_running_mode=multi", "running_mode: invalid choice: 'multi'"),
         ("--runner=FlinkRuner", "no runner 'FlinkRuner'; did you mean FlinkRunner"),
         ("--runner=some.where.Runner", "no runner 'some.where.Runner': No module named 'some'"),
         ("--runner=json.Runner", "no runner 'json.Runner': module 'json' has no attribute"),
@@ -82,9 +83,10 @@ def test_other_errors_end_the_pipeline(options, tmp_path):
         ("--runner=DataflowRunner --project=p", "cannot see"),
     ],
 )
-def test_wrong_options_are_one_error(options, message, tmp_path):
+def test_wrong_options_are_one_error(options, message, tmp_path, capfd):
     with pytest.raises(UserError, match=message):
         beam_options(options, tmp_path)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_working_directory_in_an_object_store_is_seen_by_other_machines():

@@ -51,10 +51,12 @@ def kill_worker(task: tuple[str, int]) -> None:
 def start(task: str, options: str, folder: Path) -> subprocess.Popen[str]:
     script = folder / "command.py"
     script.write_text(_COMMAND)
+    temporary = folder / "temporary"
+    temporary.mkdir()
     return subprocess.Popen(
         [sys.executable, script, task, options, folder],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -99,6 +101,7 @@ def test_interrupted_no_worker_is_left(options: str, to_all: bool, tmp_path: Pat
     out, err = process.communicate(timeout=TIMEOUT_S)
     wait_for_end(workers, timeout_s=TIMEOUT_S)
     assert (out, err) == ("interrupted\n", "")
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_no_other_runner_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

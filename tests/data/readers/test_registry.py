@@ -33,6 +33,26 @@ def test_unknown_readers_and_options_are_named_with_the_nearest() -> None:
         reader("folder")
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_bytes": 0}, "max_bytes: expected a whole number, at least 1, found 0"),
+        ({"max_bytes": -5}, "max_bytes: expected a whole number, at least 1, found -5"),
+        ({"max_document_bytes": 0}, "max_document_bytes: expected .* at least 1, found 0"),
+        ({"min_document_bytes": -1}, "min_document_bytes: expected .* at least 0, found -1"),
+        (
+            {"min_document_bytes": 9, "max_document_bytes": 8},
+            "min_document_bytes: expected at most max_document_bytes, 8, found 9",
+        ),
+        ({"max_files_per_commit": 0}, "max_files_per_commit: expected .* at least 1, found 0"),
+    ],
+)
+def test_limits_that_leave_nothing_are_refused_before_anything_is_read(options, message) -> None:
+    name = "git" if "max_files_per_commit" in options else "folder"
+    with pytest.raises(UserError, match=rf"^config.data.sources.s.options.{message}$"):
+        reader(name, path="/corpus", **options)
+
+
 @pytest.mark.parametrize("name", ["python_code", "python_prose"])
 def test_shards_are_stable_and_can_be_sent_to_processes(name) -> None:
     made = reader(name)

@@ -56,7 +56,7 @@ def files_of(data_dir) -> dict[str, str]:
 def test_the_demos_corpora_share_no_group_and_no_text(tmp_path) -> None:
     sources = {"text": "python_prose", "code": "python_code"}
     for source, reader in sources.items():
-        options = {"max_bytes": 2_000_000}
+        options = {"max_bytes": 4_000_000}
         chosen = SourceConfig(reader=reader, kind="text", options=options)
         read(tmp_path / "s", source, make_reader(source, chosen))
     select(tmp_path / "s", *sorted(sources), fraction=0.2)
