@@ -1,22 +1,23 @@
 """Multiple choice: does the model assign the true continuation the highest probability?
 
-A small model may always choose the same position, or prefer long choices. So accuracy is reported
-with accuracy per byte, the accuracy of the best constant answer, and how often each position was
-chosen; the null value is the accuracy of a random answer.
+A small model may always choose the same position, or prefer short choices. So accuracy is reported
+with accuracy per byte, the accuracy of the best constant answer and of always taking the shortest
+or the longest choice, and how often each position was chosen; the null value is the accuracy of a
+random answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codepretrain.evals.estimate import proportion
+from codepretrain.evals.estimate import Estimate, clustered_mean
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import MetricSpec
 from codepretrain.evals.progress import Progress
-from codepretrain.evals.task_items import check_task, load_items
+from codepretrain.evals.task_items import check_task, items_digest, load_items
 
 if TYPE_CHECKING:
     from codepretrain.evals.language_model import LanguageModel
@@ -27,16 +28,25 @@ TASKS = ("prose_continuation", "code_continuation")
 
 # Correct if the right choice has the largest Σ log p of its tokens.
 ACCURACY = MetricSpec(
-    name="accuracy", unit="fraction", direction="higher", cluster="item", is_primary=True
+    name="accuracy",
+    unit="fraction",
+    direction="higher",
+    cluster="document",
+    is_primary=True,
 )
 # The same, with the sum divided by the bytes of the choice's text.
 ACCURACY_PER_BYTE = MetricSpec(
-    name="accuracy_per_byte", unit="fraction", direction="higher", cluster="item"
+    name="accuracy_per_byte", unit="fraction", direction="higher", cluster="document"
 )
 # The accuracy of always answering the most common right position.
-MAJORITY = MetricSpec(name="baseline/majority", unit="fraction", direction=None, cluster="item")
+MAJORITY = MetricSpec(name="baseline/majority", unit="fraction", direction=None, cluster="document")
+# The accuracy of always answering with the shortest or longest text; one of k equals counts 1/k.
+SHORTEST = MetricSpec(name="baseline/shortest", unit="fraction", direction=None, cluster="document")
+LONGEST = MetricSpec(name="baseline/longest", unit="fraction", direction=None, cluster="document")
 # How often a position was chosen, by Σ log p.
-PREDICTED = MetricSpec(name="predicted/*", unit="fraction", direction=None, cluster="item")
+PREDICTED = MetricSpec(name="predicted/*", unit="fraction", direction=None, cluster="document")
+
+GRADER = "1"  # increase it with every change of `grade` that can change a grade
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +59,7 @@ class MultipleChoiceItem:
     """choices[answer] is what follows the context; choice_bytes: length of each choice's text."""
 
     id: str
+    document: str
     context: Sequence[int]
     choices: Sequence[Sequence[int]]
     answer: int
@@ -75,6 +86,7 @@ class MultipleChoice:
     def __init__(self, model: "LanguageModel", items: Sequence[MultipleChoiceItem]) -> None:
         self._model = model
         self._items = items
+        self.identity = {"items": items_digest(items), "grader": GRADER}
 
     def __call__(self, params: "Params", progress: Progress) -> EvalResult:
         contexts = [item.context for item in self._items for _ in item.choices]
@@ -98,15 +110,22 @@ def grade(items: Sequence[MultipleChoiceItem], log_probabilities: list[np.ndarra
         ACCURACY.name: chosen == answers,
         ACCURACY_PER_BYTE.name: chosen_per_byte == answers,
     }
+    clusters = [item.document for item in items]
+
+    def share(is_so: np.ndarray) -> Estimate:
+        return clustered_mean(is_so, clusters)
+
     chance = float(np.mean([1 / len(item.choices) for item in items]))
     majority = np.bincount(answers).argmax()
     metrics = {
-        spec.name: spec.metric(proportion(scores[spec.name]), null_value=chance)
+        spec.name: spec.metric(share(scores[spec.name]), null_value=chance)
         for spec in (ACCURACY, ACCURACY_PER_BYTE)
     }
-    metrics[MAJORITY.name] = MAJORITY.metric(proportion(answers == majority))
+    metrics[MAJORITY.name] = MAJORITY.metric(share(answers == majority))
+    for spec, extreme in ((SHORTEST, min), (LONGEST, max)):
+        metrics[spec.name] = spec.metric(share(np.array([_by_length(i, extreme) for i in items])))
     for position in range(max(len(item.choices) for item in items)):
-        metrics[f"predicted/{position}"] = PREDICTED.metric(proportion(chosen == position))
+        metrics[f"predicted/{position}"] = PREDICTED.metric(share(chosen == position))
     records = [
         {
             "id": item.id,
@@ -116,7 +135,14 @@ def grade(items: Sequence[MultipleChoiceItem], log_probabilities: list[np.ndarra
         }
         for item, choice, values in zip(items, chosen, log_probabilities, strict=True)
     ]
-    return EvalResult(metrics, ItemScores(scores, records))
+    return EvalResult(metrics, ItemScores([item.id for item in items], scores, records, clusters))
+
+
+def _by_length(item: MultipleChoiceItem, extreme: Callable[[Sequence[int]], int]) -> float:
+    """Returns how often a choice of the shortest or longest text is right: 0, 1, or 1/k of k."""
+    length = extreme(item.choice_bytes)
+    is_right = item.choice_bytes[item.answer] == length
+    return is_right / item.choice_bytes.count(length)
 
 
 def _check(request: Request[MultipleChoiceOptions]) -> None:
@@ -138,7 +164,7 @@ def _build(request: Request[MultipleChoiceOptions], resources: "Resources") -> M
 EVALUATOR = EvaluatorKind(
     name="multiple_choice",
     options=MultipleChoiceOptions,
-    metrics=(ACCURACY, ACCURACY_PER_BYTE, MAJORITY, PREDICTED),
+    metrics=(ACCURACY, ACCURACY_PER_BYTE, MAJORITY, SHORTEST, LONGEST, PREDICTED),
     build=_build,
     check=_check,
 )

@@ -182,7 +182,7 @@ def _write_items(data_dir: Path) -> None:
     questions = [
         {
             "id": f"q{i}",
-            "document": "d",
+            "document": f"d{i // 2}",
             "context": [1, *ids(f"question {i} ")],
             "choices": [ids(choice) for choice in choices],
             "answer": i % 3,
@@ -193,19 +193,20 @@ def _write_items(data_dir: Path) -> None:
     sums = [
         {
             "id": f"e{i}",
-            "document": "d",
+            "document": f"d{i // 2}",
             "prompt": [1, *ids(f"x = {i} + ")],
             "prompt_text": f"x = {i} + ",
             "expression_prefix": f"{i} + ",
             "expected": repr(i + 2),
             "reference": "2",
+            "closing_is_right": False,
             "max_new_tokens": 4,
         }
         for i in range(6)
     ]
     tasks = {"prose_continuation": questions, "code_continuation": [], "python_expression": sums}
     manifest = ItemsManifest(
-        format_version=1,
+        format_version=2,
         settings_hash="s",
         tokenizer_hash="t",
         vocabulary_hash="v",

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -22,10 +23,12 @@ from tests.fixtures.processes import RunJob
 
 ITEM = ExpressionItem(
     id="e",
+    document="d",
     prompt=[1],
     expression_prefix="[1, 2] + ",
     expected="[1, 2, 3]",
     reference="[3]",
+    closing_is_right=False,
     max_new_tokens=4,
 )
 WRITTEN = {
@@ -44,14 +47,50 @@ WRITTEN = {
 
 def test_only_the_value_counts() -> None:
     executions = run_programs([program(ITEM, text) for text in WRITTEN])
-    graded = result([grade(ITEM, *pair) for pair in zip(WRITTEN, executions, strict=True)])
+    items = [
+        dataclasses.replace(ITEM, id=f"e{n}", document=f"d{n // 2}") for n in range(len(WRITTEN))
+    ]
+    graded = result(items, [grade(ITEM, *pair) for pair in zip(WRITTEN, executions, strict=True)])
     found = zip(graded.items.scores["pass_at_1"], graded.items.scores["runs"], strict=True)
     assert dict(zip(WRITTEN, found, strict=True)) == WRITTEN
     assert graded.metrics["pass_at_1"].value == 2 / 10
-    assert graded.metrics["runs"].count == 10
+    assert (graded.metrics["runs"].count, graded.metrics["runs"].num_items) == (5, 10)
+    assert {name: m.value for name, m in graded.metrics.items() if "predicted" in name} == {
+        "predicted/expected_value": 2 / 10,
+        "predicted/other_value": 1 / 10,
+        "predicted/no_value": 7 / 10,
+        "predicted/timeout": 0,
+        "predicted/memory": 0,
+        "predicted/output": 0,
+    }
     record = graded.items.records[3]
     assert (record["completion"], record["printed"]) == ("[4]", "[1, 2, 4]\n")
     assert record["isolation"][0]
+
+
+def test_the_baselines_are_those_of_the_items() -> None:
+    """Two of three items have the value 4, and closing brackets solves one."""
+    items = [
+        dataclasses.replace(ITEM, id=str(n), expected=value, closing_is_right=is_right)
+        for n, (value, is_right) in enumerate([("4", False), ("5", True), ("4", False)])
+    ]
+    executions = [
+        Execution("passed", 0, b"4\n", b"", 0.0, ()),
+        Execution("timeout", -9, b"", b"", 9.0, ()),
+        Execution("memory", -9, b"", b"", 0.0, ()),
+    ]
+    graded = result(items, [grade(i, "", e) for i, e in zip(items, executions, strict=True)])
+    EVALUATOR.check_result(graded)
+    values = {name: metric.value for name, metric in graded.metrics.items() if metric.value}
+    assert values == {
+        "pass_at_1": 1 / 3,
+        "runs": 1 / 3,
+        "baseline/majority": 2 / 3,
+        "baseline/closes_brackets": 1 / 3,
+        "predicted/expected_value": 1 / 3,
+        "predicted/timeout": 1 / 3,
+        "predicted/memory": 1 / 3,
+    }
 
 
 def test_the_others_wait_for_programs_that_all_reach_the_time_limit(monkeypatch) -> None:
@@ -68,7 +107,8 @@ def test_the_others_wait_for_programs_that_all_reach_the_time_limit(monkeypatch)
         return [grade(ITEM, "1", Execution("timeout", -9, b"", b"", 20.0, ()))] * 500
 
     monkeypatch.setattr(hosts, "decide", decide)
-    PythonExpression(cast(LanguageModel, Model()), [ITEM] * 500)({}, no_progress)
+    items = [dataclasses.replace(ITEM, id=f"e{number}") for number in range(500)]
+    PythonExpression(cast(LanguageModel, Model()), items)({}, no_progress)
     assert waits[0] >= 500 * LIMITS.wall_s
 
 
@@ -92,7 +132,7 @@ def test_a_model_that_writes_the_reference_passes(data_dir: Path) -> None:
         grade(item, item.reference, execution)
         for item, execution in zip(items, executions, strict=True)
     ]
-    assert result(graded).metrics["pass_at_1"].value == 1
+    assert result(items, graded).metrics["pass_at_1"].value == 1
 
 
 TWO_PROCESSES = """
@@ -108,7 +148,14 @@ class Model:
         return [list(b"2") for _ in prompts]
 
 item = python_expression.ExpressionItem(
-    id="e", prompt=[1], expression_prefix="1 + ", expected="3", reference="2", max_new_tokens=4
+    id="e",
+    document="d",
+    prompt=[1],
+    expression_prefix="1 + ",
+    expected="3",
+    reference="2",
+    closing_is_right=False,
+    max_new_tokens=4,
 )
 evaluate = python_expression.PythonExpression(Model(), [item])
 
