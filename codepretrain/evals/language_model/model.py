@@ -17,6 +17,7 @@ from codepretrain.evals.language_model.generation import Generator
 from codepretrain.evals.language_model.prompts import Prompt, prompts_of
 from codepretrain.evals.language_model.sampling import Sampling
 from codepretrain.evals.language_model.scoring import Scorer, Scores
+from codepretrain.evals.language_model.shared_prefixes import Scored
 from codepretrain.evals.language_model.windows import rolling_windows
 from codepretrain.evals.placement import rows_per_batch
 from codepretrain.evals.progress import Progress, no_progress
@@ -51,13 +52,7 @@ class LanguageModel:
             attention_kernel=attention_kernel,
             constrain=Constrain(mesh),
         )
-        self._scorer = Scorer(
-            bound,
-            mesh,
-            batch_size=batch_size,
-            max_seq_len=max_seq_len,
-            vocab_size=config.vocab_size,
-        )
+        self._scorer = Scorer(bound, mesh, batch_size=batch_size, max_seq_len=max_seq_len)
         self._generator = Generator(
             bound, vocabulary, mesh, num_slots=batch_size, max_seq_len=max_seq_len
         )
@@ -84,19 +79,26 @@ class LanguageModel:
                     f"continuation {number} has {len(continuation)} tokens, expected 1 to "
                     f"{self.max_seq_len} (the model's rows)"
                 )
-        sequences = [
-            [*(context or [self.vocabulary.bos]), *continuation][-self.max_seq_len - 1 :]
-            for context, continuation in zip(contexts, continuations, strict=True)
-        ]
         num_tokens = np.array([len(continuation) for continuation in continuations], np.int64)
-        log_probabilities = np.zeros(len(sequences), np.float64)
-        is_greedy = np.zeros(len(sequences), bool)
+        equal: dict[tuple[int, bytes], list[int]] = {}
+        distinct = []
+        for number, (context, continuation) in enumerate(zip(contexts, continuations, strict=True)):
+            tokens = [*(context or [self.vocabulary.bos]), *continuation][-self.max_seq_len - 1 :]
+            one = Scored(np.array(tokens, np.int32), len(continuation))
+            numbers = equal.setdefault((one.num_targets, one.ids.tobytes()), [])
+            if not numbers:
+                distinct.append(one)
+            numbers.append(number)
+        numbers_of = list(equal.values())
+        log_probabilities = np.zeros(len(contexts), np.float64)
+        is_greedy = np.zeros(len(contexts), bool)
         num_done = 0
-        for finished in self._scorer(params, sequences, num_tokens.tolist()):
-            for number, log_probability, is_best in finished:
-                log_probabilities[number], is_greedy[number] = log_probability, is_best
+        for finished in self._scorer(params, distinct):
+            for index, log_probability, is_best in finished:
+                log_probabilities[numbers_of[index]] = log_probability
+                is_greedy[numbers_of[index]] = is_best
             num_done += len(finished)
-            progress(num_done, len(sequences), "continuations")
+            progress(num_done, len(distinct), "continuations")
         return Scores(log_probabilities, is_greedy, num_tokens)
 
     def rolling(
