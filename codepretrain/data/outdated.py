@@ -9,6 +9,7 @@ from codepretrain.files.directory import remove_directory
 from codepretrain.files.storage import StrPath, remove
 from codepretrain.rows.eval_items import items_directory
 from codepretrain.rows.folders import folders_path
+from codepretrain.rows.held_out import held_out_directory
 from codepretrain.rows.vocabulary import tokenizer_directory
 
 
@@ -22,6 +23,7 @@ def remove_outdated(config: StudyConfig, data_dir: StrPath, sources: Sequence[st
     if not load_documents_view(data_dir).keys() & set(sources):
         return
     remove_directory(items_directory(data_dir))
+    remove_directory(held_out_directory(data_dir))
     if config.data.tokenizer.path is None:
         remove_directory(tokenizer_directory(data_dir))
     remove(folders_path(data_dir))

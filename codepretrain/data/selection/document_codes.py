@@ -37,8 +37,9 @@ class Decision:
     """The code of every document, and counts.
 
     codes: of each source, [num_documents] uint8. components: of each source, the component of the
-    split that each held-out document is in, in order, [num_held_out] uint64. num_joins: pairs of groups that follow
-    one split, because they share a text, exactly or nearly, or a document says so.
+    split that each held-out document is in, in order, [num_held_out] uint64. num_joins: pairs of
+    groups that follow one split, because they share a text, exactly or nearly, or a document says
+    so.
     """
 
     codes: Mapping[str, np.ndarray]

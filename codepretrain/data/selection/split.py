@@ -26,8 +26,8 @@ class Split:
     """held_out: of each source, [num_documents] bool.
 
     components: of each source, the component of each held-out document, in order: [num_held_out]
-    uint64. num_components: groups, joined groups counted once. num_too_large: documents that are trained on
-    because their component is too large to hold out.
+    uint64. num_components: groups, joined groups counted once. num_too_large: documents that are
+    trained on because their component is too large to hold out.
     """
 
     held_out: Sequence[np.ndarray]
