@@ -45,6 +45,7 @@ class MetricSpec:
             standard_error=estimate.standard_error,
             count=estimate.count,
             num_items=estimate.count if estimate.num_items is None else estimate.num_items,
+            degrees_of_freedom=estimate.degrees_of_freedom,
             unit=self.unit,
             direction=self.direction,
             is_primary=self.is_primary,
@@ -55,7 +56,13 @@ class MetricSpec:
     def declares(self, name: str, metric: "Metric") -> bool:
         """Returns whether a measured value called `name` is one of this metric."""
         return fnmatch.fnmatchcase(name, self.name) and metric == self.metric(
-            Estimate(metric.value, metric.standard_error, metric.count, metric.num_items),
+            Estimate(
+                metric.value,
+                metric.standard_error,
+                metric.count,
+                metric.num_items,
+                metric.degrees_of_freedom,
+            ),
             null_value=metric.null_value,
         )
 
@@ -67,6 +74,7 @@ class Metric:
     Attributes:
       standard_error: over the `count` clusters; NaN if there is only one cluster.
       num_items: items in all clusters; `count` where every cluster is one item.
+      degrees_of_freedom: see `Estimate`.
       null_value: the value that a model without any knowledge is expected to reach on these items
         (chance); None where it is unknown.
     """
@@ -75,6 +83,7 @@ class Metric:
     standard_error: float
     count: int
     num_items: int
+    degrees_of_freedom: float | None = None
     unit: str
     direction: Direction | None
     is_primary: bool

@@ -22,6 +22,7 @@ from codepretrain.report.statistics import (
     holm,
     normal_interval,
     paired_difference,
+    student_interval,
     unpaired_difference,
     unpaired_proportions,
     wilson_interval,
@@ -178,9 +179,15 @@ def headline_rows(rows: Sequence[MetricRow]) -> tuple[MetricRow, ...]:
 
 
 def metric_interval(row: MetricRow, metric: Metric) -> Interval:
-    """Returns the metric's interval: Wilson's for a share of independent items, else normal."""
+    """Returns the metric's interval.
+
+    Wilson's for a share of independent items, Student's where the metric has degrees of freedom,
+    else normal.
+    """
     if _is_share_of_items(row, metric):
         return wilson_interval(metric.value, metric.count)
+    if metric.degrees_of_freedom is not None:
+        return student_interval(metric.value, metric.standard_error, metric.degrees_of_freedom)
     return normal_interval(metric.value, metric.standard_error)
 
 

@@ -77,6 +77,11 @@ def normal_interval(value: float, standard_error: float) -> Interval:
     return Interval(value - _Z * standard_error, value + _Z * standard_error)
 
 
+def student_interval(value: float, standard_error: float, freedom: float) -> Interval:
+    """Returns Student's interval; unbounded if the standard error or the freedom is unknown."""
+    return _student(value, standard_error, freedom)[0]
+
+
 def wilson_interval(proportion: float, count: int) -> Interval:
     """Returns the score interval of a proportion of `count` items; also valid near 0 and 1.
 
