@@ -156,6 +156,7 @@ def test_the_record_states_what_the_metric_is(tmp_path: Path) -> None:
                 "is_primary": True,
                 "null_value": 0.25,
                 "num_items": 4,
+                "degrees_of_freedom": None,
                 "cluster": "document",
             }
         },
@@ -191,7 +192,7 @@ def test_every_evaluator_reports_its_progress_up_to_the_total(
         ends = last_reports(evaluator, sharded_params)
         assert all(done == total for done, total in ends.values()), ends
         expected = {
-            "validation": {"rows": 9},
+            "validation": {"rows": 5},
             "prose": {"continuations": 24},
             "expression": {"completions": 2, "programs": 2},
         }

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ import pytest
 from etils import epath
 from jax.sharding import Mesh
 
-from codepretrain.config.schema import StudyConfig
+from codepretrain.config.parse import to_dict
+from codepretrain.config.schema import MeshConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.cluster_ratio import ratio_over_clusters
 from codepretrain.evals.evaluator import EvalResult, Request
@@ -21,6 +23,7 @@ from codepretrain.rows.held_out import HeldOutDocuments
 from codepretrain.rows.sampling import keyed_hash
 from codepretrain.rows.store import RowStore, open_sources
 from codepretrain.rows.vocabulary import Vocabulary
+from tests.fixtures.processes import RunJob
 
 
 @pytest.fixture(scope="module")
@@ -366,3 +369,63 @@ def test_rows_that_are_not_those_of_the_list_are_noticed(
     monkeypatch.setattr(resources, "held_out_documents", wrong)
     with pytest.raises(AssertionError, match="other bytes"):
         build(resources)(sharded_params, no_progress)
+
+
+TWO_PROCESSES = """
+import json
+import pathlib
+
+import jax
+from etils import epath
+
+from codepretrain.config.parse import parse
+from codepretrain.config.schema import StudyConfig
+from codepretrain.evals.evaluator import Request
+from codepretrain.evals.progress import no_progress
+from codepretrain.evals.resources import Resources
+from codepretrain.evals.validation_loss import EVALUATOR, ValidationLossOptions
+from codepretrain.model.transformer import init_params, logical_axes
+from codepretrain.train.sharding import make_mesh, param_shardings
+
+config = parse(StudyConfig, json.loads(arguments[0]))
+mesh = make_mesh(config.execution.mesh)
+init = jax.tree_util.Partial(init_params, config.model)
+shapes = jax.eval_shape(init, jax.random.key(0))
+shardings = param_shardings(logical_axes(config.model), shapes, mesh)
+params = jax.jit(init, out_shardings=shardings)(jax.random.key(0))
+options = ValidationLossOptions(max_tokens_per_document=4)
+request = Request(path="config.evals.v", num_examples=6, options=options)
+loss = EVALUATOR.build(request, Resources(config, epath.Path(arguments[1]), mesh))
+result = loss(params, no_progress)
+print(json.dumps({
+    "identity": loss.identity,
+    "values": {name: metric.value for name, metric in result.metrics.items()},
+    "errors": {name: metric.standard_error for name, metric in result.metrics.items()},
+    "records": [record["nats"] for record in result.items.records],
+}))
+"""
+
+
+def test_two_processes_give_the_same_as_one(
+    config: StudyConfig,
+    data_dir: Path,
+    resources: Resources,
+    sharded_params: Params,
+    run_job: RunJob,
+) -> None:
+    """Four devices, two on each process; the one process here has eight."""
+    loss = build(resources, 6, max_tokens_per_document=4)
+    expected = loss(sharded_params, no_progress)
+    execution = dataclasses.replace(config.execution, mesh=MeshConfig(data=2, fsdp=2))
+    study = dataclasses.replace(config, execution=execution)
+    printed = []
+    for ended in run_job(TWO_PROCESSES, json.dumps(to_dict(study)), data_dir):
+        assert ended.returncode == 0, ended.stderr
+        printed.append(json.loads(ended.stdout.splitlines()[-1]))
+    assert printed[0] == printed[1]
+    assert printed[0]["identity"] == loss.identity
+    for name, metric in expected.metrics.items():
+        assert printed[0]["values"][name] == pytest.approx(metric.value, rel=1e-5)
+        assert printed[0]["errors"][name] == pytest.approx(metric.standard_error, rel=1e-4)
+    nats = [record["nats"] for record in expected.items.records]
+    np.testing.assert_allclose(printed[0]["records"], nats, rtol=1e-5)

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from codepretrain.evals.validation_loss import Stratum, average
+from codepretrain.evals.estimate import ratio_of_sums, weighted_average
 from codepretrain.report.statistics import (
     PairedScores,
     holm,
     normal_interval,
     paired_difference,
+    student_interval,
     unpaired_difference,
     unpaired_proportions,
     wilson_interval,
@@ -24,6 +25,14 @@ def test_wilson_agrees_with_scipy_and_stays_within_zero_and_one():
     assert wilson_interval(0.0, 5).low == 0
     assert wilson_interval(1.0, 5).high == 1
     assert wilson_interval(math.nan, 0).high == 1
+
+
+def test_students_interval_agrees_with_scipy():
+    for freedom in (1.0, 2.7, 63.0):
+        low, high = stats.t.interval(0.95, freedom, loc=3.0, scale=0.2)
+        found = student_interval(3.0, 0.2, freedom)
+        np.testing.assert_allclose([found.low, found.high], [low, high])
+    assert student_interval(3.0, math.nan, math.nan).high == math.inf
 
 
 def test_an_unknown_standard_error_leaves_the_interval_open():
@@ -102,11 +111,14 @@ def test_paired_ratio_by_the_formula():
 def test_the_error_of_a_stratified_ratio_is_that_of_its_estimate():
     """Against a baseline of zeros, the difference is the metric itself."""
     rng = np.random.default_rng(3)
-    strata = []
+    ratios, scaled = [], []
     for held_out, ratio in ((9000, 2.0), (5000, 7.0)):
         tokens = rng.integers(5, 400, 30).astype(float)
-        strata.append(Stratum(tokens * ratio + rng.normal(0, 9, 30), tokens, held_out))
-    estimate, values, weights = average(strata)
+        nats = tokens * ratio + rng.normal(0, 9, 30)
+        ratios.append(ratio_of_sums(nats, tokens))
+        scaled.append(np.stack([nats, tokens]) * held_out / tokens.sum())
+    estimate = weighted_average(ratios, [9000, 5000])
+    values, weights = np.concatenate(scaled, axis=1)
     number = np.repeat([0.0, 1.0], 30)
     baseline = PairedScores(np.zeros(60), weights, number)
     difference = paired_difference(PairedScores(values, weights, number), baseline)
