@@ -34,7 +34,7 @@ from codepretrain.evals.estimate import Estimate
 class ClusterErrors(NamedTuple):
     """A ratio, and the error that each of its n clusters contributes: √d · e / Σx, [n].
 
-    clusters: their names, sorted. freedom: ν, NaN if there is one cluster. num_items: that are not
+    clusters: their names, sorted. freedom: ν, 0 if there is one cluster. num_items: that are not
     empty.
     """
 
@@ -61,7 +61,7 @@ def ratio_over_clusters(y: np.ndarray, x: np.ndarray, clusters: np.ndarray) -> E
         _root_of_squares(found.errors),
         count=len(found.errors),
         num_items=found.num_items,
-        degrees_of_freedom=found.freedom,
+        freedom=found.freedom,
     )
 
 
@@ -80,14 +80,17 @@ def average_over_strata(strata: Sequence[ClusterErrors], weights: Sequence[float
     )
     error = _root_of_squares(np.bincount(places, np.concatenate(scaled)))
     variances = [math.fsum(errors**2) for errors in scaled]
-    squares = sum(v * v / found.freedom for v, found in zip(variances, strata, strict=True) if v)
-    freedom = sum(variances) ** 2 / squares if squares else min(f.freedom for f in strata)
+    freedoms = [found.freedom for found in strata]
+    freedom = min(freedoms)
+    if freedom and any(variances):
+        squares = sum(v * v / f for v, f in zip(variances, freedoms, strict=True))
+        freedom = sum(variances) ** 2 / squares
     return Estimate(
         value,
         error,
         count=len(names),
         num_items=sum(found.num_items for found in strata),
-        degrees_of_freedom=freedom,
+        freedom=freedom,
     )
 
 
@@ -105,7 +108,7 @@ def cluster_errors(y: np.ndarray, x: np.ndarray, clusters: np.ndarray) -> Cluste
         raise UserError("a ratio of sums needs a positive denominator: every item is empty")
     ratio = math.fsum(y) / total
     if len(names) == 1:
-        return ClusterErrors(ratio, names, np.full(1, math.nan), math.nan, num_items)
+        return ClusterErrors(ratio, names, np.full(1, math.nan), 0.0, num_items)
     shares = x / total
     sum_of_squares = math.fsum(shares**2)
     factors = 1 / (1 - 2 * shares + sum_of_squares)

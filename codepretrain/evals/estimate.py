@@ -22,15 +22,15 @@ class Estimate:
     Attributes:
       standard_error: NaN if there is only one cluster.
       num_items: items in all clusters; None where every cluster is one item.
-      degrees_of_freedom: of Student's t for an interval around the value; None for the normal
-        distribution. NaN if there is only one cluster.
+      freedom: degrees of freedom of the standard error, for Student's t; 0 if there is only one
+        cluster; None for the normal distribution.
     """
 
     value: float
     standard_error: float
     count: int
     num_items: int | None = None
-    degrees_of_freedom: float | None = None
+    freedom: float | None = None
 
 
 def proportion(successes: Sequence[bool] | np.ndarray) -> Estimate:

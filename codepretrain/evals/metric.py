@@ -45,7 +45,7 @@ class MetricSpec:
             standard_error=estimate.standard_error,
             count=estimate.count,
             num_items=estimate.count if estimate.num_items is None else estimate.num_items,
-            degrees_of_freedom=estimate.degrees_of_freedom,
+            freedom=estimate.freedom,
             unit=self.unit,
             direction=self.direction,
             is_primary=self.is_primary,
@@ -61,7 +61,7 @@ class MetricSpec:
                 metric.standard_error,
                 metric.count,
                 metric.num_items,
-                metric.degrees_of_freedom,
+                metric.freedom,
             ),
             null_value=metric.null_value,
         )
@@ -74,7 +74,7 @@ class Metric:
     Attributes:
       standard_error: over the `count` clusters; NaN if there is only one cluster.
       num_items: items in all clusters; `count` where every cluster is one item.
-      degrees_of_freedom: see `Estimate`.
+      freedom: see `Estimate`.
       null_value: the value that a model without any knowledge is expected to reach on these items
         (chance); None where it is unknown.
     """
@@ -83,7 +83,7 @@ class Metric:
     standard_error: float
     count: int
     num_items: int
-    degrees_of_freedom: float | None = None
+    freedom: float | None = None
     unit: str
     direction: Direction | None
     is_primary: bool

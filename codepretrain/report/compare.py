@@ -186,8 +186,8 @@ def metric_interval(row: MetricRow, metric: Metric) -> Interval:
     """
     if _is_share_of_items(row, metric):
         return wilson_interval(metric.value, metric.count)
-    if metric.degrees_of_freedom is not None:
-        return student_interval(metric.value, metric.standard_error, metric.degrees_of_freedom)
+    if metric.freedom is not None:
+        return student_interval(metric.value, metric.standard_error, metric.freedom)
     return normal_interval(metric.value, metric.standard_error)
 
 

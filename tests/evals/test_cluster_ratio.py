@@ -39,7 +39,7 @@ def test_the_error_is_that_of_its_matrices(num_clusters: int) -> None:
     error, freedom = by_matrices(y, x)
     assert found.value == pytest.approx(y.sum() / x.sum())
     assert found.standard_error == pytest.approx(error)
-    assert found.degrees_of_freedom == pytest.approx(freedom)
+    assert found.freedom == pytest.approx(freedom)
 
 
 def test_with_equal_sizes_it_is_the_mean_with_n_minus_1_degrees() -> None:
@@ -47,14 +47,14 @@ def test_with_equal_sizes_it_is_the_mean_with_n_minus_1_degrees() -> None:
     found = ratio_over_clusters(y, np.ones(4), np.arange(4))
     assert found.value == 4.0
     assert found.standard_error == pytest.approx(y.std(ddof=1) / 2)
-    assert found.degrees_of_freedom == pytest.approx(3)
+    assert found.freedom == pytest.approx(3)
     assert (found.count, found.num_items) == (4, 4)
 
 
 def test_one_large_cluster_leaves_few_degrees() -> None:
     x = np.array([1000.0, *[1.0] * 99])
     found = ratio_over_clusters(x, x, np.arange(100))
-    assert 1 < (found.degrees_of_freedom or 0) < 1.3
+    assert 1 < (found.freedom or 0) < 1.3
 
 
 def test_items_of_a_cluster_are_added_first() -> None:
@@ -78,7 +78,7 @@ def test_one_cluster_and_none() -> None:
     found = ratio_over_clusters(np.array([4.0, 2.0]), np.array([1.0, 2.0]), np.array([7, 7]))
     assert (found.value, found.count, found.num_items) == (2.0, 1, 2)
     assert math.isnan(found.standard_error)
-    assert math.isnan(found.degrees_of_freedom or 0)
+    assert found.freedom == 0
     with pytest.raises(UserError, match="every item is empty"):
         ratio_over_clusters(np.zeros(2), np.zeros(2), np.arange(2))
 
@@ -111,8 +111,8 @@ def test_the_error_of_an_average_is_that_of_independent_sources() -> None:
     found = average_over_strata(strata, [300, 100])
     first, second = 0.75 * one.standard_error, 0.25 * other.standard_error
     assert found.standard_error == pytest.approx(np.hypot(first, second))
-    degrees = one.degrees_of_freedom or 0, other.degrees_of_freedom or 0
-    assert found.degrees_of_freedom == pytest.approx(
+    degrees = one.freedom or 0, other.freedom or 0
+    assert found.freedom == pytest.approx(
         (first**2 + second**2) ** 2 / (first**4 / degrees[0] + second**4 / degrees[1])
     )
 
@@ -153,6 +153,6 @@ def test_coverage_with_few_clusters(num_clusters: int, cap: float) -> None:
     for _ in range(num_draws):
         y, x = planted(rng, num_clusters, cap=cap)
         found = ratio_over_clusters(y, x, np.arange(num_clusters))
-        half = stats.t.ppf(0.975, found.degrees_of_freedom) * found.standard_error
+        half = stats.t.ppf(0.975, found.freedom) * found.standard_error
         covered += abs(found.value - truth) <= half
     assert 0.94 <= covered / num_draws <= 0.99

@@ -167,7 +167,7 @@ def draws(corpus: Corpus, num_documents: int, max_tokens: int) -> Iterator[EvalR
 
 def covers(estimate: Metric | Estimate, expected: float) -> bool:
     """Returns whether Student's 95% interval contains the expected value."""
-    half = stats.t.ppf(0.975, estimate.degrees_of_freedom) * estimate.standard_error
+    half = stats.t.ppf(0.975, estimate.freedom) * estimate.standard_error
     return bool(abs(estimate.value - expected) <= half)
 
 

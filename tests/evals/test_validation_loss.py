@@ -237,7 +237,7 @@ def test_errors_are_over_clusters(on_all: EvalResult) -> None:
         expected = ratio_over_clusters(nats, tokens, np.arange(len(nats)) // 2)
         metric = on_all.metrics[name]
         assert metric.standard_error == pytest.approx(expected.standard_error)
-        assert metric.degrees_of_freedom == pytest.approx(expected.degrees_of_freedom)
+        assert metric.freedom == pytest.approx(expected.freedom)
         assert metric.count == -(-len(nats) // 2)
         assert metric.cluster == "group"
         found.append((metric.standard_error, tokens.sum()))
