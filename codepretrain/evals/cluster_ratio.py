@@ -1,24 +1,7 @@
 """Ratios of sums whose sample is of clusters, and averages of them over strata.
 
 Held-out loss is Σ nats / Σ tokens over documents, and documents of one cluster (one repository, one
-thread) are alike. With n clusters of sums y and x, R = Σy / Σx, shares w = x / Σx and residuals
-e = y - R·x, the error of R is Σ e / Σx, and its variance is estimated by
-
-    SE² = Σ d·e² / (Σx)²        d = 1 / (1 - 2w + Σw²)
-
-The factor d makes SE² unbiased where the error of a cluster is in proportion to its size, as it is
-if clusters differ and have many tokens: a cluster of share w pulls R towards itself, so that its
-residual is too small. SE² is distributed about like χ² with
-
-    ν = (tr B)² / tr B²         B_ij = √(d_i d_j) · (w_i² [i = j] - w_i w_j (w_i + w_j - Σw²))
-
-degrees of freedom. With clusters of one size, d = n / (n - 1) and ν = n - 1, as for a mean; where
-one cluster has most of the tokens, ν tends to 1, whatever n is.
-
-Source: Bell & McCaffrey 2002, "Bias reduction in standard errors for linear regression with
-multi-stage samples"; Imbens & Kolesár 2016, "Robust standard errors in small samples". Here for a
-regression of y/x on a constant with weights x and the working covariance diag(1), one observation
-a cluster.
+thread) are alike. `unequal_clusters.py` has the equations of the standard error.
 """
 
 import math
@@ -28,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from codepretrain.errors import UserError
-from codepretrain.evals.estimate import Estimate
+from codepretrain.evals.estimate import Estimate, satterthwaite
+from codepretrain.evals.unequal_clusters import corrections
 
 
 class ClusterErrors(NamedTuple):
@@ -80,11 +64,7 @@ def average_over_strata(strata: Sequence[ClusterErrors], weights: Sequence[float
     )
     error = _root_of_squares(np.bincount(places, np.concatenate(scaled)))
     variances = [math.fsum(errors**2) for errors in scaled]
-    freedoms = [found.freedom for found in strata]
-    freedom = min(freedoms)
-    if freedom and any(variances):
-        squares = sum(v * v / f for v, f in zip(variances, freedoms, strict=True))
-        freedom = sum(variances) ** 2 / squares
+    freedom = satterthwaite(variances, [found.freedom for found in strata])
     return Estimate(
         value,
         error,
@@ -107,25 +87,10 @@ def cluster_errors(y: np.ndarray, x: np.ndarray, clusters: np.ndarray) -> Cluste
     if not total:
         raise UserError("a ratio of sums needs a positive denominator: every item is empty")
     ratio = math.fsum(y) / total
-    if len(names) == 1:
-        return ClusterErrors(ratio, names, np.full(1, math.nan), 0.0, num_items)
     shares = x / total
-    sum_of_squares = math.fsum(shares**2)
-    factors = 1 / (1 - 2 * shares + sum_of_squares)
+    factors, freedom = corrections(shares)
     errors = np.sqrt(factors) * (y - ratio * x) / total
-    freedom = _freedom(shares, factors, sum_of_squares)
     return ClusterErrors(ratio, names, errors, freedom, num_items)
-
-
-def _freedom(shares: np.ndarray, factors: np.ndarray, sum_of_squares: float) -> float:
-    """Returns (tr B)² / tr B², in time linear in the number of clusters."""
-    w, g, s = shares, factors * shares**2, sum_of_squares
-    moments = [math.fsum(g * w**k) for k in range(3)]
-    # Σ_ij g_i g_j (s - w_i - w_j)², and on the diagonal (1 - 2w + s)² instead of (s - 2w)².
-    everywhere = (s * moments[0]) ** 2 + 2 * moments[0] * moments[2] + 2 * moments[1] ** 2
-    everywhere -= 4 * s * moments[0] * moments[1]
-    diagonal = math.fsum(g**2 * ((1 - 2 * w + s) ** 2 - (s - 2 * w) ** 2))
-    return s**2 / (everywhere + diagonal)
 
 
 def _root_of_squares(errors: np.ndarray) -> float:

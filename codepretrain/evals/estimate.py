@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from codepretrain.errors import UserError
+from codepretrain.evals.unequal_clusters import corrections
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,7 @@ class Estimate:
     Attributes:
       standard_error: NaN if there is only one cluster.
       num_items: items in all clusters; None where every cluster is one item.
-      freedom: degrees of freedom of the standard error, for Student's t; 0 if there is only one
-        cluster; None for the normal distribution.
+      freedom: degrees of freedom of the standard error; None for `count` - 1.
     """
 
     value: float
@@ -76,9 +76,11 @@ def ratio_of_sums(
     Tokens of one cluster are correlated, so the clusters are the sample, not their tokens. With the
     residuals e = y - R·x (they sum to zero), the standard error is by linearization
 
-        SE = sqrt( n/(n-1) · Σe² ) / Σx
+        SE = sqrt( Σ d·e² ) / Σx
 
-    For x = 1 everywhere it equals that of the mean. Clusters with x = y = 0 are empty and left out.
+    A large cluster pulls R towards itself, which makes its residual too small; d corrects for that
+    (`unequal_clusters.py`, also for the degrees of freedom). For x = 1 everywhere both are those of
+    the mean. Clusters with x = y = 0 are empty and left out.
 
     Source: Cochran, Sampling Techniques (3rd ed.), ch. 6, without the finite-population correction.
 
@@ -94,9 +96,11 @@ def ratio_of_sums(
     if not total:
         raise UserError("a ratio of sums needs a positive denominator: every item is empty")
     ratio = float(y.sum()) / total
-    spread = float(np.sum(np.square(y - ratio * x)))
-    correction = num_clusters / (num_clusters - 1) if num_clusters > 1 else math.nan
-    return Estimate(ratio, math.sqrt(correction * spread) / total, num_clusters)
+    if num_clusters == 1:
+        return Estimate(ratio, math.nan, 1, freedom=0.0)
+    factors, freedom = corrections(x / total)
+    spread = float(np.sum(factors * np.square(y - ratio * x)))
+    return Estimate(ratio, math.sqrt(spread) / total, num_clusters, freedom=freedom)
 
 
 def weighted_average(
@@ -106,7 +110,8 @@ def weighted_average(
 
     The estimates are independent and the weights known, so SE = sqrt(Σ w²·SE²). Averages nest:
     sources may be averaged into kinds and kinds into one number. With the weight of a kind the sum
-    of its sources' weights, the result is the average over the sources.
+    of its sources' weights, the result is the average over the sources. The degrees of freedom are
+    Satterthwaite's.
     """
     weights = _column(weights)
     assert len(estimates) == len(weights), (estimates, weights)
@@ -116,12 +121,28 @@ def weighted_average(
     errors = np.array([estimate.standard_error for estimate in estimates])
     are_items = all(estimate.num_items is None for estimate in estimates)
     num_items = None if are_items else sum(e.num_items or e.count for e in estimates)
+    variances = np.square(shares * errors)
+    freedoms = [e.count - 1 if e.freedom is None else e.freedom for e in estimates]
     return Estimate(
         float(shares @ values),
-        float(np.sqrt(np.sum(np.square(shares * errors)))),
+        math.sqrt(variances.sum()),
         sum(estimate.count for estimate in estimates),
         num_items,
+        satterthwaite(variances, freedoms),
     )
+
+
+def satterthwaite(variances: Sequence[float] | np.ndarray, freedoms: Sequence[float]) -> float:
+    """Returns the degrees of freedom of a sum of independent estimates of variance.
+
+    Source: Satterthwaite 1946, Biometrics Bulletin 2, 110–114.
+    """
+    pairs = [(v, f) for v, f in zip(variances, freedoms, strict=True) if v != 0]
+    if not pairs:
+        return float(sum(freedoms))
+    if any(not f > 0 for _, f in pairs):
+        return 0.0
+    return float(sum(v for v, _ in pairs) ** 2 / sum(v * v / f for v, f in pairs))
 
 
 def _column(values: Sequence[Any] | np.ndarray) -> np.ndarray:

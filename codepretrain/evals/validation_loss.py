@@ -53,6 +53,7 @@ BITS_PER_BYTE = MetricSpec(
 EFFECTIVE_GROUPS = MetricSpec(
     name="source/*/effective_groups", unit="groups", direction=None, cluster="group"
 )
+GRADER = "2"  # increase it with every change that can change a loss or an average
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +107,12 @@ class ValidationLoss:
         self._clusters = np.concatenate([sample.clusters for sample in samples.values()])
         described = {source: sample.describe() for source, sample in samples.items()}
         items = sha256_json({"ids": self._ids, "documents": described})
-        self.identity = {"items": items, **identity}
+        self.identity = {
+            "items": items,
+            "settings": sha256_json({source: kinds[source] for source in samples}),
+            "grader": GRADER,
+            **identity,
+        }
         self.warnings = tuple(
             f"{source!r}: {line}"
             for source, sample in samples.items()
