@@ -167,7 +167,10 @@ def get_config() -> ConfigDict:
                     interval_steps=60,
                     num_examples=64,
                     # The commits are of one repository and the notebooks few: none are held out.
-                    options={"sources": "text, code, synthetic_code"},
+                    options={
+                        "sources": "text, code, synthetic_code",
+                        "max_tokens_per_document": MAX_SEQ_LEN,
+                    },
                 ),
                 "prose_continuation": EvaluatorConfig(
                     kind="multiple_choice", options={"task": "prose_continuation"}

@@ -199,7 +199,7 @@ def study(name: str, model: ModelConfig) -> StudyConfig:
         checkpoint=CheckpointConfig(permanent_interval_steps=5000),
         evals={
             "validation": EvaluatorConfig(
-                kind="validation_loss", interval_steps=5000, num_examples=512
+                kind="validation_loss", interval_steps=5000, num_examples=2048
             ),
         },
         phases={

@@ -225,11 +225,10 @@ class EvaluatorConfig:
     """One evaluation: its kind, how often it runs, and on how much.
 
     It always runs at the end of a phase; with `interval_steps`, also at every such step.
-    `num_examples` counts items of a task, or rows per source for the validation loss. `options` are
-    the evaluator's own.
-    `benchmarks` are the evaluation sets that it takes its items from, unless these are held-out
-    documents. Each must be in `data.decontamination.benchmarks`, so that training data contains
-    none of its text; with `allow_contamination` it need not.
+    `num_examples` counts items of a task, or documents per source for the validation loss.
+    `options` are the evaluator's own. `benchmarks` are the evaluation sets that it takes its items
+    from, unless these are held-out documents. Each must be in `data.decontamination.benchmarks`, so
+    that training data contains none of its text; with `allow_contamination` it need not.
     """
 
     kind: str

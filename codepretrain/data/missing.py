@@ -5,6 +5,7 @@ from codepretrain.data.reading.documents import has_documents
 from codepretrain.data.selection.selected import has_selection
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.eval_items import has_items
+from codepretrain.rows.held_out import has_held_out
 from codepretrain.rows.manifest import has_rows, rows_directories
 from codepretrain.rows.vocabulary import has_tokenizer
 
@@ -29,4 +30,6 @@ def missing_parts(config: StudyConfig, data_dir: StrPath) -> list[str]:
     sources = {source for (source, _), directory in directories.items() if not has_rows(directory)}
     if sources:
         missing.append(f"rows of {', '.join(sorted(sources))}")
+    if not has_held_out(data_dir):
+        missing.append("list of held-out documents")
     return missing + ([] if has_items(data_dir) else ["evaluation items"])

@@ -9,6 +9,7 @@ from codepretrain.files.directory import is_whole, remove_directory
 from codepretrain.files.storage import StrPath, remove
 from codepretrain.rows.eval_items import items_directory
 from codepretrain.rows.folders import folders_path
+from codepretrain.rows.held_out import held_out_directory
 from codepretrain.rows.vocabulary import tokenizer_directory
 
 
@@ -26,12 +27,12 @@ def remove_outdated(config: StudyConfig, data_dir: StrPath, sources: Sequence[st
 
 
 def remove_made_from_selection(config: StudyConfig, data_dir: StrPath) -> None:
-    """Removes the items, the tokenizer if it was trained, and the list of rows.
+    """Removes items, the list of held-out documents, a trained tokenizer, and the list of rows.
 
     Call it before a new selection is made. Evaluation sets may have changed since a selection that
     was deleted, and nothing but that selection recorded them.
     """
-    made = [items_directory(data_dir)]
+    made = [items_directory(data_dir), held_out_directory(data_dir)]
     if config.data.tokenizer.path is None:
         made.append(tokenizer_directory(data_dir))
     for directory in made:

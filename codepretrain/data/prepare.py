@@ -1,4 +1,4 @@
-"""Prepares a study's data: documents, selection, tokenizer, rows, evaluation items, in this order.
+"""Prepares a study's data: documents, selection, tokenizer, rows, what evaluations need of them.
 
 Each part is a directory that is written atomically, so a rerun resumes after the last finished part
 and does nothing if all are finished.
@@ -24,6 +24,7 @@ from codepretrain.data.filters.filter import Filter, Redactor
 from codepretrain.data.inputs import check_inputs
 from codepretrain.data.items.eval_items import write_eval_items
 from codepretrain.data.outdated import remove_made_from_selection, remove_outdated
+from codepretrain.data.packing.list_held_out import list_held_out
 from codepretrain.data.packing.pack_rows import pack_rows
 from codepretrain.data.prepared import PreparedData, load_prepared, summary
 from codepretrain.data.progress import progress_display, progress_line
@@ -53,6 +54,7 @@ from codepretrain.rows.data_dir import (
     study_settings,
 )
 from codepretrain.rows.eval_items import has_items
+from codepretrain.rows.held_out import has_held_out
 from codepretrain.rows.vocabulary import has_tokenizer
 
 Engines = Callable[[], AbstractContextManager[Engine]]
@@ -106,6 +108,7 @@ def prepare(
                     "select": lambda: _select(config, data_dir, engines, progress),
                     "tokenizer": lambda: _make_tokenizer(config, data_dir),
                     "pack": lambda: _pack(config, data_dir, engines, progress),
+                    "held out": lambda: _list_held_out(config, data_dir),
                     "items": lambda: _make_items(config, data_dir),
                 }
                 _write_settings(config, data_dir)
@@ -218,6 +221,11 @@ def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:
 def _pack(config: StudyConfig, data_dir: StrPath, engines: Engines, progress: Progress) -> None:
     with engines() as engine:
         pack_rows(config, data_dir, engine, progress)
+
+
+def _list_held_out(config: StudyConfig, data_dir: StrPath) -> None:
+    if not has_held_out(data_dir):
+        list_held_out(config, data_dir)
 
 
 def _make_items(config: StudyConfig, data_dir: StrPath) -> None:

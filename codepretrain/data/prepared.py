@@ -28,6 +28,7 @@ from codepretrain.files.storage import StrPath, exists
 from codepretrain.rows.data_dir import current_tokenizer, reading_settings, require_prepared
 from codepretrain.rows.eval_items import items_directory, load_items_manifest
 from codepretrain.rows.format import SPLITS
+from codepretrain.rows.held_out import held_out_directory
 from codepretrain.rows.manifest import RowsManifest, rows_directories, rows_directory
 from codepretrain.rows.verify import check_folder
 from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_directory, tokenizer_hashes
@@ -165,8 +166,12 @@ def _folders(config: StudyConfig, data_dir: StrPath) -> dict[StrPath, Callable[[
             folders[rows] = partial(check_folder, rows, "prepared rows", reads_contents=True)
     selection = selection_directory(data_dir)
     folders[selection] = partial(check_folder, selection, "selection", reads_contents=True)
-    items = items_directory(data_dir)
-    return {**folders, items: partial(check_folder, items, "task items", reads_contents=True)}
+    for folder, what in (
+        (held_out_directory(data_dir), "list of held-out documents"),
+        (items_directory(data_dir), "task items"),
+    ):
+        folders[folder] = partial(check_folder, folder, what, reads_contents=True)
+    return folders
 
 
 def _documents_folder(config: StudyConfig, data_dir: StrPath, source: str) -> StrPath:

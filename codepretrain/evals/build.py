@@ -126,4 +126,8 @@ def build_evaluators(
             )
 
     gather("the evaluations", build)
+    if shown is not None:
+        for evaluator in evaluators:
+            for line in getattr(evaluator.evaluation, "warnings", ()):
+                shown.print(f"evaluation {evaluator.name!r}: warning: {line}", soft_wrap=True)
     return evaluators

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from codepretrain.errors import UserError
+from codepretrain.evals.unequal_clusters import corrections
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,15 @@ def ratio_of_sums(
     """Returns R = Σy / Σx over n clusters, such as Σ nats / Σ tokens over rows.
 
     Tokens of one cluster are correlated, so the clusters are the sample, not their tokens. With the
-    residuals e = y - R·x (they sum to zero) and the shares h = x / Σx, the standard error is by
-    linearization
+    residuals e = y - R·x (they sum to zero), the standard error is by linearization
 
-        SE = sqrt( Σ e² / (1 - h) ) / Σx
+        SE = sqrt( Σ d·e² ) / Σx
 
-    A large cluster pulls R towards itself, which makes its residual too small; 1 - h corrects for
-    that. The degrees of freedom are those of as many equal clusters as would have the same Σh²:
-    1 / Σh² - 1. For x = 1 everywhere both are those of the mean. Clusters with x = y = 0 are empty
-    and left out.
+    A large cluster pulls R towards itself, which makes its residual too small; d corrects for that
+    (`unequal_clusters.py`, also for the degrees of freedom). For x = 1 everywhere both are those of
+    the mean. Clusters with x = y = 0 are empty and left out.
 
-    Sources: Cochran, Sampling Techniques (3rd ed.), ch. 6, without the finite-population
-    correction; for 1 - h, Bell & McCaffrey 2002, Survey Methodology 28, 169–181 (CR2); for the
-    number of equal clusters, Kish, Survey Sampling (1965).
+    Source: Cochran, Sampling Techniques (3rd ed.), ch. 6, without the finite-population correction.
 
     Raises:
       UserError: all clusters are empty.
@@ -101,10 +98,8 @@ def ratio_of_sums(
     ratio = float(y.sum()) / total
     if num_clusters == 1:
         return Estimate(ratio, math.nan, 1, freedom=0.0)
-    shares = x / total
-    with np.errstate(divide="ignore", invalid="ignore"):  # one cluster may have all of x
-        spread = float(np.sum(np.square(y - ratio * x) / (1 - shares)))
-    freedom = 1 / float(np.sum(np.square(shares))) - 1
+    factors, freedom = corrections(x / total)
+    spread = float(np.sum(factors * np.square(y - ratio * x)))
     return Estimate(ratio, math.sqrt(spread) / total, num_clusters, freedom=freedom)
 
 

@@ -38,7 +38,8 @@ class Evaluation(Protocol):
 
     It is a pure function of the parameters: the same parameters give the same result, in the
     training loop and from a checkpoint. On several processes all of them call it with the same
-    parameters, and all get the same result.
+    parameters, and all get the same result. It may have `warnings`, lines about its items that are
+    shown once, before anything is computed.
     """
 
     @property
@@ -60,7 +61,7 @@ class Request(Generic[Options]):
     """One evaluation that a study asks for.
 
     path: its place in the configuration (`config.evals.prose`), for messages. num_examples: items
-    of a task, or rows per source.
+    of a task, or documents per source.
     """
 
     path: str

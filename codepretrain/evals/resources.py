@@ -1,6 +1,6 @@
-"""What evaluators share: the language model, the loss of rows, and the held-out rows."""
+"""What evaluators share: the language model, the loss of rows, and the held-out documents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from etils import epath
@@ -10,9 +10,10 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.evals.row_loss import RowLoss
+from codepretrain.rows.held_out import HeldOutDocuments, open_held_out
 from codepretrain.rows.shard_files import host_cache
 from codepretrain.rows.store import RowStore, open_sources
-from codepretrain.rows.vocabulary import load_vocabulary
+from codepretrain.rows.vocabulary import Vocabulary, load_vocabulary
 from codepretrain.train.execution import step_kernel
 
 
@@ -27,11 +28,15 @@ class Resources:
         self._batch_size = config.training.batch_size // config.execution.num_microbatches
 
     @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return load_vocabulary(self.data_dir, vocab_size=self.config.model.vocab_size)
+
+    @cached_property
     def language_model(self) -> LanguageModel:
         config = self.config
         return LanguageModel(
             config.model,
-            load_vocabulary(self.data_dir, vocab_size=config.model.vocab_size),
+            self.vocabulary,
             self._mesh,
             batch_size=self._batch_size,
             max_seq_len=config.data.max_seq_len,
@@ -40,7 +45,12 @@ class Resources:
 
     @cached_property
     def row_loss(self) -> RowLoss:
-        return RowLoss(self.config, self._mesh, batch_size=self._batch_size)
+        return RowLoss(
+            self.config,
+            self._mesh,
+            batch_size=self._batch_size,
+            bytes_of_token=self.vocabulary.num_bytes,
+        )
 
     def held_out_rows(self, sources: Sequence[str]) -> dict[str, RowStore]:
         """Returns source → its held-out rows.
@@ -58,3 +68,13 @@ class Resources:
                 "sources in options.sources of the validation loss (config.evals)"
             )
         return stores
+
+    def held_out_documents(self, rows: Mapping[str, RowStore]) -> dict[str, HeldOutDocuments]:
+        """Returns source → its held-out documents, which are in these rows.
+
+        Raises:
+          UserError: they are missing or damaged, or are not those of the rows.
+        """
+        cache = host_cache(self.config.execution.row_cache_bytes)
+        manifests = {source: store.manifest for source, store in rows.items()}
+        return open_held_out(self.data_dir, manifests, cache=cache)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codepretrain.evals.estimate import satterthwaite
+from codepretrain.evals.unequal_clusters import corrections
 from codepretrain.report.statistics import Difference, normal_interval, p_value, student_interval
 
 _SHOWN = 3  # ids in a message
@@ -116,9 +117,9 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
 
     A cluster adds e = (y - r·x) / Σx to the error of our ratio Σy / Σx, where y and x are sums over
     its items and r is the ratio of its stratum, since the shares of the strata are known; likewise
-    to the baseline's. With h, the share of the cluster in its stratum, the variance is
-    Σ e² / (1 - h) of the differences of e. The degrees of freedom are Satterthwaite's. The interval
-    is unbounded if a stratum has a single cluster, or a value is not finite.
+    to the baseline's. The variance is Σ d·e² of the differences of e, with the corrections of
+    `evals/unequal_clusters.py`. The degrees of freedom are Satterthwaite's. The interval is
+    unbounded if a stratum has a single cluster, or a value is not finite.
     Source: Cochran, Sampling Techniques (3rd ed.), sections 5.4 and 6.10; see `ratio_of_sums`.
     """
     sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
@@ -164,8 +165,9 @@ def _variance(sums: np.ndarray, total: np.ndarray) -> tuple[float, float]:
     shares = weights / weights.sum(axis=0)
     residuals = (values - values.sum(axis=0) * shares) / total[[1, 3]]
     share = shares.mean(axis=1)  # the two models' weights are the same in most metrics
-    variance = np.sum(np.square(residuals[:, 0] - residuals[:, 1]) / (1 - share))
-    return float(variance), 1 / float(np.sum(np.square(share))) - 1
+    factors, freedom = corrections(share)
+    variance = np.sum(factors * np.square(residuals[:, 0] - residuals[:, 1]))
+    return float(variance), freedom
 
 
 def _weights(scores: PairedScores) -> np.ndarray:

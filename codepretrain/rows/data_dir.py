@@ -21,6 +21,7 @@ from codepretrain.rows.changed_settings import changed_settings
 from codepretrain.rows.eval_items import has_items, items_directory, load_items_manifest
 from codepretrain.rows.folders import folders_path, load_folders, rows_pool
 from codepretrain.rows.format import FORMAT_VERSION
+from codepretrain.rows.held_out import check_held_out, has_held_out
 from codepretrain.rows.manifest import (
     RowsManifest,
     has_rows,
@@ -150,7 +151,7 @@ def is_prepared(config: StudyConfig, data_dir: StrPath) -> bool:
       UserError: it exists, but is damaged or was made with other settings.
     """
     directories = rows_directories(data_dir, config.data.sources)
-    if not (has_items(data_dir) and has_tokenizer(data_dir)):
+    if not (has_held_out(data_dir) and has_items(data_dir) and has_tokenizer(data_dir)):
         return False
     if not all(map(has_rows, directories.values())):
         return False
@@ -162,8 +163,8 @@ def require_prepared(config: StudyConfig, data_dir: StrPath) -> dict[tuple[str, 
     """Returns the manifest of every (source, split) of the study.
 
     Raises:
-      UserError: rows or task items are missing or damaged, or were made under other settings or
-        with another tokenizer.
+      UserError: rows, the list of held-out documents or task items are missing or damaged, or
+        were made under other settings or with another tokenizer.
     """
     directories = rows_directories(data_dir, sorted(config.data.sources))
     manifests = {
@@ -171,6 +172,8 @@ def require_prepared(config: StudyConfig, data_dir: StrPath) -> dict[tuple[str, 
         for (source, split), directory in directories.items()
     }
     check_rows(config, manifests, data_dir)
+    held_out = {source: found for (source, split), found in manifests.items() if split != "train"}
+    check_held_out(held_out, data_dir, settings_hash=study_settings_hash(config))
     check_items(config, manifests, data_dir)
     return manifests
 

@@ -53,13 +53,6 @@ class StepMetrics(NamedTuple):
     num_consecutive_skipped: jax.Array  # int32, up to and including this step
 
 
-class RowSums(NamedTuple):
-    """Sums over the positions of each row, [B] float32 each, replicated."""
-
-    nats: jax.Array
-    num_targets: jax.Array
-
-
 def make_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
     """Returns the jitted step: (state, batch, learning_rate, weight_decay) → (state, metrics).
 
@@ -127,13 +120,14 @@ def abstract_batch(config: StudyConfig, mesh: Mesh) -> Batch[jax.ShapeDtypeStruc
 
 
 def make_eval_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
-    """Returns the jitted function (params, batch) → nats and target tokens of every row.
+    """Returns the jitted function (params, batch) → nats of every target: [B, T] float32.
 
-    The batch may have any number of rows that the mesh's data-parallel axes divide.
+    The nats are replicated, and 0 where the target has no weight. The batch may have any number of
+    rows that the mesh's data-parallel axes divide.
     """
     constrain, kernel = Constrain(mesh), step_kernel(config, mesh)
 
-    def eval_step(params: Params, batch: Batch[jax.Array]) -> RowSums:
+    def eval_step(params: Params, batch: Batch[jax.Array]) -> jax.Array:
         model = bind(
             config.model,
             params,
@@ -149,8 +143,7 @@ def make_eval_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
             logit_scale=config.model.logit_scale,
             blocks=loss_blocks(config, mesh),
         )
-        weights = batch.loss_weights
-        return RowSums(nats=jnp.sum(weights * nats, axis=1), num_targets=jnp.sum(weights, axis=1))
+        return batch.loss_weights * nats
 
     params_sharding = state_shardings(config, mesh).params
     return jax.jit(

@@ -56,7 +56,13 @@ def test_whole_data(
     [tokenizer] = prepared.glob("data/*/tokenizer")
     [code] = prepared.glob("data/documents/code-*")
     [rows] = prepared.glob("data/rows/text-validation-*")
-    for folder in (tokenizer, code, rows, tokenizer.parent / "evals"):
+    for folder in (
+        tokenizer,
+        code,
+        rows,
+        tokenizer.parent / "held_out",
+        tokenizer.parent / "evals",
+    ):
         assert f"{folder}: every file is as it was written" in captured.out
     assert "Prepared data (tokenizer " in captured.out
     assert captured.err == ""

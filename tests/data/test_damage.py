@@ -11,12 +11,17 @@ from codepretrain.data.prepare import prepare
 from codepretrain.data.prepared import load_prepared, verify_prepared
 from codepretrain.data.reading.documents import open_documents
 from codepretrain.data.reading.documents_view import load_documents_view
-from codepretrain.data.selection.selected import load_contamination, split_documents
+from codepretrain.data.selection.selected import (
+    load_components,
+    load_contamination,
+    split_documents,
+)
 from codepretrain.errors import UserError
 from codepretrain.files.sealed import seal
 from codepretrain.rows.data_dir import is_prepared
 from codepretrain.rows.eval_items import read_items
 from codepretrain.rows.format import SPLITS
+from codepretrain.rows.held_out import open_held_out
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.store import open_sources
 from codepretrain.rows.vocabulary import load_vocabulary
@@ -36,6 +41,7 @@ FILES = {
     "selection/files.json": "documents/text/part/files.json",
     "selection/manifest.json": "documents/text/manifest.json",
     "selection/text.npy": "selection/code.npy",
+    "selection/text.components.npy": "selection/code.components.npy",
     "selection/contamination.json": "selection/manifest.json",
     "tokenizer/files.json": "evals/files.json",
     "tokenizer/tokenizer.json": "tokenizer/vocabulary.json",
@@ -54,6 +60,10 @@ FILES = {
     "rows/text/train/part-00000/part.json": "rows/text/validation/part-00000/part.json",
     "rows/text/train/part-00000/rows.index.npy": "rows/code/train/part-00000/rows.index.npy",
     "rows/text/train/part-00000/row_stats.npy": "rows/code/train/part-00000/row_stats.npy",
+    "held_out/files.json": "evals/files.json",
+    "held_out/manifest.json": "evals/manifest.json",
+    "held_out/text.documents.npy": "held_out/code.documents.npy",
+    "held_out/text.segments.npy": "held_out/code.segments.npy",
     "evals/files.json": "tokenizer/files.json",
     "evals/manifest.json": "rows/text/train/manifest.json",
     "evals/prose_continuation.jsonl": "evals/code_continuation.jsonl",
@@ -132,6 +142,15 @@ def use_everything(config, data_dir: Path, quiet) -> dict[str, Any]:
                 list(split_documents(data_dir, source=source, split=split)),
                 open_documents(data_dir, source).keys().tolist(),
             )
+    held_out = {
+        source: manifest
+        for (source, split), manifest in taken["prepared"].rows.items()
+        if split == "validation"
+    }
+    for source, found in open_held_out(data_dir, held_out).items():
+        taken[f"{source} held out"] = (found.documents.tolist(), found.segments.tolist())
+    for source in config.data.sources:
+        taken[f"{source} components"] = load_components(data_dir, source).tolist()
     taken["contamination"] = load_contamination(data_dir)
     taken["vocabulary"] = load_vocabulary(data_dir).token_bytes
     for task in taken["prepared"].num_items:

@@ -16,6 +16,7 @@ def test_nothing_and_everything(described: Described, tmp_path: Path) -> None:
         *documents,
         "tokenizer",
         "rows of code, notes, prose",
+        "list of held-out documents",
         "evaluation items",
     ]
 
@@ -25,8 +26,9 @@ def test_each_part_by_itself(described: Described, tmp_path: Path) -> None:
     study = data / described.data_dir.name
     for name, missing in {
         "evals": ["evaluation items"],
-        "tokenizer": ["tokenizer", "evaluation items"],
-        "selection": ["selection", "tokenizer", "evaluation items"],
+        "held_out": ["list of held-out documents", "evaluation items"],
+        "tokenizer": ["tokenizer", "list of held-out documents", "evaluation items"],
+        "selection": ["selection", "tokenizer", "list of held-out documents", "evaluation items"],
     }.items():
         shutil.rmtree(study / name)
         assert missing_parts(described.config, study) == missing

@@ -23,13 +23,16 @@ from codepretrain.config.schema import (
 )
 from codepretrain.data.items.eval_items import write_items
 from codepretrain.data.packing.join_parts import MadeFrom, join_parts
+from codepretrain.data.packing.list_held_out import documents_of
 from codepretrain.data.packing.write_part import Packing, TokenizedBatch, write_part
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.files.directory import whole_directory
 from codepretrain.model.transformer import Params, bind, init_params, logical_axes
 from codepretrain.rows.eval_items import ItemsManifest, items_directory
+from codepretrain.rows.held_out import write_held_out
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.part import part_name
+from codepretrain.rows.store import open_sources
 from codepretrain.rows.vocabulary import TOKENIZER, VOCABULARY, Vocabulary, tokenizer_directory
 from codepretrain.train.sharding import make_mesh, param_shardings
 from tests.configs import TINY_MODEL
@@ -125,6 +128,7 @@ def data_dir(
         (folder / TOKENIZER).write_text("{}")
     for source, tokenized in documents.items():
         _write_rows(root, source, tokenized, config, vocabulary)
+    _write_held_out(root, list(documents))
     _write_items(root)
     return root
 
@@ -170,6 +174,18 @@ def _write_rows(
         max_seq_len=config.data.max_seq_len,
         vocab_size=len(vocabulary),
     )
+
+
+def _write_held_out(data_dir: Path, sources: list[str]) -> None:
+    """Lists the held-out documents. Two and two are of one cluster; none is in two sources."""
+    stores = open_sources(data_dir, sources, "validation")
+    found = {}
+    for number, (source, store) in enumerate(stores.items()):
+        keys = np.arange(store.manifest.num_documents, dtype=np.uint64)
+        clusters = keys // np.uint64(2) + np.uint64(1000 * number)
+        found[source] = documents_of(store, keys=keys, clusters=clusters)
+    manifests = {source: store.manifest for source, store in stores.items()}
+    write_held_out(data_dir, found, manifests, settings_hash="s")
 
 
 def _write_items(data_dir: Path) -> None:

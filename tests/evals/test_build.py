@@ -192,7 +192,7 @@ def test_every_evaluator_reports_its_progress_up_to_the_total(
         ends = last_reports(evaluator, sharded_params)
         assert all(done == total for done, total in ends.values()), ends
         expected = {
-            "validation": {"rows": 9},
+            "validation": {"rows": 5},
             "prose": {"continuations": 24},
             "expression": {"completions": 2, "programs": 2},
         }

@@ -34,19 +34,25 @@ def test_proportion_by_hand() -> None:
 
 
 def test_ratio_of_sums_by_hand() -> None:
-    """(4 + 2 + 6) / (2 + 1 + 1) = 3; e = -2, -1, 3; 1 - h = 1/2, 3/4, 3/4; Σh² = 3/8."""
+    """(4 + 2 + 6) / (2 + 1 + 1) = 3; e = -2, -1, 3; w = 1/2, 1/4, 1/4; Σw² = 3/8.
+
+    d = 8/3, 8/7, 8/7. B has the diagonal w²; off it, the squares are 2/3 · 1/14 · (3/8 - 3/4)²
+    twice and (1/14)² · (3/8 - 1/2)² once, each on both sides.
+    """
     estimate = ratio_of_sums([4, 2, 6], [2, 1, 1])
-    assert estimate == estimated(3.0, math.sqrt(4 * 2 + 10 / 0.75) / 4, 3, freedom=8 / 3 - 1)
+    error = math.sqrt(4 * 8 / 3 + 10 * 8 / 7) / 4
+    squares = 1 / 16 + 2 / 256 + 2 * (2 * 9 / (21 * 64) + 1 / (14**2 * 64))
+    assert estimate == estimated(3.0, error, 3, freedom=(3 / 8) ** 2 / squares)
 
 
 def test_a_mean_over_clusters_by_hand() -> None:
     """Two items of a and one each of b, c: sums 2, 0, 1 of 2, 1, 1; the mean is 3/4.
 
-    e = 2 - 3/4 · 2 = 1/2, -3/4, 1/4; 1 - h = 1/2, 3/4, 3/4: Σ e² / (1 - h) = 1/2 + 5/6.
+    e = 2 - 3/4 · 2 = 1/2, -3/4, 1/4; d = 8/3, 8/7, 8/7: Σ d·e² = 2/3 + 5/7.
     """
     estimate = clustered_mean([1, 0, 1, 1], ["a", "b", "c", "a"])
     assert estimate.value == 0.75
-    assert estimate.standard_error == pytest.approx(math.sqrt(4 / 3) / 4)
+    assert estimate.standard_error == pytest.approx(math.sqrt(29 / 21) / 4)
     assert (estimate.count, estimate.num_items) == (3, 4)
 
 

@@ -38,7 +38,7 @@ def test_grades_by_hand() -> None:
     3     b         -1  -2        1  1      -1    -2          0       0         0
 
     Over documents the right ones are 0, 2, 0 of 1, 2, 1: e = -1/2, 1, -1/2 around 1/2,
-    1 - h = 3/4, 1/2, 3/4, and Σh² = 3/8.
+    d = 8/7, 8/3, 8/7 for shares of 1/4, 1/2, 1/4 (`test_estimate.py`): Σ d·e² = 4/7 + 8/3.
     """
     items = [
         item(0, "a", 1, [2, 6, 9]),
@@ -60,8 +60,9 @@ def test_grades_by_hand() -> None:
         "predicted/2": 0.25,
     }
     chance: Any = pytest.approx((3 * 1 / 3 + 1 / 2) / 4)
-    error: Any = pytest.approx(np.sqrt(8 / 3) / 4)
-    freedom: Any = pytest.approx(8 / 3 - 1)
+    error: Any = pytest.approx(np.sqrt(4 / 7 + 8 / 3) / 4)
+    squares = 1 / 16 + 2 / 256 + 2 * (2 * 9 / (21 * 64) + 1 / (14**2 * 64))
+    freedom: Any = pytest.approx((3 / 8) ** 2 / squares)
     accuracy = ACCURACY.metric(Estimate(0.5, error, 3, 4, freedom), null_value=chance)
     assert result.metrics["accuracy"] == accuracy
     assert result.metrics["predicted/0"].direction is None

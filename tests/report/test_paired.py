@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from codepretrain.evals.validation_loss import Stratum, average
+from codepretrain.evals.estimate import ratio_of_sums, weighted_average
+from codepretrain.evals.unequal_clusters import corrections
 from codepretrain.report.paired import PairedScores, paired_difference
 from codepretrain.report.statistics import unpaired_difference
 
@@ -78,9 +79,8 @@ def test_paired_ratio_by_the_formula():
     difference = paired_difference(ours, baseline)
     gaps, weights = ours.values - baseline.values, ours.weights
     value = gaps.sum() / weights.sum()
-    shares = weights / weights.sum()
-    error = math.sqrt(((gaps - value * weights) ** 2 / (1 - shares)).sum()) / weights.sum()
-    freedom = 1 / (shares**2).sum() - 1
+    factors, freedom = corrections(weights / weights.sum())
+    error = math.sqrt((factors * (gaps - value * weights) ** 2).sum()) / weights.sum()
     assert difference.value == pytest.approx(value)
     half = stats.t.ppf(0.975, freedom) * error
     assert difference.interval.low == pytest.approx(value - half)
@@ -92,18 +92,21 @@ def test_paired_ratio_by_the_formula():
 def test_the_error_of_a_stratified_ratio_is_that_of_its_estimate():
     """Against a baseline of zeros, the difference is the metric itself."""
     rng = np.random.default_rng(3)
-    strata = []
+    ratios, scaled = [], []
     for held_out, ratio in ((9000, 2.0), (5000, 7.0)):
         tokens = rng.integers(5, 400, 30).astype(float)
-        strata.append(Stratum(tokens * ratio + rng.normal(0, 9, 30), tokens, held_out))
-    estimate, values, weights = average(strata)
+        nats = tokens * ratio + rng.normal(0, 9, 30)
+        ratios.append(ratio_of_sums(nats, tokens))
+        scaled.append(np.stack([nats, tokens]) * held_out / tokens.sum())
+    estimate = weighted_average(ratios, [9000, 5000])
+    values, weights = np.concatenate(scaled, axis=1)
     number = np.repeat([0.0, 1.0], 30)
     baseline = scores(np.zeros(60), weights, number)
     difference = paired_difference(scores(values, weights, number), baseline)
     half = (difference.interval.high - difference.interval.low) / 2
     assert difference.value == pytest.approx(estimate.value)
     assert half == pytest.approx(stats.t.ppf(0.975, estimate.freedom) * estimate.standard_error)
-    assert 29 < estimate.freedom < 58
+    assert 20 < estimate.freedom < 58
 
 
 @pytest.mark.parametrize(
@@ -194,15 +197,16 @@ def test_a_difference_over_clusters_by_hand():
     """Documents a and b: won 2 of 3, lost 1 of 3; c: tied in 2.
 
     Sums of differences 2, -1, 0 of 3, 3, 2 items: D = 1/8, residuals 2 - 3/8, -1 - 3/8, -2/8;
-    1 - h = 5/8, 5/8, 6/8; Σh² = 22/64.
+    w = 3/8, 3/8, 2/8 and Σw² = 22/64: 1 / d = 38/64, 38/64, 54/64.
     """
     ours = scores(np.array([1.0, 1, 0, 0, 1, 1, 0, 1]), clusters=list("aaabbbcc"))
     baseline = scores(np.array([0.0, 0, 0, 1, 1, 1, 0, 1]), clusters=list("aaabbbcc"))
     difference = paired_difference(ours, baseline)
     residuals = np.array([13 / 8, -11 / 8, -2 / 8])
-    error = math.sqrt((residuals**2 / np.array([5 / 8, 5 / 8, 6 / 8])).sum()) / 8
+    error = math.sqrt((residuals**2 / np.array([38, 38, 54]) * 64).sum()) / 8
     assert difference.value == pytest.approx(1 / 8)
-    half = stats.t.ppf(0.975, 64 / 22 - 1) * error
+    _, freedom = corrections(np.array([3, 3, 2]) / 8)
+    half = stats.t.ppf(0.975, freedom) * error
     assert difference.interval.high == pytest.approx(1 / 8 + half)
     assert (difference.num_items, difference.method) == (8, "paired, Student’s t over clusters")
 

@@ -12,7 +12,7 @@ def test_a_cell_tells_what_the_metric_is(results, comparison):
         "nats/token",
         "lower",
         True,
-        "row",
+        "group",
     )
     assert cell["metric"]["null_value"] is None
     assert cells["code_to_text", "accuracy"]["metric"]["null_value"] == 0.25

@@ -142,6 +142,13 @@ def test_items_are_made_again_where_they_are_missing(prepared_data, copied) -> N
         require_prepared(prepared_data.config, copied)
 
 
+def test_a_missing_list_of_held_out_documents(prepared_data, copied) -> None:
+    remove_tree(copied / "held_out")
+    assert not is_prepared(prepared_data.config, copied)
+    with pytest.raises(UserError, match=r"no list of held-out documents at .*held_out: run"):
+        require_prepared(prepared_data.config, copied)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -36,11 +36,14 @@ _NO_JOINS = np.empty((0, 2), np.uint64)
 class Decision:
     """The code of every document, and counts.
 
-    codes: of each source, [num_documents] uint8. num_joins: pairs of groups that follow
-    one split, because they share a text, exactly or nearly, or a document says so.
+    codes: of each source, [num_documents] uint8. components: of each source, the component of the
+    split that each held-out document is in, in order, [num_held_out] uint64. num_joins: pairs of
+    groups that follow one split, because they share a text, exactly or nearly, or a document says
+    so.
     """
 
     codes: Mapping[str, np.ndarray]
+    components: Mapping[str, np.ndarray]
     num_joins: int
     num_components: int
     num_too_large: int
@@ -89,6 +92,7 @@ def decide(
             source: np.pad(code, (0, len(keys[source]) - len(code)), constant_values=OVER_LIMIT)
             for source, code in zip(sources, codes, strict=True)
         },
+        components=dict(zip(sources, split.components, strict=True)),
         num_joins=len(joins),
         num_components=split.num_components,
         num_too_large=split.num_too_large,

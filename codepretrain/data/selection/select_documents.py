@@ -84,6 +84,7 @@ def select_documents(
         decision.codes,
         manifest,
         scan.report,
+        components=decision.components,
         clusters=scan.clusters,
         joins=joins,
     )

@@ -2,6 +2,7 @@
 
 <data_dir>/selection/
     <source>.npy          [num_documents] uint8: a code of `data/selection/document_codes.py`
+    <source>.components.npy   [num_held_out] uint64: the component of each held-out document
     *.*.npy               what follows one split (`data/selection/links.py`)
     contamination.json    the documents that contain text of an evaluation set; sealed
     manifest.json         settings, counts, and hashes of what was selected; sealed
@@ -37,7 +38,7 @@ from codepretrain.rows.verify import (
     read_manifest,
 )
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CONTAMINATION = "contamination.json"
 
 
@@ -101,14 +102,23 @@ def write_selection(
     manifest: SelectionManifest,
     contamination: DecontaminationReport | None,
     *,
+    components: Mapping[str, np.ndarray],
     clusters: np.ndarray,
     joins: np.ndarray,
 ) -> None:
-    """Writes `<data_dir>/selection/`."""
+    """Writes `<data_dir>/selection/`.
+
+    Args:
+      components: see `Decision`.
+    """
     with whole_directory(selection_directory(data_dir)) as folder:
         for source, found in codes.items():
-            with explained("write", folder / _name(source)):
-                np.save(folder / _name(source), found)
+            for name, array in (
+                (_name(source), found),
+                (_components_name(source), components[source]),
+            ):
+                with explained("write", folder / name):
+                    np.save(folder / name, array)
         save_links(folder, clusters=clusters, joins=joins)
         report = {} if contamination is None else contamination.to_json()
         write_sealed(folder / CONTAMINATION, report)
@@ -130,7 +140,12 @@ def _load_manifest(data_dir: StrPath) -> tuple[SelectionManifest, Mapping[str, s
     manifest, hashes = read_manifest(
         SelectionManifest, directory, "selection", version=FORMAT_VERSION
     )
-    missing = [_name(source) for source in manifest.documents_hashes if _name(source) not in hashes]
+    missing = [
+        name
+        for source in manifest.documents_hashes
+        for name in (_name(source), _components_name(source))
+        if name not in hashes
+    ]
     if missing:
         raise UserError(
             f"damaged {directory}: {', '.join(missing)} is missing from files.json; "
@@ -163,27 +178,52 @@ def load_selection(data_dir: StrPath, source: str, *, cache_bytes: int | None = 
     """
     manifest, hashes = _load_manifest(data_dir)
     _check_source(manifest, data_dir, source)
-    directory = selection_directory(data_dir)
-    remedy = folder_remedy(directory)
-    path = directory / _name(source)
-    check_contents(directory, hashes, [path.name], remedy=remedy)
+    expected = manifest.num_documents[source]
+    path = selection_directory(data_dir) / _name(source)
+    codes = _load_array(path, hashes, sum(expected.values()), np.uint8, cache_bytes)
+    found = code_counts(codes, np.ones(len(codes), np.uint8))
+    if found != expected:
+        raise UserError(
+            f"damaged {path}: expected {dict(expected)} documents, found {found}; "
+            f"{folder_remedy(path.parent)}"
+        )
+    return codes
+
+
+def load_components(
+    data_dir: StrPath, source: str, *, cache_bytes: int | None = None
+) -> np.ndarray:
+    """Returns the component of each held-out document of a source, in order: [n] uint64.
+
+    Documents of one component were split together (`data/selection/split.py`), so components are
+    the independent units of what is held out. Errors and arguments are those of `load_selection`.
+    """
+    manifest, hashes = _load_manifest(data_dir)
+    _check_source(manifest, data_dir, source)
+    path = selection_directory(data_dir) / _components_name(source)
+    num_held_out = manifest.num_documents[source]["validation"]
+    return _load_array(path, hashes, num_held_out, np.uint64, cache_bytes)
+
+
+def _load_array(
+    path: epath.Path,
+    hashes: Mapping[str, str],
+    length: int,
+    dtype: type[np.generic],
+    cache_bytes: int | None,
+) -> np.ndarray:
+    remedy = folder_remedy(path.parent)
+    check_contents(path.parent, hashes, [path.name], remedy=remedy)
     with host_cache(cache_bytes).hold(path, sha256=hashes[path.name]) as local_path:
-        codes = np.array(
+        return np.array(
             open_array(
                 local_path,
-                shape=(sum(manifest.num_documents[source].values()),),
-                dtype=np.dtype(np.uint8),
+                shape=(length,),
+                dtype=np.dtype(dtype),
                 shown_as=path,
                 remedy=remedy,
             )
         )
-    found = code_counts(codes, np.ones(len(codes), np.uint8))
-    if found != manifest.num_documents[source]:
-        raise UserError(
-            f"damaged {path}: expected {dict(manifest.num_documents[source])} documents, found "
-            f"{found}; {remedy}"
-        )
-    return codes
 
 
 def load_split(
@@ -248,3 +288,7 @@ def _check_source(manifest: SelectionManifest, data_dir: StrPath, source: str) -
 
 def _name(source: str) -> str:
     return f"{source}.npy"
+
+
+def _components_name(source: str) -> str:
+    return f"{source}.components.npy"

@@ -25,11 +25,13 @@ _ALWAYS_SMALL = 100
 class Split:
     """held_out: of each source, [num_documents] bool.
 
-    num_components: groups, joined groups counted once. num_too_large: documents that are trained on
-    because their component is too large to hold out.
+    components: of each source, the component of each held-out document, in order: [num_held_out]
+    uint64. num_components: groups, joined groups counted once. num_too_large: documents that are
+    trained on because their component is too large to hold out.
     """
 
     held_out: Sequence[np.ndarray]
+    components: Sequence[np.ndarray]
     num_components: int
     num_too_large: int
 
@@ -50,7 +52,12 @@ def split_groups(groups: Sequence[np.ndarray], joins: np.ndarray, fraction: floa
         is_held_out(found, fraction) & ~large
         for found, large in zip(components, is_large, strict=True)
     ]
-    return Split(held_out, num_components, int(sum(large.sum() for large in is_large)))
+    return Split(
+        held_out=held_out,
+        components=[found[chosen] for found, chosen in zip(components, held_out, strict=True)],
+        num_components=num_components,
+        num_too_large=int(sum(large.sum() for large in is_large)),
+    )
 
 
 def is_held_out(components: np.ndarray, fraction: float) -> np.ndarray:

@@ -188,7 +188,8 @@ def test_a_given_tokenizer_with_other_bytes_packs_again(
     before = load_folders(data_dir)
     given.write_text(given.read_text() + "\n")
     remove_tree(tokenizer_directory(data_dir))
-    remove_tree(data_dir / "evals")
+    for name in ("held_out", "evals"):
+        remove_tree(data_dir / name)
     prepare(config, data_dir, num_workers=1, console=quiet)
     after = load_folders(data_dir)
     assert all(before[key].folder != after[key].folder for key in before)

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from codepretrain.data.reading.documents import open_documents
 from codepretrain.data.selection.document_codes import CODES
 from codepretrain.data.selection.selected import (
     code_counts,
+    load_components,
     load_selection,
     load_selection_manifest,
     load_split,
@@ -35,6 +37,15 @@ def test_counts_of_prepared_data_add_up(prepared_data) -> None:
     assert manifest.num_too_large == 0
 
 
+def test_each_held_out_document_has_its_component(prepared_data) -> None:
+    """No groups are joined here, so a component is the document's group."""
+    for source in ("code", "text"):
+        keys = open_documents(prepared_data.data_dir, source).keys()
+        held_out = load_split(prepared_data.data_dir, source=source, split="validation")
+        components = load_components(prepared_data.data_dir, source)
+        assert np.array_equal(components, keys["group"][held_out])
+
+
 def test_a_split_hash_changes_with_the_documents_and_with_the_members_only() -> None:
     train, validation, near, contaminated = (
         CODES.index(name) for name in ("train", "validation", "near_duplicate", "contaminated")
@@ -62,6 +73,7 @@ def test_counts_of_codes() -> None:
 def test_a_source_that_was_not_selected(prepared_data) -> None:
     for load in (
         lambda: load_selection(prepared_data.data_dir, "other"),
+        lambda: load_components(prepared_data.data_dir, "other"),
         lambda: selection_hash(prepared_data.data_dir, "other", "train"),
     ):
         with pytest.raises(UserError, match=r"selection has no selection of source 'other'; del"):

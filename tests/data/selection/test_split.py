@@ -31,3 +31,16 @@ def test_components_of_up_to_100_documents_may_be_held_out() -> None:
         found = split_groups([np.full(size, 7, np.uint64)], NO_JOINS, 0.999)
         assert found.num_too_large == num_too_large
         assert found.held_out[0].all() == (num_too_large == 0)
+
+
+def test_the_components_of_what_is_held_out_are_named() -> None:
+    """Of the joined groups 7 and 107, both documents are in component 7, or none is held out."""
+    left = np.repeat(np.arange(100, dtype=np.uint64), 2)
+    right = np.arange(100, 200, dtype=np.uint64)
+    joins = np.stack([right - np.uint64(100), right], 1)
+    found = split_groups([left, right], joins, 0.5)
+    one, other = found.components
+    assert np.array_equal(one, left[found.held_out[0]])
+    assert np.array_equal(other, right[found.held_out[1]] - np.uint64(100))
+    assert set(one) == set(other)
+    assert len(one) == 2 * len(other)
