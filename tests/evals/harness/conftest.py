@@ -57,9 +57,7 @@ def text_vocabulary(text_dir: Path) -> Vocabulary:
 
 @pytest.fixture(scope="session")
 def text_model_config() -> ModelConfig:
-    return dataclasses.replace(
-        TINY_MODEL, vocab_size=320, logit_scale=4.0, compute_dtype="float32"
-    )
+    return dataclasses.replace(TINY_MODEL, vocab_size=320, logit_scale=4.0, compute_dtype="float32")
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +72,10 @@ def text_model(text_model_config: ModelConfig, text_vocabulary: Vocabulary) -> L
 
 
 def place(
-    folder: Path, path: str, splits: Mapping[str, Sequence[Mapping[str, Any]]], name: str | None = None
+    folder: Path,
+    path: str,
+    splits: Mapping[str, Sequence[Mapping[str, Any]]],
+    name: str | None = None,
 ) -> Path:
     """Places a dataset by hand, as JSON lines."""
     directory = folder / DatasetReference.of(path, name, {}).folder
@@ -90,9 +91,7 @@ def task_data(tmp_path: Path) -> Path:
     """Data of boolq and triviaqa in the fields of the hub."""
     folder = tmp_path / "task-data"
     place(folder, "aps/super_glue", {"train": BOOLQ, "validation": BOOLQ}, "boolq")
-    place(
-        folder, "mandarjoshi/trivia_qa", {"train": TRIVIA, "validation": TRIVIA}, "rc.nocontext"
-    )
+    place(folder, "mandarjoshi/trivia_qa", {"train": TRIVIA, "validation": TRIVIA}, "rc.nocontext")
     return folder
 
 
