@@ -33,5 +33,5 @@ EVALUATOR = EvaluatorKind(
     build=_build,
     check=check_options,
     check_machine=_check_machine,
-    # execution_options=frozenset({"data", "include_path"}),
+    execution_options=frozenset({"data", "include_path"}),
 )
