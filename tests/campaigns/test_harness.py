@@ -1,4 +1,4 @@
-"""Our language model against the harness's `hf` backend, on the CPU in float32: `make test-harness`.
+"""Our answers and those of the harness's `hf` backend, in float32 on the CPU: `make test-harness`.
 
 Three tiny models of different shapes are exported, and both backends answer the same requests of
 five types of tasks: choices after a context, choices within it, one continuation, whole texts, and

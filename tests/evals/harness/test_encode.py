@@ -25,7 +25,7 @@ def test_an_empty_context_is_bos(tokenizer: TextTokenizer) -> None:
 
 
 def test_the_continuation_has_the_tokens_of_the_whole_text(tokenizer: TextTokenizer) -> None:
-    """"stones" is one token after a space; alone, "s" would be another one."""
+    """ "stones" is one token after a space; alone, "s" would be another one."""
     ((context, continuation),) = encode_pairs(tokenizer, ["the"], [" stones"])
     assert [tokenizer.bos, *tokenizer.encode("the stones")] == context + continuation
 
