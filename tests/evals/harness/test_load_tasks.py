@@ -115,7 +115,7 @@ def test_data_that_is_there_is_not_read_to_check_it(task_data: Path) -> None:
 
 
 def test_no_data_option_and_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="boolq: no data of .* the option `data` is not set"):
+    with pytest.raises(UserError, match=r"boolq: no data of .* the option `data` is not set"):
         check_data(HarnessOptions(tasks="boolq"), path="p")
     with pytest.raises(UserError, match="there is no folder"):
         check_data(HarnessOptions(tasks="boolq", data=str(tmp_path / "none")), path="p")
