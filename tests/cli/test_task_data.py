@@ -8,10 +8,9 @@ import pytest
 
 from codepretrain.cli.main import main
 from tests.conftest import ROOT, TINY, Command
-from tests.evals.harness.conftest import BOOLQ, TRIVIA, place
-from tests.evals.harness.test_download import Hub
+from tests.evals.harness.conftest import place
+from tests.fixtures.hub import BOOLQ, TRIVIA, Hub
 
-pytest_plugins = ["tests.evals.harness.test_download"]
 pytestmark = pytest.mark.filterwarnings("default")
 
 STUDY = ROOT / "tests" / "studies" / "benchmark_tasks.py"
@@ -25,7 +24,7 @@ def task_data(tmp_path: Path) -> Path:
     return folder
 
 
-def error(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+def error(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     """Runs a command that fails with one line."""
     assert main([str(argument) for argument in arguments]) == 2
     return capsys.readouterr().err.strip().splitlines()[-1]

@@ -11,7 +11,8 @@ from codepretrain.evals.harness.options import HarnessOptions
 from codepretrain.evals.harness.render import items_digest, prompts_digest, render
 from codepretrain.evals.harness.suite import CATEGORIES, TASKS
 from codepretrain.evals.harness.task_index import manager_of
-from tests.evals.harness.conftest import BOOLQ, place
+from tests.evals.harness.conftest import place
+from tests.fixtures.hub import BOOLQ
 
 pytestmark = pytest.mark.filterwarnings("default")
 
