@@ -178,7 +178,7 @@ def _execute(
         wall_s = time.monotonic() - started
         stdout, stderr = (_rest(fd, text, limits) for fd, text in output.items())
     exceeded = max(len(stdout), len(stderr)) > limits.output_bytes
-    status = limit or ("output" if exceeded else _status(end, stderr, limits))
+    status = limit or ("output" if exceeded else status_of_end(end, stderr, limits))
     size = limits.output_bytes
     isolation = tuple(run.ready["layers"])
     return Execution(
@@ -225,7 +225,13 @@ def _rest(descriptor: int, output: bytes, limits: SandboxLimits) -> bytes:
     return output
 
 
-def _status(end: Mapping[str, Any], stderr: bytes, limits: SandboxLimits) -> str:
+def status_of_end(end: Mapping[str, Any], stderr: bytes, limits: SandboxLimits) -> str:
+    """Returns the status of a program that no limit of the evaluator ended.
+
+    Args:
+      end: what the supervisor reported.
+      stderr: what the program wrote there.
+    """
     exit_code = end["exit_code"]
     if exit_code == 0:
         return "passed"
