@@ -28,6 +28,8 @@ GRADER_VERSION = "1"
 # Generous on the wall, so that a busy machine changes no grade; what counts is the CPU time.
 LIMITS = SandboxLimits(wall_s=60.0, cpu_s=5, memory_bytes=512 << 20, output_bytes=1 << 20)
 
+_MAX_TEXT = 200
+
 REASONS = {
     "passed": "all tests passed",
     "wrong": "an assertion of the tests failed",
@@ -123,7 +125,7 @@ def grade(
                     return _tested(candidate, tests)
             case ["invalid" | "raised" as kind, [str(exception), *_], str(text)]:
                 reason = "invalid" if kind == "invalid" else _of_exception(exception)
-                return Grade(reason, exception, text, candidate.isolation)
+                return Grade(reason, _printable(exception), _printable(text), candidate.isolation)
         return _ended(candidate.end())
 
 
@@ -142,9 +144,14 @@ def _tested(candidate: Dialogue, tests: Dialogue) -> Grade:
     reason, exception, text = json.loads(line.removeprefix(b"V"))
     if reason == "unusable":
         raise UserError(f"the tests of a problem cannot be run: {exception}: {text:.200}")
-    return Grade(
-        _of_exception(exception) if reason == "error" else reason, exception, text, isolation
-    )
+    if reason == "error":
+        reason = _of_exception(exception)
+    return Grade(reason, exception and _printable(exception), _printable(text), isolation)
+
+
+def _printable(text: str) -> str:
+    """Returns a text of the candidate as one that can be written: short, and no half surrogates."""
+    return text[:_MAX_TEXT].encode(errors="replace").decode()
 
 
 def _of_exception(name: str) -> str:

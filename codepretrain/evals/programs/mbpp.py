@@ -1,9 +1,9 @@
 """MBPP: a task in one sentence with its tests, for which the model writes a function.
 
-The problems are those of the test split, 11 to 510, of the full or the sanitized file. The prompt is
-that of the benchmark's authors: instruction, task, tests, `[BEGIN]`; the answer ends with `[DONE]`.
-3-shot, the common form, shows the tasks 2, 3 and 4 of the same file first; 0-shot, the paper's
-setting, shows nothing, so a base model has not seen how an answer ends.
+The problems are those of the test split, 11 to 510, of the full or the sanitized file. The prompt
+is that of the benchmark's authors: instruction, task, tests, `[BEGIN]`; an answer ends with
+`[DONE]`. 3-shot, the common form, shows the tasks 2, 3 and 4 of the same file first; 0-shot, the
+paper's setting, shows nothing, so a base model has not seen how an answer ends.
 
 A candidate passes if `test_list` does; `challenge_test_list` is not used, as in the common form.
 

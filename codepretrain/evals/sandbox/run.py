@@ -36,6 +36,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from codepretrain.evals.sandbox.capacity import num_parallel
 from codepretrain.evals.sandbox.launch import Supervised, supervised
 from codepretrain.evals.sandbox.layers import LAYERS, REQUIRED_LAYERS, missing_layers
 
@@ -118,7 +119,10 @@ def run_programs(
     required_layers: Sequence[str] = REQUIRED_LAYERS,
     num_workers: int | None = None,
 ) -> list[Execution]:
-    """Runs each program, `num_workers` at a time (one per CPU); results in the programs' order.
+    """Runs each program; results in the programs' order.
+
+    Args:
+      num_workers: programs that run at a time; by default as many as `capacity.py` says.
 
     Raises:
       UserError: this machine does not grant a required layer; no program has run.
@@ -128,7 +132,8 @@ def run_programs(
     run = functools.partial(
         run_program, limits=limits, required_layers=required_layers, layers=layers
     )
-    with ThreadPoolExecutor(num_workers or os.cpu_count() or 1) as pool:
+    num_workers = num_workers or num_parallel(limits.memory_bytes + limits.disk_bytes)
+    with ThreadPoolExecutor(num_workers) as pool:
         return list(pool.map(run, programs))
 
 

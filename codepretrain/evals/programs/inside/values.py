@@ -36,8 +36,11 @@ MAX_DEPTH = 100
 _SMALL_INT = 1 << 512
 # Types and functions without effects: a program under test may make the other one call them.
 BUILTINS = frozenset(
-    "int float complex bool str bytes bytearray list tuple set frozenset dict range object "
-    "len abs min max sum sorted any all ord chr repr round divmod pow hash reversed".split()
+    (
+        *("int", "float", "complex", "bool", "str", "bytes", "bytearray", "object", "range"),
+        *("list", "tuple", "set", "frozenset", "dict", "len", "abs", "min", "max", "sum"),
+        *("sorted", "any", "all", "ord", "chr", "repr", "round", "divmod", "pow", "reversed"),
+    )
 )
 _IMPORTED = (("collections", "deque"), ("fractions", "Fraction"), ("decimal", "Decimal"))
 

@@ -1,0 +1,190 @@
+"""Evaluates parameters on programming problems: completes, runs, grades.
+
+Every process makes the same calls to the language model and gets all completions. The programs are
+spread over all processes. Process 0 reads the problems and keeps completions and grades as they
+come; the others get them from it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from etils import epath
+
+from codepretrain.evals.evaluator import EvalResult
+from codepretrain.evals.programs.baselines import baselines
+from codepretrain.evals.programs.grade import Grade
+from codepretrain.evals.programs.grading import Completion, Grades, Grading
+from codepretrain.evals.programs.kept import Kept, kept
+from codepretrain.evals.programs.metrics import Sample, result
+from codepretrain.evals.programs.problem import Problem
+from codepretrain.evals.progress import Progress
+from codepretrain.evals.sandbox.run import SandboxLimits
+from codepretrain.evals.spread import agree_on_sandbox
+from codepretrain.files.hashing import sha256_json
+
+if TYPE_CHECKING:
+    from codepretrain.evals.language_model import LanguageModel, Sampling
+    from codepretrain.model.transformer import Params
+
+# Between two records. Part of the identity, because each part has a seed of its own.
+PROBLEMS_AT_ONCE = 32
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """Problems with the token ids of their prompts, bos included, and of their references."""
+
+    problems: Sequence[Problem]
+    prompts: Sequence[Sequence[int]]
+    references: Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How completions are drawn and graded. temperature 0 is greedy; ks are those of pass@k."""
+
+    num_samples: int
+    ks: Sequence[int]
+    temperature: float
+    top_p: float
+    top_k: int | None
+    seed: int
+    max_new_tokens: int
+    limits: SandboxLimits
+    required_layers: Sequence[str]
+
+
+class CodeGeneration:
+    """Params → the share of problems that are solved."""
+
+    def __init__(
+        self,
+        model: "LanguageModel",
+        tokenized: Tokenized | None,
+        settings: Settings,
+        *,
+        folder: epath.Path,
+        identity: Mapping[str, str],
+        model_digest: str,
+    ) -> None:
+        """Takes the problems.
+
+        Args:
+          tokenized: on process 0; the others get it from there.
+          folder: where what is unfinished is kept.
+          identity: of process 0; see `evaluator.Evaluation`.
+          model_digest: of what decides the completions beside the parameters and the identity.
+        """
+        self._model = model
+        self._tokenized = tokenized
+        self._settings = settings
+        self._folder = folder
+        self._is_shared = False
+        self._model_digest = model_digest
+        self.identity = identity
+
+    def __call__(self, params: "Params", progress: Progress) -> EvalResult:
+        from codepretrain.evals.params_digest import params_digest  # imports JAX
+        from codepretrain.hosts import share
+
+        if not self._is_shared:  # not when it is built: agreements do not nest
+            self._tokenized, self.identity = share((self._tokenized, self.identity))
+            self._is_shared = True
+        assert self._tokenized is not None
+        problems, settings = self._tokenized.problems, self._settings
+        limits = settings.limits
+        sandbox = agree_on_sandbox(2 * (limits.memory_bytes + limits.disk_bytes))
+        grading = Grading(problems, limits, settings.required_layers, sandbox)
+        contents = {
+            "params": params_digest(params),
+            "model": self._model_digest,
+            **self.identity,
+        }
+        with kept(self._folder, contents) as found:
+            texts = self._complete(params, self._tokenized, found, progress)
+            grades = _grade(grading, texts, found, progress)
+        samples = [[Sample(text, grades[i, text]) for text in some] for i, some in enumerate(texts)]
+        return result(
+            problems,
+            samples,
+            nats=self._reference_nats(params, self._tokenized, progress),
+            baselines=baselines(grading, progress, folder=self._folder, identity=self.identity),
+            ks=settings.ks,
+        )
+
+    def _complete(
+        self, params: "Params", tokenized: Tokenized, found: Kept, progress: Progress
+    ) -> list[list[str]]:
+        """Returns the texts of each problem's samples."""
+        from codepretrain.hosts import decide  # imports JAX
+
+        problems, texts = tokenized.problems, dict(found.completions)
+        for start in range(0, len(problems), PROBLEMS_AT_ONCE):
+            part = problems[start : start + PROBLEMS_AT_ONCE]
+            if all(problem.id in texts for problem in part):
+                continue
+            completions = self._model.generate(
+                params,
+                tokenized.prompts[start : start + PROBLEMS_AT_ONCE],
+                max_new_tokens=self._settings.max_new_tokens,
+                stop=[[text.encode() for text in problem.stop] for problem in part],
+                sampling=self._sampling(part[0]),
+                num_samples=self._settings.num_samples,
+            )
+            new = {
+                problem.id: [completion.text.decode(errors="replace") for completion in some]
+                for problem, some in zip(part, completions, strict=True)
+            }
+
+            def keep(new: Mapping[str, Sequence[str]] = new) -> None:
+                found.add_completions(new)
+
+            decide("the record of the completions", keep)
+            texts |= new
+            progress(start + len(part), len(problems), "problems completed")
+        return [texts[problem.id] for problem in problems]
+
+    def _sampling(self, first: Problem) -> "Sampling | None":
+        """Returns how to sample for the part of the problems that begins with `first`."""
+        from codepretrain.evals.language_model import Sampling  # imports JAX
+
+        settings = self._settings
+        if not settings.temperature:
+            return None
+        key = sha256_json({"seed": settings.seed, "first": first.id})
+        return Sampling(
+            temperature=settings.temperature,
+            top_k=settings.top_k,
+            top_p=settings.top_p,
+            seed=int(key[:8], 16),
+        )
+
+    def _reference_nats(
+        self, params: "Params", tokenized: Tokenized, progress: Progress
+    ) -> np.ndarray:
+        """Returns -log p of each reference after its prompt: [N] float64."""
+        scores = self._model.score(
+            params, tokenized.prompts, tokenized.references, progress=progress
+        )
+        return -scores.log_probabilities
+
+
+def _grade(
+    grading: Grading, texts: Sequence[Sequence[str]], found: Kept, progress: Progress
+) -> Grades:
+    """Returns the grades of all samples, those kept included."""
+    ids = [problem.id for problem in grading.problems]
+    wanted = [(i, text) for i, some in enumerate(texts) for text in some]
+    known = {(i, text): found.grades.get((ids[i], text)) for i, text in wanted}
+
+    def keep(grades: Mapping[Completion, Grade]) -> None:
+        found.add_grades({(ids[i], text): grade for (i, text), grade in grades.items()})
+
+    return grading(
+        wanted,
+        progress,
+        known={pair: grade for pair, grade in known.items() if grade is not None},
+        keep=keep,
+    )
