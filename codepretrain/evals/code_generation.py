@@ -10,6 +10,8 @@ from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.evaluator import EvaluatorKind, Request
+from codepretrain.evals.harness.libraries import require
+from codepretrain.evals.harness.tokenizer import TextTokenizer
 from codepretrain.evals.programs import human_eval, mbpp
 from codepretrain.evals.programs.evaluation import (
     PROBLEMS_AT_ONCE,
@@ -47,7 +49,8 @@ def _check_study(request: _Request, config: StudyConfig) -> None:
 
 
 def _check_machine(request: _Request) -> None:
-    """Raises UserError if this host lacks the sandbox, or the data is missing or damaged."""
+    """Raises UserError if this host lacks sandbox or tokenizer, or the data is damaged."""
+    require("tokenizers", reader=f'{request.path} (kind "code_generation")')
     _require_sandbox(request)
     _problems(request)
 
@@ -126,8 +129,6 @@ def _limits(options: CodeGenerationOptions) -> SandboxLimits:
 
 def _tokenized(request: _Request, resources: "Resources") -> Tokenized:
     """Raises UserError if a prompt does not fit in the model's rows: it would lose its start."""
-    from codepretrain.evals.harness.tokenizer import TextTokenizer
-
     problems = _problems(request)
     tokenizer = TextTokenizer.load(resources.data_dir)
     prompts = [[tokenizer.bos, *tokenizer.encode(problem.prompt)] for problem in problems]

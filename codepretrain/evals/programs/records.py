@@ -13,8 +13,8 @@ from typing import Any
 from etils import epath
 
 from codepretrain.errors import UserError
-from codepretrain.files import storage
 from codepretrain.files.explain import shown
+from codepretrain.files.storage import is_dir, is_file, names, parse, read_bytes
 
 _SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
@@ -30,12 +30,11 @@ def read_records(address: str, *, path: str) -> list[dict[str, Any]]:
     Raises:
       UserError: there is no such file, it is damaged, or the package that reads Parquet is missing.
     """
-    target = storage.parse(address, name=path)
-    files = _files(target, path)
+    target = parse(address, name=path)
     records = []
-    for file in files:
+    for file in _files(target, path):
         try:
-            found = _records(storage.read_bytes(file), path)
+            found = _records(read_bytes(file), path)
         except ValueError as error:
             raise UserError(
                 f"{path}: {shown(file)} is damaged or of an unknown form: {error}; expected JSON "
@@ -48,14 +47,14 @@ def read_records(address: str, *, path: str) -> list[dict[str, Any]]:
 
 
 def _files(target: epath.Path, path: str) -> list[epath.Path]:
-    if storage.is_file(target):
+    if is_file(target):
         return [target]
-    if not storage.is_dir(target):
+    if not is_dir(target):
         raise UserError(f"{path}: there is no file or folder {shown(target)}")
-    names = [name for name in storage.names(target) if name.endswith(_SUFFIXES)]
-    if not names:
+    found = [name for name in names(target) if name.endswith(_SUFFIXES)]
+    if not found:
         raise UserError(f"{path}: the folder {shown(target)} has no file {', '.join(_SUFFIXES)}")
-    return [target / name for name in names]
+    return [target / name for name in found]
 
 
 def _records(content: bytes, path: str) -> list[dict[str, Any]]:
@@ -100,19 +99,27 @@ def _parquet_records(content: bytes, path: str) -> list[dict[str, Any]]:
         raise ValueError(f"Parquet: {error}") from error
 
 
-def text_field(record: Mapping[str, Any], *names: str) -> str:
-    """Returns the text of the first field that the record has. Raises ValueError without text."""
-    for name in names:
-        if isinstance(record.get(name), str):
-            return record[name]
-    raise ValueError(f"no text in {' or '.join(names)}")
+def text_field(record: Mapping[str, Any], *fields: str) -> str:
+    """Returns the text of the first of these fields that has one.
+
+    Raises:
+      ValueError: none has.
+    """
+    for field in fields:
+        if isinstance(record.get(field), str):
+            return record[field]
+    raise ValueError(f"no text in {' or '.join(fields)}")
 
 
-def text_list_field(record: Mapping[str, Any], name: str) -> Sequence[str]:
-    """Returns a list of texts, empty if the field is missing. Raises ValueError for another one."""
-    value = record.get(name)
+def text_list_field(record: Mapping[str, Any], field: str) -> Sequence[str]:
+    """Returns the list of texts in a field, empty if there is none.
+
+    Raises:
+      ValueError: the field has another value.
+    """
+    value = record.get(field)
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ValueError(f"{name} is no list of texts")
+        raise ValueError(f"{field} is no list of texts")
     return value

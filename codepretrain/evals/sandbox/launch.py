@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from codepretrain.evals.sandbox import folder, memory_cgroup
-from codepretrain.evals.sandbox.interpreter_files import interpreter_files
+from codepretrain.evals.sandbox.interpreter_files import InterpreterFiles, interpreter_files
 from codepretrain.evals.sandbox.syscalls import filter_program
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -137,14 +137,8 @@ def supervised(
     input_read, input_write = os.pipe() if has_input else (None, None)
     passed = [write_fd] if input_read is None else [write_fd, input_read]
     specification = {
-        "interpreter": files.interpreter,
+        **_machine(files),
         "program": program,
-        "readable": list(files.readable),
-        "links": list(files.links),
-        "hidden": list(files.hidden),
-        "as_nobody": os.geteuid() == 0 and files.public,
-        "filter": filter_program(),
-        "temporary": os.path.realpath(tempfile.gettempdir()),
         "limits": dict(limits),
         "layers": list(layers),
         "required": list(required),
@@ -182,6 +176,19 @@ def supervised(
         yield run
     finally:
         run.close()
+
+
+def _machine(files: InterpreterFiles) -> dict[str, Any]:
+    """Returns the part of the specification that is the same for every program."""
+    return {
+        "interpreter": files.interpreter,
+        "readable": list(files.readable),
+        "links": list(files.links),
+        "hidden": list(files.hidden),
+        "as_nobody": os.geteuid() == 0 and files.public,
+        "filter": filter_program(),
+        "temporary": os.path.realpath(tempfile.gettempdir()),
+    }
 
 
 def _write_all(descriptor: int, content: bytes) -> None:
