@@ -15,6 +15,7 @@ import functools
 import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import ModuleType
 
 from codepretrain.evals.programs.inside import candidate, channel, tester, values
 
@@ -38,7 +39,7 @@ class Trial:
 
 def candidate_program(trial: Trial) -> str:
     """Returns the program that runs the candidate and answers requests about it."""
-    return _runtime() + _call(candidate.__name__, trial.source, [*trial.names])
+    return _program(candidate, trial.source, [*trial.names])
 
 
 def testing_program(trial: Trial, defined: Sequence[str]) -> str:
@@ -47,12 +48,12 @@ def testing_program(trial: Trial, defined: Sequence[str]) -> str:
     Args:
       defined: the names of `trial.names` that the candidate defines.
     """
-    arguments = (trial.setup, trial.tests, [*trial.names], [*defined])
-    return _runtime() + _call(tester.__name__, *arguments)
+    return _program(tester, trial.setup, trial.tests, [*trial.names], [*defined])
 
 
-def _call(module: str, *arguments: object) -> str:
-    return f"sys.modules[{module!r}].main(*{arguments!r})\n"
+def _program(module: ModuleType, *arguments: object) -> str:
+    """Returns a program that calls `main` of a module of `inside`."""
+    return f"{_runtime(module)}sys.modules[{module.__name__!r}].main(*{arguments!r})\n"
 
 
 _LOADER = """\
@@ -66,12 +67,9 @@ for name, text in {modules!r}:
 
 
 @functools.cache
-def _runtime() -> str:
-    """Returns code that makes the modules of `inside` importable: the sandbox has no packages."""
-    parts = values.__name__.split(".")
+def _runtime(module: ModuleType) -> str:
+    """Returns code that makes a module of `inside` importable: the sandbox has no packages."""
+    parts = module.__name__.split(".")
     packages = [".".join(parts[: i + 1]) for i in range(len(parts) - 1)]
-    modules = [
-        (module.__name__, inspect.getsource(module))
-        for module in (values, channel, candidate, tester)
-    ]
+    modules = [(m.__name__, inspect.getsource(m)) for m in (values, channel, module)]
     return _LOADER.format(packages=packages, modules=modules)

@@ -2,6 +2,9 @@
 
 import json
 import math
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from codepretrain.evals.programs import grading
 from codepretrain.evals.programs.grade import REASONS as ALL_REASONS
 from codepretrain.evals.programs.grade import grade_trials
 from codepretrain.evals.progress import no_progress
+from tests.conftest import ROOT
 from tests.evals.programs import planted
 from tests.evals.programs.planted import PARAMS, PLANTED, REASONS, evaluate, evaluation
 from tests.fixtures.processes import RunJob
@@ -165,6 +169,45 @@ def same(a: Any, b: Any) -> bool:
             np.array_equal(a.items.scores[name], b.items.scores[name]) for name in b.items.scores
         )
     )
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from codepretrain.evals import spread
+from codepretrain.evals.programs import evaluation as module, grading
+from codepretrain.evals.progress import no_progress
+from tests.evals.programs.planted import PARAMS, evaluation
+
+module.PROBLEMS_AT_ONCE = spread._PER_WORKER = 1
+one, _ = evaluation(Path(sys.argv[1]))
+one(PARAMS, no_progress)
+"""
+
+
+def test_after_a_kill_the_rest_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = evaluate(tmp_path / "whole")
+    folder = tmp_path / "killed"
+    running = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], cwd=ROOT)
+    deadline = time.monotonic() + 120
+
+    def num_graded() -> int:
+        return sum(path.read_text().count('"grade"') for path in folder.glob("*.jsonl"))
+
+    try:
+        while num_graded() < 2 and running.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        running.kill()
+        running.wait()
+    found = num_graded()
+    assert found >= 2
+    counted = Counted()
+    monkeypatch.setattr(grading, "grade_trials", counted)
+    resumed, model = evaluation(folder)
+    assert same(resumed(PARAMS, no_progress), whole)
+    assert not model.calls
+    assert len(counted.sources) <= NUM_SAMPLES + NUM_BASELINES - found
 
 
 PROCESSES = """

@@ -61,7 +61,7 @@ class Equal(int):
         return "42"
 
 
-class Full(list):  # type: ignore[type-arg]
+class Full(list):
     def __iter__(self) -> Any:
         return iter([42])
 
