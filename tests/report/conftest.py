@@ -18,7 +18,6 @@ from codepretrain.evals.item_scores import ItemScores, write_item_scores
 from codepretrain.evals.validation_loss import BITS_PER_BYTE, NATS_PER_TOKEN
 from codepretrain.files import json_values
 from codepretrain.files.directory import whole_directory
-from codepretrain.files.hashing import sha256_json
 from codepretrain.files.sealed import write_sealed
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.report.collect import PhaseInput, ReportInput, collect
@@ -64,6 +63,10 @@ VARIANTS = {
     "cooldown_text": ("balanced_init", "balanced_continue", "cooldown_text"),
     "cooldown_with_code": ("balanced_init", "balanced_continue", "cooldown_code"),
 }
+
+
+EVALUATORS = ("validation_loss", "prose_continuation", "code_continuation", "python_expression")
+IDENTITIES = {name: {"spec": name, "items": f"{name} items", "grader": "1"} for name in EVALUATORS}
 
 
 def fingerprint_of(name):
@@ -268,7 +271,7 @@ def evaluate(writer, run_dir, learner, step, *, annealed, noise):
         "python_expression": task(learner, source="code", noise=noise, ease=0.86),
     }
     for name, (metrics, items) in results.items():
-        identity = {"spec": name, "items": sha256_json({"items": items.ids})}
+        identity = IDENTITIES[name]
         digest = identity_digest(identity)
         write_item_scores(run_dir, name, step, digest, items)
         writer.log_evaluation(
@@ -336,6 +339,7 @@ def build_study(root, *, unfinished=None):
         baseline="text_only",
         variants=VARIANTS,
         phases=plans,
+        evaluators=IDENTITIES,
         rows={
             source: {split: str(rows_directory(root, source, split)) for split in SPLITS}
             for source in SOURCES
