@@ -9,7 +9,7 @@ WORDS = (
     *("river", "stone", "light", "the", "of", "under", "walks", "sings", "and", "slowly", "no"),
     *("yes", "house", "naïve", "café", "漢字", "☃", "alpha", "x1", "return", "Paris", "blue,"),
 )
-NUM_ITEMS = 160
+NUM_ITEMS = 240
 
 
 def words(rng: random.Random, count: int) -> list[str]:
