@@ -13,12 +13,7 @@ from codepretrain.evals.evaluator import EvaluatorKind, Request
 from codepretrain.evals.harness.libraries import require
 from codepretrain.evals.harness.tokenizer import TextTokenizer
 from codepretrain.evals.programs import human_eval, mbpp
-from codepretrain.evals.programs.evaluation import (
-    PROBLEMS_AT_ONCE,
-    CodeGeneration,
-    Settings,
-    Tokenized,
-)
+from codepretrain.evals.programs.evaluation import CodeGeneration, Settings, Tokenized
 from codepretrain.evals.programs.grade import GRADER_VERSION, LIMITS
 from codepretrain.evals.programs.metrics import SPECS
 from codepretrain.evals.programs.options import CodeGenerationOptions, check_options, ks_of
@@ -49,9 +44,13 @@ def _check_study(request: _Request, config: StudyConfig) -> None:
 
 
 def _check_machine(request: _Request) -> None:
-    """Raises UserError if this host lacks sandbox or tokenizer, or the data is damaged."""
+    """Raises UserError if this host lacks the tokenizer's package or a layer of the sandbox."""
     require("tokenizers", reader=f'{request.path} (kind "code_generation")')
     _require_sandbox(request)
+
+
+def _check_data(request: _Request) -> None:
+    """Raises UserError if the benchmark's data is missing or damaged."""
     _problems(request)
 
 
@@ -156,7 +155,7 @@ def _identity(tokenized: Tokenized, settings: Settings) -> dict[str, str]:
         [problem.prompt, [*problem.stop], [*ids]]
         for problem, ids in zip(tokenized.problems, tokenized.prompts, strict=True)
     ]
-    deciding = asdict(settings) | {"problems_at_once": PROBLEMS_AT_ONCE}
+    deciding = asdict(settings)
     del deciding["required_layers"]
     return {
         "items": sha256_json({"problems": contents}),
@@ -174,5 +173,7 @@ EVALUATOR = EvaluatorKind(
     check=_check,
     check_study=_check_study,
     check_machine=_check_machine,
+    check_data=_check_data,
+    reads_held_out=False,
     execution_options=frozenset({"sandbox_layers", "data"}),
 )

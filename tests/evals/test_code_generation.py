@@ -3,7 +3,7 @@
 import dataclasses
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +91,18 @@ def mbpp(benchmarks: Path, **options: Any) -> dict[str, Any]:
     return {"task": "mbpp", "data": str(benchmarks / "mbpp.jsonl"), **options}
 
 
+def computes_nothing(params: Params, wanted: Sequence[Any], **_: Any) -> list[Any]:
+    assert not wanted
+    return []
+
+
 def test_a_real_model_is_evaluated(
     study: StudyConfig,
     benchmarks: Path,
     text_data_dir: Path,
     one_device: Mesh,
     code_params: Params,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Samples, their grades, and bits per byte as scored token by token."""
     options = human_eval(benchmarks, num_samples=2, k="1,2", temperature=1.0)
@@ -118,8 +124,11 @@ def test_a_real_model_is_evaluated(
         bits = -scores.log_probabilities[0] / np.log(2)
         assert found.items.scores["bits_per_byte"][number] == pytest.approx(bits, rel=1e-4)
         assert found.items.scores["bits_per_byte/weight"][number] == len(reference.encode())
+    # All of it is kept: the model computes nothing again, and no program runs.
+    monkeypatch.setattr(model, "_generator", computes_nothing)
+    monkeypatch.setattr(model, "_scorer", computes_nothing)
+    monkeypatch.setattr("codepretrain.evals.programs.grading.grade_trials", None)
     assert evaluator(code_params).metrics == found.metrics
-    assert (text_data_dir.parent.parent / "evaluations").is_dir()
 
 
 def test_mbpp_of_a_real_model(
@@ -196,6 +205,7 @@ def test_fewer_examples_are_some_of_more(
         ({"top_p": 0.9}, r"top_p and top_k are of sampling: set .*temperature above 0"),
         ({"top_p": 0.0, "temperature": 1.0}, r"top_p: expected a number in \(0, 1\], found 0"),
         ({"top_k": 0, "temperature": 1.0}, "top_k: expected 1 or more, or None, found 0"),
+        ({"seed": -1, "temperature": 1.0}, "seed: expected 0 to 4294967295, found -1"),
         ({"num_fewshot": 3}, "num_fewshot: the prompts of human_eval are 0-shot, found 3"),
         ({"task": "mbpp", "num_fewshot": 4}, "num_fewshot: expected 0 to 3, found 4"),
         ({"task": "mbpp", "keep_line_break": True}, "keep_line_break is an option of human_eval"),
@@ -218,6 +228,9 @@ def test_options_that_cannot_be_used(
 def test_data_is_checked_before_anything_is_prepared(
     study: StudyConfig, benchmarks: Path, tmp_path: Path
 ) -> None:
+    """No evaluation of held-out documents is needed."""
+    data = dataclasses.replace(study.data, validation_fraction=0.0)
+    check_evaluators(with_options(dataclasses.replace(study, data=data), human_eval(benchmarks)))
     missing = human_eval(benchmarks, data=str(tmp_path / "none.jsonl"))
     with pytest.raises(UserError, match=r"config.evals.code.options.data: there is no file"):
         check_machine(with_options(study, missing))

@@ -16,7 +16,7 @@ from codepretrain.evals.evaluator import EvalResult
 from codepretrain.evals.programs.baselines import baselines
 from codepretrain.evals.programs.grade import Grade
 from codepretrain.evals.programs.grading import Completion, Grades, Grading
-from codepretrain.evals.programs.kept import Kept, kept
+from codepretrain.evals.programs.kept import KeptGrades, kept_grades
 from codepretrain.evals.programs.metrics import Sample, result
 from codepretrain.evals.programs.problem import Problem
 from codepretrain.evals.progress import Progress
@@ -27,9 +27,6 @@ from codepretrain.files.hashing import sha256_json
 if TYPE_CHECKING:
     from codepretrain.evals.language_model import LanguageModel, Sampling
     from codepretrain.model.transformer import Params
-
-# Between two records. Part of the identity, because each part has a seed of its own.
-PROBLEMS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,8 @@ class CodeGeneration:
         self.identity = identity
 
     def __call__(self, params: "Params", progress: Progress) -> EvalResult:
-        from codepretrain.evals.params_digest import params_digest  # imports JAX
+        from codepretrain.evals.language_model import RequestCache  # imports JAX
+        from codepretrain.evals.params_digest import params_digest
         from codepretrain.hosts import share
 
         if not self._is_shared:  # not when it is built: agreements do not nest
@@ -97,68 +95,49 @@ class CodeGeneration:
         limits = settings.limits
         sandbox = agree_on_sandbox(2 * (limits.memory_bytes + limits.disk_bytes))
         grading = Grading(problems, limits, settings.required_layers, sandbox)
-        contents = {
-            "params": params_digest(params),
-            "model": self._model_digest,
-            **self.identity,
-        }
-        with kept(self._folder, contents) as found:
-            texts = self._complete(params, self._tokenized, found, progress)
-            grades = _grade(grading, texts, found, progress)
+        model_digest = sha256_json({"params": params_digest(params), "model": self._model_digest})
+        requests = RequestCache(self._folder / f"{model_digest}-requests.jsonl", model_digest)
+        with requests, self._model.caching(requests):
+            texts = self._complete(params, self._tokenized, progress)
+            nats = self._reference_nats(params, self._tokenized, progress)
+        with kept_grades(self._folder, {"model": model_digest, **self.identity}) as kept:
+            grades = _grade(grading, texts, kept, progress)
         samples = [[Sample(text, grades[i, text]) for text in some] for i, some in enumerate(texts)]
         return result(
             problems,
             samples,
-            nats=self._reference_nats(params, self._tokenized, progress),
+            nats=nats,
             baselines=baselines(grading, progress, folder=self._folder, identity=self.identity),
             ks=settings.ks,
         )
 
     def _complete(
-        self, params: "Params", tokenized: Tokenized, found: Kept, progress: Progress
+        self, params: "Params", tokenized: Tokenized, progress: Progress
     ) -> list[list[str]]:
         """Returns the texts of each problem's samples."""
-        from codepretrain.hosts import decide  # imports JAX
+        settings = self._settings
+        completions = self._model.generate(
+            params,
+            tokenized.prompts,
+            max_new_tokens=settings.max_new_tokens,
+            stop=[[text.encode() for text in problem.stop] for problem in tokenized.problems],
+            sampling=self._sampling(),
+            num_samples=settings.num_samples,
+            progress=progress,
+        )
+        return [[one.text.decode(errors="replace") for one in some] for some in completions]
 
-        problems, texts = tokenized.problems, dict(found.completions)
-        for start in range(0, len(problems), PROBLEMS_AT_ONCE):
-            part = problems[start : start + PROBLEMS_AT_ONCE]
-            if all(problem.id in texts for problem in part):
-                continue
-            completions = self._model.generate(
-                params,
-                tokenized.prompts[start : start + PROBLEMS_AT_ONCE],
-                max_new_tokens=self._settings.max_new_tokens,
-                stop=[[text.encode() for text in problem.stop] for problem in part],
-                sampling=self._sampling(part[0]),
-                num_samples=self._settings.num_samples,
-            )
-            new = {
-                problem.id: [completion.text.decode(errors="replace") for completion in some]
-                for problem, some in zip(part, completions, strict=True)
-            }
-
-            def keep(new: Mapping[str, Sequence[str]] = new) -> None:
-                found.add_completions(new)
-
-            decide("the record of the completions", keep)
-            texts |= new
-            progress(start + len(part), len(problems), "problems completed")
-        return [texts[problem.id] for problem in problems]
-
-    def _sampling(self, first: Problem) -> "Sampling | None":
-        """Returns how to sample for the part of the problems that begins with `first`."""
+    def _sampling(self) -> "Sampling | None":
         from codepretrain.evals.language_model import Sampling  # imports JAX
 
         settings = self._settings
         if not settings.temperature:
             return None
-        key = sha256_json({"seed": settings.seed, "first": first.id})
         return Sampling(
             temperature=settings.temperature,
             top_k=settings.top_k,
             top_p=settings.top_p,
-            seed=int(key[:8], 16),
+            seed=settings.seed,
         )
 
     def _reference_nats(
@@ -172,15 +151,15 @@ class CodeGeneration:
 
 
 def _grade(
-    grading: Grading, texts: Sequence[Sequence[str]], found: Kept, progress: Progress
+    grading: Grading, texts: Sequence[Sequence[str]], kept: KeptGrades, progress: Progress
 ) -> Grades:
     """Returns the grades of all samples, those kept included."""
     ids = [problem.id for problem in grading.problems]
     wanted = [(i, text) for i, some in enumerate(texts) for text in some]
-    known = {(i, text): found.grades.get((ids[i], text)) for i, text in wanted}
+    known = {(i, text): kept.grades.get((ids[i], text)) for i, text in wanted}
 
     def keep(grades: Mapping[Completion, Grade]) -> None:
-        found.add_grades({(ids[i], text): grade for (i, text), grade in grades.items()})
+        kept.add({(ids[i], text): grade for (i, text), grade in grades.items()})
 
     return grading(
         wanted,

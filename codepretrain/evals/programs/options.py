@@ -76,6 +76,8 @@ def _check_sampling(options: CodeGenerationOptions, path: str) -> None:
         raise UserError(
             f"{path}.num_samples: expected 1 to {_MAX_SAMPLES}, found {options.num_samples}"
         )
+    if not 0 <= options.seed < 1 << 32:
+        raise UserError(f"{path}.seed: expected 0 to 4294967295, found {options.seed}")
     if options.temperature < 0:
         raise UserError(f"{path}.temperature: expected 0 or more, found {options.temperature:g}")
     if not 0 < options.top_p <= 1:

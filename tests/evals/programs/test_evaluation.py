@@ -13,7 +13,7 @@ import pytest
 
 from codepretrain.evals import spread
 from codepretrain.evals.code_generation import EVALUATOR
-from codepretrain.evals.programs import evaluation as module
+from codepretrain.evals.language_model import Sampling
 from codepretrain.evals.programs import grading
 from codepretrain.evals.programs.grade import REASONS as ALL_REASONS
 from codepretrain.evals.programs.grade import grade_trials
@@ -29,8 +29,7 @@ NUM_BASELINES = 11  # a reference and three policies of each problem; two of the
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One problem in each call of the model, two programs in each round."""
-    monkeypatch.setattr(module, "PROBLEMS_AT_ONCE", 1)
+    """One program of each worker in a round."""
     monkeypatch.setattr(spread, "_PER_WORKER", 1)
 
 
@@ -71,16 +70,13 @@ def test_one_greedy_sample(tmp_path: Path) -> None:
     assert all(call["sampling"] is None for call in model.calls)
 
 
-def test_every_part_of_the_problems_is_sampled_differently(tmp_path: Path) -> None:
-    one, model = evaluation(tmp_path)
+def test_samples_are_drawn_as_asked_for(tmp_path: Path) -> None:
+    one, model = evaluation(tmp_path, seed=7)
     one(PARAMS, no_progress)
-    seeds = [call["sampling"].seed for call in model.calls]
-    assert len(set(seeds)) == len(seeds) == 3
-    assert [call["sampling"].temperature for call in model.calls] == [0.8] * 3
-    assert model.calls[0]["stop"] == [[b"\nclass", b"\ndef", b"\n#", b"\nif", b"\nprint"]]
-    other, model = evaluation(tmp_path / "other", seed=1)
-    other(PARAMS, no_progress)
-    assert not {call["sampling"].seed for call in model.calls} & set(seeds)
+    (call,) = model.calls
+    assert call["sampling"] == Sampling(temperature=0.8, top_p=0.95, seed=7)
+    assert call["stop"] == [[b"\nclass", b"\ndef", b"\n#", b"\nif", b"\nprint"]] * 3
+    assert call["max_new_tokens"] == 8
 
 
 class Counted:
@@ -99,15 +95,6 @@ class Counted:
         return grade_trials(trials, **keywords)
 
 
-def test_a_stop_loses_at_most_one_part_of_the_completions(tmp_path: Path) -> None:
-    whole = evaluate(tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(tmp_path / "stopped", fails_after=2)
-    resumed, model = evaluation(tmp_path / "stopped")
-    assert same(resumed(PARAMS, no_progress), whole)
-    assert [call["prompts"] for call in model.calls] == [[(3,)]]
-
-
 def test_a_stop_loses_at_most_one_round_of_programs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,9 +106,7 @@ def test_a_stop_loses_at_most_one_round_of_programs(
     first = list(counted.sources)
     again = Counted()
     monkeypatch.setattr(grading, "grade_trials", again)
-    resumed, model = evaluation(tmp_path / "stopped")
-    assert same(resumed(PARAMS, no_progress), whole)
-    assert not model.calls
+    assert same(evaluate(tmp_path / "stopped"), whole)
     assert first
     assert len(again.sources) == NUM_SAMPLES + NUM_BASELINES - len(first)
 
@@ -141,11 +126,14 @@ def test_baselines_are_run_once_and_equal_programs_too(
     assert len(counted.sources) == before + NUM_SAMPLES
 
 
-def test_other_settings_use_nothing_that_is_kept(tmp_path: Path) -> None:
+def test_other_settings_use_nothing_that_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     evaluate(tmp_path)
-    other, model = evaluation(tmp_path, identity={"items": "planted", "settings": "others"})
-    other(PARAMS, no_progress)
-    assert len(model.calls) == 3
+    counted = Counted()
+    monkeypatch.setattr(grading, "grade_trials", counted)
+    evaluate(tmp_path, identity={"items": "planted", "settings": "others"})
+    assert len(counted.sources) == NUM_SAMPLES + NUM_BASELINES
 
 
 def test_progress_names_what_is_done(tmp_path: Path) -> None:
@@ -153,7 +141,6 @@ def test_progress_names_what_is_done(tmp_path: Path) -> None:
     one, _ = evaluation(tmp_path)
     one(PARAMS, lambda done, total, what: seen.update({what: (done, total)}))
     assert seen == {
-        "problems completed": (3, 3),
         "programs": (NUM_SAMPLES, NUM_SAMPLES),
         "programs of baselines": (NUM_BASELINES, NUM_BASELINES),
     }
@@ -175,11 +162,11 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from codepretrain.evals import spread
-from codepretrain.evals.programs import evaluation as module, grading
+from codepretrain.evals.programs import grading
 from codepretrain.evals.progress import no_progress
 from tests.evals.programs.planted import PARAMS, evaluation
 
-module.PROBLEMS_AT_ONCE = spread._PER_WORKER = 1
+spread._PER_WORKER = 1
 one, _ = evaluation(Path(sys.argv[1]))
 one(PARAMS, no_progress)
 """
@@ -192,7 +179,7 @@ def test_after_a_kill_the_rest_is_done(tmp_path: Path, monkeypatch: pytest.Monke
     deadline = time.monotonic() + 120
 
     def num_graded() -> int:
-        return sum(path.read_text().count('"grade"') for path in folder.glob("*.jsonl"))
+        return sum(path.read_text().count("\n") for path in folder.glob("*-grades.jsonl"))
 
     try:
         while num_graded() < 2 and running.poll() is None and time.monotonic() < deadline:
@@ -204,9 +191,7 @@ def test_after_a_kill_the_rest_is_done(tmp_path: Path, monkeypatch: pytest.Monke
     assert found >= 2
     counted = Counted()
     monkeypatch.setattr(grading, "grade_trials", counted)
-    resumed, model = evaluation(folder)
-    assert same(resumed(PARAMS, no_progress), whole)
-    assert not model.calls
+    assert same(evaluate(folder), whole)
     assert len(counted.sources) <= NUM_SAMPLES + NUM_BASELINES - found
 
 
@@ -214,15 +199,15 @@ PROCESSES = """
 import json, os
 from pathlib import Path
 from codepretrain.evals import spread
-from codepretrain.evals.programs import evaluation as module, grading
+from codepretrain.evals.programs import grading
 from codepretrain.evals.progress import no_progress
 from tests.evals.programs.planted import PARAMS, evaluation
 from tests.evals.programs.test_evaluation import Counted
 
-module.PROBLEMS_AT_ONCE = spread._PER_WORKER = 1
+spread._PER_WORKER = 1
 folder, fails_after = Path(arguments[0]), int(arguments[1])
 counted = grading.grade_trials = Counted(fails_after if process == count - 1 else 1000)
-one, model = evaluation(folder)
+one, _ = evaluation(folder)
 if process:  # it has no data
     one._tokenized, one.identity = None, {"items": ""}
 try:
@@ -232,7 +217,7 @@ except BaseException as error:
 else:
     metrics = {name: metric.to_json() for name, metric in found.metrics.items()}
     print(json.dumps({"metrics": metrics, "records": found.items.records}, sort_keys=True))
-print(len(model.calls), len(counted.sources))
+print(len(counted.sources))
 """
 
 
@@ -241,10 +226,10 @@ def test_two_processes_give_the_result_of_one_fresh_and_resumed(
 ) -> None:
     (alone,) = run_job(PROCESSES, tmp_path / "one", 1000, num_processes=1)
     result, counts = alone.stdout.splitlines()[-2:]
-    assert counts == "3 21", alone.stderr
+    assert counts == "21", alone.stderr
     fresh = [ended.stdout.splitlines()[-2:] for ended in run_job(PROCESSES, tmp_path / "two", 1000)]
     assert [lines[0] for lines in fresh] == [result, result]
-    assert [lines[1] for lines in fresh] == ["3 11", "3 10"]  # the programs are shared out
+    assert [lines[1] for lines in fresh] == ["11", "10"]  # the programs are shared out
     stopped = [
         ended.stdout.splitlines()[-2:] for ended in run_job(PROCESSES, tmp_path / "three", 2)
     ]
@@ -253,6 +238,4 @@ def test_two_processes_give_the_result_of_one_fresh_and_resumed(
         ended.stdout.splitlines()[-2:] for ended in run_job(PROCESSES, tmp_path / "three", 1000)
     ]
     assert [lines[0] for lines in resumed] == [result, result]
-    programs = [int(lines[1].split()[1]) for lines in resumed]
-    assert [lines[1].split()[0] for lines in resumed] == ["0", "0"]  # no completion is made again
-    assert sum(programs) < 21
+    assert sum(int(lines[1]) for lines in resumed) < 21
