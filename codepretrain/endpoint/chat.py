@@ -177,6 +177,8 @@ def _answer(content: bytes, endpoint: Endpoint) -> Answer:
         if not isinstance(text, str) or not text.strip():
             raise TypeError("no text")
         text.encode()
+        if endpoint.key:  # an answer is written to files
+            text = text.replace(endpoint.key, "[key]")
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
         shown = _safe(content[:500].decode(errors="replace"), endpoint)
         raise BadAnswerError(f"no text in the answer ({type(error).__name__}): {shown}") from None
@@ -185,7 +187,7 @@ def _answer(content: bytes, endpoint: Endpoint) -> Answer:
     model = value.get("model")
     return Answer(
         text=text,
-        model=model[:200] if isinstance(model, str) else endpoint.model,
+        model=_safe(model, endpoint) if isinstance(model, str) else endpoint.model,
         prompt_tokens=_count(usage.get("prompt_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
         was_cut_off=choice.get("finish_reason") == "length",

@@ -171,3 +171,8 @@ def test_the_seed_is_sent_if_there_is_one() -> None:
                 ask(client, chosen, "Add.", request_id="r1")
         (_, body), *_ = server.seen
         assert {name: body[name] for name in body if name == "seed"} == expected
+
+
+def test_a_key_that_an_endpoint_echoes_is_not_in_the_answer() -> None:
+    found = send(answer(f"your key is {KEY}", model=f"m {KEY}"))
+    assert (found.text, found.model) == ("your key is [key]", "m [key]")
