@@ -1,9 +1,10 @@
-"""Estimates with their standard errors: proportions, ratios of sums, weighted averages.
+"""Estimates with their standard errors: proportions, means over clusters, ratios, averages.
 
 A standard error is the sampling error: how much the value would vary if other items were drawn from
 the same population. It does not include the variation between training runs with other seeds.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,14 +17,17 @@ from codepretrain.errors import UserError
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value over `count` items, or clusters for a ratio of sums.
+    """A value over `count` independently sampled clusters.
 
-    `standard_error` is NaN if there is only one item.
+    Attributes:
+      standard_error: NaN if there is only one cluster.
+      num_items: items in all clusters; None where every cluster is one item.
     """
 
     value: float
     standard_error: float
     count: int
+    num_items: int | None = None
 
 
 def proportion(successes: Sequence[bool] | np.ndarray) -> Estimate:
@@ -35,6 +39,30 @@ def proportion(successes: Sequence[bool] | np.ndarray) -> Estimate:
     assert np.isin(successes, (0, 1)).all(), "a trial is 0 or 1"
     share, num_trials = float(successes.mean()), len(successes)
     return Estimate(share, math.sqrt(share * (1 - share) / num_trials), num_trials)
+
+
+def clustered_mean(
+    values: Sequence[float] | np.ndarray,
+    clusters: Sequence[str],
+    *,
+    weights: Sequence[float] | np.ndarray | None = None,
+) -> Estimate:
+    """Returns the mean of N items, or Σ values / Σ weights, with its standard error over clusters.
+
+    Items of one cluster, such as the questions about one passage, are correlated: the clusters are
+    the sample. The estimate is the ratio of sums over clusters, so each item has the same weight
+    however many its cluster has.
+
+    Args:
+      clusters: the cluster of each item.
+    """
+    values = _column(values)
+    weights = np.ones_like(values) if weights is None else _column(weights)
+    assert len(values) == len(clusters) == len(weights), (len(values), len(clusters))
+    names, cluster_of = np.unique(np.asarray(clusters, object), return_inverse=True)
+    sums, totals = (np.bincount(cluster_of, column, len(names)) for column in (values, weights))
+    estimate = ratio_of_sums(sums, totals)
+    return dataclasses.replace(estimate, num_items=len(values))
 
 
 def ratio_of_sums(
@@ -83,10 +111,13 @@ def weighted_average(
     shares = weights / weights.sum()
     values = np.array([estimate.value for estimate in estimates])
     errors = np.array([estimate.standard_error for estimate in estimates])
+    are_items = all(estimate.num_items is None for estimate in estimates)
+    num_items = None if are_items else sum(e.num_items or e.count for e in estimates)
     return Estimate(
         float(shares @ values),
         float(np.sqrt(np.sum(np.square(shares * errors)))),
         sum(estimate.count for estimate in estimates),
+        num_items,
     )
 
 

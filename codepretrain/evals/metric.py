@@ -26,7 +26,7 @@ class MetricSpec:
       is_primary: whether this is the evaluator's main metric. Other scores measure the same thing
         in another way and are not independent findings.
       cluster: the independently sampled unit that `count` counts and that the standard error is
-        computed over, such as "row" or "item".
+        computed over, such as "document" or "item".
     """
 
     name: str
@@ -44,6 +44,7 @@ class MetricSpec:
             value=estimate.value,
             standard_error=estimate.standard_error,
             count=estimate.count,
+            num_items=estimate.count if estimate.num_items is None else estimate.num_items,
             unit=self.unit,
             direction=self.direction,
             is_primary=self.is_primary,
@@ -54,7 +55,7 @@ class MetricSpec:
     def declares(self, name: str, metric: "Metric") -> bool:
         """Returns whether a measured value called `name` is one of this metric."""
         return fnmatch.fnmatchcase(name, self.name) and metric == self.metric(
-            Estimate(metric.value, metric.standard_error, metric.count),
+            Estimate(metric.value, metric.standard_error, metric.count, metric.num_items),
             null_value=metric.null_value,
         )
 
@@ -65,6 +66,7 @@ class Metric:
 
     Attributes:
       standard_error: over the `count` clusters; NaN if there is only one cluster.
+      num_items: items in all clusters; `count` where every cluster is one item.
       null_value: the value that a model without any knowledge is expected to reach on these items
         (chance); None where it is unknown.
     """
@@ -72,6 +74,7 @@ class Metric:
     value: float
     standard_error: float
     count: int
+    num_items: int
     unit: str
     direction: Direction | None
     is_primary: bool

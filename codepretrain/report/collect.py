@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 from etils import epath
 
 from codepretrain.evals.item_scores import read_item_scores
 from codepretrain.evals.metric import Metric
 from codepretrain.files import journal, json_values, storage
 from codepretrain.metrics.time_ledger import read_sessions
+from codepretrain.metrics.writer import EVALUATION_FIELDS
 from codepretrain.report.statistics import PairedScores
 from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest
 from codepretrain.stream.ledger import Ledger
@@ -103,8 +105,12 @@ class ReportInput:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
+    """A record of evals.jsonl; `identity` and `digest`: see `evals/identity.py`."""
+
     step: int
     evaluator: str
+    digest: str
+    identity: Mapping[str, str]
     metrics: Mapping[str, Metric]
 
 
@@ -191,18 +197,29 @@ def collect(spec: ReportInput) -> StudyResults:
     return StudyResults(spec=spec, runs=runs, manifests=manifests, problems=tuple(problems))
 
 
-def read_scores(run: RunResults, *, step: int, evaluator: str) -> dict[str, PairedScores]:
+def read_scores(run: RunResults, evaluation: Evaluation) -> dict[str, PairedScores]:
     """Returns the scores per item of every metric of an evaluation, {} if they were not kept.
 
     Raises:
       ValueError: the file is damaged.
     """
-    arrays = read_item_scores(run.plan.run_dir, evaluator, step) or {}
-    return {
-        name: PairedScores(values, arrays.get(f"{name}/weight"), arrays.get(f"{name}/stratum"))
-        for name, values in arrays.items()
-        if not name.endswith(("/weight", "/stratum"))
-    }
+    found = read_item_scores(
+        run.plan.run_dir, evaluation.evaluator, evaluation.step, evaluation.digest
+    )
+    if found is None:
+        return {}
+    scored = {}
+    for name, values in found.scores.items():
+        if name.endswith(("/weight", "/stratum")):
+            continue
+        weights, strata = (found.scores.get(f"{name}/{what}") for what in ("weight", "stratum"))
+        is_scored = ~np.isnan(values if weights is None else weights)
+        scored[name] = PairedScores(
+            values[is_scored],
+            None if weights is None else weights[is_scored],
+            None if strata is None else strata[is_scored],
+        )
+    return scored
 
 
 def _read_run(name: str, plan: PhaseInput) -> RunResults:
@@ -217,8 +234,7 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
     with _noting(problems, path := directory / "metrics.jsonl"):
         log = journal.read(path, fields={"step": int})
     with _noting(problems, path := directory / "evals.jsonl"):
-        fields = {"step": int, "evaluator": str, "metrics": dict}
-        evaluations = [_evaluation(line) for line in journal.read(path, fields=fields)]
+        evaluations = [_evaluation(line) for line in journal.read(path, fields=EVALUATION_FIELDS)]
     with _noting(problems, path := directory / "time.jsonl"):
         sessions = read_sessions(path)
     with _noting(problems, path := directory / "starts.jsonl"):
@@ -248,7 +264,13 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
 
 def _evaluation(line: Mapping[str, Any]) -> Evaluation:
     metrics = {name: Metric.from_json(metric) for name, metric in line["metrics"].items()}
-    return Evaluation(step=line["step"], evaluator=line["evaluator"], metrics=metrics)
+    return Evaluation(
+        step=line["step"],
+        evaluator=line["evaluator"],
+        digest=line["digest"],
+        identity=line["identity"],
+        metrics=metrics,
+    )
 
 
 def _read_json(path: epath.Path) -> dict[str, Any] | None:

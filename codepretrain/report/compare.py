@@ -59,11 +59,6 @@ class MetricRow:
         return self.unit == "fraction"
 
     @property
-    def is_share_of_items(self) -> bool:
-        """Whether it is a share of independent items, so that its count gives its interval."""
-        return self.unit == "fraction" and self.cluster == "item"
-
-    @property
     def is_score(self) -> bool:
         """Whether higher or lower values are better; a share of answers only describes."""
         return self.direction is not None
@@ -184,9 +179,14 @@ def headline_rows(rows: Sequence[MetricRow]) -> tuple[MetricRow, ...]:
 
 def metric_interval(row: MetricRow, metric: Metric) -> Interval:
     """Returns the metric's interval: Wilson's for a share of independent items, else normal."""
-    if row.is_share_of_items:
+    if _is_share_of_items(row, metric):
         return wilson_interval(metric.value, metric.count)
     return normal_interval(metric.value, metric.standard_error)
+
+
+def _is_share_of_items(row: MetricRow, metric: Metric) -> bool:
+    """Returns whether it is a share of independent items, so that its count gives its interval."""
+    return row.is_percentage and metric.num_items == metric.count
 
 
 def cell_at_end(row: MetricRow, run: RunResults) -> Cell | None:
@@ -212,9 +212,10 @@ def _with_differences(
     def scores_of(variant: str, row: MetricRow) -> PairedScores | None:
         key = (variant, row.evaluator)
         if key not in scores:
-            run = runs[variant]
+            evaluation = runs[variant].at_end(row.evaluator)
+            assert evaluation is not None, "a cell is of an evaluation"
             try:
-                scores[key] = read_scores(run, step=run.plan.steps, evaluator=row.evaluator)
+                scores[key] = read_scores(runs[variant], evaluation)
             except ValueError as error:
                 problems.append(str(error))
                 scores[key] = {}
@@ -244,7 +245,7 @@ def _take_difference(
     scores: tuple[PairedScores | None, PairedScores | None],
 ) -> Difference:
     if scores[0] is None or scores[1] is None:
-        if row.is_share_of_items:
+        if _is_share_of_items(row, ours) and _is_share_of_items(row, baseline):
             return unpaired_proportions((ours.value, ours.count), (baseline.value, baseline.count))
         return unpaired_difference(
             (ours.value, ours.standard_error),

@@ -125,7 +125,9 @@ class Runner:
         """Returns the evaluations that process 0 does not find recorded."""
         names = decide(
             "the recorded evaluations",
-            lambda: [e.name for e in self.evaluators if not writer.has_evaluation(step, e.name)],
+            lambda: [
+                e.name for e in self.evaluators if not writer.has_evaluation(step, e.name, e.digest)
+            ],
         )
         return [evaluator for evaluator in self.evaluators if evaluator.name in names]
 

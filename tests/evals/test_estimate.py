@@ -7,16 +7,19 @@ import pytest
 from codepretrain.errors import UserError
 from codepretrain.evals.estimate import (
     Estimate,
+    clustered_mean,
     proportion,
     ratio_of_sums,
     weighted_average,
 )
 
 
-def estimated(value: float, standard_error: float, count: int) -> Estimate:
+def estimated(
+    value: float, standard_error: float, count: int, num_items: int | None = None
+) -> Estimate:
     """Returns an estimate to compare with; its standard error equals any that is close."""
     close: Any = pytest.approx(standard_error)
-    return Estimate(value, close, count)
+    return Estimate(value, close, count, num_items)
 
 
 def test_proportion_by_hand() -> None:
@@ -29,6 +32,38 @@ def test_ratio_of_sums_by_hand() -> None:
     """(4 + 2 + 6) / (2 + 1 + 1) = 3; e = -2, -1, 3; sqrt(3/2 · 14) / 4."""
     estimate = ratio_of_sums([4, 2, 6], [2, 1, 1])
     assert estimate == estimated(3.0, math.sqrt(21) / 4, 3)
+
+
+def test_a_mean_over_clusters_by_hand() -> None:
+    """Two items of a and one each of b, c: sums 2, 0, 1 of 2, 1, 1; the mean is 3/4.
+
+    e = 2 - 3/4 · 2 = 1/2, -3/4, 1/4; SE = sqrt(3/2 · (1/4 + 9/16 + 1/16)) / 4.
+    """
+    estimate = clustered_mean([1, 0, 1, 1], ["a", "b", "c", "a"])
+    assert estimate.value == 0.75
+    assert estimate.standard_error == pytest.approx(math.sqrt(1.5 * 0.875) / 4)
+    assert (estimate.count, estimate.num_items) == (3, 4)
+
+
+def test_a_weighted_mean_over_clusters_is_the_ratio_of_their_sums() -> None:
+    """Bits 6, 2, 4 over bytes 2, 1, 1: clusters (8, 3) and (4, 1)."""
+    estimate = clustered_mean([6, 2, 4], ["a", "a", "b"], weights=[2, 1, 1])
+    expected = ratio_of_sums([8, 4], [3, 1])
+    assert estimate == estimated(expected.value, expected.standard_error, 2, num_items=3)
+
+
+def test_the_order_of_items_and_the_names_of_clusters_change_no_mean() -> None:
+    rng = np.random.default_rng(2)
+    values, clusters = rng.integers(0, 2, size=50), rng.integers(0, 9, size=50)
+    order = rng.permutation(50)
+    first = clustered_mean(values, [f"{c}" for c in clusters])
+    second = clustered_mean(values[order], [f"é{c}\0" for c in clusters[order]])
+    assert second == estimated(first.value, first.standard_error, 9, num_items=50)
+
+
+def test_an_average_counts_items_and_clusters() -> None:
+    average = weighted_average([Estimate(1, 1, 2, num_items=5), Estimate(2, 1, 3)], [1, 1])
+    assert (average.count, average.num_items) == (5, 8)
 
 
 def test_the_ratio_of_single_tokens_is_their_mean() -> None:

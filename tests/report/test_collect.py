@@ -15,6 +15,12 @@ def run_dir(study, phase):
     return Path(study.phases[phase].run_dir)
 
 
+def at_end(run, evaluator):
+    evaluation = run.at_end(evaluator)
+    assert evaluation is not None
+    return evaluation
+
+
 def test_a_complete_study_is_read_whole(study):
     results = collect(study)
     assert {run.status for run in results.runs.values()} == {"complete"}
@@ -101,7 +107,7 @@ def test_a_phase_whose_data_is_not_prepared_is_not_simply_missing(study, tmp_pat
 
 def test_items_come_with_their_denominators_and_strata(study):
     run = collect(study).runs["text_pretrain"]
-    scores = read_scores(run, step=400, evaluator="validation_loss")
+    scores = read_scores(run, at_end(run, "validation_loss"))
     assert set(scores) == {
         f"{scope}/{measure}"
         for scope in ("source/text_reference", "source/text_docstrings", "source/code", "all")
@@ -113,16 +119,19 @@ def test_items_come_with_their_denominators_and_strata(study):
     assert one.strata is None
     assert everything.strata is not None
     np.testing.assert_array_equal(np.unique(everything.strata), [0, 1, 2])
-    assert read_scores(run, step=400, evaluator="prose_continuation")["accuracy"].weights is None
-    assert read_scores(run, step=399, evaluator="prose_continuation") == {}
+    prose = at_end(run, "prose_continuation")
+    assert read_scores(run, prose)["accuracy"].weights is None
+    assert read_scores(run, replace(prose, step=399)) == {}
+    assert read_scores(run, replace(prose, digest="0" * 64)) == {}
 
 
 def test_damaged_items_are_named(copied_study):
-    path = item_scores_path(run_dir(copied_study, "text_pretrain"), "validation_loss", 400)
-    path.write_bytes(path.read_bytes()[:300])
     run = collect(copied_study).runs["text_pretrain"]
-    with pytest.raises(ValueError, match=r"validation_loss-00000400\.npz is damaged"):
-        read_scores(run, step=400, evaluator="validation_loss")
+    digest = at_end(run, "validation_loss").digest
+    path = item_scores_path(run.plan.run_dir, "validation_loss", 400, digest)
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(ValueError, match=r"validation_loss-00000400-\w+\.npz is damaged"):
+        read_scores(run, at_end(run, "validation_loss"))
 
 
 def test_a_phase_is_taken_from_the_plan_command(tmp_path):
@@ -176,7 +185,7 @@ def test_a_study_is_read_from_an_object_store(study):
         expected.evaluations,
         expected.ledger,
     )
-    assert set(read_scores(run, step=200, evaluator="prose_continuation")) == {
+    assert set(read_scores(run, at_end(run, "prose_continuation"))) == {
         "accuracy",
         "accuracy_per_byte",
     }
@@ -189,7 +198,11 @@ def test_a_study_is_read_from_an_object_store(study):
         ("metrics.jsonl", '{"step": "9", "loss": 3.0}'),
         ("time.jsonl", '{"session": 0}'),
         ("starts.jsonl", '{"start": "x", "packages": []}'),
-        ("evals.jsonl", '{"step": 1, "evaluator": "e", "metrics": {"m": []}}'),
+        ("evals.jsonl", '{"step": 1, "evaluator": "e", "metrics": {}}'),
+        (
+            "evals.jsonl",
+            '{"step": 1, "evaluator": "e", "digest": "d", "identity": {}, "metrics": {"m": []}}',
+        ),
         ("run.json", "[1]"),
         ("ledger.json", '{"step": 7}'),
     ],
