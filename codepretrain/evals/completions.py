@@ -18,7 +18,7 @@ import numpy as np
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.evals.estimate import proportion, ratio_of_sums
+from codepretrain.evals.estimate import clustered_mean
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import MetricSpec
@@ -28,7 +28,7 @@ from codepretrain.files.hashing import sha256_json
 from codepretrain.hosts import decide, gather
 
 if TYPE_CHECKING:
-    from codepretrain.evals.language_model import Completion, LanguageModel
+    from codepretrain.evals.language_model import Completion, LanguageModel, Sampling
     from codepretrain.evals.resources import Resources
     from codepretrain.model.transformer import Params
     from codepretrain.rows.vocabulary import Vocabulary
@@ -42,8 +42,9 @@ ENDED = MetricSpec(name="ended", unit="fraction", direction=None, cluster="item"
 # The completion has no visible character.
 EMPTY = MetricSpec(name="empty", unit="fraction", direction=None, cluster="item")
 NUM_BYTES = MetricSpec(name="bytes", unit="bytes", direction=None, cluster="item")
-# The share of a completion's word 4-grams that occurred in it before; 0 without one.
-REPEATED = MetricSpec(name="repeated_ngrams", unit="fraction", direction=None, cluster="prompt")
+# The share of a completion's word 4-grams that occurred in it before; 0 without one. No "fraction",
+# which counts items that are 0 or 1.
+REPEATED = MetricSpec(name="repeated_ngrams", unit="ratio", direction=None, cluster="item")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,21 +163,16 @@ def repeated_ngrams(text: str) -> float:
 def describe(records: Sequence[Mapping[str, Any]]) -> EvalResult:
     """Returns the metrics of completions, with their records."""
     texts = [record["completion"] for record in records]
-    scores = {
-        ENDED.name: np.array([record["reason"] != "length" for record in records]),
-        EMPTY.name: np.array([not text.strip() for text in texts]),
-        NUM_BYTES.name: np.array([record["bytes"] for record in records], np.float64),
-        REPEATED.name: np.array([repeated_ngrams(text) for text in texts]),
+    ids = [record["id"] for record in records]
+    columns: dict[MetricSpec, list[float]] = {
+        ENDED: [record["reason"] != "length" for record in records],
+        EMPTY: [not text.strip() for text in texts],
+        NUM_BYTES: [record["bytes"] for record in records],
+        REPEATED: [repeated_ngrams(text) for text in texts],
     }
-    ones = np.ones(len(records))
-    metrics = {
-        **{spec.name: spec.metric(proportion(scores[spec.name])) for spec in (ENDED, EMPTY)},
-        **{
-            spec.name: spec.metric(ratio_of_sums(scores[spec.name], ones))
-            for spec in (NUM_BYTES, REPEATED)
-        },
-    }
-    return EvalResult(metrics, ItemScores(scores, records))
+    scores = {spec.name: np.array(values, np.float64) for spec, values in columns.items()}
+    metrics = {spec.name: spec.metric(clustered_mean(scores[spec.name], ids)) for spec in columns}
+    return EvalResult(metrics, ItemScores(ids, scores, records, clusters=ids))
 
 
 def _record(prompt: Prompt, completion: "Completion", *, is_cut: bool) -> dict[str, Any]:
@@ -193,14 +189,14 @@ def _record(prompt: Prompt, completion: "Completion", *, is_cut: bool) -> dict[s
     }
 
 
-def _sampling(options: CompletionsOptions) -> Any:
+def _sampling(options: CompletionsOptions) -> "Sampling | None":
     if options.temperature == 0:
         return None
     from codepretrain.evals.language_model import Sampling
 
     return Sampling(
         temperature=options.temperature,
-        top_k=options.top_k,
+        top_k=options.top_k or None,
         top_p=options.top_p,
         seed=options.seed,
     )
@@ -258,4 +254,5 @@ EVALUATOR = EvaluatorKind(
     check=_check,
     check_study=_check_study,
     check_machine=_check_machine,
+    execution_options=frozenset({"prompts"}),  # the prompts decide, wherever they are
 )

@@ -1,6 +1,5 @@
 """Judges the recorded completions of a study's variants, pair by pair."""
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from codepretrain.endpoint.chat import Endpoint
 from codepretrain.errors import UserError, quoted
 from codepretrain.evals.judge import remote
 from codepretrain.evals.judge.match import Judgment, Match
-from codepretrain.evals.judge.recorded import Recorded, match_records, read_recorded
+from codepretrain.evals.judge.recorded import Checkpoint, Recorded, read_pair
 from codepretrain.evals.judge.result import JudgeResult, judge_folder, result_path
 from codepretrain.evals.judge.verdict import has_verdict_line
 from codepretrain.files.atomic import write_json
@@ -48,20 +47,21 @@ def read_pairs(workspace: Workspace, *, evaluator: str, pairs: str | None) -> li
     config = workspace.config
     _check_evaluator(config, evaluator)
     names = _names(config, pairs)
-    recorded: dict[str, Recorded] = {}
-    for variant in dict.fromkeys(itertools.chain.from_iterable(names)):
-        phase = config.variants[variant]
-        recorded[variant] = read_recorded(
-            workspace.run_dir(phase),
-            evaluator=evaluator,
-            variant=variant,
-            phase=phase,
-            fingerprint=workspace.fingerprint(phase),
-            step=workspace.phases[phase].num_steps,
-        )
     return [
-        Pair(recorded[a], recorded[b], match_records(recorded[a], recorded[b])) for a, b in names
+        Pair(*read_pair(_checkpoint(workspace, a), _checkpoint(workspace, b), evaluator))
+        for a, b in names
     ]
+
+
+def _checkpoint(workspace: Workspace, variant: str) -> Checkpoint:
+    phase = workspace.config.variants[variant]
+    return Checkpoint(
+        variant=variant,
+        phase=phase,
+        fingerprint=workspace.fingerprint(phase),
+        step=workspace.phases[phase].num_steps,
+        run_dir=workspace.run_dir(phase),
+    )
 
 
 @dataclass(frozen=True)

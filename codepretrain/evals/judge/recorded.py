@@ -14,6 +14,7 @@ from codepretrain.errors import UserError
 from codepretrain.evals.item_scores import item_scores_path
 from codepretrain.evals.judge.match import Match
 from codepretrain.files import journal, storage
+from codepretrain.metrics.writer import EVALUATION_FIELDS
 
 _FIELDS = ("id", "prompt", "completion")
 
@@ -24,7 +25,7 @@ class Recorded:
 
     Attributes:
       variant, phase, fingerprint, step: of the checkpoint.
-      identity, digest: of the evaluation (`Evaluation.identity`); the parameters are no part of it.
+      identity, digest: of the evaluation (`evals/identity.py`); the parameters are no part of it.
       records: one object per prompt.
     """
 
@@ -42,68 +43,89 @@ class Recorded:
         return {name: getattr(self, name) for name in names} | {"identity": dict(self.identity)}
 
 
-def read_recorded(
-    run_dir: storage.StrPath,
-    *,
-    evaluator: str,
-    variant: str,
-    phase: str,
-    fingerprint: str,
-    step: int,
-) -> Recorded:
-    """Returns the completions that the newest evaluation of a checkpoint has recorded.
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The end of a variant's last phase."""
+
+    variant: str
+    phase: str
+    fingerprint: str
+    step: int
+    run_dir: storage.StrPath
+
+
+def read_pair(
+    ours: Checkpoint, reference: Checkpoint, evaluator: str
+) -> tuple[Recorded, Recorded, list[Match]]:
+    """Returns the completions of both checkpoints by the newest evaluation that both have.
 
     Raises:
-      UserError: there are none, or their files are damaged.
+      UserError: a checkpoint was not evaluated, or both were, but with other prompts or settings;
+        or a file is damaged.
     """
-    fields = {"step": int, "evaluator": str, "digest": str, "identity": dict}
-    lines = [
-        line
-        for line in journal.read(epath.Path(run_dir) / "evals.jsonl", fields={"step": int})
-        if line["step"] == step and line.get("evaluator") == evaluator
-    ]
-    remedy = f"run `codepretrain evaluate --phase {phase}` first"
-    if not lines:
+    found = [_identities(checkpoint, evaluator) for checkpoint in (ours, reference)]
+    shared = [digest for digest in found[0] if digest in found[1]]
+    if not shared:
+        newest = [list(identities.values())[-1] for identities in found]
+        names = sorted(newest[0].keys() | newest[1].keys())
+        differing = [name for name in names if newest[0].get(name) != newest[1].get(name)]
         raise UserError(
-            f"variant {variant!r}: {run_dir} has no record of the evaluation {evaluator!r} at step "
-            f"{step:,}: {remedy}"
+            f"the completions of {ours.variant!r} and {reference.variant!r} cannot be compared: "
+            f"their evaluations {evaluator!r} differ in {', '.join(differing)}; run `codepretrain "
+            f"evaluate --phase {ours.phase} --phase {reference.phase}` with this --config"
         )
-    newest = lines[-1]
-    path = item_scores_path(run_dir, evaluator, step).with_suffix(".jsonl")
-    if not all(isinstance(newest.get(name), kind) for name, kind in fields.items()):
-        raise UserError(f"{run_dir}/evals.jsonl: a record of {evaluator!r} without its identity")
-    if not storage.is_file(path):
-        raise UserError(f"variant {variant!r}: there is no file {path}: {remedy}")
+    pair = [
+        _recorded(checkpoint, evaluator, shared[-1], identities[shared[-1]])
+        for checkpoint, identities in zip((ours, reference), found, strict=True)
+    ]
+    return pair[0], pair[1], _matches(*pair)
+
+
+def _identities(checkpoint: Checkpoint, evaluator: str) -> dict[str, Mapping[str, str]]:
+    """Returns digest → identity of the evaluations of a checkpoint, the newest last."""
+    path = epath.Path(checkpoint.run_dir) / "evals.jsonl"
+    found: dict[str, Mapping[str, str]] = {}
+    for line in journal.read(path, fields=EVALUATION_FIELDS):
+        if (line["step"], line["evaluator"]) == (checkpoint.step, evaluator):
+            found.pop(line["digest"], None)
+            found[line["digest"]] = line["identity"]
+    if not found:
+        raise UserError(
+            f"variant {checkpoint.variant!r}: {path} has no record of the evaluation "
+            f"{evaluator!r} at step {checkpoint.step:,}: run `codepretrain evaluate --phase "
+            f"{checkpoint.phase}` first"
+        )
+    return found
+
+
+def _recorded(
+    checkpoint: Checkpoint, evaluator: str, digest: str, identity: Mapping[str, str]
+) -> Recorded:
+    path = item_scores_path(checkpoint.run_dir, evaluator, checkpoint.step, digest)
+    path = path.with_suffix(".jsonl")
     records = journal.read(path, fields=dict.fromkeys(_FIELDS, str))
     if not records:
-        raise UserError(f"variant {variant!r}: {path} holds no completions")
+        raise UserError(
+            f"variant {checkpoint.variant!r}: {path} is missing or holds no completions: restore "
+            "it from a copy"
+        )
     return Recorded(
-        variant=variant,
-        phase=phase,
-        fingerprint=fingerprint,
-        step=step,
-        identity=newest["identity"],
-        digest=newest["digest"],
+        variant=checkpoint.variant,
+        phase=checkpoint.phase,
+        fingerprint=checkpoint.fingerprint,
+        step=checkpoint.step,
+        identity=identity,
+        digest=digest,
         records=records,
     )
 
 
-def match_records(ours: Recorded, reference: Recorded) -> list[Match]:
-    """Returns a match for each prompt.
-
-    Raises:
-      UserError: the two evaluations differ in more than the parameters.
-    """
-    names = ours.identity.keys() | reference.identity.keys()
-    differing = [n for n in sorted(names) if ours.identity.get(n) != reference.identity.get(n)]
+def _matches(ours: Recorded, reference: Recorded) -> list[Match]:
     theirs = {record["id"]: record for record in reference.records}
-    if not differing and theirs.keys() != {record["id"] for record in ours.records}:
-        differing = ["ids of the prompts"]
-    if differing or ours.digest != reference.digest:
+    if theirs.keys() != {record["id"] for record in ours.records}:
         raise UserError(
-            f"the completions of {ours.variant!r} and {reference.variant!r} cannot be compared: "
-            f"their evaluations differ in {', '.join(differing) or 'their digest'}; run "
-            "`codepretrain evaluate` for both with this --config"
+            f"the completions of {ours.variant!r} and {reference.variant!r} are of other prompts, "
+            "although their evaluations have the same digest: files were changed; restore them"
         )
     return [
         Match(
