@@ -25,7 +25,6 @@ from codepretrain.evals.metric import MetricSpec
 from codepretrain.evals.progress import Progress
 from codepretrain.evals.prompt_set import Prompt, prompts_sha256, read_prompts
 from codepretrain.files.hashing import sha256_json
-from codepretrain.hosts import decide, gather
 
 if TYPE_CHECKING:
     from codepretrain.evals.language_model import Completion, LanguageModel, Sampling
@@ -121,6 +120,8 @@ class Completions:
 
     def _check_same_prompts(self) -> None:
         """Raises UserError on every process if processes have read different files of prompts."""
+        from codepretrain.hosts import decide, gather  # imports JAX
+
         ours = self.identity["prompts"]
         first = decide("the prompts", lambda: ours)
 

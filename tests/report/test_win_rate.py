@@ -74,7 +74,7 @@ def test_consistent_verdicts_have_the_interval_of_matched_pairs() -> None:
     """Both orders agree, so a prompt is one pair of answers, of which at most one is better."""
     signs = [1] * 31 + [-1] * 22 + [0] * 40
     rate, p_value = mean_of_signs(signs)
-    ours, theirs = np.float64([s == 1 for s in signs]), np.float64([s == -1 for s in signs])
+    ours, theirs = (np.array([s == sign for s in signs], np.float64) for sign in (1, -1))
     expected = paired_difference(PairedScores(ours), PairedScores(theirs))
     assert rate.value == pytest.approx(expected.value)
     assert rate.interval.low == pytest.approx(expected.interval.low)

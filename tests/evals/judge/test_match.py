@@ -1,11 +1,11 @@
 import pytest
 
-from codepretrain.evals.judge.match import ORDERS, Judgment, Match, identical, outcome
+from codepretrain.evals.judge.match import ORDERS, Choice, Judgment, Match, identical, outcome
 
 
 def test_what_a_choice_means_for_the_variant() -> None:
     """The variant's completion is first in order 0 and second in order 1."""
-    choices = ("first", "second", "tie", None)
+    choices: tuple[Choice | None, ...] = ("first", "second", "tie", None)
     assert [outcome(choice, 0) for choice in choices] == ["win", "loss", "tie", "unreadable"]
     assert [outcome(choice, 1) for choice in choices] == ["loss", "win", "tie", "unreadable"]
 
