@@ -6,15 +6,9 @@ import pytest
 from codepretrain.evals.judge.criteria import PROMPT_VERSION, judge_prompt
 from codepretrain.evals.judge.match import Match
 from codepretrain.files.hashing import sha256_bytes
+from tests.evals.judge.judging import parts
 
 MATCH = Match("p1", "open_qa", "What is a river?\n\n", ("Water that flows.", "A stone."))
-
-
-def parts(prompt: str) -> dict[str, str]:
-    """The texts between the markers, by name."""
-    return dict(
-        re.findall(r"<<([a-z0-9 ]+) [0-9a-f]{12}>>\n(.*?)\n<<end of \1 ", prompt, re.DOTALL)
-    )
 
 
 def test_the_orders_differ_in_the_places_of_the_completions_only() -> None:
