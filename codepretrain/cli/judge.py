@@ -4,11 +4,14 @@ import argparse
 import dataclasses
 import sys
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from etils import epath
 from rich.console import Console
 
 from codepretrain.cli.endpoint_flags import add_endpoint_flags, check_prices, key
+from codepretrain.cli.environment import import_jax, start_backend
 from codepretrain.cli.flags import whole_number
 from codepretrain.cli.interop import Add
 from codepretrain.config.schema import StudyConfig
@@ -16,6 +19,7 @@ from codepretrain.errors import UserError
 
 if TYPE_CHECKING:
     from codepretrain.endpoint.account import Account
+    from codepretrain.evals.judge.result import JudgeResult
     from codepretrain.study.win_rates import RemoteJudge
 
 _REPORT_INTERVAL_S = 15.0
@@ -29,20 +33,32 @@ def add_commands(add: Add) -> None:
         "--pairs", metavar="A:B,…", help="variants (default: each against the baseline)"
     )
     add_endpoint_flags(judge, required=False)
+    judge.add_argument(
+        "--local",
+        metavar="PHASE[@STEP] or FOLDER",
+        help="judge with a checkpoint of the study or an exported model instead of an endpoint",
+    )
     judge.add_argument("--max-tokens", type=whole_number(1, 1 << 20), default=1024)
     judge.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0, help="sent along")
     judge.add_argument("--dry-run", action="store_true", help="count and estimate; send nothing")
 
 
 def _judge(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    given = [f"--{name}" for name in ("endpoint", "local") if getattr(flags, name) is not None]
+    if len(given) != 1:
+        found = " and ".join(given) or "neither"
+        raise UserError(f"expected a judge, by --endpoint and --model or by --local, found {found}")
+    return _ask(config, flags) if flags.local is None else _judge_locally(config, flags)
+
+
+def _ask(config: StudyConfig, flags: argparse.Namespace) -> int:
     from codepretrain.endpoint.account import Terms
     from codepretrain.endpoint.chat import Endpoint
     from codepretrain.study.win_rates import RemoteJudge, read_pairs
     from codepretrain.study.workspace import Workspace
 
-    for name in ("endpoint", "model"):
-        if getattr(flags, name) is None:
-            raise UserError(f"--{name} is missing")
+    if flags.model is None:
+        raise UserError("--model is missing: the name of the judge as the endpoint calls it")
     check_prices(flags)
     endpoint = Endpoint(
         url=flags.endpoint,
@@ -65,6 +81,28 @@ def _judge(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> i
     return 0 if flags.dry_run else _run(judge)
 
 
+def _judge_locally(config: StudyConfig, flags: argparse.Namespace) -> int:
+    from codepretrain.study.win_rates import read_pairs
+    from codepretrain.study.workspace import Workspace
+
+    workspace = Workspace(config, flags.workdir)
+    pairs = read_pairs(workspace, evaluator=flags.evaluator, pairs=flags.pairs)
+    if flags.dry_run:
+        num_matches = sum(len(pair.matches) for pair in pairs)
+        _announce(f"{len(pairs)} pairs of variants, {num_matches:,} matches, nothing to pay")
+        return 0
+    import_jax()
+    start_backend()
+    from codepretrain.study.local_judge import judge_locally
+
+    console = Console()
+    written = judge_locally(
+        workspace, evaluator=flags.evaluator, pairs=pairs, local_name=flags.local, console=console
+    )
+    _print_written(console, written)
+    return 0
+
+
 def _print_estimate(judge: "RemoteJudge") -> None:
     found = judge.estimate()
     line = (
@@ -78,13 +116,8 @@ def _print_estimate(judge: "RemoteJudge") -> None:
 
 
 def _run(judge: "RemoteJudge") -> int:
-    from codepretrain.report.win_rate_rows import print_results
-
     account, written = judge.run(announce=_announce, on_answer=_Progress(judge))
-    console = Console()
-    print_results(console, list(written.values()))
-    for path in written:
-        console.print(f"result: {path}", soft_wrap=True, highlight=False)
+    _print_written(Console(), written)
     _announce(
         f"{account.num_answers - account.num_kept:,} answers, "
         f"{account.num_kept:,} kept from before; {account.prompt_tokens:,} + "
@@ -103,6 +136,14 @@ def _run(judge: "RemoteJudge") -> int:
         )
         return 1
     return 0
+
+
+def _print_written(console: Console, written: "Mapping[epath.Path, JudgeResult]") -> None:
+    from codepretrain.report.win_rate_rows import print_results
+
+    print_results(console, list(written.values()))
+    for path in written:
+        console.print(f"result: {path}", soft_wrap=True, highlight=False)
 
 
 class _Progress:
