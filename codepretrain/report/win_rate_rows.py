@@ -46,6 +46,11 @@ class Row:
     first: str
     notes: tuple[str, ...]
 
+    @property
+    def is_tentative(self) -> bool:
+        """Whether the difference is distinguishable by itself only."""
+        return self.verdict != SAME and not self.survives_holm
+
 
 def rows(results: Sequence[JudgeResult]) -> list[Row]:
     """Returns the rows of comparisons by one judge and one evaluator."""
@@ -61,7 +66,7 @@ def print_results(console: Console, results: Sequence[JudgeResult]) -> None:
     """Prints comparisons by one judge and one evaluator."""
     printed = rows(results)
     for row in printed:
-        dagger = "" if row.survives_holm or row.verdict == SAME else "†"
+        dagger = "†" if row.is_tentative else ""
         console.print(Text(f"{row.variant} against {row.reference}", style="bold"), soft_wrap=True)
         for line in (
             f"win {row.win}   tie {row.tie}   loss {row.loss}   no verdict {row.unreadable}",
@@ -70,7 +75,7 @@ def print_results(console: Console, results: Sequence[JudgeResult]) -> None:
             *(f"note: {note}" for note in row.notes),
         ):
             console.print(Text(f"  {line}"), soft_wrap=True)
-    if any(row.verdict != SAME and not row.survives_holm for row in printed):
+    if any(row.is_tentative for row in printed):
         console.print(Text("†: not distinguishable after Holm’s correction for these pairs"))
 
 
