@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import special
 
 from codepretrain.evals.judge.match import Judgment
-from codepretrain.report.statistics import Interval, normal_interval, wilson_interval
+from codepretrain.report.statistics import CONFIDENCE, Interval, wilson_interval
 
 _SIGN = {"win": 1.0, "loss": -1.0}
 
@@ -110,20 +111,22 @@ def by_category(judgments: Sequence[Judgment]) -> dict[str, WinRate]:
 def mean_of_signs(values: Sequence[float]) -> tuple[Rate, float]:
     """Returns the mean of values in [-1, 1], one per prompt, and the p-value of zero.
 
-    Half an item is added to each of +1, -1, 0 and 0 before the normal interval. For values -1, 0
-    and 1 it is the adjusted interval for matched pairs (`statistics.paired_difference`), and it has
-    a width even if all prompts agree.
-    Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2".
+    Half an item is added to each of +1, -1, 0 and 0, as for the difference of matched pairs, so the
+    interval has a width even if all prompts agree. It is Student's: with the normal quantile, the
+    prompts of equal models would agree by chance in far more than 5% of small samples.
+    Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2", which is normal.
     """
-    if not len(values):
-        return Rate(math.nan, Interval(-1.0, 1.0)), 1.0
+    if len(values) < 2:
+        return Rate(float(values[0]) if len(values) else math.nan, Interval(-1.0, 1.0)), 1.0
     x = np.asarray(values, np.float64)
     total = len(x) + 2
     center = float(x.sum()) / total
     variance = (float(np.square(x).sum()) + 1) / total - center * center
     error = math.sqrt(variance / total)
-    interval = _within(normal_interval(center, error), -1.0, 1.0)
-    return Rate(float(x.mean()), interval), math.erfc(abs(center) / error / math.sqrt(2))
+    freedom = len(x) - 1
+    half = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
+    interval = Interval(max(center - half, -1.0), min(center + half, 1.0))
+    return Rate(float(x.mean()), interval), 2 * float(special.stdtr(freedom, -abs(center) / error))
 
 
 def _share(values: Sequence[float] | np.ndarray) -> Rate:
@@ -158,7 +161,3 @@ def _kappa(asked: Sequence[Judgment]) -> float:
     chance = float(shares[:, 0] @ shares[:, 1])
     observed = float((outcomes[:, 0] == outcomes[:, 1]).mean())
     return (observed - chance) / (1 - chance) if chance < 1 else math.nan
-
-
-def _within(interval: Interval, low: float, high: float) -> Interval:
-    return Interval(max(interval.low, low), min(interval.high, high))

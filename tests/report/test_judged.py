@@ -150,8 +150,8 @@ def test_other_studies_are_left_out(copied_study: ReportInput) -> None:
 
 
 def test_pairs_of_one_judge_are_corrected_together(copied_study: ReportInput) -> None:
-    """4 wins of 4: p is about 0.03 alone, and 0.1 among three."""
-    few = [Judgment(f"p{i}", "", ("win", "win")) for i in range(4)]
+    """5 wins of 5: p is 0.03 alone, and 0.1 among three."""
+    few = [Judgment(f"p{i}", "", ("win", "win")) for i in range(5)]
     alone = win_rate(few).p_value
     assert 0.05 / 3 < alone < 0.05
     for variant in ("code_to_text", "balanced_to_text", "cooldown_text"):
