@@ -53,7 +53,11 @@ EXTRAS = {
         "gcp-storage-emulator>=2026.7",
         "moto[server]>=5.2,<6",
     ],
-    "eval": ["lm-eval>=0.4.13,<0.5"],
+    "eval": [
+        # Asking a judge of completions.
+        "httpx2>=2.16,<3",
+        "lm-eval>=0.4.13,<0.5",
+    ],
     # Checks of the exported model against the reference implementation (make test-parity).
     "parity": ["torch>=2.13,<2.14", "transformers>=5.9,<6", "tokenizers>=0.22,<0.24"],
     "tpu": ["jax[tpu]>=0.10,<0.11"],

@@ -1,6 +1,7 @@
 """The flags of the commands that ask an OpenAI-compatible endpoint."""
 
 import argparse
+import importlib.util
 import math
 import os
 from collections.abc import Callable
@@ -26,6 +27,15 @@ def add_endpoint_flags(command: argparse.ArgumentParser, *, required: bool) -> N
     command.add_argument(
         "--deadline-s", type=number(0.0), metavar="SECONDS", help="send nothing after this time"
     )
+
+
+def check_client() -> None:
+    """Raises UserError if the HTTP client is not installed."""
+    if importlib.util.find_spec("httpx2") is None:
+        raise UserError(
+            "the package `httpx2`, which asks an endpoint, is not installed: run `pip install "
+            "'codepretrain[eval]'`"
+        )
 
 
 def check_prices(flags: argparse.Namespace) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from etils import epath
 from rich.console import Console
 
-from codepretrain.cli.endpoint_flags import add_endpoint_flags, check_prices, key
+from codepretrain.cli.endpoint_flags import add_endpoint_flags, check_client, check_prices, key
 from codepretrain.cli.environment import import_jax, start_backend
 from codepretrain.cli.flags import whole_number
 from codepretrain.cli.interop import Add
@@ -20,7 +20,7 @@ from codepretrain.errors import UserError
 if TYPE_CHECKING:
     from codepretrain.endpoint.account import Account
     from codepretrain.evals.judge.result import JudgeResult
-    from codepretrain.study.win_rates import RemoteJudge
+    from codepretrain.study.remote_judge import RemoteJudge
 
 _REPORT_INTERVAL_S = 15.0
 
@@ -52,9 +52,11 @@ def _judge(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> i
 
 
 def _ask(config: StudyConfig, flags: argparse.Namespace) -> int:
+    check_client()
     from codepretrain.endpoint.account import Terms
     from codepretrain.endpoint.chat import Endpoint
-    from codepretrain.study.win_rates import RemoteJudge, read_pairs
+    from codepretrain.study.remote_judge import RemoteJudge
+    from codepretrain.study.win_rates import read_pairs
     from codepretrain.study.workspace import Workspace
 
     if flags.model is None:

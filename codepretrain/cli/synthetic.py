@@ -5,7 +5,13 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING
 
-from codepretrain.cli.endpoint_flags import add_endpoint_flags, check_prices, key, number
+from codepretrain.cli.endpoint_flags import (
+    add_endpoint_flags,
+    check_client,
+    check_prices,
+    key,
+    number,
+)
 from codepretrain.cli.flags import PathOnce, whole_number
 from codepretrain.cli.interop import Add
 from codepretrain.cli.output import print_json
@@ -33,6 +39,7 @@ def add_commands(add: Add) -> None:
 
 
 def _ask_teacher(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    check_client()
     from codepretrain.data.synthetic.answers import Terms
     from codepretrain.data.synthetic.generate import generate
     from codepretrain.data.synthetic.teacher import ask_teacher

@@ -1,6 +1,6 @@
-"""Judges the recorded completions of a study's variants, pair by pair."""
+"""The recorded completions of a study's variants, pair by pair, and the result of judging them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +8,7 @@ from etils import epath
 
 from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import StudyConfig
-from codepretrain.endpoint.account import Account, Terms
-from codepretrain.endpoint.chat import Endpoint
 from codepretrain.errors import UserError, quoted
-from codepretrain.evals.judge import remote
 from codepretrain.evals.judge.match import Judgment, Match
 from codepretrain.evals.judge.recorded import Checkpoint, Recorded, read_pair
 from codepretrain.evals.judge.result import JudgeResult, judge_folder, result_path
@@ -22,7 +19,6 @@ from codepretrain.report.win_rate_rows import summary
 from codepretrain.study.workspace import Workspace
 
 KIND = "completions"
-_JOURNAL = "verdicts.jsonl"
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ def read_pairs(workspace: Workspace, *, evaluator: str, pairs: str | None) -> li
     """
     config = workspace.config
     _check_evaluator(config, evaluator)
-    names = _names(config, pairs)
+    names = variant_pairs(config, pairs)
     return [
         Pair(*read_pair(_checkpoint(workspace, a), _checkpoint(workspace, b), evaluator))
         for a, b in names
@@ -62,60 +58,6 @@ def _checkpoint(workspace: Workspace, variant: str) -> Checkpoint:
         step=workspace.phases[phase].num_steps,
         run_dir=workspace.run_dir(phase),
     )
-
-
-@dataclass(frozen=True)
-class RemoteJudge:
-    """A judge behind an endpoint, for the pairs of one study."""
-
-    workspace: Workspace
-    evaluator: str
-    pairs: Sequence[Pair]
-    endpoint: Endpoint
-    terms: Terms
-
-    @property
-    def matches(self) -> list[Match]:
-        return [match for pair in self.pairs for match in pair.matches]
-
-    @property
-    def folder(self) -> epath.Path:
-        return judge_folder(self.workspace.workdir, remote.identity(self.endpoint))
-
-    def estimate(self) -> remote.Estimate:
-        """Returns what is left to pay for; sends nothing."""
-        journal = self.folder / _JOURNAL
-        return remote.estimate(self.matches, self.endpoint, self.terms, journal=journal)
-
-    def run(
-        self, *, announce: Callable[[str], None], on_answer: Callable[[Account], None]
-    ) -> tuple[Account, dict[epath.Path, JudgeResult]]:
-        """Asks for missing verdicts; returns the sums, and each result with its file.
-
-        A comparison of which a verdict is missing is written too, and says how many are.
-        """
-        journal = self.folder / _JOURNAL
-        account = remote.ask_judge(
-            self.matches,
-            self.endpoint,
-            self.terms,
-            journal=journal,
-            announce=announce,
-            on_answer=on_answer,
-        )
-        written = {}
-        for pair in self.pairs:
-            judged, models = remote.judgments(pair.matches, self.endpoint, journal=journal)
-            path, result = write_result(
-                self.workspace,
-                evaluator=self.evaluator,
-                pair=pair,
-                judge=remote.identity(self.endpoint),
-                judgments=judged,
-                answered_by=models,
-            )
-            written[path] = result
-        return account, written
 
 
 def write_result(
@@ -159,7 +101,7 @@ def _check_evaluator(config: StudyConfig, evaluator: str) -> None:
         )
 
 
-def _names(config: StudyConfig, pairs: str | None) -> list[tuple[str, str]]:
+def variant_pairs(config: StudyConfig, pairs: str | None) -> list[tuple[str, str]]:
     """Returns the pairs of variants to compare, each once."""
     if pairs is None:
         if config.baseline is None:
