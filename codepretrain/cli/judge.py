@@ -39,7 +39,9 @@ def add_commands(add: Add) -> None:
         help="judge with a checkpoint of the study or an exported model instead of an endpoint",
     )
     judge.add_argument("--max-tokens", type=whole_number(1, 1 << 20), default=1024)
-    judge.add_argument("--seed", type=whole_number(0, 2**31 - 1), default=0, help="sent along")
+    judge.add_argument(
+        "--seed", type=whole_number(-1, 2**31 - 1), default=0, help="sent along; -1: none is"
+    )
     judge.add_argument("--dry-run", action="store_true", help="count and estimate; send nothing")
 
 
@@ -68,7 +70,7 @@ def _ask(config: StudyConfig, flags: argparse.Namespace) -> int:
         key="" if flags.dry_run else key(flags.key_env),
         temperature=0.0,
         max_tokens=flags.max_tokens,
-        seed=flags.seed,
+        seed=None if flags.seed < 0 else flags.seed,
     )
     endpoint.check()
     workspace = Workspace(config, flags.workdir)

@@ -135,6 +135,15 @@ def test_chosen_pairs(study: Study) -> None:
     assert study.results[0]["summary"]["win_rate"]["win"]["value"] == 3 / 12
 
 
+def test_endpoints_that_know_no_seed_get_none(study: Study) -> None:
+    with endpoint(judging(by_quality)) as server:
+        assert main(study.judge(server, "--seed", "-1")) == 0
+        assert all("seed" not in body for _, body in server.seen)
+        assert main(study.judge(server, "--seed", "5")) == 0
+        assert {body["seed"] for _, body in server.seen[24:]} == {5}
+    assert len(study.results) == 4, "another seed is another judge"
+
+
 def test_a_dry_run_sends_and_writes_nothing(
     study: Study, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -25,6 +25,7 @@ from codepretrain.evals.prompt_set import Prompt
 from codepretrain.evals.registry import check_machine, evaluator_request
 from codepretrain.model.transformer import Params
 from codepretrain.rows.vocabulary import Vocabulary
+from tests.fixtures.processes import RunJob
 
 PROMPTS = [Prompt("a", "add 1 and 2\n\n", "math"), Prompt("b", "say no\n\n", "chat")]
 OPTIONS = CompletionsOptions(prompts="unread.jsonl", max_new_tokens=6)
@@ -225,3 +226,44 @@ def test_missing_prompts_are_named_before_anything_is_computed(
     kind, request = evaluator_request("dolly", study(path, max_new_tokens=16).evals["dolly"])
     with pytest.raises(UserError, match=r"expected at most 15 .*max_seq_len - 1.*, found 16"):
         kind.check_study(request, config)
+
+
+TWO_PROCESSES = """
+from codepretrain.errors import UserError
+from codepretrain.evals.completions import Completions, CompletionsOptions
+from codepretrain.evals.language_model import Completion
+from codepretrain.evals.progress import no_progress
+from codepretrain.evals.prompt_set import Prompt
+from codepretrain.rows.vocabulary import Vocabulary
+
+class Model:
+    max_seq_len = 24
+    vocabulary = Vocabulary([b"", b"", b"", *(bytes([i]) for i in range(256))], bos=1, eos=2, pad=0)
+
+    def generate(self, params, prompts, **options):
+        return [[Completion([3] * len(ids), b"x" * len(ids), "eos")] for ids in prompts]
+
+class Tokenizer:
+    def encode(self, text):
+        return [byte + 3 for byte in text.encode()]
+
+def evaluation(*texts):
+    prompts = [Prompt(text, text, "") for text in texts]
+    options = CompletionsOptions(prompts="/data/p.jsonl", max_new_tokens=4)
+    return Completions(Model(), Tokenizer(), prompts, options)
+
+result = evaluation("one", "three")({}, no_progress)
+print(result.metrics["bytes"].value, [record["completion"] for record in result.items.records])
+try:
+    evaluation("one", f"of {process}")({}, no_progress)
+except UserError as error:
+    print(error)
+"""
+
+
+def test_processes_agree_on_the_prompts_before_they_complete_them(run_job: RunJob) -> None:
+    outputs = {ended.stdout for ended in run_job(TWO_PROCESSES) if ended.returncode == 0}
+    (output,) = outputs
+    first, second = output.splitlines()
+    assert first == "5.0 ['xxxx', 'xxxxxx']"
+    assert second.startswith("/data/p.jsonl holds other prompts on this host than on that of")
