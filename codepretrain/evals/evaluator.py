@@ -82,6 +82,9 @@ class EvaluatorKind(Generic[Options]):
       check_study: raises UserError for an option that does not fit the study; reads no data.
       check_machine: raises UserError if this machine cannot run it. Process 0 is asked, before any
         data is prepared and before a phase starts.
+      check_data: raises UserError for data that the evaluation reads beside the prepared data, and
+        that is missing. Called with `check_machine`, and to plan a study; computes nothing.
+      reads_held_out: whether it reads held-out rows or items made from held-out documents.
       execution_options: names of options that change how a result is computed, not the result.
     """
 
@@ -92,6 +95,8 @@ class EvaluatorKind(Generic[Options]):
     check: Callable[[Request[Options]], None] = lambda request: None
     check_study: Callable[[Request[Options], StudyConfig], None] = lambda request, config: None
     check_machine: Callable[[Request[Options]], None] = lambda request: None
+    check_data: Callable[[Request[Options]], None] = lambda request: None
+    reads_held_out: bool = True
     execution_options: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:

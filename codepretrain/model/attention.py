@@ -67,12 +67,24 @@ class Attention(nnx.Module):
     ) -> tuple[jax.Array, KeyValue]:
         """Returns attention within each segment [B, T, D], and its keys and values."""
         query, present = self._heads(x, rope)
-        kernel: Callable[..., jax.Array] = self.kernel
-        if not self.kernel.is_partitionable:
-            kernel = self.constrain.on_each_device(
-                kernel, inputs=(_QUERY, _KEY, _KEY, _QUERY[:2]), output=_QUERY
-            )
-        return self._project(kernel(query, *present, segment_ids)), present
+        return self._project(self._attend(query, present, segment_ids)), present
+
+    def branches(
+        self, x: jax.Array, *, rope: RopeAngles, segment_ids: jax.Array, mask: jax.Array
+    ) -> jax.Array:
+        """Returns attention [B, S + C, D] of a prefix within its segments, and of what follows it.
+
+        x: [B, S + C, D]; segment_ids: [B, S]; mask: [B, C, S + C], which tokens each of the last C
+        tokens sees.
+        """
+        query, present = self._heads(x, rope)
+        S = segment_ids.shape[1]
+        prefix = KeyValue(present.key[:, :S], present.value[:, :S])
+        attended = [
+            self._attend(query[:, :S], prefix, segment_ids),
+            attend(query[:, S:], *present, mask=mask),
+        ]
+        return self._project(jnp.concatenate(attended, axis=1))
 
     def decode(
         self, x: jax.Array, *, rope: RopeAngles, past: KeyValue, slots: jax.Array
@@ -98,6 +110,15 @@ class Attention(nnx.Module):
         key = name_activation(self.constrain(rotate(key, rope), _KEY), "key")
         value = name_activation(self.constrain(value, _KEY), "value")
         return query, KeyValue(key, value)
+
+    def _attend(self, query: jax.Array, present: KeyValue, segment_ids: jax.Array) -> jax.Array:
+        """Returns the kernel's attention within each segment [B, T, N, H]."""
+        kernel: Callable[..., jax.Array] = self.kernel
+        if not self.kernel.is_partitionable:
+            kernel = self.constrain.on_each_device(
+                kernel, inputs=(_QUERY, _KEY, _KEY, _QUERY[:2]), output=_QUERY
+            )
+        return kernel(query, *present, segment_ids)
 
     def _project(self, attended: jax.Array) -> jax.Array:
         return self.output(self.constrain(attended, _QUERY))

@@ -49,6 +49,14 @@ class Block(nnx.Module):
         attended, present = self.attention(h, rope=rope, segment_ids=segment_ids)
         return self._add(x, attended, self.mlp(h)), present
 
+    def branches(
+        self, x: jax.Array, *, rope: RopeAngles, segment_ids: jax.Array, mask: jax.Array
+    ) -> jax.Array:
+        """Returns the block's output for a prefix and its branches (`Attention.branches`)."""
+        h = self.norm(x)
+        attended = self.attention.branches(h, rope=rope, segment_ids=segment_ids, mask=mask)
+        return self._add(x, attended, self.mlp(h))
+
     def decode(
         self, x: jax.Array, *, rope: RopeAngles, past: KeyValue, slots: jax.Array
     ) -> tuple[jax.Array, KeyValue]:
