@@ -30,8 +30,8 @@ NUM_PROMPTS = 12
 class Study:
     """The tiny study with an evaluation `dolly`, and completions of stated quality."""
 
-    def __init__(self, folder: Path, overrides: list[str]) -> None:
-        self.workdir = folder / "work"
+    def __init__(self, folder: Path, overrides: list[str], workdir: Path | None = None) -> None:
+        self.workdir = workdir or folder / "work"
         path = folder / "study.py"
         path.write_text(
             f"import importlib.util\n"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from etils import epath
 from rich.console import Console
 
+from codepretrain.cli.main import main
 from codepretrain.config.schema import EvaluatorConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.interop.export import ExportOptions
@@ -18,15 +20,14 @@ from codepretrain.study.local_judge import judge_locally
 from codepretrain.study.run import evaluate_phases
 from codepretrain.study.win_rates import read_pairs
 from codepretrain.study.workspace import Workspace
+from tests.cli.test_judge import Study
 
 
 @pytest.fixture(scope="module")
 def evaluated(
     tmp_path_factory: pytest.TempPathFactory, trained: Path, config: StudyConfig
 ) -> Workspace:
-    """The trained study in a folder of links, with completions of two variants."""
-    import shutil
-
+    """The trained study with completions of two variants."""
     workdir = Path(shutil.copytree(trained, tmp_path_factory.mktemp("judged") / "workdir"))
     prompts = workdir.parent / "prompts.jsonl"
     lines = [{"instruction": f"Write about river {i}.", "context": "stone"} for i in range(5)]
@@ -81,6 +82,26 @@ def test_a_checkpoint_and_its_export_give_the_same_verdicts(evaluated: Workspace
     assert exported["judge"]["model"] == "exported"
     assert len(exported["judge"]["weights_sha256"]) == 64
     assert exported["judgments"] == ours["judgments"]
+
+
+def test_the_command_judges_locally(
+    evaluated: Workspace,
+    tmp_path: Path,
+    tiny_overrides: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    study = Study(tmp_path, tiny_overrides, workdir=Path(evaluated.workdir))
+    flags = ["--evaluator", "dolly", "--pairs", "branched:trunk_only", "--local", "trunk"]
+    assert main(["judge", *study.flags, *flags, "--dry-run"]) == 0
+    assert "1 pairs of variants, 5 matches, nothing to pay" in capsys.readouterr().err
+    assert main(["judge", *study.flags, *flags]) == 0
+    printed = capsys.readouterr().out
+    assert "branched against trunk_only" in printed
+    assert "same verdict in both orders" in printed
+    (path,) = Path(evaluated.workdir).glob("judge/trunk_40-*/tiny/dolly-branched-trunk_only.json")
+    assert f"result: {path}" in printed
+    assert main(["judge", *study.flags, *flags[:-1], "trnk"]) == 2
+    assert "--local: there is no phase 'trnk'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
