@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from codepretrain.errors import UserError
-from codepretrain.files import storage
 from codepretrain.files.hashing import sha256_json
+from codepretrain.files.storage import MissingFileError, parse, read_bytes
 from codepretrain.instructions import render_prompt
 
 _PROMPT_FIELDS = ("instruction", "prompt")
@@ -42,8 +42,8 @@ def read_prompts(path: str, *, option: str, num_examples: int) -> list[Prompt]:
       UserError: the file is missing or empty, a line is damaged, or two prompts are the same.
     """
     try:
-        content = storage.read_bytes(storage.parse(path, name=option))
-    except storage.MissingFileError as error:
+        content = read_bytes(parse(path, name=option))
+    except MissingFileError as error:
         raise UserError(f"{option}: there is no file {path}") from error
     prompts: dict[str, Prompt] = {}
     lines: dict[str, int] = {}

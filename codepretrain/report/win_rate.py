@@ -71,7 +71,7 @@ class OrderEffect:
 
 
 def win_rate(judgments: Sequence[Judgment]) -> WinRate:
-    """Returns the win rate of the variant. NaN, with unbounded intervals, if nothing is judged."""
+    """Returns the win rate of the variant. NaN, with the widest intervals, if nothing is judged."""
     judged = [judgment for judgment in judgments if judgment.is_complete]
     shares = {
         name: _share([sum(o == name for o in j.outcomes) / 2 for j in judged])

@@ -7,7 +7,6 @@ from etils import epath
 
 from codepretrain.errors import UserError
 from codepretrain.evals.prompt_set import Prompt, prompts_sha256, read_prompts
-from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes
 from tests.data.readers.reading import read as read_documents
 from tests.data.readers.reading import reader
@@ -96,7 +95,7 @@ def test_files_that_are_missing_or_empty(tmp_path: Path) -> None:
 
 
 def test_prompts_of_an_object_store(monkeypatch: pytest.MonkeyPatch, memory: epath.Path) -> None:
-    monkeypatch.setattr(storage, "parse", lambda path, name: epath.Path(path))
+    monkeypatch.setattr("codepretrain.evals.prompt_set.parse", lambda path, name: epath.Path(path))
     write_bytes(memory / "prompts.jsonl", json.dumps(DOLLY).encode())
     (prompt,) = read(str(memory / "prompts.jsonl"))
     assert prompt.category == "classification"
