@@ -15,6 +15,7 @@ from codepretrain.errors import UserError
 from codepretrain.evals.judge.result import JudgeResult
 from codepretrain.files import storage
 from codepretrain.report.collect import StudyResults
+from codepretrain.report.judge_agreement import JudgeAgreement, judge_agreements
 from codepretrain.report.win_rate import by_category
 from codepretrain.report.win_rate_rows import Row, difference_text, rate_text, rows, summary
 
@@ -50,9 +51,10 @@ class JudgedTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """What is shown, and why something is not."""
+    """What is shown, and why something is not. agreements: of judges with each other."""
 
     tables: Sequence[JudgedTable] = ()
+    agreements: Sequence[JudgeAgreement] = ()
     problems: Sequence[str] = ()
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -88,7 +90,14 @@ def read_judged(results: StudyResults) -> Judged:
             problems.append(f"{path}: {stale}: run `codepretrain judge` again, or delete the file")
         else:
             grouped.setdefault((path.parent.parent.name, result.evaluator), []).append(result)
-    return Judged(tables=[_table(group) for group in grouped.values()], problems=problems)
+    by_judge: dict[str, list[JudgeResult]] = {}
+    for (judge, _), group in grouped.items():
+        by_judge.setdefault(judge, []).extend(group)
+    return Judged(
+        tables=[_table(group) for group in grouped.values()],
+        agreements=judge_agreements(by_judge),
+        problems=problems,
+    )
 
 
 def _paths(folder: epath.Path, study: str) -> list[epath.Path]:

@@ -11,6 +11,7 @@ from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.judged import NOTHING_JUDGED, Judged
 from codepretrain.report.starts import start_rows
 from codepretrain.report.templates import environment
+from codepretrain.report.win_rate_rows import rate_text
 
 
 def render(
@@ -26,6 +27,7 @@ def render(
     return template.render(
         written_at=written_at,
         judged=judged,
+        rate_text=rate_text,
         **_summary(results, comparison, judged),
         **_comparison(comparison),
         pairs=tables.pair_rows(pairs),

@@ -34,6 +34,7 @@ def results_json(
             "comparison": _comparison(comparison),
             "pairs": [_comparison(pair) for pair in pairs],
             "win_rates": judged.to_json(),
+            "judge_agreement": [dataclasses.asdict(pair) for pair in judged.agreements],
             "phases": {name: _run(run) for name, run in results.runs.items()},
             "manifests": {
                 source: {split: _manifest(m) for split, m in splits.items()}

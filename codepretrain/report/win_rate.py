@@ -74,10 +74,10 @@ def win_rate(judgments: Sequence[Judgment]) -> WinRate:
     """Returns the win rate of the variant. NaN, with the widest intervals, if nothing is judged."""
     judged = [judgment for judgment in judgments if judgment.is_complete]
     shares = {
-        name: _share([sum(o == name for o in j.outcomes) / 2 for j in judged])
+        name: share([sum(o == name for o in j.outcomes) / 2 for j in judged])
         for name in ("win", "tie", "loss", "unreadable")
     }
-    difference, p_value = mean_of_signs([_signs(j).mean() for j in judged])
+    difference, p_value = mean_of_signs([signs(j).mean() for j in judged])
     return WinRate(
         num_prompts=len(judged),
         num_missing=len(judgments) - len(judged),
@@ -94,9 +94,12 @@ def order_effect(judgments: Sequence[Judgment]) -> OrderEffect:
         j for j in judgments if j.is_asked and j.is_complete and "unreadable" not in j.outcomes
     ]
     is_same = np.array([j.outcomes[0] == j.outcomes[1] for j in asked], np.float64)
-    first, _ = mean_of_signs([float(_signs(j) @ [0.5, -0.5]) for j in asked])
+    first, _ = mean_of_signs([float(signs(j) @ [0.5, -0.5]) for j in asked])
     return OrderEffect(
-        num_prompts=len(asked), agreement=_share(is_same), kappa=_kappa(asked), first=first
+        num_prompts=len(asked),
+        agreement=share(is_same),
+        kappa=kappa(np.array([j.outcomes for j in asked])),
+        first=first,
     )
 
 
@@ -129,7 +132,7 @@ def mean_of_signs(values: Sequence[float]) -> tuple[Rate, float]:
     return Rate(float(x.mean()), interval), 2 * float(special.stdtr(freedom, -abs(center) / error))
 
 
-def _share(values: Sequence[float] | np.ndarray) -> Rate:
+def share(values: Sequence[float] | np.ndarray) -> Rate:
     """Returns the mean of shares in [0, 1], one per prompt, with its score interval.
 
     The interval is that of a proportion of n* independent judgments, where n* gives the standard
@@ -148,16 +151,16 @@ def _share(values: Sequence[float] | np.ndarray) -> Rate:
     return Rate(value, wilson_interval(value, effective))
 
 
-def _signs(judgment: Judgment) -> np.ndarray:
+def signs(judgment: Judgment) -> np.ndarray:
     """Returns +1 for a win and -1 for a loss, in both orders."""
     return np.array([_SIGN.get(outcome or "", 0.0) for outcome in judgment.outcomes])
 
 
-def _kappa(asked: Sequence[Judgment]) -> float:
-    if not asked:
+def kappa(verdicts: np.ndarray) -> float:
+    """Returns Cohen's kappa of pairs of verdicts [N, 2]; NaN if chance gives full agreement."""
+    if not len(verdicts):
         return math.nan
-    outcomes = np.array([judgment.outcomes for judgment in asked])  # [prompts, 2]
-    shares = np.stack([(outcomes == name).mean(axis=0) for name in ("win", "tie", "loss")])
+    shares = np.stack([(verdicts == name).mean(axis=0) for name in np.unique(verdicts)])
     chance = float(shares[:, 0] @ shares[:, 1])
-    observed = float((outcomes[:, 0] == outcomes[:, 1]).mean())
+    observed = float((verdicts[:, 0] == verdicts[:, 1]).mean())
     return (observed - chance) / (1 - chance) if chance < 1 else math.nan

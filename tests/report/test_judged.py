@@ -105,6 +105,9 @@ def test_the_page_shows_comparisons_with_intervals(
     assert set(ours["summary"]["categories"]) == {"open_qa", "chat"}
     assert "judgments" not in ours
     assert ours["survives_holm"] is True
+    (pair,) = json.loads((tmp_path / "report" / "results.json").read_text())["judge_agreement"]
+    assert (pair["variant"], pair["agreement"]["value"]) == ("code_to_text", 1)
+    assert "Agreement of judges" in html
 
 
 def test_nothing_judged_leaves_no_section(study: ReportInput, tmp_path: Path) -> None:
