@@ -53,10 +53,11 @@ EXTRAS = {
         "gcp-storage-emulator>=2026.7",
         "moto[server]>=5.2,<6",
     ],
-    # Benchmark tasks (codepretrain/evals/harness).
+    # Benchmark tasks (codepretrain/evals/harness), and judges of completions.
     "eval": [
         "lm-eval>=0.4.13,<0.5",
         "datasets>=5.2,<6",
+        "httpx2>=2.16,<3",
         "huggingface-hub>=1.0,<3",
         "pyarrow>=22,<27",
         "tokenizers>=0.22,<0.24",

@@ -201,6 +201,15 @@ def study(name: str, model: ModelConfig) -> StudyConfig:
             "validation": EvaluatorConfig(
                 kind="validation_loss", interval_steps=5000, num_examples=2048
             ),
+            "dolly_200": EvaluatorConfig(  # for `codepretrain judge`: docs/win_rates.md
+                kind="completions",
+                num_examples=200,  # paper
+                options={
+                    "prompts": "corpora/dolly/evaluation_prompts.jsonl",
+                    "max_new_tokens": 512,  # ours: neither the length nor the sampling is said
+                },
+                benchmarks=("dolly_200",),
+            ),
         },
         phases={
             "text_pretrain": pretrain(400e9, TEXT),  # paper

@@ -62,6 +62,9 @@ NEVER = {
         "codepretrain.study codepretrain.train.trainer codepretrain.stream codepretrain.evals "
         "torch transformers"
     ),
+    "codepretrain.endpoint": (
+        "codepretrain.config codepretrain.data codepretrain.evals codepretrain.study jax numpy"
+    ),
     "codepretrain.files": "codepretrain.config codepretrain.data codepretrain.study jax numpy",
     "codepretrain.report": "codepretrain.study codepretrain.train jax",
     "codepretrain": "experiments launch tests",
@@ -223,6 +226,11 @@ def test_files_are_read_and_written_in_one_place(path: Path) -> None:
             is_method = isinstance(function, ast.Attribute) and function.attr in _FILE_METHODS
             uses_files = not is_open and not is_method
             assert uses_files, f"{path.name} line {node.lineno}: use codepretrain.files"
+
+
+def test_only_the_endpoint_sends_requests() -> None:
+    clients = {module_name(path) for path in FILES if "httpx2" in imports(path)}
+    assert clients == {"codepretrain.endpoint.chat", "codepretrain.endpoint.paid_requests"}
 
 
 def test_only_the_command_line_reads_the_environment() -> None:

@@ -9,7 +9,7 @@ from functools import partial
 import absl.logging
 
 from codepretrain.checkpoint.refusal import check_names
-from codepretrain.cli import data, interop, plan, run, show, synthetic
+from codepretrain.cli import data, interop, judge, plan, run, show, synthetic
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
     Parser,
@@ -29,7 +29,7 @@ from codepretrain.files.writable import check_writable
 
 _DESCRIPTION = "Pre-training studies of text and code: prepare data, train, evaluate, report."
 _DATA = "show what prepared data holds"
-_WRITING = ("run", "prepare", "train", "evaluate", "report", "import")
+_WRITING = ("run", "prepare", "train", "evaluate", "judge", "report", "import")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,6 +118,7 @@ def _parser() -> Parser:
     data.add_commands(partial(_add, of_data))
     interop.add_commands(add)
     synthetic.add_commands(add)
+    judge.add_commands(add)
     return parser
 
 

@@ -2,12 +2,16 @@
 
 import argparse
 import dataclasses
-import math
-import os
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from codepretrain.cli.endpoint_flags import (
+    add_endpoint_flags,
+    check_client,
+    check_prices,
+    key,
+    number,
+)
 from codepretrain.cli.flags import PathOnce, whole_number
 from codepretrain.cli.interop import Add
 from codepretrain.cli.output import print_json
@@ -18,8 +22,6 @@ from codepretrain.errors import UserError, quoted
 if TYPE_CHECKING:
     from codepretrain.data.readers.synthetic_code import SyntheticCode
 
-_MAX_CONCURRENCY = 256
-
 
 def add_commands(add: Add) -> None:
     """Adds both commands and their flags to the command line."""
@@ -27,38 +29,29 @@ def add_commands(add: Add) -> None:
     report = add("synthetic-report", _report, "verify a source's solutions and measure variety")
     for command in (ask, report):
         command.add_argument("--source", required=True, help="with reader 'synthetic_code'")
-    ask.add_argument("--endpoint", required=True, metavar="URL", help="as in https://HOST/v1")
-    ask.add_argument("--model", required=True)
-    ask.add_argument(
-        "--key-variable", metavar="NAME", help="environment variable that holds the key"
-    )
+    add_endpoint_flags(ask, required=True)
     ask.add_argument("--output", action=PathOnce, required=True, help="file of answers")
     ask.add_argument("--license", help="of the answers, for the documents")
     ask.add_argument("--samples", type=whole_number(1, 1000), default=1, help="per problem")
-    ask.add_argument("--concurrency", type=whole_number(1, _MAX_CONCURRENCY), default=8)
-    ask.add_argument("--requests-per-minute", type=_number(0.001))
     ask.add_argument("--max-tokens", type=whole_number(1, 1 << 20), default=2048)
-    ask.add_argument("--temperature", type=_number(0.0), default=0.7)
-    ask.add_argument("--prompt-price", type=_number(0.0), default=0.0, help="per 1e6 tokens")
-    ask.add_argument("--completion-price", type=_number(0.0), default=0.0, help="per 1e6 tokens")
-    ask.add_argument("--max-cost", type=_number(0.0), help="stop before this is passed")
+    ask.add_argument("--temperature", type=number(0.0), default=0.7)
     report.add_argument("--num-candidates", type=whole_number(1), default=1000)
 
 
 def _ask_teacher(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    check_client()
     from codepretrain.data.synthetic.answers import Terms
-    from codepretrain.data.synthetic.endpoint import Endpoint
     from codepretrain.data.synthetic.generate import generate
     from codepretrain.data.synthetic.teacher import ask_teacher
+    from codepretrain.endpoint.chat import Endpoint
 
     reader = _reader(config, flags.source)
-    if flags.max_cost is not None and not flags.prompt_price + flags.completion_price:
-        raise UserError("--max-cost needs --prompt-price or --completion-price")
+    check_prices(flags)
     terms = Terms(**{f.name: getattr(flags, f.name) for f in dataclasses.fields(Terms)})
     endpoint = Endpoint(
         url=flags.endpoint,
         model=flags.model,
-        key=_key(flags.key_variable),
+        key=key(flags.key_env),
         temperature=flags.temperature,
         max_tokens=flags.max_tokens,
     )
@@ -103,30 +96,3 @@ def _reader(config: StudyConfig, source: str) -> "SyntheticCode":
             f"{sources[source].reader!r}"
         )
     return reader
-
-
-def _key(variable: str | None) -> str:
-    """Returns the key in an environment variable; without one, requests carry no key."""
-    if variable is None:
-        return ""
-    key = os.environ.get(variable, "").strip()
-    if not key:
-        raise UserError(f"--key-variable: the environment variable {quoted(variable)} is not set")
-    return key
-
-
-def _number(minimum: float) -> Callable[[str], float]:
-    """Returns the type of a flag that takes a finite number from `minimum`."""
-
-    def convert(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not minimum <= value < math.inf:
-            raise argparse.ArgumentTypeError(
-                f"expected a number, at least {minimum:g}, got {quoted(text)}"
-            )
-        return value
-
-    return convert

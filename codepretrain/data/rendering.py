@@ -1,12 +1,14 @@
 """The text formats of documents that are made of parts: notebooks, commits, issues, threads.
 
+That of instructions is in `codepretrain/instructions.py`, because evaluations use it too.
+
 Markers separate the parts of notebooks, commits and issues. They are StarCoder's special tokens, so
 that a tokenizer may have an entry for each (`MARKERS`). A part that contains a marker cannot be
 rendered: its document is skipped (`has_marker`). The metadata of a rendered document name its
 `format`; a marker in any other document is its author's text.
 
-Threads and instructions have no markers: an answer that itself contains a paragraph `A: …` looks
-like two. Threads have the form of SlimPajama's.
+Threads have no markers: an answer that itself contains a paragraph `A: …` looks like two. They have
+the form of SlimPajama's.
 """
 
 import re
@@ -102,12 +104,3 @@ def render_thread(title: str, question: str, answers: Iterable[str]) -> str:
     """
     head = "\n\n".join(part for part in (title, question) if part)
     return "\n\n".join([f"Q: {head}", *(f"A: {answer}" for answer in answers)])
-
-
-def render_instruction(parts: Iterable[str]) -> str:
-    r"""Returns a prompt, what it refers to, and the answer, or the messages of a conversation.
-
-    >>> render_instruction(["Add the numbers.", "1 and 2", "3"])
-    'Add the numbers.\n\n1 and 2\n\n3'
-    """
-    return "\n\n".join(text for part in parts if (text := part.strip()))

@@ -76,7 +76,8 @@ class EvaluatorKind(Generic[Options]):
     Attributes:
       name: the kind, as `config.evals.<name>.kind` names it; also the name of the file.
       options: the dataclass that `config.evals.<name>.options` is parsed into.
-      metrics: the metrics it reports. Each metric of a result matches exactly one of them.
+      metrics: the metrics it reports. Each metric of a result matches exactly one of them. One is
+        primary, unless all only describe.
       build: makes the evaluation; reads items, computes nothing.
       check: raises UserError for an option's value that cannot be used; reads no data.
       check_study: raises UserError for an option that does not fit the study; reads no data.
@@ -100,7 +101,9 @@ class EvaluatorKind(Generic[Options]):
     execution_options: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        assert any(spec.is_primary for spec in self.metrics), f"{self.name}: no primary metric"
+        is_score = any(spec.direction is not None for spec in self.metrics)
+        is_known = not is_score or any(spec.is_primary for spec in self.metrics)
+        assert is_known, f"{self.name}: no primary metric"
 
     def check_result(self, result: EvalResult) -> None:
         """Asserts that the result has the declared metrics and nothing else."""

@@ -15,6 +15,7 @@ KINDS = (
     "python_expression",
     "harness",
     "code_generation",
+    "completions",
 )
 
 

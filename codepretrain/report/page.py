@@ -9,8 +9,10 @@ from codepretrain.report import accounts, figure_style, plots, tables, wording
 from codepretrain.report.answers import histograms, is_baseline_or_answer
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import MAX_PAIRS, Comparison
+from codepretrain.report.judged import NOTHING_JUDGED, Judged
 from codepretrain.report.starts import start_rows
 from codepretrain.report.templates import environment
+from codepretrain.report.win_rate_rows import rate_text
 
 
 def render(
@@ -19,12 +21,15 @@ def render(
     *,
     pairs: Sequence[Comparison],
     written_at: str,
+    judged: Judged = NOTHING_JUDGED,
 ) -> str:
     """Returns the page's HTML."""
     template = environment().get_template("page.html")
     return template.render(
         written_at=written_at,
-        **_summary(results, comparison),
+        judged=judged,
+        rate_text=rate_text,
+        **_summary(results, comparison, judged),
         **_comparison(comparison),
         pairs=tables.pair_rows(pairs),
         max_pairs=MAX_PAIRS,
@@ -33,7 +38,7 @@ def render(
     )
 
 
-def _summary(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
+def _summary(results: StudyResults, comparison: Comparison, judged: Judged) -> dict[str, Any]:
     runs = {variant: results.last_run(variant) for variant in results.spec.variants}
     return {
         "spec": results.spec,
@@ -44,7 +49,9 @@ def _summary(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
         "caution": wording.CAUTION if comparison.headline_differences else "",
         "findings": wording.findings(comparison),
         "has_tentative": any(wording.is_tentative(cell) for cell in comparison.cells.values()),
-        "problems": list(dict.fromkeys([*results.all_problems, *comparison.problems])),
+        "problems": list(
+            dict.fromkeys([*results.all_problems, *comparison.problems, *judged.problems])
+        ),
     }
 
 

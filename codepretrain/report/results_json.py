@@ -10,6 +10,7 @@ from codepretrain.report.accounts import num_skipped, time_seconds, tokens_per_s
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.curves import loss_curves, training_curve
+from codepretrain.report.judged import NOTHING_JUDGED, Judged
 from codepretrain.rows.manifest import RowsManifest
 
 FORMAT = 1
@@ -22,6 +23,7 @@ def results_json(
     *,
     pairs: Sequence[Comparison],
     written_at: str,
+    judged: Judged = NOTHING_JUDGED,
 ) -> dict[str, Any]:
     """Returns the report's numbers as JSON's own types; see `files/json_values.py` for NaN."""
     return plain(
@@ -31,13 +33,15 @@ def results_json(
             "study": results.spec.to_json(),
             "comparison": _comparison(comparison),
             "pairs": [_comparison(pair) for pair in pairs],
+            "win_rates": judged.to_json(),
+            "judge_agreement": [dataclasses.asdict(pair) for pair in judged.agreements],
             "phases": {name: _run(run) for name, run in results.runs.items()},
             "manifests": {
                 source: {split: _manifest(m) for split, m in splits.items()}
                 for source, splits in results.manifests.items()
             },
             "curves": {variant: _curves(results, variant) for variant in results.spec.variants},
-            "problems": [*results.problems, *comparison.problems],
+            "problems": [*results.problems, *comparison.problems, *judged.problems],
         }
     )
 

@@ -10,6 +10,7 @@ from codepretrain.files import storage
 from codepretrain.files.atomic import write_json, write_text
 from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline
+from codepretrain.report.judged import read_judged
 from codepretrain.report.page import render
 from codepretrain.report.results_json import results_json
 from codepretrain.report.terminal import print_comparison
@@ -31,10 +32,12 @@ def write_report(
     pairs = compare_pairs(results)
     written_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     folder = epath.Path(out_dir)
-    numbers = results_json(results, comparison, pairs=pairs, written_at=written_at)
+    judged = read_judged(results)
+    numbers = results_json(results, comparison, pairs=pairs, written_at=written_at, judged=judged)
     write_json(folder / "results.json", numbers)
     page = folder / "index.html"
-    write_text(page, render(results, comparison, pairs=pairs, written_at=written_at))
+    html = render(results, comparison, pairs=pairs, written_at=written_at, judged=judged)
+    write_text(page, html)
     if console is not None:
         print_comparison(console, results, comparison)
     return page

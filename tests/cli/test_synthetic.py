@@ -7,7 +7,7 @@ import pytest
 
 from codepretrain.cli.main import main
 from tests.conftest import TINY
-from tests.data.synthetic.teaching import answer, endpoint, raw
+from tests.endpoint.loopback import answer, endpoint, raw
 
 KEY = "sk-hunter2-0123456789"
 
@@ -42,7 +42,7 @@ def test_ask_teacher_takes_the_key_from_the_named_variable(
     output = tmp_path / "answers" / "a.jsonl"
     with endpoint(answer()) as server:
         flags = ["--source", "code", "--endpoint", server.url, "--model", "m", "--samples", "2"]
-        flags += ["--output", str(output), "--key-variable", "MY_KEY", "--prompt-price", "10"]
+        flags += ["--output", str(output), "--key-env", "MY_KEY", "--prompt-price", "10"]
         assert main(["ask-teacher", *flags, *where]) == 0
     account = json.loads(capsys.readouterr().out)
     assert account["num_answers"] == len(server.seen) == 6
@@ -58,7 +58,7 @@ def test_ask_teacher_takes_the_key_from_the_named_variable(
         (["--source", "cod"], "--source: there is no source 'cod'; did you mean code?"),
         (["--source", "text"], "config.data.sources.text.reader: expected 'synthetic_code', found"),
         (["--endpoint", "http://example.org"], "http is for this machine; use https"),
-        (["--key-variable", "NO_SUCH"], "the environment variable 'NO_SUCH' is not set"),
+        (["--key-env", "NO_SUCH"], "the environment variable 'NO_SUCH' is not set"),
         (["--max-cost", "3"], "--max-cost needs --prompt-price or --completion-price"),
         (["--temperature", "nan"], "--temperature: expected a number, at least 0, got 'nan'"),
         (["--concurrency", "0"], "--concurrency: expected a whole number, at least 1"),
@@ -90,7 +90,7 @@ def test_a_wrong_key_is_one_line_without_the_key(
     monkeypatch.setenv("MY_KEY", KEY)
     with endpoint(raw(f"wrong: {KEY}".encode(), 401)) as server:
         flags = ["--source", "code", "--endpoint", server.url, "--model", "m"]
-        flags += ["--output", str(tmp_path / "a.jsonl"), "--key-variable", "MY_KEY"]
+        flags += ["--output", str(tmp_path / "a.jsonl"), "--key-env", "MY_KEY"]
         assert main(["ask-teacher", *flags, *where]) == 2
     error = capsys.readouterr().err
     assert "HTTP 401" in error

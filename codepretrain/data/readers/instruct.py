@@ -1,6 +1,6 @@
 """Prompts with their answers: instructions (Dolly), mathematics, conversations.
 
-The format is `codepretrain.data.rendering.render_instruction`. Prompts that an evaluation uses can
+The format is `codepretrain.instructions.render_instruction`. Prompts that an evaluation uses can
 be left out.
 """
 
@@ -18,9 +18,9 @@ from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.lines import read_lines
 from codepretrain.data.readers.reader import MissingCorpusError, RawFile
 from codepretrain.data.readers.records import Record, RecordReader, field_names
-from codepretrain.data.rendering import render_instruction
 from codepretrain.errors import UserError
 from codepretrain.files.storage import is_file
+from codepretrain.instructions import render_instruction
 
 EXCLUDED = "excluded prompt"
 

@@ -10,17 +10,18 @@ from typing import Any
 
 import pytest
 
-from codepretrain.data.synthetic.answers import Account, Terms, request_id
-from codepretrain.data.synthetic.endpoint import Endpoint
+from codepretrain.data.synthetic.answers import Terms, request_id
 from codepretrain.data.synthetic.generate import generate
-from codepretrain.data.synthetic.pace import Pace
 from codepretrain.data.synthetic.problem import Problem, Step
 from codepretrain.data.synthetic.teacher import ask_teacher
+from codepretrain.endpoint.account import Account
+from codepretrain.endpoint.chat import Endpoint
+from codepretrain.endpoint.pace import Pace
 from codepretrain.errors import UserError
 from codepretrain.files import journal as journals
 from codepretrain.files.lease import exclusive
 from tests.data.readers.reading import read, reader
-from tests.data.synthetic.teaching import (
+from tests.endpoint.loopback import (
     Clock,
     Handler,
     Reply,
@@ -157,7 +158,7 @@ def test_an_answer_without_a_solution_is_paid_and_not_asked_again(
 ) -> None:
     run = Run(tmp_path, reply)
     account = run(1)
-    assert (account.num_answers, account.num_without_solution) == (1, 1)
+    assert (account.num_answers, account.num_unusable) == (1, 1)
     assert account.cost > 0
     assert len(run.requests) == num_requests
     assert run.records[0]["error"].startswith(error)
@@ -219,12 +220,12 @@ def test_a_wait_is_announced_once(tmp_path: Path) -> None:
 def test_a_bad_answer_is_paid_even_if_no_other_follows(tmp_path: Path, then: Reply) -> None:
     run = Run(tmp_path, raw(b"<html>"), then)
     account = run(1)
-    assert (account.num_answers, account.num_without_solution, account.num_failed) == (1, 1, 1)
+    assert (account.num_answers, account.num_unusable, account.num_failed) == (1, 1, 1)
     assert account.cost > 0.005
     run.replies = (answer(),)
     again = run(1)
     assert len(run.requests) == 1, "the request has no answer yet"
-    assert (again.num_answers, again.num_without_solution) == (2, 1)
+    assert (again.num_answers, again.num_unusable) == (2, 1)
     assert again.cost == pytest.approx(account.cost + 0.003)
     run(1)
     assert run.requests == []
@@ -295,7 +296,7 @@ def test_one_process_at_a_time_asks_into_a_journal(tmp_path: Path) -> None:
 _ASK = """
 import sys
 from codepretrain.data.synthetic.answers import Terms
-from codepretrain.data.synthetic.endpoint import Endpoint
+from codepretrain.endpoint.chat import Endpoint
 from codepretrain.data.synthetic.problem import Problem, Step
 from codepretrain.data.synthetic.teacher import ask_teacher
 tests = ((Step("add(1, 2)", check="result == 3"),),)

@@ -24,17 +24,22 @@ _HOST = re.compile(r"[A-Za-z0-9.:-]+")
 _BUSY = (408, 409, 425, 429, 500, 502, 503, 504, 529)
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _MISCONFIGURED = (401, 402, 403, 404, 405)
+_QUOTA = b"insufficient_quota"  # sent with 429, and waiting does not help
 
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """`url` ends before `/chat/completions`, as in `https://host/v1`. `key` may be empty."""
+    """`url` ends before `/chat/completions`, as in `https://host/v1`. `key` may be empty.
+
+    seed: sent if it is given; few endpoints then give the same answer again.
+    """
 
     url: str
     model: str
     key: str = field(default="", repr=False)
     temperature: float = 0.7
     max_tokens: int = 2048
+    seed: int | None = None
     timeout_s: float = 120.0
 
     def check(self) -> None:
@@ -120,12 +125,14 @@ def ask(
       RefusedError: the endpoint does not accept this prompt.
       UserError: it accepts no request: the address, the model or the key is wrong.
     """
-    body = {
+    body: dict[str, Any] = {
         "model": endpoint.model,
         "messages": [{"role": "user", "content": prompt}],
         "temperature": endpoint.temperature,
         "max_tokens": endpoint.max_tokens,
     }
+    if endpoint.seed is not None:
+        body["seed"] = endpoint.seed
     url = f"{endpoint.url.rstrip('/')}/chat/completions"
     headers = {"Idempotency-Key": request_id}
     deadline = now() + endpoint.timeout_s
@@ -139,10 +146,13 @@ def ask(
     if status == 200:
         return _answer(content, endpoint)
     excerpt = _safe(content.decode(errors="replace"), endpoint)
-    if status in _BUSY:
+    is_exhausted = _QUOTA in content
+    if status in _BUSY and not is_exhausted:
         raise BusyError(f"HTTP {status}: {excerpt}", _retry_after(response_headers))
-    if status in _MISCONFIGURED or 300 <= status < 400:
-        raise UserError(f"endpoint {url}: HTTP {status}: {excerpt}; check address, model and key")
+    if status in _MISCONFIGURED or 300 <= status < 400 or is_exhausted:
+        raise UserError(
+            f"endpoint {url}: HTTP {status}: {excerpt}; check address, model, key and credit"
+        )
     raise RefusedError(f"HTTP {status}: {excerpt}")
 
 
@@ -167,6 +177,8 @@ def _answer(content: bytes, endpoint: Endpoint) -> Answer:
         if not isinstance(text, str) or not text.strip():
             raise TypeError("no text")
         text.encode()
+        if endpoint.key:  # an answer is written to files
+            text = text.replace(endpoint.key, "[key]")
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
         shown = _safe(content[:500].decode(errors="replace"), endpoint)
         raise BadAnswerError(f"no text in the answer ({type(error).__name__}): {shown}") from None
@@ -175,7 +187,7 @@ def _answer(content: bytes, endpoint: Endpoint) -> Answer:
     model = value.get("model")
     return Answer(
         text=text,
-        model=model[:200] if isinstance(model, str) else endpoint.model,
+        model=_safe(model, endpoint) if isinstance(model, str) else endpoint.model,
         prompt_tokens=_count(usage.get("prompt_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
         was_cut_off=choice.get("finish_reason") == "length",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from codepretrain.data.synthetic.pace import Pace, StoppedError
-from tests.data.synthetic.teaching import Clock
+from codepretrain.endpoint.pace import DeadlineError, Pace, StoppedError
+from tests.endpoint.loopback import Clock
 
 
 def test_requests_keep_their_distance() -> None:
@@ -52,3 +52,18 @@ def test_stop_ends_all_waiting() -> None:
         pace.turn()
     with pytest.raises(StoppedError):
         pace.back_off(0)
+
+
+def test_nothing_is_sent_or_waited_for_after_the_deadline() -> None:
+    clock = Clock()
+    pace = Pace(None, deadline_s=10, now=clock.now, wait=clock.wait)
+    pace.turn()
+    pace.pause(9)
+    pace.turn()
+    assert clock.time == 9
+    with pytest.raises(DeadlineError):
+        pace.back_off(2)
+    pace.pause(1)
+    with pytest.raises(DeadlineError):
+        pace.turn()
+    assert clock.time == 9, "a wait that is in vain is not begun"

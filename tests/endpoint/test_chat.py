@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from codepretrain.data.synthetic.endpoint import (
+from codepretrain.endpoint.chat import (
     Answer,
     BadAnswerError,
     BusyError,
@@ -15,7 +15,7 @@ from codepretrain.data.synthetic.endpoint import (
     make_client,
 )
 from codepretrain.errors import UserError
-from tests.data.synthetic.teaching import (
+from tests.endpoint.loopback import (
     Reply,
     answer,
     content,
@@ -154,3 +154,25 @@ def test_a_damaged_key_is_refused_and_not_shown(key: str) -> None:
     with pytest.raises(UserError, match="characters that no key has") as caught:
         Endpoint(url="https://h/v1", model="m", key=key).check()
     assert key not in str(caught.value)
+
+
+def test_an_account_without_credit_is_a_users_mistake() -> None:
+    """It is sent with 429, but waiting does not help."""
+    body = json.dumps({"error": {"message": "x" * 400, "type": "insufficient_quota"}}).encode()
+    with pytest.raises(UserError, match="check address, model, key and credit"):
+        send(raw(body, 429))
+
+
+def test_the_seed_is_sent_if_there_is_one() -> None:
+    for seed, expected in ((None, {}), (7, {"seed": 7})):
+        with endpoint(answer("x")) as server:
+            chosen = Endpoint(url=server.url, model="m", seed=seed)
+            with make_client(chosen, num_connections=1) as client:
+                ask(client, chosen, "Add.", request_id="r1")
+        (_, body), *_ = server.seen
+        assert {name: body[name] for name in body if name == "seed"} == expected
+
+
+def test_a_key_that_an_endpoint_echoes_is_not_in_the_answer() -> None:
+    found = send(answer(f"your key is {KEY}", model=f"m {KEY}"))
+    assert (found.text, found.model) == ("your key is [key]", "m [key]")

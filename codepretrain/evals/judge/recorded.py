@@ -1,0 +1,138 @@
+"""The completions that runs have recorded, paired by prompt.
+
+Two runs can be compared only if the same prompts were completed under the same settings, so the
+identities of both evaluations must agree in all but the parameters.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from etils import epath
+
+from codepretrain.errors import UserError
+from codepretrain.evals.item_scores import item_scores_path
+from codepretrain.evals.judge.match import Match
+from codepretrain.files import journal, storage
+from codepretrain.metrics.writer import EVALUATION_FIELDS
+
+_FIELDS = ("id", "prompt", "completion")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """The completions of one checkpoint.
+
+    Attributes:
+      variant, phase, fingerprint, step: of the checkpoint.
+      identity, digest: of the evaluation (`evals/identity.py`); the parameters are no part of it.
+      records: one object per prompt.
+    """
+
+    variant: str
+    phase: str
+    fingerprint: str
+    step: int
+    identity: Mapping[str, str]
+    digest: str
+    records: Sequence[Mapping[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what identifies the completions."""
+        names = ("variant", "phase", "fingerprint", "step", "digest")
+        return {name: getattr(self, name) for name in names} | {"identity": dict(self.identity)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """The end of a variant's last phase."""
+
+    variant: str
+    phase: str
+    fingerprint: str
+    step: int
+    run_dir: storage.StrPath
+
+
+def read_pair(
+    ours: Checkpoint, reference: Checkpoint, evaluator: str
+) -> tuple[Recorded, Recorded, list[Match]]:
+    """Returns the completions of both checkpoints by the newest evaluation that both have.
+
+    Raises:
+      UserError: a checkpoint was not evaluated, or both were, but with other prompts or settings;
+        or a file is damaged.
+    """
+    found = [_identities(checkpoint, evaluator) for checkpoint in (ours, reference)]
+    shared = [digest for digest in found[0] if digest in found[1]]
+    if not shared:
+        newest = [list(identities.values())[-1] for identities in found]
+        names = sorted(newest[0].keys() | newest[1].keys())
+        differing = [name for name in names if newest[0].get(name) != newest[1].get(name)]
+        raise UserError(
+            f"the completions of {ours.variant!r} and {reference.variant!r} cannot be compared: "
+            f"their evaluations {evaluator!r} differ in {', '.join(differing)}; run `codepretrain "
+            f"evaluate --phase {ours.phase} --phase {reference.phase}` with this --config"
+        )
+    pair = [
+        _recorded(checkpoint, evaluator, shared[-1], identities[shared[-1]])
+        for checkpoint, identities in zip((ours, reference), found, strict=True)
+    ]
+    return pair[0], pair[1], _matches(*pair)
+
+
+def _identities(checkpoint: Checkpoint, evaluator: str) -> dict[str, Mapping[str, str]]:
+    """Returns digest → identity of the evaluations of a checkpoint, the newest last."""
+    path = epath.Path(checkpoint.run_dir) / "evals.jsonl"
+    found: dict[str, Mapping[str, str]] = {}
+    for line in journal.read(path, fields=EVALUATION_FIELDS):
+        if (line["step"], line["evaluator"]) == (checkpoint.step, evaluator):
+            found.pop(line["digest"], None)
+            found[line["digest"]] = line["identity"]
+    if not found:
+        raise UserError(
+            f"variant {checkpoint.variant!r}: {path} has no record of the evaluation "
+            f"{evaluator!r} at step {checkpoint.step:,}: run `codepretrain evaluate --phase "
+            f"{checkpoint.phase}` first"
+        )
+    return found
+
+
+def _recorded(
+    checkpoint: Checkpoint, evaluator: str, digest: str, identity: Mapping[str, str]
+) -> Recorded:
+    path = item_scores_path(checkpoint.run_dir, evaluator, checkpoint.step, digest)
+    path = path.with_suffix(".jsonl")
+    records = journal.read(path, fields=dict.fromkeys(_FIELDS, str))
+    if not records:
+        raise UserError(
+            f"variant {checkpoint.variant!r}: {path} is missing or holds no completions: restore "
+            "it from a copy"
+        )
+    return Recorded(
+        variant=checkpoint.variant,
+        phase=checkpoint.phase,
+        fingerprint=checkpoint.fingerprint,
+        step=checkpoint.step,
+        identity=identity,
+        digest=digest,
+        records=records,
+    )
+
+
+def _matches(ours: Recorded, reference: Recorded) -> list[Match]:
+    theirs = {record["id"]: record for record in reference.records}
+    if theirs.keys() != {record["id"] for record in ours.records}:
+        raise UserError(
+            f"the completions of {ours.variant!r} and {reference.variant!r} are of other prompts, "
+            "although their evaluations have the same digest: files were changed; restore them"
+        )
+    return [
+        Match(
+            record["id"],
+            str(record.get("category", "")),
+            record["prompt"],
+            (record["completion"], theirs[record["id"]]["completion"]),
+        )
+        for record in ours.records
+    ]

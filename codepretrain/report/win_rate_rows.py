@@ -1,0 +1,145 @@
+"""The win rates of judged comparisons as numbers for JSON, and as rows of a table."""
+
+import dataclasses
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from codepretrain.evals.judge.match import Judgment
+from codepretrain.evals.judge.result import JudgeResult
+from codepretrain.report.statistics import CONFIDENCE, holm
+from codepretrain.report.win_rate import Rate, WinRate, by_category, order_effect, win_rate
+
+SAME = "not distinguishable"
+
+
+def summary(judgments: Sequence[Judgment]) -> dict[str, Any]:
+    """Returns the rates of a comparison, the effect of the order, and the rates per category."""
+    return {
+        "win_rate": dataclasses.asdict(win_rate(judgments)),
+        "order_effect": dataclasses.asdict(order_effect(judgments)),
+        "categories": {
+            name: dataclasses.asdict(rate) for name, rate in by_category(judgments).items()
+        },
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One comparison as text. survives_holm: over all comparisons by the same judge."""
+
+    variant: str
+    reference: str
+    num_prompts: str
+    win: str
+    tie: str
+    loss: str
+    unreadable: str
+    difference: str
+    verdict: str
+    survives_holm: bool
+    agreement: str
+    first: str
+    notes: tuple[str, ...]
+
+    @property
+    def is_tentative(self) -> bool:
+        """Whether the difference is distinguishable by itself only."""
+        return self.verdict != SAME and not self.survives_holm
+
+
+def rows(results: Sequence[JudgeResult]) -> list[Row]:
+    """Returns the rows of comparisons by one judge and one evaluator."""
+    rates = [win_rate(result.judgments) for result in results]
+    adjusted = holm([rate.p_value for rate in rates])
+    return [
+        _row(result, rate, survives_holm=p < 1 - CONFIDENCE)
+        for result, rate, p in zip(results, rates, adjusted, strict=True)
+    ]
+
+
+def print_results(console: Console, results: Sequence[JudgeResult]) -> None:
+    """Prints comparisons by one judge and one evaluator."""
+    printed = rows(results)
+    for row in printed:
+        dagger = "†" if row.is_tentative else ""
+        console.print(Text(f"{row.variant} against {row.reference}", style="bold"), soft_wrap=True)
+        for line in (
+            f"win {row.win}   tie {row.tie}   loss {row.loss}   no verdict {row.unreadable}",
+            f"win − loss {row.difference}: {row.verdict}{dagger} ({row.num_prompts} prompts)",
+            f"same verdict in both orders {row.agreement}; first − second {row.first}",
+            *(f"note: {note}" for note in row.notes),
+        ):
+            console.print(Text(f"  {line}"), soft_wrap=True)
+    if any(row.is_tentative for row in printed):
+        console.print(Text("†: not distinguishable after Holm’s correction for these pairs"))
+
+
+def _row(result: JudgeResult, rate: WinRate, *, survives_holm: bool) -> Row:
+    order = order_effect(result.judgments)
+    return Row(
+        variant=result.variant["variant"],
+        reference=result.reference["variant"],
+        num_prompts=f"{rate.num_prompts:,}",
+        **{name: rate_text(getattr(rate, name)) for name in ("win", "tie", "loss", "unreadable")},
+        difference=difference_text(rate.difference),
+        verdict=verdict_text(rate),
+        survives_holm=survives_holm,
+        agreement=rate_text(order.agreement),
+        first=difference_text(order.first),
+        notes=tuple(_notes(result, rate)),
+    )
+
+
+def _notes(result: JudgeResult, rate: WinRate) -> Iterator[str]:
+    if rate.num_missing:
+        yield f"{rate.num_missing:,} prompts are not judged yet and left out"
+    if rate.num_identical:
+        yield f"{rate.num_identical:,} prompts have the same completion twice: ties"
+    if any(result.num_asserting):
+        ours, theirs = result.num_asserting
+        yield (
+            f"{ours:,} and {theirs:,} completions hold a line in the form of a verdict, which may "
+            "sway the judge"
+        )
+    asked = result.judge.get("model")
+    others = [name for name in result.answered_by if name != asked]
+    if others:
+        yield f"answered by {', '.join(others)}, which is not the name that was asked for"
+
+
+def rate_text(rate: Rate) -> str:
+    """Returns a share in percent with its interval.
+
+    >>> from codepretrain.report.statistics import Interval
+    >>> rate_text(Rate(0.523, Interval(0.46, 0.585)))
+    '52.3% [46.0, 58.5]'
+    """
+    if math.isnan(rate.value):
+        return "–"
+    low, high = (100 * bound for bound in (rate.interval.low, rate.interval.high))
+    return f"{100 * rate.value:.1f}% [{low:.1f}, {high:.1f}]"
+
+
+def difference_text(rate: Rate) -> str:
+    """Returns a difference of shares in points with its interval.
+
+    >>> from codepretrain.report.statistics import Interval
+    >>> difference_text(Rate(0.066, Interval(-0.0512, 0.1832)))
+    '+6.6 points [-5.1, +18.3]'
+    """
+    if math.isnan(rate.value):
+        return "–"
+    low, high = (100 * bound for bound in (rate.interval.low, rate.interval.high))
+    return f"{100 * rate.value:+.1f} points [{low:+.1f}, {high:+.1f}]"
+
+
+def verdict_text(rate: WinRate) -> str:
+    """Returns whether the interval of win minus loss excludes zero."""
+    if rate.difference.interval.low > 0:
+        return "wins more"
+    return "loses more" if rate.difference.interval.high < 0 else SAME

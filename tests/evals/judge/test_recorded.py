@@ -1,0 +1,105 @@
+"""Completions as runs record them, paired by prompt."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codepretrain.errors import UserError
+from codepretrain.evals.identity import identity_digest
+from codepretrain.evals.item_scores import ItemScores, item_scores_path, write_item_scores
+from codepretrain.evals.judge.match import Match
+from codepretrain.evals.judge.recorded import Checkpoint, read_pair
+
+IDENTITY = {"items": "two prompts", "settings": "greedy"}
+
+
+def record(
+    folder: Path, texts: dict[str, str], *, identity: dict[str, str] = IDENTITY, step: int = 7
+) -> Checkpoint:
+    """Records completions of prompts as an evaluation does."""
+    folder.mkdir(exist_ok=True)
+    digest = identity_digest(identity)
+    line = {"step": step, "evaluator": "dolly", "digest": digest, "identity": identity}
+    with (folder / "evals.jsonl").open("a") as file:
+        file.write(json.dumps({**line, "tokens": 1, "metrics": {}}) + "\n")
+    records = [
+        {"id": name, "category": "qa", "prompt": f"Prompt {name}", "completion": text}
+        for name, text in texts.items()
+    ]
+    items = ItemScores(list(texts), {}, records, list(texts))
+    write_item_scores(folder, "dolly", step, digest, items)
+    return Checkpoint(
+        variant=folder.name, phase="p", fingerprint="f" * 64, step=7, run_dir=str(folder)
+    )
+
+
+def test_completions_are_paired_by_the_id_of_their_prompt(tmp_path: Path) -> None:
+    ours = record(tmp_path / "ours", {"a": "one", "b": "two"})
+    theirs = record(tmp_path / "theirs", {"b": "deux", "a": "un"})
+    recorded, reference, matches = read_pair(ours, theirs, "dolly")
+    assert matches == [
+        Match("a", "qa", "Prompt a", ("one", "un")),
+        Match("b", "qa", "Prompt b", ("two", "deux")),
+    ]
+    assert (recorded.variant, reference.variant) == ("ours", "theirs")
+    assert recorded.to_json() == {
+        "variant": "ours",
+        "phase": "p",
+        "fingerprint": "f" * 64,
+        "step": 7,
+        "digest": identity_digest(IDENTITY),
+        "identity": IDENTITY,
+    }
+
+
+def test_the_newest_evaluation_that_both_have_is_used(tmp_path: Path) -> None:
+    """Another study of the same run may have evaluated other prompts since."""
+    other = {**IDENTITY, "items": "three prompts"}
+    ours = record(tmp_path / "ours", {"a": "old"}, identity={"items": "one prompt"})
+    theirs = record(tmp_path / "theirs", {"a": "vieux"}, identity={"items": "one prompt"})
+    record(tmp_path / "ours", {"a": "one"})
+    record(tmp_path / "theirs", {"a": "un"})
+    record(tmp_path / "ours", {"a": "three"}, identity=other)
+    (match,) = read_pair(ours, theirs, "dolly")[2]
+    assert match.completions == ("one", "un")
+
+
+def test_evaluations_of_other_prompts_or_settings_are_not_compared(tmp_path: Path) -> None:
+    ours = record(tmp_path / "ours", {"a": "one"})
+    theirs = record(tmp_path / "theirs", {"a": "un"}, identity={**IDENTITY, "settings": "sampled"})
+    with pytest.raises(UserError, match=r"'dolly' differ in settings; run `codepretrain ev"):
+        read_pair(ours, theirs, "dolly")
+
+
+@pytest.mark.parametrize("evaluator", ["dolly", "other"])
+def test_a_checkpoint_that_was_not_evaluated(tmp_path: Path, evaluator: str) -> None:
+    ours = record(tmp_path / "ours", {"a": "one"})
+    theirs = record(tmp_path / "theirs", {"a": "un"}, step=6)
+    message = r"has no record of the evaluation .* at step 7: run `codepretrain evaluate --phase p`"
+    with pytest.raises(UserError, match=message):
+        read_pair(ours, theirs, evaluator)
+    with pytest.raises(UserError, match=message):
+        read_pair(ours, dataclasses.replace(theirs, run_dir=str(tmp_path / "absent")), "dolly")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "is missing or holds no completions"),
+        ("", "is missing or holds no completions"),
+        ('{"id": "a", "prompt": "P"}\n', "expected a field 'completion'"),
+        ("{\n{}\n", "line 1 is damaged"),
+        ('{"id": "z", "prompt": "P", "completion": "x"}\n', "are of other prompts, although"),
+    ],
+)
+def test_records_that_are_missing_or_damaged(tmp_path: Path, content: Any, message: str) -> None:
+    ours = record(tmp_path / "ours", {"a": "one"})
+    theirs = record(tmp_path / "theirs", {"a": "un"})
+    path = item_scores_path(tmp_path / "theirs", "dolly", 7, identity_digest(IDENTITY))
+    path = Path(path.with_suffix(".jsonl"))
+    path.unlink() if content is None else path.write_text(content)
+    with pytest.raises(UserError, match=message):
+        read_pair(ours, theirs, "dolly")
