@@ -100,7 +100,7 @@ class Ours:
         found = self._model.generate(
             self._params, self._ids(prompts), max_new_tokens=NUM_NEW_TOKENS
         )
-        return self._tokenizer.decode_batch(found)
+        return self._tokenizer.decode_batch([one.tokens for (one,) in found])
 
     def _ids(self, texts: list[str]) -> list[list[int]]:
         return [encoding.ids for encoding in self._tokenizer.encode_batch(texts)]

@@ -2,6 +2,7 @@
 
     decide    process 0 computes a value; all processes return it
     gather    every process computes a value; all processes return all of them
+    share     process 0 has a large value; all processes return it (through the devices)
 
 Each process has its own view of the file system: a listing may be stale, and a disk may be full on
 one host only. So no process acts on its own view alone. If the computation fails in any process,
@@ -15,6 +16,7 @@ devices, so a background thread may use a `Channel` of its own while the main th
 import functools
 import itertools
 import json
+import pickle
 import signal
 import time
 from collections.abc import Callable
@@ -28,6 +30,7 @@ from jax.experimental import multihost_utils
 from codepretrain.errors import Interrupted, UserError
 
 WAIT_S = 3600.0  # longer than any single step between two agreements, preparation of data aside
+_SHARED_WORDS = 1 << 22  # 16 MiB at a time
 _GRACE_S = 30.0  # process 0 names a silent process before the others stop waiting for process 0
 
 
@@ -149,6 +152,27 @@ def max_over_processes(value: int) -> int:
     if jax.process_count() == 1:
         return value
     return int(np.max(multihost_utils.process_allgather(np.int32(value))))
+
+
+def share(value: Any) -> Any:
+    """Returns the value that process 0 passes, on every process; what the others pass is ignored.
+
+    It travels through the devices, so it may be large. Nothing may fail on one process only between
+    two agreements: so process 0 computes the value within `decide`, and shares it after.
+    """
+    if jax.process_count() == 1:
+        return value
+    is_primary = jax.process_index() == 0
+    content = pickle.dumps(value) if is_primary else b""
+    (size,) = multihost_utils.broadcast_one_to_all(np.array([len(content)], np.int32)).tolist()
+    words = np.zeros(-(-size // 4), np.int32)
+    if is_primary:
+        words.view(np.uint8)[:size] = np.frombuffer(content, np.uint8)
+    parts = [
+        multihost_utils.broadcast_one_to_all(words[start : start + _SHARED_WORDS])
+        for start in range(0, len(words), _SHARED_WORDS)
+    ]
+    return pickle.loads(np.concatenate(parts).view(np.uint8)[:size].tobytes())
 
 
 def _client() -> Any:

@@ -23,6 +23,7 @@ _DATA_ONLY = (
     *("seqio", "tensorflow", "tensorflow_text", "tokenizers", "apache_beam"),
     "pyarrow",
 )
+_EVAL_ONLY = ("lm_eval", "datasets", "huggingface_hub")  # the extra `eval`
 
 # Module (or folder) → what it never imports, as prefixes of dotted names.
 NEVER = {
@@ -105,8 +106,11 @@ def test_imports_go_down_only(path: Path) -> None:
         if starts_with(module, owner)
         for prefix in prefixes.split()
     }
+    is_of_harness = starts_with(module, "codepretrain.evals.harness")
+    if not is_of_harness:
+        forbidden |= set(_EVAL_ONLY)
     if not starts_with(module, "codepretrain.data"):
-        forbidden |= set(_DATA_ONLY)
+        forbidden |= set(_DATA_ONLY) - ({"tokenizers", "pyarrow"} if is_of_harness else set())
         if not starts_with(module, "codepretrain.cli"):
             forbidden.add("codepretrain.data")
     broken = {name for name in imports(path) for prefix in forbidden if starts_with(name, prefix)}
@@ -235,13 +239,21 @@ def test_the_training_process_imports_neither_tensorflow_nor_tokenizers() -> Non
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     loaded = {name.split(".")[0] for name in result.stdout.split()}
-    assert not loaded & set(_DATA_ONLY)
+    assert not loaded & {*_DATA_ONLY, *_EVAL_ONLY}
+
+
+def test_declaring_an_evaluation_by_the_harness_imports_neither_it_nor_jax() -> None:
+    code = "import sys, codepretrain.evals.harness; print(*sorted(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    loaded = {name.split(".")[0] for name in result.stdout.split()}
+    assert not loaded & {*_DATA_ONLY, *_EVAL_ONLY, "jax"}
 
 
 def test_the_training_process_starts_without_the_packages_that_prepare_data() -> None:
     """fsspec imports zstandard where it is installed, so that one must only not be needed."""
     modules = "codepretrain.cli.main, codepretrain.study.run, codepretrain.train.trainer"
-    absent = [*_DATA_ONLY, "zstandard"]
+    absent = [*_DATA_ONLY, *_EVAL_ONLY, "zstandard"]
     code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import {modules}"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr

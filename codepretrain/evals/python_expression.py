@@ -107,15 +107,11 @@ class PythonExpression:
         completions = self._model.generate(
             params,
             [item.prompt for item in self._items],
-            max_new_tokens=max(item.max_new_tokens for item in self._items),
-            stop_bytes=b"\n",
+            max_new_tokens=[item.max_new_tokens for item in self._items],
+            stop=[b"\n"],
             progress=progress,
         )
-        decode = self._model.vocabulary.decode
-        texts = [
-            decode(ids[: item.max_new_tokens]).partition(b"\n")[0].decode(errors="replace")
-            for item, ids in zip(self._items, completions, strict=True)
-        ]
+        texts = [completion.text.decode(errors="replace") for (completion,) in completions]
         from codepretrain.hosts import WAIT_S, decide  # imports JAX
 
         grades = decide(

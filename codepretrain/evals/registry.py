@@ -13,6 +13,7 @@ KINDS = (
     "validation_loss",
     "multiple_choice",
     "python_expression",
+    "harness",
 )
 
 

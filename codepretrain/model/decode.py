@@ -59,11 +59,41 @@ def prefill(
     return model.final_norm(last), Cache(past, lengths)
 
 
-def decode_step(model: Transformer, tokens: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
+def empty_cache(model: Transformer, batch_size: int, *, capacity: int) -> Cache:
+    """Returns a cache of B sequences without tokens."""
+    config = model.config
+    heads = (config.num_kv_heads, config.head_dim)
+    shape = (config.num_layers, batch_size, capacity, *heads)
+    zeros = jnp.zeros(shape, jnp.dtype(config.compute_dtype))
+    return Cache(KeyValue(zeros, zeros), jnp.zeros(batch_size, jnp.int32))
+
+
+def insert(model: Transformer, cache: Cache, new: Cache, sources: jax.Array) -> Cache:
+    """Returns the cache with sequences of `new` in the place of some of its own.
+
+    sources: [B] int32, the sequence of `new` that takes each place; -1: it keeps its own. The
+    capacity of `new` is at most that of `cache`.
+    """
+    is_new = sources >= 0
+
+    def merged(old: jax.Array, new: jax.Array) -> jax.Array:
+        new = model.constrain(new[:, sources], (None, "batch", None, "kv_heads", None))
+        kept = old[:, :, : new.shape[2]]
+        head = jnp.where(is_new[None, :, None, None, None], new, kept)
+        return jax.lax.dynamic_update_slice(old, head, (0, 0, 0, 0, 0))
+
+    lengths = jnp.where(is_new, new.lengths[sources], cache.lengths)
+    return Cache(jax.tree.map(merged, cache.past, new.past), lengths)
+
+
+def decode_step(
+    model: Transformer, tokens: jax.Array, cache: Cache, is_running: jax.Array | None = None
+) -> tuple[jax.Array, Cache]:
     """Returns the hidden state [B, D] of one more token per sequence, and the updated cache.
 
-    tokens: [B] int32. A sequence that has reached the capacity must not be continued: its token
-    would be dropped.
+    tokens: [B] int32; is_running: [B] bool, the others do not grow and get no meaningful hidden
+    state. A sequence that has reached the capacity must not be continued: its token would be
+    dropped.
     """
     slots = cache.lengths
     rope = model.rotation(slots[:, None])
@@ -74,4 +104,5 @@ def decode_step(model: Transformer, tokens: jax.Array, cache: Cache) -> tuple[ja
         return nnx.merge(graph, block).decode(x, rope=rope, past=past, slots=slots)
 
     x, past = jax.lax.scan(body, model.embed(tokens[:, None]), (stacked, cache.past))
-    return model.final_norm(x[:, 0]), Cache(past, slots + 1)
+    growth = jnp.int32(1) if is_running is None else is_running.astype(jnp.int32)
+    return model.final_norm(x[:, 0]), Cache(past, slots + growth)

@@ -1,9 +1,8 @@
 from pathlib import Path
-from types import SimpleNamespace
 from typing import cast
 
 from codepretrain import hosts
-from codepretrain.evals.language_model import LanguageModel
+from codepretrain.evals.language_model import Completion, LanguageModel
 from codepretrain.evals.progress import no_progress
 from codepretrain.evals.python_expression import (
     EVALUATOR,
@@ -17,7 +16,6 @@ from codepretrain.evals.python_expression import (
 from codepretrain.evals.sandbox.run import Execution, run_programs
 from codepretrain.evals.task_items import load_items
 from codepretrain.model.transformer import Params
-from codepretrain.rows.vocabulary import Vocabulary
 from tests.fixtures.processes import RunJob
 
 ITEM = ExpressionItem(
@@ -56,10 +54,8 @@ def test_only_the_value_counts() -> None:
 
 def test_the_others_wait_for_programs_that_all_reach_the_time_limit(monkeypatch) -> None:
     class Model:
-        vocabulary = SimpleNamespace(decode=lambda ids: b"1")
-
         def generate(self, params, prompts, **_):
-            return [[1] for _ in prompts]
+            return [[Completion([1], b"1", "stop")] for _ in prompts]
 
     waits = []
 
@@ -73,7 +69,7 @@ def test_the_others_wait_for_programs_that_all_reach_the_time_limit(monkeypatch)
 
 
 def test_completions_of_the_model_are_run_and_reproducible(
-    model: LanguageModel, vocabulary: Vocabulary, sharded_params: Params, data_dir: Path
+    model: LanguageModel, sharded_params: Params, data_dir: Path
 ) -> None:
     items = load_items(data_dir, "python_expression", ExpressionItem, num_examples=6, vocab_size=64)
     evaluate = PythonExpression(model, items)
@@ -81,8 +77,10 @@ def test_completions_of_the_model_are_run_and_reproducible(
     EVALUATOR.check_result(found)
     assert found.metrics == evaluate(sharded_params, no_progress).metrics
     for item, record in zip(items, found.items.records, strict=True):
-        (ids,) = model.generate(sharded_params, [item.prompt], max_new_tokens=4, stop_bytes=b"\n")
-        assert record["completion"] == vocabulary.decode(ids).split(b"\n")[0].decode()
+        ((written,),) = model.generate(
+            sharded_params, [item.prompt], max_new_tokens=4, stop=[b"\n"]
+        )
+        assert record["completion"] == written.text.decode()
 
 
 def test_a_model_that_writes_the_reference_passes(data_dir: Path) -> None:
@@ -98,14 +96,13 @@ def test_a_model_that_writes_the_reference_passes(data_dir: Path) -> None:
 TWO_PROCESSES = """
 from codepretrain.errors import UserError
 from codepretrain.evals import python_expression
+from codepretrain.evals.language_model import Completion
 from codepretrain.evals.progress import no_progress
 from codepretrain.evals.sandbox.run import Execution, run_programs
 
 class Model:
-    vocabulary = type("", (), {"decode": staticmethod(bytes)})
-
     def generate(self, params, prompts, **options):
-        return [list(b"2") for _ in prompts]
+        return [[Completion([1], b"2", "stop")] for _ in prompts]
 
 item = python_expression.ExpressionItem(
     id="e", prompt=[1], expression_prefix="1 + ", expected="3", reference="2", max_new_tokens=4

@@ -64,9 +64,11 @@ def test_a_few_positions_at_a_time_give_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Three of the four positions at once: the last group is padded."""
-    monkeypatch.setattr("codepretrain.evals.language_model._LOGITS_PER_DEVICE", 3 * 4 * 64 // 8)
+    monkeypatch.setattr(
+        "codepretrain.evals.language_model.scoring._LOGITS_PER_DEVICE", 3 * 4 * 64 // 8
+    )
     few = LanguageModel(model_config, vocabulary, mesh, batch_size=3, max_seq_len=24)
-    assert few._num_at_once == 3
+    assert few._scorer._num_at_once == 3
     ours = few.score(sharded_params, CONTEXTS, CONTINUATIONS)
     theirs = model.score(sharded_params, CONTEXTS, CONTINUATIONS)
     np.testing.assert_allclose(ours.log_probabilities, theirs.log_probabilities, atol=1e-6)
@@ -91,31 +93,6 @@ def test_a_continuation_that_cannot_be_scored_is_refused(
         model.score(sharded_params, [[1], [1]], [[5], continuation])
 
 
-def test_generation_with_the_cache_is_the_argmax_of_the_full_forward_pass(
-    model: LanguageModel, plain_logits: PlainLogits, sharded_params: Params
-) -> None:
-    prompts = [[1, 5, 9, 4], [1], [1, 7, 7, 7, 7, 7], [], [1, 30, 31]]
-    completions = model.generate(sharded_params, prompts, max_new_tokens=6)
-    for prompt, completion in zip(prompts, completions, strict=True):
-        expected = plain_greedy(plain_logits, prompt or [1], 6)
-        end = next((i for i, token in enumerate(expected) if token in (1, 2)), 6)
-        assert completion == expected[:end]
-
-
-def test_generation_ends_with_the_token_that_holds_a_stop_byte_and_before_eos(
-    model: LanguageModel, vocabulary: Vocabulary, sharded_params: Params
-) -> None:
-    (free,) = model.generate(sharded_params, [[1, 5, 9]], max_new_tokens=8)
-    stop = free[3]
-    assert vocabulary.token_bytes[stop], (
-        "a token with text; take another prompt if the model changed"
-    )
-    (stopped,) = model.generate(
-        sharded_params, [[1, 5, 9]], max_new_tokens=8, stop_bytes=vocabulary.token_bytes[stop]
-    )
-    assert stopped == free[: free.index(stop) + 1]
-
-
 def test_one_device_and_eight_agree(
     model_config: ModelConfig,
     vocabulary: Vocabulary,
@@ -129,20 +106,18 @@ def test_one_device_and_eight_agree(
     ours = alone.score(params, CONTEXTS, CONTINUATIONS)
     theirs = model.score(sharded_params, CONTEXTS, CONTINUATIONS)
     np.testing.assert_allclose(ours.log_probabilities, theirs.log_probabilities, atol=2e-5)
-    prompts = [[1, 5, 9], [1, 8]]
-    assert alone.generate(params, prompts, max_new_tokens=4) == model.generate(
-        sharded_params, prompts, max_new_tokens=4
-    )
 
 
 def test_each_shape_is_compiled_once_whatever_the_parameters(
     model: LanguageModel, sharded_params: Params
 ) -> None:
-    def compiled(params: Params, count: int) -> tuple[int, int]:
+    def compiled(params: Params, count: int) -> list[int]:
         prompts = [[1, 4 + i] for i in range(count)]
         model.score(params, prompts, [[5, 6]] * count)
         model.generate(params, prompts, max_new_tokens=4)
-        return num_compilations(model._score), num_compilations(model._generate)
+        generator = model._generator
+        functions = (model._scorer._score, generator._fill, generator._advance)
+        return [num_compilations(function) for function in functions]
 
     first = compiled(sharded_params, 2)
     others = jax.tree.map(lambda x: x * jnp.float32(0.5), sharded_params)
@@ -151,4 +126,25 @@ def test_each_shape_is_compiled_once_whatever_the_parameters(
 
 def test_no_items_need_no_computation(model: LanguageModel, sharded_params: Params) -> None:
     assert model.score(sharded_params, [], []).log_probabilities.shape == (0,)
+    assert model.rolling(sharded_params, []).shape == (0,)
     assert model.generate(sharded_params, [], max_new_tokens=3) == []
+
+
+def test_rolling_sums_windows_of_the_model_rows(
+    model: LanguageModel, plain_logits: PlainLogits, sharded_params: Params
+) -> None:
+    """Windows by hand for rows of 24: from bos, from the last token before, and a whole row."""
+    tokens = [int(i) for i in (np.arange(60) * 7) % 50 + 3]
+    expected = sum(
+        plain_score(plain_logits, *window)[0]
+        for window in (
+            ([1], tokens[:24]),
+            (tokens[23:24], tokens[24:48]),
+            (tokens[35:48], tokens[48:]),
+        )
+    )
+    found = model.rolling(sharded_params, [tokens, [], tokens[:24], [5]])
+    assert found[0] == pytest.approx(expected, abs=2e-4)
+    assert found[1] == 0.0
+    assert found[2] == pytest.approx(plain_score(plain_logits, [1], tokens[:24])[0], abs=1e-4)
+    assert found[3] == pytest.approx(plain_score(plain_logits, [1], [5])[0], abs=2e-5)

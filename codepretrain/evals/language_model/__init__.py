@@ -1,0 +1,8 @@
+"""The model for evaluations: scores continuations and sequences, and generates completions."""
+
+from codepretrain.evals.language_model.completion import Completion
+from codepretrain.evals.language_model.model import LanguageModel
+from codepretrain.evals.language_model.sampling import Sampling
+from codepretrain.evals.language_model.scoring import Scores
+
+__all__ = ["Completion", "LanguageModel", "Sampling", "Scores"]

@@ -1,0 +1,240 @@
+"""Continuous batching: a fixed number of slots, each of which completes one prompt after another.
+
+    slot 0   prompt a · · · ·|prompt e · · · · · · ·
+    slot 1   prompt b · · · · · · ·|prompt f · · · ·        · a token
+    slot 2   prompt c · ·|prompt g · · · · · · · · ·        | the completion ends, the slot is
+    slot 3   prompt d · · · · · · · · ·|prompt h · ·          refilled
+
+Keys and values of all slots lie in one cache on the devices, split over rows and heads as in
+training. Two compiled functions change it: one prefills a few prompts into free slots, the other
+decodes `_STEPS` tokens in every slot. The host reads the tokens after these steps. Only it knows
+the text, so only it finds stop strings; a slot may decode a few tokens past its stop string, which
+are dropped.
+
+What a slot writes depends on its own prompt only, so neither the number of slots nor the other
+prompts change a completion (up to the rounding of differently shaped matrix products).
+"""
+
+import functools
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from codepretrain import interrupt
+from codepretrain.evals.language_model.completion import Completion, Draft
+from codepretrain.evals.language_model.prompts import Prompt
+from codepretrain.evals.language_model.sampling import Sampling, draw, greedy
+from codepretrain.evals.language_model.widths import width_for
+from codepretrain.evals.placement import place_rows, rows_per_batch
+from codepretrain.model.decode import Cache, decode_step, empty_cache, insert, prefill
+from codepretrain.model.transformer import Params, Transformer
+from codepretrain.rows.vocabulary import Vocabulary
+from codepretrain.train.sharding import named_sharding, replicated
+
+_STEPS = 8  # between two looks of the host at the tokens
+
+
+class Slots(NamedTuple):
+    """What the devices hold of B slots: their caches, and each last token's hidden state [B, D]."""
+
+    hidden: jax.Array
+    cache: Cache
+
+
+@dataclass
+class _Running:
+    """The prompt in a slot and what is written so far."""
+
+    number: int
+    prompt: Prompt
+    draft: Draft
+
+
+class Generator:
+    """Completes prompts with parameters given at each call."""
+
+    def __init__(
+        self,
+        bind: Callable[[Params], Transformer],
+        vocabulary: Vocabulary,
+        mesh: Mesh,
+        *,
+        num_slots: int,
+        max_seq_len: int,
+    ) -> None:
+        self._bind = bind
+        self._vocabulary = vocabulary
+        self._max_seq_len = max_seq_len
+        self._num_slots = rows_per_batch(num_slots, mesh)
+        self._num_prefilled = rows_per_batch(-(-num_slots // 4), mesh)  # at a time
+        self._place = functools.partial(place_rows, mesh=mesh)
+        slots = _shardings(mesh)
+        self._start = jax.jit(self._empty_slots, static_argnames="capacity", out_shardings=slots)
+        self._fill = jax.jit(self._fill_slots, donate_argnums=1, out_shardings=slots)
+        self._advance = jax.jit(
+            self._advance_slots,
+            donate_argnums=1,
+            static_argnames=("is_sampled", "top_k", "uses_top_p"),
+            out_shardings=(slots, replicated(mesh)),
+        )
+
+    def __call__(
+        self, params: Params, prompts: Sequence[Prompt], *, sampling: Sampling | None
+    ) -> Iterator[list[tuple[int, Completion]]]:
+        """Yields (number of the prompt, its completion), whenever some are done."""
+        if not prompts:
+            return
+        most = max(len(prompt.tokens) + prompt.max_new_tokens for prompt in prompts)
+        assert most <= self._max_seq_len, (most, self._max_seq_len)
+        slots = self._start(params, capacity=width_for(most, self._max_seq_len))
+        waiting = deque(sorted(range(len(prompts)), key=lambda n: _cost(prompts[n]), reverse=True))
+        running: list[_Running | None] = [None] * self._num_slots
+        choice = _choice(sampling)
+        while waiting or any(running):
+            interrupt.check()
+            while waiting and running.count(None) >= min(self._num_prefilled, len(waiting)):
+                slots = self._refill(params, slots, running, waiting, prompts)
+            control = np.array([_control(one) for one in running], np.int32)
+            slots, tokens = self._advance(params, slots, self._place(control), **choice)
+            yield _read(running, np.asarray(tokens).tolist())
+
+    def _refill(
+        self,
+        params: Params,
+        slots: Slots,
+        running: list[_Running | None],
+        waiting: deque[int],
+        prompts: Sequence[Prompt],
+    ) -> Slots:
+        """Prefills the next prompts into free slots."""
+        free = [slot for slot, one in enumerate(running) if one is None]
+        count = min(self._num_prefilled, len(waiting), len(free))
+        numbers = [waiting.popleft() for _ in range(count)]
+        width = width_for(max(len(prompts[n].tokens) for n in numbers), self._max_seq_len)
+        tokens = np.zeros((self._num_prefilled, width), np.int32)
+        lengths = np.ones((self._num_prefilled, 1), np.int32)
+        sources = np.full((self._num_slots, 1), -1, np.int32)
+        for row, (number, slot) in enumerate(zip(numbers, free, strict=False)):
+            prompt = prompts[number]
+            tokens[row, : len(prompt.tokens)] = prompt.tokens
+            lengths[row], sources[slot] = len(prompt.tokens), row
+            draft = Draft(
+                self._vocabulary, stops=prompt.stops, max_new_tokens=prompt.max_new_tokens
+            )
+            running[slot] = _Running(number, prompt, draft)
+        return self._fill(params, slots, *map(self._place, (tokens, lengths, sources)))
+
+    def _empty_slots(self, params: Params, *, capacity: int) -> Slots:
+        model = self._bind(params)
+        cache = empty_cache(model, self._num_slots, capacity=capacity)
+        hidden = jnp.zeros((self._num_slots, model.config.d_model), cache.past.key.dtype)
+        return Slots(hidden, cache)
+
+    def _fill_slots(
+        self,
+        params: Params,
+        slots: Slots,
+        tokens: jax.Array,
+        lengths: jax.Array,
+        sources: jax.Array,
+    ) -> Slots:
+        """Puts prompts [R, P] into slots; sources: [B, 1], each slot's row, -1: it stays."""
+        model, sources = self._bind(params), sources[:, 0]
+        hidden, new = prefill(model, tokens, lengths[:, 0], capacity=tokens.shape[1])
+        hidden = jnp.where((sources >= 0)[:, None], hidden[sources], slots.hidden)
+        return Slots(hidden, insert(model, slots.cache, new, sources))
+
+    def _advance_slots(
+        self,
+        params: Params,
+        slots: Slots,
+        control: jax.Array,
+        *,
+        is_sampled: bool,
+        top_k: int | None = None,
+        uses_top_p: bool = False,
+        **knobs: jax.Array,
+    ) -> tuple[Slots, jax.Array]:
+        """Decodes up to _STEPS tokens in each slot: [B, _STEPS], -1 where it does not run.
+
+        control: [B, 4], how many tokens each slot may still write, and the counters of the next.
+        """
+        model = self._bind(params)
+        tokens = jnp.full((len(control), _STEPS), -1, jnp.int32)
+
+        def next_token(logits: jax.Array, step: jax.Array) -> jax.Array:
+            if not is_sampled:
+                return greedy(logits)
+            counters = control[:, 1:].at[:, 2].add(step)
+            return draw(logits, counters, top_k=top_k, uses_top_p=uses_top_p, **knobs)
+
+        def is_any_running(carry: tuple) -> jax.Array:
+            step, _, _, num_left = carry
+            return (step < _STEPS) & jnp.any(num_left > 0)
+
+        def advance(carry: tuple) -> tuple:
+            step, slots, tokens, num_left = carry
+            token, is_running = next_token(model.logits(slots.hidden), step), num_left > 0
+            tokens = tokens.at[:, step].set(jnp.where(is_running, token, -1))
+            hidden, cache = decode_step(model, token, slots.cache, is_running)
+            num_left = jnp.where(token == self._vocabulary.eos, 0, num_left - 1)
+            return step + 1, Slots(hidden, cache), tokens, num_left
+
+        start = (jnp.int32(0), slots, tokens, control[:, 0])
+        _, slots, tokens, _ = jax.lax.while_loop(is_any_running, advance, start)
+        return slots, tokens
+
+
+def _shardings(mesh: Mesh) -> Any:
+    """Returns the sharding of every array of `Slots`, in its structure."""
+    past: Any = named_sharding(mesh, (None, "batch", None, "kv_heads", None))
+    hidden: Any = named_sharding(mesh, ("batch", None))
+    lengths: Any = named_sharding(mesh, ("batch",))
+    return Slots(hidden, Cache(past, lengths))
+
+
+def _cost(prompt: Prompt) -> tuple[int, int]:
+    """Orders prompts: long ones first, so that prompts of one width are prefilled together."""
+    return len(prompt.tokens), prompt.max_new_tokens
+
+
+def _choice(sampling: Sampling | None) -> dict[str, Any]:
+    """Returns the arguments that say how tokens are chosen; a new number compiles nothing."""
+    if sampling is None:
+        return {"is_sampled": False}
+    return {
+        "is_sampled": True,
+        "top_k": sampling.top_k,
+        "uses_top_p": sampling.top_p < 1.0,
+        "seed": np.uint32(sampling.seed),
+        "temperature": np.float32(sampling.temperature),
+        "top_p": np.float32(sampling.top_p),
+    }
+
+
+def _control(one: _Running | None) -> tuple[int, ...]:
+    """Returns a slot's row of `control`."""
+    if one is None:
+        return (0, 0, 0, 0)
+    return (one.draft.num_left, *one.prompt.counters, len(one.draft.tokens))
+
+
+def _read(running: list[_Running | None], tokens: list[list[int]]) -> list[tuple[int, Completion]]:
+    """Appends the new tokens to the drafts; frees the slots of those that end and returns them."""
+    done = []
+    for slot, (one, row) in enumerate(zip(running, tokens, strict=True)):
+        if one is None:
+            continue
+        for token in row:
+            completion = one.draft.add(token)
+            if completion is not None:
+                done.append((one.number, completion))
+                running[slot] = None
+                break
+    return done

@@ -1,0 +1,177 @@
+"""The model for evaluations: scores given continuations and sequences, and generates.
+
+Everything runs in batches of fixed shape on the mesh that the parameters are on. A function is
+compiled once per shape and kept, so the parameters are arguments. Every process makes the same
+calls with the same arguments and gets all the results.
+"""
+
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+from jax.sharding import Mesh
+
+from codepretrain.config.schema import ModelConfig
+from codepretrain.evals.language_model.completion import Completion
+from codepretrain.evals.language_model.generation import Generator
+from codepretrain.evals.language_model.prompts import Prompt, prompts_of
+from codepretrain.evals.language_model.sampling import Sampling
+from codepretrain.evals.language_model.scoring import Scorer, Scores
+from codepretrain.evals.language_model.windows import rolling_windows
+from codepretrain.evals.placement import rows_per_batch
+from codepretrain.evals.progress import Progress, no_progress
+from codepretrain.model.attention_kernels import AttentionKernel
+from codepretrain.model.transformer import Params, bind
+from codepretrain.rows.vocabulary import Vocabulary
+from codepretrain.train.sharding import Constrain
+
+
+class LanguageModel:
+    """Scores and generates token ids with parameters given at each call."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        vocabulary: Vocabulary,
+        mesh: Mesh,
+        *,
+        batch_size: int,
+        max_seq_len: int,
+        attention_kernel: str | AttentionKernel = "reference",
+    ) -> None:
+        """`batch_size` is rounded up to a multiple of the mesh's data-parallel devices."""
+        assert len(vocabulary) == config.vocab_size, (len(vocabulary), config.vocab_size)
+        self.vocabulary = vocabulary
+        self.batch_size = rows_per_batch(batch_size, mesh)
+        self.max_seq_len = max_seq_len
+        bound = functools.partial(
+            bind,
+            config,
+            remat_policy="none",
+            attention_kernel=attention_kernel,
+            constrain=Constrain(mesh),
+        )
+        self._scorer = Scorer(
+            bound,
+            mesh,
+            batch_size=batch_size,
+            max_seq_len=max_seq_len,
+            vocab_size=config.vocab_size,
+        )
+        self._generator = Generator(
+            bound, vocabulary, mesh, num_slots=batch_size, max_seq_len=max_seq_len
+        )
+
+    def score(
+        self,
+        params: Params,
+        contexts: Sequence[Sequence[int]],
+        continuations: Sequence[Sequence[int]],
+        *,
+        progress: Progress = no_progress,
+    ) -> Scores:
+        """Returns how probable each continuation is after its context.
+
+        An empty context is replaced by bos. A pair longer than the model's rows loses the start of
+        its context.
+
+        Raises:
+          ValueError: a continuation is empty, or longer than a row by itself.
+        """
+        for number, continuation in enumerate(continuations):
+            if not 0 < len(continuation) <= self.max_seq_len:
+                raise ValueError(
+                    f"continuation {number} has {len(continuation)} tokens, expected 1 to "
+                    f"{self.max_seq_len} (the model's rows)"
+                )
+        sequences = [
+            [*(context or [self.vocabulary.bos]), *continuation][-self.max_seq_len - 1 :]
+            for context, continuation in zip(contexts, continuations, strict=True)
+        ]
+        num_tokens = np.array([len(continuation) for continuation in continuations], np.int64)
+        log_probabilities = np.zeros(len(sequences), np.float64)
+        is_greedy = np.zeros(len(sequences), bool)
+        num_done = 0
+        for finished in self._scorer(params, sequences, num_tokens.tolist()):
+            for number, log_probability, is_best in finished:
+                log_probabilities[number], is_greedy[number] = log_probability, is_best
+            num_done += len(finished)
+            progress(num_done, len(sequences), "continuations")
+        return Scores(log_probabilities, is_greedy, num_tokens)
+
+    def rolling(
+        self,
+        params: Params,
+        sequences: Sequence[Sequence[int]],
+        *,
+        progress: Progress = no_progress,
+    ) -> np.ndarray:
+        """Returns Σ log p (nats) of all tokens of each sequence: [N] float64, 0 if it has none.
+
+        A sequence longer than the model's rows is scored in windows (`windows.py`), the first of
+        which starts with bos.
+        """
+        pairs = [
+            (number, *window)
+            for number, tokens in enumerate(sequences)
+            for window in rolling_windows(
+                tokens, prefix=self.vocabulary.bos, max_seq_len=self.max_seq_len
+            )
+        ]
+        scores = self.score(
+            params,
+            [context for _, context, _ in pairs],
+            [continuation for _, _, continuation in pairs],
+            progress=progress,
+        )
+        sums = np.zeros(len(sequences), np.float64)
+        np.add.at(sums, [number for number, _, _ in pairs], scores.log_probabilities)
+        return sums
+
+    def generate(
+        self,
+        params: Params,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int | Sequence[int],
+        stop: Sequence[bytes] | Sequence[Sequence[bytes]] = (),
+        sampling: Sampling | None = None,
+        num_samples: int = 1,
+        progress: Progress = no_progress,
+    ) -> list[list[Completion]]:
+        """Returns `num_samples` completions of each prompt.
+
+        A completion ends before eos, where its text first contains a stop string, or after
+        `max_new_tokens`. An empty prompt is replaced by bos; a prompt that leaves no room in the
+        model's rows loses its start.
+
+        Args:
+          max_new_tokens: for all prompts, or one number per prompt.
+          stop: stop strings for all prompts, or a sequence of them per prompt.
+          sampling: None: the most probable token each time.
+
+        Raises:
+          ValueError: a setting is out of range.
+        """
+        wanted = prompts_of(
+            prompts,
+            max_new_tokens=max_new_tokens,
+            stop=stop,
+            sampling=sampling,
+            num_samples=num_samples,
+            bos=self.vocabulary.bos,
+            max_seq_len=self.max_seq_len,
+        )
+        equal: dict[Prompt, list[tuple[int, int]]] = {}
+        for index, request in enumerate(wanted):
+            equal.setdefault(request, []).append(divmod(index, num_samples))
+        completions = [[Completion([], b"", "length")] * num_samples for _ in prompts]
+        distinct = list(equal)
+        num_done = 0
+        for finished in self._generator(params, distinct, sampling=sampling):
+            for number, completion in finished:
+                for prompt, sample in equal[distinct[number]]:
+                    completions[prompt][sample] = completion
+            num_done += len(finished)
+            progress(num_done, len(distinct), "completions")
+        return completions
