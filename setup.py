@@ -54,6 +54,12 @@ EXTRAS = {
         "moto[server]>=5.2,<6",
     ],
     "eval": ["lm-eval>=0.4.13,<0.5"],
+    # Serving a checkpoint to other tools (codepretrain serve).
+    "serve": [
+        "starlette>=1.10,<2",
+        "tokenizers>=0.22,<0.24",
+        "uvicorn>=0.54,<0.60",
+    ],
     # Checks of the exported model against the reference implementation (make test-parity).
     "parity": ["torch>=2.13,<2.14", "transformers>=5.9,<6", "tokenizers>=0.22,<0.24"],
     "tpu": ["jax[tpu]>=0.10,<0.11"],

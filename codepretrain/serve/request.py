@@ -83,6 +83,11 @@ class CompletionRequest:
     num_top: int | None
     echo: bool
 
+    @property
+    def is_generated(self) -> bool:
+        """Whether it takes more than the probabilities of its prompts' tokens and the next one."""
+        return self.max_tokens > (0 if self.temperature else 1)
+
 
 def read_request(
     values: Mapping[str, Any], tokenizer: Tokenizer, limits: Limits
@@ -160,9 +165,8 @@ def _prompts(values: Mapping[str, Any], tokenizer: Tokenizer, limits: Limits) ->
     expected = "a text, a list of texts, a list of token ids, or a list of such lists"
     if value is None:
         raise ApiError(400, f"prompt is missing: expected {expected}", field="prompt")
-    if isinstance(value, str):
-        value = [value]
-    elif isinstance(value, list) and value and all(type(one) is int for one in value):
+    is_ids = isinstance(value, list) and value and all(type(one) is int for one in value)
+    if isinstance(value, str) or is_ids:
         value = [value]
     if not isinstance(value, list) or not value:
         raise wrong("prompt", expected, shown(value))

@@ -17,6 +17,7 @@ from codepretrain.evals.language_model.generation import Generator
 from codepretrain.evals.language_model.prompts import Prompt, prompts_of
 from codepretrain.evals.language_model.sampling import Sampling
 from codepretrain.evals.language_model.scoring import Scorer, Scores
+from codepretrain.evals.language_model.token_scores import TokenScorer, TokenScores
 from codepretrain.evals.language_model.windows import rolling_windows
 from codepretrain.evals.placement import rows_per_batch
 from codepretrain.evals.progress import Progress, no_progress
@@ -60,6 +61,14 @@ class LanguageModel:
         )
         self._generator = Generator(
             bound, vocabulary, mesh, num_slots=batch_size, max_seq_len=max_seq_len
+        )
+
+        self._token_scorer = TokenScorer(
+            bound,
+            mesh,
+            batch_size=batch_size,
+            max_seq_len=max_seq_len,
+            vocab_size=config.vocab_size,
         )
 
     def score(
@@ -127,6 +136,31 @@ class LanguageModel:
         sums = np.zeros(len(sequences), np.float64)
         np.add.at(sums, [number for number, _, _ in pairs], scores.log_probabilities)
         return sums
+
+    def token_scores(
+        self,
+        params: Params,
+        sequences: Sequence[Sequence[int]],
+        *,
+        num_top: int,
+        progress: Progress = no_progress,
+    ) -> list[TokenScores]:
+        """Returns the log-probability of each token of each sequence, and the `num_top` best.
+
+        Raises:
+          ValueError: a sequence is empty, or longer than the model's rows.
+        """
+        for number, tokens in enumerate(sequences):
+            if not 0 < len(tokens) <= self.max_seq_len:
+                raise ValueError(
+                    f"sequence {number} has {len(tokens)} tokens, expected 1 to "
+                    f"{self.max_seq_len} (the model's rows)"
+                )
+        found: dict[int, TokenScores] = {}
+        for finished in self._token_scorer(params, sequences, num_top=num_top):
+            found.update(finished)
+            progress(len(found), len(sequences), "sequences")
+        return [found[number] for number in range(len(sequences))]
 
     def generate(
         self,
