@@ -11,7 +11,6 @@ import hmac
 import ipaddress
 import json
 import time
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +23,9 @@ from starlette.routing import Route
 from codepretrain.errors import quoted
 from codepretrain.serve.answer import response
 from codepretrain.serve.api_error import ApiError
-from codepretrain.serve.compute import Answer
 from codepretrain.serve.engine import Engine
 from codepretrain.serve.fields import parse_object
+from codepretrain.serve.job import Answer, Job
 from codepretrain.serve.pieces import Pieces
 from codepretrain.serve.request import CompletionRequest, Limits, Tokenizer, read_request
 
@@ -192,15 +191,16 @@ async def _body(request: Request) -> bytes:
     return bytes(body)
 
 
-async def _first_of(future: "Future[Answer]", request: Request) -> Answer | None:
-    """Returns the answer; None if the client is gone first, and then nothing is computed for it."""
-    answer = asyncio.wrap_future(future)
+async def _first_of(job: Job, request: Request) -> Answer | None:
+    """Returns the answer; None if the client is gone first, and then the job is abandoned."""
+    answer = asyncio.wrap_future(job.future)
     gone = asyncio.ensure_future(_gone(request))
     waiting: set[asyncio.Future[Any]] = {answer, gone}
     try:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if answer.done():
             return answer.result()
+        job.is_abandoned = True
         answer.cancel()
         return None
     finally:

@@ -1,36 +1,32 @@
-"""What the language model does for requests that can be computed together."""
+"""What the language model does for requests: scores of tokens, and completions."""
 
 import dataclasses
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from codepretrain.evals.language_model import Completion, LanguageModel, Sampling, TokenScores
 from codepretrain.evals.language_model.completion import Draft
+from codepretrain.evals.language_model.prompts import Prompt, prompts_of
 from codepretrain.evals.language_model.widths import width_for
 from codepretrain.model.transformer import Params
+from codepretrain.serve.job import Answer
 from codepretrain.serve.request import MAX_TOP, CompletionRequest
 
 Tokens = tuple[int, ...]
 
 
-class Answer(NamedTuple):
-    """Of each prompt, one completion per sample, and the scores of prompt and completion."""
-
-    completions: list[list[Completion]]
-    scores: list[list[TokenScores | None]]
-
-
 class Compute:
-    """Answers requests that are all scored, all greedy, or one sampled request."""
+    """The language model with the parameters that are served."""
 
     def __init__(
         self, model: LanguageModel, params: Params, *, note: Callable[[str], None]
     ) -> None:
-        """Args:
-        note: is told in one line what is compiled, before it is.
+        """Keeps the arguments; compiles nothing.
+
+        Args:
+          note: is told in one line what is compiled, before it is.
         """
         self._model = model
         self._params = params
@@ -39,22 +35,47 @@ class Compute:
 
     @property
     def num_slots(self) -> int:
-        """How many prompts are computed at once."""
+        """How many prompts are completed at once."""
         return self._model.batch_size
 
     def warm_up(self) -> None:
         """Compiles what a short request needs."""
         bos = self._model.vocabulary.bos
         self._scores([(1, (bos,))])
-        self._generate([(bos,)], limits=[1], stops=[()], sampling=None, num_samples=1)
+        for _ in self.complete([Prompt((bos,), 1)], sampling=None, capacity=2):
+            pass
 
-    def __call__(self, requests: Sequence[CompletionRequest]) -> list[Answer]:
-        """Returns the answer to each request."""
-        if not requests[0].is_generated:
-            return self._score(requests)
-        return self._write(requests)
+    def capacity(self, request: CompletionRequest) -> int:
+        """Returns the tokens of the request's longest prompt and completion, rounded up."""
+        return self._width(max(len(p.tokens) for p in request.prompts) + request.max_tokens)
 
-    def _score(self, requests: Sequence[CompletionRequest]) -> list[Answer]:
+    def prompts(self, request: CompletionRequest, sampling: Sampling | None) -> list[Prompt]:
+        """Returns what to complete: each prompt once if it is greedy, else once per sample."""
+        return prompts_of(
+            [prompt.tokens for prompt in request.prompts],
+            max_new_tokens=request.max_tokens,
+            stop=_stop_bytes(request),
+            sampling=sampling,
+            num_samples=request.num_samples if sampling else 1,
+            bos=self._model.vocabulary.bos,
+            max_seq_len=self._model.max_seq_len,
+        )
+
+    def complete(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling | None,
+        capacity: int,
+        more: Callable[[], Sequence[Prompt]] = tuple,
+    ) -> Iterator[list[tuple[int, Completion]]]:
+        """Yields (number of the prompt, its completion) after every few tokens."""
+        self._announce(f"{_kind(sampling)} completions, {self._width(capacity):,} tokens")
+        return self._model.complete(
+            self._params, prompts, sampling=sampling, capacity=capacity, more=more
+        )
+
+    def answer_scored(self, requests: Sequence[CompletionRequest]) -> list[Answer]:
         """Answers requests for no token, or for the most probable one, from the prompts' scores."""
         found = self._scores((_num_top(r), p.tokens) for r in requests for p in r.prompts)
         answers = []
@@ -69,6 +90,32 @@ class Compute:
             answers.append(answer)
         return answers
 
+    def answer_completed(
+        self, completed: Sequence[tuple[CompletionRequest, Sequence[Sequence[Completion]]]]
+    ) -> list[Answer]:
+        """Answers requests whose completions are written: adds the scores that they ask for."""
+        sequences = [
+            [
+                [(_num_top(request), (*prompt.tokens, *one.tokens)) for one in of_prompt]
+                for prompt, of_prompt in zip(request.prompts, completions, strict=True)
+            ]
+            for request, completions in completed
+        ]
+        found = self._scores(
+            one
+            for (request, _), of_request in zip(completed, sequences, strict=True)
+            for of_prompt in of_request
+            for one in of_prompt
+            if request.num_top is not None
+        )
+        return [
+            Answer(
+                [[*of_prompt] for of_prompt in completions],
+                [[found.get(one) for one in of_prompt] for of_prompt in of_request],
+            )
+            for (_, completions), of_request in zip(completed, sequences, strict=True)
+        ]
+
     def _next_token(self, request: CompletionRequest, scores: TokenScores) -> Completion:
         if not request.max_tokens:
             return Completion([], b"", "length")
@@ -78,37 +125,6 @@ class Compute:
         completion = draft.add(int(scores.top_ids[-1, 0]))
         assert completion is not None, "one token may be written"
         return completion
-
-    def _write(self, requests: Sequence[CompletionRequest]) -> list[Answer]:
-        """Answers requests by generation: all greedy, or a single one."""
-        first, *others = requests
-        assert not others or not any(request.temperature for request in requests)
-        prompts = [(r, p.tokens) for r in requests for p in r.prompts]
-        written = self._generate(
-            [tokens for _, tokens in prompts],
-            limits=[request.max_tokens for request, _ in prompts],
-            stops=[_stop_bytes(request) for request, _ in prompts],
-            sampling=_sampling(first),
-            num_samples=first.num_samples if first.temperature else 1,
-        )
-        if not first.temperature:
-            written = [
-                of_prompt * request.num_samples
-                for (request, _), of_prompt in zip(prompts, written, strict=True)
-            ]
-        found = self._scores(
-            (_num_top(request), (*tokens, *one.tokens))
-            for (request, tokens), of_prompt in zip(prompts, written, strict=True)
-            for one in of_prompt
-            if request.num_top is not None
-        )
-        answers = [Answer([], []) for _ in requests]
-        owners = (a for a, r in zip(answers, requests, strict=True) for _ in r.prompts)
-        for answer, (request, tokens), of_prompt in zip(owners, prompts, written, strict=True):
-            keys = [(_num_top(request), (*tokens, *one.tokens)) for one in of_prompt]
-            answer.completions.append(of_prompt)
-            answer.scores.append([found.get(key) for key in keys])
-        return answers
 
     def _scores(
         self, wanted: Iterable[tuple[int, Tokens]]
@@ -129,26 +145,6 @@ class Compute:
             found.update(zip(((num_top, s) for s in sequences), scores, strict=True))
         return found
 
-    def _generate(
-        self,
-        prompts: Sequence[Tokens],
-        *,
-        limits: Sequence[int],
-        stops: Sequence[tuple[bytes, ...]],
-        sampling: Sampling | None,
-        num_samples: int,
-    ) -> list[list[Completion]]:
-        width = self._width(max(len(p) + m for p, m in zip(prompts, limits, strict=True)))
-        self._announce(f"{_kind(sampling)} completions, {width:,} tokens")
-        return self._model.generate(
-            self._params,
-            prompts,
-            max_new_tokens=limits,
-            stop=stops,
-            sampling=sampling,
-            num_samples=num_samples,
-        )
-
     def _width(self, length: int) -> int:
         return width_for(length, self._model.max_seq_len)
 
@@ -158,16 +154,8 @@ class Compute:
             self._note(f"compiling: {what}")
 
 
-def _num_top(request: CompletionRequest) -> int:
-    """Returns how many alternatives to compute: few numbers, so that few functions are compiled."""
-    return 1 if (request.num_top or 0) <= 1 else MAX_TOP
-
-
-def _stop_bytes(request: CompletionRequest) -> tuple[bytes, ...]:
-    return tuple(stop.encode() for stop in request.stops)
-
-
-def _sampling(request: CompletionRequest) -> Sampling | None:
+def sampling_of(request: CompletionRequest) -> Sampling | None:
+    """Returns how to draw tokens, with a random seed if the request has none; None: greedy."""
     if not request.temperature:
         return None
     return Sampling(
@@ -176,6 +164,15 @@ def _sampling(request: CompletionRequest) -> Sampling | None:
         top_p=request.top_p,
         seed=secrets.randbits(32) if request.seed is None else request.seed,
     )
+
+
+def _num_top(request: CompletionRequest) -> int:
+    """Returns how many alternatives to compute: few numbers, so that few functions are compiled."""
+    return 1 if (request.num_top or 0) <= 1 else MAX_TOP
+
+
+def _stop_bytes(request: CompletionRequest) -> tuple[bytes, ...]:
+    return tuple(stop.encode() for stop in request.stops)
 
 
 def _kind(sampling: Sampling | None) -> str:

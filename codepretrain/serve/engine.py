@@ -1,41 +1,35 @@
 """Computes the answers to requests, in one thread, which owns the devices.
 
-    threads of the server      submit(request) → a future of its answer
-    the thread of `run`        takes what waits, a round at a time:
-                               1. log-probabilities of prompts: no token is written, or one greedy
-                               2. greedy completions of all requests together
-                               3. sampled completions, a request at a time, each with its own seed
+    threads of the server      submit(request) → a job, whose future gets the answer
+    the thread of `run`        quick jobs      no token is written, or one greedy token: answered
+                                               from the log-probabilities of their prompts, at once,
+                                               also between two steps of the others
+                               other jobs      in order of arrival: greedy ones join the batch that
+                                               runs, sampled ones run one after another
 
 What a request gets does not depend on the requests beside it: rows do not see each other, and a
-sampled request is a call of its own, so its random numbers are those of its own prompts.
+sampled request runs alone, with random numbers of its own seed.
 """
 
 import contextlib
+import functools
 import queue
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, InvalidStateError
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import InvalidStateError
 
 from codepretrain.errors import described
+from codepretrain.evals.language_model.prompts import Prompt
 from codepretrain.serve.api_error import ApiError
-from codepretrain.serve.compute import Answer, Compute
+from codepretrain.serve.batch import Batch
+from codepretrain.serve.compute import Compute
+from codepretrain.serve.job import Answer, Job
 from codepretrain.serve.request import CompletionRequest
 
 MAX_WAITING = 1024  # requests; more are refused at once
-_PROMPTS_PER_SLOT = 4  # in a round: more keep the slots full, and make newcomers wait longer
-
-
-class Job:
-    """A request that waits for its answer."""
-
-    def __init__(self, request: CompletionRequest) -> None:
-        self.request = request
-        self.future: Future[Answer] = Future()
-
-    @property
-    def num_rows(self) -> int:
-        return len(self.request.prompts) * self.request.num_samples
+_ABANDONED = ApiError(503, "the client has closed the connection")
 
 
 class Engine:
@@ -47,9 +41,13 @@ class Engine:
         self._lock = threading.Lock()  # of the next two
         self._open: set[Job] = set()
         self._refusal: ApiError | None = None
+        # Of the thread of `run`.
+        self._quick: list[Job] = []
+        self._waiting: deque[Job] = deque()
+        self._is_ending = False
 
-    def submit(self, request: CompletionRequest) -> "Future[Answer]":
-        """Returns the future of an answer; cancel it if nobody waits for it any more.
+    def submit(self, request: CompletionRequest) -> Job:
+        """Returns the job of a request; set `is_abandoned` if nobody waits for it any more.
 
         Raises:
           ApiError: too many requests wait, or the server stops.
@@ -63,22 +61,24 @@ class Engine:
             self._open.add(job)
         job.future.add_done_callback(lambda _: self._forget(job))
         self._queue.put(job)
-        return job.future
+        return job
 
     def run(self) -> None:
         """Answers requests until `stop`. However it ends, the requests that are open get an error.
 
-        Errors of a computation go to its requests and to stderr, and the next round begins.
+        An error of a computation goes to its requests and to stderr; the others go on.
         """
         try:
-            while (first := self._queue.get()) is not None:
-                for group in _groups(self._round(first)):
-                    self._answer(group)
+            while not self._is_ending:
+                self._receive(wait=not self._waiting)
+                self._answer_quick()
+                if self._waiting:
+                    self._run_batch()
         finally:
             self.refuse(ApiError(503, "the server is stopping"))
 
     def stop(self) -> None:
-        """Makes `run` return after its round; from any thread."""
+        """Makes `run` end soon; from any thread."""
         self._queue.put(None)
 
     def refuse(self, error: ApiError) -> None:
@@ -86,53 +86,90 @@ class Engine:
         with self._lock:
             self._refusal = error
             jobs = [*self._open]
-        for job in jobs:
-            _fail(job, error)
+        _fail(jobs, error)
 
     def _forget(self, job: Job) -> None:
         with self._lock:
             self._open.discard(job)
 
-    def _round(self, first: Job) -> list[Job]:
-        """Returns the jobs of a round; those that were cancelled are left out."""
-        jobs, num_rows = [first], first.num_rows
-        while num_rows < _PROMPTS_PER_SLOT * self._compute.num_slots:
-            try:
-                job = self._queue.get_nowait()
-            except queue.Empty:
-                break
+    def _receive(self, *, wait: bool) -> None:
+        """Sorts the jobs that have come into quick and others; `wait`: until there is one."""
+        while wait or not self._queue.empty():
+            wait = False
+            job = self._queue.get()
             if job is None:
-                self._queue.put(None)  # this round is the last
-                break
-            jobs.append(job)
-            num_rows += job.num_rows
-        return [job for job in jobs if job.future.set_running_or_notify_cancel()]
+                self._is_ending = True
+            elif job.request.is_generated:
+                self._waiting.append(job)
+            else:
+                self._quick.append(job)
 
-    def _answer(self, jobs: list[Job]) -> None:
-        try:
-            answers = self._compute([job.request for job in jobs])
-        except Exception as error:
-            traceback.print_exc()
-            for job in jobs:
-                _fail(job, ApiError(500, f"the computation failed: {described(error)}"))
-            return
-        for job, answer in zip(jobs, answers, strict=True):
+    def _answer_quick(self) -> None:
+        jobs, self._quick = [job for job in self._quick if not _is_gone(job)], []
+        if jobs:
+            with _errors_to(jobs):
+                _succeed(jobs, self._compute.answer_scored([job.request for job in jobs]))
+
+    def _run_batch(self) -> None:
+        """Completes the jobs that wait, and those that come and fit in, until none is left."""
+        taken: list[Job] = []
+        with _errors_to(taken):
+            batch = Batch(self._compute, self._waiting)
+            taken.append(self._waiting.popleft())
+            completions = self._compute.complete(
+                batch.add(taken[0]),
+                sampling=batch.sampling,
+                capacity=batch.capacity,
+                more=functools.partial(self._newcomers, batch, taken),
+            )
+            for finished in completions:
+                done = batch.complete(finished)
+                answers = self._compute.answer_completed([(j.request, c) for j, c in done])
+                _succeed([job for job, _ in done], answers)
+                is_wanted = not all(job.is_abandoned for job in batch.jobs)
+                if self._is_ending or (batch.jobs and not is_wanted):
+                    break
+        if not self._is_ending:
+            _fail(taken, _ABANDONED)  # those that are left, if there are any
+
+    def _newcomers(self, batch: Batch, taken: list[Job]) -> list[Prompt]:
+        """Returns the prompts of jobs that join the batch, and answers the quick ones."""
+        self._receive(wait=False)
+        self._answer_quick()
+        prompts: list[Prompt] = []
+        while self._waiting and batch.has_room(self._waiting[0]):
+            job = self._waiting.popleft()
+            if not _is_gone(job):
+                taken.append(job)
+                prompts += batch.add(job)
+        return prompts
+
+
+def _is_gone(job: Job) -> bool:
+    """Returns whether nobody waits for a job; ends it then."""
+    if job.is_abandoned:
+        _fail([job], _ABANDONED)
+    return job.is_abandoned
+
+
+@contextlib.contextmanager
+def _errors_to(jobs: list[Job]) -> Iterator[None]:
+    """Gives an error of the block to the jobs, which may change in it, and prints it."""
+    try:
+        yield
+    except Exception as error:
+        traceback.print_exc()
+        _fail(jobs, ApiError(500, f"the computation failed: {described(error)}"))
+
+
+def _succeed(jobs: Sequence[Job], answers: Sequence[Answer]) -> None:
+    for job, answer in zip(jobs, answers, strict=True):
+        with contextlib.suppress(InvalidStateError):  # it was refused in the meantime
             job.future.set_result(answer)
 
 
-def _groups(jobs: list[Job]) -> Iterator[list[Job]]:
-    """Yields the jobs that are computed together, the quick ones first."""
-    kinds: dict[str, Callable[[CompletionRequest], bool]] = {
-        "scored": lambda r: not r.is_generated,
-        "greedy": lambda r: r.is_generated and not r.temperature,
-    }
-    for is_kind in kinds.values():
-        if group := [job for job in jobs if is_kind(job.request)]:
-            yield group
-    yield from ([job] for job in jobs if job.request.is_generated and job.request.temperature)
-
-
-def _fail(job: Job, error: ApiError) -> None:
-    """Ends a job with an error, unless it has ended."""
-    with contextlib.suppress(InvalidStateError):
-        job.future.set_exception(error)
+def _fail(jobs: Sequence[Job], error: ApiError) -> None:
+    """Ends jobs with an error, unless they have ended."""
+    for job in jobs:
+        with contextlib.suppress(InvalidStateError):
+            job.future.set_exception(error)

@@ -85,18 +85,33 @@ class Generator:
         )
 
     def __call__(
-        self, params: Params, prompts: Sequence[Prompt], *, sampling: Sampling | None
+        self,
+        params: Params,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling | None,
+        capacity: int = 0,
+        more: Callable[[], Sequence[Prompt]] = tuple,
     ) -> Iterator[list[tuple[int, Completion]]]:
-        """Yields (number of the prompt, its completion), whenever some are done."""
-        if not prompts:
-            return
-        most = max(len(prompt.tokens) + prompt.max_new_tokens for prompt in prompts)
+        """Yields (number of the prompt, its completion), after every few steps.
+
+        Args:
+          capacity: the most tokens of a prompt and its completion, if later prompts may be longer.
+          more: is asked between steps for prompts that have come, which are numbered on.
+        """
+        prompts = [*prompts]
+        most = max([capacity, *(len(one.tokens) + one.max_new_tokens for one in prompts)])
         assert most <= self._max_seq_len, (most, self._max_seq_len)
         slots = self._start(params, capacity=width_for(most, self._max_seq_len))
         waiting = deque(sorted(range(len(prompts)), key=lambda n: _cost(prompts[n]), reverse=True))
         running: list[_Running | None] = [None] * self._num_slots
         choice = _choice(sampling)
-        while waiting or any(running):
+        while True:
+            come = more()
+            waiting.extend(range(len(prompts), len(prompts) + len(come)))
+            prompts += come
+            if not waiting and not any(running):
+                return
             interrupt.check()
             while waiting and running.count(None) >= min(self._num_prefilled, len(waiting)):
                 slots = self._refill(params, slots, running, waiting, prompts)

@@ -6,7 +6,7 @@ calls with the same arguments and gets all the results.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jax.sharding import Mesh
@@ -209,3 +209,22 @@ class LanguageModel:
             num_done += len(finished)
             progress(num_done, len(distinct), "completions")
         return completions
+
+    def complete(
+        self,
+        params: Params,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling | None,
+        capacity: int,
+        more: Callable[[], Sequence[Prompt]],
+    ) -> Iterator[list[tuple[int, Completion]]]:
+        """Completes prompts while others come; yields (number of the prompt, its completion).
+
+        For a server: `generate` returns when all is done.
+
+        Args:
+          capacity: the most tokens of a prompt and its completion, those to come included.
+          more: is asked between steps for prompts that have come, which are numbered on.
+        """
+        return self._generator(params, prompts, sampling=sampling, capacity=capacity, more=more)
