@@ -1,6 +1,6 @@
 """The jobs whose completions are written together, and what is written of them so far."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from codepretrain.evals.language_model import Completion
 from codepretrain.evals.language_model.prompts import Prompt
@@ -14,16 +14,17 @@ class Batch:
     A sampled job is alone, so its random numbers are keyed by its own seed and its own prompts.
     """
 
-    def __init__(self, compute: Compute, waiting: Sequence[Job]) -> None:
-        """Sets its capacity to what the first of the waiting jobs need; takes none of them.
+    def __init__(self, compute: Compute, first: Job, others: Iterable[Job]) -> None:
+        """Sets its capacity to what the first job and the next ones need; takes none of them.
 
         Args:
-          waiting: in order; the first one decides whether the batch is greedy.
+          first: decides whether the batch is greedy.
+          others: the jobs that wait, in order.
         """
         self._compute = compute
-        self.sampling = sampling_of(waiting[0].request)
-        self.capacity = compute.capacity(waiting[0].request)
-        for job in waiting[1:]:
+        self.sampling = sampling_of(first.request)
+        self.capacity = compute.capacity(first.request)
+        for job in others:
             if self.sampling is not None or job.request.temperature:
                 break
             self.capacity = max(self.capacity, compute.capacity(job.request))

@@ -112,12 +112,14 @@ class Engine:
 
     def _run_batch(self) -> None:
         """Completes the jobs that wait, and those that come and fit in, until none is left."""
-        taken: list[Job] = []
+        first = self._waiting.popleft()
+        if _is_gone(first):
+            return
+        taken = [first]
         with _errors_to(taken):
-            batch = Batch(self._compute, self._waiting)
-            taken.append(self._waiting.popleft())
+            batch = Batch(self._compute, first, self._waiting)
             completions = self._compute.complete(
-                batch.add(taken[0]),
+                batch.add(first),
                 sampling=batch.sampling,
                 capacity=batch.capacity,
                 more=functools.partial(self._newcomers, batch, taken),
