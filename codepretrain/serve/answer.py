@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from codepretrain.serve.api_error import ApiError
+from codepretrain.serve.job import written_tokens
 from codepretrain.serve.pieces import Pieces
 from codepretrain.serve.request import CompletionRequest, Prompt
 
@@ -38,7 +39,9 @@ def response(
         for completion, score in zip(of_prompt, scored, strict=True)
     ]
     num_prompt = sum(len(prompt.tokens) for prompt in request.prompts)
-    num_new = sum(len(one.tokens) for of_prompt in completions for one in of_prompt)
+    num_new = sum(
+        len(written_tokens(one, pieces.eos)) for of_prompt in completions for one in of_prompt
+    )
     return {
         "id": f"cmpl-{uuid.uuid4().hex}",
         "object": "text_completion",
@@ -77,7 +80,7 @@ def _choice(
 def _visible(completion: "Completion", pieces: Pieces) -> list[int]:
     """Returns the tokens of a completion that begin before its text ends, at a stop string."""
     if completion.reason != "stop":
-        return completion.tokens
+        return written_tokens(completion, pieces.eos)
     visible, num_bytes = [], 0
     for token in completion.tokens:
         if num_bytes >= len(completion.text):

@@ -11,7 +11,7 @@ from codepretrain.evals.language_model.completion import Draft
 from codepretrain.evals.language_model.prompts import Prompt, prompts_of
 from codepretrain.evals.language_model.widths import width_for
 from codepretrain.model.transformer import Params
-from codepretrain.serve.job import Answer
+from codepretrain.serve.job import Answer, written_tokens
 from codepretrain.serve.request import MAX_TOP, CompletionRequest
 
 Tokens = tuple[int, ...]
@@ -31,6 +31,7 @@ class Compute:
         self._model = model
         self._params = params
         self._note = note
+        self._eos = model.vocabulary.eos
         self._seen: set[str] = set()
 
     @property
@@ -84,7 +85,7 @@ class Compute:
             for prompt in request.prompts:
                 scores = found[_num_top(request), prompt.tokens]
                 completion = self._next_token(request, scores)
-                scores = _followed(scores, completion.tokens)
+                scores = _followed(scores, written_tokens(completion, self._eos))
                 answer.completions.append([completion] * request.num_samples)
                 answer.scores.append([scores] * request.num_samples)
             answers.append(answer)
@@ -96,7 +97,10 @@ class Compute:
         """Answers requests whose completions are written: adds the scores that they ask for."""
         sequences = [
             [
-                [(_num_top(request), (*prompt.tokens, *one.tokens)) for one in of_prompt]
+                [
+                    (_num_top(request), (*prompt.tokens, *written_tokens(one, self._eos)))
+                    for one in of_prompt
+                ]
                 for prompt, of_prompt in zip(request.prompts, completions, strict=True)
             ]
             for request, completions in completed

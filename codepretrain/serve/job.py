@@ -17,6 +17,15 @@ class Answer(NamedTuple):
     scores: list[list[TokenScores | None]]
 
 
+def written_tokens(completion: Completion, eos: int) -> list[int]:
+    """Returns all tokens that the model wrote: a completion does not list the eos that ends it.
+
+    Clients count on it. The one of lm-evaluation-harness asks for one token with each prompt and
+    leaves the last one of the list out, as the one that was written.
+    """
+    return [*completion.tokens, eos] if completion.reason == "eos" else completion.tokens
+
+
 class Job:
     """A request that waits for its answer. Jobs are equal only if they are the same."""
 

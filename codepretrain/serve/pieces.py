@@ -20,6 +20,7 @@ class Pieces:
     def __init__(self, vocabulary: Vocabulary, special_names: Mapping[int, str]) -> None:
         self._token_bytes = vocabulary.token_bytes
         self._special_names = special_names
+        self.eos = vocabulary.eos
 
     def name(self, token: int) -> str:
         """Returns the name of a token."""

@@ -1,5 +1,6 @@
 """The log-probabilities and texts that a client gets, against the language model's."""
 
+import itertools
 import math
 import re
 
@@ -36,7 +37,7 @@ def test_the_sum_of_the_echoed_log_probabilities_is_the_score(
     assert choice["finish_reason"] == "length"
     assert logprobs["top_logprobs"] is None
     offsets = [*logprobs["text_offset"], len(TEXT)]
-    pieces = [TEXT[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+    pieces = [TEXT[a:b] for a, b in itertools.pairwise(offsets)]
     assert pieces == logprobs["tokens"]
 
 
@@ -136,6 +137,29 @@ def test_samples_are_those_of_the_seed(
     others = endpoint.choices(prompt=texts, seed=8, **settings)
     unseeded = endpoint.choices(prompt=texts, **settings)
     assert len({str([c["text"] for c in many]) for many in (choices, others, unseeded)}) == 3
+
+
+@pytest.mark.parametrize("max_tokens", [1, 5])
+def test_the_eos_that_ends_a_completion_is_listed_and_counted(
+    endpoint: Endpoint,
+    model: LanguageModel,
+    params: Params,
+    tokenizer: TextTokenizer,
+    max_tokens: int,
+) -> None:
+    prompts = [[tokenizer.bos, token] for token in range(3, model.max_seq_len * 4)]
+    written = model.generate(params, prompts, max_new_tokens=max_tokens)
+    ended = [n for n, [one] in enumerate(written) if one.reason == "eos"]
+    assert ended, "one of many prompts leads to eos"
+    prompt, [completion] = prompts[ended[0]], written[ended[0]]
+    reply = endpoint.complete(prompt=prompt, max_tokens=max_tokens, logprobs=1, echo=True)
+    [choice] = reply.json["choices"]
+    assert choice["finish_reason"] == "stop"
+    assert len(choice["logprobs"]["tokens"]) == len(prompt) + len(completion.tokens) + 1
+    assert choice["logprobs"]["tokens"][-1] == "<|eos|>"
+    top = choice["logprobs"]["top_logprobs"][-1]
+    assert choice["logprobs"]["token_logprobs"][-1] == top["<|eos|>"] == max(top.values())
+    assert reply.json["usage"]["completion_tokens"] == len(completion.tokens) + 1
 
 
 def test_usage_counts_tokens(endpoint: Endpoint, tokenizer: TextTokenizer) -> None:

@@ -91,7 +91,7 @@ def test_a_wrong_value_names_its_field(
         read(tokenizer, limits, **values)
     assert message in caught.value.message
     assert caught.value.status == 400
-    assert caught.value.field == [*values][0][:80]
+    assert caught.value.field == next(iter(values))[:80]
     assert "\n" not in caught.value.message
     assert len(caught.value.message) < 600
 
