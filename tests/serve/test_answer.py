@@ -144,22 +144,27 @@ def test_the_eos_that_ends_a_completion_is_listed_and_counted(
     endpoint: Endpoint,
     model: LanguageModel,
     params: Params,
-    tokenizer: TextTokenizer,
+    vocabulary: Vocabulary,
     max_tokens: int,
 ) -> None:
-    prompts = [[tokenizer.bos, token] for token in range(3, model.max_seq_len * 4)]
-    written = model.generate(params, prompts, max_new_tokens=max_tokens)
-    ended = [n for n, [one] in enumerate(written) if one.reason == "eos"]
-    assert ended, "one of many prompts leads to eos"
-    prompt, [completion] = prompts[ended[0]], written[ended[0]]
+    rng = np.random.default_rng(0)
+    texts = rng.integers(3, 300, size=(40, 60)).tolist()
+    places = [
+        (number, int(place))
+        for number, scores in enumerate(model.token_scores(params, texts, num_top=1))
+        for place in np.flatnonzero(scores.top_ids[:, 0] == vocabulary.eos)
+        if place <= 59
+    ]
+    number, place = places[0]
+    prompt = texts[number][:place]
     reply = endpoint.complete(prompt=prompt, max_tokens=max_tokens, logprobs=1, echo=True)
     [choice] = reply.json["choices"]
     assert choice["finish_reason"] == "stop"
-    assert len(choice["logprobs"]["tokens"]) == len(prompt) + len(completion.tokens) + 1
+    assert len(choice["logprobs"]["tokens"]) == len(prompt) + 1
     assert choice["logprobs"]["tokens"][-1] == "<|eos|>"
     top = choice["logprobs"]["top_logprobs"][-1]
     assert choice["logprobs"]["token_logprobs"][-1] == top["<|eos|>"] == max(top.values())
-    assert reply.json["usage"]["completion_tokens"] == len(completion.tokens) + 1
+    assert reply.json["usage"]["completion_tokens"] == 1
 
 
 def test_usage_counts_tokens(endpoint: Endpoint, tokenizer: TextTokenizer) -> None:
