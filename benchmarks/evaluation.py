@@ -116,21 +116,25 @@ def measured(backend: Backend, setting: dict) -> dict[str, Any]:
     """Returns seconds of the first and the second pass, and the results of the second."""
     texts = json.loads(Path(setting["folder"], "texts.json").read_text())
 
-    def passes(run: Any, argument: Any) -> tuple[list[float], list]:
+    def passes(run: Any, argument: Any) -> tuple[list[float], list[float], list]:
         seconds: list[float] = []
+        cpu_seconds: list[float] = []
         value: list = []
         for _ in range(2):
-            started = time.perf_counter()
+            started, cpu_started = time.perf_counter(), time.process_time()
             value = run(argument) if argument else []
             seconds.append(time.perf_counter() - started)
-        return seconds, value
+            cpu_seconds.append(time.process_time() - cpu_started)
+        return seconds, cpu_seconds, value
 
-    scoring_s, scores = passes(backend.score, texts["pairs"])
-    generation_s, completions = passes(backend.complete, texts["prompts"])
+    scoring_s, scoring_cpu_s, scores = passes(backend.score, texts["pairs"])
+    generation_s, generation_cpu_s, completions = passes(backend.complete, texts["prompts"])
     pairs = forced(texts["prompts"], setting.get("completions", completions))
     return {
         "scoring_s": scoring_s,
         "generation_s": generation_s,
+        "scoring_cpu_s": scoring_cpu_s,
+        "generation_cpu_s": generation_cpu_s,
         "scores": scores,
         "completions": completions,
         "forced": backend.score(pairs) if pairs else [],
@@ -226,6 +230,17 @@ def agreement_lines(found: dict[str, Any]) -> str:
     return "".join(f"  {line.format(**found)}\n" for line in lines)
 
 
+def ratio_line(found: dict[str, dict]) -> str:
+    """Returns how many times faster ours is, in seconds and in CPU seconds, on the second pass."""
+    cells = []
+    for task in ("scoring", "generation"):
+        for unit in ("s", "cpu_s"):
+            ours, hf = (found[name][f"{task}_{unit}"][1] for name in _SCRIPTS)
+            if ours:
+                cells.append(f"{task} {hf / ours:.2f} ({unit})")
+    return f"  hf / ours, warm: {', '.join(cells)}\n"
+
+
 def run(setting: dict) -> dict[str, Any]:
     """Measures both backends at one batch size; prints a line per backend and task."""
     texts = json.loads(Path(setting["folder"], "texts.json").read_text())
@@ -241,7 +256,8 @@ def run(setting: dict) -> dict[str, Any]:
         for task, num_tokens in counts.items():
             first, warm = found[name][f"{task}_s"]
             cells = f"{name:>7} {setting['batch_size']:>6} {task:>11} {first:>9.2f} {warm:>9.2f}"
-            print(f"{cells} {num_tokens / warm:>11,.0f}", flush=True)
+            cpu_s = found[name][f"{task}_cpu_s"][1]
+            print(f"{cells} {num_tokens / warm:>11,.0f} {cpu_s:>9.2f}", flush=True)
     result = {k: setting[k] for k in setting.keys() - {"folder", "json", "one"}}
     result |= {"tokens": counts}
     for name, one in found.items():
@@ -250,7 +266,7 @@ def run(setting: dict) -> dict[str, Any]:
         }
     if not any("error" in one for one in found.values()):
         compared = agreement(found["ours"], found["hf"])
-        print(agreement_lines(compared), flush=True)
+        print(agreement_lines(compared) + ratio_line(found), flush=True)
         result["agreement"] = compared
     return result
 
@@ -261,6 +277,7 @@ def flags() -> argparse.ArgumentParser:
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), help="default: the model's")
     parser.add_argument("--kernel", default="auto", help="our attention kernel")
     parser.add_argument("--requests", type=int, default=512, help="pairs to score")
+    parser.add_argument("--choices", type=int, default=4, help="pairs that share a context")
     parser.add_argument("--generations", type=int, default=64, help="prompts to complete")
     parser.add_argument("--max-tokens", type=int, default=MAX_SEQ_LEN, help="of a pair")
     parser.add_argument("--batch-size", nargs="+", type=int, default=[32])
@@ -286,7 +303,10 @@ def main() -> None:
         texts = random_texts(values, config.vocab_size)
         Path(folder, "texts.json").write_text(json.dumps(texts))
         header = f"{'backend':>7} {'batch':>6} {'task':>11} {'first s':>9} {'warm s':>9}"
-        print(f"{header} {'tokens/s':>11}   {values['size']}, {values['dtype']}", flush=True)
+        print(
+            f"{header} {'tokens/s':>11} {'CPU s':>9}   {values['size']}, {values['dtype']}",
+            flush=True,
+        )
         for size in values["batch_size"]:
             result = run(values | {"batch_size": size})
             num_failed += "agreement" not in result

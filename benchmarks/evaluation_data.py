@@ -81,19 +81,20 @@ def numbered_words(vocab_size: int) -> Vocabulary:
 
 
 def random_texts(setting: dict, vocab_size: int) -> dict[str, Any]:
-    """Returns the pairs and prompts, and how many tokens they have with bos."""
+    """Returns pairs, several to a context, and prompts; and the tokens of all pairs with bos."""
     rng = np.random.default_rng(0)
 
     def words(count: int) -> str:
         return " ".join(f"w{token}" for token in rng.integers(len(_SPECIALS), vocab_size, count))
 
-    longest = setting["max_tokens"]
-    lengths = rng.integers(64, longest + 1, setting["requests"])
-    counts = rng.integers(1, 33, setting["requests"])
-    pairs = [
-        [words(length - 1 - count), " " + words(count)]
-        for length, count in zip(lengths, counts, strict=True)
-    ]
+    longest, choices = setting["max_tokens"], setting["choices"]
+    lengths = rng.integers(64, longest + 1, setting["requests"] // choices)
+    pairs, num_tokens = [], 0
+    for length in lengths:
+        counts = rng.integers(1, 33, choices)
+        context = words(length - 1 - counts.max())
+        pairs += [[context, " " + words(count)] for count in counts]
+        num_tokens += choices * (length - counts.max()) + counts.sum()
     lengths_of_prompts = rng.integers(32, longest // 2 + 1, setting["generations"])
     prompts = [words(length - 1) for length in lengths_of_prompts]
-    return {"pairs": pairs, "prompts": prompts, "scored_tokens": int(lengths.sum())}
+    return {"pairs": pairs, "prompts": prompts, "scored_tokens": int(num_tokens)}

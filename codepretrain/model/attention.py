@@ -12,7 +12,7 @@ from codepretrain.config.schema import ModelConfig
 from codepretrain.errors import UserError
 from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.constrain import Constrain
-from codepretrain.model.kernels.reference import attend
+from codepretrain.model.kernels.reference import attend, attend_in_parts
 from codepretrain.model.linear import Linear
 from codepretrain.model.norm import LayerNorm
 from codepretrain.model.remat import name_activation
@@ -67,28 +67,51 @@ class Attention(nnx.Module):
     ) -> tuple[jax.Array, KeyValue]:
         """Returns attention within each segment [B, T, D], and its keys and values."""
         query, present = self._heads(x, rope)
-        kernel: Callable[..., jax.Array] = self.kernel
-        if not self.kernel.is_partitionable:
-            kernel = self.constrain.on_each_device(
-                kernel, inputs=(_QUERY, _KEY, _KEY, _QUERY[:2]), output=_QUERY
-            )
-        return self._project(kernel(query, *present, segment_ids)), present
+        return self._project(self._attend(query, present, segment_ids)), present
 
-    def decode(
-        self, x: jax.Array, *, rope: RopeAngles, past: KeyValue, slots: jax.Array
-    ) -> tuple[jax.Array, KeyValue]:
-        """Returns attention of one new token per sequence over its past and itself.
+    def branches(
+        self, x: jax.Array, *, rope: RopeAngles, segment_ids: jax.Array, mask: jax.Array
+    ) -> jax.Array:
+        """Returns attention [B, S + C, D] of a prefix within its segments, and of what follows it.
 
-        x: [B, 1, D]; slots: [B] int32, the position in `past` at which each sequence's token is
-        written; a sequence sees its slots 0 … slots[b].
+        x: [B, S + C, D]; segment_ids: [B, S]; mask: [B, C, S + C], which tokens each of the last C
+        tokens sees.
         """
         query, present = self._heads(x, rope)
-        rows = jnp.arange(x.shape[0])
-        past = KeyValue(
-            *(old.at[rows, slots].set(new[:, 0]) for old, new in zip(past, present, strict=True))
+        S = segment_ids.shape[1]
+        prefix = KeyValue(present.key[:, :S], present.value[:, :S])
+        attended = [
+            self._attend(query[:, :S], prefix, segment_ids),
+            attend(query[:, S:], *present, mask=mask),
+        ]
+        return self._project(jnp.concatenate(attended, axis=1))
+
+    def decode(
+        self,
+        x: jax.Array,
+        *,
+        rope: RopeAngles,
+        past: KeyValue,
+        recent: KeyValue,
+        lengths: jax.Array,
+        num_recent: jax.Array,
+    ) -> tuple[jax.Array, KeyValue]:
+        """Returns attention of one new token per sequence, and `recent` with the token in it.
+
+        x: [B, 1, D]; past: [B, K, S, H], of which a sequence sees the first lengths[b] tokens;
+        recent: [B, K, R, H], of which it sees the first `num_recent`, and then the new token.
+        """
+        query, present = self._heads(x, rope)
+        recent = KeyValue(
+            *(
+                jax.lax.dynamic_update_slice(old, new.swapaxes(1, 2), (0, 0, num_recent, 0))
+                for old, new in zip(recent, present, strict=True)
+            )
         )
-        mask = jnp.arange(past.key.shape[1])[None, None, :] <= slots[:, None, None]
-        return self._project(attend(query, *past, mask=mask)), past
+        in_past = jnp.arange(past.key.shape[2])[None] < lengths[:, None]
+        in_recent = (jnp.arange(recent.key.shape[2]) <= num_recent)[None]
+        attended = attend_in_parts(query[:, 0], [(*past, in_past), (*recent, in_recent)])
+        return self._project(attended[:, None]), recent
 
     def _heads(self, x: jax.Array, rope: RopeAngles) -> tuple[jax.Array, KeyValue]:
         query, key, value = self.query(x), self.key(x), self.value(x)
@@ -98,6 +121,15 @@ class Attention(nnx.Module):
         key = name_activation(self.constrain(rotate(key, rope), _KEY), "key")
         value = name_activation(self.constrain(value, _KEY), "value")
         return query, KeyValue(key, value)
+
+    def _attend(self, query: jax.Array, present: KeyValue, segment_ids: jax.Array) -> jax.Array:
+        """Returns the kernel's attention within each segment [B, T, N, H]."""
+        kernel: Callable[..., jax.Array] = self.kernel
+        if not self.kernel.is_partitionable:
+            kernel = self.constrain.on_each_device(
+                kernel, inputs=(_QUERY, _KEY, _KEY, _QUERY[:2]), output=_QUERY
+            )
+        return kernel(query, *present, segment_ids)
 
     def _project(self, attended: jax.Array) -> jax.Array:
         return self.output(self.constrain(attended, _QUERY))

@@ -1,6 +1,6 @@
 """The jobs whose completions are written together, and what is written of them so far."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from codepretrain.evals.language_model import Completion
 from codepretrain.evals.language_model.prompts import Prompt
@@ -9,25 +9,15 @@ from codepretrain.serve.job import Job
 
 
 class Batch:
-    """Greedy jobs that fit into one cache, or a single sampled job.
+    """Greedy jobs, or a single sampled job.
 
     A sampled job is alone, so its random numbers are keyed by its own seed and its own prompts.
     """
 
-    def __init__(self, compute: Compute, first: Job, others: Iterable[Job]) -> None:
-        """Sets its capacity to what the first job and the next ones need; takes none of them.
-
-        Args:
-          first: decides whether the batch is greedy.
-          others: the jobs that wait, in order.
-        """
+    def __init__(self, compute: Compute, first: Job) -> None:
+        """Takes no job; the first one decides whether the batch is greedy."""
         self._compute = compute
         self.sampling = sampling_of(first.request)
-        self.capacity = compute.capacity(first.request)
-        for job in others:
-            if self.sampling is not None or job.request.temperature:
-                break
-            self.capacity = max(self.capacity, compute.capacity(job.request))
         self._owners: list[tuple[Job, int]] = []  # of each prompt: its job, its number there
         self._written: dict[Job, dict[int, Completion]] = {}
 
@@ -41,8 +31,7 @@ class Batch:
         if self.sampling is not None or job.request.temperature:
             return False
         num_open = sum(len(j.request.prompts) - len(w) for j, w in self._written.items())
-        is_short = self._compute.capacity(job.request) <= self.capacity
-        return is_short and num_open < 2 * self._compute.num_slots
+        return num_open < 2 * self._compute.num_slots
 
     def add(self, job: Job) -> list[Prompt]:
         """Adds a job and returns its prompts, which are numbered on from the last one."""

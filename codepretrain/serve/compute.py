@@ -43,15 +43,13 @@ class Compute:
         """Compiles what a short request needs."""
         bos = self._model.vocabulary.bos
         self._scores([(1, (bos,))])
-        for _ in self.complete([Prompt((bos,), 1)], sampling=None, capacity=2):
+        for _ in self.complete([Prompt((bos,), 1)], sampling=None):
             pass
-
-    def capacity(self, request: CompletionRequest) -> int:
-        """Returns the tokens of the request's longest prompt and completion, rounded up."""
-        return self._width(max(len(p.tokens) for p in request.prompts) + request.max_tokens)
 
     def prompts(self, request: CompletionRequest, sampling: Sampling | None) -> list[Prompt]:
         """Returns what to complete: each prompt once if it is greedy, else once per sample."""
+        length = max(len(prompt.tokens) for prompt in request.prompts) + request.max_tokens
+        self._announce(f"{_kind(sampling)} completions, {self._width(length):,} tokens")
         return prompts_of(
             [prompt.tokens for prompt in request.prompts],
             max_new_tokens=request.max_tokens,
@@ -67,14 +65,10 @@ class Compute:
         prompts: Sequence[Prompt],
         *,
         sampling: Sampling | None,
-        capacity: int,
         more: Callable[[], Sequence[Prompt]] = tuple,
     ) -> Iterator[list[tuple[int, Completion]]]:
         """Yields (number of the prompt, its completion) after every few tokens."""
-        self._announce(f"{_kind(sampling)} completions, {self._width(capacity):,} tokens")
-        return self._model.complete(
-            self._params, prompts, sampling=sampling, capacity=capacity, more=more
-        )
+        return self._model.complete(self._params, prompts, sampling=sampling, more=more)
 
     def answer_scored(self, requests: Sequence[CompletionRequest]) -> list[Answer]:
         """Answers requests for no token, or for the most probable one, from the prompts' scores."""

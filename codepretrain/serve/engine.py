@@ -111,17 +111,16 @@ class Engine:
                 _succeed(jobs, self._compute.answer_scored([job.request for job in jobs]))
 
     def _run_batch(self) -> None:
-        """Completes the jobs that wait, and those that come and fit in, until none is left."""
+        """Completes the jobs that wait, and those that come, until none is left."""
         first = self._waiting.popleft()
         if _is_gone(first):
             return
         taken = [first]
         with _errors_to(taken):
-            batch = Batch(self._compute, first, self._waiting)
+            batch = Batch(self._compute, first)
             completions = self._compute.complete(
                 batch.add(first),
                 sampling=batch.sampling,
-                capacity=batch.capacity,
                 more=functools.partial(self._newcomers, batch, taken),
             )
             for finished in completions:

@@ -40,7 +40,7 @@ def test_an_error_of_a_computation_goes_to_its_requests_and_the_next_are_answere
     thread = threading.Thread(target=engine.run)
     thread.start()
     with monkeypatch.context() as patch:
-        for name in ("complete", "answer_scored", "capacity"):
+        for name in ("complete", "answer_scored"):
             patch.setattr(compute, name, _out_of_memory)
         for _ in range(2):
             error = engine.submit(request_of(**values)).future.exception(60)

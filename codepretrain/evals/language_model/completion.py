@@ -1,8 +1,8 @@
 """What the model writes after a prompt, and where it ends."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, Self
 
 from codepretrain.rows.vocabulary import Vocabulary
 
@@ -22,6 +22,14 @@ class Completion:
     tokens: list[int]
     text: bytes
     reason: Literal["stop", "length", "eos"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns a JSON value; `from_json` returns the completion again."""
+        return {"tokens": self.tokens, "text": self.text.hex(), "reason": self.reason}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(value["tokens"], bytes.fromhex(value["text"]), value["reason"])
 
 
 class Draft:

@@ -7,20 +7,26 @@ calls with the same arguments and gets all the results.
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import ModelConfig
+from codepretrain.evals.language_model.cache import RequestCache, Results, cached
 from codepretrain.evals.language_model.completion import Completion
 from codepretrain.evals.language_model.generation import Generator
 from codepretrain.evals.language_model.prompts import Prompt, prompts_of
 from codepretrain.evals.language_model.sampling import Sampling
 from codepretrain.evals.language_model.scoring import Scorer, Scores
+from codepretrain.evals.language_model.shared_prefixes import Scored
 from codepretrain.evals.language_model.token_scores import TokenScorer, TokenScores
 from codepretrain.evals.language_model.windows import rolling_windows
 from codepretrain.evals.placement import rows_per_batch
 from codepretrain.evals.progress import Progress, no_progress
+from codepretrain.files.hashing import sha256_json
 from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.transformer import Params, bind
 from codepretrain.rows.vocabulary import Vocabulary
@@ -52,17 +58,15 @@ class LanguageModel:
             attention_kernel=attention_kernel,
             constrain=Constrain(mesh),
         )
-        self._scorer = Scorer(
-            bound,
-            mesh,
-            batch_size=batch_size,
-            max_seq_len=max_seq_len,
-            vocab_size=config.vocab_size,
-        )
+        self._scorer = Scorer(bound, mesh, batch_size=batch_size, max_seq_len=max_seq_len)
         self._generator = Generator(
-            bound, vocabulary, mesh, num_slots=batch_size, max_seq_len=max_seq_len
+            bound,
+            vocabulary,
+            mesh,
+            num_slots=batch_size,
+            max_seq_len=max_seq_len,
+            num_layers=config.num_layers,
         )
-
         self._token_scorer = TokenScorer(
             bound,
             mesh,
@@ -70,6 +74,16 @@ class LanguageModel:
             max_seq_len=max_seq_len,
             vocab_size=config.vocab_size,
         )
+        self._cache: RequestCache | None = None
+
+    @contextmanager
+    def caching(self, cache: RequestCache) -> Iterator[None]:
+        """Within the block, every call first looks its requests up in the cache, and adds to it."""
+        before, self._cache = self._cache, cache
+        try:
+            yield
+        finally:
+            self._cache = before
 
     def score(
         self,
@@ -93,19 +107,32 @@ class LanguageModel:
                     f"continuation {number} has {len(continuation)} tokens, expected 1 to "
                     f"{self.max_seq_len} (the model's rows)"
                 )
-        sequences = [
-            [*(context or [self.vocabulary.bos]), *continuation][-self.max_seq_len - 1 :]
-            for context, continuation in zip(contexts, continuations, strict=True)
-        ]
         num_tokens = np.array([len(continuation) for continuation in continuations], np.int64)
-        log_probabilities = np.zeros(len(sequences), np.float64)
-        is_greedy = np.zeros(len(sequences), bool)
+        equal: dict[tuple[int, bytes], list[int]] = {}
+        distinct = []
+        for number, (context, continuation) in enumerate(zip(contexts, continuations, strict=True)):
+            tokens = [*(context or [self.vocabulary.bos]), *continuation][-self.max_seq_len - 1 :]
+            one = Scored(np.array(tokens, np.int32), len(continuation))
+            numbers = equal.setdefault((one.num_targets, one.ids.tobytes()), [])
+            if not numbers:
+                distinct.append(one)
+            numbers.append(number)
+        numbers_of = list(equal.values())
+        log_probabilities = np.zeros(len(contexts), np.float64)
+        is_greedy = np.zeros(len(contexts), bool)
         num_done = 0
-        for finished in self._scorer(params, sequences, num_tokens.tolist()):
-            for number, log_probability, is_best in finished:
-                log_probabilities[number], is_greedy[number] = log_probability, is_best
+
+        def compute(indices: list[int]) -> Results:
+            for batch in self._scorer(params, [distinct[index] for index in indices]):
+                yield [(position, values) for position, *values in batch]
+
+        about = [functools.partial(_about_scored, one) for one in distinct]
+        for finished in cached(self._cache, "score", about, compute):
+            for index, (log_probability, is_best) in finished:
+                log_probabilities[numbers_of[index]] = log_probability
+                is_greedy[numbers_of[index]] = is_best
             num_done += len(finished)
-            progress(num_done, len(sequences), "continuations")
+            progress(num_done, len(distinct), "continuations")
         return Scores(log_probabilities, is_greedy, num_tokens)
 
     def rolling(
@@ -162,6 +189,23 @@ class LanguageModel:
             progress(len(found), len(sequences), "sequences")
         return [found[number] for number in range(len(sequences))]
 
+    def complete(
+        self,
+        params: Params,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling | None,
+        more: Callable[[], Sequence[Prompt]],
+    ) -> Iterator[list[tuple[int, Completion]]]:
+        """Completes prompts while others come; yields (number of the prompt, its completion).
+
+        For a server: `generate` returns when all is done, and looks results up in the cache.
+
+        Args:
+          more: is asked between steps for prompts that have come, which are numbered on.
+        """
+        return self._generator(params, prompts, sampling=sampling, more=more)
+
     def generate(
         self,
         params: Params,
@@ -201,30 +245,39 @@ class LanguageModel:
             equal.setdefault(request, []).append(divmod(index, num_samples))
         completions = [[Completion([], b"", "length")] * num_samples for _ in prompts]
         distinct = list(equal)
+
+        def compute(indices: list[int]) -> Results:
+            chosen = [distinct[index] for index in indices]
+            for batch in self._generator(params, chosen, sampling=sampling):
+                yield [(position, completion.to_json()) for position, completion in batch]
+
+        about = [functools.partial(self._about_prompt, one, sampling) for one in distinct]
         num_done = 0
-        for finished in self._generator(params, distinct, sampling=sampling):
-            for number, completion in finished:
-                for prompt, sample in equal[distinct[number]]:
-                    completions[prompt][sample] = completion
+        for finished in cached(self._cache, "generate", about, compute):
+            for index, value in finished:
+                for number, sample in equal[distinct[index]]:
+                    completions[number][sample] = Completion.from_json(value)
             num_done += len(finished)
             progress(num_done, len(distinct), "completions")
         return completions
 
-    def complete(
-        self,
-        params: Params,
-        prompts: Sequence[Prompt],
-        *,
-        sampling: Sampling | None,
-        capacity: int,
-        more: Callable[[], Sequence[Prompt]],
-    ) -> Iterator[list[tuple[int, Completion]]]:
-        """Completes prompts while others come; yields (number of the prompt, its completion).
+    def _about_prompt(self, prompt: Prompt, sampling: Sampling | None) -> dict[str, Any]:
+        """Returns all that decides a completion beside the model."""
+        return {
+            "tokens": prompt.tokens,
+            "max_new_tokens": prompt.max_new_tokens,
+            "stops": [stop.hex() for stop in prompt.stops],
+            "counters": prompt.counters,
+            "sampling": asdict(sampling) if sampling else None,
+            "vocabulary": self._vocabulary_hash,
+        }
 
-        For a server: `generate` returns when all is done.
+    @functools.cached_property
+    def _vocabulary_hash(self) -> str:
+        texts = [text.hex() for text in self.vocabulary.token_bytes]
+        return sha256_json({"eos": self.vocabulary.eos, "token_bytes": texts})
 
-        Args:
-          capacity: the most tokens of a prompt and its completion, those to come included.
-          more: is asked between steps for prompts that have come, which are numbered on.
-        """
-        return self._generator(params, prompts, sampling=sampling, capacity=capacity, more=more)
+
+def _about_scored(one: Scored) -> dict[str, Any]:
+    """Returns all that decides a score beside the model."""
+    return {"tokens": one.ids.tolist(), "num_targets": one.num_targets}
