@@ -58,6 +58,10 @@ NEVER = {
     ),
     "codepretrain.stream": "codepretrain.data codepretrain.model jax",
     "codepretrain.evals": "codepretrain.train.trainer codepretrain.study absl argparse",
+    "codepretrain.serve": (
+        "codepretrain.study.run codepretrain.study.runner codepretrain.train.trainer "
+        "codepretrain.data codepretrain.report codepretrain.cli absl argparse"
+    ),
     "codepretrain.interop": (
         "codepretrain.study codepretrain.train.trainer codepretrain.stream codepretrain.evals "
         "torch transformers"

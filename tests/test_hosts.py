@@ -1,12 +1,13 @@
 """Two processes return the same values, raise the same errors, and never wait for each other."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from codepretrain.errors import UserError
-from codepretrain.hosts import Channel, decide, gather
+from codepretrain.hosts import Channel, decide, gather, share
 from tests.fixtures.processes import RunJob
 
 
@@ -105,3 +106,24 @@ def test_processes_at_different_points_end_with_an_error(run_job: RunJob) -> Non
         assert "the processes of this job are out of step" in job.stdout.splitlines()[0]
     assert first.stdout.splitlines()[1] == "0"
     assert 'process 0 is at "the ledger\'s step"' in second.stdout.splitlines()[1]
+
+
+def test_a_shared_value_of_one_process() -> None:
+    assert share({"step": 3}) == {"step": 3}
+
+
+def test_a_large_value_travels_to_the_other_process(run_job: RunJob, tmp_path: Path) -> None:
+    script = """
+    from pathlib import Path
+    from codepretrain import hosts
+
+    hosts._SHARED_WORDS = 100
+    found = []
+    for size in (0, 1, 399, 400, 5000):
+        value = hosts.share(bytes(range(250)) * size if process == 0 else "ignored")
+        found.append(value == bytes(range(250)) * size)
+    Path(arguments[0], f"{process}").write_text(f"{found}")  # the library that connects prints
+    """
+    for ended in run_job(script, tmp_path):
+        assert ended.returncode == 0, ended.stderr
+    assert [(tmp_path / f"{n}").read_text() for n in range(2)] == [f"{[True] * 5}"] * 2

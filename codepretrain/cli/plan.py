@@ -12,6 +12,7 @@ from codepretrain.cli.interop import Add
 from codepretrain.cli.output import print_json
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
+from codepretrain.evals.registry import missing_data
 
 if TYPE_CHECKING:
     from codepretrain.data.reading.corpora import Corpus
@@ -55,10 +56,13 @@ def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
         corpus.source: {"files": corpus.num_files, "problem": corpus.problem} for corpus in corpora
     }
     plan["missing_benchmarks"] = missing_benchmarks(config)
+    plan["missing_task_data"] = missing_data(config)
     if not flags.json:
         console = Console()
         print_plan(console, plan)
         _print_corpora(console, corpora, plan["missing_benchmarks"])
+        for problem in plan["missing_task_data"]:
+            console.print(f"evaluations: {problem}", markup=False, highlight=False, soft_wrap=True)
     if topology is not None:
         phase_tokens = {name: phases[name].tokens for name in (p["name"] for p in plan["phases"])}
         plan["pod"] = _plan_pod(config, flags, argv, topology, phase_tokens)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 
+from codepretrain.cli import task_data
 from codepretrain.cli.flags import MAX_WORKERS, whole_number
 from codepretrain.cli.interop import Add
 from codepretrain.cli.prepare_command import prepare_command
@@ -49,6 +50,7 @@ def add_commands(add: Add) -> None:
     evaluate.add_argument(
         "--step", type=whole_number(0), help="a checkpoint's step (default: the phase's end)"
     )
+    task_data.add_flags(evaluate)
     for command in (run, train):
         command.add_argument(
             "--retrain-lost",
@@ -169,6 +171,9 @@ def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> i
 
 
 def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    if flags.download is not None:
+        return task_data.fetch(config, flags.download)
+    config = task_data.with_data(config, flags.data)
     start_machine(flags)
     from codepretrain.study.run import evaluate_phases
     from codepretrain.study.workspace import Workspace

@@ -1,6 +1,8 @@
 """Builds a study's evaluations, which then run on parameters and are recorded."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import jax
@@ -9,7 +11,8 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.evals.evaluator import AnyEvaluatorKind, EvalResult, Evaluate
+from codepretrain.evals.evaluator import AnyEvaluatorKind, EvalResult, Evaluation
+from codepretrain.evals.identity import differing, full_identity, identity_digest
 from codepretrain.evals.item_scores import write_item_scores
 from codepretrain.evals.progress import EvaluationProgress
 from codepretrain.evals.registry import check_machine, evaluator_request
@@ -25,19 +28,26 @@ if TYPE_CHECKING:
 class Evaluator:
     """A named evaluation; the trainer's `PhaseEvaluator` (`train/phase_evaluator.py`).
 
-    interval_steps: its period within a phase; None runs it at the end only. console: shows the
-    progress; None shows nothing.
+    Attributes:
+      interval_steps: its period within a phase; None runs it at the end only.
+      identity: named digests of what decides its result (`identity.py`).
+      console: shows the progress; None shows nothing.
     """
 
     name: str
     kind: AnyEvaluatorKind
     interval_steps: int | None
-    evaluate: Evaluate
+    evaluation: Evaluation
+    identity: Mapping[str, str]
     console: Console | None = None
+
+    @cached_property
+    def digest(self) -> str:
+        return identity_digest(self.identity)
 
     def __call__(self, params: "Params") -> EvalResult:
         with EvaluationProgress(self.console, self.name) as progress:
-            result = self.evaluate(params, progress)
+            result = self.evaluation(params, progress)
         self.kind.check_result(result)
         return result
 
@@ -61,14 +71,32 @@ class Evaluator:
         Raises:
           UserError: on every process, if process 0 cannot write.
         """
+        self._say_why_again(writer, run_dir, step)
         result = self(params)
         metrics = {name: metric.to_json() for name, metric in result.metrics.items()}
 
         def write() -> None:
-            write_item_scores(run_dir, self.name, step, result.items)
-            writer.log_evaluation(step=step, tokens=tokens, evaluator=self.name, metrics=metrics)
+            write_item_scores(run_dir, self.name, step, self.digest, result.items)
+            writer.log_evaluation(
+                step=step,
+                tokens=tokens,
+                evaluator=self.name,
+                metrics=metrics,
+                identity=self.identity,
+                digest=self.digest,
+            )
 
         decide(f"the record of evaluation {self.name!r}", write)
+
+    def _say_why_again(self, writer: MetricsWriter, run_dir: epath.Path, step: int) -> None:
+        """Prints a line if the step was evaluated before with another identity."""
+        before = writer.last_identity(step, self.name)
+        if before is not None and self.console is not None:
+            self.console.print(
+                f"{run_dir.name}: step {step:,} has a result of {self.name} with other "
+                f"{differing(self.identity, before)}: evaluating again; the earlier result is kept",
+                soft_wrap=True,
+            )
 
 
 def build_evaluators(
@@ -91,8 +119,11 @@ def build_evaluators(
     def build() -> None:
         for name, chosen in config.evals.items():
             kind, request = evaluator_request(name, chosen)
-            evaluate = kind.build(request, resources)
-            evaluators.append(Evaluator(name, kind, chosen.interval_steps, evaluate, shown))
+            evaluation = kind.build(request, resources)
+            identity = full_identity(kind, request, evaluation.identity)
+            evaluators.append(
+                Evaluator(name, kind, chosen.interval_steps, evaluation, identity, shown)
+            )
 
     gather("the evaluations", build)
     return evaluators

@@ -8,7 +8,7 @@ check a study's evaluations; `build` gets its resources from `Resources`.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.evals.item_scores import ItemScores
@@ -33,10 +33,26 @@ class EvalResult:
     items: ItemScores
 
 
-# Computes an evaluation of parameters. A pure function of the parameters: the same parameters give
-# the same result, in the training loop and from a checkpoint. On several processes all of them call
-# it with the same parameters, and all get the same result.
-Evaluate = Callable[["Params", Progress], EvalResult]
+class Evaluation(Protocol):
+    """Computes an evaluation of parameters.
+
+    It is a pure function of the parameters: the same parameters give the same result, in the
+    training loop and from a checkpoint. On several processes all of them call it with the same
+    parameters, and all get the same result.
+    """
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """What decides the result besides the parameters: digests or short texts by name.
+
+        "items": SHA-256 of the items used, ids and contents, in order. "prompts": of the templates
+        or their token ids. "grader": the version of the grading code, increased by hand whenever a
+        grade can change; for programs that are run, also the interpreter's version. "settings":
+        other constants and options that decide the result. "spec" is reserved: `identity.py`.
+        """
+        ...
+
+    def __call__(self, params: "Params", progress: Progress, /) -> EvalResult: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,20 +76,27 @@ class EvaluatorKind(Generic[Options]):
       name: the kind, as `config.evals.<name>.kind` names it; also the name of the file.
       options: the dataclass that `config.evals.<name>.options` is parsed into.
       metrics: the metrics it reports. Each metric of a result matches exactly one of them.
-      build: makes the function; reads items, computes nothing.
+      build: makes the evaluation; reads items, computes nothing.
       check: raises UserError for an option's value that cannot be used; reads no data.
       check_study: raises UserError for an option that does not fit the study; reads no data.
       check_machine: raises UserError if this machine cannot run it. Process 0 is asked, before any
         data is prepared and before a phase starts.
+      check_data: raises UserError for data that the evaluation reads beside the prepared data, and
+        that is missing. Called with `check_machine`, and to plan a study; computes nothing.
+      reads_held_out: whether it reads held-out rows or items made from held-out documents.
+      execution_options: names of options that change how a result is computed, not the result.
     """
 
     name: str
     options: type[Options]
     metrics: tuple[MetricSpec, ...]
-    build: Callable[[Request[Options], "Resources"], Evaluate]
+    build: Callable[[Request[Options], "Resources"], Evaluation]
     check: Callable[[Request[Options]], None] = lambda request: None
     check_study: Callable[[Request[Options], StudyConfig], None] = lambda request, config: None
     check_machine: Callable[[Request[Options]], None] = lambda request: None
+    check_data: Callable[[Request[Options]], None] = lambda request: None
+    reads_held_out: bool = True
+    execution_options: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         assert any(spec.is_primary for spec in self.metrics), f"{self.name}: no primary metric"

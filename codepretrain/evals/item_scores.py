@@ -1,12 +1,14 @@
 """Item scores, from which the metrics of an evaluation are computed.
 
 Two variants answer the same items, so they are compared item by item. To this end a run keeps
-`<run>/items/<evaluator>-<step>.npz`: for each metric that is computed from items, an array [N]
-float64 under the metric's name; where the metric is a ratio of sums Σ values / Σ weights, the
-weights under `<metric>/weight`; and for an average over groups of items, the group of each item
-under `<metric>/stratum`. `<evaluator>-<step>.jsonl` next to it lists the items and the model's
-answers in readable form. The items and their order are the same at every step and in every run of a
-study.
+`<run>/items/<evaluator>-<step>-<digest>.npz`: the id of each of N items, the cluster that it is
+sampled with, the digest of the evaluation's identity, and for each metric an array [N] float64.
+Where a metric is a ratio of sums Σ values / Σ weights, `<metric>/weight` has the weights; for an
+average over groups of items, `<metric>/stratum` has the group of each item. Where an evaluator's
+metrics are of different items, each array is NaN for the items that the metric is not of.
+The file of the same name that ends in .jsonl lists the items and the model's answers in readable
+form. The digest in a name is cut to its first digits, so results of other items or settings, such
+as those of another study that shares the run, are kept side by side.
 """
 
 import io
@@ -21,50 +23,88 @@ from codepretrain.files import json_values
 from codepretrain.files.atomic import write_bytes, write_text
 from codepretrain.files.storage import MissingFileError, StrPath, read_bytes
 
+_SHORT = 12  # digits of a digest in a file's name
+_SCORE = "score/"  # before a metric's name in the .npz file
+
 
 @dataclass(frozen=True)
 class ItemScores:
-    """scores: the arrays [N] above. records: one object per item, for a reader."""
+    """The scores of N items.
 
+    Attributes:
+      ids: a unique text for each item; `<task>/<id>` where an evaluator has several tasks.
+      scores: the arrays [N] above, by metric.
+      records: one object per item, for a reader.
+      clusters: the cluster of each item: the document or passage that it was made from, which is
+        the independently sampled unit.
+    """
+
+    ids: Sequence[str]
     scores: Mapping[str, np.ndarray]
     records: Sequence[Mapping[str, Any]]
+    clusters: Sequence[str]
+
+    def __post_init__(self) -> None:
+        assert len(set(self.ids)) == len(self.ids), "the ids of items are unique"
+        assert len(self.clusters) == len(self.ids), (len(self.clusters), len(self.ids))
+        shapes = {name: np.shape(values) for name, values in self.scores.items()}
+        assert set(shapes.values()) <= {(len(self.ids),)}, (len(self.ids), shapes)
 
 
-def item_scores_path(run_dir: StrPath, evaluator: str, step: int) -> epath.Path:
+def item_scores_path(run_dir: StrPath, evaluator: str, step: int, digest: str) -> epath.Path:
     """Returns where a run keeps the scores of one evaluation; its records end in .jsonl instead."""
-    return epath.Path(run_dir) / "items" / f"{evaluator}-{step:08d}.npz"
+    return epath.Path(run_dir) / "items" / f"{evaluator}-{step:08d}-{digest[:_SHORT]}.npz"
 
 
-def encode_scores(scores: Mapping[str, np.ndarray]) -> bytes:
+def encode_scores(items: ItemScores, digest: str) -> bytes:
     """Returns the scores as the bytes of an .npz file."""
-    assert all(np.ndim(values) == 1 for values in scores.values()), scores
-    arrays: dict[str, Any] = {name: np.float64(values) for name, values in scores.items()}
+    arrays: dict[str, Any] = {
+        f"{_SCORE}{name}": np.float64(values) for name, values in items.scores.items()
+    }
+    texts = {"ids": list(items.ids), "clusters": list(items.clusters), "digest": digest}
+    arrays["texts"] = np.frombuffer(json_values.encode(texts).encode(), np.uint8)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)
     return buffer.getvalue()
 
 
-def write_item_scores(run_dir: StrPath, evaluator: str, step: int, items: ItemScores) -> None:
+def write_item_scores(
+    run_dir: StrPath, evaluator: str, step: int, digest: str, items: ItemScores
+) -> None:
     """Writes both files, each whole or not at all; files of an earlier attempt are replaced."""
-    path = item_scores_path(run_dir, evaluator, step)
+    path = item_scores_path(run_dir, evaluator, step, digest)
     lines = "".join(json_values.encode(record) + "\n" for record in items.records)
     write_text(path.with_suffix(".jsonl"), lines)
-    write_bytes(path, encode_scores(items.scores))
+    write_bytes(path, encode_scores(items, digest))
 
 
-def read_item_scores(run_dir: StrPath, evaluator: str, step: int) -> dict[str, np.ndarray] | None:
-    """Returns the arrays of an evaluation by name, None if they were not kept.
+def read_item_scores(run_dir: StrPath, evaluator: str, step: int, digest: str) -> ItemScores | None:
+    """Returns the scores of an evaluation without its records, None if they were not kept.
 
     Raises:
-      ValueError: the file is damaged.
+      ValueError: the file is damaged, or of another evaluation.
     """
-    path = item_scores_path(run_dir, evaluator, step)
+    path = item_scores_path(run_dir, evaluator, step, digest)
     try:
         content = read_bytes(path)
     except MissingFileError:
         return None
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return {name: file[name].astype(np.float64) for name in file.files}
-    except Exception as error:  # zipfile, zlib and numpy each have their own for damage
+        items, found = _decode(content)
+    except Exception as error:  # zipfile, zlib, json and numpy each have their own for damage
         raise ValueError(f"{path} is damaged: {error}") from error
+    if found != digest:
+        raise ValueError(f"{path} is of another evaluation: expected {digest}, found {found}")
+    return items
+
+
+def _decode(content: bytes) -> tuple[ItemScores, str]:
+    """Returns the scores and the digest of an .npz file."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        texts = json_values.decode(file["texts"].tobytes().decode())
+        scores = {
+            name.removeprefix(_SCORE): file[name].astype(np.float64)
+            for name in file.files
+            if name.startswith(_SCORE)
+        }
+    return ItemScores(texts["ids"], scores, (), texts["clusters"]), texts["digest"]

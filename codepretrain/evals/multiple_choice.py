@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codepretrain.evals.estimate import proportion
+from codepretrain.evals.estimate import Estimate, clustered_mean
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import MetricSpec
 from codepretrain.evals.progress import Progress
-from codepretrain.evals.task_items import check_task, load_items
+from codepretrain.evals.task_items import check_task, items_digest, load_items
 
 if TYPE_CHECKING:
     from codepretrain.evals.language_model import LanguageModel
@@ -27,16 +27,22 @@ TASKS = ("prose_continuation", "code_continuation")
 
 # Correct if the right choice has the largest Σ log p of its tokens.
 ACCURACY = MetricSpec(
-    name="accuracy", unit="fraction", direction="higher", cluster="item", is_primary=True
+    name="accuracy",
+    unit="fraction",
+    direction="higher",
+    cluster="document",
+    is_primary=True,
 )
 # The same, with the sum divided by the bytes of the choice's text.
 ACCURACY_PER_BYTE = MetricSpec(
-    name="accuracy_per_byte", unit="fraction", direction="higher", cluster="item"
+    name="accuracy_per_byte", unit="fraction", direction="higher", cluster="document"
 )
 # The accuracy of always answering the most common right position.
-MAJORITY = MetricSpec(name="baseline/majority", unit="fraction", direction=None, cluster="item")
+MAJORITY = MetricSpec(name="baseline/majority", unit="fraction", direction=None, cluster="document")
 # How often a position was chosen, by Σ log p.
-PREDICTED = MetricSpec(name="predicted/*", unit="fraction", direction=None, cluster="item")
+PREDICTED = MetricSpec(name="predicted/*", unit="fraction", direction=None, cluster="document")
+
+GRADER = "1"  # increase it with every change of `grade` that can change a grade
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ class MultipleChoiceItem:
     """choices[answer] is what follows the context; choice_bytes: length of each choice's text."""
 
     id: str
+    document: str
     context: Sequence[int]
     choices: Sequence[Sequence[int]]
     answer: int
@@ -75,6 +82,7 @@ class MultipleChoice:
     def __init__(self, model: "LanguageModel", items: Sequence[MultipleChoiceItem]) -> None:
         self._model = model
         self._items = items
+        self.identity = {"items": items_digest(items), "grader": GRADER}
 
     def __call__(self, params: "Params", progress: Progress) -> EvalResult:
         contexts = [item.context for item in self._items for _ in item.choices]
@@ -98,15 +106,20 @@ def grade(items: Sequence[MultipleChoiceItem], log_probabilities: list[np.ndarra
         ACCURACY.name: chosen == answers,
         ACCURACY_PER_BYTE.name: chosen_per_byte == answers,
     }
+    clusters = [item.document for item in items]
+
+    def share(is_so: np.ndarray) -> Estimate:
+        return clustered_mean(is_so, clusters)
+
     chance = float(np.mean([1 / len(item.choices) for item in items]))
     majority = np.bincount(answers).argmax()
     metrics = {
-        spec.name: spec.metric(proportion(scores[spec.name]), null_value=chance)
+        spec.name: spec.metric(share(scores[spec.name]), null_value=chance)
         for spec in (ACCURACY, ACCURACY_PER_BYTE)
     }
-    metrics[MAJORITY.name] = MAJORITY.metric(proportion(answers == majority))
+    metrics[MAJORITY.name] = MAJORITY.metric(share(answers == majority))
     for position in range(max(len(item.choices) for item in items)):
-        metrics[f"predicted/{position}"] = PREDICTED.metric(proportion(chosen == position))
+        metrics[f"predicted/{position}"] = PREDICTED.metric(share(chosen == position))
     records = [
         {
             "id": item.id,
@@ -116,7 +129,7 @@ def grade(items: Sequence[MultipleChoiceItem], log_probabilities: list[np.ndarra
         }
         for item, choice, values in zip(items, chosen, log_probabilities, strict=True)
     ]
-    return EvalResult(metrics, ItemScores(scores, records))
+    return EvalResult(metrics, ItemScores([item.id for item in items], scores, records, clusters))
 
 
 def _check(request: Request[MultipleChoiceOptions]) -> None:

@@ -6,6 +6,7 @@ value that it has in the document, in whatever spelling. A sandboxed program doe
 including the parsing.
 """
 
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codepretrain import interrupt
-from codepretrain.evals.estimate import proportion
+from codepretrain.evals.estimate import clustered_mean
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import MetricSpec
@@ -25,7 +26,7 @@ from codepretrain.evals.sandbox.run import (
     require_layers,
     run_programs,
 )
-from codepretrain.evals.task_items import check_task, load_items
+from codepretrain.evals.task_items import check_task, items_digest, load_items
 
 if TYPE_CHECKING:
     from codepretrain.evals.language_model import LanguageModel
@@ -37,10 +38,17 @@ TASKS = ("python_expression",)
 # The completed expression has the expected value. One greedy completion per item. The null value is
 # unknown: a policy that only closes brackets and quotes is right on many items.
 PASS_AT_1 = MetricSpec(
-    name="pass_at_1", unit="fraction", direction="higher", cluster="item", is_primary=True
+    name="pass_at_1",
+    unit="fraction",
+    direction="higher",
+    cluster="document",
+    is_primary=True,
 )
 # The completed expression has a value at all.
-RUNS = MetricSpec(name="runs", unit="fraction", direction="higher", cluster="item")
+RUNS = MetricSpec(name="runs", unit="fraction", direction="higher", cluster="document")
+
+# Increase it with every change of the program or of `grade` that can change a grade.
+GRADER = "1"
 
 # An expression of one line needs little. Generous, so that a busy machine changes no result.
 LIMITS = SandboxLimits(wall_s=20.0, cpu_s=5, memory_bytes=512 << 20, output_bytes=16 << 10)
@@ -68,6 +76,7 @@ class ExpressionItem:
     """
 
     id: str
+    document: str
     prompt: Sequence[int]
     expression_prefix: str
     expected: str
@@ -102,6 +111,10 @@ class PythonExpression:
         self._model = model
         self._items = items
         self._required_layers = required_layers
+        self.identity = {
+            "items": items_digest(items),
+            "grader": f"{GRADER}, Python {platform.python_version()}",
+        }
 
     def __call__(self, params: "Params", progress: Progress) -> EvalResult:
         completions = self._model.generate(
@@ -119,7 +132,7 @@ class PythonExpression:
             lambda: self._grade(texts, progress),
             wait_s=WAIT_S + len(texts) * LIMITS.wall_s,  # all of them, one at a time
         )
-        return result(grades)
+        return result(self._items, grades)
 
     def _grade(self, texts: Sequence[str], progress: Progress) -> list[dict[str, Any]]:
         programs = [program(item, text) for item, text in zip(self._items, texts, strict=True)]
@@ -175,11 +188,15 @@ def grade(item: ExpressionItem, completion: str, execution: Execution) -> dict[s
     }
 
 
-def result(grades: Sequence[Mapping[str, Any]]) -> EvalResult:
+def result(items: Sequence[ExpressionItem], grades: Sequence[Mapping[str, Any]]) -> EvalResult:
     """Returns the result of graded completions."""
+    clusters = [item.document for item in items]
     scores = {spec.name: np.array([g[spec.name] for g in grades]) for spec in (PASS_AT_1, RUNS)}
-    metrics = {spec.name: spec.metric(proportion(scores[spec.name])) for spec in (PASS_AT_1, RUNS)}
-    return EvalResult(metrics, ItemScores(scores, grades))
+    metrics = {
+        spec.name: spec.metric(clustered_mean(scores[spec.name], clusters))
+        for spec in (PASS_AT_1, RUNS)
+    }
+    return EvalResult(metrics, ItemScores([item.id for item in items], scores, grades, clusters))
 
 
 def _check(request: Request[PythonExpressionOptions]) -> None:
@@ -218,4 +235,5 @@ EVALUATOR = EvaluatorKind(
     build=_build,
     check=_check,
     check_machine=_check_machine,
+    execution_options=frozenset({"sandbox_layers"}),
 )

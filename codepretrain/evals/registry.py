@@ -46,7 +46,7 @@ def check_evaluators(config: StudyConfig) -> None:
     for name, evaluator in config.evals.items():
         kind, request = evaluator_request(name, evaluator)
         kind.check_study(request, config)
-        if not config.data.validation_fraction:  # every kind reads held-out rows or documents
+        if kind.reads_held_out and not config.data.validation_fraction:
             raise UserError(
                 f"{request.path} needs held-out documents, and config.data.validation_fraction = 0 "
                 f"holds out none: expected a fraction above 0, or no {request.path}"
@@ -61,3 +61,16 @@ def check_machine(config: StudyConfig) -> None:
     for name, evaluator in config.evals.items():
         kind, request = evaluator_request(name, evaluator)
         kind.check_machine(request)
+        kind.check_data(request)
+
+
+def missing_data(config: StudyConfig) -> list[str]:
+    """Returns what is wrong with the data that evaluations read beside the prepared data."""
+    problems = []
+    for name, evaluator in config.evals.items():
+        kind, request = evaluator_request(name, evaluator)
+        try:
+            kind.check_data(request)
+        except UserError as error:
+            problems.append(str(error))
+    return problems

@@ -13,6 +13,7 @@ from etils import epath
 
 from codepretrain.config.parse import suggestion
 from codepretrain.errors import UserError
+from codepretrain.files.hashing import sha256_json
 from codepretrain.rows.eval_items import items_directory, items_name, read_items
 
 
@@ -23,6 +24,11 @@ class TaskItem(Protocol):
 
     @property
     def id(self) -> str: ...
+
+    @property
+    def document(self) -> str:
+        """The document that it was made from, of which there may be several items."""
+        ...
 
     @property
     def token_lists(self) -> Sequence[Sequence[int]]:
@@ -69,6 +75,12 @@ def load_items(
             "or remove the evaluation from config.evals"
         )
     return items
+
+
+def items_digest(items: Sequence[TaskItem]) -> str:
+    """Returns the digest of items: their fields, in order."""
+    fields = [dataclasses.asdict(item) for item in items]
+    return sha256_json({"items": fields})
 
 
 def _item(kind: type[Item], value: Mapping[str, Any], vocab_size: int) -> Item:

@@ -24,6 +24,7 @@ from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import Metric, MetricSpec
 from codepretrain.evals.progress import Progress
+from codepretrain.files.hashing import sha256_json
 from codepretrain.rows.format import Row
 from codepretrain.rows.sampling import keyed_hash, smallest
 from codepretrain.rows.store import RowStore
@@ -39,6 +40,8 @@ NATS_PER_TOKEN = MetricSpec(
 BITS_PER_BYTE = MetricSpec(
     name="*/bits_per_byte", unit="bits/byte", direction="lower", cluster="row"
 )
+
+GRADER = "1"  # increase it with every change that can change a loss or an average
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,12 @@ class ValidationLoss:
             for source, store in stores.items()
             for record in _sample(len(store), num_rows)
         ]
+        hashes = {source: store.manifest.hash for source, store in stores.items()}
+        self.identity = {
+            "items": sha256_json({"manifests": hashes, "rows": self._rows}),
+            "settings": sha256_json({source: kinds[source] for source in stores}),
+            "grader": GRADER,
+        }
 
     def __call__(self, params: "Params", progress: Progress) -> EvalResult:
         nats, tokens = self._row_loss(params, len(self._rows), self._read, progress)
@@ -98,16 +107,31 @@ class ValidationLoss:
                 strata = self._strata(sources, scale * nats, denominators, total)
                 null, _, _ = average(self._strata(sources, scale * guess, denominators, total))
                 name = spec.name.replace("*", group)
-                estimate, scores[name], scores[f"{name}/weight"] = average(strata)
+                estimate, *sums = average(strata)
                 metrics[name] = spec.metric(estimate, null_value=null.value)
+                scores[name], scores[f"{name}/weight"] = (self._of_all(sources, s) for s in sums)
                 if len(strata) > 1:
                     counts = [len(s.numerators) for s in strata]
-                    scores[f"{name}/stratum"] = np.repeat(np.arange(len(strata)), counts)
+                    numbers = np.repeat(np.arange(len(strata)), counts)
+                    scores[f"{name}/stratum"] = self._of_all(sources, numbers)
         records = [
             {"id": f"{source}/{record}", "nats": n, "tokens": int(t), "bytes": int(b)}
             for (source, record), n, t, b in zip(self._rows, nats, tokens, num_bytes, strict=True)
         ]
-        return EvalResult(metrics, ItemScores(scores, records))
+        ids = [record["id"] for record in records]
+        return EvalResult(metrics, ItemScores(ids, scores, records, clusters=ids))
+
+    def _of_all(self, sources: Sequence[str], values: np.ndarray) -> np.ndarray:
+        """Returns values of all rows from those of some sources, in that order; the rest is NaN."""
+        found = np.full(len(self._rows), np.nan)
+        places = [
+            place
+            for wanted in sources
+            for place, (source, _) in enumerate(self._rows)
+            if source == wanted
+        ]
+        found[places] = values
+        return found
 
     def _read(self, number: int) -> Row:
         source, record = self._rows[number]

@@ -18,6 +18,15 @@ from codepretrain.files.json_values import plain
 from codepretrain.files.storage import StrPath, make_folder
 from codepretrain.metrics.copies import Copy, TensorBoard, WeightsAndBiases, check_installed
 
+# What every record of evals.jsonl has.
+EVALUATION_FIELDS: Fields = {
+    "step": int,
+    "evaluator": str,
+    "digest": str,
+    "identity": dict,
+    "metrics": dict,
+}
+
 
 class MetricsWriter:
     """Appends a run's metrics. Each step is logged once, also after a resume.
@@ -45,7 +54,7 @@ class MetricsWriter:
     ) -> None:
         self._is_primary = is_primary
         self._copies: list[Copy] = []
-        self._evaluated: set[tuple[int, str]] = set()
+        self._evaluated: dict[tuple[int, str], dict[str, Mapping[str, str]]] = {}
         if not self._is_primary:
             return
         check_installed(logging)
@@ -63,13 +72,14 @@ class MetricsWriter:
                 return opened.enter_context(lines)
 
             self._metrics = open_journal("metrics.jsonl", {"step": int})
-            self._evals = open_journal("evals.jsonl", {"step": int, "evaluator": str})
+            self._evals = open_journal("evals.jsonl", EVALUATION_FIELDS)
             if logging.wandb_project is not None:
                 self._copies.append(WeightsAndBiases(folder, logging.wandb_project, run_name))
             if logging.write_tensorboard:
                 self._copies.append(TensorBoard(folder / "tensorboard", resumed_step))
             opened.pop_all()  # all are open: `close` closes them from here on
-        self._evaluated = {(record["step"], record["evaluator"]) for record in self._evals.kept}
+        for record in self._evals.kept:
+            self._note_evaluation(record)
 
     def log_step(self, record: Mapping[str, Any]) -> None:
         """Writes one record of training metrics; it has at least "step"."""
@@ -80,22 +90,49 @@ class MetricsWriter:
         self._write_copies(record["step"], record, prefix="train")
 
     def log_evaluation(
-        self, *, step: int, tokens: int, evaluator: str, metrics: Mapping[str, Mapping[str, Any]]
+        self,
+        *,
+        step: int,
+        tokens: int,
+        evaluator: str,
+        metrics: Mapping[str, Mapping[str, Any]],
+        identity: Mapping[str, str],
+        digest: str,
     ) -> None:
-        """Writes one evaluation; `metrics`: name → value, standard_error, count, unit."""
+        """Writes one evaluation.
+
+        Args:
+          metrics: name → value, standard_error, count, unit.
+          identity: named digests of what decides the result; `digest` is the digest of them all.
+        """
         if not self._is_primary:
             return
-        assert not self.has_evaluation(step, evaluator), (step, evaluator)
-        self._evals.append(
-            {"step": step, "tokens": tokens, "evaluator": evaluator, "metrics": metrics}
-        )
-        self._evaluated.add((step, evaluator))
+        assert not self.has_evaluation(step, evaluator, digest), (step, evaluator, digest)
+        record = {
+            "step": step,
+            "tokens": tokens,
+            "evaluator": evaluator,
+            "digest": digest,
+            "identity": identity,
+            "metrics": metrics,
+        }
+        self._evals.append(record)
+        self._note_evaluation(record)
         values = {name: metric["value"] for name, metric in metrics.items()}
         self._write_copies(step, values, prefix=evaluator)
 
-    def has_evaluation(self, step: int, evaluator: str) -> bool:
-        """Returns whether the evaluation is recorded (only the primary process knows)."""
-        return (step, evaluator) in self._evaluated
+    def has_evaluation(self, step: int, evaluator: str, digest: str) -> bool:
+        """Returns whether this very evaluation is recorded (only the primary process knows)."""
+        return digest in self._evaluated.get((step, evaluator), ())
+
+    def last_identity(self, step: int, evaluator: str) -> Mapping[str, str] | None:
+        """Returns the identity of the newest record of an evaluator at a step, None without one."""
+        identities = self._evaluated.get((step, evaluator), {})
+        return list(identities.values())[-1] if identities else None
+
+    def _note_evaluation(self, record: Mapping[str, Any]) -> None:
+        key = record["step"], record["evaluator"]
+        self._evaluated.setdefault(key, {})[record["digest"]] = record["identity"]
 
     def flush(self) -> None:
         """Syncs every record. Called before a checkpoint, so its steps are never missing."""

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codepretrain.report.cells import Cell, MetricRow, cell_at_end
 from codepretrain.report.collect import StudyResults
-from codepretrain.report.compare import Cell, Comparison, MetricRow, cell_at_end
+from codepretrain.report.compare import Comparison
 from codepretrain.report.wording import (
     NOT_THERE,
     difference_interval_text,

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from codepretrain.report.accounts import status_text
+from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
-from codepretrain.report.compare import Cell, Comparison, MetricRow
+from codepretrain.report.compare import Comparison
 from codepretrain.report.tables import Block, blocks
 from codepretrain.report.wording import (
     CAUTION,

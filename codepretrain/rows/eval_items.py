@@ -16,7 +16,7 @@ from codepretrain.files.directory import is_whole
 from codepretrain.files.storage import StrPath, read_bytes
 from codepretrain.rows.verify import check_contents, folder_remedy, read_manifest
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,11 @@ class PhaseEvaluator(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def digest(self) -> str:
+        """Identifies everything besides the parameters that decides its result."""
+        ...
+
     def is_due(self, step: int, *, at_end: bool) -> bool:
         """Returns whether it runs after `step` updates; `at_end`: they are the phase's last."""
         ...

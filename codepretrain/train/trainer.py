@@ -266,7 +266,7 @@ class Trainer:
         for evaluator in self.evaluators:
             if not evaluator.is_due(step, at_end=step == self.phase_run.num_steps):
                 continue
-            is_missing = not self.writer.has_evaluation(step, evaluator.name)
+            is_missing = not self.writer.has_evaluation(step, evaluator.name, evaluator.digest)
             if from_primary(is_missing):
                 with self.watch.spent("evaluate"):
                     evaluator.record(

@@ -182,7 +182,7 @@ def _write_items(data_dir: Path) -> None:
     questions = [
         {
             "id": f"q{i}",
-            "document": "d",
+            "document": f"d{i // 2}",
             "context": [1, *ids(f"question {i} ")],
             "choices": [ids(choice) for choice in choices],
             "answer": i % 3,
@@ -193,7 +193,7 @@ def _write_items(data_dir: Path) -> None:
     sums = [
         {
             "id": f"e{i}",
-            "document": "d",
+            "document": f"d{i // 2}",
             "prompt": [1, *ids(f"x = {i} + ")],
             "prompt_text": f"x = {i} + ",
             "expression_prefix": f"{i} + ",
@@ -205,7 +205,7 @@ def _write_items(data_dir: Path) -> None:
     ]
     tasks = {"prose_continuation": questions, "code_continuation": [], "python_expression": sums}
     manifest = ItemsManifest(
-        format_version=1,
+        format_version=2,
         settings_hash="s",
         tokenizer_hash="t",
         vocabulary_hash="v",

@@ -3,6 +3,7 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.evals.estimate import Estimate
 from codepretrain.evals.evaluator import EvalResult
+from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.item_scores import ItemScores, read_item_scores
 from codepretrain.evals.multiple_choice import ACCURACY
 from codepretrain.evals.progress import Progress
@@ -39,8 +41,20 @@ def with_evals(config: StudyConfig, evals: Mapping[str, EvaluatorConfig]) -> Stu
 KIND = evaluator_kind("multiple_choice")
 
 
-def nothing(params: Params, progress: Progress) -> EvalResult:
-    return EvalResult({}, ItemScores({}, ()))
+class Fixed:
+    """An evaluation with a fixed result."""
+
+    identity: Mapping[str, str] = MappingProxyType({"items": "four"})
+
+    def __init__(self, result: EvalResult) -> None:
+        self.result = result
+
+    def __call__(self, params: Params, progress: Progress) -> EvalResult:
+        return self.result
+
+
+NOTHING = Fixed(EvalResult({}, ItemScores([], {}, (), [])))
+IDENTITY = {"spec": "accuracy of four", "items": "four"}
 
 
 def test_the_evaluations_of_a_study_run(
@@ -51,12 +65,15 @@ def test_the_evaluations_of_a_study_run(
     for evaluator in evaluators:
         result = evaluator(sharded_params)
         for name in result.items.scores.keys() & result.metrics.keys():
-            assert len(result.items.scores[name]) == result.metrics[name].count
+            is_scored = ~np.isnan(result.items.scores[name])
+            assert is_scored.sum() == result.metrics[name].num_items
+            clusters = {c for c, of in zip(result.items.clusters, is_scored, strict=True) if of}
+            assert len(clusters) == result.metrics[name].count
 
 
 def test_when_an_evaluation_is_due() -> None:
     """Every 50 steps and at the end; without a period at the end alone; never at step 0."""
-    periodic = Evaluator("a", KIND, 50, nothing)
+    periodic = Evaluator("a", KIND, 50, NOTHING, IDENTITY)
     last = dataclasses.replace(periodic, interval_steps=None)
     assert [step for step in range(0, 101, 25) if periodic.is_due(step, at_end=step == 75)] == [
         50,
@@ -98,26 +115,24 @@ def test_a_machine_without_the_required_sandbox_layers_is_refused(
 
 
 def test_a_metric_that_was_not_declared_is_a_bug() -> None:
-    def undeclared(params: Params, progress: Progress) -> EvalResult:
-        metric = KIND.metrics[0].metric(Estimate(0.5, 0.1, 9))
-        return EvalResult({"precision": metric}, ItemScores({}, ()))
-
-    def of_another_unit(params: Params, progress: Progress) -> EvalResult:
-        metric = dataclasses.replace(KIND.metrics[0].metric(Estimate(0.5, 0.1, 9)), unit="bits")
-        return EvalResult({"accuracy": metric}, ItemScores({}, ()))
-
-    for evaluate in (undeclared, of_another_unit):
+    metric = KIND.metrics[0].metric(Estimate(0.5, 0.1, 9))
+    of_another_unit = dataclasses.replace(metric, unit="bits")
+    for metrics in ({"precision": metric}, {"accuracy": of_another_unit}):
+        evaluation = Fixed(EvalResult(metrics, ItemScores([], {}, (), [])))
         with pytest.raises(AssertionError, match="matches 0 declarations"):
-            Evaluator("a", KIND, None, evaluate)({})
+            Evaluator("a", KIND, None, evaluation, IDENTITY)({})
 
 
-def measured(params: Params, progress: Progress) -> EvalResult:
-    metric = ACCURACY.metric(Estimate(0.5, 0.25, 4), null_value=0.25)
-    return EvalResult({"accuracy": metric}, ItemScores({"accuracy": np.array([1, 0, 0, 1])}, []))
+MEASURED = Fixed(
+    EvalResult(
+        {"accuracy": ACCURACY.metric(Estimate(0.5, 0.25, 4), null_value=0.25)},
+        ItemScores(list("abcd"), {"accuracy": np.array([1, 0, 0, 1])}, [], list("abcd")),
+    )
+)
 
 
 def record(run_dir: Path) -> None:
-    evaluator = Evaluator("prose", KIND, None, measured)
+    evaluator = Evaluator("prose", KIND, None, MEASURED, IDENTITY)
     with MetricsWriter(run_dir, LoggingConfig(write_tensorboard=False), "run") as writer:
         evaluator.record({}, writer, run_dir, step=7, tokens=700)
 
@@ -129,6 +144,8 @@ def test_the_record_states_what_the_metric_is(tmp_path: Path) -> None:
         "step": 7,
         "tokens": 700,
         "evaluator": "prose",
+        "digest": identity_digest(IDENTITY),
+        "identity": IDENTITY,
         "metrics": {
             "accuracy": {
                 "value": 0.5,
@@ -138,13 +155,15 @@ def test_the_record_states_what_the_metric_is(tmp_path: Path) -> None:
                 "direction": "higher",
                 "is_primary": True,
                 "null_value": 0.25,
-                "cluster": "item",
+                "num_items": 4,
+                "freedom": 3.0,
+                "cluster": "document",
             }
         },
     }
-    scores = read_item_scores(tmp_path, "prose", 7)
-    assert scores is not None
-    assert scores["accuracy"].tolist() == [1, 0, 0, 1]
+    items = read_item_scores(tmp_path, "prose", 7, identity_digest(IDENTITY))
+    assert items is not None
+    assert items.scores["accuracy"].tolist() == [1, 0, 0, 1]
 
 
 def test_scores_are_written_before_the_record(tmp_path: Path) -> None:
@@ -162,7 +181,7 @@ def last_reports(evaluator: Evaluator, params: Params) -> dict[str, tuple[int, i
     def progress(done: int, total: int, what: str, /) -> None:
         ends[what] = done, total
 
-    evaluator.evaluate(params, progress)
+    evaluator.evaluation(params, progress)
     return ends
 
 

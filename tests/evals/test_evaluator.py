@@ -1,4 +1,5 @@
 import dataclasses
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from codepretrain.evals.estimate import Estimate
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import MetricSpec
-from codepretrain.evals.progress import no_progress
+from codepretrain.evals.progress import Progress, no_progress
 
 SCORE = MetricSpec(
     name="score/*", unit="points", direction="higher", cluster="item", is_primary=True
@@ -19,18 +20,27 @@ class NoOptions:
     pass
 
 
+class Scored:
+    identity = MappingProxyType({"items": "i"})
+
+    def __call__(self, params: object, progress: Progress) -> EvalResult:
+        return result("score/a")
+
+
 def kind(*metrics: MetricSpec) -> EvaluatorKind[NoOptions]:
     return EvaluatorKind(
         name="k",
         options=NoOptions,
         metrics=metrics,
-        build=lambda request, resources: lambda params, progress: result("score/a"),
+        build=lambda request, resources: Scored(),
     )
 
 
 def result(name: str) -> EvalResult:
     metric = SCORE.metric(Estimate(1.0, 0.5, 4))
-    return EvalResult({name: metric}, ItemScores({name: np.ones(4)}, []))
+    return EvalResult(
+        {name: metric}, ItemScores(list("abcd"), {name: np.ones(4)}, [], list("abcd"))
+    )
 
 
 def test_a_result_must_match_one_declaration() -> None:

@@ -19,12 +19,20 @@ def test_a_value_repeats_its_declaration() -> None:
         value=2.5,
         standard_error=0.1,
         count=40,
+        num_items=40,
+        freedom=39.0,
         unit="nats/token",
         direction="lower",
         is_primary=True,
         null_value=8.3,
         cluster="row",
     )
+
+
+def test_the_items_of_a_value_may_be_more_than_its_clusters() -> None:
+    metric = LOSS.metric(Estimate(2.5, 0.1, 40, num_items=90, freedom=12.5))
+    assert (metric.count, metric.num_items, metric.freedom) == (40, 90, 12.5)
+    assert LOSS.declares("source/code/nats_per_token", metric)
 
 
 def test_a_declaration_knows_its_values_by_name_and_fields() -> None:

@@ -18,9 +18,10 @@ from codepretrain.evals.task_items import load_items
 from codepretrain.model.transformer import Params
 
 
-def item(answer: int, choice_bytes: list[int]) -> MultipleChoiceItem:
+def item(number: int, document: str, answer: int, choice_bytes: list[int]) -> MultipleChoiceItem:
     return MultipleChoiceItem(
-        id=f"answer {answer}",
+        id=f"q{number}",
+        document=document,
         context=[1],
         choices=[[3]] * len(choice_bytes),
         answer=answer,
@@ -30,13 +31,21 @@ def item(answer: int, choice_bytes: list[int]) -> MultipleChoiceItem:
 
 def test_grades_by_hand() -> None:
     """
-    item  Σ log p       bytes     per byte          chosen  per byte  answer
-    0     -4  -6  -9    2  6  9   -2    -1  -1      0       1 (tie)   1
-    1     -5  -5  -7    5  5  7   -1    -1  -1      0 (tie) 0 (tie)   0
-    2     -9  -8  -2    3  8  1   -3    -1  -2      2       1         1
-    3     -1  -2        1  1      -1    -2          0       0         0
+    item  document  Σ log p       bytes     per byte          chosen  per byte  answer
+    0     a         -4  -6  -9    2  6  9   -2    -1  -1      0       1 (tie)   1
+    1     b         -5  -5  -7    5  5  7   -1    -1  -1      0 (tie) 0 (tie)   0
+    2     c         -9  -8  -2    3  8  1   -3    -1  -2      2       1         1
+    3     b         -1  -2        1  1      -1    -2          0       0         0
+
+    Over documents the right ones are 0, 2, 0 of 1, 2, 1: e = -1/2, 1, -1/2 around 1/2,
+    1 - h = 3/4, 1/2, 3/4, and Σh² = 3/8.
     """
-    items = [item(1, [2, 6, 9]), item(0, [5, 5, 7]), item(1, [3, 8, 1]), item(0, [1, 1])]
+    items = [
+        item(0, "a", 1, [2, 6, 9]),
+        item(1, "b", 0, [5, 5, 7]),
+        item(2, "c", 1, [3, 8, 1]),
+        item(3, "b", 0, [1, 1]),
+    ]
     log_p = [[-4.0, -6.0, -9.0], [-5.0, -5.0, -7.0], [-9.0, -8.0, -2.0], [-1.0, -2.0]]
     result = grade(items, [np.array(values) for values in log_p])
     values = {name: metric.value for name, metric in result.metrics.items()}
@@ -49,14 +58,18 @@ def test_grades_by_hand() -> None:
         "predicted/2": 0.25,
     }
     chance: Any = pytest.approx((3 * 1 / 3 + 1 / 2) / 4)
-    accuracy = ACCURACY.metric(Estimate(0.5, 0.25, 4), null_value=chance)
+    error: Any = pytest.approx(np.sqrt(8 / 3) / 4)
+    freedom: Any = pytest.approx(8 / 3 - 1)
+    accuracy = ACCURACY.metric(Estimate(0.5, error, 3, 4, freedom), null_value=chance)
     assert result.metrics["accuracy"] == accuracy
     assert result.metrics["predicted/0"].direction is None
     EVALUATOR.check_result(result)
     assert result.items.scores["accuracy"].tolist() == [False, True, False, True]
+    assert list(result.items.ids) == ["q0", "q1", "q2", "q3"]
+    assert list(result.items.clusters) == ["a", "b", "c", "b"]
     assert set(result.items.scores) == {"accuracy", "accuracy_per_byte"}
     assert result.items.records[2] == {
-        "id": "answer 1",
+        "id": "q2",
         "answer": 1,
         "chosen": 2,
         "log_probabilities": [-9.0, -8.0, -2.0],

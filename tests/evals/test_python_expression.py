@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 from typing import cast
 
@@ -20,6 +21,7 @@ from tests.fixtures.processes import RunJob
 
 ITEM = ExpressionItem(
     id="e",
+    document="d",
     prompt=[1],
     expression_prefix="[1, 2] + ",
     expected="[1, 2, 3]",
@@ -42,11 +44,14 @@ WRITTEN = {
 
 def test_only_the_value_counts() -> None:
     executions = run_programs([program(ITEM, text) for text in WRITTEN])
-    graded = result([grade(ITEM, *pair) for pair in zip(WRITTEN, executions, strict=True)])
+    items = [
+        dataclasses.replace(ITEM, id=f"e{n}", document=f"d{n // 2}") for n in range(len(WRITTEN))
+    ]
+    graded = result(items, [grade(ITEM, *pair) for pair in zip(WRITTEN, executions, strict=True)])
     found = zip(graded.items.scores["pass_at_1"], graded.items.scores["runs"], strict=True)
     assert dict(zip(WRITTEN, found, strict=True)) == WRITTEN
     assert graded.metrics["pass_at_1"].value == 2 / 10
-    assert graded.metrics["runs"].count == 10
+    assert (graded.metrics["runs"].count, graded.metrics["runs"].num_items) == (5, 10)
     record = graded.items.records[3]
     assert (record["completion"], record["printed"]) == ("[4]", "[1, 2, 4]\n")
     assert record["isolation"][0]
@@ -64,7 +69,8 @@ def test_the_others_wait_for_programs_that_all_reach_the_time_limit(monkeypatch)
         return [grade(ITEM, "1", Execution("timeout", -9, b"", b"", 20.0, ()))] * 500
 
     monkeypatch.setattr(hosts, "decide", decide)
-    PythonExpression(cast(LanguageModel, Model()), [ITEM] * 500)({}, no_progress)
+    items = [dataclasses.replace(ITEM, id=f"e{number}") for number in range(500)]
+    PythonExpression(cast(LanguageModel, Model()), items)({}, no_progress)
     assert waits[0] >= 500 * LIMITS.wall_s
 
 
@@ -90,7 +96,7 @@ def test_a_model_that_writes_the_reference_passes(data_dir: Path) -> None:
         grade(item, item.reference, execution)
         for item, execution in zip(items, executions, strict=True)
     ]
-    assert result(graded).metrics["pass_at_1"].value == 1
+    assert result(items, graded).metrics["pass_at_1"].value == 1
 
 
 TWO_PROCESSES = """
@@ -105,7 +111,13 @@ class Model:
         return [[Completion([1], b"2", "stop")] for _ in prompts]
 
 item = python_expression.ExpressionItem(
-    id="e", prompt=[1], expression_prefix="1 + ", expected="3", reference="2", max_new_tokens=4
+    id="e",
+    document="d",
+    prompt=[1],
+    expression_prefix="1 + ",
+    expected="3",
+    reference="2",
+    max_new_tokens=4,
 )
 evaluate = python_expression.PythonExpression(Model(), [item])
 

@@ -13,7 +13,7 @@ from codepretrain.config.schema import EvaluatorConfig, LoggingConfig, StudyConf
 from codepretrain.errors import UserError
 from codepretrain.evals.build import build_evaluators
 from codepretrain.evals.estimate import ratio_of_sums
-from codepretrain.evals.evaluator import EvalResult, Evaluate, EvaluatorKind, Request
+from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import Metric, MetricSpec
 from codepretrain.evals.progress import Progress
@@ -22,7 +22,8 @@ from codepretrain.evals.resources import Resources
 from codepretrain.files import journal
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.model.transformer import Params
-from codepretrain.report.compare import MetricRow, headline_rows
+from codepretrain.report.cells import MetricRow
+from codepretrain.report.compare import headline_rows
 from tests.configs import small_study
 
 
@@ -115,13 +116,21 @@ def test_a_new_evaluator_is_one_module_and_one_name(
     class PagesOptions:
         longest: int = 3
 
-    def build(request: Request[PagesOptions], resources: Resources) -> Evaluate:
-        def evaluate(params: Params, progress: Progress) -> EvalResult:
-            errors = np.arange(request.num_examples) % request.options.longest
-            metric = spec.metric(ratio_of_sums(errors, np.ones(len(errors))), null_value=9.0)
-            return EvalResult({"errors": metric}, ItemScores({"errors": errors}, []))
+    class Pages:
+        def __init__(self, request: Request[PagesOptions]) -> None:
+            self.identity = {"items": "pages"}
+            self._errors = np.arange(request.num_examples) % request.options.longest
 
-        return evaluate
+        def __call__(self, params: Params, progress: Progress) -> EvalResult:
+            estimate = ratio_of_sums(self._errors, np.ones(len(self._errors)))
+            ids = [f"page {number}" for number in range(len(self._errors))]
+            return EvalResult(
+                {"errors": spec.metric(estimate, null_value=9.0)},
+                ItemScores(ids, {"errors": self._errors}, [], ids),
+            )
+
+    def build(request: Request[PagesOptions], resources: Resources) -> Pages:
+        return Pages(request)
 
     module = types.ModuleType("codepretrain.evals.pages")
     module.__dict__["EVALUATOR"] = EvaluatorKind(

@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ from codepretrain.errors import UserError
 from codepretrain.evals import multiple_choice, python_expression
 from codepretrain.evals.multiple_choice import MultipleChoiceItem
 from codepretrain.evals.python_expression import ExpressionItem
-from codepretrain.evals.task_items import load_items
+from codepretrain.evals.task_items import items_digest, load_items
 from codepretrain.rows.eval_items import ItemsManifest, items_directory
 
 GOOD = {
     "id": "q",
+    "document": "d",
     "context": [1, 5],
     "choices": [[3], [4, 5]],
     "answer": 1,
@@ -22,7 +24,7 @@ GOOD = {
 
 def write(directory: Path, lines: list[Any]) -> None:
     manifest = ItemsManifest(
-        format_version=1,
+        format_version=2,
         settings_hash="s",
         tokenizer_hash="t",
         vocabulary_hash="v",
@@ -68,6 +70,22 @@ def test_items_of_another_kind_are_refused(tmp_path: Path) -> None:
     write(tmp_path, [GOOD])
     with pytest.raises(UserError, match="no ExpressionItem: prompt, expression_prefix, expected"):
         load_items(tmp_path, "t", ExpressionItem, num_examples=1, vocab_size=10)
+
+
+def test_the_digest_of_items_has_every_field_and_their_order(tmp_path: Path) -> None:
+    write(tmp_path, [{**GOOD, "id": "a"}, {**GOOD, "id": "b"}])
+    first, second = load(tmp_path)
+    digests = {
+        items_digest([first, second]),
+        items_digest([second, first]),
+        items_digest([first]),
+        *(
+            items_digest([dataclasses.replace(first, **change), second])
+            for change in ({"id": "c"}, {"document": "e"}, {"context": [1]}, {"answer": 0})
+        ),
+    }
+    assert len(digests) == 7
+    assert items_digest(load(tmp_path)) == items_digest([first, second])
 
 
 def test_an_altered_file_is_refused(tmp_path: Path) -> None:

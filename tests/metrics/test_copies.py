@@ -18,6 +18,7 @@ from codepretrain.metrics.writer import MetricsWriter
 
 PLAIN = LoggingConfig(write_tensorboard=False)
 LOSS = {"loss": {"value": 3.5, "standard_error": 0.1, "count": 7, "unit": "nats/token"}}
+RECORD: dict[str, Any] = {"digest": "d" * 64, "identity": {"items": "i"}, "metrics": LOSS}
 
 
 def read_events(directory):
@@ -39,7 +40,7 @@ def test_tensorboard_gets_scalars_and_hides_the_lost_steps_after_a_resume(tmp_pa
     with MetricsWriter(tmp_path, LoggingConfig(), "run") as writer:
         writer.log_step({"step": 1, "loss": 0.5, "note": "text is not a scalar"})
         writer.log_step({"step": 2, "loss": math.nan})
-        writer.log_evaluation(step=2, tokens=20, evaluator="validation", metrics=LOSS)
+        writer.log_evaluation(step=2, tokens=20, evaluator="validation", **RECORD)
     with MetricsWriter(tmp_path, LoggingConfig(), "run", resumed_step=1) as writer:
         writer.log_step({"step": 2, "loss": 0.25})
     events = read_events(tmp_path / "tensorboard")

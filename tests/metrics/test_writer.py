@@ -2,6 +2,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,13 @@ from codepretrain.metrics.writer import MetricsWriter
 PLAIN = LoggingConfig(write_tensorboard=False)
 LOSS = {"loss": {"value": 3.5, "standard_error": 0.1, "count": 7, "unit": "nats/token"}}
 
+A: dict[str, Any]
+B: dict[str, Any]
+A, B = (
+    {"digest": digest * 64, "identity": {"spec": "s", "items": "i"}, "metrics": LOSS}
+    for digest in "ab"
+)
+
 
 def steps_in(path):
     return [record["step"] for record in journal.read(path)]
@@ -22,26 +30,39 @@ def test_on_resume_each_step_stands_once(tmp_path):
     with MetricsWriter(tmp_path, PLAIN, "run") as writer:
         for step in (1, 2, 3, 4, 5):
             writer.log_step({"step": step, "loss": 1 / step})
-        writer.log_evaluation(step=2, tokens=20, evaluator="loss", metrics=LOSS)
-        writer.log_evaluation(step=4, tokens=40, evaluator="loss", metrics=LOSS)
+        writer.log_evaluation(step=2, tokens=20, evaluator="loss", **A)
+        writer.log_evaluation(step=4, tokens=40, evaluator="loss", **A)
     with MetricsWriter(tmp_path, PLAIN, "run", resumed_step=3) as writer:
-        assert writer.has_evaluation(2, "loss")
-        assert not writer.has_evaluation(4, "loss")
+        assert writer.has_evaluation(2, "loss", A["digest"])
+        assert not writer.has_evaluation(4, "loss", A["digest"])
         writer.log_step({"step": 4, "loss": 0.25})
-        writer.log_evaluation(step=4, tokens=40, evaluator="loss", metrics=LOSS)
+        writer.log_evaluation(step=4, tokens=40, evaluator="loss", **A)
     assert steps_in(tmp_path / "metrics.jsonl") == [1, 2, 3, 4]
     assert steps_in(tmp_path / "evals.jsonl") == [2, 4]
     assert journal.read(tmp_path / "evals.jsonl")[0] == {
         "step": 2,
         "tokens": 20,
         "evaluator": "loss",
-        "metrics": LOSS,
+        **A,
     }
+
+
+def test_an_evaluation_of_another_identity_is_another_evaluation(tmp_path):
+    with MetricsWriter(tmp_path, PLAIN, "run") as writer:
+        writer.log_evaluation(step=2, tokens=20, evaluator="loss", **A)
+    with MetricsWriter(tmp_path, PLAIN, "run", resumed_step=2) as writer:
+        assert not writer.has_evaluation(2, "loss", B["digest"])
+        writer.log_evaluation(step=2, tokens=20, evaluator="loss", **B)
+    with MetricsWriter(tmp_path, PLAIN, "run", resumed_step=2) as writer:
+        assert writer.has_evaluation(2, "loss", A["digest"])
+        assert writer.has_evaluation(2, "loss", B["digest"])
+    records = journal.read(tmp_path / "evals.jsonl")
+    assert [record["digest"][0] for record in records] == ["a", "b"]
 
 
 def test_a_run_without_a_checkpoint_starts_anew_but_keeps_what_was_measured_at_step_0(tmp_path):
     with MetricsWriter(tmp_path, PLAIN, "run") as writer:
-        writer.log_evaluation(step=0, tokens=0, evaluator="loss", metrics=LOSS)
+        writer.log_evaluation(step=0, tokens=0, evaluator="loss", **A)
         writer.log_step({"step": 1})
     MetricsWriter(tmp_path, PLAIN, "run").close()
     assert steps_in(tmp_path / "metrics.jsonl") == []
@@ -79,7 +100,7 @@ def test_the_writers_import_neither_tensorflow_nor_jax():
 def test_other_processes_write_nothing(tmp_path):
     with MetricsWriter(tmp_path / "run", LoggingConfig(), "run", is_primary=False) as writer:
         writer.log_step({"step": 1})
-        writer.log_evaluation(step=1, tokens=1, evaluator="loss", metrics=LOSS)
+        writer.log_evaluation(step=1, tokens=1, evaluator="loss", **A)
         writer.flush()
     assert not (tmp_path / "run").exists()
 

@@ -13,6 +13,7 @@ import pytest
 
 from codepretrain.config.schema import LoggingConfig
 from codepretrain.evals import estimate, multiple_choice
+from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.item_scores import ItemScores, write_item_scores
 from codepretrain.evals.validation_loss import BITS_PER_BYTE, NATS_PER_TOKEN
 from codepretrain.files import json_values
@@ -62,6 +63,10 @@ VARIANTS = {
     "cooldown_text": ("balanced_init", "balanced_continue", "cooldown_text"),
     "cooldown_with_code": ("balanced_init", "balanced_continue", "cooldown_code"),
 }
+
+
+EVALUATORS = ("validation_loss", "prose_continuation", "code_continuation", "python_expression")
+IDENTITIES = {name: {"spec": name, "items": f"{name} items", "grader": "1"} for name in EVALUATORS}
 
 
 def fingerprint_of(name):
@@ -130,6 +135,17 @@ def items_of(source, learner, annealed, *, noise):
     return nats, targets, bytes_of
 
 
+def of_all(source, values):
+    """Returns values of the rows of all sources from those of one; the others are NaN."""
+    found = np.full((len(SOURCES), 120), np.nan)
+    found[SOURCES.index(source)] = values
+    return found.ravel()
+
+
+def of_source(source, values):
+    return values.reshape(len(SOURCES), 120)[SOURCES.index(source)]
+
+
 def validation(learner, annealed, *, noise):
     """Returns (metrics, items) of the held-out loss."""
     metrics: dict[str, Any] = {}
@@ -138,20 +154,23 @@ def validation(learner, annealed, *, noise):
         nats, targets, bytes_of = items_of(source, learner, annealed, noise=noise)
         name = f"source/{source}/nats_per_token"
         metrics[name] = NATS_PER_TOKEN.metric(estimate.ratio_of_sums(nats, targets))
-        scores |= {name: nats, f"{name}/weight": targets}
+        scores |= {name: of_all(source, nats), f"{name}/weight": of_all(source, targets)}
         name, bits = f"source/{source}/bits_per_byte", nats / math.log(2)
         metrics[name] = BITS_PER_BYTE.metric(estimate.ratio_of_sums(bits, bytes_of))
-        scores |= {name: bits, f"{name}/weight": bytes_of}
+        scores |= {name: of_all(source, bits), f"{name}/weight": of_all(source, bytes_of)}
     for measure, spec in (("nats_per_token", NATS_PER_TOKEN), ("bits_per_byte", BITS_PER_BYTE)):
-        parts = [scores[f"source/{source}/{measure}"] for source in SOURCES]
-        weights = [scores[f"source/{source}/{measure}/weight"] for source in SOURCES]
+        parts, weights = (
+            [of_source(source, scores[f"source/{source}/{name}"]) for source in SOURCES]
+            for name in (measure, f"{measure}/weight")
+        )
         scores[f"all/{measure}"] = np.concatenate(parts)
         scores[f"all/{measure}/weight"] = np.concatenate(weights)
         scores[f"all/{measure}/stratum"] = np.repeat(np.arange(len(SOURCES)), 120)
         ratios = [estimate.ratio_of_sums(*pair) for pair in zip(parts, weights, strict=True)]
         average = estimate.weighted_average(ratios, [w.sum() for w in weights])
         metrics[f"all/{measure}"] = spec.metric(average)
-    return metrics, ItemScores(scores, [])
+    ids = [f"{source}/{row}" for source in SOURCES for row in range(120)]
+    return metrics, ItemScores(ids, scores, [], ids)
 
 
 def task(learner, *, source, noise, ease):
@@ -165,7 +184,9 @@ def task(learner, *, source, noise, ease):
         "accuracy_per_byte": multiple_choice.ACCURACY_PER_BYTE.metric(per_byte, null_value=0.25),
         "predicted/0": multiple_choice.PREDICTED.metric(estimate.proportion(shared < 0.4)),
     }
-    return metrics, ItemScores({"accuracy": right, "accuracy_per_byte": 1 - right}, [])
+    ids = [f"{source}/{number}" for number in range(200)]
+    scores = {"accuracy": right, "accuracy_per_byte": 1 - right}
+    return metrics, ItemScores(ids, scores, [], ids)
 
 
 def write_manifests(root):
@@ -250,12 +271,16 @@ def evaluate(writer, run_dir, learner, step, *, annealed, noise):
         "python_expression": task(learner, source="code", noise=noise, ease=0.86),
     }
     for name, (metrics, items) in results.items():
-        write_item_scores(run_dir, name, step, items)
+        identity = IDENTITIES[name]
+        digest = identity_digest(identity)
+        write_item_scores(run_dir, name, step, digest, items)
         writer.log_evaluation(
             step=step,
             tokens=step * STEP_TOKENS,
             evaluator=name,
             metrics={key: value.to_json() for key, value in metrics.items()},
+            identity=identity,
+            digest=digest,
         )
 
 
@@ -314,6 +339,7 @@ def build_study(root, *, unfinished=None):
         baseline="text_only",
         variants=VARIANTS,
         phases=plans,
+        evaluators=IDENTITIES,
         rows={
             source: {split: str(rows_directory(root, source, split)) for split in SPLITS}
             for source in SOURCES

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from codepretrain.evals.estimate import Estimate
+from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.item_scores import (
     ItemScores,
     item_scores_path,
@@ -15,14 +16,9 @@ from codepretrain.evals.item_scores import (
 from codepretrain.evals.multiple_choice import ACCURACY, PREDICTED
 from codepretrain.evals.validation_loss import BITS_PER_BYTE, NATS_PER_TOKEN
 from codepretrain.files import json_values
+from codepretrain.report.cells import MetricRow, metric_interval
 from codepretrain.report.collect import collect
-from codepretrain.report.compare import (
-    MetricRow,
-    compare_pairs,
-    compare_to_baseline,
-    headline_rows,
-    metric_interval,
-)
+from codepretrain.report.compare import compare_pairs, compare_to_baseline, headline_rows
 from codepretrain.report.statistics import holm, wilson_interval
 
 ANY = Estimate(0.5, 0.1, 9)
@@ -31,6 +27,17 @@ CODE_LOSS = MetricRow.of(
 )
 CODE_BITS = MetricRow.of("validation_loss", "source/code/bits_per_byte", BITS_PER_BYTE.metric(ANY))
 PROSE = MetricRow.of("prose_continuation", "accuracy", ACCURACY.metric(ANY))
+
+
+def digest_at_end(study, phase, evaluator):
+    return collect(study).runs[phase].at_end(evaluator).digest
+
+
+def kept_at_end(study, phase, evaluator):
+    """Returns the file of the item scores at the end of a phase."""
+    plan = study.phases[phase]
+    digest = digest_at_end(study, phase, evaluator)
+    return item_scores_path(plan.run_dir, evaluator, plan.steps, digest)
 
 
 def test_every_variant_has_every_metric_at_the_end_of_its_last_phase(comparison):
@@ -94,8 +101,7 @@ def test_what_is_not_finished_is_not_compared(unfinished_study):
 
 
 def test_without_item_scores_the_difference_is_unpaired_and_wider(copied_study, comparison):
-    run = Path(copied_study.phases["text_pretrain"].run_dir)
-    item_scores_path(run, "validation_loss", 400).unlink()
+    kept_at_end(copied_study, "text_pretrain", "validation_loss").unlink()
     cell = compare_to_baseline(collect(copied_study)).cells[CODE_LOSS, "code_to_text"]
     paired = comparison.cells[CODE_LOSS, "code_to_text"]
     assert not cell.difference.is_paired
@@ -111,9 +117,10 @@ def test_unpaired_proportions_have_an_interval_even_where_all_failed(copied_stud
         for path in (run / "items").glob("prose_continuation-*.npz"):
             path.unlink()
         lines = [json.loads(line) for line in (run / "evals.jsonl").read_text().splitlines()]
+        changed = {"value": value, "standard_error": 0.0, "count": 3, "num_items": 3}
         for line in lines:
             if line["evaluator"] == "prose_continuation":
-                line["metrics"]["accuracy"] |= {"value": value, "standard_error": 0.0, "count": 3}
+                line["metrics"]["accuracy"] |= changed
         (run / "evals.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     difference = compare_to_baseline(collect(copied_study)).cells[PROSE, "code_to_text"].difference
     assert difference.method == "unpaired, Agresti–Caffo"
@@ -124,9 +131,11 @@ def test_unpaired_proportions_have_an_interval_even_where_all_failed(copied_stud
 def test_a_diverged_variant_is_compared_with_an_unknown_interval(copied_study):
     run = Path(copied_study.phases["code_continue"].run_dir)
     name = CODE_LOSS.name
-    scores = read_item_scores(run, "validation_loss", 200) or {}
-    scores[name][7] = np.nan
-    write_item_scores(run, "validation_loss", 200, ItemScores(scores, []))
+    digest = digest_at_end(copied_study, "code_continue", "validation_loss")
+    items = read_item_scores(run, "validation_loss", 200, digest)
+    assert items is not None
+    items.scores[name][247] = np.nan
+    write_item_scores(run, "validation_loss", 200, digest, items)
     lines = [json_values.decode(line) for line in (run / "evals.jsonl").read_text().splitlines()]
     for line in lines:
         if line["evaluator"] == "validation_loss":
@@ -144,7 +153,10 @@ def test_a_diverged_variant_is_compared_with_an_unknown_interval(copied_study):
 def test_items_of_another_evaluation_are_refused_by_name(copied_study, count):
     run = Path(copied_study.phases["code_continue"].run_dir)
     scores = {"accuracy": np.ones(count), "accuracy_per_byte": np.ones(count)}
-    write_item_scores(run, "prose_continuation", 200, ItemScores(scores, []))
+    ids = [f"text_docstrings/{number}" for number in range(count)]
+    digest = digest_at_end(copied_study, "code_continue", "prose_continuation")
+    items = ItemScores(ids, scores, [], ids)
+    write_item_scores(run, "prose_continuation", 200, digest, items)
     comparison = compare_to_baseline(collect(copied_study))
     cell = comparison.cells[PROSE, "code_to_text"]
     assert not cell.difference.is_paired
@@ -208,9 +220,23 @@ def test_a_run_that_declares_a_metric_otherwise_is_not_compared(copied_study):
     assert comparison.cells[CODE_LOSS, "cooldown_text"].difference is not None
 
 
-def test_only_a_share_of_independent_items_has_wilsons_interval():
-    estimate = Estimate(0.5, 0.2, 9)
-    clustered = replace(PROSE, cluster="document")
-    interval = metric_interval(clustered, ACCURACY.metric(estimate))
-    assert interval.high == pytest.approx(0.5 + 1.96 * 0.2, abs=1e-4)
-    assert metric_interval(PROSE, ACCURACY.metric(estimate)) == wilson_interval(0.5, 9)
+def test_results_of_another_grader_are_shown_and_not_compared(copied_study):
+    """The same options and items: the value is the study's, and the reason stands beside it."""
+    run = Path(copied_study.phases["code_continue"].run_dir)
+    lines = [json.loads(line) for line in (run / "evals.jsonl").read_text().splitlines()]
+    for line in lines:
+        if line["evaluator"] == "prose_continuation":
+            line["identity"]["grader"] = "0"
+            line["digest"] = identity_digest(line["identity"])
+    (run / "evals.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    comparison = compare_to_baseline(collect(copied_study))
+    cell = comparison.cells[PROSE, "code_to_text"]
+    assert (cell.difference, cell.outcome) == (None, None)
+    assert cell.not_compared == "other grader than text_only"
+    assert cell.metric.num_items == 200
+    [problem] = comparison.problems
+    assert problem.startswith(
+        "prose_continuation of code_to_text was evaluated with other grader than text_only, so "
+        "there is no difference: run `codepretrain evaluate` for code_continue"
+    )
+    assert len(comparison.headline_differences) == 7 * 4 - 1

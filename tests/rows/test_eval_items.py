@@ -16,7 +16,7 @@ from codepretrain.rows.eval_items import (
 )
 
 MANIFEST = ItemsManifest(
-    format_version=1,
+    format_version=2,
     settings_hash="s",
     tokenizer_hash="t",
     vocabulary_hash="v",
@@ -57,7 +57,7 @@ def test_missing_items_and_unknown_tasks(tmp_path: Path) -> None:
         ("{}\n[]\n", {}, "sums.jsonl line 2: expected a JSON object"),
         ("[" * 99_999 + "\n", {}, "sums.jsonl line 1: .*recursion"),
         ("{}\n", {}, "sums.jsonl: expected 2 items, found 1"),
-        ("{}\n{}\n", {"format_version": 7}, "manifest.json has format 7, this version reads 1"),
+        ("{}\n{}\n", {"format_version": 7}, "manifest.json has format 7, this version reads 2"),
         ("{}\n{}\n", {"num_items": []}, "manifest.json.num_items: expected a mapping"),
     ],
 )

@@ -250,7 +250,7 @@ def test_a_signal_saves_and_says_how_to_go_on(
     assert ours == theirs
 
 
-def test_an_evaluation_that_is_added_later_is_run_alone(
+def test_an_evaluation_of_other_items_is_run_alone_and_the_older_one_is_kept(
     trained_copy: Path, tiny_overrides: list[str]
 ) -> None:
     flags = [
@@ -261,7 +261,12 @@ def test_an_evaluation_that_is_added_later_is_run_alone(
     run = Workspace(config, trained_copy).run_dir("trunk")
     metrics = (run / "metrics.jsonl").read_bytes()
     evaluate_phases(Workspace(config, trained_copy), only=["trunk"])
-    assert [record["step"] for record in lines(run / "evals.jsonl")] == [20, 40]
+    records = lines(run / "evals.jsonl")
+    assert [record["step"] for record in records] == [20, 40, 40]
+    assert records[1]["digest"] != records[2]["digest"]
+    assert len(list((run / "items").glob("validation-00000040-*.npz"))) == 2
+    evaluate_phases(Workspace(config, trained_copy), only=["trunk"])
+    assert lines(run / "evals.jsonl") == records
     (run / "evals.jsonl").write_text("")
     evaluate_phases(Workspace(config, trained_copy), only=["trunk"], step=20)
     assert [record["step"] for record in lines(run / "evals.jsonl")] == [20]

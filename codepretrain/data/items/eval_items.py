@@ -1,8 +1,8 @@
 """Items of the local tasks, made from held-out documents only.
 
 They are the same for every study with the same data, whatever its seed. They are written in random
-order, so the first n of them are a sample. A task may have several items from one document, so
-their scores are not entirely independent.
+order, so the first n of them are a sample. A task may have several items from one document, which
+every item names as `<source>/<id>`: their scores are correlated.
 """
 
 import json
@@ -49,7 +49,9 @@ def write_eval_items(config: StudyConfig, data_dir: StrPath) -> None:
             if chosen.kind == kind:
                 make = expression_items if task == "python_expression" else continuation_items
                 rng = random.Random(f"{task}/{source}")
-                items[task] += make(documents, max_seq_len=config.data.max_seq_len, rng=rng)
+                for item in make(documents, max_seq_len=config.data.max_seq_len, rng=rng):
+                    # Ids of documents are unique within a source only.
+                    items[task].append({**item, "document": f"{source}/{item['document']}"})
     sampled = {
         task: random.Random(task).sample(found, min(len(found), MAX_ITEMS))
         for task, found in items.items()

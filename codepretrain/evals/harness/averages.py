@@ -1,6 +1,6 @@
 """Averages over tasks: each category's mean over its tasks, and the mean over categories.
 
-    average = 1/C Σ_c 1/T_c Σ_t 1/n_t Σ_i score of item i          C categories, T_c tasks, n_t items
+    average = 1/C Σ_c 1/T_c Σ_t 1/n_t Σ_i score of item i      C categories, T_c tasks, n_t items
 
 so a task counts the same however many items it has, and a category the same however many tasks.
 
@@ -63,7 +63,8 @@ def average(
         weights = np.ones(len(task.ids)) if score.weights is None else score.weights
         weights = np.where(np.isfinite(score.values), weights, np.nan)
         scale = share / np.nansum(weights)
-        columns[number][:] = scale * score.values, scale * weights, number
+        stratum = np.full(len(task.ids), number)
+        columns[number] = np.stack([scale * score.values, scale * weights, stratum])
     null = None
     if all(value is not None for value in nulls):
         null = float(np.dot(shares, [value or 0.0 for value in nulls]))

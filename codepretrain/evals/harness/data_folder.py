@@ -47,7 +47,6 @@ class DataFolder:
         Raises:
           UserError: it is not there, or a file is missing or has another size.
         """
-        place = self.folder / reference.folder
         entry = self.manifest.get(reference.key)
         if entry is None:
             found = self._by_hand(reference)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from codepretrain.evals.resources import Resources
 
 
-def _check_machine(request: Request[HarnessOptions]) -> None:
+def _check_data(request: Request[HarnessOptions]) -> None:
     """Raises UserError if a package is missing, or data of a task: names all of it."""
     require(*PACKAGES, reader=f'{request.path} (kind "harness")')
     from codepretrain.evals.harness.load_tasks import check_data
@@ -32,6 +32,7 @@ EVALUATOR = EvaluatorKind(
     metrics=SPECS,
     build=_build,
     check=check_options,
-    check_machine=_check_machine,
-    # execution_options=frozenset({"data", "include_path"}),
+    check_data=_check_data,
+    reads_held_out=False,
+    execution_options=frozenset({"data", "include_path"}),
 )

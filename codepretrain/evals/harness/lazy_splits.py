@@ -19,7 +19,7 @@ class LazySplits(DatasetDict):
         return dict.__getitem__(self, split)
 
     def get(self, split: Any, default: Any = None) -> Any:
-        return self[split] if split in self else default
+        return self[split] if split in self else default  # noqa: SIM401
 
     def values(self) -> Any:
         return [self[split] for split in self]

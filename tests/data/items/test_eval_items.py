@@ -11,7 +11,8 @@ def test_items_refer_to_held_out_documents(prepared_data) -> None:
     config, data_dir = prepared_data.config, prepared_data.data_dir
     held_out = {
         source: {
-            document.id for document in split_documents(data_dir, source=source, split="validation")
+            f"{source}/{document.id}"
+            for document in split_documents(data_dir, source=source, split="validation")
         }
         for source in config.data.sources
     }

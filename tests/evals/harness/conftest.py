@@ -2,14 +2,14 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import pytest
 
-from codepretrain.config.schema import MeshConfig, ModelConfig, TokenizerConfig
+from codepretrain.config.schema import MeshConfig, TokenizerConfig
 from codepretrain.data.tokenization.tokenizer import save_tokenizer, train_tokenizer
 from codepretrain.evals.harness.dataset_reference import DatasetReference
 from codepretrain.evals.harness.tokenizer import TextTokenizer
@@ -18,20 +18,14 @@ from codepretrain.model.transformer import Params, init_params
 from codepretrain.rows.vocabulary import Vocabulary, load_vocabulary
 from codepretrain.train.sharding import make_mesh
 from tests.configs import TINY_MODEL
+from tests.fixtures.hub import BOOLQ, TRIVIA
 
 pytestmark = pytest.mark.filterwarnings("default")
 
+MODEL = dataclasses.replace(TINY_MODEL, vocab_size=320, logit_scale=4.0, compute_dtype="float32")
 CORPUS = [
     "Passage one is about rivers and the stones under them. Is a river long? Answer: yes\n" * 9,
     "Question: what is the capital of France? Answer: Paris. Who wrote it? Answer: no one\n" * 9,
-]
-BOOLQ = [
-    {"passage": f"Passage {n // 2} is about rivers.", "question": f"is {n} even", "label": n % 2}
-    for n in range(6)
-]
-TRIVIA = [
-    {"question": f"What is the capital {n}", "answer": {"aliases": ["Paris", "paris"]}}
-    for n in range(4)
 ]
 TEXTS = [{"page": f"Rivers and stones, number {n}. " * (n + 1)} for n in range(3)]
 
@@ -56,25 +50,21 @@ def text_vocabulary(text_dir: Path) -> Vocabulary:
 
 
 @pytest.fixture(scope="session")
-def text_model_config() -> ModelConfig:
-    return dataclasses.replace(
-        TINY_MODEL, vocab_size=320, logit_scale=4.0, compute_dtype="float32"
-    )
+def text_params() -> Params:
+    return jax.jit(init_params, static_argnums=0)(MODEL, jax.random.key(1))
 
 
 @pytest.fixture(scope="session")
-def text_params(text_model_config: ModelConfig) -> Params:
-    return jax.jit(init_params, static_argnums=0)(text_model_config, jax.random.key(1))
-
-
-@pytest.fixture(scope="session")
-def text_model(text_model_config: ModelConfig, text_vocabulary: Vocabulary) -> LanguageModel:
+def text_model(text_vocabulary: Vocabulary) -> LanguageModel:
     mesh = make_mesh(MeshConfig(), jax.devices()[:1])
-    return LanguageModel(text_model_config, text_vocabulary, mesh, batch_size=4, max_seq_len=128)
+    return LanguageModel(MODEL, text_vocabulary, mesh, batch_size=4, max_seq_len=128)
 
 
 def place(
-    folder: Path, path: str, splits: Mapping[str, Sequence[Mapping[str, Any]]], name: str | None = None
+    folder: Path,
+    path: str,
+    splits: Mapping[str, Any],
+    name: str | None = None,
 ) -> Path:
     """Places a dataset by hand, as JSON lines."""
     directory = folder / DatasetReference.of(path, name, {}).folder
@@ -90,9 +80,7 @@ def task_data(tmp_path: Path) -> Path:
     """Data of boolq and triviaqa in the fields of the hub."""
     folder = tmp_path / "task-data"
     place(folder, "aps/super_glue", {"train": BOOLQ, "validation": BOOLQ}, "boolq")
-    place(
-        folder, "mandarjoshi/trivia_qa", {"train": TRIVIA, "validation": TRIVIA}, "rc.nocontext"
-    )
+    place(folder, "mandarjoshi/trivia_qa", {"train": TRIVIA, "validation": TRIVIA}, "rc.nocontext")
     return folder
 
 
@@ -101,7 +89,8 @@ def own_tasks(tmp_path: Path) -> Path:
     """A folder of task files: `pages` scores whole texts, `capitals` writes answers."""
     folder = tmp_path / "own-tasks"
     folder.mkdir()
-    for name, rows in {"pages": TEXTS, "capitals": TRIVIA}.items():
+    contents: dict[str, list[dict[str, Any]]] = {"pages": TEXTS, "capitals": TRIVIA}
+    for name, rows in contents.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "pages.yaml").write_text(
         """

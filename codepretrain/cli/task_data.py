@@ -1,0 +1,77 @@
+"""The flags `--download` and `--data` of `evaluate`: the data of benchmark tasks."""
+
+import argparse
+import dataclasses
+
+from rich.console import Console
+
+from codepretrain.cli.flags import PathOnce
+from codepretrain.config.schema import EvaluatorConfig, StudyConfig
+from codepretrain.errors import UserError
+from codepretrain.evals.progress import EvaluationProgress
+from codepretrain.evals.registry import evaluator_kind, evaluator_request
+from codepretrain.files.storage import StrPath
+from codepretrain.files.writable import check_writable
+
+
+def add_flags(evaluate: argparse.ArgumentParser) -> None:
+    """Adds the flags to the command."""
+    evaluate.add_argument(
+        "--download",
+        action=PathOnce,
+        metavar="DIR",
+        help="fetch the data of the study's benchmark tasks into DIR, and evaluate nothing",
+    )
+    evaluate.add_argument(
+        "--data",
+        action=PathOnce,
+        metavar="DIR",
+        help="read the data of benchmark tasks from DIR, without network",
+    )
+
+
+def fetch(config: StudyConfig, folder: StrPath) -> int:
+    """Fetches the data of all tasks of a study.
+
+    Raises:
+      UserError: some of it could not be fetched; everything else is there.
+    """
+    requests = {
+        name: evaluator_request(name, chosen)[1]
+        for name, chosen in config.evals.items()
+        if chosen.kind == "harness"
+    }
+    if not requests:
+        raise UserError(
+            '--download: no evaluation of the study has tasks to fetch (of kind "harness")'
+        )
+    check_writable(folder, name="--download")
+    from codepretrain.evals.harness.download import download, summary
+
+    console = Console(stderr=True)
+    with EvaluationProgress(console, "download") as progress:
+        problems = download(requests, folder, progress)
+    console.print(summary(folder), markup=False, highlight=False, soft_wrap=True)
+    if problems:
+        raise UserError(
+            f"{len(problems)} tasks could not be fetched, all others were: {'; '.join(problems)}. "
+            "Place their files by hand (docs/evaluation.md), or leave the tasks out"
+        )
+    return 0
+
+
+def with_data(config: StudyConfig, folder: StrPath | None) -> StudyConfig:
+    """Returns the study with the option `data` of its evaluations set to `folder`, if given."""
+    if folder is None:
+        return config
+
+    def changed(chosen: EvaluatorConfig) -> EvaluatorConfig:
+        fields = {field.name for field in dataclasses.fields(evaluator_kind(chosen.kind).options)}
+        if "data" not in fields:
+            return chosen
+        return dataclasses.replace(chosen, options={**chosen.options, "data": str(folder)})
+
+    evals = {name: changed(chosen) for name, chosen in config.evals.items()}
+    if evals == config.evals:
+        raise UserError("--data: no evaluation of the study reads data of tasks (config.evals)")
+    return dataclasses.replace(config, evals=evals)
