@@ -23,6 +23,8 @@ def bind(host: str, port: int) -> socket.socket:
       UserError: the host is unknown or not this machine's, or the port is in use.
     """
     try:
+        if not host:
+            raise OSError("it is empty")  # which would mean every address
         found = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE | socket.AI_ADDRCONFIG
         )

@@ -1,6 +1,7 @@
 """The engine without HTTP: what happens to requests when something fails or ends."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -95,8 +96,17 @@ def test_an_abandoned_request_is_not_computed(
 ) -> None:
     computed: list[CompletionRequest] = []
     prompts, scored = compute.prompts, compute.answer_scored
-    monkeypatch.setattr(compute, "prompts", lambda r, s: computed.append(r) or prompts(r, s))
-    monkeypatch.setattr(compute, "answer_scored", lambda rs: computed.extend(rs) or scored(rs))
+
+    def watched(request: CompletionRequest, sampling: Any) -> Any:
+        computed.append(request)
+        return prompts(request, sampling)
+
+    def watched_scores(requests: Sequence[CompletionRequest]) -> Any:
+        computed.extend(requests)
+        return scored(requests)
+
+    monkeypatch.setattr(compute, "prompts", watched)
+    monkeypatch.setattr(compute, "answer_scored", watched_scores)
     engine = Engine(compute)
     jobs = [engine.submit(request_of(max_tokens=count)) for count in (1, 4, 5)]
     for job in jobs:

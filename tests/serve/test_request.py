@@ -166,11 +166,12 @@ def test_text_that_spells_a_special_token_stays_text(
 def test_what_is_generated_and_what_is_only_scored(
     tokenizer: TextTokenizer, limits: Limits
 ) -> None:
-    for values, expected in [
+    cases: list[tuple[dict[str, Any], bool]] = [
         ({"max_tokens": 0, "echo": True}, False),
         ({"max_tokens": 0, "echo": True, "temperature": 1}, False),
         ({"max_tokens": 1, "temperature": 0}, False),
         ({"max_tokens": 1, "temperature": 0.5}, True),
         ({"max_tokens": 2, "temperature": 0}, True),
-    ]:
+    ]
+    for values, expected in cases:
         assert read(tokenizer, limits, **values).is_generated == expected, values
