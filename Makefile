@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .PHONY: demo test test-resume test-mesh test-hosts test-signals test-pod test-parity test-harness \
-  test-storage test-preparation lint format lock benchmark clean
+  test-serve test-storage test-preparation lint format lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -42,6 +42,12 @@ test-harness: .venv/.installed
 	  --editable '.[eval,parity]'
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_harness.py -s
 
+# The harness's own client of completions endpoints against `codepretrain serve`; needs transformers.
+test-serve: .venv/.installed
+	$(BIN)/pip install --quiet --constraint requirements.lock --constraint requirements-parity.lock \
+	  --editable '.[eval,parity,serve]'
+	$(BIN)/python -m pytest -m campaign tests/serve/test_local_completions.py -s
+
 # Whole studies on an emulated object store, killed in every stage: the bits of a local run.
 test-storage: .venv/.installed
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[storage-test]'
@@ -67,7 +73,7 @@ benchmark: .venv/.installed
 
 .venv/.installed: setup.py requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[data,beam,eval,dev]'
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[data,beam,eval,serve,dev]'
 	touch $@
 
 # The locks are made anew by hand, when versions are to move. torch has one of its own: built for
@@ -77,7 +83,7 @@ LOCK := $(BIN)/uv pip compile setup.py --python-version 3.11 --no-header --no-em
   --quiet --upgrade
 lock:
 	$(BIN)/pip install --quiet uv
-	$(LOCK) --extra data --extra beam --extra gcs --extra s3 --extra storage-test --extra eval --extra tpu --extra cuda --extra dev \
+	$(LOCK) --extra data --extra beam --extra gcs --extra s3 --extra storage-test --extra eval --extra serve --extra tpu --extra cuda --extra dev \
 	  --output-file requirements.lock
 	MACOSX_DEPLOYMENT_TARGET=14.0 $(LOCK) --extra parity --python-platform aarch64-apple-darwin \
 	  --constraint requirements.lock --no-annotate --output-file requirements-parity.lock

@@ -62,13 +62,21 @@ EXTRAS = {
         "pyarrow>=22,<27",
         "tokenizers>=0.22,<0.24",
     ],
+    # Serving a checkpoint to other tools (codepretrain serve).
+    "serve": [
+        "starlette>=1.10,<2",
+        "tokenizers>=0.22,<0.24",
+        "uvicorn>=0.54,<0.60",
+    ],
     # Checks of the exported model against the reference implementation (make test-parity), and of
-    # its evaluation against the harness's own backend, which needs accelerate (make test-harness).
+    # its evaluation against the harness's own backend, which needs accelerate (make
+    # test-harness), and by its client of completions endpoints (make test-serve).
     "parity": [
         "torch>=2.13,<2.14",
         "transformers>=5.9,<6",
         "tokenizers>=0.22,<0.24",
         "accelerate>=1.15,<2",
+        "lm-eval[api]>=0.4.13,<0.5",
     ],
     "tpu": ["jax[tpu]>=0.10,<0.11"],
     "cuda": ["jax[cuda13]>=0.10,<0.11"],

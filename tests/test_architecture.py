@@ -24,6 +24,7 @@ _DATA_ONLY = (
     "pyarrow",
 )
 _EVAL_ONLY = ("lm_eval", "datasets", "huggingface_hub")  # the extra `eval`
+_SERVE_ONLY = ("starlette", "uvicorn")  # the extra `serve`
 
 # Module (or folder) → what it never imports, as prefixes of dotted names.
 NEVER = {
@@ -58,6 +59,10 @@ NEVER = {
     ),
     "codepretrain.stream": "codepretrain.data codepretrain.model jax",
     "codepretrain.evals": "codepretrain.train.trainer codepretrain.study absl argparse",
+    "codepretrain.serve": (
+        "codepretrain.study.run codepretrain.study.runner codepretrain.train.trainer "
+        "codepretrain.data codepretrain.report codepretrain.cli absl argparse"
+    ),
     "codepretrain.interop": (
         "codepretrain.study codepretrain.train.trainer codepretrain.stream codepretrain.evals "
         "torch transformers"
@@ -117,6 +122,10 @@ def test_imports_go_down_only(path: Path) -> None:
         forbidden |= set(_DATA_ONLY) - ({"tokenizers", "pyarrow"} if reads_text else set())
         if not starts_with(module, "codepretrain.cli"):
             forbidden.add("codepretrain.data")
+    if not starts_with(module, "codepretrain.serve"):
+        forbidden |= set(_SERVE_ONLY)
+        if not starts_with(module, "codepretrain.cli"):
+            forbidden.add("codepretrain.serve")
     broken = {name for name in imports(path) for prefix in forbidden if starts_with(name, prefix)}
     assert not broken, f"{module} must not import {sorted(broken)}"
 
@@ -249,7 +258,7 @@ def test_the_training_process_imports_neither_tensorflow_nor_tokenizers() -> Non
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     loaded = {name.split(".")[0] for name in result.stdout.split()}
-    assert not loaded & {*_DATA_ONLY, *_EVAL_ONLY}
+    assert not loaded & {*_DATA_ONLY, *_EVAL_ONLY, *_SERVE_ONLY}
 
 
 def test_declaring_an_evaluation_by_the_harness_imports_neither_it_nor_jax() -> None:
@@ -263,7 +272,7 @@ def test_declaring_an_evaluation_by_the_harness_imports_neither_it_nor_jax() -> 
 def test_the_training_process_starts_without_the_packages_that_prepare_data() -> None:
     """fsspec imports zstandard where it is installed, so that one must only not be needed."""
     modules = "codepretrain.cli.main, codepretrain.study.run, codepretrain.train.trainer"
-    absent = [*_DATA_ONLY, *_EVAL_ONLY, "zstandard"]
+    absent = [*_DATA_ONLY, *_EVAL_ONLY, *_SERVE_ONLY, "zstandard"]
     code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import {modules}"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr

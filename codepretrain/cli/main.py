@@ -9,7 +9,7 @@ from functools import partial
 import absl.logging
 
 from codepretrain.checkpoint.refusal import check_names
-from codepretrain.cli import data, interop, judge, plan, run, show, synthetic
+from codepretrain.cli import data, interop, judge, plan, run, serve, show, synthetic
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
     Parser,
@@ -117,6 +117,7 @@ def _parser() -> Parser:
     )
     data.add_commands(partial(_add, of_data))
     interop.add_commands(add)
+    serve.add_commands(add)
     synthetic.add_commands(add)
     judge.add_commands(add)
     return parser

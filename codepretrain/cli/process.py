@@ -32,7 +32,7 @@ from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
 from codepretrain.peer_watch import PERIOD_S, PeerWatch
 from codepretrain.peers import Peers
 
-_TRAINING = ("run", "train", "evaluate")  # the commands that use the devices
+_TRAINING = ("run", "train", "evaluate", "serve")  # the commands that use the devices
 _SAVING = ("run", "prepare", "train", "evaluate", "judge")  # what they have done is not done again
 CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs: its pid
 # The file system refused: the path is wrong, not the program.

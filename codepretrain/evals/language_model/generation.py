@@ -106,16 +106,29 @@ class Generator:
         )
 
     def __call__(
-        self, params: Params, prompts: Sequence[Prompt], *, sampling: Sampling | None
+        self,
+        params: Params,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling | None,
+        more: Callable[[], Sequence[Prompt]] = tuple,
     ) -> Iterator[list[tuple[int, Completion]]]:
-        """Yields (number of the prompt, its completion), whenever some are done."""
-        if not prompts:
-            return
+        """Yields (number of the prompt, its completion), after every few steps.
+
+        Args:
+          more: is asked between steps for prompts that have come, which are numbered on.
+        """
+        prompts = [*prompts]
         slots = self._start(params, capacity=self._capacity(1))
         waiting = deque(sorted(range(len(prompts)), key=lambda n: _cost(prompts[n])))
         running: list[_Running | None] = [None] * self._num_slots
         choice = _choice(sampling)
-        while waiting or any(running):
+        while True:
+            come = more()
+            waiting.extend(range(len(prompts), len(prompts) + len(come)))
+            prompts += come
+            if not waiting and not any(running):
+                return
             interrupt.check()
             while waiting and running.count(None) >= min(self._num_prefilled, len(waiting)):
                 slots = self._refill(params, slots, running, waiting, prompts)

@@ -6,7 +6,7 @@ calls with the same arguments and gets all the results.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -22,6 +22,7 @@ from codepretrain.evals.language_model.prompts import Prompt, prompts_of
 from codepretrain.evals.language_model.sampling import Sampling
 from codepretrain.evals.language_model.scoring import Scorer, Scores
 from codepretrain.evals.language_model.shared_prefixes import Scored
+from codepretrain.evals.language_model.token_scores import TokenScorer, TokenScores
 from codepretrain.evals.language_model.windows import rolling_windows
 from codepretrain.evals.placement import rows_per_batch
 from codepretrain.evals.progress import Progress, no_progress
@@ -66,7 +67,13 @@ class LanguageModel:
             max_seq_len=max_seq_len,
             num_layers=config.num_layers,
         )
-
+        self._token_scorer = TokenScorer(
+            bound,
+            mesh,
+            batch_size=batch_size,
+            max_seq_len=max_seq_len,
+            vocab_size=config.vocab_size,
+        )
         self._cache: RequestCache | None = None
 
     @contextmanager
@@ -156,6 +163,48 @@ class LanguageModel:
         sums = np.zeros(len(sequences), np.float64)
         np.add.at(sums, [number for number, _, _ in pairs], scores.log_probabilities)
         return sums
+
+    def token_scores(
+        self,
+        params: Params,
+        sequences: Sequence[Sequence[int]],
+        *,
+        num_top: int,
+        progress: Progress = no_progress,
+    ) -> list[TokenScores]:
+        """Returns the log-probability of each token of each sequence, and the `num_top` best.
+
+        Raises:
+          ValueError: a sequence is empty, or longer than the model's rows.
+        """
+        for number, tokens in enumerate(sequences):
+            if not 0 < len(tokens) <= self.max_seq_len:
+                raise ValueError(
+                    f"sequence {number} has {len(tokens)} tokens, expected 1 to "
+                    f"{self.max_seq_len} (the model's rows)"
+                )
+        found: dict[int, TokenScores] = {}
+        for finished in self._token_scorer(params, sequences, num_top=num_top):
+            found.update(finished)
+            progress(len(found), len(sequences), "sequences")
+        return [found[number] for number in range(len(sequences))]
+
+    def complete(
+        self,
+        params: Params,
+        prompts: Sequence[Prompt],
+        *,
+        sampling: Sampling | None,
+        more: Callable[[], Sequence[Prompt]],
+    ) -> Iterator[list[tuple[int, Completion]]]:
+        """Completes prompts while others come; yields (number of the prompt, its completion).
+
+        For a server: `generate` returns when all is done, and looks results up in the cache.
+
+        Args:
+          more: is asked between steps for prompts that have come, which are numbered on.
+        """
+        return self._generator(params, prompts, sampling=sampling, more=more)
 
     def generate(
         self,

@@ -1,0 +1,143 @@
+"""The log-probability of every token of a sequence, and the most probable tokens in its place."""
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from codepretrain import interrupt
+from codepretrain.evals.language_model.widths import width_for
+from codepretrain.evals.placement import place_rows, rows_per_batch
+from codepretrain.model.transformer import Params, Transformer
+from codepretrain.train.sharding import replicated
+
+_LOGITS_PER_DEVICE = 1 << 26  # held at once, float32: 256 MiB
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """Of a sequence of T tokens, each given those before it; log-probabilities in nats, float64.
+
+        place                      0    1          …  T - 1          T
+        log_probabilities          nan  log p(x₁)  …  log p(x_{T-1})            [T]
+        top_ids                    -1   ids        …  ids            ids        [T + 1, K]
+        top_log_probabilities      nan  log p      …  log p          log p      [T + 1, K]
+
+    The K most probable tokens of a place stand in order, of equals the smallest id first. Place T
+    is that of the next token.
+    """
+
+    log_probabilities: np.ndarray
+    top_ids: np.ndarray
+    top_log_probabilities: np.ndarray
+
+
+class TokenScorer:
+    """Scores each token of sequences, with parameters given at each call."""
+
+    def __init__(
+        self,
+        bind: Callable[[Params], Transformer],
+        mesh: Mesh,
+        *,
+        batch_size: int,
+        max_seq_len: int,
+        vocab_size: int,
+    ) -> None:
+        self._bind = bind
+        self._batch_size = rows_per_batch(batch_size, mesh)
+        self._max_seq_len = max_seq_len
+        self._place = functools.partial(place_rows, mesh=mesh)
+        logits_per_position = self._batch_size * vocab_size
+        self._num_at_once = max(1, _LOGITS_PER_DEVICE * mesh.size // logits_per_position)
+        self._score = jax.jit(
+            self._score_batch, static_argnames="num_top", out_shardings=replicated(mesh)
+        )
+
+    def __call__(
+        self, params: Params, sequences: Sequence[Sequence[int]], *, num_top: int
+    ) -> Iterator[list[tuple[int, TokenScores]]]:
+        """Yields (number of the sequence, its scores), a batch at a time.
+
+        Each sequence has 1 to max_seq_len tokens. What it gets depends on no other sequence: its
+        row is computed by a function of its own width.
+        """
+        by_width: dict[int, list[int]] = {}
+        for number, tokens in enumerate(sequences):
+            assert 0 < len(tokens) <= self._max_seq_len, (number, len(tokens))
+            by_width.setdefault(width_for(len(tokens), self._max_seq_len), []).append(number)
+        for width, numbers in sorted(by_width.items()):
+            for start in range(0, len(numbers), self._batch_size):
+                chunk = numbers[start : start + self._batch_size]
+                inputs = np.zeros((self._batch_size, width), np.int32)
+                lengths = np.ones((self._batch_size, 1), np.int32)
+                for row, number in enumerate(chunk):
+                    inputs[row, : len(sequences[number])] = sequences[number]
+                    lengths[row] = len(sequences[number])
+                interrupt.check()
+                arrays = map(self._place, (inputs, lengths))
+                results = map(np.asarray, self._score(params, *arrays, num_top=num_top))
+                rows = zip(*results, strict=True)
+                yield [
+                    (number, _token_scores(len(sequences[number]), *row))
+                    for number, row in zip(chunk, rows, strict=False)
+                ]
+
+    def _score_batch(
+        self, params: Params, inputs: jax.Array, lengths: jax.Array, *, num_top: int
+    ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+        """Returns the logits of the next inputs [B, T], those of the most probable tokens
+        [B, T, K], their ids [B, T, K], and log Σ exp of all logits [B, T].
+
+        inputs: [B, T]; lengths: [B, 1], how many inputs there are.
+        """
+        model = self._bind(params)
+        positions = jnp.broadcast_to(
+            jnp.arange(inputs.shape[1], dtype=jnp.int32)[None], inputs.shape
+        )
+        segment_ids = (positions < lengths).astype(jnp.int32)
+        hidden = model(inputs, positions=positions, segment_ids=segment_ids)
+        targets = jnp.roll(inputs, -1, axis=1)  # the last one is not used
+
+        def score(xs: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
+            hidden, targets = xs
+            logits = model.logits(hidden)
+            target = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+            top, ids = jax.lax.top_k(logits, num_top)
+            return target, top, ids, jax.nn.logsumexp(logits, axis=-1)
+
+        num_at_once = min(self._num_at_once, inputs.shape[1])
+        results = jax.lax.map(score, tuple(_chunks(x, num_at_once) for x in (hidden, targets)))
+        target, top, ids, total = (_joined(x, inputs.shape[1]) for x in results)
+        return target, top, ids, total
+
+
+def _chunks(x: jax.Array, size: int) -> jax.Array:
+    """Returns [B, T, …] as [T / size, B, size, …], padded with zeros."""
+    num_chunks = -(-x.shape[1] // size)
+    x = jnp.pad(x, ((0, 0), (0, num_chunks * size - x.shape[1]), *(((0, 0),) * (x.ndim - 2))))
+    return x.reshape(x.shape[0], num_chunks, size, *x.shape[2:]).swapaxes(0, 1)
+
+
+def _joined(x: jax.Array, width: int) -> jax.Array:
+    """Undoes `_chunks`."""
+    x = x.swapaxes(0, 1)
+    return x.reshape(x.shape[0], -1, *x.shape[3:])[:, :width]
+
+
+def _token_scores(
+    length: int, target: np.ndarray, top: np.ndarray, ids: np.ndarray, total: np.ndarray
+) -> TokenScores:
+    """Returns the scores of one row; subtracts in float64, so that different logits stay so."""
+    log_p_top = top[:length].astype(np.float64) - total[:length, None].astype(np.float64)
+    log_p = (target.astype(np.float64) - total.astype(np.float64))[: length - 1]
+    first = (1, top.shape[-1])
+    return TokenScores(
+        log_probabilities=np.concatenate([[np.nan], log_p]),
+        top_ids=np.concatenate([np.full(first, -1, np.int32), ids[:length]]),
+        top_log_probabilities=np.concatenate([np.full(first, np.nan), log_p_top]),
+    )
