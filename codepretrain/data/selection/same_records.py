@@ -3,7 +3,8 @@
 Where a format does not say what a text was cut from, the record is its group. Sources that read one
 raw file under one name give its records the same ids, so the documents of one record are found by
 their keys. They are not if an option names a field of ids, or if only one of the sources states
-groups.
+groups. A key does not tell the file: if two sources share one file, records of other files of one
+name are joined too.
 """
 
 from collections.abc import Mapping
