@@ -18,6 +18,7 @@ from codepretrain.model.transformer import Params, Transformer
 from codepretrain.train.sharding import num_row_shards, replicated
 
 _LOGITS_PER_DEVICE = 1 << 26  # held at once, float32: 256 MiB
+_SCORES_PER_DEVICE = 1 << 27  # of the branches' attention, held at once, float32: 512 MiB
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class Scorer:
         if rows.tokens.shape == targets.shape:
             hidden = model(rows.tokens, positions=rows.positions, segment_ids=rows.segment_ids)
         else:
-            hidden = forward_branches(model, rows)
+            max_scores = _SCORES_PER_DEVICE * self._mesh.size
+            hidden = forward_branches(model, rows, max_scores=max_scores)
         logits_per_position = len(targets) * model.config.vocab_size
         num_at_once = max(1, _LOGITS_PER_DEVICE * self._mesh.size // logits_per_position)
         return target_scores(model, hidden, targets, num_at_once=num_at_once)
