@@ -54,7 +54,8 @@ def average_over_strata(strata: Sequence[ClusterErrors], weights: Sequence[float
 
     Errors of a cluster that is in several strata, such as a file of which one source has the code
     and another one the prose, are added before they are squared. The degrees of freedom are
-    Satterthwaite's. `count` counts every cluster once.
+    Satterthwaite's, at most those of the stratum with most where strata share clusters. `count`
+    counts every cluster once.
     """
     shares = np.asarray(weights, np.float64) / math.fsum(weights)
     value = math.fsum(share * found.ratio for share, found in zip(shares, strata, strict=True))
@@ -64,7 +65,10 @@ def average_over_strata(strata: Sequence[ClusterErrors], weights: Sequence[float
     )
     error = _root_of_squares(np.bincount(places, np.concatenate(scaled)))
     variances = [math.fsum(errors**2) for errors in scaled]
-    freedom = satterthwaite(variances, [found.freedom for found in strata])
+    freedoms = [found.freedom for found in strata]
+    freedom = satterthwaite(variances, freedoms)
+    if len(names) < len(places):
+        freedom = min(freedom, max(freedoms))
     return Estimate(
         value,
         error,

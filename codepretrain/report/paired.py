@@ -118,8 +118,10 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
     A cluster adds e = (y - r·x) / Σx to the error of our ratio Σy / Σx, where y and x are sums over
     its items and r is the ratio of its stratum, since the shares of the strata are known; likewise
     to the baseline's. The variance is Σ d·e² of the differences of e, with the corrections of
-    `evals/unequal_clusters.py`. The degrees of freedom are Satterthwaite's. The interval is
-    unbounded if a stratum has a single cluster, or a value is not finite.
+    `evals/unequal_clusters.py`; √d·e of a cluster that is in several strata are added first. The
+    degrees of freedom are Satterthwaite's, at most those of the stratum with most where strata
+    share clusters. The interval is unbounded if a stratum has a single cluster, or a value is not
+    finite.
     Source: Cochran, Sampling Techniques (3rd ed.), sections 5.4 and 6.10; see `ratio_of_sums`.
     """
     sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
@@ -127,47 +129,59 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
     is_filled = (sums != 0).any(axis=1)  # empty items are no sample
     total = sums.sum(axis=0)
     clusters = np.asarray(ours.clusters, object)
-    variances, freedoms, num_clusters = [], [], 0
+    names, errors, freedoms = [], [], []
     with np.errstate(invalid="ignore", divide="ignore"):
         value = float(total[0] / total[1] - total[2] / total[3])
         for stratum in np.unique(strata[is_filled]):
             is_in = is_filled & (strata == stratum)
-            of_clusters = _cluster_sums(sums[is_in], clusters[is_in])
-            variance, freedom = _variance(of_clusters, total)
-            variances.append(variance)
+            found, of_clusters = _cluster_sums(sums[is_in], clusters[is_in])
+            error, freedom = _errors(of_clusters, total)
+            names.append(found)
+            errors.append(error)
             freedoms.append(freedom)
-            num_clusters += len(of_clusters)
-    error = math.sqrt(sum(variances)) if variances else math.nan
-    interval, p = student_interval(value, error, satterthwaite(variances, freedoms))
+    num_clusters = len(set(clusters[is_filled]))
+    error, freedom = _combined(names, errors, freedoms)
+    interval, p = student_interval(value, error, freedom)
     method = "paired, Student’s t"
     if num_clusters < is_filled.sum():
         method = "paired, Student’s t over clusters"
     return Difference(value, interval, p, int(is_filled.sum()), True, method)
 
 
-def _cluster_sums(sums: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """Returns the sums over the items of each cluster: [clusters, columns]."""
+def _cluster_sums(sums: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the clusters, and the sums over the items of each: [clusters, columns]."""
     names, cluster_of = np.unique(clusters, return_inverse=True)
     columns = [np.bincount(cluster_of, column, len(names)) for column in sums.T]
-    return np.stack(columns, axis=1)
+    return names, np.stack(columns, axis=1)
 
 
-def _variance(sums: np.ndarray, total: np.ndarray) -> tuple[float, float]:
-    """Returns what the clusters of a stratum add to the variance, and its degrees of freedom.
+def _errors(sums: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns √d·e of each cluster of a stratum, and the stratum's degrees of freedom.
 
     Args:
       sums: [C, 4], the sums of each cluster: our values and weights, the baseline's.
       total: [4], the sums over all strata.
     """
-    if len(sums) < 2:
-        return math.nan, 0.0
     values, weights = sums[:, [0, 2]], sums[:, [1, 3]]
     shares = weights / weights.sum(axis=0)
     residuals = (values - values.sum(axis=0) * shares) / total[[1, 3]]
     share = shares.mean(axis=1)  # the two models' weights are the same in most metrics
     factors, freedom = corrections(share)
-    variance = np.sum(factors * np.square(residuals[:, 0] - residuals[:, 1]))
-    return float(variance), freedom
+    return np.sqrt(factors) * (residuals[:, 0] - residuals[:, 1]), freedom
+
+
+def _combined(
+    names: Sequence[np.ndarray], errors: Sequence[np.ndarray], freedoms: Sequence[float]
+) -> tuple[float, float]:
+    """Returns the standard error of the sum over strata, and its degrees of freedom."""
+    if not names:
+        return math.nan, 0.0
+    clusters, places = np.unique(np.concatenate(names), return_inverse=True)
+    of_clusters = np.bincount(places, np.concatenate(errors))
+    freedom = satterthwaite([float(np.sum(e**2)) for e in errors], freedoms)
+    if len(clusters) < len(places):
+        freedom = min(freedom, max(freedoms))
+    return float(np.sqrt(np.sum(of_clusters**2))), freedom
 
 
 def _weights(scores: PairedScores) -> np.ndarray:

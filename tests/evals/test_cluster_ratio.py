@@ -125,6 +125,7 @@ def test_a_cluster_in_two_sources_errs_in_both_at_once() -> None:
     found = average_over_strata([once, once], [1, 1])
     alone = ratio_over_clusters(y, x, np.arange(20))
     assert found.standard_error == pytest.approx(alone.standard_error)
+    assert found.freedom == pytest.approx(19)
     assert (found.count, found.num_items) == (20, 40)
 
 

@@ -254,3 +254,20 @@ def test_a_loss_that_is_not_finite_leaves_the_interval_open(bad):
     assert not math.isfinite(difference.value)
     assert (difference.interval.low, difference.interval.high) == (-math.inf, math.inf)
     assert difference.p_value == 1.0
+
+
+def test_a_cluster_in_two_strata_errs_in_both_at_once():
+    """Each document is in both sources with the same scores: no more is known than of one."""
+    rng = np.random.default_rng(4)
+    values, clusters = rng.normal(1, 1, 20), [f"document {number}" for number in range(20)]
+    once = paired_difference(
+        scores(values, clusters=clusters), scores(np.zeros(20), clusters=clusters)
+    )
+    twice = [
+        scores(np.tile(one, 2), np.ones(40), np.repeat([0.0, 1.0], 20), clusters=clusters * 2)
+        for one in (values, np.zeros(20))
+    ]
+    difference = paired_difference(*twice)
+    assert difference.value == pytest.approx(once.value)
+    assert difference.interval.low == pytest.approx(once.interval.low)
+    assert difference.interval.high == pytest.approx(once.interval.high)
