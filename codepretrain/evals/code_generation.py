@@ -1,7 +1,6 @@
 """Generates programs for HumanEval or MBPP and runs their tests. See docs/code_execution.md."""
 
 import platform
-import socket
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
@@ -20,7 +19,8 @@ from codepretrain.evals.programs.options import CodeGenerationOptions, check_opt
 from codepretrain.evals.programs.problem import Problem
 from codepretrain.evals.programs.records import read_records
 from codepretrain.evals.sandbox.layers import parse_layers
-from codepretrain.evals.sandbox.run import SandboxLimits, require_layers
+from codepretrain.evals.sandbox.run import SandboxLimits
+from codepretrain.evals.spread import require_on_this_host
 from codepretrain.files.hashing import sha256_bytes, sha256_json
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ def _check_data(request: _Request) -> None:
 
 def _require_sandbox(request: _Request) -> None:
     path = f"{request.path}.options.sandbox_layers"
-    layers = parse_layers(request.options.sandbox_layers, path=path)
-    try:
-        require_layers(layers, option=path)
-    except (UserError, RuntimeError) as error:
-        raise UserError(f"host {socket.gethostname()}: {error}") from error
+    require_on_this_host(parse_layers(request.options.sandbox_layers, path=path), option=path)
 
 
 def _problems(request: _Request) -> list[Problem]:

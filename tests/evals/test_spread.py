@@ -5,6 +5,7 @@ import pytest
 from codepretrain.errors import UserError
 from codepretrain.evals import spread
 from codepretrain.evals.progress import no_progress
+from codepretrain.evals.sandbox.run import Isolation
 from tests.fixtures.processes import RunJob
 
 SQUARES = """
@@ -70,6 +71,15 @@ def test_a_host_without_a_working_sandbox_is_named(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("socket.gethostname", lambda: "worker-3")
     with pytest.raises(UserError, match="host worker-3: the sandbox does not run"):
         spread.agree_on_sandbox(1 << 20)
+
+
+def test_a_host_without_a_required_layer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    weak = Isolation(("limits",), {"seccomp": "not here"})
+    monkeypatch.setattr("codepretrain.evals.sandbox.run.sandbox_isolation", lambda: weak)
+    monkeypatch.setattr("socket.gethostname", lambda: "worker-3")
+    spread.require_on_this_host(("limits",), option="x")
+    with pytest.raises(UserError, match=r"^host worker-3: .*seccomp \(not here"):
+        spread.require_on_this_host(("limits", "seccomp"), option="x")
 
 
 HOSTS = """
