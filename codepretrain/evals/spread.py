@@ -23,7 +23,7 @@ from codepretrain.evals.sandbox.layers import LAYERS
 from codepretrain.evals.sandbox.run import require_layers, sandbox_isolation
 
 Item = TypeVar("Item")
-_PER_WORKER = 4  # programs in a round: few, so that a kill loses little
+_PER_WORKER = 16  # programs in a round: enough to outweigh the slowest, few to lose to a kill
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,8 @@ def test_the_others_wait_for_programs_that_all_reach_the_time_limit(monkeypatch)
             return [compute()]
         waits.append(wait_s)
         (share,) = compute.args
-        return [[grade(*pair, Execution("timeout", -9, b"", b"", 20.0, ())) for pair in share]]
+        late = Execution("timeout", -9, b"", b"", 20.0, ())
+        return [[grade(item, text, late) for item, text in share]]
 
     monkeypatch.setattr(hosts, "gather", gather)
     items = [dataclasses.replace(ITEM, id=f"e{number}") for number in range(500)]

@@ -106,9 +106,9 @@ def test_hosts_run_programs_in_the_same_sandbox(run_job: RunJob) -> None:
     first, second = (ended.stdout.splitlines()[-3:] for ended in run_job(HOSTS))
     # Layers that all grant; rounds as large as the fastest host's; processes of a host share it.
     assert first == [
-        "('limits', 'seccomp') 4 16",
-        "('limits',) 2 8",
+        "('limits', 'seccomp') 4 64",
+        "('limits',) 2 32",
         "generated programs run on all hosts, which need the same Python: found 3.10 on host0, "
         "3.11 on host1",
     ]
-    assert second[0] == "('limits', 'seccomp') 2 16"
+    assert second[0] == "('limits', 'seccomp') 2 64"
