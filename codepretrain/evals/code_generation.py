@@ -1,7 +1,6 @@
 """Generates programs for HumanEval or MBPP and runs their tests. See docs/code_execution.md."""
 
 import platform
-import socket
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
@@ -17,16 +16,25 @@ from codepretrain.evals.programs.evaluation import CodeGeneration, Settings, Tok
 from codepretrain.evals.programs.grade import GRADER_VERSION, LIMITS
 from codepretrain.evals.programs.metrics import SPECS
 from codepretrain.evals.programs.options import CodeGenerationOptions, check_options, ks_of
-from codepretrain.evals.programs.problem import Problem
+from codepretrain.evals.programs.problem import Problem, imported_modules
 from codepretrain.evals.programs.records import read_records
 from codepretrain.evals.sandbox.layers import parse_layers
-from codepretrain.evals.sandbox.run import SandboxLimits, require_layers
+from codepretrain.evals.sandbox.run import SandboxLimits, run_program
+from codepretrain.evals.spread import require_on_this_host
 from codepretrain.files.hashing import sha256_bytes, sha256_json
 
 if TYPE_CHECKING:
     from codepretrain.evals.evaluator import Evaluation
     from codepretrain.evals.resources import Resources
 
+_IMPORTS = """\
+import importlib
+for name in {names!r}:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        print(name)
+"""
 _Request = Request[CodeGenerationOptions]
 
 
@@ -47,6 +55,7 @@ def _check_machine(request: _Request) -> None:
     """Raises UserError if this host lacks the tokenizer's package or a layer of the sandbox."""
     require("tokenizers", reader=f'{request.path} (kind "code_generation")')
     _require_sandbox(request)
+    _check_imports(_problems(request), path=f"{request.path}.options.data")
 
 
 def _check_data(request: _Request) -> None:
@@ -56,11 +65,21 @@ def _check_data(request: _Request) -> None:
 
 def _require_sandbox(request: _Request) -> None:
     path = f"{request.path}.options.sandbox_layers"
-    layers = parse_layers(request.options.sandbox_layers, path=path)
-    try:
-        require_layers(layers, option=path)
-    except (UserError, RuntimeError) as error:
-        raise UserError(f"host {socket.gethostname()}: {error}") from error
+    require_on_this_host(parse_layers(request.options.sandbox_layers, path=path), option=path)
+
+
+def _check_imports(problems: Sequence[Problem], *, path: str) -> None:
+    """Raises UserError if tests import what the sandbox lacks; runs one program."""
+    needed: dict[str, str] = {}
+    for problem in problems:
+        for name in imported_modules(problem.setup + problem.tests):
+            needed.setdefault(name, problem.id)
+    execution = run_program(_IMPORTS.format(names=list(needed)), required_layers=("limits",))
+    for name in execution.stdout.decode().split():
+        raise UserError(
+            f"{path}: the tests of {needed[name]} import {name}, and the sandbox has the standard "
+            "library only: leave the problem out, or use another benchmark"
+        )
 
 
 def _problems(request: _Request) -> list[Problem]:

@@ -20,10 +20,10 @@ from codepretrain.errors import UserError
 from codepretrain.evals.progress import Progress
 from codepretrain.evals.sandbox.capacity import num_parallel
 from codepretrain.evals.sandbox.layers import LAYERS
-from codepretrain.evals.sandbox.run import sandbox_isolation
+from codepretrain.evals.sandbox.run import require_layers, sandbox_isolation
 
 Item = TypeVar("Item")
-_PER_WORKER = 4  # programs in a round: few, so that a kill loses little
+_PER_WORKER = 16  # programs in a round: enough to outweigh the slowest, few to lose to a kill
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,18 @@ class Sandbox:
     layers: tuple[str, ...]
     num_workers: int
     per_process: int
+
+
+def require_on_this_host(layers: Sequence[str], *, option: str) -> None:
+    """Checks that this host grants the layers; to be called on every process before any compute.
+
+    Raises:
+      UserError: it does not; names the host, the layers and `option`, which asks for less.
+    """
+    try:
+        require_layers(layers, option=option)
+    except (UserError, RuntimeError) as error:
+        raise UserError(f"host {socket.gethostname()}: {error}") from error
 
 
 def agree_on_sandbox(bytes_each: int) -> Sandbox:

@@ -244,6 +244,17 @@ def test_data_is_checked_before_anything_is_prepared(
         check_machine(with_options(study, twice))
 
 
+def test_tests_that_import_what_is_not_there_are_named(study: StudyConfig, tmp_path: Path) -> None:
+    test = "import os.path, numpy as np\nfrom pandas.core import x\ndef check(candidate): pass\n"
+    path = tmp_path / "HumanEval.jsonl"
+    records = [HUMAN_EVAL[0], HUMAN_EVAL[1] | {"test": test}]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    options = {"task": "human_eval", "data": str(path)}
+    message = r"code.options.data: the tests of HumanEval/1 import numpy, and the sandbox has"
+    with pytest.raises(UserError, match=message):
+        check_machine(with_options(study, options))
+
+
 def test_a_host_without_the_layers_is_named(
     study: StudyConfig, benchmarks: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import pytest
 from codepretrain.errors import UserError
 from codepretrain.evals import spread
 from codepretrain.evals.progress import no_progress
+from codepretrain.evals.sandbox.run import Isolation
 from tests.fixtures.processes import RunJob
 
 SQUARES = """
@@ -72,6 +73,15 @@ def test_a_host_without_a_working_sandbox_is_named(monkeypatch: pytest.MonkeyPat
         spread.agree_on_sandbox(1 << 20)
 
 
+def test_a_host_without_a_required_layer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    weak = Isolation(("limits",), {"seccomp": "not here"})
+    monkeypatch.setattr("codepretrain.evals.sandbox.run.sandbox_isolation", lambda: weak)
+    monkeypatch.setattr("socket.gethostname", lambda: "worker-3")
+    spread.require_on_this_host(("limits",), option="x")
+    with pytest.raises(UserError, match=r"^host worker-3: .*seccomp \(not here"):
+        spread.require_on_this_host(("limits", "seccomp"), option="x")
+
+
 HOSTS = """
 from codepretrain.errors import UserError
 from codepretrain.evals import spread
@@ -96,9 +106,9 @@ def test_hosts_run_programs_in_the_same_sandbox(run_job: RunJob) -> None:
     first, second = (ended.stdout.splitlines()[-3:] for ended in run_job(HOSTS))
     # Layers that all grant; rounds as large as the fastest host's; processes of a host share it.
     assert first == [
-        "('limits', 'seccomp') 4 16",
-        "('limits',) 2 8",
+        "('limits', 'seccomp') 4 64",
+        "('limits',) 2 32",
         "generated programs run on all hosts, which need the same Python: found 3.10 on host0, "
         "3.11 on host1",
     ]
-    assert second[0] == "('limits', 'seccomp') 2 16"
+    assert second[0] == "('limits', 'seccomp') 2 64"

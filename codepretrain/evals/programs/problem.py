@@ -73,3 +73,14 @@ def parsed(source: str) -> ast.Module:
 def functions(tree: ast.Module) -> dict[str, ast.FunctionDef]:
     """Returns the functions that a module defines at its top level, by name."""
     return {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def imported_modules(source: str) -> list[str]:
+    """Returns the names of the modules that a benchmark's code imports."""
+    found: dict[str, None] = {}
+    for node in ast.walk(parsed(source)):
+        if isinstance(node, ast.Import):
+            found |= dict.fromkeys(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found[node.module] = None
+    return list(found)

@@ -117,18 +117,20 @@ def run_programs(
     *,
     limits: SandboxLimits = SandboxLimits(),
     required_layers: Sequence[str] = REQUIRED_LAYERS,
+    layers: Sequence[str] | None = None,
     num_workers: int | None = None,
 ) -> list[Execution]:
     """Runs each program; results in the programs' order.
 
     Args:
+      layers: which to apply; by default all that this machine grants.
       num_workers: programs that run at a time; by default as many as `capacity.py` says.
 
     Raises:
       UserError: this machine does not grant a required layer; no program has run.
     """
     require_layers(required_layers, option="required_layers")
-    layers = sandbox_isolation().granted
+    layers = sandbox_isolation().granted if layers is None else layers
     run = functools.partial(
         run_program, limits=limits, required_layers=required_layers, layers=layers
     )

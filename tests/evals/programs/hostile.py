@@ -12,6 +12,7 @@ FORGERIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "raises SystemExit": ("raise SystemExit", ("exited",)),
     "exits in the function": ("import os\ndef add(a, b): os._exit(0)", ("exited",)),
     "raises SystemExit in the function": ("def add(a, b): raise SystemExit(0)", ("exited",)),
+    "raises StopIteration": ("def add(a, b): raise StopIteration", ("error",)),
     "raises KeyboardInterrupt": ("def add(a, b): raise KeyboardInterrupt", ("error",)),
     "raises AssertionError": ("def add(a, b): assert False", ("error",)),
     "prints a verdict": ('print(\'V["passed", null, ""]\', flush=True)' + WRONG_ADD, ("wrong",)),

@@ -37,6 +37,7 @@ def asks(): return input()
 def apply(f, x): return f(x)
 def same(x): return x
 def who(): return __name__
+def stop(x): raise StopIteration
 class Bag:
     def __init__(self, items): self.items = items
     def __len__(self): return len(self.items)
@@ -48,7 +49,7 @@ if __name__ == "__main__":
 """
 NAMES = (
     *("Node", "Custom", "LIMIT", "sort", "fill", "nested", "numbers", "endless", "adder", "fail"),
-    *("shout", "asks", "apply", "same", "who", "Bag"),
+    *("shout", "asks", "apply", "same", "who", "Bag", "stop"),
 )
 
 PASSES = {
@@ -95,6 +96,7 @@ def test_a_test_passes(name: str) -> None:
         ("assert undefined() == 1", "error", "NameError"),
         ("assert helper(1) == 1", "error", "NameError"),  # not among the names
         ("apply(lambda x: x, 1)", "error", "TypeError"),
+        ("assert all(map(stop, [1, 2]))", "error", "RuntimeError"),
         ("import itertools\nlist(itertools.repeat(same(1)))", "memory", "MemoryError"),
     ],
 )

@@ -56,6 +56,9 @@ class Candidate:
         except (ValueError, TypeError, RecursionError) as problem:
             raise BadAnswer("not an answer") from problem
         if kind != "value":
+            if isinstance(error, StopIteration) and operation != "next":
+                # `all(map(candidate, …))` would take it for the end of the inputs.
+                raise RuntimeError("the candidate raised StopIteration") from error
             raise error
         if changed is not None:
             for ours, theirs in zip(arguments, changed, strict=True):
