@@ -12,7 +12,7 @@ from rich.console import Console
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.evals.evaluator import AnyEvaluatorKind, EvalResult, Evaluation
-from codepretrain.evals.identity import full_identity, identity_digest
+from codepretrain.evals.identity import differing, full_identity, identity_digest
 from codepretrain.evals.item_scores import write_item_scores
 from codepretrain.evals.progress import EvaluationProgress
 from codepretrain.evals.registry import check_machine, evaluator_request
@@ -71,6 +71,7 @@ class Evaluator:
         Raises:
           UserError: on every process, if process 0 cannot write.
         """
+        self._say_why_again(writer, run_dir, step)
         result = self(params)
         metrics = {name: metric.to_json() for name, metric in result.metrics.items()}
 
@@ -86,6 +87,16 @@ class Evaluator:
             )
 
         decide(f"the record of evaluation {self.name!r}", write)
+
+    def _say_why_again(self, writer: MetricsWriter, run_dir: epath.Path, step: int) -> None:
+        """Prints a line if the step was evaluated before with another identity."""
+        before = writer.last_identity(step, self.name)
+        if before is not None and self.console is not None:
+            self.console.print(
+                f"{run_dir.name}: step {step:,} has a result of {self.name} with other "
+                f"{differing(self.identity, before)}: evaluating again; the earlier result is kept",
+                soft_wrap=True,
+            )
 
 
 def build_evaluators(

@@ -22,12 +22,14 @@ class Estimate:
     Attributes:
       standard_error: NaN if there is only one cluster.
       num_items: items in all clusters; None where every cluster is one item.
+      freedom: degrees of freedom of the standard error; None for `count` - 1.
     """
 
     value: float
     standard_error: float
     count: int
     num_items: int | None = None
+    freedom: float | None = None
 
 
 def proportion(successes: Sequence[bool] | np.ndarray) -> Estimate:
@@ -71,13 +73,19 @@ def ratio_of_sums(
     """Returns R = Σy / Σx over n clusters, such as Σ nats / Σ tokens over rows.
 
     Tokens of one cluster are correlated, so the clusters are the sample, not their tokens. With the
-    residuals e = y - R·x (they sum to zero), the standard error is by linearization
+    residuals e = y - R·x (they sum to zero) and the shares h = x / Σx, the standard error is by
+    linearization
 
-        SE = sqrt( n/(n-1) · Σe² ) / Σx
+        SE = sqrt( Σ e² / (1 - h) ) / Σx
 
-    For x = 1 everywhere it equals that of the mean. Clusters with x = y = 0 are empty and left out.
+    A large cluster pulls R towards itself, which makes its residual too small; 1 - h corrects for
+    that. The degrees of freedom are those of as many equal clusters as would have the same Σh²:
+    1 / Σh² - 1. For x = 1 everywhere both are those of the mean. Clusters with x = y = 0 are empty
+    and left out.
 
-    Source: Cochran, Sampling Techniques (3rd ed.), ch. 6, without the finite-population correction.
+    Sources: Cochran, Sampling Techniques (3rd ed.), ch. 6, without the finite-population
+    correction; for 1 - h, Bell & McCaffrey 2002, Survey Methodology 28, 169–181 (CR2); for the
+    number of equal clusters, Kish, Survey Sampling (1965).
 
     Raises:
       UserError: all clusters are empty.
@@ -91,9 +99,13 @@ def ratio_of_sums(
     if not total:
         raise UserError("a ratio of sums needs a positive denominator: every item is empty")
     ratio = float(y.sum()) / total
-    spread = float(np.sum(np.square(y - ratio * x)))
-    correction = num_clusters / (num_clusters - 1) if num_clusters > 1 else math.nan
-    return Estimate(ratio, math.sqrt(correction * spread) / total, num_clusters)
+    if num_clusters == 1:
+        return Estimate(ratio, math.nan, 1, freedom=0.0)
+    shares = x / total
+    with np.errstate(divide="ignore", invalid="ignore"):  # one cluster may have all of x
+        spread = float(np.sum(np.square(y - ratio * x) / (1 - shares)))
+    freedom = 1 / float(np.sum(np.square(shares))) - 1
+    return Estimate(ratio, math.sqrt(spread) / total, num_clusters, freedom=freedom)
 
 
 def weighted_average(
@@ -103,7 +115,8 @@ def weighted_average(
 
     The estimates are independent and the weights known, so SE = sqrt(Σ w²·SE²). Averages nest:
     sources may be averaged into kinds and kinds into one number. With the weight of a kind the sum
-    of its sources' weights, the result is the average over the sources.
+    of its sources' weights, the result is the average over the sources. The degrees of freedom are
+    Satterthwaite's.
     """
     weights = _column(weights)
     assert len(estimates) == len(weights), (estimates, weights)
@@ -113,12 +126,28 @@ def weighted_average(
     errors = np.array([estimate.standard_error for estimate in estimates])
     are_items = all(estimate.num_items is None for estimate in estimates)
     num_items = None if are_items else sum(e.num_items or e.count for e in estimates)
+    variances = np.square(shares * errors)
+    freedoms = [e.count - 1 if e.freedom is None else e.freedom for e in estimates]
     return Estimate(
         float(shares @ values),
-        float(np.sqrt(np.sum(np.square(shares * errors)))),
+        math.sqrt(variances.sum()),
         sum(estimate.count for estimate in estimates),
         num_items,
+        satterthwaite(variances, freedoms),
     )
+
+
+def satterthwaite(variances: Sequence[float] | np.ndarray, freedoms: Sequence[float]) -> float:
+    """Returns the degrees of freedom of a sum of independent estimates of variance.
+
+    Source: Satterthwaite 1946, Biometrics Bulletin 2, 110–114.
+    """
+    pairs = [(v, f) for v, f in zip(variances, freedoms, strict=True) if v != 0]
+    if not pairs:
+        return float(sum(freedoms))
+    if any(not f > 0 for _, f in pairs):
+        return 0.0
+    return float(sum(v for v, _ in pairs) ** 2 / sum(v * v / f for v, f in pairs))
 
 
 def _column(values: Sequence[Any] | np.ndarray) -> np.ndarray:

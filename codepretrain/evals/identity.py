@@ -43,3 +43,12 @@ def full_identity(
 def identity_digest(identity: Mapping[str, str]) -> str:
     """Returns the digest of all named digests of an identity."""
     return sha256_json(identity)
+
+
+def differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
+    """Returns what differs between two identities, as text: "items and grader"."""
+    names = {SPEC: "options or num_examples"}
+    found = [
+        names.get(name, name) for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)
+    ]
+    return " and ".join(filter(None, [", ".join(found[:-1]), *found[-1:]]))

@@ -45,6 +45,7 @@ class MetricSpec:
             standard_error=estimate.standard_error,
             count=estimate.count,
             num_items=estimate.count if estimate.num_items is None else estimate.num_items,
+            freedom=estimate.count - 1.0 if estimate.freedom is None else estimate.freedom,
             unit=self.unit,
             direction=self.direction,
             is_primary=self.is_primary,
@@ -54,10 +55,11 @@ class MetricSpec:
 
     def declares(self, name: str, metric: "Metric") -> bool:
         """Returns whether a measured value called `name` is one of this metric."""
-        return fnmatch.fnmatchcase(name, self.name) and metric == self.metric(
-            Estimate(metric.value, metric.standard_error, metric.count, metric.num_items),
-            null_value=metric.null_value,
+        estimate = Estimate(
+            metric.value, metric.standard_error, metric.count, metric.num_items, metric.freedom
         )
+        ours = self.metric(estimate, null_value=metric.null_value)
+        return fnmatch.fnmatchcase(name, self.name) and metric == ours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,7 @@ class Metric:
     Attributes:
       standard_error: over the `count` clusters; NaN if there is only one cluster.
       num_items: items in all clusters; `count` where every cluster is one item.
+      freedom: degrees of freedom of the standard error.
       null_value: the value that a model without any knowledge is expected to reach on these items
         (chance); None where it is unknown.
     """
@@ -75,6 +78,7 @@ class Metric:
     standard_error: float
     count: int
     num_items: int
+    freedom: float
     unit: str
     direction: Direction | None
     is_primary: bool

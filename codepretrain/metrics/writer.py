@@ -54,7 +54,7 @@ class MetricsWriter:
     ) -> None:
         self._is_primary = is_primary
         self._copies: list[Copy] = []
-        self._evaluated: set[tuple[int, str, str]] = set()
+        self._evaluated: dict[tuple[int, str], dict[str, Mapping[str, str]]] = {}
         if not self._is_primary:
             return
         check_installed(logging)
@@ -78,9 +78,8 @@ class MetricsWriter:
             if logging.write_tensorboard:
                 self._copies.append(TensorBoard(folder / "tensorboard", resumed_step))
             opened.pop_all()  # all are open: `close` closes them from here on
-        self._evaluated = {
-            (record["step"], record["evaluator"], record["digest"]) for record in self._evals.kept
-        }
+        for record in self._evals.kept:
+            self._note_evaluation(record)
 
     def log_step(self, record: Mapping[str, Any]) -> None:
         """Writes one record of training metrics; it has at least "step"."""
@@ -109,15 +108,31 @@ class MetricsWriter:
         if not self._is_primary:
             return
         assert not self.has_evaluation(step, evaluator, digest), (step, evaluator, digest)
-        record = {"step": step, "tokens": tokens, "evaluator": evaluator, "digest": digest}
-        self._evals.append({**record, "identity": identity, "metrics": metrics})
-        self._evaluated.add((step, evaluator, digest))
+        record = {
+            "step": step,
+            "tokens": tokens,
+            "evaluator": evaluator,
+            "digest": digest,
+            "identity": identity,
+            "metrics": metrics,
+        }
+        self._evals.append(record)
+        self._note_evaluation(record)
         values = {name: metric["value"] for name, metric in metrics.items()}
         self._write_copies(step, values, prefix=evaluator)
 
     def has_evaluation(self, step: int, evaluator: str, digest: str) -> bool:
         """Returns whether this very evaluation is recorded (only the primary process knows)."""
-        return (step, evaluator, digest) in self._evaluated
+        return digest in self._evaluated.get((step, evaluator), ())
+
+    def last_identity(self, step: int, evaluator: str) -> Mapping[str, str] | None:
+        """Returns the identity of the newest record of an evaluator at a step, None without one."""
+        identities = self._evaluated.get((step, evaluator), {})
+        return list(identities.values())[-1] if identities else None
+
+    def _note_evaluation(self, record: Mapping[str, Any]) -> None:
+        key = record["step"], record["evaluator"]
+        self._evaluated.setdefault(key, {})[record["digest"]] = record["identity"]
 
     def flush(self) -> None:
         """Syncs every record. Called before a checkpoint, so its steps are never missing."""

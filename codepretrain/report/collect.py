@@ -12,15 +12,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
 from etils import epath
 
-from codepretrain.evals.item_scores import read_item_scores
-from codepretrain.evals.metric import Metric
 from codepretrain.files import journal, json_values, storage
 from codepretrain.metrics.time_ledger import read_sessions
-from codepretrain.metrics.writer import EVALUATION_FIELDS
-from codepretrain.report.statistics import PairedScores
+from codepretrain.report.evaluations import (
+    Evaluation,
+    Identities,
+    left_out,
+    own_evaluations,
+    read_evaluations,
+)
 from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest
 from codepretrain.stream.ledger import Ledger
 
@@ -86,6 +88,8 @@ class ReportInput:
 
     Attributes:
       variants: name → its phases in order, from random parameters; each is a key of `phases`.
+      evaluators: name → identity of the evaluation (`evals/identity.py`); its specification alone
+        where it was never built on the study's data.
       rows: source → split → directory of the rows.
       details: more about the study for the head of the page, such as {"parameters": "468M"}.
     """
@@ -96,6 +100,7 @@ class ReportInput:
     baseline: str | None
     variants: Mapping[str, tuple[str, ...]]
     phases: Mapping[str, PhaseInput]
+    evaluators: Identities
     rows: Mapping[str, Mapping[str, str]]
     details: Mapping[str, str] = field(default_factory=dict)
 
@@ -104,22 +109,12 @@ class ReportInput:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """A record of evals.jsonl; `identity` and `digest`: see `evals/identity.py`."""
-
-    step: int
-    evaluator: str
-    digest: str
-    identity: Mapping[str, str]
-    metrics: Mapping[str, Metric]
-
-
-@dataclass(frozen=True, kw_only=True)
 class RunResults:
     """One phase: its plan, and the records of its run.
 
-    log: records of metrics.jsonl. sessions: the last record of each session in time.jsonl.
-    starts: records of starts.jsonl. ledger: at the last saved step. provenance: run.json.
+    log: records of metrics.jsonl. evaluations: the study's own (`evaluations.py`). sessions: the
+    last record of each session in time.jsonl. starts: records of starts.jsonl. ledger: at the last
+    saved step. provenance: run.json.
     """
 
     name: str
@@ -187,7 +182,7 @@ def collect(spec: ReportInput) -> StudyResults:
             with _noting(problems, folder):
                 if has_rows(folder):
                     manifests[source][split] = load_manifest(folder, source=source, split=split)
-    runs = {name: _read_run(name, plan) for name, plan in spec.phases.items()}
+    runs = {name: _read_run(name, plan, spec.evaluators) for name, plan in spec.phases.items()}
     for name, run in runs.items():
         if run.status == "missing" and run.plan.fingerprint_is_provisional:
             problems.append(
@@ -197,32 +192,7 @@ def collect(spec: ReportInput) -> StudyResults:
     return StudyResults(spec=spec, runs=runs, manifests=manifests, problems=tuple(problems))
 
 
-def read_scores(run: RunResults, evaluation: Evaluation) -> dict[str, PairedScores]:
-    """Returns the scores per item of every metric of an evaluation, {} if they were not kept.
-
-    Raises:
-      ValueError: the file is damaged.
-    """
-    found = read_item_scores(
-        run.plan.run_dir, evaluation.evaluator, evaluation.step, evaluation.digest
-    )
-    if found is None:
-        return {}
-    scored = {}
-    for name, values in found.scores.items():
-        if name.endswith(("/weight", "/stratum")):
-            continue
-        weights, strata = (found.scores.get(f"{name}/{what}") for what in ("weight", "stratum"))
-        is_scored = ~np.isnan(values if weights is None else weights)
-        scored[name] = PairedScores(
-            values[is_scored],
-            None if weights is None else weights[is_scored],
-            None if strata is None else strata[is_scored],
-        )
-    return scored
-
-
-def _read_run(name: str, plan: PhaseInput) -> RunResults:
+def _read_run(name: str, plan: PhaseInput, identities: Identities) -> RunResults:
     directory = epath.Path(plan.run_dir)
     problems: list[str] = []
     log: list[dict[str, Any]] = []
@@ -234,7 +204,11 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
     with _noting(problems, path := directory / "metrics.jsonl"):
         log = journal.read(path, fields={"step": int})
     with _noting(problems, path := directory / "evals.jsonl"):
-        evaluations = [_evaluation(line) for line in journal.read(path, fields=EVALUATION_FIELDS)]
+        found = read_evaluations(path)
+        evaluations = own_evaluations(found, identities)
+        problems += left_out(
+            name, step=plan.steps, found=found, own=evaluations, identities=identities
+        )
     with _noting(problems, path := directory / "time.jsonl"):
         sessions = read_sessions(path)
     with _noting(problems, path := directory / "starts.jsonl"):
@@ -259,17 +233,6 @@ def _read_run(name: str, plan: PhaseInput) -> RunResults:
         ledger=ledger,
         provenance=provenance,
         problems=tuple(problems),
-    )
-
-
-def _evaluation(line: Mapping[str, Any]) -> Evaluation:
-    metrics = {name: Metric.from_json(metric) for name, metric in line["metrics"].items()}
-    return Evaluation(
-        step=line["step"],
-        evaluator=line["evaluator"],
-        digest=line["digest"],
-        identity=line["identity"],
-        metrics=metrics,
     )
 
 

@@ -10,80 +10,21 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from codepretrain.evals.metric import Direction, Metric
-from codepretrain.report.collect import RunResults, StudyResults, read_scores
+from codepretrain.evals.identity import differing
+from codepretrain.evals.metric import Metric
+from codepretrain.report.cells import Cell, MetricRow, Outcome, cell_at_end, is_share_of_items
+from codepretrain.report.collect import RunResults, StudyResults
+from codepretrain.report.evaluations import Evaluation, read_scores
+from codepretrain.report.paired import PairedScores, paired_difference
 from codepretrain.report.statistics import (
-    CONFIDENCE,
     Difference,
-    Interval,
-    PairedScores,
     holm,
-    normal_interval,
-    paired_difference,
     unpaired_difference,
     unpaired_proportions,
-    wilson_interval,
 )
 
 MAX_PAIRS = 15
-# Whether a difference is in the metric's direction, in this pair of runs.
-Outcome = Literal["favorable", "unfavorable", "not distinguishable"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MetricRow:
-    """One metric of one evaluator, as recorded: a row of the table. Fields: see `MetricSpec`."""
-
-    evaluator: str
-    name: str
-    unit: str
-    direction: Direction | None
-    is_primary: bool
-    cluster: str
-
-    @classmethod
-    def of(cls, evaluator: str, name: str, metric: Metric) -> "MetricRow":
-        return cls(
-            evaluator=evaluator,
-            name=name,
-            unit=metric.unit,
-            direction=metric.direction,
-            is_primary=metric.is_primary,
-            cluster=metric.cluster,
-        )
-
-    @property
-    def is_percentage(self) -> bool:
-        return self.unit == "fraction"
-
-    @property
-    def is_score(self) -> bool:
-        """Whether higher or lower values are better; a share of answers only describes."""
-        return self.direction is not None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One variant's value.
-
-    Attributes:
-      difference: from the baseline; None for the baseline itself and where there is none.
-      adjusted_p: the p-value of the difference after Holm over all differences of the table.
-    """
-
-    run: str
-    step: int
-    metric: Metric
-    interval: Interval
-    difference: Difference | None = None
-    adjusted_p: float | None = None
-    outcome: Outcome | None = None
-
-    @property
-    def survives_holm(self) -> bool:
-        return self.adjusted_p is not None and self.adjusted_p < 1 - CONFIDENCE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,29 +118,6 @@ def headline_rows(rows: Sequence[MetricRow]) -> tuple[MetricRow, ...]:
     return tuple(row for row in rows if row.is_primary)
 
 
-def metric_interval(row: MetricRow, metric: Metric) -> Interval:
-    """Returns the metric's interval: Wilson's for a share of independent items, else normal."""
-    if _is_share_of_items(row, metric):
-        return wilson_interval(metric.value, metric.count)
-    return normal_interval(metric.value, metric.standard_error)
-
-
-def _is_share_of_items(row: MetricRow, metric: Metric) -> bool:
-    """Returns whether it is a share of independent items, so that its count gives its interval."""
-    return row.is_percentage and metric.num_items == metric.count
-
-
-def cell_at_end(row: MetricRow, run: RunResults) -> Cell | None:
-    """Returns a run's metric at its last step, None if it was not measured."""
-    evaluation = run.at_end(row.evaluator)
-    metric = evaluation.metrics.get(row.name) if evaluation else None
-    if evaluation is None or metric is None or row != MetricRow.of(row.evaluator, row.name, metric):
-        return None
-    return Cell(
-        run=run.name, step=evaluation.step, metric=metric, interval=metric_interval(row, metric)
-    )
-
-
 def _with_differences(
     cells: Mapping[tuple[MetricRow, str], Cell],
     runs: Mapping[str, RunResults],
@@ -209,13 +127,17 @@ def _with_differences(
 ) -> dict[tuple[MetricRow, str], Cell]:
     scores: dict[tuple[str, str], Mapping[str, PairedScores]] = {}
 
+    def evaluation_of(variant: str, row: MetricRow) -> Evaluation:
+        evaluation = runs[variant].at_end(row.evaluator)
+        assert evaluation is not None, "a cell is of an evaluation"
+        return evaluation
+
     def scores_of(variant: str, row: MetricRow) -> PairedScores | None:
         key = (variant, row.evaluator)
         if key not in scores:
-            evaluation = runs[variant].at_end(row.evaluator)
-            assert evaluation is not None, "a cell is of an evaluation"
+            evaluation = evaluation_of(variant, row)
             try:
-                scores[key] = read_scores(runs[variant], evaluation)
+                scores[key] = read_scores(runs[variant].plan.run_dir, evaluation)
             except ValueError as error:
                 problems.append(str(error))
                 scores[key] = {}
@@ -226,6 +148,12 @@ def _with_differences(
         reference = cells.get((row, baseline))
         same_run = runs[variant].plan.run_dir == runs[baseline].plan.run_dir
         if reference is None or same_run or not row.is_score:
+            continue
+        ours, theirs = evaluation_of(variant, row), evaluation_of(baseline, row)
+        if ours.digest != theirs.digest:
+            reason = f"other {differing(ours.identity, theirs.identity)} than {baseline}"
+            problems.append(_not_compared(row, variant, runs[variant].name, reason))
+            compared[row, variant] = dataclasses.replace(cell, not_compared=reason)
             continue
         pair = scores_of(variant, row), scores_of(baseline, row)
         try:
@@ -238,6 +166,13 @@ def _with_differences(
     return compared
 
 
+def _not_compared(row: MetricRow, variant: str, phase: str, reason: str) -> str:
+    return (
+        f"{row.evaluator} of {variant} was evaluated with {reason}, so there is no difference: run "
+        f"`codepretrain evaluate` for {phase} and the last phase of the other"
+    )
+
+
 def _take_difference(
     row: MetricRow,
     ours: Metric,
@@ -245,12 +180,12 @@ def _take_difference(
     scores: tuple[PairedScores | None, PairedScores | None],
 ) -> Difference:
     if scores[0] is None or scores[1] is None:
-        if _is_share_of_items(row, ours) and _is_share_of_items(row, baseline):
+        if is_share_of_items(row, ours) and is_share_of_items(row, baseline):
             return unpaired_proportions((ours.value, ours.count), (baseline.value, baseline.count))
         return unpaired_difference(
             (ours.value, ours.standard_error),
             (baseline.value, baseline.standard_error),
-            num_items=min(ours.count, baseline.count),
+            num_clusters=min(ours.count, baseline.count),
         )
     difference = paired_difference(scores[0], scores[1])
     gap = ours.value - baseline.value

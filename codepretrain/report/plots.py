@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from codepretrain.report.cells import MetricRow
 from codepretrain.report.collect import StudyResults
-from codepretrain.report.compare import Comparison, MetricRow
+from codepretrain.report.compare import Comparison
 from codepretrain.report.curves import Curve, loss_curves, loss_metrics, spans, training_curve
 from codepretrain.report.figure_style import (
     FAINT,

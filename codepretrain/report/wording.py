@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from codepretrain.report.compare import Cell, Comparison, MetricRow
+from codepretrain.report.cells import Cell, MetricRow
+from codepretrain.report.compare import Comparison
 from codepretrain.report.statistics import Difference, Interval
 
 NOT_THERE = "–"

@@ -11,6 +11,7 @@ from codepretrain.report.write import write_report
 from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import rows_directories
 from codepretrain.study.describe import describe
+from codepretrain.study.evaluations import kept_identities
 from codepretrain.study.provenance import code_version
 from codepretrain.study.workspace import Workspace, normalized_mixture
 
@@ -37,6 +38,7 @@ def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
         baseline=config.baseline,
         variants={name: tuple(path) for name, path in plan["variants"].items()},
         phases=phases,
+        evaluators=kept_identities(workspace),
         rows={
             source: {split: str(directories[source, split]) for split in SPLITS}
             for source in sorted(config.data.sources)

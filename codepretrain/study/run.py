@@ -12,9 +12,11 @@ from rich.console import Console
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
+from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.evals.registry import check_machine
 from codepretrain.hosts import decide, gather
 from codepretrain.rows.data_dir import is_prepared
+from codepretrain.study.evaluations import keep_identities
 from codepretrain.study.opening import check_same_start, open_workspace
 from codepretrain.study.progress import progress
 from codepretrain.study.provenance import provenance
@@ -124,7 +126,8 @@ def evaluate_phases(
     workspace = open_workspace(workspace)
     names = named_phases(workspace, only)
     start = provenance(program, command_line=command_line, environment=environment or {})
-    runner = Runner(workspace, program, Console(quiet=jax.process_index() > 0), start)
+    console = Console(quiet=jax.process_index() > 0)
+    runner = Runner(workspace, program, _evaluators(workspace, program, console), console, start)
     for name in names:
         runner.evaluate(name, workspace.phases[name].num_steps if step is None else step)
 
@@ -134,6 +137,16 @@ def _program(config: StudyConfig) -> Program:
     built: list[Program] = []
     gather("its program", lambda: built.append(Program(config)))
     return built[0]
+
+
+def _evaluators(workspace: Workspace, program: Program, console: Console) -> list[Evaluator]:
+    """Returns the evaluators of the study; process 0 keeps their identities for the report."""
+    evaluators = build_evaluators(
+        workspace.config, workspace.data_dir, program.mesh, console=console
+    )
+    identities = {evaluator.name: evaluator.identity for evaluator in evaluators}
+    decide("the identities of the evaluations", lambda: keep_identities(workspace, identities))
+    return evaluators
 
 
 def _train(
@@ -153,7 +166,11 @@ def _train(
     """
     gather("its rows", lambda: bool(workspace.stores))
     console = Console(quiet=jax.process_index() > 0)
-    left = decide("what is trained", lambda: {name: progress(workspace, name) for name in names})
+    evaluators = _evaluators(workspace, program, console)
+    digests = {evaluator.name: evaluator.digest for evaluator in evaluators}
+    left = decide(
+        "what is trained", lambda: {name: progress(workspace, name, digests) for name in names}
+    )
     asked = {workspace.fingerprint(name) for name in named}
     for name in names:
         if left[name] != "trained":
@@ -169,6 +186,7 @@ def _train(
     runner = Runner(
         workspace,
         program,
+        evaluators,
         console,
         provenance,
         retrain_lost=retrain_lost,

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ from rich.console import Console
 
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.parse import to_dict
-from codepretrain.evals.build import Evaluator, build_evaluators
+from codepretrain.evals.build import Evaluator
 from codepretrain.files.atomic import write_json
 from codepretrain.files.lease import Lease, exclusive
 from codepretrain.hosts import decide
@@ -35,13 +35,14 @@ class Runner:
         self,
         workspace: Workspace,
         program: Program,
+        evaluators: Sequence[Evaluator],
         console: Console,
         provenance: Mapping[str, Any],
         *,
         retrain_lost: bool = False,
         profile_steps: int = 0,
     ) -> None:
-        """Builds the evaluators.
+        """Prints what the program runs on.
 
         Args:
           provenance: how this process was started and what it runs on (`study/provenance.py`);
@@ -55,10 +56,8 @@ class Runner:
         self.provenance = provenance
         self.retrain_lost = retrain_lost
         self.profile_steps = profile_steps
+        self.evaluators = evaluators
         console.print(program.description(), highlight=False, soft_wrap=True)
-        self.evaluators: list[Evaluator] = build_evaluators(
-            workspace.config, workspace.data_dir, program.mesh, console=console
-        )
 
     def train(self, name: str) -> None:
         """Trains a phase to its end, from its newest checkpoint or its parent's."""

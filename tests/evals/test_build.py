@@ -156,6 +156,7 @@ def test_the_record_states_what_the_metric_is(tmp_path: Path) -> None:
                 "is_primary": True,
                 "null_value": 0.25,
                 "num_items": 4,
+                "freedom": 3.0,
                 "cluster": "document",
             }
         },

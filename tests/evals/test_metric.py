@@ -20,6 +20,7 @@ def test_a_value_repeats_its_declaration() -> None:
         standard_error=0.1,
         count=40,
         num_items=40,
+        freedom=39.0,
         unit="nats/token",
         direction="lower",
         is_primary=True,
@@ -29,8 +30,8 @@ def test_a_value_repeats_its_declaration() -> None:
 
 
 def test_the_items_of_a_value_may_be_more_than_its_clusters() -> None:
-    metric = LOSS.metric(Estimate(2.5, 0.1, 40, num_items=90))
-    assert (metric.count, metric.num_items) == (40, 90)
+    metric = LOSS.metric(Estimate(2.5, 0.1, 40, num_items=90, freedom=12.5))
+    assert (metric.count, metric.num_items, metric.freedom) == (40, 90, 12.5)
     assert LOSS.declares("source/code/nats_per_token", metric)
 
 

@@ -37,7 +37,8 @@ def test_grades_by_hand() -> None:
     2     c         -9  -8  -2    3  8  1   -3    -1  -2      2       1         1
     3     b         -1  -2        1  1      -1    -2          0       0         0
 
-    Over documents the right ones are 0, 2, 0 of 1, 2, 1: e = -1/2, 1, -1/2 around 1/2.
+    Over documents the right ones are 0, 2, 0 of 1, 2, 1: e = -1/2, 1, -1/2 around 1/2,
+    1 - h = 3/4, 1/2, 3/4, and Σh² = 3/8.
     """
     items = [
         item(0, "a", 1, [2, 6, 9]),
@@ -52,13 +53,16 @@ def test_grades_by_hand() -> None:
         "accuracy": 0.5,
         "accuracy_per_byte": 1.0,
         "baseline/majority": 0.5,
+        "baseline/shortest": (0 + 1 / 2 + 0 + 1 / 2) / 4,
+        "baseline/longest": (0 + 0 + 1 + 1 / 2) / 4,
         "predicted/0": 0.75,
         "predicted/1": 0.0,
         "predicted/2": 0.25,
     }
     chance: Any = pytest.approx((3 * 1 / 3 + 1 / 2) / 4)
-    error: Any = pytest.approx(np.sqrt(1.5 * 1.5) / 4)
-    accuracy = ACCURACY.metric(Estimate(0.5, error, 3, num_items=4), null_value=chance)
+    error: Any = pytest.approx(np.sqrt(8 / 3) / 4)
+    freedom: Any = pytest.approx(8 / 3 - 1)
+    accuracy = ACCURACY.metric(Estimate(0.5, error, 3, 4, freedom), null_value=chance)
     assert result.metrics["accuracy"] == accuracy
     assert result.metrics["predicted/0"].direction is None
     EVALUATOR.check_result(result)

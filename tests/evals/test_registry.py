@@ -22,7 +22,8 @@ from codepretrain.evals.resources import Resources
 from codepretrain.files import journal
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.model.transformer import Params
-from codepretrain.report.compare import MetricRow, headline_rows
+from codepretrain.report.cells import MetricRow
+from codepretrain.report.compare import headline_rows
 from tests.configs import small_study
 
 

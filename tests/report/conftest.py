@@ -18,7 +18,6 @@ from codepretrain.evals.item_scores import ItemScores, write_item_scores
 from codepretrain.evals.validation_loss import BITS_PER_BYTE, NATS_PER_TOKEN
 from codepretrain.files import json_values
 from codepretrain.files.directory import whole_directory
-from codepretrain.files.hashing import sha256_json
 from codepretrain.files.sealed import write_sealed
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.report.collect import PhaseInput, ReportInput, collect
@@ -64,6 +63,10 @@ VARIANTS = {
     "cooldown_text": ("balanced_init", "balanced_continue", "cooldown_text"),
     "cooldown_with_code": ("balanced_init", "balanced_continue", "cooldown_code"),
 }
+
+
+EVALUATORS = ("validation_loss", "prose_continuation", "code_continuation", "python_expression")
+IDENTITIES = {name: {"spec": name, "items": f"{name} items", "grader": "1"} for name in EVALUATORS}
 
 
 def fingerprint_of(name):
@@ -179,7 +182,10 @@ def task(learner, *, source, noise, ease):
     metrics = {
         "accuracy": multiple_choice.ACCURACY.metric(accuracy, null_value=0.25),
         "accuracy_per_byte": multiple_choice.ACCURACY_PER_BYTE.metric(per_byte, null_value=0.25),
+        "baseline/majority": multiple_choice.MAJORITY.metric(estimate.proportion(shared < 0.27)),
+        "baseline/shortest": multiple_choice.SHORTEST.metric(estimate.proportion(shared < 0.31)),
         "predicted/0": multiple_choice.PREDICTED.metric(estimate.proportion(shared < 0.4)),
+        "predicted/1": multiple_choice.PREDICTED.metric(estimate.proportion(shared >= 0.4)),
     }
     ids = [f"{source}/{number}" for number in range(200)]
     scores = {"accuracy": right, "accuracy_per_byte": 1 - right}
@@ -268,7 +274,7 @@ def evaluate(writer, run_dir, learner, step, *, annealed, noise):
         "python_expression": task(learner, source="code", noise=noise, ease=0.86),
     }
     for name, (metrics, items) in results.items():
-        identity = {"spec": name, "items": sha256_json({"items": items.ids})}
+        identity = IDENTITIES[name]
         digest = identity_digest(identity)
         write_item_scores(run_dir, name, step, digest, items)
         writer.log_evaluation(
@@ -336,6 +342,7 @@ def build_study(root, *, unfinished=None):
         baseline="text_only",
         variants=VARIANTS,
         phases=plans,
+        evaluators=IDENTITIES,
         rows={
             source: {split: str(rows_directory(root, source, split)) for split in SPLITS}
             for source in SOURCES

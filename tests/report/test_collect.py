@@ -1,13 +1,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from codepretrain.evals.item_scores import item_scores_path
 from codepretrain.files import atomic, json_values
 from codepretrain.report.accounts import status_text
-from codepretrain.report.collect import PhaseInput, collect, read_scores
+from codepretrain.report.collect import PhaseInput, collect
+from codepretrain.report.evaluations import read_scores
 from codepretrain.report.write import write_report
 
 
@@ -105,35 +104,6 @@ def test_a_phase_whose_data_is_not_prepared_is_not_simply_missing(study, tmp_pat
     assert problem.startswith("phase 'cooldown_code': its data is not prepared in this --workdir")
 
 
-def test_items_come_with_their_denominators_and_strata(study):
-    run = collect(study).runs["text_pretrain"]
-    scores = read_scores(run, at_end(run, "validation_loss"))
-    assert set(scores) == {
-        f"{scope}/{measure}"
-        for scope in ("source/text_reference", "source/text_docstrings", "source/code", "all")
-        for measure in ("nats_per_token", "bits_per_byte")
-    }
-    one, everything = scores["source/code/nats_per_token"], scores["all/nats_per_token"]
-    assert one.weights is not None
-    assert one.weights.shape == (120,)
-    assert one.strata is None
-    assert everything.strata is not None
-    np.testing.assert_array_equal(np.unique(everything.strata), [0, 1, 2])
-    prose = at_end(run, "prose_continuation")
-    assert read_scores(run, prose)["accuracy"].weights is None
-    assert read_scores(run, replace(prose, step=399)) == {}
-    assert read_scores(run, replace(prose, digest="0" * 64)) == {}
-
-
-def test_damaged_items_are_named(copied_study):
-    run = collect(copied_study).runs["text_pretrain"]
-    digest = at_end(run, "validation_loss").digest
-    path = item_scores_path(run.plan.run_dir, "validation_loss", 400, digest)
-    path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(ValueError, match=r"validation_loss-00000400-\w+\.npz is damaged"):
-        read_scores(run, at_end(run, "validation_loss"))
-
-
 def test_a_phase_is_taken_from_the_plan_command(tmp_path):
     described = {
         "name": "p",
@@ -161,13 +131,6 @@ def test_a_phase_is_taken_from_the_plan_command(tmp_path):
     assert phase.shares_at(640) == {"code": 1.0}
 
 
-def test_evaluations_that_do_not_declare_their_metrics_are_named(copied_study):
-    path = run_dir(copied_study, "code_init") / "evals.jsonl"
-    path.write_text(path.read_text().replace('"direction": "lower", ', "", 1))
-    (problem,) = collect(copied_study).runs["code_init"].problems
-    assert "a metric has fields ['direction'] missing" in problem
-
-
 def test_a_study_is_read_from_an_object_store(study):
     """`memory://` stands for a bucket: the same results as from the local copy."""
     local = run_dir(study, "code_init")
@@ -185,7 +148,7 @@ def test_a_study_is_read_from_an_object_store(study):
         expected.evaluations,
         expected.ledger,
     )
-    assert set(read_scores(run, at_end(run, "prose_continuation"))) == {
+    assert set(read_scores(run.plan.run_dir, at_end(run, "prose_continuation"))) == {
         "accuracy",
         "accuracy_per_byte",
     }

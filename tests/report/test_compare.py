@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from codepretrain.evals.estimate import Estimate
+from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.item_scores import (
     ItemScores,
     item_scores_path,
@@ -15,14 +16,9 @@ from codepretrain.evals.item_scores import (
 from codepretrain.evals.multiple_choice import ACCURACY, PREDICTED
 from codepretrain.evals.validation_loss import BITS_PER_BYTE, NATS_PER_TOKEN
 from codepretrain.files import json_values
+from codepretrain.report.cells import MetricRow, metric_interval
 from codepretrain.report.collect import collect
-from codepretrain.report.compare import (
-    MetricRow,
-    compare_pairs,
-    compare_to_baseline,
-    headline_rows,
-    metric_interval,
-)
+from codepretrain.report.compare import compare_pairs, compare_to_baseline, headline_rows
 from codepretrain.report.statistics import holm, wilson_interval
 
 ANY = Estimate(0.5, 0.1, 9)
@@ -224,7 +220,23 @@ def test_a_run_that_declares_a_metric_otherwise_is_not_compared(copied_study):
     assert comparison.cells[CODE_LOSS, "cooldown_text"].difference is not None
 
 
-def test_only_a_share_of_independent_items_has_wilsons_interval():
-    clustered = ACCURACY.metric(Estimate(0.5, 0.2, 9, num_items=12))
-    assert metric_interval(PROSE, clustered).high == pytest.approx(0.5 + 1.96 * 0.2, abs=1e-4)
-    assert metric_interval(PROSE, ACCURACY.metric(ANY)) == wilson_interval(0.5, 9)
+def test_results_of_another_grader_are_shown_and_not_compared(copied_study):
+    """The same options and items: the value is the study's, and the reason stands beside it."""
+    run = Path(copied_study.phases["code_continue"].run_dir)
+    lines = [json.loads(line) for line in (run / "evals.jsonl").read_text().splitlines()]
+    for line in lines:
+        if line["evaluator"] == "prose_continuation":
+            line["identity"]["grader"] = "0"
+            line["digest"] = identity_digest(line["identity"])
+    (run / "evals.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    comparison = compare_to_baseline(collect(copied_study))
+    cell = comparison.cells[PROSE, "code_to_text"]
+    assert (cell.difference, cell.outcome) == (None, None)
+    assert cell.not_compared == "other grader than text_only"
+    assert cell.metric.num_items == 200
+    [problem] = comparison.problems
+    assert problem.startswith(
+        "prose_continuation of code_to_text was evaluated with other grader than text_only, so "
+        "there is no difference: run `codepretrain evaluate` for code_continue"
+    )
+    assert len(comparison.headline_differences) == 7 * 4 - 1

@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from codepretrain.report.compare import Comparison, MetricRow
+from codepretrain.report.cells import MetricRow
+from codepretrain.report.compare import Comparison
 from codepretrain.report.statistics import Difference, Interval
 from codepretrain.report.wording import (
     CAUTION,

@@ -39,7 +39,8 @@ def finish(workspace: Workspace, name: str, *, step: int, evaluated: list[tuple[
     atomic.write_json(run_dir / "ledger.json", {"step": step})
     with journal.Journal(run_dir / "evals.jsonl") as records:
         for evaluator, at in evaluated:
-            records.append({"evaluator": evaluator, "step": at})
+            record = {"evaluator": evaluator, "digest": "a", "step": at}
+            records.append({**record, "identity": {}, "metrics": {}})
 
 
 @pytest.fixture(params=["local", "memory"])
@@ -67,8 +68,8 @@ def test_an_extended_trunk_leaves_its_branches_complete(tmp_path: Path) -> None:
         finish(short, name, step=10, evaluated=[("validation", 10)])
     assert long.run_dir("branch") == short.run_dir("branch")
     assert long.run_dir("trunk") != short.run_dir("trunk")
-    assert progress(long, "branch") == "trained"
-    assert progress(long, "trunk") == "to train"
+    assert progress(long, "branch", {"validation": "a"}) == "trained"
+    assert progress(long, "trunk", {"validation": "a"}) == "to train"
 
 
 def test_a_copy_of_a_run_beside_it_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""The cells of a comparison: one metric of one variant, with its interval."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from codepretrain.evals.metric import Direction, Metric
+from codepretrain.report.collect import RunResults
+from codepretrain.report.statistics import (
+    CONFIDENCE,
+    Difference,
+    Interval,
+    student_interval,
+    wilson_interval,
+)
+
+# Whether a difference is in the metric's direction, in this pair of runs.
+Outcome = Literal["favorable", "unfavorable", "not distinguishable"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRow:
+    """One metric of one evaluator, as recorded: a row of the table. Fields: see `MetricSpec`."""
+
+    evaluator: str
+    name: str
+    unit: str
+    direction: Direction | None
+    is_primary: bool
+    cluster: str
+
+    @classmethod
+    def of(cls, evaluator: str, name: str, metric: Metric) -> "MetricRow":
+        return cls(
+            evaluator=evaluator,
+            name=name,
+            unit=metric.unit,
+            direction=metric.direction,
+            is_primary=metric.is_primary,
+            cluster=metric.cluster,
+        )
+
+    @property
+    def is_percentage(self) -> bool:
+        return self.unit == "fraction"
+
+    @property
+    def is_score(self) -> bool:
+        """Whether higher or lower values are better; a share of answers only describes."""
+        return self.direction is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One variant's value.
+
+    Attributes:
+      difference: from the baseline; None for the baseline itself and where there is none.
+      not_compared: why there is none, where the baseline was measured in another way.
+      adjusted_p: the p-value of the difference after Holm over all differences of the table.
+    """
+
+    run: str
+    step: int
+    metric: Metric
+    interval: Interval
+    difference: Difference | None = None
+    not_compared: str = ""
+    adjusted_p: float | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def survives_holm(self) -> bool:
+        return self.adjusted_p is not None and self.adjusted_p < 1 - CONFIDENCE
+
+
+def metric_interval(row: MetricRow, metric: Metric) -> Interval:
+    """Returns the metric's interval: Wilson's for a share of single items, else Student's.
+
+    Where all items are right or all are wrong, the standard error is 0 and Student's interval has
+    no width: Wilson's for as many items as there are clusters has.
+    """
+    is_unanimous = row.is_percentage and metric.value in (0, 1) and metric.standard_error == 0
+    if is_share_of_items(row, metric) or is_unanimous:
+        return wilson_interval(metric.value, metric.count)
+    interval, _ = student_interval(metric.value, metric.standard_error, metric.freedom)
+    return interval
+
+
+def is_share_of_items(row: MetricRow, metric: Metric) -> bool:
+    """Returns whether it is a share of items, each a cluster, so that its count gives its interval.
+
+    A mean of other fractions, such as F1, has another standard error than that share: with a
+    divisor n or n - 1 its square is p(1 - p) / n.
+    """
+    if not row.is_percentage or metric.num_items != metric.count:
+        return False
+    count, variance = metric.count, metric.value * (1 - metric.value)
+    squares = (variance / n for n in (count, max(1, count - 1)))
+    return count == 1 or any(
+        math.isclose(metric.standard_error**2, square, rel_tol=1e-6, abs_tol=1e-15)
+        for square in squares
+    )
+
+
+def cell_at_end(row: MetricRow, run: RunResults) -> Cell | None:
+    """Returns a run's metric at its last step, None if it was not measured."""
+    evaluation = run.at_end(row.evaluator)
+    metric = evaluation.metrics.get(row.name) if evaluation else None
+    if evaluation is None or metric is None or row != MetricRow.of(row.evaluator, row.name, metric):
+        return None
+    return Cell(
+        run=run.name, step=evaluation.step, metric=metric, interval=metric_interval(row, metric)
+    )

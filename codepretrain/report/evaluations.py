@@ -1,0 +1,118 @@
+"""The evaluations of a run that belong to a study, and the scores of their items.
+
+A run may be shared by several studies, and a study's evaluations may have been changed after some
+were recorded. So a report takes, for each step, the result whose identity is that of the study's
+evaluation today. Without one it takes the newest of the same options and items, such as one of an
+older grader. Everything else is left out.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from etils import epath
+
+from codepretrain.evals.identity import SPEC, differing, identity_digest
+from codepretrain.evals.item_scores import read_item_scores
+from codepretrain.evals.metric import Metric
+from codepretrain.files import journal
+from codepretrain.files.storage import StrPath
+from codepretrain.metrics.writer import EVALUATION_FIELDS
+from codepretrain.report.paired import PairedScores
+
+Identities = Mapping[str, Mapping[str, str]]  # evaluator → its identity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A record of evals.jsonl; `identity` and `digest`: see `evals/identity.py`."""
+
+    step: int
+    evaluator: str
+    digest: str
+    identity: Mapping[str, str]
+    metrics: Mapping[str, Metric]
+
+
+def read_evaluations(path: epath.Path) -> list[Evaluation]:
+    """Returns all records of a run's `evals.jsonl`, in order.
+
+    Raises:
+      ValueError: a line is damaged, or of another format.
+    """
+    return [_evaluation(line) for line in journal.read(path, fields=EVALUATION_FIELDS)]
+
+
+def own_evaluations(found: Iterable[Evaluation], identities: Identities) -> list[Evaluation]:
+    """Returns the study's own evaluation of each step and evaluator; see the top of this file."""
+    own: dict[tuple[str, int], tuple[int, Evaluation]] = {}
+    for evaluation in found:
+        key = evaluation.evaluator, evaluation.step
+        rank = _rank(evaluation, identities.get(evaluation.evaluator, {}))
+        if rank > 0 and (key not in own or rank >= own[key][0]):
+            own[key] = rank, evaluation
+    return [evaluation for _, evaluation in own.values()]
+
+
+def _rank(evaluation: Evaluation, ours: Mapping[str, str]) -> int:
+    """Returns 0 for an evaluation that is not the study's, 2 for one of the same identity."""
+    theirs = evaluation.identity
+    if SPEC not in ours or theirs.get(SPEC) != ours[SPEC]:
+        return 0
+    if "items" in ours and theirs.get("items") != ours["items"]:
+        return 0
+    return 2 if evaluation.digest == identity_digest(ours) else 1
+
+
+def left_out(
+    phase: str,
+    *,
+    step: int,
+    found: Sequence[Evaluation],
+    own: Sequence[Evaluation],
+    identities: Identities,
+) -> list[str]:
+    """Returns a line per evaluator that has results at a step, none of them the study's."""
+    have = {evaluation.evaluator for evaluation in own if evaluation.step == step}
+    others = {e.evaluator: e.identity for e in found if e.step == step}
+    return [
+        f"{phase}: the result of {name} at step {step:,} has other "
+        f"{differing(identities[name], others[name])} than this study’s evaluation and is left "
+        f"out: run `codepretrain evaluate --phase {phase}`"
+        for name in identities
+        if name in others and name not in have
+    ]
+
+
+def read_scores(run_dir: StrPath, evaluation: Evaluation) -> dict[str, PairedScores]:
+    """Returns the scores per item of every metric of an evaluation, {} if they were not kept.
+
+    Raises:
+      ValueError: the file is damaged.
+    """
+    found = read_item_scores(run_dir, evaluation.evaluator, evaluation.step, evaluation.digest)
+    if found is None:
+        return {}
+    scored = {}
+    for name, values in found.scores.items():
+        if name.endswith(("/weight", "/stratum")):
+            continue
+        weights, strata = (found.scores.get(f"{name}/{what}") for what in ("weight", "stratum"))
+        is_scored = ~np.isnan(values if weights is None else weights)
+        scores = PairedScores(
+            ids=found.ids, clusters=found.clusters, values=values, weights=weights, strata=strata
+        )
+        scored[name] = scores.take(np.flatnonzero(is_scored))
+    return scored
+
+
+def _evaluation(line: Mapping[str, Any]) -> Evaluation:
+    metrics = {name: Metric.from_json(metric) for name, metric in line["metrics"].items()}
+    return Evaluation(
+        step=line["step"],
+        evaluator=line["evaluator"],
+        digest=line["digest"],
+        identity=line["identity"],
+        metrics=metrics,
+    )

@@ -1,0 +1,180 @@
+"""Paired differences: the scores of two models on the same items.
+
+The difference is taken item by item, so the difficulty of an item cancels. Items of one cluster,
+such as the questions about one passage, are correlated, so its error is over clusters.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from codepretrain.evals.estimate import satterthwaite
+from codepretrain.report.statistics import Difference, normal_interval, p_value, student_interval
+
+_SHOWN = 3  # ids in a message
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedScores:
+    """One value per evaluation item; the metric is Σ values / Σ weights.
+
+    Attributes:
+      ids: what identifies each of the I items; models are paired by it, in any order.
+      clusters: the cluster of each item, the independently sampled unit.
+      values: [I] float64.
+      weights: [I] float64, or None where every item has weight one.
+      strata: [I], the group of each item, where the groups' shares of the whole are known and only
+        the clusters within a group are a sample (an average over sources); None for one group.
+    """
+
+    ids: Sequence[str]
+    clusters: Sequence[str]
+    values: np.ndarray
+    weights: np.ndarray | None = None
+    strata: np.ndarray | None = None
+
+    def take(self, places: np.ndarray) -> "PairedScores":
+        """Returns the items at some places."""
+        return PairedScores(
+            ids=[self.ids[place] for place in places],
+            clusters=[self.clusters[place] for place in places],
+            values=self.values[places],
+            weights=None if self.weights is None else self.weights[places],
+            strata=None if self.strata is None else self.strata[places],
+        )
+
+
+def paired_difference(ours: PairedScores, baseline: PairedScores) -> Difference:
+    """Returns our metric minus the baseline's over the same items, in whatever order.
+
+    Proportions (every value 0 or 1) over clusters of one item use the adjusted interval for matched
+    pairs, everything else Student's interval of the differences over clusters.
+
+    Raises:
+      ValueError: the two have other items, or place an item in other clusters or strata.
+    """
+    baseline = _aligned(ours, baseline)
+    is_weighted = ours.weights is not None or baseline.weights is not None
+    has_single_items = len(set(ours.clusters)) == len(ours.ids)
+    is_binary = _is_binary(ours.values) and _is_binary(baseline.values)
+    if is_binary and has_single_items and not is_weighted:
+        return _paired_proportion(ours.values, baseline.values)
+    return _paired_ratio(ours, baseline)
+
+
+def _aligned(ours: PairedScores, baseline: PairedScores) -> PairedScores:
+    """Returns the baseline's items in our order."""
+    place_of = {name: place for place, name in enumerate(baseline.ids)}
+    missing = [name for name in ours.ids if name not in place_of]
+    extra = sorted(place_of.keys() - set(ours.ids))
+    if missing or extra:
+        raise ValueError(
+            f"cannot pair {len(ours.ids)} items with the baseline's {len(baseline.ids)}: "
+            f"{_named(missing)} only here, {_named(extra)} only in the baseline"
+        )
+    aligned = baseline.take(np.array([place_of[name] for name in ours.ids], int))
+    if list(aligned.clusters) != list(ours.clusters):
+        raise ValueError("the items are in other clusters (documents) than the baseline's")
+    if not np.array_equal(_strata(ours), _strata(aligned)):
+        raise ValueError("the items are in other strata (sources) than the baseline's")
+    return aligned
+
+
+def _named(names: Sequence[str]) -> str:
+    if not names:
+        return "none"
+    more = f", … ({len(names):,})" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
+    """Half an item is added to each cell of won/lost/both/neither before the normal interval.
+
+    The plain interval has no width when no items differ.
+    Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2".
+    """
+    count = len(ours)
+    won = float(((ours == 1) & (baseline == 0)).sum())
+    lost = float(((ours == 0) & (baseline == 1)).sum())
+    total = count + 2
+    center = (won - lost) / total
+    error = math.sqrt((won + lost + 1) - (won - lost) ** 2 / total) / total
+    return Difference(
+        (won - lost) / count if count else math.nan,
+        normal_interval(center, error),
+        p_value(center, error),
+        count,
+        True,
+        "matched pairs, Agresti–Min",
+    )
+
+
+def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
+    """Student's interval by linearization, as the standard error of each ratio (`evals/estimate`).
+
+    A cluster adds e = (y - r·x) / Σx to the error of our ratio Σy / Σx, where y and x are sums over
+    its items and r is the ratio of its stratum, since the shares of the strata are known; likewise
+    to the baseline's. With h, the share of the cluster in its stratum, the variance is
+    Σ e² / (1 - h) of the differences of e. The degrees of freedom are Satterthwaite's. The interval
+    is unbounded if a stratum has a single cluster, or a value is not finite.
+    Source: Cochran, Sampling Techniques (3rd ed.), sections 5.4 and 6.10; see `ratio_of_sums`.
+    """
+    sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
+    strata = _strata(ours)
+    is_filled = (sums != 0).any(axis=1)  # empty items are no sample
+    total = sums.sum(axis=0)
+    clusters = np.asarray(ours.clusters, object)
+    variances, freedoms, num_clusters = [], [], 0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        value = float(total[0] / total[1] - total[2] / total[3])
+        for stratum in np.unique(strata[is_filled]):
+            is_in = is_filled & (strata == stratum)
+            of_clusters = _cluster_sums(sums[is_in], clusters[is_in])
+            variance, freedom = _variance(of_clusters, total)
+            variances.append(variance)
+            freedoms.append(freedom)
+            num_clusters += len(of_clusters)
+    error = math.sqrt(sum(variances)) if variances else math.nan
+    interval, p = student_interval(value, error, satterthwaite(variances, freedoms))
+    method = "paired, Student’s t"
+    if num_clusters < is_filled.sum():
+        method = "paired, Student’s t over clusters"
+    return Difference(value, interval, p, int(is_filled.sum()), True, method)
+
+
+def _cluster_sums(sums: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Returns the sums over the items of each cluster: [clusters, columns]."""
+    names, cluster_of = np.unique(clusters, return_inverse=True)
+    columns = [np.bincount(cluster_of, column, len(names)) for column in sums.T]
+    return np.stack(columns, axis=1)
+
+
+def _variance(sums: np.ndarray, total: np.ndarray) -> tuple[float, float]:
+    """Returns what the clusters of a stratum add to the variance, and its degrees of freedom.
+
+    Args:
+      sums: [C, 4], the sums of each cluster: our values and weights, the baseline's.
+      total: [4], the sums over all strata.
+    """
+    if len(sums) < 2:
+        return math.nan, 0.0
+    values, weights = sums[:, [0, 2]], sums[:, [1, 3]]
+    shares = weights / weights.sum(axis=0)
+    residuals = (values - values.sum(axis=0) * shares) / total[[1, 3]]
+    share = shares.mean(axis=1)  # the two models' weights are the same in most metrics
+    variance = np.sum(np.square(residuals[:, 0] - residuals[:, 1]) / (1 - share))
+    return float(variance), 1 / float(np.sum(np.square(share))) - 1
+
+
+def _weights(scores: PairedScores) -> np.ndarray:
+    return np.ones_like(scores.values) if scores.weights is None else scores.weights
+
+
+def _strata(scores: PairedScores) -> np.ndarray:
+    return np.zeros_like(scores.values) if scores.strata is None else scores.strata
+
+
+def _is_binary(values: np.ndarray) -> bool:
+    return bool(np.isin(values, (0, 1)).all())

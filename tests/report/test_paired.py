@@ -1,0 +1,252 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from codepretrain.evals.validation_loss import Stratum, average
+from codepretrain.report.paired import PairedScores, paired_difference
+from codepretrain.report.statistics import unpaired_difference
+
+
+def scores(values, weights=None, strata=None, *, ids=None, clusters=None):
+    """Returns scores of items that are named by their numbers, each a cluster."""
+    ids = [f"item {number}" for number in range(len(values))] if ids is None else ids
+    return PairedScores(
+        ids=ids,
+        clusters=ids if clusters is None else clusters,
+        values=values,
+        weights=weights,
+        strata=strata,
+    )
+
+
+def test_paired_mean_by_hand():
+    #              ours  baseline  difference
+    # item 0        1.5       1.0         0.5
+    # item 1        2.5       2.0         0.5
+    # item 2        3.5       2.0         1.5
+    # item 3        4.5       3.0         1.5    mean 1, sd² = 4·0.25/3, se = sqrt(1/3/4)
+    difference = paired_difference(
+        scores(np.array([1.5, 2.5, 3.5, 4.5])),
+        scores(np.array([1.0, 2.0, 2.0, 3.0])),
+    )
+    error = math.sqrt(1 / 12)
+    assert difference.value == 1.0
+    assert difference.interval.low == pytest.approx(1 - 3.1824 * error, abs=1e-4)  # t, 3 degrees
+    assert difference.p_value == pytest.approx(2 * stats.t.sf(1 / error, 3))
+    assert (difference.verdict, difference.is_paired, difference.num_items) == ("higher", True, 4)
+
+
+def test_paired_proportion_by_hand():
+    # 30 items: 10 both, 9 ours only, 2 the baseline's only, 9 neither. Half a one to each cell:
+    # center (9.5 - 2.5)/32, variance ((9.5 + 2.5) - 7²/32)/32².
+    ours = np.array([1] * 10 + [1] * 9 + [0] * 2 + [0] * 9, float)
+    baseline = np.array([1] * 10 + [0] * 9 + [1] * 2 + [0] * 9, float)
+    difference = paired_difference(scores(ours), scores(baseline))
+    error = math.sqrt(12 - 49 / 32) / 32
+    assert difference.value == pytest.approx(7 / 30)
+    assert difference.interval.low == pytest.approx(7 / 32 - 1.96 * error, abs=1e-4)
+    assert difference.interval.high == pytest.approx(7 / 32 + 1.96 * error, abs=1e-4)
+    assert difference.verdict == "higher"
+
+
+def test_identical_answers_are_not_distinguishable():
+    for items in (
+        scores(np.array([0.0, 1, 1])),
+        scores(np.array([0.5, 2, 3])),
+        scores(np.array([5.0, 9, 2]), np.array([2.0, 3, 1])),
+        scores(np.array([0.0, 1, 1]), clusters=["a", "a", "b"]),
+    ):
+        difference = paired_difference(items, items)
+        assert difference.value == 0
+        assert difference.p_value == 1
+        assert difference.verdict == "not distinguishable"
+
+
+def ratio_items(seed, num_items=300):
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(20, 65, num_items).astype(float)
+    hardness = rng.normal(4, 1, num_items)
+    baseline = weights * hardness
+    ours = weights * (hardness - 0.05 + rng.normal(0, 0.1, num_items))
+    return scores(ours, weights), scores(baseline, weights)
+
+
+def test_paired_ratio_by_the_formula():
+    ours, baseline = ratio_items(seed=1)
+    difference = paired_difference(ours, baseline)
+    gaps, weights = ours.values - baseline.values, ours.weights
+    value = gaps.sum() / weights.sum()
+    shares = weights / weights.sum()
+    error = math.sqrt(((gaps - value * weights) ** 2 / (1 - shares)).sum()) / weights.sum()
+    freedom = 1 / (shares**2).sum() - 1
+    assert difference.value == pytest.approx(value)
+    half = stats.t.ppf(0.975, freedom) * error
+    assert difference.interval.low == pytest.approx(value - half)
+    assert difference.interval.high == pytest.approx(value + half)
+    assert difference.p_value == pytest.approx(2 * stats.t.sf(abs(value) / error, freedom))
+    assert difference.verdict == "lower"
+
+
+def test_the_error_of_a_stratified_ratio_is_that_of_its_estimate():
+    """Against a baseline of zeros, the difference is the metric itself."""
+    rng = np.random.default_rng(3)
+    strata = []
+    for held_out, ratio in ((9000, 2.0), (5000, 7.0)):
+        tokens = rng.integers(5, 400, 30).astype(float)
+        strata.append(Stratum(tokens * ratio + rng.normal(0, 9, 30), tokens, held_out))
+    estimate, values, weights = average(strata)
+    number = np.repeat([0.0, 1.0], 30)
+    baseline = scores(np.zeros(60), weights, number)
+    difference = paired_difference(scores(values, weights, number), baseline)
+    half = (difference.interval.high - difference.interval.low) / 2
+    assert difference.value == pytest.approx(estimate.value)
+    assert half == pytest.approx(stats.t.ppf(0.975, estimate.freedom) * estimate.standard_error)
+    assert 29 < estimate.freedom < 58
+
+
+@pytest.mark.parametrize(
+    ("num_items", "num_strata"), [(4, 2), (10, 5), (10, 1), (30, 3), (3, None)]
+)
+def test_equal_models_are_rarely_told_apart_by_few_items(num_items, num_strata):
+    rng = np.random.default_rng(num_items)
+    found, num_pairs = 0, 400
+    for _ in range(num_pairs):
+        weights = rng.integers(50, 512, num_items).astype(float)
+        hardness = rng.normal(2, 0.3, num_items)
+        losses = hardness + rng.normal(0, 0.05, (2, num_items))
+        if num_strata is None:
+            pair = [scores(loss) for loss in losses]
+        else:
+            strata = np.arange(num_items) % num_strata
+            pair = [scores(weights * loss, weights, strata) for loss in losses]
+        found += paired_difference(*pair).verdict != "not distinguishable"
+    assert found <= 32  # 20 expected at most; 33 or more happens in 0.4% of such campaigns
+
+
+def test_pairing_sees_what_independent_intervals_do_not():
+    ours, baseline = ratio_items(seed=2)
+    paired = paired_difference(ours, baseline)
+    spread = 1 / math.sqrt(300)  # each model's own standard error: items differ by sd 1
+    unpaired = unpaired_difference((paired.value, spread), (0.0, spread), num_clusters=300)
+    assert paired.verdict == "lower"
+    assert unpaired.verdict == "not distinguishable"
+
+
+def test_paired_intervals_cover_the_truth_about_as_often_as_they_say():
+    covered = 0
+    for seed in range(60):
+        ours, baseline = ratio_items(seed, num_items=80)
+        interval = paired_difference(ours, baseline).interval
+        covered += interval.low <= -0.05 <= interval.high
+    assert covered >= 52  # 57 expected; 52 or fewer happens in 2% of such campaigns
+
+
+def test_too_few_items_distinguish_nothing():
+    one = scores(np.array([2.0]))
+    assert paired_difference(one, scores(np.array([1.0]))).verdict == "not distinguishable"
+    ratio = scores(np.array([2.0]), np.array([1.0]))
+    assert paired_difference(ratio, ratio).verdict == "not distinguishable"
+
+
+def test_items_that_do_not_match_are_refused_by_name():
+    ours, baseline = scores(np.zeros(2), ids=["a", "b"]), scores(np.zeros(3), ids=["b", "c", "d"])
+    with pytest.raises(ValueError, match="2 items with the baseline's 3: a only here, c, d only"):
+        paired_difference(ours, baseline)
+    many = scores(np.zeros(9), ids=list("abcdefghi"))
+    with pytest.raises(ValueError, match=r"none only here, c, d, e, … \(7\) only in the baseline"):
+        paired_difference(ours, many)
+
+
+def test_the_order_of_items_does_not_matter():
+    """By position, ours would win 1 of 4 and lose 1 of 4."""
+    ours = scores(np.array([1.0, 0, 1, 1]), ids=list("abcd"))
+    baseline = scores(np.array([1.0, 1, 0, 1]), ids=list("dcba"))
+    difference = paired_difference(ours, baseline)
+    assert difference == paired_difference(ours, scores(baseline.values[::-1], ids=list("abcd")))
+    assert (difference.value, difference.num_items) == (0.0, 4)
+    same = paired_difference(ours, scores(ours.values[::-1], ids=list("dcba")))
+    assert same.interval == paired_difference(ours, ours).interval
+
+
+def test_weights_and_strata_are_those_of_both_sides():
+    """Our ratio is (2 + 6) / (1 + 2), the baseline's (2 + 6) / (2 + 2), whatever the order."""
+    values, strata = np.array([2.0, 6.0, 1.0, 1.0]), np.array([0.0, 0, 1, 1])
+    ours = scores(values, np.array([1.0, 2, 1, 1]), strata)
+    order = np.array([3, 1, 0, 2])
+    baseline = scores(values, np.array([2.0, 2, 1, 1]), strata).take(order)
+    assert paired_difference(ours, baseline).value == pytest.approx(10 / 5 - 10 / 6)
+    mean = scores(values)
+    assert paired_difference(ours, scores(values, None, strata)).value == pytest.approx(2 - 10 / 4)
+    for other in (mean, scores(values, None, strata[::-1])):
+        with pytest.raises(ValueError, match="in other strata"):
+            paired_difference(ours, other)
+
+
+def test_items_of_other_documents_are_refused():
+    ours, baseline = (scores(np.zeros(2), clusters=c) for c in (["d", "e"], ["d", "d"]))
+    with pytest.raises(ValueError, match="in other clusters"):
+        paired_difference(ours, baseline)
+
+
+def test_a_difference_over_clusters_by_hand():
+    """Documents a and b: won 2 of 3, lost 1 of 3; c: tied in 2.
+
+    Sums of differences 2, -1, 0 of 3, 3, 2 items: D = 1/8, residuals 2 - 3/8, -1 - 3/8, -2/8;
+    1 - h = 5/8, 5/8, 6/8; Σh² = 22/64.
+    """
+    ours = scores(np.array([1.0, 1, 0, 0, 1, 1, 0, 1]), clusters=list("aaabbbcc"))
+    baseline = scores(np.array([0.0, 0, 0, 1, 1, 1, 0, 1]), clusters=list("aaabbbcc"))
+    difference = paired_difference(ours, baseline)
+    residuals = np.array([13 / 8, -11 / 8, -2 / 8])
+    error = math.sqrt((residuals**2 / np.array([5 / 8, 5 / 8, 6 / 8])).sum()) / 8
+    assert difference.value == pytest.approx(1 / 8)
+    half = stats.t.ppf(0.975, 64 / 22 - 1) * error
+    assert difference.interval.high == pytest.approx(1 / 8 + half)
+    assert (difference.num_items, difference.method) == (8, "paired, Student’s t over clusters")
+
+
+def test_equal_models_are_rarely_told_apart_by_items_of_few_documents():
+    """30 documents of 1 to 8 items; a document suits one model or the other, by chance."""
+    rng = np.random.default_rng(7)
+    told_apart = {"documents": 0, "items": 0}
+    for _ in range(400):
+        sizes = rng.integers(1, 9, 30)
+        document = np.repeat(np.arange(30), sizes)
+        ease = rng.normal(0, 1, (2, 30))[:, document]
+        right = (ease + rng.normal(0, 1, ease.shape) > 0).astype(float)
+        for name, clusters in (("documents", [f"{d}" for d in document]), ("items", None)):
+            pair = [scores(values, clusters=clusters) for values in right]
+            told_apart[name] += paired_difference(*pair).verdict != "not distinguishable"
+    assert told_apart["documents"] <= 32  # 20 expected; more than 32 in 0.4% of such campaigns
+    assert told_apart["items"] > 50
+
+
+def test_a_stratum_of_one_row_leaves_the_interval_open():
+    # A source with one held-out row has no standard error, so an average over it has none either.
+    ours = scores(np.array([2.0, 6.0]), np.array([1.0, 2.0]), np.array([0.0, 1.0]))
+    baseline = scores(np.array([1.0, 5.0]), np.array([1.0, 2.0]), np.array([0.0, 1.0]))
+    difference = paired_difference(ours, baseline)
+    assert difference.value == pytest.approx(2 / 3)
+    assert difference.interval.high == math.inf
+    assert (difference.verdict, difference.p_value) == ("not distinguishable", 1.0)
+
+
+def test_empty_rows_are_no_sample():
+    ours = scores(np.array([2.0, 0.0]), np.array([1.0, 0.0]))
+    baseline = scores(np.array([1.0, 0.0]), np.array([1.0, 0.0]))
+    difference = paired_difference(ours, baseline)
+    assert (difference.value, difference.num_items) == (1.0, 1)
+    assert difference.interval.low == -math.inf
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_leaves_the_interval_open(bad):
+    weights = np.ones(4)
+    ours = scores(np.array([1.0, 2.0, bad, 1.0]), weights)
+    baseline = scores(np.array([1.0, 1.0, 2.0, 1.0]), weights)
+    difference = paired_difference(ours, baseline)
+    assert not math.isfinite(difference.value)
+    assert (difference.interval.low, difference.interval.high) == (-math.inf, math.inf)
+    assert difference.p_value == 1.0
