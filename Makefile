@@ -2,8 +2,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-resume test-mesh test-hosts test-signals test-pod test-parity test-storage \
-  test-preparation lint format lock benchmark clean
+.PHONY: demo test test-resume test-mesh test-hosts test-signals test-pod test-parity test-harness \
+  test-storage test-preparation lint format lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -36,6 +36,12 @@ test-parity: .venv/.installed
 	  --editable '.[parity]'
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_parity.py -s
 
+# Every answer of the model against the harness's own `hf` backend; needs torch as well.
+test-harness: .venv/.installed
+	$(BIN)/pip install --quiet --constraint requirements.lock --constraint requirements-parity.lock \
+	  --editable '.[eval,parity]'
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_harness.py -s
+
 # Whole studies on an emulated object store, killed in every stage: the bits of a local run.
 test-storage: .venv/.installed
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[storage-test]'
@@ -61,7 +67,7 @@ benchmark: .venv/.installed
 
 .venv/.installed: setup.py requirements.lock
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[data,beam,dev]'
+	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[data,beam,eval,dev]'
 	touch $@
 
 # The locks are made anew by hand, when versions are to move. torch has one of its own: built for

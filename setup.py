@@ -53,13 +53,23 @@ EXTRAS = {
         "gcp-storage-emulator>=2026.7",
         "moto[server]>=5.2,<6",
     ],
+    # Benchmark tasks (codepretrain/evals/harness), and asking a judge (httpx2).
     "eval": [
-        # Asking a judge of completions.
-        "httpx2>=2.16,<3",
         "lm-eval>=0.4.13,<0.5",
+        "datasets>=5.2,<6",
+        "httpx2>=2.16,<3",
+        "huggingface-hub>=1.0,<3",
+        "pyarrow>=22,<27",
+        "tokenizers>=0.22,<0.24",
     ],
-    # Checks of the exported model against the reference implementation (make test-parity).
-    "parity": ["torch>=2.13,<2.14", "transformers>=5.9,<6", "tokenizers>=0.22,<0.24"],
+    # Checks of the exported model against the reference implementation (make test-parity), and of
+    # its evaluation against the harness's own backend, which needs accelerate (make test-harness).
+    "parity": [
+        "torch>=2.13,<2.14",
+        "transformers>=5.9,<6",
+        "tokenizers>=0.22,<0.24",
+        "accelerate>=1.15,<2",
+    ],
     "tpu": ["jax[tpu]>=0.10,<0.11"],
     "cuda": ["jax[cuda13]>=0.10,<0.11"],
     "dev": ["pytest>=8.3", "pytest-xdist>=3.6", "ruff>=0.14", "mypy>=1.18", "pre-commit>=4"],
@@ -88,7 +98,11 @@ setup(
     ],
     python_requires=">=3.11",
     packages=find_packages(include=["codepretrain", "codepretrain.*"]),
-    package_data={"codepretrain": ["py.typed"], "codepretrain.report": ["*.html"]},
+    package_data={
+        "codepretrain": ["py.typed"],
+        "codepretrain.report": ["*.html"],
+        "codepretrain.evals.harness.tasks": ["*.yaml"],
+    },
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["codepretrain=codepretrain.__main__:run"]},

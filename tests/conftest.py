@@ -24,6 +24,7 @@ pytest_plugins = [
     "tests.fixtures.coordination",
     "tests.fixtures.corpus",
     "tests.fixtures.described",
+    "tests.fixtures.hub",
     "tests.fixtures.object_stores",
     "tests.fixtures.processes",
     "tests.fixtures.seqio_study",

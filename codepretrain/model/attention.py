@@ -12,7 +12,7 @@ from codepretrain.config.schema import ModelConfig
 from codepretrain.errors import UserError
 from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.constrain import Constrain
-from codepretrain.model.kernels.reference import attend
+from codepretrain.model.kernels.reference import attend, attend_in_parts
 from codepretrain.model.linear import Linear
 from codepretrain.model.norm import LayerNorm
 from codepretrain.model.remat import name_activation
@@ -87,20 +87,31 @@ class Attention(nnx.Module):
         return self._project(jnp.concatenate(attended, axis=1))
 
     def decode(
-        self, x: jax.Array, *, rope: RopeAngles, past: KeyValue, slots: jax.Array
+        self,
+        x: jax.Array,
+        *,
+        rope: RopeAngles,
+        past: KeyValue,
+        recent: KeyValue,
+        lengths: jax.Array,
+        num_recent: jax.Array,
     ) -> tuple[jax.Array, KeyValue]:
-        """Returns attention of one new token per sequence over its past and itself.
+        """Returns attention of one new token per sequence, and `recent` with the token in it.
 
-        x: [B, 1, D]; slots: [B] int32, the position in `past` at which each sequence's token is
-        written; a sequence sees its slots 0 … slots[b].
+        x: [B, 1, D]; past: [B, K, S, H], of which a sequence sees the first lengths[b] tokens;
+        recent: [B, K, R, H], of which it sees the first `num_recent`, and then the new token.
         """
         query, present = self._heads(x, rope)
-        rows = jnp.arange(x.shape[0])
-        past = KeyValue(
-            *(old.at[rows, slots].set(new[:, 0]) for old, new in zip(past, present, strict=True))
+        recent = KeyValue(
+            *(
+                jax.lax.dynamic_update_slice(old, new.swapaxes(1, 2), (0, 0, num_recent, 0))
+                for old, new in zip(recent, present, strict=True)
+            )
         )
-        mask = jnp.arange(past.key.shape[1])[None, None, :] <= slots[:, None, None]
-        return self._project(attend(query, *past, mask=mask)), past
+        in_past = jnp.arange(past.key.shape[2])[None] < lengths[:, None]
+        in_recent = (jnp.arange(recent.key.shape[2]) <= num_recent)[None]
+        attended = attend_in_parts(query[:, 0], [(*past, in_past), (*recent, in_recent)])
+        return self._project(attended[:, None]), recent
 
     def _heads(self, x: jax.Array, rope: RopeAngles) -> tuple[jax.Array, KeyValue]:
         query, key, value = self.query(x), self.key(x), self.value(x)

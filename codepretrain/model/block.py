@@ -1,5 +1,7 @@
 """The Command-R block: attention and MLP in parallel."""
 
+from typing import Any
+
 import jax
 from flax import nnx
 
@@ -57,13 +59,14 @@ class Block(nnx.Module):
         attended = self.attention.branches(h, rope=rope, segment_ids=segment_ids, mask=mask)
         return self._add(x, attended, self.mlp(h))
 
-    def decode(
-        self, x: jax.Array, *, rope: RopeAngles, past: KeyValue, slots: jax.Array
-    ) -> tuple[jax.Array, KeyValue]:
-        """Returns the block's output for one new token per sequence, and the updated past."""
+    def decode(self, x: jax.Array, *, rope: RopeAngles, **cache: Any) -> tuple[jax.Array, KeyValue]:
+        """Returns the block's output for a new token per sequence, and recent keys and values.
+
+        cache: the arguments of `Attention.decode`.
+        """
         h = self.norm(x)
-        attended, past = self.attention.decode(h, rope=rope, past=past, slots=slots)
-        return self._add(x, attended, self.mlp(h)), past
+        attended, recent = self.attention.decode(h, rope=rope, **cache)
+        return self._add(x, attended, self.mlp(h)), recent
 
     def _add(self, x: jax.Array, attended: jax.Array, transformed: jax.Array) -> jax.Array:
         return self.constrain(x + attended + transformed, ("batch", "tokens", None))

@@ -26,7 +26,7 @@ from codepretrain.config.schema import CheckpointConfig, ModelConfig
 from codepretrain.interop.export import ExportOptions, export_checkpoint
 from codepretrain.interop.load import read_leaves
 from codepretrain.interop.tensors import leaf_shapes, nested
-from codepretrain.model.decode import decode_step, prefill
+from codepretrain.model.decode import Cache, decode_step, prefill
 from codepretrain.model.transformer import Params, bind
 
 torch = pytest.importorskip("torch")
@@ -259,7 +259,8 @@ def test_both_write_the_same_text(tmp_path: Path, tokenizer: Path) -> None:
     theirs = generated[:, ids.shape[1] :].numpy()
     prompts, lengths = texts_to_the_left(ids, real)
     bound = bind(config, params, remat_policy="none", attention_kernel="reference")
-    hidden, cache = prefill(bound, prompts, lengths, capacity=32)
+    hidden, past = prefill(bound, prompts, lengths)
+    cache = Cache.of(bound, past, lengths, num_steps=20)
     ours = []
     for _ in range(20):
         ours.append(jnp.argmax(bound.logits(hidden), axis=-1).astype(jnp.int32))

@@ -48,13 +48,25 @@ def test_decoding_the_last_token_equals_the_whole_row(tiny, use_qk_norm):
     layer = attention(config)
     x, rope, ids = inputs(config)
     whole, present = layer(x, rope=rope, segment_ids=ids)
-    past = KeyValue(
-        *(array.at[:, 5].set(9.0) for array in present)
-    )  # overwritten before it is read
-    last = jax.tree.map(lambda angles: angles[:, 5:], rope)
-    out, updated = layer.decode(x[:, 5:], rope=last, past=past, slots=jnp.array([5, 5]))
+
+    def part(start, stop, width):
+        """The keys and values of some tokens, heads first, in an array with room for more."""
+        room = ((0, 0), (0, 0), (0, width - (stop - start)), (0, 0))
+        arrays = (x[:, start:stop].swapaxes(1, 2) for x in present)
+        return KeyValue(*(jnp.pad(x, room, constant_values=9.0) for x in arrays))
+
+    out, recent = layer.decode(
+        x[:, 5:],
+        rope=jax.tree.map(lambda angles: angles[:, 5:], rope),
+        past=part(0, 3, 4),
+        recent=part(3, 5, 4),
+        lengths=jnp.array([3, 3]),
+        num_recent=jnp.int32(2),
+    )
     np.testing.assert_allclose(out[:, 0], whole[:, 5], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(updated.key, present.key, rtol=1e-5, atol=1e-6)
+    expected = part(3, 6, 4)
+    np.testing.assert_allclose(recent.key, expected.key, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(recent.value, expected.value, rtol=1e-5, atol=1e-6)
 
 
 def test_only_kernels_that_the_compiler_cannot_split_run_on_each_device(tiny):

@@ -5,7 +5,7 @@ with that of a random choice (its null value), of the best constant position, an
 the shortest choice.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from codepretrain.evals.harness.render import Item, RenderedTask
 
 def grade_choices(
     task: RenderedTask,
-) -> tuple[dict[str, ItemScore], list[Mapping[str, Any]]]:
+) -> tuple[dict[str, ItemScore], list[dict[str, Any]]]:
     """Returns the scores of a multiple-choice task, and what its records tell of the choices."""
     totals = [_log_probabilities(item) for item in task.items]
     chosen = np.array([int(np.argmax(values)) for values in totals])
@@ -49,7 +49,7 @@ def grade_choices(
         values = _are_right(positions, answers)
         scores[f"baseline/{name}"] = ItemScore(BASELINE, values, is_kept=False)
     for position in range(max(len(item.choices) for item in task.items)):
-        values = np.float64(chosen == position)
+        values = (chosen == position).astype(np.float64)
         scores[f"predicted/{position}"] = ItemScore(PREDICTED, values, is_kept=False)
     records = [
         {

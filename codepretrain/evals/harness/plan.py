@@ -80,10 +80,10 @@ def plan_work(
     contexts = [request.args[0] for request in pairs.requests]
     continuations = [request.args[1] for request in pairs.requests]
     encoded = encode_pairs(tokenizer, contexts, continuations)
-    for item, (_, continuation) in zip(pairs.items, encoded, strict=True):
+    for name, (_, continuation) in zip(pairs.items, encoded, strict=True):
         if not 0 < len(continuation) <= max_seq_len:
             raise UserError(
-                f"{item}: the continuation has {len(continuation)} tokens, expected 1 to "
+                f"{name}: the continuation has {len(continuation)} tokens, expected 1 to "
                 f"{max_seq_len} (config.data.max_seq_len)"
             )
     work = Work(

@@ -22,8 +22,7 @@ def suite_manager(include_path: str) -> "TaskManager":
 
     The harness has 14,000 task files, which take it ten seconds to read; these take none.
     """
-    managers = load("lm_eval.tasks")
-    harness = Path(managers.__file__).parent
+    harness = Path(str(load("lm_eval.tasks").__file__)).parent
     folders = [harness / task.folder for task in TASKS.values() if task.folder]
     return _manager([*folders, OUR_TASKS, *([Path(include_path)] if include_path else [])], False)
 

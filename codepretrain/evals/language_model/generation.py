@@ -5,11 +5,13 @@
     slot 2   prompt c · ·|prompt g · · · · · · · · ·        | the completion ends, the slot is
     slot 3   prompt d · · · · · · · · ·|prompt h · ·          refilled
 
-Keys and values of all slots lie in one cache on the devices, split over rows and heads as in
-training. Two compiled functions change it: one prefills a few prompts into free slots, the other
-decodes `_STEPS` tokens in every slot. The host reads the tokens after these steps. Only it knows
-the text, so only it finds stop strings; a slot may decode a few tokens past its stop string, which
-are dropped.
+Keys and values of all slots lie on the devices, split over rows and heads as in training. One
+compiled function prefills a few prompts into free slots, another decodes `_STEPS` tokens in every
+slot. The host reads the tokens after these steps. Only it knows the text, so only it finds stop
+strings; a slot may decode a few tokens past its stop string, which are dropped.
+
+Short prompts come first: the capacity of the slots grows with the prompts, so few steps attend over
+many empty places.
 
 What a slot writes depends on its own prompt only, so neither the number of slots nor the other
 prompts change a completion (up to the rounding of differently shaped matrix products).
@@ -32,7 +34,18 @@ from codepretrain.evals.language_model.prompts import Prompt
 from codepretrain.evals.language_model.sampling import Sampling, draw, greedy
 from codepretrain.evals.language_model.widths import width_for
 from codepretrain.evals.placement import place_rows, rows_per_batch
-from codepretrain.model.decode import Cache, decode_step, empty_cache, insert, prefill
+from codepretrain.model.attention import KeyValue
+from codepretrain.model.decode import (
+    AXES,
+    Cache,
+    Past,
+    commit,
+    decode_step,
+    empty_past,
+    grow,
+    insert,
+    prefill,
+)
 from codepretrain.model.transformer import Params, Transformer
 from codepretrain.rows.vocabulary import Vocabulary
 from codepretrain.train.sharding import named_sharding, replicated
@@ -41,10 +54,10 @@ _STEPS = 8  # between two looks of the host at the tokens
 
 
 class Slots(NamedTuple):
-    """What the devices hold of B slots: their caches, and each last token's hidden state [B, D]."""
+    """What the devices hold of B slots: each last token's hidden state [B, D], and the past."""
 
     hidden: jax.Array
-    cache: Cache
+    past: Past
 
 
 @dataclass
@@ -54,6 +67,11 @@ class _Running:
     number: int
     prompt: Prompt
     draft: Draft
+
+    @property
+    def length(self) -> int:
+        """The tokens of the prompt and of what is written."""
+        return len(self.prompt.tokens) + len(self.draft.tokens)
 
 
 class Generator:
@@ -67,6 +85,7 @@ class Generator:
         *,
         num_slots: int,
         max_seq_len: int,
+        num_layers: int,
     ) -> None:
         self._bind = bind
         self._vocabulary = vocabulary
@@ -74,8 +93,10 @@ class Generator:
         self._num_slots = rows_per_batch(num_slots, mesh)
         self._num_prefilled = rows_per_batch(-(-num_slots // 4), mesh)  # at a time
         self._place = functools.partial(place_rows, mesh=mesh)
-        slots = _shardings(mesh)
+        self._most = -(-(max_seq_len + _STEPS) // 16) * 16  # the largest capacity
+        slots = _shardings(mesh, num_layers=num_layers)
         self._start = jax.jit(self._empty_slots, static_argnames="capacity", out_shardings=slots)
+        self._grow = jax.jit(_grown, static_argnames="capacity", out_shardings=slots)
         self._fill = jax.jit(self._fill_slots, donate_argnums=1, out_shardings=slots)
         self._advance = jax.jit(
             self._advance_slots,
@@ -90,19 +111,31 @@ class Generator:
         """Yields (number of the prompt, its completion), whenever some are done."""
         if not prompts:
             return
-        most = max(len(prompt.tokens) + prompt.max_new_tokens for prompt in prompts)
-        assert most <= self._max_seq_len, (most, self._max_seq_len)
-        slots = self._start(params, capacity=width_for(most, self._max_seq_len))
-        waiting = deque(sorted(range(len(prompts)), key=lambda n: _cost(prompts[n]), reverse=True))
+        slots = self._start(params, capacity=self._capacity(1))
+        waiting = deque(sorted(range(len(prompts)), key=lambda n: _cost(prompts[n])))
         running: list[_Running | None] = [None] * self._num_slots
         choice = _choice(sampling)
         while waiting or any(running):
             interrupt.check()
             while waiting and running.count(None) >= min(self._num_prefilled, len(waiting)):
                 slots = self._refill(params, slots, running, waiting, prompts)
+            slots = self._with_room(slots, max(one.length for one in running if one) + _STEPS)
             control = np.array([_control(one) for one in running], np.int32)
             slots, tokens = self._advance(params, slots, self._place(control), **choice)
             yield _read(running, np.asarray(tokens).tolist())
+
+    def _capacity(self, length: int) -> int:
+        """Returns the next of 128, 192, 256, 384, 512, …, but no more than the most."""
+        power = width_for(length, 1 << 30)
+        return min(
+            power * 3 // 4 if length <= power * 3 // 4 and power > 128 else power, self._most
+        )
+
+    def _with_room(self, slots: Slots, length: int) -> Slots:
+        """Returns the slots with a capacity of at least `length`."""
+        if length <= slots.past[0].key.shape[2]:
+            return slots
+        return self._grow(slots, capacity=self._capacity(length))
 
     def _refill(
         self,
@@ -128,13 +161,14 @@ class Generator:
                 self._vocabulary, stops=prompt.stops, max_new_tokens=prompt.max_new_tokens
             )
             running[slot] = _Running(number, prompt, draft)
+        slots = self._with_room(slots, width)
         return self._fill(params, slots, *map(self._place, (tokens, lengths, sources)))
 
     def _empty_slots(self, params: Params, *, capacity: int) -> Slots:
         model = self._bind(params)
-        cache = empty_cache(model, self._num_slots, capacity=capacity)
-        hidden = jnp.zeros((self._num_slots, model.config.d_model), cache.past.key.dtype)
-        return Slots(hidden, cache)
+        past = empty_past(model, self._num_slots, capacity=capacity)
+        hidden = jnp.zeros((self._num_slots, model.config.d_model), past[0].key.dtype)
+        return Slots(hidden, past)
 
     def _fill_slots(
         self,
@@ -146,9 +180,9 @@ class Generator:
     ) -> Slots:
         """Puts prompts [R, P] into slots; sources: [B, 1], each slot's row, -1: it stays."""
         model, sources = self._bind(params), sources[:, 0]
-        hidden, new = prefill(model, tokens, lengths[:, 0], capacity=tokens.shape[1])
+        hidden, new = prefill(model, tokens, lengths[:, 0])
         hidden = jnp.where((sources >= 0)[:, None], hidden[sources], slots.hidden)
-        return Slots(hidden, insert(model, slots.cache, new, sources))
+        return Slots(hidden, insert(model, slots.past, new, sources))
 
     def _advance_slots(
         self,
@@ -163,44 +197,52 @@ class Generator:
     ) -> tuple[Slots, jax.Array]:
         """Decodes up to _STEPS tokens in each slot: [B, _STEPS], -1 where it does not run.
 
-        control: [B, 4], how many tokens each slot may still write, and the counters of the next.
+        control: [B, 5], how many tokens each slot may still write, how many it has, and the
+        counters of its next draw.
         """
         model = self._bind(params)
+        num_left, lengths, counters = control[:, 0], control[:, 1], control[:, 2:]
+        cache = Cache.of(model, slots.past, lengths, num_steps=_STEPS)
         tokens = jnp.full((len(control), _STEPS), -1, jnp.int32)
 
         def next_token(logits: jax.Array, step: jax.Array) -> jax.Array:
             if not is_sampled:
                 return greedy(logits)
-            counters = control[:, 1:].at[:, 2].add(step)
-            return draw(logits, counters, top_k=top_k, uses_top_p=uses_top_p, **knobs)
+            at = counters.at[:, 2].add(step)
+            return draw(logits, at, top_k=top_k, uses_top_p=uses_top_p, **knobs)
 
         def is_any_running(carry: tuple) -> jax.Array:
-            step, _, _, num_left = carry
+            step, _, _, _, num_left = carry
             return (step < _STEPS) & jnp.any(num_left > 0)
 
         def advance(carry: tuple) -> tuple:
-            step, slots, tokens, num_left = carry
-            token, is_running = next_token(model.logits(slots.hidden), step), num_left > 0
-            tokens = tokens.at[:, step].set(jnp.where(is_running, token, -1))
-            hidden, cache = decode_step(model, token, slots.cache, is_running)
+            step, hidden, (recent, num_recent), tokens, num_left = carry
+            token = next_token(model.logits(hidden), step)
+            tokens = tokens.at[:, step].set(jnp.where(num_left > 0, token, -1))
+            # The past is no part of the carry: the loop only reads it.
+            now = cache._replace(recent=recent, num_recent=num_recent)
+            hidden, now = decode_step(model, token, now)
             num_left = jnp.where(token == self._vocabulary.eos, 0, num_left - 1)
-            return step + 1, Slots(hidden, cache), tokens, num_left
+            return step + 1, hidden, (now.recent, now.num_recent), tokens, num_left
 
-        start = (jnp.int32(0), slots, tokens, control[:, 0])
-        _, slots, tokens, _ = jax.lax.while_loop(is_any_running, advance, start)
-        return slots, tokens
+        start = (jnp.int32(0), slots.hidden, (cache.recent, cache.num_recent), tokens, num_left)
+        _, hidden, (recent, _), tokens, _ = jax.lax.while_loop(is_any_running, advance, start)
+        return Slots(hidden, commit(cache._replace(recent=recent))), tokens
 
 
-def _shardings(mesh: Mesh) -> Any:
+def _grown(slots: Slots, *, capacity: int) -> Slots:
+    return Slots(slots.hidden, grow(slots.past, capacity=capacity))
+
+
+def _shardings(mesh: Mesh, *, num_layers: int) -> Any:
     """Returns the sharding of every array of `Slots`, in its structure."""
-    past: Any = named_sharding(mesh, (None, "batch", None, "kv_heads", None))
+    past: Any = named_sharding(mesh, AXES)
     hidden: Any = named_sharding(mesh, ("batch", None))
-    lengths: Any = named_sharding(mesh, ("batch",))
-    return Slots(hidden, Cache(past, lengths))
+    return Slots(hidden, (KeyValue(past, past),) * num_layers)
 
 
 def _cost(prompt: Prompt) -> tuple[int, int]:
-    """Orders prompts: long ones first, so that prompts of one width are prefilled together."""
+    """Orders prompts: the short ones first; those of one width are prefilled together."""
     return len(prompt.tokens), prompt.max_new_tokens
 
 
@@ -221,8 +263,8 @@ def _choice(sampling: Sampling | None) -> dict[str, Any]:
 def _control(one: _Running | None) -> tuple[int, ...]:
     """Returns a slot's row of `control`."""
     if one is None:
-        return (0, 0, 0, 0)
-    return (one.draft.num_left, *one.prompt.counters, len(one.draft.tokens))
+        return (0, 0, 0, 0, 0)
+    return (one.draft.num_left, one.length, *one.prompt.counters, len(one.draft.tokens))
 
 
 def _read(running: list[_Running | None], tokens: list[list[int]]) -> list[tuple[int, Completion]]:

@@ -59,7 +59,12 @@ class LanguageModel:
         )
         self._scorer = Scorer(bound, mesh, batch_size=batch_size, max_seq_len=max_seq_len)
         self._generator = Generator(
-            bound, vocabulary, mesh, num_slots=batch_size, max_seq_len=max_seq_len
+            bound,
+            vocabulary,
+            mesh,
+            num_slots=batch_size,
+            max_seq_len=max_seq_len,
+            num_layers=config.num_layers,
         )
 
         self._cache: RequestCache | None = None

@@ -1,5 +1,7 @@
 """The plain formula: the ground truth for every other kernel. See `attention_kernels.py`."""
 
+import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -51,6 +53,36 @@ def attend(query: jax.Array, key: jax.Array, value: jax.Array, *, mask: jax.Arra
     """Returns attention [B, T, N, H] of T queries over S keys where mask [B, T, S] is true."""
     sums = weighted_sums(heads_first(query, key, value), mask=mask)
     return normalize(sums, dtype=query.dtype)
+
+
+def attend_in_parts(
+    query: jax.Array, parts: Sequence[tuple[jax.Array, jax.Array, jax.Array]]
+) -> jax.Array:
+    """Returns attention [B, N, H] of one query per row over keys that lie in several arrays.
+
+    query: [B, N, H]; parts: key and value [B, K, S, H] and mask [B or 1, S] bool, S of each part.
+    """
+    B, N, H = query.shape
+    K = parts[0][0].shape[1]
+    query = query.reshape(B, K, N // K, H)
+    scores = []
+    for key, _, mask in parts:
+        score = jnp.einsum("bkgh,bksh->bkgs", query, key, preferred_element_type=jnp.float32)
+        hidden = jnp.where(mask, 0.0, _HIDDEN)[:, None, None]
+        scores.append(score * H**-0.5 + jnp.broadcast_to(hidden, score.shape))
+    maxima = [jnp.max(score, axis=-1, keepdims=True) for score in scores]
+    maximum = functools.reduce(jnp.maximum, maxima)
+    values, weights = jnp.float32(0), jnp.float32(0)
+    for score, (_, value, _) in zip(scores, parts, strict=True):
+        exponentials = jnp.exp(score - maximum)
+        weights += jnp.sum(exponentials, axis=-1, keepdims=True)
+        values += jnp.einsum(
+            "bkgs,bksh->bkgh",
+            exponentials.astype(value.dtype),
+            value,
+            preferred_element_type=jnp.float32,
+        )
+    return (values / weights).astype(query.dtype).reshape(B, N, H)
 
 
 def heads_first(query: jax.Array, key: jax.Array, value: jax.Array) -> HeadsFirst:

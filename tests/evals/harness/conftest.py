@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from codepretrain.model.transformer import Params, init_params
 from codepretrain.rows.vocabulary import Vocabulary, load_vocabulary
 from codepretrain.train.sharding import make_mesh
 from tests.configs import TINY_MODEL
+from tests.fixtures.hub import BOOLQ, TRIVIA
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -25,14 +26,6 @@ MODEL = dataclasses.replace(TINY_MODEL, vocab_size=320, logit_scale=4.0, compute
 CORPUS = [
     "Passage one is about rivers and the stones under them. Is a river long? Answer: yes\n" * 9,
     "Question: what is the capital of France? Answer: Paris. Who wrote it? Answer: no one\n" * 9,
-]
-BOOLQ = [
-    {"passage": f"Passage {n // 2} is about rivers.", "question": f"is {n} even", "label": n % 2}
-    for n in range(6)
-]
-TRIVIA = [
-    {"question": f"What is the capital {n}", "answer": {"aliases": ["Paris", "paris"]}}
-    for n in range(4)
 ]
 TEXTS = [{"page": f"Rivers and stones, number {n}. " * (n + 1)} for n in range(3)]
 
@@ -70,7 +63,7 @@ def text_model(text_vocabulary: Vocabulary) -> LanguageModel:
 def place(
     folder: Path,
     path: str,
-    splits: Mapping[str, Sequence[Mapping[str, Any]]],
+    splits: Mapping[str, Any],
     name: str | None = None,
 ) -> Path:
     """Places a dataset by hand, as JSON lines."""
@@ -96,7 +89,8 @@ def own_tasks(tmp_path: Path) -> Path:
     """A folder of task files: `pages` scores whole texts, `capitals` writes answers."""
     folder = tmp_path / "own-tasks"
     folder.mkdir()
-    for name, rows in {"pages": TEXTS, "capitals": TRIVIA}.items():
+    contents: dict[str, list[dict[str, Any]]] = {"pages": TEXTS, "capitals": TRIVIA}
+    for name, rows in contents.items():
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "pages.yaml").write_text(
         """

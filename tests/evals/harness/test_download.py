@@ -1,11 +1,6 @@
-"""A hub in this process: `datasets.load_dataset` and `huggingface_hub.dataset_info` replaced."""
-
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import datasets
-import huggingface_hub
 import pytest
 
 from codepretrain.errors import UserError
@@ -16,47 +11,9 @@ from codepretrain.evals.harness.load_tasks import load_tasks
 from codepretrain.evals.harness.options import HarnessOptions
 from codepretrain.evals.progress import no_progress
 from codepretrain.files.hashing import sha256_file
-from tests.evals.harness.conftest import BOOLQ, TRIVIA
+from tests.fixtures.hub import BOOLQ, Hub
 
 pytestmark = pytest.mark.filterwarnings("default")
-
-
-class Hub:
-    """calls: (path, name, revision) of every request for data."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, str | None, str | None]] = []
-        self.features = datasets.Features(
-            {
-                "passage": datasets.Value("string"),
-                "question": datasets.Value("string"),
-                "label": datasets.ClassLabel(names=["False", "True"]),
-            }
-        )
-
-    def load_dataset(self, path: str, name: str | None = None, **options: Any) -> Any:
-        revision = options.get("revision")
-        self.calls.append((path, name, revision))
-        if path == "aps/super_glue" and name == "boolq":
-            rows = datasets.Dataset.from_list(BOOLQ, features=self.features)
-            return datasets.DatasetDict(train=rows, validation=rows)
-        if path == "mandarjoshi/trivia_qa":
-            if revision != CONVERTED:
-                raise RuntimeError("Dataset scripts are no longer supported, but found x.py")
-            rows = datasets.Dataset.from_list(TRIVIA)
-            return datasets.DatasetDict(train=rows, validation=rows)
-        raise datasets.exceptions.DatasetNotFoundError(f"Dataset '{path}' doesn't exist on the Hub")
-
-    def dataset_info(self, path: str, revision: str | None = None) -> Any:
-        return SimpleNamespace(sha="abc123", card_data={"license": ["cc-by-sa-3.0"]})
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Hub:
-    hub = Hub()
-    monkeypatch.setattr(datasets, "load_dataset", hub.load_dataset)
-    monkeypatch.setattr(huggingface_hub, "dataset_info", hub.dataset_info)
-    return hub
 
 
 def requests(tasks: str, **options: Any) -> dict[str, Request[HarnessOptions]]:

@@ -20,7 +20,7 @@ from codepretrain.evals.harness.tokenizer import TextTokenizer
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.evals.progress import no_progress
 from codepretrain.model.transformer import Params
-from tests.evals.harness.conftest import BOOLQ
+from tests.fixtures.hub import BOOLQ
 from tests.fixtures.processes import RunJob
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -37,7 +37,11 @@ class Resources:
 @pytest.fixture
 def build(text_model: LanguageModel, text_dir: Path, task_data: Path, own_tasks: Path) -> Any:
     def build(tasks: str = ",".join(TASKS), **changes: Any) -> HarnessEvaluation:
-        settings = {"max_new_tokens": 8, "data": str(task_data), "include_path": str(own_tasks)}
+        settings: dict[str, Any] = {
+            "max_new_tokens": 8,
+            "data": str(task_data),
+            "include_path": str(own_tasks),
+        }
         options = HarnessOptions(tasks=tasks, **(settings | changes))
         request = Request(path="config.evals.suite", num_examples=100, options=options)
         resources: Any = Resources(text_model, text_dir)
