@@ -53,7 +53,7 @@ EXTRAS = {
         "gcp-storage-emulator>=2026.7",
         "moto[server]>=5.2,<6",
     ],
-    # Benchmark tasks (codepretrain/evals/harness), and judges of completions.
+    # Benchmark tasks (codepretrain/evals/harness), and asking a judge (httpx2).
     "eval": [
         "lm-eval>=0.4.13,<0.5",
         "datasets>=5.2,<6",

@@ -255,5 +255,4 @@ EVALUATOR = EvaluatorKind(
     check=_check,
     check_study=_check_study,
     check_machine=_check_machine,
-    execution_options=frozenset({"prompts"}),  # the prompts decide, wherever they are
 )

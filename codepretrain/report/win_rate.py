@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special
 
 from codepretrain.evals.judge.match import Judgment
-from codepretrain.report.statistics import CONFIDENCE, Interval, wilson_interval
+from codepretrain.report.statistics import Interval, student_interval, wilson_interval
 
 _SIGN = {"win": 1.0, "loss": -1.0}
 
@@ -126,10 +125,9 @@ def mean_of_signs(values: Sequence[float]) -> tuple[Rate, float]:
     center = float(x.sum()) / total
     variance = (float(np.square(x).sum()) + 1) / total - center * center
     error = math.sqrt(variance / total)
-    freedom = len(x) - 1
-    half = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
-    interval = Interval(max(center - half, -1.0), min(center + half, 1.0))
-    return Rate(float(x.mean()), interval), 2 * float(special.stdtr(freedom, -abs(center) / error))
+    interval, p_value = student_interval(center, error, len(x) - 1)
+    low, high = max(interval.low, -1.0), min(interval.high, 1.0)
+    return Rate(float(x.mean()), Interval(low, high)), p_value
 
 
 def share(values: Sequence[float] | np.ndarray) -> Rate:

@@ -9,6 +9,7 @@ from etils import epath
 from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError, quoted
+from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.judge.match import Judgment, Match
 from codepretrain.evals.judge.recorded import Checkpoint, Recorded, read_pair
 from codepretrain.evals.judge.result import JudgeResult, judge_folder, result_path
@@ -16,6 +17,7 @@ from codepretrain.evals.judge.verdict import has_verdict_line
 from codepretrain.files.atomic import write_json
 from codepretrain.files.json_values import plain
 from codepretrain.report.win_rate_rows import summary
+from codepretrain.study.evaluations import kept_identities
 from codepretrain.study.workspace import Workspace
 
 KIND = "completions"
@@ -43,9 +45,17 @@ def read_pairs(workspace: Workspace, *, evaluator: str, pairs: str | None) -> li
     config = workspace.config
     _check_evaluator(config, evaluator)
     names = variant_pairs(config, pairs)
+    own = identity_digest(kept_identities(workspace)[evaluator])
     return [
-        Pair(*read_pair(_checkpoint(workspace, a), _checkpoint(workspace, b), evaluator))
-        for a, b in names
+        Pair(
+            *read_pair(
+                _checkpoint(workspace, ours),
+                _checkpoint(workspace, reference),
+                evaluator,
+                preferred=own,
+            )
+        )
+        for ours, reference in names
     ]
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from codepretrain.evals.judge.match import Judgment, Outcome, outcome
-from codepretrain.report.statistics import PairedScores, paired_difference, wilson_interval
+from codepretrain.report.paired import PairedScores, paired_difference
+from codepretrain.report.statistics import wilson_interval
 from codepretrain.report.win_rate import by_category, mean_of_signs, order_effect, win_rate
 
 W, T, L, U = "win", "tie", "loss", "unreadable"
@@ -74,8 +75,12 @@ def test_consistent_verdicts_have_the_interval_of_matched_pairs() -> None:
     """Both orders agree, so a prompt is one pair of answers, of which at most one is better."""
     signs = [1] * 3100 + [-1] * 2950 + [0] * 3950  # so many that Student's t is normal
     rate, p_value = mean_of_signs(signs)
-    ours, theirs = (np.array([s == sign for s in signs], np.float64) for sign in (1, -1))
-    expected = paired_difference(PairedScores(ours), PairedScores(theirs))
+    ids = [str(number) for number in range(len(signs))]
+    ours, theirs = (
+        PairedScores(ids=ids, clusters=ids, values=np.array([s == sign for s in signs], np.float64))
+        for sign in (1, -1)
+    )
+    expected = paired_difference(ours, theirs)
     assert rate.value == pytest.approx(expected.value)
     assert rate.interval.low == pytest.approx(expected.interval.low, abs=1e-5)
     assert rate.interval.high == pytest.approx(expected.interval.high, abs=1e-5)

@@ -55,9 +55,13 @@ class Checkpoint:
 
 
 def read_pair(
-    ours: Checkpoint, reference: Checkpoint, evaluator: str
+    ours: Checkpoint, reference: Checkpoint, evaluator: str, *, preferred: str = ""
 ) -> tuple[Recorded, Recorded, list[Match]]:
-    """Returns the completions of both checkpoints by the newest evaluation that both have.
+    """Returns the completions of both checkpoints by one evaluation.
+
+    Args:
+      preferred: the digest of the study's own evaluation; if a checkpoint lacks it, the newest
+        evaluation that both have is taken.
 
     Raises:
       UserError: a checkpoint was not evaluated, or both were, but with other prompts or settings;
@@ -74,8 +78,9 @@ def read_pair(
             f"their evaluations {evaluator!r} differ in {', '.join(differing)}; run `codepretrain "
             f"evaluate --phase {ours.phase} --phase {reference.phase}` with this --config"
         )
+    digest = preferred if preferred in shared else shared[-1]
     pair = [
-        _recorded(checkpoint, evaluator, shared[-1], identities[shared[-1]])
+        _recorded(checkpoint, evaluator, digest, identities[digest])
         for checkpoint, identities in zip((ours, reference), found, strict=True)
     ]
     return pair[0], pair[1], _matches(*pair)

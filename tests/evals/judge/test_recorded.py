@@ -67,6 +67,23 @@ def test_the_newest_evaluation_that_both_have_is_used(tmp_path: Path) -> None:
     assert match.completions == ("one", "un")
 
 
+def test_the_studys_own_evaluation_is_preferred_to_a_newer_one(tmp_path: Path) -> None:
+    own = {"items": "one prompt"}
+    for name in ("ours", "theirs"):
+        record(tmp_path / name, {"a": f"own {name}"}, identity=own)
+        checkpoint = record(tmp_path / name, {"a": f"newer {name}"})
+    ours = dataclasses.replace(checkpoint, run_dir=str(tmp_path / "ours"))
+    found = {
+        preferred: read_pair(ours, checkpoint, "dolly", preferred=preferred)[2][0].completions
+        for preferred in (identity_digest(own), identity_digest(IDENTITY), "of neither")
+    }
+    assert found == {
+        identity_digest(own): ("own ours", "own theirs"),
+        identity_digest(IDENTITY): ("newer ours", "newer theirs"),
+        "of neither": ("newer ours", "newer theirs"),
+    }
+
+
 def test_evaluations_of_other_prompts_or_settings_are_not_compared(tmp_path: Path) -> None:
     ours = record(tmp_path / "ours", {"a": "one"})
     theirs = record(tmp_path / "theirs", {"a": "un"}, identity={**IDENTITY, "settings": "sampled"})
