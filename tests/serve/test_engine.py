@@ -148,3 +148,30 @@ def test_a_request_joins_the_batch_that_runs(
     engine.stop()
     thread.join(60)
     assert calls == [1]
+
+
+def test_a_batch_that_everybody_has_abandoned_ends_at_its_next_step(
+    compute: Compute, request_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    complete = compute.complete
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        for finished in complete(*arguments, **named):
+            job.is_abandoned = True
+            steps.append(len(finished))
+            yield finished
+
+    monkeypatch.setattr(compute, "complete", counted)
+    engine = Engine(compute)
+    job = engine.submit(request_of(max_tokens=60))
+    thread = threading.Thread(target=engine.run)
+    thread.start()
+    error = job.future.exception(60)
+    assert isinstance(error, ApiError)
+    assert error.message == "the client has closed the connection"
+    monkeypatch.setattr(compute, "complete", complete)
+    assert engine.submit(request_of()).future.result(60)
+    engine.stop()
+    thread.join(60)
+    assert steps == [0]
