@@ -7,6 +7,8 @@ from codepretrain.evals.language_model.prompts import Prompt
 from codepretrain.serve.compute import Compute, sampling_of
 from codepretrain.serve.job import Job
 
+_MAX_PROMPTS = 10_000  # after them the batch ends, so that it does not remember prompts forever
+
 
 class Batch:
     """Greedy jobs, or a single sampled job.
@@ -31,7 +33,8 @@ class Batch:
         if self.sampling is not None or job.request.temperature:
             return False
         num_open = sum(len(j.request.prompts) - len(w) for j, w in self._written.items())
-        return num_open < 2 * self._compute.num_slots
+        is_short = len(self._owners) < _MAX_PROMPTS
+        return is_short and num_open < 2 * self._compute.num_slots
 
     def add(self, job: Job) -> list[Prompt]:
         """Adds a job and returns its prompts, which are numbered on from the last one."""

@@ -142,7 +142,8 @@ class Engine:
             job = self._waiting.popleft()
             if not _is_gone(job):
                 taken.append(job)
-                prompts += batch.add(job)
+                with _errors_to([job]):
+                    prompts += batch.add(job)
         return prompts
 
 

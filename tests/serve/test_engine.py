@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from codepretrain.evals.harness.tokenizer import TextTokenizer
+from codepretrain.serve import batch as batch_module
 from codepretrain.serve import engine as engine_module
 from codepretrain.serve.api_error import ApiError
 from codepretrain.serve.compute import Compute
@@ -148,6 +149,29 @@ def test_a_request_joins_the_batch_that_runs(
     engine.stop()
     thread.join(60)
     assert calls == [1]
+
+
+def test_a_batch_of_many_prompts_ends(
+    compute: Compute, request_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a busy server does not remember every prompt of its life."""
+    monkeypatch.setattr(batch_module, "_MAX_PROMPTS", 2)
+    calls: list[int] = []
+    complete = compute.complete
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        return complete(*arguments, **named)
+
+    monkeypatch.setattr(compute, "complete", counted)
+    engine = Engine(compute)
+    jobs = [engine.submit(request_of(max_tokens=3 + number)) for number in range(5)]
+    thread = threading.Thread(target=engine.run)
+    thread.start()
+    assert all(job.future.result(60) for job in jobs)
+    engine.stop()
+    thread.join(60)
+    assert calls == [1, 1, 1]
 
 
 def test_a_batch_that_everybody_has_abandoned_ends_at_its_next_step(
