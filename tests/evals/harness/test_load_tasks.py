@@ -150,17 +150,6 @@ def test_data_in_the_authors_own_files(task_data: Path) -> None:
     assert item.answers == [0]
 
 
-def test_our_quac_task(task_data: Path) -> None:
-    from tests.evals.harness.tasks.test_quac import DIALOG
-
-    place(task_data, "allenai/quac", {"train": [DIALOG], "validation": [DIALOG]})
-    (loaded,) = load_tasks(options(task_data, "quac"), path="p")
-    items = render(loaded, num_examples=9).items
-    assert len(items) == 5
-    assert len({item.cluster for item in items}) == 1
-    assert items[0].instances[items[0].answers[0]].args[1] == " one"
-
-
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
