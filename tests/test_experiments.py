@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from codepretrain.config.load import load_study
+from codepretrain.config.parse import parse
 from codepretrain.config.schema import FilterConfig
 from codepretrain.data.document import Document
 from codepretrain.data.filters import FILTERS, make_filters
@@ -107,7 +108,7 @@ def test_the_demos_own_tasks_have_one_right_ending_each() -> None:
     from codepretrain.evals.harness.render import render
 
     config = load_study(EXPERIMENTS / "demo.py").evals["pairs"]
-    options = HarnessOptions(**config.options)
+    options = parse(HarnessOptions, dict(config.options), path="config.evals.pairs.options")
     agreement, syntax = (
         render(task, num_examples=config.num_examples)
         for task in load_tasks(options, path="config.evals.pairs")

@@ -43,13 +43,14 @@ class Compute:
         """Compiles what a short request needs."""
         bos = self._model.vocabulary.bos
         self._scores([(1, (bos,))])
+        self._announce_completions(1, sampling=None)
         for _ in self.complete([Prompt((bos,), 1)], sampling=None):
             pass
 
     def prompts(self, request: CompletionRequest, sampling: Sampling | None) -> list[Prompt]:
         """Returns what to complete: each prompt once if it is greedy, else once per sample."""
         length = max(len(prompt.tokens) for prompt in request.prompts) + request.max_tokens
-        self._announce(f"{_kind(sampling)} completions, {self._width(length):,} tokens")
+        self._announce_completions(length, sampling=sampling)
         return prompts_of(
             [prompt.tokens for prompt in request.prompts],
             max_new_tokens=request.max_tokens,
@@ -145,6 +146,9 @@ class Compute:
 
     def _width(self, length: int) -> int:
         return width_for(length, self._model.max_seq_len)
+
+    def _announce_completions(self, length: int, *, sampling: Sampling | None) -> None:
+        self._announce(f"{_kind(sampling)} completions, up to {self._width(length):,} tokens")
 
     def _announce(self, what: str) -> None:
         if what not in self._seen:

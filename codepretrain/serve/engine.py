@@ -4,11 +4,11 @@
     the thread of `run`        quick jobs      no token is written, or one greedy token: answered
                                                from the log-probabilities of their prompts, at once,
                                                also between two steps of the others
-                               other jobs      in order of arrival: greedy ones join the batch that
-                                               runs, sampled ones run one after another
+                               other jobs      in order of arrival; they join the batch that runs
+                                               if it chooses tokens as they do
 
-What a request gets does not depend on the requests beside it: rows do not see each other, and a
-sampled request runs alone, with random numbers of its own seed.
+What a request gets does not depend on the requests beside it: rows do not see each other, and
+random numbers are those of its own seed (`batch.py`).
 """
 
 import contextlib
@@ -142,7 +142,8 @@ class Engine:
             job = self._waiting.popleft()
             if not _is_gone(job):
                 taken.append(job)
-                prompts += batch.add(job)
+                with _errors_to([job]):
+                    prompts += batch.add(job)
         return prompts
 
 

@@ -93,6 +93,7 @@ def _served(
         limits=Limits(
             window=config.data.max_seq_len,
             vocab_size=config.model.vocab_size,
+            bytes_per_token=int(vocabulary.num_bytes.max()),
             tokens_per_request=options.tokens_per_request,
         ),
         details={

@@ -41,10 +41,17 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What this server can do: tokens of prompt and completion together, ids, tokens at once."""
+    """What this server can do.
+
+    Attributes:
+      window: tokens of a prompt and its completion together.
+      bytes_per_token: of the longest token: texts that cannot fit are not tokenized.
+      tokens_per_request: of all prompts and completions.
+    """
 
     window: int
     vocab_size: int
+    bytes_per_token: int
     tokens_per_request: int
 
 
@@ -178,6 +185,9 @@ def _prompts(values: Mapping[str, Any], tokenizer: Tokenizer, limits: Limits) ->
 
 
 def _of_text(prompt: str, tokenizer: Tokenizer, limits: Limits) -> Prompt:
+    least = len(prompt.encode()) // limits.bytes_per_token
+    if least > limits.window:
+        raise _too_long(f"a prompt has {least:,} or more tokens", limits)
     tokens = tuple(tokenizer.encode(prompt))
     if tokens and max(tokens) >= limits.vocab_size:
         raise ApiError(500, "the tokenizer has more entries than the model")
@@ -203,13 +213,10 @@ def _check_size(request: CompletionRequest, limits: Limits) -> None:
         needed = len(prompt.tokens) + request.max_tokens
         if needed > limits.window:
             which = f"prompt {number_}" if len(request.prompts) > 1 else "the prompt"
-            raise ApiError(
-                400,
+            raise _too_long(
                 f"{which} has {len(prompt.tokens):,} tokens and max_tokens is "
-                f"{request.max_tokens:,}, together {needed:,}: expected at most {limits.window:,}, "
-                "the model's window; shorten the prompt or lower max_tokens",
-                field="prompt",
-                code="context_length_exceeded",
+                f"{request.max_tokens:,}, together {needed:,}",
+                limits,
             )
     total = sum(
         len(prompt.tokens) + request.num_samples * request.max_tokens for prompt in request.prompts
@@ -221,3 +228,13 @@ def _check_size(request: CompletionRequest, limits: Limits) -> None:
             f"{limits.tokens_per_request:,} (--max-tokens-per-request); send fewer prompts at once",
             field="prompt",
         )
+
+
+def _too_long(what: str, limits: Limits) -> ApiError:
+    return ApiError(
+        400,
+        f"{what}: expected at most {limits.window:,}, the model's window; shorten the prompt or "
+        "lower max_tokens",
+        field="prompt",
+        code="context_length_exceeded",
+    )

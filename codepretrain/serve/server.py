@@ -13,6 +13,7 @@ from codepretrain.errors import UserError, quoted
 
 _BACKLOG = 128
 _POLL_S = 0.02
+_KEEP_ALIVE_S = 60  # clients that keep connections should be the ones to close them
 _CLOSE_S = 1  # for responses on their way; the signal watch ends the process after 3 s
 
 
@@ -73,6 +74,7 @@ def running(app: Starlette, sock: socket.socket, *, on_end: Callable[[], None]) 
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_CLOSE_S,
     )
     server = uvicorn.Server(config)

@@ -87,7 +87,7 @@ def test_serves_until_ctrl_c_on_several_devices(study: list[str | Path]) -> None
 
 
 def test_a_request_that_is_open_at_the_end_gets_an_answer(study: list[str | Path]) -> None:
-    """Sampled ones run one after another, so the last ones still wait when the signal comes."""
+    """They are too many for the slots, so the last ones still wait when the signal comes."""
     with started("--phase", "trunk", "--port", "0", *study) as process:
         address, _ = address_of(process)
         replies: list[tuple[int, Any]] = []

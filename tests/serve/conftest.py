@@ -82,8 +82,13 @@ def params(model_config: ModelConfig) -> Params:
 
 
 @pytest.fixture(scope="session")
-def limits() -> Limits:
-    return Limits(window=WINDOW, vocab_size=VOCAB_SIZE, tokens_per_request=1000)
+def limits(vocabulary: Vocabulary) -> Limits:
+    return Limits(
+        window=WINDOW,
+        vocab_size=VOCAB_SIZE,
+        bytes_per_token=int(vocabulary.num_bytes.max()),
+        tokens_per_request=1000,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,23 @@
 """Routes, keys, sizes and clients that leave, over real connections."""
 
+import contextlib
 import dataclasses
 import http.client
-import json
 import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from codepretrain.serve import app
-from codepretrain.serve.app import Served
+from codepretrain.serve.app import Served, make_app
 from codepretrain.serve.compute import Compute
 from codepretrain.serve.engine import Engine
+from codepretrain.serve.job import Job
+from codepretrain.serve.request import CompletionRequest
+from codepretrain.serve.server import bind, running
 from tests.serve.conftest import NAME, Endpoint, serving
 
 KEY = "a key of 16 characters"
@@ -148,17 +152,42 @@ def test_many_clients_get_what_each_gets_alone(endpoint: Endpoint) -> None:
                 assert ours["token_logprobs"] == theirs["token_logprobs"], "the same bits"
 
 
-def test_a_client_that_leaves_does_not_keep_the_others_waiting(endpoint: Endpoint) -> None:
-    host, port = endpoint.address.removeprefix("http://").split(":")
-    body = json.dumps({"prompt": "a", "max_tokens": 60, "temperature": 1, "n": 14}).encode()
-    for _ in range(5):
-        connection = http.client.HTTPConnection(host, int(port))
+def test_a_client_that_leaves_abandons_its_request(compute: Compute, served: Served) -> None:
+    """The engine does not run yet when the client closes the connection."""
+    engine = Engine(compute)
+    jobs: list[Job] = []
+    submit = engine.submit
+
+    def watched(request: CompletionRequest) -> Job:
+        jobs.append(submit(request))
+        return jobs[-1]
+
+    engine.submit = watched  # type: ignore[method-assign]
+    with (
+        contextlib.closing(bind("127.0.0.1", 0)) as sock,
+        running(make_app(served, engine), sock, on_end=lambda: None),
+    ):
+        connection = http.client.HTTPConnection(*sock.getsockname())
         headers = {"Content-Type": "application/json"}
-        connection.request("POST", "/v1/completions", body, headers)
+        connection.request("POST", "/v1/completions", b'{"prompt": "a"}', headers)
+        _wait_until(lambda: bool(jobs))
+        assert not jobs[0].is_abandoned
         connection.close()
+        _wait_until(lambda: jobs[0].is_abandoned)
+    engine.stop()
+    engine.run()
+    assert jobs[0].future.cancelled()
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_half_a_request_keeps_nobody_waiting(endpoint: Endpoint) -> None:
+    host, port = endpoint.address.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as half:
         half.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Le")
-    assert endpoint.choices(prompt="a", max_tokens=2)
-    deadline = time.monotonic() + 60
-    while endpoint.get("/health").status != 200:
-        assert time.monotonic() < deadline
+        assert endpoint.choices(prompt="a", max_tokens=2)

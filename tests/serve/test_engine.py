@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from codepretrain.evals.harness.tokenizer import TextTokenizer
+from codepretrain.serve import batch as batch_module
 from codepretrain.serve import engine as engine_module
 from codepretrain.serve.api_error import ApiError
 from codepretrain.serve.compute import Compute
@@ -148,3 +149,103 @@ def test_a_request_joins_the_batch_that_runs(
     engine.stop()
     thread.join(60)
     assert calls == [1]
+
+
+def answers_of(
+    compute: Compute, requests: Sequence[CompletionRequest], monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[Any], int]:
+    """Returns the completions of requests that wait together, and the number of batches."""
+    calls: list[int] = []
+    complete = compute.complete
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        calls.append(1)
+        return complete(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(compute, "complete", counted)
+        engine = Engine(compute)
+        jobs = [engine.submit(request) for request in requests]
+        thread = threading.Thread(target=engine.run)
+        thread.start()
+        answers = [job.future.result(60).completions for job in jobs]
+        engine.stop()
+        thread.join(60)
+    return answers, len(calls)
+
+
+def test_sampled_requests_of_one_seed_share_a_batch_and_get_what_they_get_alone(
+    compute: Compute, request_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    same = {"temperature": 0.8, "seed": 3, "max_tokens": 6}
+    requests = [
+        request_of(prompt="The river", **same),
+        request_of(prompt=["def", "The river"], n=2, **same),
+        request_of(prompt="The river", **same),
+    ]
+    alone = [answers_of(compute, [request], monkeypatch)[0][0] for request in requests]
+    together, num_batches = answers_of(compute, requests, monkeypatch)
+    assert num_batches == 1
+    assert together == alone
+    assert together[0] == together[2]
+    assert together[1][0][0] != together[1][0][1]
+
+
+def test_settings_that_differ_do_not_share_a_batch(
+    compute: Compute, request_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings: list[dict[str, Any]] = [
+        {"temperature": 0.8, "seed": 3},
+        {"temperature": 0.8, "seed": 4},
+        {"temperature": 0.9, "seed": 4},
+        {"temperature": 0.9, "seed": 4, "top_p": 0.5},
+        {},
+    ]
+    requests = [request_of(max_tokens=4, **one) for one in settings]
+    assert answers_of(compute, requests, monkeypatch)[1] == 5
+
+
+def test_requests_without_a_seed_share_a_batch_and_differ(
+    compute: Compute, request_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeded = request_of(max_tokens=8, temperature=1, seed=3)
+    unseeded = [request_of(max_tokens=8, temperature=1) for _ in range(3)]
+    answers, num_batches = answers_of(compute, [seeded, *unseeded], monkeypatch)
+    assert num_batches == 1
+    assert len({str(answer) for answer in answers}) == 4
+
+
+def test_a_batch_of_many_prompts_ends(
+    compute: Compute, request_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So a busy server does not remember every prompt of its life."""
+    monkeypatch.setattr(batch_module, "_MAX_PROMPTS", 2)
+    requests = [request_of(max_tokens=3 + number) for number in range(5)]
+    assert answers_of(compute, requests, monkeypatch)[1] == 3
+
+
+def test_a_batch_that_everybody_has_abandoned_ends_at_its_next_step(
+    compute: Compute, request_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    complete = compute.complete
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        for finished in complete(*arguments, **named):
+            job.is_abandoned = True
+            steps.append(len(finished))
+            yield finished
+
+    monkeypatch.setattr(compute, "complete", counted)
+    engine = Engine(compute)
+    job = engine.submit(request_of(max_tokens=60))
+    thread = threading.Thread(target=engine.run)
+    thread.start()
+    error = job.future.exception(60)
+    assert isinstance(error, ApiError)
+    assert error.message == "the client has closed the connection"
+    monkeypatch.setattr(compute, "complete", complete)
+    assert engine.submit(request_of()).future.result(60)
+    engine.stop()
+    thread.join(60)
+    assert steps == [0]

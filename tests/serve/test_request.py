@@ -113,6 +113,22 @@ def test_the_limits_are_inclusive(tokenizer: TextTokenizer, limits: Limits) -> N
         read(tokenizer, limits, prompt=[*[[5] * 46] * 19, [5] * 47])
 
 
+def test_a_text_that_cannot_fit_is_not_tokenized(limits: Limits) -> None:
+    """The longest token has `bytes_per_token` bytes."""
+
+    class Unused:
+        bos = 1
+
+        def encode(self, text: str) -> list[int]:
+            raise AssertionError("this may take seconds")
+
+    num_bytes = limits.bytes_per_token * (limits.window + 1)
+    with pytest.raises(ApiError, match="a prompt has 65 or more tokens: expected at most 64"):
+        read_request(request_values(prompt="x" * num_bytes), Unused(), limits)
+    with pytest.raises(AssertionError):
+        read_request(request_values(prompt="x" * (num_bytes - 1)), Unused(), limits)
+
+
 def test_the_forms_of_prompts(tokenizer: TextTokenizer, limits: Limits) -> None:
     river = Prompt((tokenizer.bos, *tokenizer.encode("The river")), 1)
     long = Prompt((tokenizer.bos, *tokenizer.encode(" is long")), 1)
