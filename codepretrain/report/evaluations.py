@@ -7,7 +7,7 @@ older grader. Everything else is left out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,7 @@ class Evaluation:
     digest: str
     identity: Mapping[str, str]
     metrics: Mapping[str, Metric]
-    folder: str = ""
+    folder: str = field(default="", compare=False)
     failure: str = ""
 
 
