@@ -147,6 +147,25 @@ def test_a_prompt_that_fills_the_row_loses_its_start(
     ]
 
 
+def test_the_capacity_grows_with_the_prompts(
+    model_config: ModelConfig, vocabulary: Vocabulary, params: Params
+) -> None:
+    """Two slots; prompts up to 290 of 300 tokens. Scores of whole sequences are the reference."""
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    long = LanguageModel(model_config, vocabulary, mesh, batch_size=2, max_seq_len=300)
+    rng = np.random.default_rng(0)
+    prompts = [rng.integers(3, 56, size).tolist() for size in (290, 3, 40, 120, 129, 185, 3)]
+    limits = [10, 30, 20, 30, 5, 60, 200]
+    found = [one for (one,) in long.generate(params, prompts, max_new_tokens=limits)]
+    for one, limit in zip(found, limits, strict=True):
+        assert (one.reason == "eos") or len(one.tokens) == limit
+    written = [number for number, one in enumerate(found) if one.tokens]
+    assert len(written) >= 5
+    scores = long.score(params, [prompts[n] for n in written], [found[n].tokens for n in written])
+    assert scores.is_greedy.all()
+    assert num_compilations(long._generator._advance) >= 3, "128, 256 and 304 places at least"
+
+
 MESHES = {
     "one device": MeshConfig(),
     "data 8": MeshConfig(data=8),
