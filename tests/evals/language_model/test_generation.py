@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -192,6 +193,29 @@ def test_neither_devices_nor_slots_change_a_completion(
         assert other.generate(theirs, PROMPTS, **options) == model.generate(
             sharded_params, PROMPTS, **options
         )
+
+
+def test_the_past_is_split_over_the_devices_and_never_gathered(
+    model_config: ModelConfig, vocabulary: Vocabulary, mesh: Mesh, sharded_params: Params
+) -> None:
+    """Of the slots' 512 places, each device has its rows and heads only, in both functions."""
+    model = LanguageModel(model_config, vocabulary, mesh, batch_size=16, max_seq_len=504)
+    generator = model._generator
+    slots = generator._start(sharded_params, capacity=512)
+    key = slots.past[0].key
+    assert (key.shape, key.addressable_shards[0].data.shape) == ((16, 2, 512, 4), (4, 1, 512, 4))
+    control, tokens, ones = (
+        generator._place(np.ones(shape, np.int32)) for shape in ((16, 5), (4, 128), (4, 1))
+    )
+    sources = generator._place(np.zeros((16, 1), np.int32))
+    compiled = [
+        generator._advance.lower(sharded_params, slots, control, is_sampled=False).compile(),
+        generator._fill.lower(sharded_params, slots, tokens, ones, sources).compile(),
+    ]
+    for program in compiled:
+        collectives = re.findall(r"= (\S+) (?:all-|collective-)", program.as_text())
+        assert collectives
+        assert not [shape for shape in collectives if "512" in shape], collectives
 
 
 def placed(params: Params, config: ModelConfig, mesh: Mesh) -> Params:
