@@ -135,10 +135,10 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
         for stratum in np.unique(strata[is_filled]):
             is_in = is_filled & (strata == stratum)
             found, of_clusters = _cluster_sums(sums[is_in], clusters[is_in])
-            of_stratum, freedom_of_stratum = _errors(of_clusters, total)
+            of_stratum, degrees = _errors(of_clusters, total)
             names.append(found)
             errors.append(of_stratum)
-            freedoms.append(freedom_of_stratum)
+            freedoms.append(degrees)
     num_clusters = len(set(clusters[is_filled]))
     error, freedom = _combined(names, errors, freedoms)
     interval, p = student_interval(value, error, freedom)
