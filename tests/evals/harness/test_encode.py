@@ -31,7 +31,7 @@ def test_the_continuation_has_the_tokens_of_the_whole_text(tokenizer: TextTokeni
 
 
 def test_a_continuation_within_the_last_token_is_encoded_apart(tokenizer: TextTokenizer) -> None:
-    """" stones" is one token, and so is " stone": nothing of the whole is left for the "s"."""
+    """ " stones" is one token, and so is " stone": nothing of the whole is left for the "s"."""
     assert len(tokenizer.encode("the stones")) == len(tokenizer.encode("the stone"))
     assert pair(tokenizer, "the stone", "s") == ("the stone", "s")
     assert pair(tokenizer, "the stone", "") == ("the stone", "")
