@@ -109,12 +109,7 @@ def test_the_demos_own_tasks_have_one_right_ending_each() -> None:
     from codepretrain.evals.harness.render import render
 
     config = load_study(EXPERIMENTS / "demo.py").evals["pairs"]
-<<<<<<< HEAD
     options = parse(HarnessOptions, dict(config.options), path="config.evals.pairs.options")
-=======
-    chosen: Any = config.options
-    options = HarnessOptions(**chosen)
->>>>>>> harness
     agreement, syntax = (
         render(task, num_examples=config.num_examples)
         for task in load_tasks(options, path="config.evals.pairs")
