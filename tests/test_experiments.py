@@ -3,7 +3,6 @@
 import dataclasses
 import sysconfig
 from pathlib import Path
-from typing import Any
 
 import pytest
 
