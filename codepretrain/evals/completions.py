@@ -255,4 +255,5 @@ EVALUATOR = EvaluatorKind(
     check=_check,
     check_study=_check_study,
     check_machine=_check_machine,
+    reads_held_out=False,
 )

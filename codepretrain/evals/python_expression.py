@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codepretrain import interrupt
 from codepretrain.evals.estimate import Estimate, clustered_mean
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
@@ -24,9 +23,9 @@ from codepretrain.evals.sandbox.layers import REQUIRED_LAYERS, parse_layers
 from codepretrain.evals.sandbox.run import (
     Execution,
     SandboxLimits,
-    require_layers,
     run_programs,
 )
+from codepretrain.evals.spread import agree_on_sandbox, require_on_this_host, spread
 from codepretrain.evals.task_items import check_task, items_digest, load_items
 
 if TYPE_CHECKING:
@@ -62,7 +61,6 @@ GRADER = "1"
 
 # An expression of one line needs little. Generous, so that a busy machine changes no result.
 LIMITS = SandboxLimits(wall_s=20.0, cpu_s=5, memory_bytes=512 << 20, output_bytes=16 << 10)
-_PROGRAMS_AT_ONCE = 64  # between two reports of progress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +107,8 @@ class ExpressionItem:
 class PythonExpression:
     """Params → how often the completed expression has the expected value.
 
-    Every process generates; only process 0 runs and grades the programs, and the others get its
-    grades, because a program that runs twice may give two results.
+    Every process generates, runs a share of the programs and gets the grades of all: a program that
+    runs twice may give two results.
     """
 
     def __init__(
@@ -137,30 +135,33 @@ class PythonExpression:
             progress=progress,
         )
         texts = [completion.text.decode(errors="replace") for (completion,) in completions]
-        from codepretrain.hosts import WAIT_S, decide  # imports JAX
+        return result(self._items, self._grades(texts, progress))
 
-        grades = decide(
-            "the grades of the programs",
-            lambda: self._grade(texts, progress),
-            wait_s=WAIT_S + len(texts) * LIMITS.wall_s,  # all of them, one at a time
-        )
-        return result(self._items, grades)
+    def _grades(self, texts: Sequence[str], progress: Progress) -> list[dict[str, Any]]:
+        """Returns the record of each completion; every process runs a share of the programs."""
+        from codepretrain.hosts import WAIT_S  # imports JAX
 
-    def _grade(self, texts: Sequence[str], progress: Progress) -> list[dict[str, Any]]:
-        programs = [program(item, text) for item, text in zip(self._items, texts, strict=True)]
-        executions: list[Execution] = []
-        for start in range(0, len(programs), _PROGRAMS_AT_ONCE):
-            interrupt.check_alone()
-            executions += run_programs(
-                programs[start : start + _PROGRAMS_AT_ONCE],
+        sandbox = agree_on_sandbox(LIMITS.memory_bytes + LIMITS.disk_bytes)
+
+        def run(part: Sequence[tuple[ExpressionItem, str]]) -> list[dict[str, Any]]:
+            executions = run_programs(
+                [program(item, text) for item, text in part],
                 limits=LIMITS,
                 required_layers=self._required_layers,
+                layers=sandbox.layers,
+                num_workers=sandbox.num_workers,
             )
-            progress(len(executions), len(programs), "programs")
-        return [
-            grade(item, text, execution)
-            for item, text, execution in zip(self._items, texts, executions, strict=True)
-        ]
+            pairs = zip(part, executions, strict=True)
+            return [grade(item, text, execution) for (item, text), execution in pairs]
+
+        return spread(
+            list(zip(self._items, texts, strict=True)),
+            run,
+            what="programs",
+            per_process=sandbox.per_process,
+            wait_s=WAIT_S + LIMITS.wall_s * sandbox.per_process,
+            progress=progress,
+        )
 
 
 _PROGRAM = """\
@@ -238,10 +239,11 @@ def _layers_path(request: Request[PythonExpressionOptions]) -> str:
 
 
 def _check_machine(request: Request[PythonExpressionOptions]) -> None:
-    require_layers(_layers(request), option=_layers_path(request))
+    require_on_this_host(_layers(request), option=_layers_path(request))
 
 
 def _build(request: Request[PythonExpressionOptions], resources: "Resources") -> PythonExpression:
+    _check_machine(request)  # on every process: each one runs programs
     items = load_items(
         resources.data_dir,
         request.options.task,

@@ -14,6 +14,7 @@ KINDS = (
     "multiple_choice",
     "python_expression",
     "harness",
+    "code_generation",
     "completions",
 )
 

@@ -26,6 +26,14 @@ class Resources:
         # As many rows as training handles at once; without gradients they fit in memory.
         self._batch_size = config.training.batch_size // config.execution.num_microbatches
 
+    @property
+    def unfinished_dir(self) -> epath.Path:
+        """Where evaluations keep what is unfinished: `<workdir>/evaluations`, shared by studies.
+
+        The data is in `<workdir>/data/<hash>`.
+        """
+        return self.data_dir.parent.parent / "evaluations"
+
     @cached_property
     def language_model(self) -> LanguageModel:
         config = self.config

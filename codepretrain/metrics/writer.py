@@ -28,6 +28,11 @@ EVALUATION_FIELDS: Fields = {
 }
 
 
+def is_result(record: Mapping[str, Any]) -> bool:
+    """Returns whether a record of evals.jsonl is a result, not a failure."""
+    return "failure" not in record
+
+
 class MetricsWriter:
     """Appends a run's metrics. Each step is logged once, also after a resume.
 
@@ -79,7 +84,8 @@ class MetricsWriter:
                 self._copies.append(TensorBoard(folder / "tensorboard", resumed_step))
             opened.pop_all()  # all are open: `close` closes them from here on
         for record in self._evals.kept:
-            self._note_evaluation(record)
+            if is_result(record):
+                self._note_evaluation(record)
 
     def log_step(self, record: Mapping[str, Any]) -> None:
         """Writes one record of training metrics; it has at least "step"."""
@@ -120,6 +126,21 @@ class MetricsWriter:
         self._note_evaluation(record)
         values = {name: metric["value"] for name, metric in metrics.items()}
         self._write_copies(step, values, prefix=evaluator)
+
+    def log_failure(
+        self,
+        *,
+        step: int,
+        tokens: int,
+        evaluator: str,
+        identity: Mapping[str, str],
+        digest: str,
+        failure: str,
+    ) -> None:
+        """Writes that an evaluation failed: a record without metrics, which is no result."""
+        if self._is_primary:
+            record = {"step": step, "tokens": tokens, "evaluator": evaluator, "digest": digest}
+            self._evals.append({**record, "identity": identity, "metrics": {}, "failure": failure})
 
     def has_evaluation(self, step: int, evaluator: str, digest: str) -> bool:
         """Returns whether this very evaluation is recorded (only the primary process knows)."""

@@ -19,6 +19,7 @@ from codepretrain.metrics.time_ledger import read_sessions
 from codepretrain.report.evaluations import (
     Evaluation,
     Identities,
+    failed,
     left_out,
     own_evaluations,
     read_evaluations,
@@ -209,6 +210,7 @@ def _read_run(name: str, plan: PhaseInput, identities: Identities) -> RunResults
         problems += left_out(
             name, step=plan.steps, found=found, own=evaluations, identities=identities
         )
+        problems += failed(name, found, identities)
     with _noting(problems, path := directory / "time.jsonl"):
         sessions = read_sessions(path)
     with _noting(problems, path := directory / "starts.jsonl"):

@@ -26,13 +26,17 @@ Identities = Mapping[str, Mapping[str, str]]  # evaluator → its identity
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A record of evals.jsonl; `identity` and `digest`: see `evals/identity.py`."""
+    """A record of evals.jsonl; `identity` and `digest`: see `evals/identity.py`.
+
+    failure: why there are no metrics; "" for a result.
+    """
 
     step: int
     evaluator: str
     digest: str
     identity: Mapping[str, str]
     metrics: Mapping[str, Metric]
+    failure: str = ""
 
 
 def read_evaluations(path: epath.Path) -> list[Evaluation]:
@@ -49,6 +53,8 @@ def own_evaluations(found: Iterable[Evaluation], identities: Identities) -> list
     own: dict[tuple[str, int], tuple[int, Evaluation]] = {}
     for evaluation in found:
         key = evaluation.evaluator, evaluation.step
+        if evaluation.failure:
+            continue
         rank = _rank(evaluation, identities.get(evaluation.evaluator, {}))
         if rank > 0 and (key not in own or rank >= own[key][0]):
             own[key] = rank, evaluation
@@ -75,13 +81,24 @@ def left_out(
 ) -> list[str]:
     """Returns a line per evaluator that has results at a step, none of them the study's."""
     have = {evaluation.evaluator for evaluation in own if evaluation.step == step}
-    others = {e.evaluator: e.identity for e in found if e.step == step}
+    others = {e.evaluator: e.identity for e in found if e.step == step and not e.failure}
     return [
         f"{phase}: the result of {name} at step {step:,} has other "
         f"{differing(identities[name], others[name])} than this study’s evaluation and is left "
         f"out: run `codepretrain evaluate --phase {phase}`"
         for name in identities
         if name in others and name not in have
+    ]
+
+
+def failed(phase: str, found: Sequence[Evaluation], identities: Identities) -> list[str]:
+    """Returns a line per failure of one of the study's evaluations that was not made good since."""
+    results = {(e.evaluator, e.step, e.digest) for e in found if not e.failure}
+    last = {(e.evaluator, e.step, e.digest): e.failure for e in found if e.failure}
+    return [
+        f"{phase}: {name} failed at step {step:,}: {failure}"
+        for (name, step, digest), failure in last.items()
+        if name in identities and (name, step, digest) not in results
     ]
 
 
@@ -115,4 +132,5 @@ def _evaluation(line: Mapping[str, Any]) -> Evaluation:
         digest=line["digest"],
         identity=line["identity"],
         metrics=metrics,
+        failure=line.get("failure", ""),
     )

@@ -9,7 +9,7 @@ from typing import Literal
 
 from codepretrain.checkpoint.record import steps_in
 from codepretrain.files import journal
-from codepretrain.metrics.writer import EVALUATION_FIELDS
+from codepretrain.metrics.writer import EVALUATION_FIELDS, is_result
 from codepretrain.stream.ledger import saved_step
 from codepretrain.study.workspace import Workspace
 
@@ -30,7 +30,11 @@ def progress(workspace: Workspace, name: str, digests: Mapping[str, str]) -> Pro
     if saved_step(run_dir / "ledger.json") != num_steps:
         return "to train"
     records = journal.read(run_dir / "evals.jsonl", fields=EVALUATION_FIELDS)
-    recorded = {(r["evaluator"], r["digest"]) for r in records if r["step"] == num_steps}
+    recorded = {
+        (record["evaluator"], record["digest"])
+        for record in records
+        if record["step"] == num_steps and is_result(record)
+    }
     if recorded >= digests.items():
         return "trained"
     is_unfinished = steps_in(run_dir / "checkpoints").get(num_steps, True)

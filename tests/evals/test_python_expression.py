@@ -15,6 +15,7 @@ from codepretrain.evals.python_expression import (
     result,
 )
 from codepretrain.evals.sandbox.run import Execution, run_programs
+from codepretrain.evals.spread import agree_on_sandbox
 from codepretrain.evals.task_items import load_items
 from codepretrain.model.transformer import Params
 from tests.fixtures.processes import RunJob
@@ -98,14 +99,21 @@ def test_the_others_wait_for_programs_that_all_reach_the_time_limit(monkeypatch)
 
     waits = []
 
-    def decide(what, compute, *, wait_s):
+    def gather(what, compute, *, wait_s=0.0):
+        if what != "the programs":
+            return [compute()]
         waits.append(wait_s)
-        return [grade(ITEM, "1", Execution("timeout", -9, b"", b"", 20.0, ()))] * 500
+        (share,) = compute.args
+        late = Execution("timeout", -9, b"", b"", 20.0, ())
+        return [[grade(item, text, late) for item, text in share]]
 
-    monkeypatch.setattr(hosts, "decide", decide)
+    monkeypatch.setattr(hosts, "gather", gather)
     items = [dataclasses.replace(ITEM, id=f"e{number}") for number in range(500)]
-    PythonExpression(cast(LanguageModel, Model()), items)({}, no_progress)
-    assert waits[0] >= 500 * LIMITS.wall_s
+    evaluate = PythonExpression(cast(LanguageModel, Model()), items)
+    assert len(evaluate({}, no_progress).items.ids) == 500
+    per_process = agree_on_sandbox(LIMITS.memory_bytes + LIMITS.disk_bytes).per_process
+    assert waits == [waits[0]] * -(-500 // per_process)
+    assert waits[0] >= per_process * LIMITS.wall_s
 
 
 def test_completions_of_the_model_are_run_and_reproducible(
@@ -144,27 +152,34 @@ class Model:
     def generate(self, params, prompts, **options):
         return [[Completion([1], b"2", "stop")] for _ in prompts]
 
-item = python_expression.ExpressionItem(
-    id="e",
-    document="d",
-    prompt=[1],
-    expression_prefix="1 + ",
-    expected="3",
-    reference="2",
-    closing_is_right=False,
-    max_new_tokens=4,
-)
-evaluate = python_expression.PythonExpression(Model(), [item])
+items = [
+    python_expression.ExpressionItem(
+        id=f"e{i}",
+        document="d",
+        prompt=[1],
+        expression_prefix=f"{i} + ",
+        expected="3",
+        reference="2",
+        closing_is_right=False,
+        max_new_tokens=4,
+    )
+    for i in range(5)
+]
+evaluate = python_expression.PythonExpression(Model(), items)
+num_run = 0
 
-def run_on_process_0(programs, **options):
-    assert process == 0, "process 1 ran a program"
+def run(programs, **options):
+    global num_run
+    num_run += len(programs)
     return run_programs(programs, **options)
 
 def refuse(programs, **options):
-    raise UserError("the sandbox cannot start")
+    if process == 1:
+        raise UserError("the sandbox cannot start")
+    return run_programs(programs, **options)
 
-python_expression.run_programs = run_on_process_0
-print(evaluate({}, no_progress).metrics["pass_at_1"].value)
+python_expression.run_programs = run
+print(evaluate({}, no_progress).items.scores["pass_at_1"].tolist(), num_run)
 python_expression.run_programs = refuse
 try:
     evaluate({}, no_progress)
@@ -173,7 +188,8 @@ except UserError as error:
 """
 
 
-def test_process_0_runs_the_programs_and_all_get_the_result(run_job: RunJob) -> None:
-    for ended in run_job(TWO_PROCESSES):
-        assert ended.returncode == 0, ended.stderr
-        assert ended.stdout.splitlines() == ["1.0", "the sandbox cannot start"]
+def test_processes_share_the_programs_and_all_get_the_result(run_job: RunJob) -> None:
+    first, second = run_job(TWO_PROCESSES)
+    found = "[False, True, False, False, False]"
+    assert first.stdout.splitlines() == [f"{found} 3", "the sandbox cannot start"], first.stderr
+    assert second.stdout.splitlines() == [f"{found} 2", "the sandbox cannot start"], second.stderr

@@ -6,10 +6,12 @@ import pytest
 
 from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.item_scores import item_scores_path
+from codepretrain.files import json_values
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline
 from codepretrain.report.evaluations import (
     Evaluation,
+    failed,
     left_out,
     own_evaluations,
     read_scores,
@@ -79,6 +81,32 @@ def test_why_a_result_is_left_out_is_told():
     told = left_out("p", step=9, found=found, own=found[:1], identities={"prose": OURS})
     assert told == []
     assert left_out("p", step=9, found=found, own=[], identities={}) == []
+
+
+def test_a_failure_is_no_result_and_is_told_until_it_is_made_good():
+    broken = replace(evaluation(), failure="no disk")
+    assert own(broken) == []
+    assert own(broken, evaluation()) == [evaluation()]
+    assert failed("p", [broken], {"prose": OURS}) == ["p: prose failed at step 9: no disk"]
+    assert failed("p", [broken, evaluation()], {"prose": OURS}) == []
+    assert failed("p", [broken], {}) == []
+    assert left_out("p", step=9, found=[broken], own=[], identities={"prose": OURS}) == []
+
+
+def test_a_failure_is_a_problem_of_the_report(copied_study):
+    path = Path(copied_study.phases["code_init"].run_dir) / "evals.jsonl"
+    lines = path.read_text().splitlines()
+    [number] = [
+        n
+        for n, line in enumerate(lines)
+        if '"step": 200,' in line and '"evaluator": "python_expression"' in line
+    ]
+    record = json_values.decode(lines[number])
+    lines[number] = json_values.encode({**record, "metrics": {}, "failure": "no disk"})
+    path.write_text("\n".join(lines) + "\n")
+    run = collect(copied_study).runs["code_init"]
+    assert run.problems == ("code_init: python_expression failed at step 200: no disk",)
+    assert run.at_end("python_expression") is None
 
 
 def test_a_report_has_only_its_studys_evaluators_and_corrects_for_them_alone(study):

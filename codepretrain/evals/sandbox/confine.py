@@ -99,7 +99,7 @@ def _confine(
     for name, apply in steps:
         if name == "landlock":  # before anything is closed to this process
             _die_with_supervisor()  # a change of user has reset it
-            _replace_stdin(stdin)
+            _replace_stdin(stdin, spec["input_fd"])
             os.chdir(work)
         if name in layers:
             try:
@@ -125,8 +125,9 @@ def _enter_cgroup(group: MemoryCgroup | None) -> None:
         group.enter()
 
 
-def _replace_stdin(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _replace_stdin(path: str, input_fd: int | None) -> None:
+    """Makes the standard input the evaluator's pipe, or an empty file."""
+    descriptor = os.open(path, os.O_RDONLY) if input_fd is None else input_fd
     os.dup2(descriptor, 0)
     os.close(descriptor)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from codepretrain.evals.sandbox import folder, memory_cgroup
-from codepretrain.evals.sandbox.interpreter_files import interpreter_files
+from codepretrain.evals.sandbox.interpreter_files import InterpreterFiles, interpreter_files
 from codepretrain.evals.sandbox.syscalls import filter_program
 
 _ROOT = Path(__file__).resolve().parents[3]
@@ -26,11 +26,19 @@ _END_LIMIT_S = 10.0
 
 
 class Supervised:
-    """A program, started in its sandbox or refused. `ready` is what the supervisor reported."""
+    """A program, started in its sandbox or refused.
 
-    def __init__(self, process: subprocess.Popen[bytes], status: IO[bytes]) -> None:
+    Attributes:
+      ready: what the supervisor reported.
+      input: a descriptor that writes to the program's standard input; None if that is empty.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], status: IO[bytes], input: int | None
+    ) -> None:
         self._process = process
         self._status = status
+        self.input = input
         self.ready: Mapping[str, Any] = {}
 
     @property
@@ -77,6 +85,8 @@ class Supervised:
         for pipe in (self._status, self._process.stdin, self._process.stdout, self._process.stderr):
             assert pipe is not None
             pipe.close()
+        if self.input is not None:
+            os.close(self.input)
         # If the supervisor was killed before it could:
         if self.ready.get("folder"):
             with contextlib.suppress(OSError):
@@ -110,25 +120,31 @@ class Supervised:
 
 @contextlib.contextmanager
 def supervised(
-    program: bytes, *, limits: Mapping[str, Any], layers: Sequence[str], required: Sequence[str]
+    program: bytes,
+    *,
+    limits: Mapping[str, Any],
+    layers: Sequence[str],
+    required: Sequence[str],
+    has_input: bool = False,
 ) -> Iterator[Supervised]:
-    """Starts a program; yields once it runs or was refused. Cleans up after it."""
+    """Starts a program; yields once it runs or was refused. Cleans up after it.
+
+    Args:
+      has_input: the program's standard input is a pipe (`Supervised.input`); otherwise it is empty.
+    """
     files = interpreter_files()
     read_fd, write_fd = os.pipe()
+    input_read, input_write = os.pipe() if has_input else (None, None)
+    passed = [write_fd] if input_read is None else [write_fd, input_read]
     specification = {
-        "interpreter": files.interpreter,
+        **_machine(files),
         "program": program,
-        "readable": list(files.readable),
-        "links": list(files.links),
-        "hidden": list(files.hidden),
-        "as_nobody": os.geteuid() == 0 and files.public,
-        "filter": filter_program(),
-        "temporary": os.path.realpath(tempfile.gettempdir()),
         "limits": dict(limits),
         "layers": list(layers),
         "required": list(required),
         "parent": os.getpid(),
         "status_fd": write_fd,
+        "input_fd": input_read,
     }
     try:
         process = subprocess.Popen(
@@ -139,15 +155,18 @@ def supervised(
             bufsize=0,
             cwd="/",
             env={},
-            pass_fds=[write_fd],
+            pass_fds=passed,
             start_new_session=True,
         )
     except BaseException:
-        os.close(read_fd)
+        for descriptor in (read_fd, input_write):
+            if descriptor is not None:
+                os.close(descriptor)
         raise
     finally:
-        os.close(write_fd)
-    run = Supervised(process, os.fdopen(read_fd, "rb", buffering=0))
+        for descriptor in passed:
+            os.close(descriptor)
+    run = Supervised(process, os.fdopen(read_fd, "rb", buffering=0), input_write)
     try:
         content = marshal.dumps(specification)
         assert process.stdin is not None
@@ -157,6 +176,19 @@ def supervised(
         yield run
     finally:
         run.close()
+
+
+def _machine(files: InterpreterFiles) -> dict[str, Any]:
+    """Returns the part of the specification that is the same for every program."""
+    return {
+        "interpreter": files.interpreter,
+        "readable": list(files.readable),
+        "links": list(files.links),
+        "hidden": list(files.hidden),
+        "as_nobody": os.geteuid() == 0 and files.public,
+        "filter": filter_program(),
+        "temporary": os.path.realpath(tempfile.gettempdir()),
+    }
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

@@ -36,6 +36,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from codepretrain.evals.sandbox.capacity import num_parallel
 from codepretrain.evals.sandbox.launch import Supervised, supervised
 from codepretrain.evals.sandbox.layers import LAYERS, REQUIRED_LAYERS, missing_layers
 
@@ -116,19 +117,25 @@ def run_programs(
     *,
     limits: SandboxLimits = SandboxLimits(),
     required_layers: Sequence[str] = REQUIRED_LAYERS,
+    layers: Sequence[str] | None = None,
     num_workers: int | None = None,
 ) -> list[Execution]:
-    """Runs each program, `num_workers` at a time (one per CPU); results in the programs' order.
+    """Runs each program; results in the programs' order.
+
+    Args:
+      layers: which to apply; by default all that this machine grants.
+      num_workers: programs that run at a time; by default as many as `capacity.py` says.
 
     Raises:
       UserError: this machine does not grant a required layer; no program has run.
     """
     require_layers(required_layers, option="required_layers")
-    layers = sandbox_isolation().granted
+    layers = sandbox_isolation().granted if layers is None else layers
     run = functools.partial(
         run_program, limits=limits, required_layers=required_layers, layers=layers
     )
-    with ThreadPoolExecutor(num_workers or os.cpu_count() or 1) as pool:
+    num_workers = num_workers or num_parallel(limits.memory_bytes + limits.disk_bytes)
+    with ThreadPoolExecutor(num_workers) as pool:
         return list(pool.map(run, programs))
 
 
@@ -178,7 +185,7 @@ def _execute(
         wall_s = time.monotonic() - started
         stdout, stderr = (_rest(fd, text, limits) for fd, text in output.items())
     exceeded = max(len(stdout), len(stderr)) > limits.output_bytes
-    status = limit or ("output" if exceeded else _status(end, stderr, limits))
+    status = limit or ("output" if exceeded else status_of_end(end, stderr, limits))
     size = limits.output_bytes
     isolation = tuple(run.ready["layers"])
     return Execution(
@@ -225,7 +232,13 @@ def _rest(descriptor: int, output: bytes, limits: SandboxLimits) -> bytes:
     return output
 
 
-def _status(end: Mapping[str, Any], stderr: bytes, limits: SandboxLimits) -> str:
+def status_of_end(end: Mapping[str, Any], stderr: bytes, limits: SandboxLimits) -> str:
+    """Returns the status of a program that no limit of the evaluator ended.
+
+    Args:
+      end: what the supervisor reported.
+      stderr: what the program wrote there.
+    """
     exit_code = end["exit_code"]
     if exit_code == 0:
         return "passed"

@@ -42,7 +42,9 @@ _ORPHAN_POLL_S = 1.0
 
 def main() -> None:
     spec = marshal.loads(_read(int.from_bytes(_read(8), "little")))
-    os.set_inheritable(spec["status_fd"], False)
+    for descriptor in (spec["status_fd"], spec["input_fd"]):
+        if descriptor is not None:
+            os.set_inheritable(descriptor, False)
     layers, missing = list(spec["layers"]), {}
     while True:
         child = _Child(spec, layers)
@@ -57,6 +59,8 @@ def main() -> None:
                 _send(spec, {"problem": error.reason, "missing": missing})
                 return
             continue
+        if spec["input_fd"] is not None:  # the program's end alone: it closes with the program
+            os.close(spec["input_fd"])
         try:
             _send(spec, {"layers": layers, "missing": missing, **child.traces()})
             _send(spec, child.wait())
