@@ -31,7 +31,7 @@ _QUOTA = b"insufficient_quota"  # sent with 429, and waiting does not help
 class Endpoint:
     """`url` ends before `/chat/completions`, as in `https://host/v1`. `key` may be empty.
 
-    seed: sent if it is given; few endpoints then give the same answer again.
+    seed: sent if it is given; few endpoints are deterministic with it.
     """
 
     url: str

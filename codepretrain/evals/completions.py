@@ -236,7 +236,7 @@ def _read(request: Request[CompletionsOptions]) -> list[Prompt]:
     )
 
 
-def _check_machine(request: Request[CompletionsOptions]) -> None:
+def _check_data(request: Request[CompletionsOptions]) -> None:
     _read(request)
 
 
@@ -254,5 +254,6 @@ EVALUATOR = EvaluatorKind(
     build=_build,
     check=_check,
     check_study=_check_study,
-    check_machine=_check_machine,
+    check_data=_check_data,
+    reads_held_out=False,
 )

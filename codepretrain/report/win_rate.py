@@ -88,7 +88,7 @@ def win_rate(judgments: Sequence[Judgment]) -> WinRate:
 
 
 def order_effect(judgments: Sequence[Judgment]) -> OrderEffect:
-    """Returns how the verdicts depend on the order; identical completions tell nothing of it."""
+    """Returns how the verdicts depend on the order; identical completions are left out."""
     asked = [
         j for j in judgments if j.is_asked and j.is_complete and "unreadable" not in j.outcomes
     ]
@@ -135,7 +135,7 @@ def share(values: Sequence[float] | np.ndarray) -> Rate:
 
     The interval is that of a proportion of n* independent judgments, where n* gives the standard
     error that the prompts have: between the number of prompts (both orders always agree) and twice
-    that (they tell independent things).
+    that (they are independent).
     """
     x = np.asarray(values, np.float64)
     count = len(x)

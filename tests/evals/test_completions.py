@@ -22,7 +22,12 @@ from codepretrain.evals.identity import full_identity, identity_digest
 from codepretrain.evals.language_model import Completion, LanguageModel, Sampling
 from codepretrain.evals.progress import no_progress
 from codepretrain.evals.prompt_set import Prompt
-from codepretrain.evals.registry import check_machine, evaluator_request
+from codepretrain.evals.registry import (
+    check_evaluators,
+    check_machine,
+    evaluator_request,
+    missing_data,
+)
 from codepretrain.model.transformer import Params
 from codepretrain.rows.vocabulary import Vocabulary
 from tests.fixtures.processes import RunJob
@@ -221,6 +226,10 @@ def test_missing_prompts_are_named_before_anything_is_computed(
     path.write_text("{")
     with pytest.raises(UserError, match=r"p.jsonl line 1: expected a JSON object"):
         check_machine(study(path))
+    (problem,) = missing_data(study(path))  # what `plan` lists
+    assert "p.jsonl line 1" in problem
+    held_out_nothing = dataclasses.replace(config.data, validation_fraction=0.0)
+    check_evaluators(dataclasses.replace(study(path, max_new_tokens=8), data=held_out_nothing))
     kind, request = evaluator_request("dolly", study(path, max_new_tokens=16).evals["dolly"])
     with pytest.raises(UserError, match=r"expected at most 15 .*max_seq_len - 1.*, found 16"):
         kind.check_study(request, config)

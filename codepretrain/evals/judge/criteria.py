@@ -6,7 +6,7 @@ neither a tie nor a swap of the order; we have both.
 The completions are text by a language model, which may hold anything: instructions to the judge, a
 verdict, or what looks like the end of its part. So each part is between two markers that contain a
 hash of all the texts, which a completion cannot contain, and the judge is told that the parts are
-material. A judge may be taken in even so: `verdict.has_verdict_line` finds completions that try.
+material. A judge may still be swayed: `verdict.has_verdict_line` finds completions that try.
 
 Source: Aryabumi et al., 2024 (arXiv 2408.10914), win rates: the criteria are correct reasoning, an
 answer to the request, factual and comprehensible content, and fluent language.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from etils import epath
 
 from codepretrain.endpoint.account import Account, Terms
 from codepretrain.endpoint.chat import Endpoint
@@ -280,6 +281,18 @@ def test_estimate(tmp_path: Path, fixed_port: None) -> None:
     found = estimate(asked, chosen, terms, journal=judge.path)
     assert (found.num_requests, found.num_kept) == (2, 2)
     assert found.cost == pytest.approx(2 * 20), "by the tokens of the answers so far"
+
+
+def test_verdicts_are_kept_in_an_object_store(memory: epath.Path, fixed_port: None) -> None:
+    path = memory / "judge" / "verdicts.jsonl"
+    asked = matches((2, 1), (1, 2))
+    for expected in (4, 0):
+        with endpoint(judging(by_quality)) as server:
+            chosen = Endpoint(url=server.url, model="m")
+            ask_judge(asked, chosen, Terms(concurrency=1), journal=path)
+            judged, _ = judgments(asked, chosen, journal=path)
+            assert len(server.seen) == expected
+        assert [judgment.outcomes[0] for judgment in judged] == ["win", "loss"]
 
 
 _ASK = """
