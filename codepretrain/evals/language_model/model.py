@@ -176,22 +176,8 @@ class LanguageModel:
         num_top: int,
         progress: Progress = no_progress,
     ) -> list[TokenScores]:
-        """Returns the log-probability of each token of each sequence, and the `num_top` best.
-
-        Raises:
-          ValueError: a sequence is empty, or longer than the model's rows.
-        """
-        for number, tokens in enumerate(sequences):
-            if not 0 < len(tokens) <= self.max_seq_len:
-                raise ValueError(
-                    f"sequence {number} has {len(tokens)} tokens, expected 1 to "
-                    f"{self.max_seq_len} (the model's rows)"
-                )
-        found: dict[int, TokenScores] = {}
-        for finished in self._token_scorer(params, sequences, num_top=num_top):
-            found.update(finished)
-            progress(len(found), len(sequences), "sequences")
-        return [found[number] for number in range(len(sequences))]
+        """Returns the log-probability of each token, and the `num_top` best in its place."""
+        return self._token_scorer.all(params, sequences, num_top=num_top, progress=progress)
 
     def complete(
         self,

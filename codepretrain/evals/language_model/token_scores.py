@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from codepretrain import interrupt
 from codepretrain.evals.language_model.widths import width_for
 from codepretrain.evals.placement import place_rows, rows_per_batch
+from codepretrain.evals.progress import Progress
 from codepretrain.model.transformer import Params, Transformer
 from codepretrain.train.sharding import replicated
 
@@ -58,6 +59,31 @@ class TokenScorer:
             self._score_batch, static_argnames="num_top", out_shardings=replicated(mesh)
         )
 
+    def all(
+        self,
+        params: Params,
+        sequences: Sequence[Sequence[int]],
+        *,
+        num_top: int,
+        progress: Progress,
+    ) -> list[TokenScores]:
+        """Returns the scores of each sequence.
+
+        Raises:
+          ValueError: a sequence is empty, or longer than the model's rows.
+        """
+        for number, tokens in enumerate(sequences):
+            if not 0 < len(tokens) <= self._max_seq_len:
+                raise ValueError(
+                    f"sequence {number} has {len(tokens)} tokens, expected 1 to "
+                    f"{self._max_seq_len} (the model's rows)"
+                )
+        found: dict[int, TokenScores] = {}
+        for finished in self(params, sequences, num_top=num_top):
+            found.update(finished)
+            progress(len(found), len(sequences), "sequences")
+        return [found[number] for number in range(len(sequences))]
+
     def __call__(
         self, params: Params, sequences: Sequence[Sequence[int]], *, num_top: int
     ) -> Iterator[list[tuple[int, TokenScores]]]:
@@ -68,7 +94,6 @@ class TokenScorer:
         """
         by_width: dict[int, list[int]] = {}
         for number, tokens in enumerate(sequences):
-            assert 0 < len(tokens) <= self._max_seq_len, (number, len(tokens))
             by_width.setdefault(width_for(len(tokens), self._max_seq_len), []).append(number)
         for width, numbers in sorted(by_width.items()):
             for start in range(0, len(numbers), self._batch_size):
