@@ -356,3 +356,49 @@ def test_data_that_one_process_lacks_is_an_error_on_all(
     for ended in run_job(TWO_PROCESSES, json.dumps(to_dict(study)), data_dir):
         assert ended.returncode == 0, ended.stderr
         assert "elsewhere/evals: run `codepretrain prepare` first" in ended.stdout
+
+
+FAILS_ON_ONE = """
+import pathlib
+
+from codepretrain.config.schema import LoggingConfig
+from codepretrain.evals.build import Evaluator
+from codepretrain.evals.registry import evaluator_kind
+from codepretrain.metrics.writer import MetricsWriter
+from codepretrain.train.phase_evaluator import EvaluationError
+from tests.evals.test_build import IDENTITY, MEASURED
+
+class FailsOnOne:
+    identity = {"items": "four"}
+
+    def __call__(self, params, progress):
+        if process == 1:
+            raise OSError("no memory")
+        return MEASURED.result
+
+run_dir = pathlib.Path(arguments[0])
+logging = LoggingConfig(write_tensorboard=False)
+for continues in (True, False):
+    evaluator = Evaluator(
+        "x", evaluator_kind("multiple_choice"), FailsOnOne(), IDENTITY, continues=continues
+    )
+    with MetricsWriter(run_dir, logging, "run", resumed_step=7, is_primary=process == 0) as writer:
+        try:
+            evaluator.record({}, writer, run_dir, step=7, tokens=700)
+            print("goes on")
+        except EvaluationError as error:
+            print(error)
+"""
+
+
+def test_an_evaluation_that_fails_in_one_process_fails_in_all(
+    tmp_path: Path, run_job: RunJob
+) -> None:
+    for ended in run_job(FAILS_ON_ONE, tmp_path):
+        assert ended.returncode == 0, ended.stderr
+        first, second = ended.stdout.splitlines()
+        assert first == "goes on"
+        assert "failed at step 7: OSError: no memory" in second
+    [record] = map(json.loads, (tmp_path / "evals.jsonl").read_text().splitlines())
+    assert record["failure"] == "OSError: no memory"
+    assert not (tmp_path / "items").exists()
