@@ -54,6 +54,11 @@ class Evaluator:
     continues: bool = False
     console: Console | None = None
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Lines about its items; most kinds of evaluation have none."""
+        return getattr(self.evaluation, "warnings", ())
+
     @cached_property
     def digest(self) -> str:
         return identity_digest(self.identity)
@@ -160,10 +165,6 @@ def build_evaluators(
             evaluators.append(_evaluator(config, name, chosen, resources, shown))
 
     gather("the evaluations", build)
-    if shown is not None:
-        for evaluator in evaluators:
-            for line in getattr(evaluator.evaluation, "warnings", ()):
-                shown.print(f"evaluation {evaluator.name!r}: warning: {line}", soft_wrap=True)
     return evaluators
 
 

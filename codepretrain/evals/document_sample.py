@@ -90,9 +90,10 @@ class DocumentSample:
         if len(sizes) < _FEW_CLUSTERS:
             lines.append(
                 f"its {len(self):,} sampled documents are of {len(sizes):,} groups, {effective}; "
-                f"with fewer than {_FEW_CLUSTERS}, intervals are wide and approximate"
+                f"with fewer than {_FEW_CLUSTERS}, intervals are wide and approximate: raise "
+                "num_examples, or config.data.validation_fraction if these are all"
             )
-        if largest > _LARGE_SHARE and len(sizes) > 1:
+        if largest > max(_LARGE_SHARE, 2 / len(sizes)):
             lines.append(
                 f"one group has {largest:.0%} of the counted tokens, so its {len(sizes):,} groups "
                 f"are {effective}; lower options.max_tokens_per_document or raise num_examples"

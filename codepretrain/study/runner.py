@@ -43,7 +43,7 @@ class Runner:
         retrain_lost: bool = False,
         profile_steps: int = 0,
     ) -> None:
-        """Prints what the program runs on.
+        """Prints what the program runs on, and the warnings of the evaluations.
 
         Args:
           provenance: how this process was started and what it runs on (`study/provenance.py`);
@@ -59,6 +59,9 @@ class Runner:
         self.profile_steps = profile_steps
         self.evaluators = evaluators
         console.print(program.description(), highlight=False, soft_wrap=True)
+        for evaluator in evaluators:
+            for line in evaluator.warnings:
+                console.print(f"evaluation {evaluator.name!r}: warning: {line}", soft_wrap=True)
 
     def train(self, name: str) -> None:
         """Trains a phase to its end, from its newest checkpoint or its parent's."""
