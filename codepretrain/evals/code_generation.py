@@ -120,7 +120,7 @@ def _build(request: _Request, resources: "Resources") -> "Evaluation":
         resources.language_model,
         tokenized,
         settings,
-        folder=resources.unfinished_dir,
+        folder=resources.cache_dir,
         identity=identity,
         model_digest=sha256_json(to_dict(resources.config.model)),
     )

@@ -27,12 +27,12 @@ class Resources:
         self._batch_size = config.training.batch_size // config.execution.num_microbatches
 
     @property
-    def unfinished_dir(self) -> epath.Path:
-        """Where evaluations keep what is unfinished: `<workdir>/evaluations`, shared by studies.
+    def cache_dir(self) -> epath.Path:
+        """Where evaluations keep results as they come: `<workdir>/evaluation_cache`.
 
         The data is in `<workdir>/data/<hash>`.
         """
-        return self.data_dir.parent.parent / "evaluations"
+        return self.data_dir.parent.parent / "evaluation_cache"
 
     @cached_property
     def language_model(self) -> LanguageModel:

@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from codepretrain.evals.sandbox.run import Isolation
 from codepretrain.model.transformer import Params, init_params
 from codepretrain.train.sharding import make_mesh
 from tests.evals.programs.conftest import HUMAN_EVAL, MBPP
+from tests.fixtures.processes import RunJob
 
 SMALL = {"max_new_tokens": 8, "cpu_seconds": 1}
 
@@ -280,3 +282,63 @@ def test_the_declaration(study: StudyConfig, benchmarks: Path) -> None:
     kind, request = evaluator_request("code", chosen)
     assert kind is EVALUATOR
     assert request.options.k == "1"
+
+
+PROCESSES = """
+import dataclasses, json
+from pathlib import Path
+import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from codepretrain.config.schema import DataConfig, EvaluatorConfig, MeshConfig
+from codepretrain.evals import code_generation
+from codepretrain.evals.build import build_evaluators
+from codepretrain.evals.programs import grading
+from codepretrain.model.transformer import init_params
+from codepretrain.train.sharding import make_mesh
+from tests.configs import TINY_MODEL, bare_study
+
+data_dir, path = Path(arguments[0]), arguments[1]
+model = dataclasses.replace(TINY_MODEL, vocab_size=320, logit_scale=4.0, compute_dtype="float32")
+options = {"task": "human_eval", "data": path, "max_new_tokens": 8, "num_samples": 2, "k": "1,2",
+           "temperature": 0.9, "cpu_seconds": 1}
+config = bare_study(model, data=DataConfig(sources={}, max_seq_len=512),
+                    evals={"code": EvaluatorConfig(kind="code_generation", options=options)})
+if process:
+    code_generation.read_records = None  # only process 0 reads the data
+ran = []
+real = grading.grade_trials
+def counted(trials, **keywords):
+    ran.extend(trials)
+    return real(trials, **keywords)
+grading.grade_trials = counted
+mesh = make_mesh(MeshConfig())
+everywhere = NamedSharding(mesh, PartitionSpec())
+params = jax.jit(init_params, static_argnums=0, out_shardings=everywhere)(model, jax.random.key(2))
+(evaluator,) = build_evaluators(config, data_dir, mesh)
+found = evaluator(params)
+nats = np.round(found.items.scores["bits_per_byte"], 3).tolist()
+scores = {name: values.tolist() for name, values in found.items.scores.items()}
+print(json.dumps([found.items.records, nats, scores["pass_at_1"], scores["pass_at_2"]]))
+print(len(ran))
+"""
+
+
+def test_two_processes_give_the_result_of_one_fresh_and_resumed(
+    run_job: RunJob, text_data_dir: Path, benchmarks: Path, tmp_path: Path
+) -> None:
+    path = benchmarks / "HumanEval.jsonl.gz"
+    lines = {}
+    for number in (1, 2):
+        folder = tmp_path / f"{number}" / "data" / "0123"
+        shutil.copytree(text_data_dir, folder)
+        jobs = [run_job(PROCESSES, folder, path, num_processes=number) for _ in range(number)]
+        for job in jobs:
+            assert all(ended.returncode == 0 for ended in job), job
+        lines[number] = [[e.stdout.splitlines()[-2:] for e in ended] for ended in jobs]
+    (((result, num_run),),) = lines[1]
+    for ended in lines[2]:
+        assert [line[0] for line in ended] == [result] * len(ended)
+    fresh, again = lines[2]
+    assert sum(int(line[1]) for line in fresh) == int(num_run)
+    assert all(int(line[1]) > 0 for line in fresh)
+    assert all(line[1] == "0" for line in again)

@@ -6,9 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from etils import epath
 
 from codepretrain.errors import UserError
 from codepretrain.evals.programs.records import read_records, text_field, text_list_field
+from codepretrain.files.atomic import write_bytes
 from tests.evals.programs.conftest import MBPP
 
 LINES = "".join(json.dumps(record) + "\n" for record in MBPP).encode()
@@ -36,6 +38,14 @@ def test_a_folder_is_all_of_its_files(tmp_path: Path) -> None:
     (tmp_path / "test.jsonl").write_bytes(b"".join(LINES.splitlines(keepends=True)[1:]))
     (tmp_path / "README.md").write_text("no records")
     assert read_records(str(tmp_path), path="x") == MBPP
+
+
+def test_files_in_an_object_store(gcs: epath.Path) -> None:
+    write_bytes(gcs / "mbpp.jsonl.gz", gzip.compress(LINES))
+    assert read_records(str(gcs / "mbpp.jsonl.gz"), path="x") == MBPP
+    assert read_records(str(gcs), path="x") == MBPP
+    with pytest.raises(UserError, match="there is no file or folder"):
+        read_records(str(gcs / "none.jsonl"), path="x")
 
 
 @pytest.mark.parametrize(
