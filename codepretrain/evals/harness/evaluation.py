@@ -152,7 +152,7 @@ def build_evaluation(
         plan,
         excluded=excluded,
         settings=settings,
-        unfinished=resources.unfinished_dir,
+        unfinished=resources.cache_dir,
         model_digest=sha256_json(to_dict(resources.config.model)),
     )
 
