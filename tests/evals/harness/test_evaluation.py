@@ -35,7 +35,7 @@ class Resources:
     def __init__(self, model: LanguageModel, data_dir: Path, unfinished_dir: Path) -> None:
         self.language_model = model
         self.data_dir = data_dir
-        self.unfinished_dir = epath.Path(unfinished_dir)
+        self.cache_dir = epath.Path(unfinished_dir)
         self.config = SimpleNamespace(model=MODEL)
 
 
@@ -211,7 +211,7 @@ class Resources:
     language_model = LanguageModel(MODEL, vocabulary, mesh, batch_size=4, max_seq_len=128)
 resources = Resources()
 resources.data_dir = data_dir
-resources.unfinished_dir = epath.Path(output) / "unfinished"
+resources.cache_dir = epath.Path(output) / "unfinished"
 resources.config = SimpleNamespace(model=MODEL)
 
 def build(tasks):

@@ -40,6 +40,27 @@ def test_the_suite_names_tasks_that_the_harness_has() -> None:
         assert manager.task_index[task].cfg["dataset_path"]
 
 
+def test_a_tag_of_the_harness_is_all_of_its_tasks() -> None:
+    """The index of the suite's folders has some tasks of the tag only."""
+    chosen = HarnessOptions(tasks="super-glue-lm-eval-v1")
+    found = members(manager_of(["super-glue-lm-eval-v1"], "", path="p"), chosen)
+    assert {category for category, _ in found} == {"super-glue-lm-eval-v1"}
+    assert {"boolq", "cb", "copa", "multirc", "record", "sglue_rte", "wic", "wsc"} == {
+        task for _, task in found
+    }
+
+
+def test_a_task_that_is_named_twice_is_in_its_first_category() -> None:
+    chosen = HarnessOptions(tasks="world_knowledge,boolq,triviaqa,reasoning")
+    found = members(manager_of(list(TASKS), "", path="p"), chosen)
+    assert found[:3] == [
+        ("world_knowledge", "triviaqa"),
+        ("world_knowledge", "nq_open"),
+        ("tasks", "boolq"),
+    ]
+    assert len(found) == len(TASKS)
+
+
 def test_items_are_rendered_with_their_passages(task_data: Path) -> None:
     (loaded,) = load_tasks(options(task_data, "boolq"), path="p")
     rendered = render(loaded, num_examples=100)
