@@ -224,7 +224,9 @@ class CheckpointConfig:
 class EvaluatorConfig:
     """One evaluation: its kind, how often it runs, and on how much.
 
-    It always runs at the end of a phase; with `interval_steps`, also at every such step.
+    It always runs at the end of a phase; with `interval_steps`, also at every such step, and with
+    `interval_tokens`, at the first step after each such number of tokens of the phase. When it
+    fails, `on_failure` "stop" saves and ends the run; "continue" records the failure and goes on.
     `num_examples` counts items of a task, or rows per source for the validation loss. `options` are
     the evaluator's own.
     `benchmarks` are the evaluation sets that it takes its items from, unless these are held-out
@@ -234,6 +236,8 @@ class EvaluatorConfig:
 
     kind: str
     interval_steps: int | None = None
+    interval_tokens: int | None = None
+    on_failure: str = "stop"
     num_examples: int = 200
     options: Mapping[str, str | int | float | bool] = field(default_factory=_empty)
     benchmarks: tuple[str, ...] = ()

@@ -27,6 +27,7 @@ def check(config: StudyConfig) -> None:
         path = f"config.data.deduplication.priority[{i}]"
         _check_reference(path, source, config.data.sources, "source")
     for name, evaluator in config.evals.items():
+        _check_interval(config, name, evaluator)
         _check_benchmarks(config, name, evaluator)
     for name, phase in config.phases.items():
         _check_phase(config, name, phase)
@@ -99,6 +100,23 @@ def _check_tokenizer(config: StudyConfig) -> None:
         raise UserError(
             f"{path}.bos_token and {path}.eos_token are both {tokenizer.bos_token!r}: expected two "
             "tokens"
+        )
+
+
+def _check_interval(config: StudyConfig, name: str, evaluator: EvaluatorConfig) -> None:
+    path, tokens = f"config.evals.{name}", evaluator.interval_tokens
+    if tokens is None:
+        return
+    if evaluator.interval_steps is not None:
+        raise UserError(
+            f"{path} has both interval_steps = {evaluator.interval_steps:,} and interval_tokens = "
+            f"{tokens:,}: expected one of them"
+        )
+    step_tokens = config.training.batch_size * config.data.max_seq_len
+    if tokens < step_tokens:
+        raise UserError(
+            f"{path}.interval_tokens = {tokens:,} is less than one step of {step_tokens:,} tokens "
+            f"(batch_size {config.training.batch_size:,} × max_seq_len {config.data.max_seq_len:,})"
         )
 
 

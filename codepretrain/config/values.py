@@ -142,6 +142,8 @@ RULES: Mapping[str, Rule] = {
     "checkpoint.permanent_interval_steps": _whole(1, MAX_TOKENS),
     "evals.*.kind": _FILLED,
     "evals.*.interval_steps": _whole(1, MAX_TOKENS),
+    "evals.*.interval_tokens": _whole(1, MAX_TOKENS),
+    "evals.*.on_failure": _one_of("stop", "continue"),
     "evals.*.num_examples": _whole(1),
     "logging.interval_steps": _whole(1, MAX_TOKENS),
     "logging.wandb_project": _FILLED,

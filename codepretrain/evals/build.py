@@ -1,27 +1,34 @@
 """Builds a study's evaluations, which then run on parameters and are recorded."""
 
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 from etils import epath
 from jax.sharding import Mesh
 from rich.console import Console
 
-from codepretrain.config.schema import StudyConfig
+from codepretrain.config.schema import EvaluatorConfig, StudyConfig
+from codepretrain.errors import UserError, described
 from codepretrain.evals.evaluator import AnyEvaluatorKind, EvalResult, Evaluation
 from codepretrain.evals.identity import differing, full_identity, identity_digest
 from codepretrain.evals.item_scores import write_item_scores
 from codepretrain.evals.progress import EvaluationProgress
 from codepretrain.evals.registry import check_machine, evaluator_request
 from codepretrain.evals.resources import Resources
-from codepretrain.hosts import decide, gather
+from codepretrain.hosts import WAIT_S, decide, gather
 from codepretrain.metrics.writer import MetricsWriter
+from codepretrain.train.phase_evaluator import EvaluationError
 
 if TYPE_CHECKING:
     from codepretrain.model.transformer import Params
+
+# How long a process whose evaluation failed waits for the others. If they wait for it in an
+# operation of all devices, it ends after this time, and that ends them.
+_AGREE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -29,16 +36,22 @@ class Evaluator:
     """A named evaluation; the trainer's `PhaseEvaluator` (`train/phase_evaluator.py`).
 
     Attributes:
-      interval_steps: its period within a phase; None runs it at the end only.
+      title: for messages: its place in the configuration, its kind and its task.
       identity: named digests of what decides its result (`identity.py`).
+      interval_tokens: its period within a phase; None runs it at the end only.
+      step_tokens: tokens of a step.
+      continues: whether a failure is recorded and the run goes on.
       console: shows the progress; None shows nothing.
     """
 
     name: str
     kind: AnyEvaluatorKind
-    interval_steps: int | None
     evaluation: Evaluation
     identity: Mapping[str, str]
+    title: str = ""
+    interval_tokens: int | None = None
+    step_tokens: int = 1
+    continues: bool = False
     console: Console | None = None
 
     @cached_property
@@ -55,7 +68,10 @@ class Evaluator:
         """Returns whether it runs after `step` updates of a phase; never before the first."""
         if step == 0:
             return False
-        return at_end or (self.interval_steps is not None and step % self.interval_steps == 0)
+        if at_end or self.interval_tokens is None:
+            return at_end
+        before, after = ((step - past) * self.step_tokens for past in (1, 0))
+        return after // self.interval_tokens > before // self.interval_tokens
 
     def record(
         self,
@@ -69,24 +85,47 @@ class Evaluator:
         """Evaluates on every process; process 0 writes the metrics and the scores of the items.
 
         Raises:
+          EvaluationError: it failed, and `continues` is not set.
           UserError: on every process, if process 0 cannot write.
         """
         self._say_why_again(writer, run_dir, step)
-        result = self(params)
-        metrics = {name: metric.to_json() for name, metric in result.metrics.items()}
+        result, failure = self._attempt(params)
+        if failure and not self.continues:
+            raise EvaluationError(
+                f"{self.title} failed at step {step:,}: {failure}; to go on after such a failure, "
+                f"set config.evals.{self.name}.on_failure='continue'"
+            )
+        where: dict[str, Any] = {"step": step, "tokens": tokens, "evaluator": self.name}
+        where |= {"identity": self.identity, "digest": self.digest}
 
         def write() -> None:
+            if result is None:
+                writer.log_failure(**where, failure=failure)
+                return
             write_item_scores(run_dir, self.name, step, self.digest, result.items)
-            writer.log_evaluation(
-                step=step,
-                tokens=tokens,
-                evaluator=self.name,
-                metrics=metrics,
-                identity=self.identity,
-                digest=self.digest,
-            )
+            metrics = {name: metric.to_json() for name, metric in result.metrics.items()}
+            writer.log_evaluation(**where, metrics=metrics)
 
         decide(f"the record of evaluation {self.name!r}", write)
+        if failure and self.console is not None:
+            self.console.print(
+                f"{run_dir.name}: {self.title} failed at step {step:,}, going on: {failure}",
+                soft_wrap=True,
+            )
+
+    def _attempt(self, params: "Params") -> tuple[EvalResult | None, str]:
+        """Returns the result, or why there is none in any of the processes."""
+        result, failure = None, ""
+        try:
+            result = self(params)
+        except Exception as error:
+            failure = str(error) if isinstance(error, UserError) else described(error)
+            if not isinstance(error, UserError):
+                traceback.print_exception(error)
+        what, wait_s = f"the end of evaluation {self.name!r}", _AGREE_S if failure else WAIT_S
+        failures = gather(what, lambda: failure, wait_s=wait_s)
+        failure = next(filter(None, failures), "")
+        return (None if failure else result), failure
 
     def _say_why_again(self, writer: MetricsWriter, run_dir: epath.Path, step: int) -> None:
         """Prints a line if the step was evaluated before with another identity."""
@@ -118,12 +157,34 @@ def build_evaluators(
 
     def build() -> None:
         for name, chosen in config.evals.items():
-            kind, request = evaluator_request(name, chosen)
-            evaluation = kind.build(request, resources)
-            identity = full_identity(kind, request, evaluation.identity)
-            evaluators.append(
-                Evaluator(name, kind, chosen.interval_steps, evaluation, identity, shown)
-            )
+            evaluators.append(_evaluator(config, name, chosen, resources, shown))
 
     gather("the evaluations", build)
     return evaluators
+
+
+def _evaluator(
+    config: StudyConfig,
+    name: str,
+    chosen: EvaluatorConfig,
+    resources: Resources,
+    console: Console | None,
+) -> Evaluator:
+    kind, request = evaluator_request(name, chosen)
+    evaluation = kind.build(request, resources)
+    step_tokens = config.training.batch_size * config.data.max_seq_len
+    interval_tokens = chosen.interval_tokens
+    if chosen.interval_steps is not None:
+        interval_tokens = chosen.interval_steps * step_tokens
+    task = getattr(request.options, "task", None)
+    return Evaluator(
+        name,
+        kind,
+        evaluation,
+        full_identity(kind, request, evaluation.identity),
+        title=f"{request.path} ({kind.name}{f', task {task}' if task else ''})",
+        interval_tokens=interval_tokens,
+        step_tokens=step_tokens,
+        continues=chosen.on_failure == "continue",
+        console=console,
+    )

@@ -1,11 +1,12 @@
 """Multiple choice: does the model assign the true continuation the highest probability?
 
-A small model may always choose the same position, or prefer long choices. So accuracy is reported
-with accuracy per byte, the accuracy of the best constant answer, and how often each position was
-chosen; the null value is the accuracy of a random answer.
+A small model may always choose the same position, or prefer short choices. So accuracy is reported
+with accuracy per byte, the accuracy of the best constant answer and of always taking the shortest
+or the longest choice, and how often each position was chosen; the null value is the accuracy of a
+random answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,9 @@ ACCURACY_PER_BYTE = MetricSpec(
 )
 # The accuracy of always answering the most common right position.
 MAJORITY = MetricSpec(name="baseline/majority", unit="fraction", direction=None, cluster="document")
+# The accuracy of always answering with the shortest or longest text; one of k equals counts 1/k.
+SHORTEST = MetricSpec(name="baseline/shortest", unit="fraction", direction=None, cluster="document")
+LONGEST = MetricSpec(name="baseline/longest", unit="fraction", direction=None, cluster="document")
 # How often a position was chosen, by Σ log p.
 PREDICTED = MetricSpec(name="predicted/*", unit="fraction", direction=None, cluster="document")
 
@@ -118,6 +122,8 @@ def grade(items: Sequence[MultipleChoiceItem], log_probabilities: list[np.ndarra
         for spec in (ACCURACY, ACCURACY_PER_BYTE)
     }
     metrics[MAJORITY.name] = MAJORITY.metric(share(answers == majority))
+    for spec, extreme in ((SHORTEST, min), (LONGEST, max)):
+        metrics[spec.name] = spec.metric(share(np.array([_by_length(i, extreme) for i in items])))
     for position in range(max(len(item.choices) for item in items)):
         metrics[f"predicted/{position}"] = PREDICTED.metric(share(chosen == position))
     records = [
@@ -130,6 +136,13 @@ def grade(items: Sequence[MultipleChoiceItem], log_probabilities: list[np.ndarra
         for item, choice, values in zip(items, chosen, log_probabilities, strict=True)
     ]
     return EvalResult(metrics, ItemScores([item.id for item in items], scores, records, clusters))
+
+
+def _by_length(item: MultipleChoiceItem, extreme: Callable[[Sequence[int]], int]) -> float:
+    """Returns how often a choice of the shortest or longest text is right: 0, 1, or 1/k of k."""
+    length = extreme(item.choice_bytes)
+    is_right = item.choice_bytes[item.answer] == length
+    return is_right / item.choice_bytes.count(length)
 
 
 def _check(request: Request[MultipleChoiceOptions]) -> None:
@@ -151,7 +164,7 @@ def _build(request: Request[MultipleChoiceOptions], resources: "Resources") -> M
 EVALUATOR = EvaluatorKind(
     name="multiple_choice",
     options=MultipleChoiceOptions,
-    metrics=(ACCURACY, ACCURACY_PER_BYTE, MAJORITY, PREDICTED),
+    metrics=(ACCURACY, ACCURACY_PER_BYTE, MAJORITY, SHORTEST, LONGEST, PREDICTED),
     build=_build,
     check=_check,
 )

@@ -7,13 +7,14 @@ including the parsing.
 """
 
 import platform
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codepretrain.evals.estimate import clustered_mean
+from codepretrain.evals.estimate import Estimate, clustered_mean
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
 from codepretrain.evals.metric import MetricSpec
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 TASKS = ("python_expression",)
 
-# The completed expression has the expected value. One greedy completion per item. The null value is
-# unknown: a policy that only closes brackets and quotes is right on many items.
+# The completed expression has the expected value. One greedy completion per item. The accuracy of
+# chance is unknown, and next to nothing.
 PASS_AT_1 = MetricSpec(
     name="pass_at_1",
     unit="fraction",
@@ -45,6 +46,15 @@ PASS_AT_1 = MetricSpec(
 )
 # The completed expression has a value at all.
 RUNS = MetricSpec(name="runs", unit="fraction", direction="higher", cluster="document")
+# How many items a policy solves that closes the open brackets and quotes and writes nothing else.
+CLOSING = MetricSpec(
+    name="baseline/closes_brackets", unit="fraction", direction=None, cluster="document"
+)
+# The share of the most common value: what a policy that always has this value would solve.
+MAJORITY = MetricSpec(name="baseline/majority", unit="fraction", direction=None, cluster="document")
+# How the completions ended, by `outcome`.
+PREDICTED = MetricSpec(name="predicted/*", unit="fraction", direction=None, cluster="document")
+OUTCOMES = ("expected_value", "other_value", "no_value", "timeout", "memory", "output")
 
 # Increase it with every change of the program or of `grade` that can change a grade.
 GRADER = "1"
@@ -70,7 +80,8 @@ class PythonExpressionOptions:
 class ExpressionItem:
     """The prompt ends with `expression_prefix`, which `reference` would complete.
 
-    expected: `repr` of the expression's value, computed when the item was made.
+    expected: `repr` of the expression's value, computed when the item was made. closing_is_right:
+    whether the expression has this value when only its brackets and quotes are closed.
     """
 
     id: str
@@ -79,6 +90,7 @@ class ExpressionItem:
     expression_prefix: str
     expected: str
     reference: str
+    closing_is_right: bool
     max_new_tokens: int
 
     def check(self) -> str | None:
@@ -176,6 +188,10 @@ def program(item: ExpressionItem, completion: str) -> str:
 def grade(item: ExpressionItem, completion: str, execution: Execution) -> dict[str, Any]:
     """Returns the record of one completion, given the execution of its program."""
     has_value = execution.status == "passed" and execution.stdout.endswith(b"\n")
+    is_right = has_value and execution.stdout == f"{item.expected}\n".encode()
+    outcome = execution.status if execution.status in OUTCOMES else "no_value"
+    if has_value:
+        outcome = "expected_value" if is_right else "other_value"
     return {
         "id": item.id,
         "completion": completion,
@@ -185,18 +201,26 @@ def grade(item: ExpressionItem, completion: str, execution: Execution) -> dict[s
         "status": execution.status,
         "isolation": list(execution.isolation),
         RUNS.name: has_value,
-        PASS_AT_1.name: has_value and execution.stdout == f"{item.expected}\n".encode(),
+        PASS_AT_1.name: is_right,
+        "outcome": outcome,
     }
 
 
 def result(items: Sequence[ExpressionItem], grades: Sequence[Mapping[str, Any]]) -> EvalResult:
     """Returns the result of graded completions."""
     clusters = [item.document for item in items]
+
+    def share(is_so: Sequence[bool] | np.ndarray) -> Estimate:
+        return clustered_mean(is_so, clusters)
+
     scores = {spec.name: np.array([g[spec.name] for g in grades]) for spec in (PASS_AT_1, RUNS)}
-    metrics = {
-        spec.name: spec.metric(clustered_mean(scores[spec.name], clusters))
-        for spec in (PASS_AT_1, RUNS)
-    }
+    metrics = {spec.name: spec.metric(share(scores[spec.name])) for spec in (PASS_AT_1, RUNS)}
+    [(majority, _)] = Counter(item.expected for item in items).most_common(1)
+    metrics[MAJORITY.name] = MAJORITY.metric(share([i.expected == majority for i in items]))
+    metrics[CLOSING.name] = CLOSING.metric(share([item.closing_is_right for item in items]))
+    for outcome in OUTCOMES:
+        predicted = share([grade["outcome"] == outcome for grade in grades])
+        metrics[f"predicted/{outcome}"] = PREDICTED.metric(predicted)
     return EvalResult(metrics, ItemScores([item.id for item in items], scores, grades, clusters))
 
 
@@ -233,7 +257,7 @@ def _build(request: Request[PythonExpressionOptions], resources: "Resources") ->
 EVALUATOR = EvaluatorKind(
     name="python_expression",
     options=PythonExpressionOptions,
-    metrics=(PASS_AT_1, RUNS),
+    metrics=(PASS_AT_1, RUNS, MAJORITY, CLOSING, PREDICTED),
     build=_build,
     check=_check,
     check_machine=_check_machine,

@@ -7,7 +7,7 @@ older grader. Everything else is left out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,7 @@ from etils import epath
 from codepretrain.evals.identity import SPEC, differing, identity_digest
 from codepretrain.evals.item_scores import read_item_scores
 from codepretrain.evals.metric import Metric
-from codepretrain.files import journal
-from codepretrain.files.storage import StrPath
-from codepretrain.metrics.writer import EVALUATION_FIELDS
+from codepretrain.metrics.evaluation_records import read_records
 from codepretrain.report.paired import PairedScores
 
 Identities = Mapping[str, Mapping[str, str]]  # evaluator → its identity
@@ -26,22 +24,28 @@ Identities = Mapping[str, Mapping[str, str]]  # evaluator → its identity
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A record of evals.jsonl; `identity` and `digest`: see `evals/identity.py`."""
+    """A record of evals.jsonl; `identity` and `digest`: see `evals/identity.py`.
+
+    folder: where its record and its item scores are. failure: why there are no metrics; "" for a
+    result.
+    """
 
     step: int
     evaluator: str
     digest: str
     identity: Mapping[str, str]
     metrics: Mapping[str, Metric]
+    folder: str = field(default="", compare=False)
+    failure: str = ""
 
 
-def read_evaluations(path: epath.Path) -> list[Evaluation]:
-    """Returns all records of a run's `evals.jsonl`, in order.
+def read_evaluations(folder: epath.Path) -> list[Evaluation]:
+    """Returns all records in a run's folder or in its `watch_folder`, in order.
 
     Raises:
       ValueError: a line is damaged, or of another format.
     """
-    return [_evaluation(line) for line in journal.read(path, fields=EVALUATION_FIELDS)]
+    return [_evaluation(line, folder) for line in read_records(folder)]
 
 
 def own_evaluations(found: Iterable[Evaluation], identities: Identities) -> list[Evaluation]:
@@ -49,6 +53,8 @@ def own_evaluations(found: Iterable[Evaluation], identities: Identities) -> list
     own: dict[tuple[str, int], tuple[int, Evaluation]] = {}
     for evaluation in found:
         key = evaluation.evaluator, evaluation.step
+        if evaluation.failure:
+            continue
         rank = _rank(evaluation, identities.get(evaluation.evaluator, {}))
         if rank > 0 and (key not in own or rank >= own[key][0]):
             own[key] = rank, evaluation
@@ -75,7 +81,7 @@ def left_out(
 ) -> list[str]:
     """Returns a line per evaluator that has results at a step, none of them the study's."""
     have = {evaluation.evaluator for evaluation in own if evaluation.step == step}
-    others = {e.evaluator: e.identity for e in found if e.step == step}
+    others = {e.evaluator: e.identity for e in found if e.step == step and not e.failure}
     return [
         f"{phase}: the result of {name} at step {step:,} has other "
         f"{differing(identities[name], others[name])} than this study’s evaluation and is left "
@@ -85,13 +91,26 @@ def left_out(
     ]
 
 
-def read_scores(run_dir: StrPath, evaluation: Evaluation) -> dict[str, PairedScores]:
+def failed(phase: str, found: Sequence[Evaluation], identities: Identities) -> list[str]:
+    """Returns a line per failure of one of the study's evaluations that was not made good since."""
+    results = {(e.evaluator, e.step, e.digest) for e in found if not e.failure}
+    last = {(e.evaluator, e.step, e.digest): e.failure for e in found if e.failure}
+    return [
+        f"{phase}: {name} failed at step {step:,}: {failure}"
+        for (name, step, digest), failure in last.items()
+        if name in identities and (name, step, digest) not in results
+    ]
+
+
+def read_scores(evaluation: Evaluation) -> dict[str, PairedScores]:
     """Returns the scores per item of every metric of an evaluation, {} if they were not kept.
 
     Raises:
       ValueError: the file is damaged.
     """
-    found = read_item_scores(run_dir, evaluation.evaluator, evaluation.step, evaluation.digest)
+    found = read_item_scores(
+        evaluation.folder, evaluation.evaluator, evaluation.step, evaluation.digest
+    )
     if found is None:
         return {}
     scored = {}
@@ -107,7 +126,7 @@ def read_scores(run_dir: StrPath, evaluation: Evaluation) -> dict[str, PairedSco
     return scored
 
 
-def _evaluation(line: Mapping[str, Any]) -> Evaluation:
+def _evaluation(line: Mapping[str, Any], folder: epath.Path) -> Evaluation:
     metrics = {name: Metric.from_json(metric) for name, metric in line["metrics"].items()}
     return Evaluation(
         step=line["step"],
@@ -115,4 +134,6 @@ def _evaluation(line: Mapping[str, Any]) -> Evaluation:
         digest=line["digest"],
         identity=line["identity"],
         metrics=metrics,
+        folder=str(folder),
+        failure=line.get("failure", ""),
     )

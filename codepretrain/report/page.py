@@ -6,6 +6,7 @@ from typing import Any
 
 from codepretrain.metrics.stopwatch import TIME_KINDS
 from codepretrain.report import accounts, figure_style, plots, tables, wording
+from codepretrain.report.answers import histograms, is_baseline_or_answer
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.starts import start_rows
@@ -49,7 +50,7 @@ def _summary(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
 
 def _comparison(comparison: Comparison) -> dict[str, Any]:
     headline = comparison.headline_rows
-    others = [row for row in comparison.rows if row not in headline]
+    others = [r for r in comparison.rows if r not in headline and not is_baseline_or_answer(r)]
     others.sort(key=lambda row: not row.is_score)
     return {
         "comparison": comparison,
@@ -59,6 +60,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         ),
         "headline_blocks": tables.blocks(comparison, headline),
         "other_blocks": tables.blocks(comparison, tuple(others)) if others else [],
+        "histograms": histograms(comparison),
         "number_rows": tables.number_rows(comparison),
         "row_view": functools.partial(tables.row_view, comparison),
         "cell_view": tables.cell_view,

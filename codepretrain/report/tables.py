@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codepretrain.report.answers import baseline_notes
 from codepretrain.report.cells import Cell, MetricRow, cell_at_end
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
@@ -40,7 +41,7 @@ class Block:
 
 def _group(row: MetricRow) -> str:
     if not row.is_score:
-        return f"{row.evaluator}: answers and baselines".replace("_", " ")
+        return f"{row.evaluator}: descriptions".replace("_", " ")
     return "Held-out loss" if row.direction == "lower" else "Tasks"
 
 
@@ -73,7 +74,8 @@ def number_rows(comparison: Comparison) -> list[dict[str, str]]:
                 "step": f"{cell.step:,}",
                 "value": value_text(row, cell.metric.value),
                 "interval": interval_text(row, cell.interval),
-                "count": f"{cell.metric.count:,}",
+                "count": f"{cell.metric.num_items:,}",
+                "clusters": f"{cell.metric.count:,} × {row.cluster}",
                 "difference": difference_text(row, difference) if difference else NOT_THERE,
                 "adjusted_p": f"{cell.adjusted_p:.2g}" if cell.adjusted_p is not None else "",
                 "method": difference.method if difference else "",
@@ -90,6 +92,8 @@ def cell_view(row: MetricRow, cell: Cell) -> dict[str, Any]:
         "outcome": cell.outcome,
         "is_tentative": is_tentative(cell),
     }
+    if cell.not_compared:
+        view["not_compared"] = cell.not_compared
     if cell.difference is not None:
         view["verdict"] = verdict_text(row, cell.difference)
         view["sign"] = sign_text(row, cell.difference)
@@ -99,13 +103,9 @@ def cell_view(row: MetricRow, cell: Cell) -> dict[str, Any]:
 
 
 def row_view(comparison: Comparison, row: MetricRow) -> dict[str, str]:
-    """Returns a metric as text: its name, its unit, which direction is better, and chance."""
+    """Returns a metric as text: its name, its unit, which direction is better, and baselines."""
     notes = ["%" if row.is_percentage else row.unit, direction_text(row)]
-    cells = [cell for (other, _), cell in comparison.cells.items() if other == row]
-    chance = [cell.metric.null_value for cell in cells if cell.metric.null_value is not None]
-    if chance:
-        name = "chance" if row.is_percentage else "uniform guess"
-        notes.append(f"{name} {value_text(row, chance[0])}")
+    notes += baseline_notes(comparison, row)
     return {
         "label": label(row, comparison.rows),
         "notes": ", ".join(note for note in notes if note),

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from codepretrain.report.accounts import status_text
+from codepretrain.report.answers import baseline_notes
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
@@ -44,6 +45,10 @@ def print_comparison(console: Console, results: StudyResults, comparison: Compar
         num_columns = max(2, (width - _LABEL_WIDTH - 3) // (_CELL_WIDTH + 1))
         for block in blocks(comparison, comparison.headline_rows, max_variants=num_columns):
             console.print(_table(comparison, block), width=width)
+        for row in comparison.headline_rows:
+            if row.is_percentage and (notes := baseline_notes(comparison, row)):
+                line = f"{label(row, comparison.rows)}: {', '.join(notes)}"
+                console.print(Text(line, style="dim"), width=width)
     for variant in comparison.variants:
         run = results.last_run(variant)
         if run.status != "complete":

@@ -4,8 +4,13 @@ from typing import Protocol
 
 from etils import epath
 
+from codepretrain.errors import UserError
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.model.transformer import Params
+
+
+class EvaluationError(UserError):
+    """An evaluation failed; the parameters are as good as before."""
 
 
 class PhaseEvaluator(Protocol):
@@ -32,5 +37,9 @@ class PhaseEvaluator(Protocol):
         step: int,
         tokens: int,
     ) -> None:
-        """Evaluates the parameters on every process, and records the result on process 0."""
+        """Evaluates the parameters on every process, and records the result on process 0.
+
+        Raises:
+          EvaluationError: it failed, and the study wants to stop then.
+        """
         ...

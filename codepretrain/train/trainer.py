@@ -21,7 +21,7 @@ from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.stream.ledger import Ledger, LedgerKeeper, check_resume
 from codepretrain.stream.loader import BatchLoader
 from codepretrain.train.lost_checkpoints import settle_lost
-from codepretrain.train.phase_evaluator import PhaseEvaluator
+from codepretrain.train.phase_evaluator import EvaluationError, PhaseEvaluator
 from codepretrain.train.phase_run import PhaseRun, check_identity
 from codepretrain.train.profile import Profile
 from codepretrain.train.program import Program
@@ -123,6 +123,9 @@ class Trainer:
                 self._evaluate(state, step)
             except Interrupted:
                 self._stop(state, step)
+            except EvaluationError:
+                self._keep(state, step)
+                raise
         self._finish(step)
 
     def _restore(self) -> tuple[TrainState, int]:
@@ -261,31 +264,30 @@ class Trainer:
 
     def _evaluate(self, state: TrainState, step: int) -> None:
         """Runs the evaluations that are due after `step` updates and not recorded yet."""
-        if self.phase_run.is_rebuild:
+        phase_run = self.phase_run
+        if phase_run.is_rebuild:
             return
+        run_dir, tokens = phase_run.run_dir, step * phase_run.step_tokens
         for evaluator in self.evaluators:
-            if not evaluator.is_due(step, at_end=step == self.phase_run.num_steps):
+            if not evaluator.is_due(step, at_end=step == phase_run.num_steps):
                 continue
-            is_missing = not self.writer.has_evaluation(step, evaluator.name, evaluator.digest)
-            if from_primary(is_missing):
+            key = step, evaluator.name, evaluator.digest
+            if from_primary(not self.writer.has_evaluation(*key)):
                 with self.watch.spent("evaluate"):
-                    evaluator.record(
-                        state.params,
-                        self.writer,
-                        self.phase_run.run_dir,
-                        step=step,
-                        tokens=step * self.phase_run.step_tokens,
-                    )
+                    evaluator.record(state.params, self.writer, run_dir, step=step, tokens=tokens)
 
     def _stop(self, state: TrainState, step: int) -> None:
         """Saves and raises Interrupted."""
-        self._save(state, step)
-        self._finish(step)
+        self._keep(state, step)
         raise Interrupted(
             interrupt.signal_number(),
             f"stopped in phase {self.phase_run.name!r} at step {step:,} of "
             f"{self.phase_run.num_steps:,}; everything is saved",
         )
+
+    def _keep(self, state: TrainState, step: int) -> None:
+        self._save(state, step)
+        self._finish(step)
 
     def _finish(self, step: int) -> None:
         """Waits for the last save, and writes the run's ledger."""

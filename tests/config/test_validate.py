@@ -58,6 +58,16 @@ CASES = [
         "config.evals.exam.allow_contamination",
     ),
     (
+        evaluated({}, interval_steps=5, interval_tokens=10**6),
+        "config.evals.exam has both interval_steps = 5 and interval_tokens = 1,000,000: expected "
+        "one of them",
+    ),
+    (
+        evaluated({}, interval_tokens=255),
+        "config.evals.exam.interval_tokens = 255 is less than one step of 256 tokens (batch_size 4 "
+        "× max_seq_len 64)",
+    ),
+    (
         evaluated({"Q": "q.jsonl"}),
         "config.data.decontamination.benchmarks: expected a name of lower-case letters, digits "
         "and _ that starts with a letter, at most 64 long, got 'Q'",

@@ -62,7 +62,8 @@ def whole_study() -> StudyConfig:
                 "interval_steps": 5,
                 "options": {"x": 0.5},
                 "benchmarks": ["quiz"],
-            }
+            },
+            "exam": {"kind": "multiple_choice", "interval_tokens": 5 * STEP_TOKENS},
         },
         "logging": {"wandb_project": "p"},
         "cost": {"price_per_chip_hour": 1.0},

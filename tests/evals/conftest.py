@@ -199,6 +199,7 @@ def _write_items(data_dir: Path) -> None:
             "expression_prefix": f"{i} + ",
             "expected": repr(i + 2),
             "reference": "2",
+            "closing_is_right": False,
             "max_new_tokens": 4,
         }
         for i in range(6)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import EvaluatorConfig, LoggingConfig, StudyConfig
-from codepretrain.errors import UserError
+from codepretrain.errors import Interrupted, UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.evals.estimate import Estimate
 from codepretrain.evals.evaluator import EvalResult
@@ -24,6 +25,7 @@ from codepretrain.evals.registry import evaluator_kind
 from codepretrain.evals.sandbox.run import Isolation
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.model.transformer import Params
+from codepretrain.train.phase_evaluator import EvaluationError
 from tests.fixtures.processes import RunJob
 
 EVALS = {
@@ -73,14 +75,129 @@ def test_the_evaluations_of_a_study_run(
 
 def test_when_an_evaluation_is_due() -> None:
     """Every 50 steps and at the end; without a period at the end alone; never at step 0."""
-    periodic = Evaluator("a", KIND, 50, NOTHING, IDENTITY)
-    last = dataclasses.replace(periodic, interval_steps=None)
+    last = Evaluator("a", KIND, NOTHING, IDENTITY)
+    periodic = dataclasses.replace(last, interval_tokens=50 * 8, step_tokens=8)
     assert [step for step in range(0, 101, 25) if periodic.is_due(step, at_end=step == 75)] == [
         50,
         75,
         100,
     ]
     assert [step for step in range(0, 101, 25) if last.is_due(step, at_end=step == 75)] == [75]
+
+
+def test_a_period_in_tokens_is_due_at_the_first_step_after_it() -> None:
+    """Every 100 tokens in steps of 30: after 120, 210, 300; every 30 tokens: after each step."""
+    evaluator = Evaluator("a", KIND, NOTHING, IDENTITY, interval_tokens=100, step_tokens=30)
+    assert [step for step in range(12) if evaluator.is_due(step, at_end=False)] == [4, 7, 10]
+    each = dataclasses.replace(evaluator, interval_tokens=30)
+    assert [step for step in range(4) if each.is_due(step, at_end=False)] == [1, 2, 3]
+
+
+def test_periods_are_those_of_the_study(config: StudyConfig, data_dir: Path, mesh: Mesh) -> None:
+    """Rows of 16 tokens, 8 in a batch: 128 tokens a step."""
+    chosen = {
+        "steps": EVALS["validation"],
+        "tokens": dataclasses.replace(
+            EVALS["validation"], interval_steps=None, interval_tokens=1000
+        ),
+        "end": EVALS["prose"],
+    }
+    evaluators = build_evaluators(with_evals(config, chosen), data_dir, mesh)
+    due = {e.name: [s for s in range(1, 101) if e.is_due(s, at_end=False)] for e in evaluators}
+    assert due == {
+        "steps": [50, 100],
+        "tokens": [-(-1000 * n // 128) for n in range(1, 13)],
+        "end": [],
+    }
+
+
+class Failing:
+    """An evaluation that fails once, and then has a result."""
+
+    identity: Mapping[str, str] = MappingProxyType({"items": "four"})
+
+    def __init__(self, error: Exception) -> None:
+        self.error: Exception | None = error
+
+    def __call__(self, params: Params, progress: Progress) -> EvalResult:
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        return MEASURED.result
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (UserError("disk full"), "disk full"),
+        (ZeroDivisionError("by zero"), "ZeroDivisionError: by zero"),
+    ],
+)
+def test_a_failing_evaluation_is_named_and_stops(
+    tmp_path: Path, error: Exception, told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluator = Evaluator("x", KIND, Failing(error), IDENTITY, title="config.evals.x (k, task t)")
+    with (
+        MetricsWriter(tmp_path, LoggingConfig(write_tensorboard=False), "run") as writer,
+        pytest.raises(EvaluationError) as raised,
+    ):
+        evaluator.record({}, writer, tmp_path, step=7, tokens=700)
+    assert str(raised.value) == (
+        f"config.evals.x (k, task t) failed at step 7: {told}; to go on after such a failure, set "
+        "config.evals.x.on_failure='continue'"
+    )
+    assert ("Traceback" in capsys.readouterr().err) == (not isinstance(error, UserError))
+    assert (tmp_path / "evals.jsonl").read_text() == ""
+
+
+def test_a_failure_is_recorded_if_the_study_wants_to_go_on_and_is_tried_again(
+    tmp_path: Path,
+) -> None:
+    output = io.StringIO()
+    evaluator = Evaluator(
+        "x",
+        KIND,
+        Failing(UserError("disk full")),
+        IDENTITY,
+        title="config.evals.x (k, task t)",
+        continues=True,
+        console=Console(file=output, width=200),
+    )
+    for _ in range(2):
+        with MetricsWriter(
+            tmp_path, LoggingConfig(write_tensorboard=False), "run", resumed_step=7
+        ) as writer:
+            assert not writer.has_evaluation(7, "x", evaluator.digest)
+            evaluator.record({}, writer, tmp_path, step=7, tokens=700)
+            last = writer.has_evaluation(7, "x", evaluator.digest)
+    assert last
+    failed, made_good = map(json.loads, (tmp_path / "evals.jsonl").read_text().splitlines())
+    assert (failed["failure"], failed["metrics"]) == ("disk full", {})
+    assert "failure" not in made_good
+    assert made_good["metrics"]["accuracy"]["value"] == 0.5
+    told = "config.evals.x (k, task t) failed at step 7, going on: disk full"
+    assert told in output.getvalue()
+
+
+def test_a_signal_is_no_failure(tmp_path: Path) -> None:
+    stop = cast(Exception, Interrupted(15, "stopped"))
+    evaluator = Evaluator("x", KIND, Failing(stop), IDENTITY, continues=True)
+    with (
+        MetricsWriter(tmp_path, LoggingConfig(write_tensorboard=False), "run") as writer,
+        pytest.raises(Interrupted),
+    ):
+        evaluator.record({}, writer, tmp_path, step=7, tokens=700)
+
+
+def test_evaluators_know_their_place_and_task(
+    config: StudyConfig, data_dir: Path, mesh: Mesh
+) -> None:
+    goes_on = dataclasses.replace(EVALS["prose"], on_failure="continue")
+    study = with_evals(config, {"a": EVALS["validation"], "b": goes_on})
+    first, second = build_evaluators(study, data_dir, mesh)
+    assert (first.title, first.continues) == ("config.evals.a (validation_loss)", False)
+    title = "config.evals.b (multiple_choice, task prose_continuation)"
+    assert (second.title, second.continues) == (title, True)
 
 
 def test_a_task_without_items_is_an_error(config: StudyConfig, data_dir: Path, mesh: Mesh) -> None:
@@ -120,7 +237,7 @@ def test_a_metric_that_was_not_declared_is_a_bug() -> None:
     for metrics in ({"precision": metric}, {"accuracy": of_another_unit}):
         evaluation = Fixed(EvalResult(metrics, ItemScores([], {}, (), [])))
         with pytest.raises(AssertionError, match="matches 0 declarations"):
-            Evaluator("a", KIND, None, evaluation, IDENTITY)({})
+            Evaluator("a", KIND, evaluation, IDENTITY)({})
 
 
 MEASURED = Fixed(
@@ -132,7 +249,7 @@ MEASURED = Fixed(
 
 
 def record(run_dir: Path) -> None:
-    evaluator = Evaluator("prose", KIND, None, MEASURED, IDENTITY)
+    evaluator = Evaluator("prose", KIND, MEASURED, IDENTITY)
     with MetricsWriter(run_dir, LoggingConfig(write_tensorboard=False), "run") as writer:
         evaluator.record({}, writer, run_dir, step=7, tokens=700)
 
@@ -216,7 +333,7 @@ import pathlib
 
 from codepretrain.config.parse import parse
 from codepretrain.config.schema import MeshConfig, StudyConfig
-from codepretrain.errors import UserError
+from codepretrain.errors import Interrupted, UserError
 from codepretrain.evals.build import build_evaluators
 from codepretrain.train.sharding import make_mesh
 

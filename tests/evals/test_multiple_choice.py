@@ -53,6 +53,8 @@ def test_grades_by_hand() -> None:
         "accuracy": 0.5,
         "accuracy_per_byte": 1.0,
         "baseline/majority": 0.5,
+        "baseline/shortest": (0 + 1 / 2 + 0 + 1 / 2) / 4,
+        "baseline/longest": (0 + 0 + 1 + 1 / 2) / 4,
         "predicted/0": 0.75,
         "predicted/1": 0.0,
         "predicted/2": 0.25,

@@ -27,6 +27,7 @@ ITEM = ExpressionItem(
     expression_prefix="[1, 2] + ",
     expected="[1, 2, 3]",
     reference="[3]",
+    closing_is_right=False,
     max_new_tokens=4,
 )
 WRITTEN = {
@@ -53,9 +54,42 @@ def test_only_the_value_counts() -> None:
     assert dict(zip(WRITTEN, found, strict=True)) == WRITTEN
     assert graded.metrics["pass_at_1"].value == 2 / 10
     assert (graded.metrics["runs"].count, graded.metrics["runs"].num_items) == (5, 10)
+    assert {name: m.value for name, m in graded.metrics.items() if "predicted" in name} == {
+        "predicted/expected_value": 2 / 10,
+        "predicted/other_value": 1 / 10,
+        "predicted/no_value": 7 / 10,
+        "predicted/timeout": 0,
+        "predicted/memory": 0,
+        "predicted/output": 0,
+    }
     record = graded.items.records[3]
     assert (record["completion"], record["printed"]) == ("[4]", "[1, 2, 4]\n")
     assert record["isolation"][0]
+
+
+def test_the_baselines_are_those_of_the_items() -> None:
+    """Two of three items have the value 4, and closing brackets solves one."""
+    items = [
+        dataclasses.replace(ITEM, id=str(n), expected=value, closing_is_right=is_right)
+        for n, (value, is_right) in enumerate([("4", False), ("5", True), ("4", False)])
+    ]
+    executions = [
+        Execution("passed", 0, b"4\n", b"", 0.0, ()),
+        Execution("timeout", -9, b"", b"", 9.0, ()),
+        Execution("memory", -9, b"", b"", 0.0, ()),
+    ]
+    graded = result(items, [grade(i, "", e) for i, e in zip(items, executions, strict=True)])
+    EVALUATOR.check_result(graded)
+    values = {name: metric.value for name, metric in graded.metrics.items() if metric.value}
+    assert values == {
+        "pass_at_1": 1 / 3,
+        "runs": 1 / 3,
+        "baseline/majority": 2 / 3,
+        "baseline/closes_brackets": 1 / 3,
+        "predicted/expected_value": 1 / 3,
+        "predicted/timeout": 1 / 3,
+        "predicted/memory": 1 / 3,
+    }
 
 
 def test_the_others_wait_for_programs_that_all_reach_the_time_limit(monkeypatch) -> None:
@@ -126,6 +160,7 @@ items = [
         expression_prefix=f"{i} + ",
         expected="3",
         reference="2",
+        closing_is_right=False,
         max_new_tokens=4,
     )
     for i in range(5)

@@ -142,3 +142,18 @@ def test_a_record_without_its_step_is_named(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"loss": 1}\n')
     with pytest.raises(UserError, match=r"metrics\.jsonl line 2 is damaged .*a field 'step'"):
         MetricsWriter(tmp_path, PLAIN, "run")
+
+
+def test_a_failure_is_no_result(tmp_path):
+    with MetricsWriter(tmp_path, PLAIN, "run") as writer:
+        failed = {name: A[name] for name in ("digest", "identity")}
+        writer.log_failure(step=2, tokens=20, evaluator="loss", **failed, failure="no disk")
+        assert not writer.has_evaluation(2, "loss", A["digest"])
+    with MetricsWriter(tmp_path, PLAIN, "run", resumed_step=2) as writer:
+        assert not writer.has_evaluation(2, "loss", A["digest"])
+        assert writer.last_identity(2, "loss") is None
+        writer.log_evaluation(step=2, tokens=20, evaluator="loss", **A)
+        assert writer.last_identity(2, "loss") == A["identity"]
+    failure, result = journal.read(tmp_path / "evals.jsonl")
+    assert (failure["failure"], failure["metrics"]) == ("no disk", {})
+    assert "failure" not in result

@@ -182,7 +182,10 @@ def task(learner, *, source, noise, ease):
     metrics = {
         "accuracy": multiple_choice.ACCURACY.metric(accuracy, null_value=0.25),
         "accuracy_per_byte": multiple_choice.ACCURACY_PER_BYTE.metric(per_byte, null_value=0.25),
+        "baseline/majority": multiple_choice.MAJORITY.metric(estimate.proportion(shared < 0.27)),
+        "baseline/shortest": multiple_choice.SHORTEST.metric(estimate.proportion(shared < 0.31)),
         "predicted/0": multiple_choice.PREDICTED.metric(estimate.proportion(shared < 0.4)),
+        "predicted/1": multiple_choice.PREDICTED.metric(estimate.proportion(shared >= 0.4)),
     }
     ids = [f"{source}/{number}" for number in range(200)]
     scores = {"accuracy": right, "accuracy_per_byte": 1 - right}

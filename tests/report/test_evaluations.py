@@ -6,10 +6,12 @@ import pytest
 
 from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.item_scores import item_scores_path
+from codepretrain.files import json_values
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline
 from codepretrain.report.evaluations import (
     Evaluation,
+    failed,
     left_out,
     own_evaluations,
     read_scores,
@@ -81,6 +83,32 @@ def test_why_a_result_is_left_out_is_told():
     assert left_out("p", step=9, found=found, own=[], identities={}) == []
 
 
+def test_a_failure_is_no_result_and_is_told_until_it_is_made_good():
+    broken = replace(evaluation(), failure="no disk")
+    assert own(broken) == []
+    assert own(broken, evaluation()) == [evaluation()]
+    assert failed("p", [broken], {"prose": OURS}) == ["p: prose failed at step 9: no disk"]
+    assert failed("p", [broken, evaluation()], {"prose": OURS}) == []
+    assert failed("p", [broken], {}) == []
+    assert left_out("p", step=9, found=[broken], own=[], identities={"prose": OURS}) == []
+
+
+def test_a_failure_is_a_problem_of_the_report(copied_study):
+    path = Path(copied_study.phases["code_init"].run_dir) / "evals.jsonl"
+    lines = path.read_text().splitlines()
+    [number] = [
+        n
+        for n, line in enumerate(lines)
+        if '"step": 200,' in line and '"evaluator": "python_expression"' in line
+    ]
+    record = json_values.decode(lines[number])
+    lines[number] = json_values.encode({**record, "metrics": {}, "failure": "no disk"})
+    path.write_text("\n".join(lines) + "\n")
+    run = collect(copied_study).runs["code_init"]
+    assert run.problems == ("code_init: python_expression failed at step 200: no disk",)
+    assert run.at_end("python_expression") is None
+
+
 def test_a_report_has_only_its_studys_evaluators_and_corrects_for_them_alone(study):
     """Evaluators left in the runs by another study are no rows, and no part of Holm's family."""
     one = replace(study, evaluators={"python_expression": study.evaluators["python_expression"]})
@@ -107,7 +135,7 @@ def test_results_of_other_items_are_left_out_of_the_report_and_named(study):
 
 def test_items_come_with_their_denominators_and_strata(study):
     run = collect(study).runs["text_pretrain"]
-    scores = read_scores(run.plan.run_dir, at_end(run, "validation_loss"))
+    scores = read_scores(at_end(run, "validation_loss"))
     assert set(scores) == {
         f"{scope}/{measure}"
         for scope in ("source/text_reference", "source/text_docstrings", "source/code", "all")
@@ -120,9 +148,9 @@ def test_items_come_with_their_denominators_and_strata(study):
     assert everything.strata is not None
     np.testing.assert_array_equal(np.unique(everything.strata), [0, 1, 2])
     prose = at_end(run, "prose_continuation")
-    assert read_scores(run.plan.run_dir, prose)["accuracy"].weights is None
-    assert read_scores(run.plan.run_dir, replace(prose, step=399)) == {}
-    assert read_scores(run.plan.run_dir, replace(prose, digest="0" * 64)) == {}
+    assert read_scores(prose)["accuracy"].weights is None
+    assert read_scores(replace(prose, step=399)) == {}
+    assert read_scores(replace(prose, digest="0" * 64)) == {}
 
 
 def test_damaged_items_are_named(copied_study):
@@ -131,7 +159,7 @@ def test_damaged_items_are_named(copied_study):
     path = item_scores_path(run.plan.run_dir, "validation_loss", 400, digest)
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ValueError, match=r"validation_loss-00000400-\w+\.npz is damaged"):
-        read_scores(run.plan.run_dir, at_end(run, "validation_loss"))
+        read_scores(at_end(run, "validation_loss"))
 
 
 def test_evaluations_that_do_not_declare_their_metrics_are_named(copied_study):

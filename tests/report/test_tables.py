@@ -19,12 +19,13 @@ def test_many_variants_go_on_in_further_blocks_with_the_baseline_repeated(compar
     assert [len(block.variants) for block in blocks] == [3, 2]
 
 
-def test_a_metric_is_told_with_its_direction_and_chance(comparison):
+def test_a_metric_is_told_with_its_direction_and_what_trivial_policies_reach(comparison):
     notes = {
         row.evaluator: tables.row_view(comparison, row)["notes"] for row in comparison.headline_rows
     }
     assert notes["validation_loss"] == "nats/token, lower is better"
-    assert notes["prose_continuation"] == "%, higher is better, chance 25.0%"
+    expected = "%, higher is better, chance 25.0%, majority 27.5%, shortest 30.5%"
+    assert notes["prose_continuation"] == expected
 
 
 def test_a_loss_is_told_with_that_of_a_uniform_guess(comparison):
@@ -45,7 +46,11 @@ def test_pairs_of_two_loss_evaluators_are_told_apart(copied_study):
         twins = [line.replace('"validation_loss"', '"other_loss"') for line in lines]
         twins = [line.replace('"value": ', '"value": 1') for line in twins if "other_loss" in line]
         path.write_text("".join([*lines, *twins]))
-    pairs = compare_pairs(collect(copied_study))
+    evaluators = copied_study.evaluators
+    twin = {**evaluators["validation_loss"], "spec": "other_loss"}
+    pairs = compare_pairs(
+        collect(replace(copied_study, evaluators={**evaluators, "other_loss": twin}))
+    )
     rows = pairs[0].headline_rows
     (view, *_) = tables.pair_rows(pairs)
     labels = [tables.row_view(pairs[0], row)["label"] for row in rows]
@@ -75,7 +80,15 @@ def test_descriptions_have_a_group_of_their_own(comparison):
     others = tuple(row for row in comparison.rows if not row.is_score)
     (block, *_) = tables.blocks(comparison, others)
     assert [title for title, _ in block.groups()] == [
-        "prose continuation: answers and baselines",
-        "code continuation: answers and baselines",
-        "python expression: answers and baselines",
+        "prose continuation: descriptions",
+        "code continuation: descriptions",
+        "python expression: descriptions",
     ]
+
+
+def test_a_value_that_is_not_compared_says_why(comparison):
+    key = next(key for key, cell in comparison.cells.items() if cell.difference is not None)
+    cell = replace(comparison.cells[key], difference=None, outcome=None, not_compared="other x")
+    view = tables.cell_view(key[0], cell)
+    assert view["not_compared"] == "other x"
+    assert "difference" not in view

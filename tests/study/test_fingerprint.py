@@ -60,6 +60,7 @@ def test_changes_with_what_changes_the_result(override: str) -> None:
         "checkpoint.num_temporary=3",
         "logging.interval_steps=3",
         "evals.validation.num_examples=3",
+        "evals.validation.on_failure=continue",
         "training.max_consecutive_skips=3",
         "data.sources.text.max_epochs=3",
         "data.sources.text.num_tokens=600e9",

@@ -56,6 +56,15 @@ def test_a_result_of_another_identity_is_none(workdir: epath.Path) -> None:
     assert progress(workspace, "anneal", LOSS) == "trained"
 
 
+def test_a_failed_evaluation_is_tried_again(workdir: epath.Path) -> None:
+    workspace = Workspace(small_study(), workdir)
+    write(workspace, step=10, evaluated=[])
+    failure = {"evaluator": "loss", "digest": "a", "step": 10, "identity": {}, "metrics": {}}
+    with journal.Journal(workspace.run_dir("anneal") / "evals.jsonl") as records:
+        records.append({**failure, "failure": "no disk"})
+    assert progress(workspace, "anneal", LOSS) == "to train"
+
+
 def test_trained_to_evaluate_to_train(trained_copy, config: StudyConfig) -> None:
     workspace = Workspace(config, trained_copy)
     digests = {name: identity_digest(i) for name, i in kept_identities(workspace).items()}

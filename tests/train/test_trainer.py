@@ -17,6 +17,8 @@ from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import EvaluatorConfig, StudyConfig
 from codepretrain.errors import Interrupted, UserError
+from codepretrain.evals.evaluator import EvalResult
+from codepretrain.evals.validation_loss import ValidationLoss
 from codepretrain.files.lease import exclusive
 from codepretrain.metrics.goodput import goodput
 from codepretrain.metrics.time_ledger import read_sessions
@@ -277,6 +279,47 @@ def test_an_evaluation_of_other_items_is_run_alone_and_the_older_one_is_kept(
     train_phases(Workspace(config, trained_copy), only=["trunk"], command_line="a test")
     assert [record["step"] for record in lines(run / "evals.jsonl")] == [20, 40]
     assert (run / "metrics.jsonl").read_bytes() == metrics
+
+
+def test_a_failing_evaluation_stops_with_everything_saved_or_is_recorded(
+    workdir: Path,
+    trained: Path,
+    tiny_overrides: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It fails at step 9, where the run stops; told to go on, it fails there again, and at 27."""
+    evaluate, num_calls = ValidationLoss.__call__, 0
+
+    def fail_at_times(self: ValidationLoss, *arguments: Any) -> EvalResult:
+        nonlocal num_calls
+        num_calls += 1
+        if num_calls in (1, 2, 4):
+            raise UserError(f"no rows at call {num_calls}")
+        return evaluate(self, *arguments)
+
+    monkeypatch.setattr(ValidationLoss, "__call__", fail_at_times)
+    period = "--config.evals.validation.interval_tokens=4600"  # 9 steps have 4,608
+    flags = [*tiny_overrides, "--config.evals.validation.interval_steps=None", period]
+    config = load_study(TINY, flags)
+    run = Workspace(config, workdir).run_dir("trunk")
+    with pytest.raises(
+        UserError, match=r"^config\.evals\.validation \(validation_loss\) failed at "
+    ):
+        train_phases(Workspace(config, workdir), only=["trunk"], command_line="a test")
+    assert lines(run / "evals.jsonl") == []
+    assert (run / "checkpoints" / "9").exists()
+    config = load_study(TINY, [*flags, "--config.evals.validation.on_failure=continue"])
+    train_phases(Workspace(config, workdir), only=["trunk"], command_line="a test")
+    assert [(r["step"], r.get("failure")) for r in lines(run / "evals.jsonl")] == [
+        (9, "no rows at call 2"),
+        (18, None),
+        (27, "no rows at call 4"),
+        (36, None),
+        (40, None),
+    ]
+    unbroken = Workspace(config, trained).run_dir("trunk") / "metrics.jsonl"
+    ours = [record["loss"] for record in lines(run / "metrics.jsonl")]
+    assert ours == [record["loss"] for record in lines(unbroken)]
 
 
 def test_two_processes_cannot_train_one_run(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from codepretrain.data.items.closing import closing
 from codepretrain.data.items.expressions import NotClosed, closed_expressions, value_of
 from codepretrain.data.items.held_out import HeldOut
 from codepretrain.data.python_syntax import parse_expression, parse_module
@@ -41,9 +42,10 @@ def expression_items(
     """Returns items of one source's Python documents; an expression's text occurs once.
 
     An item: {document, prompt: [ids], prompt_text, expression_prefix, expected, reference,
-    max_new_tokens}. `expression_prefix` is the part of the expression in the prompt, `reference`
-    the rest of it, `expected` the repr of its value. Prompt and completion together take no more
-    than `max_seq_len` tokens.
+    closing_is_right, max_new_tokens}. `expression_prefix` is the part of the expression in the
+    prompt, `reference` the rest of it, `expected` the repr of its value. `closing_is_right` says
+    whether closing the open brackets and quotes gives that value. Prompt and completion together
+    take no more than `max_seq_len` tokens.
     """
     items: list[dict[str, Any]] = []
     seen = set()
@@ -117,6 +119,7 @@ def _item(
         "expression_prefix": prefix_text,
         "expected": expected,
         "reference": reference_text,
+        "closing_is_right": _value(prefix_text + closing(prefix_text)) == expected,
         "max_new_tokens": max_new_tokens,
     }
 

@@ -77,6 +77,19 @@ def test_items_by_hand(make) -> None:
         assert "\n" not in item["reference"]
 
 
+def test_what_closing_brackets_and_quotes_solves(make) -> None:
+    """Cut after `345` or `'naïve`, it is right; after `34` or within the name it is not."""
+    found = {
+        item["expression_prefix"]: item["closing_is_right"] for item in all_items([make(CODE)])
+    }
+    assert found["[12, 345"]
+    assert found["{'é': 'naïve'"]
+    assert found["{'é': 'naïve"]
+    assert not found["[12, 34"]
+    assert not found["20 + 1"]
+    assert found["[\n    'one',\n    'two',\n"] or found["[\n    'one',\n    'two',"]
+
+
 def test_no_item_is_solved_by_its_prompt_or_cut_short(make) -> None:
     items = all_items([make("a = 20 + 15\nb = ('x')\nc = (1)\nd = [0][0]\ne = 0 + 0.0\n")])
     for item in items:
