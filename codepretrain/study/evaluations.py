@@ -5,23 +5,26 @@ results of several studies under one evaluator's name, and results from before a
 were changed. What identifies a result includes its items, which only a process that builds the
 evaluators knows. It keeps what it finds, for the report, which builds none:
 
-    workdir/evaluations/<hash of the data settings>/<12 hex of the specification>.json
+    workdir/evaluations/<hash of the data settings>/<12 hex>.json
 
-Files are named by what decides the items, not by the study: two studies with the same data and the
-same specification have the same evaluation. Importing this module needs no JAX.
+The digits are of the specification, the model and the training settings. Files are named by what
+decides the items, not by the study: two studies with the same data, model and specification have
+the same evaluation. Importing this module needs no JAX.
 """
 
 from collections.abc import Mapping
 
 from etils import epath
 
+from codepretrain.config.parse import to_dict
 from codepretrain.evals.identity import SPEC, spec_digest
 from codepretrain.evals.registry import evaluator_request
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_json
+from codepretrain.files.hashing import sha256_json
 from codepretrain.study.workspace import Workspace
 
-_SHORT = 12  # digits of a specification in a file's name
+_SHORT = 12  # digits in a file's name
 
 
 def keep_identities(workspace: Workspace, identities: Mapping[str, Mapping[str, str]]) -> None:
@@ -49,7 +52,10 @@ def kept_identities(workspace: Workspace) -> dict[str, dict[str, str]]:
 
 
 def _path(workspace: Workspace, spec: str) -> epath.Path:
-    return workspace.workdir / "evaluations" / workspace.data_dir.name / f"{spec[:_SHORT]}.json"
+    config = workspace.config
+    key = {"spec": spec, "model": to_dict(config.model), "training": to_dict(config.training)}
+    name = f"{sha256_json(key)[:_SHORT]}.json"
+    return workspace.workdir / "evaluations" / workspace.data_dir.name / name
 
 
 def _read(path: epath.Path) -> dict[str, str]:

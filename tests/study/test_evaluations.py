@@ -36,7 +36,7 @@ def workdir(request: pytest.FixtureRequest, tmp_path: Path) -> epath.Path:
     return epath.Path(f"memory://bucket/{tmp_path.name}")
 
 
-def test_an_identity_is_kept_for_each_specification_and_data(workdir: epath.Path) -> None:
+def test_an_identity_is_kept_for_each_specification_data_and_model(workdir: epath.Path) -> None:
     study = with_evals(small_study(), "a", loss=LOSS)
     workspace = Workspace(study, workdir)
     assert kept_identities(workspace) == {"loss": {"spec": spec(LOSS)}}
@@ -51,8 +51,10 @@ def test_an_identity_is_kept_for_each_specification_and_data(workdir: epath.Path
         "loss": {"spec": spec(more)}
     }
     data = dataclasses.replace(study.data, validation_fraction=0.5)
-    other_data = Workspace(dataclasses.replace(study, data=data), workdir)
-    assert kept_identities(other_data) == {"loss": {"spec": spec(LOSS)}}
+    model = dataclasses.replace(study.model, num_layers=3)
+    for other in ({"data": data}, {"model": model}):
+        elsewhere = Workspace(dataclasses.replace(study, **other), workdir)
+        assert kept_identities(elsewhere) == {"loss": {"spec": spec(LOSS)}}
 
     keep_identities(workspace, {"loss": identity | {"items": "j"}})
     assert kept_identities(workspace)["loss"]["items"] == "j"
