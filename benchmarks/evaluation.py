@@ -6,10 +6,12 @@
 
 Needs lm_eval, dill, torch, transformers, accelerate and tokenizers. A model with random bfloat16
 weights is written as a `transformers` folder, which both read. Both get the same texts: pairs to
-score, of 64 to 1,024 tokens with continuations of 1 to 32, and prompts of 32 to 512 tokens with
-128 greedy tokens each; `--max-tokens` shortens the texts. Each measurement has a process of its
-own. "first" is the first pass over the texts, compilation included; "warm" is the second pass over
-the same texts. Both include tokenization and decoding, neither includes loading.
+score, of 64 to 1,024 tokens with continuations of 1 to 32, `--choices` of which share a context, as
+those of a multiple-choice question do; and prompts of 32 to 512 tokens with 128 greedy tokens each.
+`--max-tokens` shortens the texts. Each measurement has a process of its own. "first" is the first
+pass over the texts, compilation included; "warm" is the second pass over the same texts. Both
+include tokenization and decoding, neither includes loading. "CPU s" is the processor time of the
+warm pass: on a CPU with other work on it, its ratio is steadier than that of the seconds.
 
 Random weights give logits with small margins. In bfloat16, generated texts therefore diverge after
 some tokens; `--dtype float32` tests that both compute the same. In bfloat16 some pairs are also
@@ -29,9 +31,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
-import numpy as np
+from evaluation_agreement import agreement, agreement_lines
 from evaluation_data import (
     MAX_SEQ_LEN,
+    NUM_FORCED,
     NUM_NEW_TOKENS,
     benchmark_model,
     numbered_words,
@@ -48,7 +51,6 @@ from codepretrain.train.mesh_axes import AXES
 from codepretrain.train.numerics import pin_numerics
 from codepretrain.train.sharding import make_mesh, replicated
 
-_NUM_FORCED = 8  # tokens of each completion that both score
 _SCRIPTS = {"ours": "evaluation.py", "hf": "evaluation_peer.py"}
 
 
@@ -108,7 +110,7 @@ class Ours:
 
 def forced(prompts: list[str], completions: list[str]) -> list[list[str]]:
     """Returns pairs of the prompts and the first tokens of their completions."""
-    starts = [" ".join(completion.split(" ")[:_NUM_FORCED]) for completion in completions]
+    starts = [" ".join(completion.split(" ")[:NUM_FORCED]) for completion in completions]
     return [[p, " " + start] for p, start in zip(prompts, starts, strict=True) if start]
 
 
@@ -162,72 +164,6 @@ def report_one(folder: str, backend: Any) -> None:
     if hasattr(one, "in_float32"):
         result["float32"] = one.in_float32(setting)
     Path(folder, "result.json").write_text(json.dumps(result))
-
-
-def agreement(ours: dict, hf: dict) -> dict[str, Any]:
-    """Returns how far the two backends' results agree."""
-    nats = [np.array([value for value, _ in one["scores"]]) for one in (ours, hf)]
-    flags = [[flag for _, flag in one["scores"]] for one in (ours, hf)]
-    forced_flags = [[flag for _, flag in one["forced"]] for one in (ours, hf)]
-    reference = np.array([value for value, _ in hf["float32"]])
-    texts = [one["completions"] for one in (ours, hf)]
-    lengths = [_num_equal(*pair) for pair in zip(*texts, strict=True)]
-
-    def largest(x: np.ndarray, y: np.ndarray) -> float | None:
-        return float(abs(x - y).max()) if len(y) else None
-
-    return {
-        "pairs": len(nats[0]),
-        "mean_log_likelihood": float(nats[0].mean()) if len(nats[0]) else None,
-        "largest_difference": largest(*nats),
-        "float32_pairs": len(reference),
-        "ours_from_float32": largest(nats[0][: len(reference)], reference),
-        "hf_from_float32": largest(nats[1][: len(reference)], reference),
-        "equal_flags": _matches(*flags),
-        "completions": len(lengths),
-        "equal_completions": _matches(*texts),
-        "mean_equal_tokens": float(np.mean(lengths)) if lengths else None,
-        "forced": len(forced_flags[0]),
-        "ours_greedy_forced": sum(forced_flags[0]),
-        "hf_greedy_forced": sum(forced_flags[1]),
-        "equal_forced_flags": _matches(*forced_flags),
-    }
-
-
-def _matches(first: list, second: list) -> int:
-    return sum(a == b for a, b in zip(first, second, strict=True))
-
-
-def _num_equal(first: str, second: str) -> int:
-    """Returns how many tokens two completions have in common before they diverge."""
-    words = list(zip(first.split(" "), second.split(" "), strict=False))
-    return next((i for i, (a, b) in enumerate(words) if a != b), len(words))
-
-
-def agreement_lines(found: dict[str, Any]) -> str:
-    """Returns the agreement as lines of text."""
-    lines = []
-    if found["pairs"]:
-        lines.append(
-            "log-likelihood: mean {mean_log_likelihood:.2f} nats, largest difference "
-            "{largest_difference:.3g}; is_greedy equal for {equal_flags} of {pairs}"
-        )
-    if found["float32_pairs"]:
-        lines.append(
-            "from float32: ours at most {ours_from_float32:.3g}, hf at most {hf_from_float32:.3g} "
-            "({float32_pairs} pairs)"
-        )
-    if found["completions"]:
-        lines.append(
-            "completions: {equal_completions} of {completions} equal, the first "
-            "{mean_equal_tokens:.1f} tokens on average"
-        )
-        lines.append(
-            f"first {_NUM_FORCED} tokens of ours, scored: "
-            "is_greedy for ours {ours_greedy_forced}, for hf {hf_greedy_forced}, equal for "
-            "{equal_forced_flags} of {forced}"
-        )
-    return "".join(f"  {line.format(**found)}\n" for line in lines)
 
 
 def ratio_line(found: dict[str, dict]) -> str:

@@ -24,6 +24,7 @@ from codepretrain.rows.vocabulary import Vocabulary
 
 MAX_SEQ_LEN = 1024
 NUM_NEW_TOKENS = 128
+NUM_FORCED = 8  # tokens of each completion that both score
 _PAD, _BOS, _EOS = ("<pad>", 0), ("<bos>", 1), ("<eos>", 2)
 _SPECIALS = (_PAD, _BOS, _EOS)
 

@@ -178,6 +178,13 @@ def get_config() -> ConfigDict:
                 "python_expression": EvaluatorConfig(
                     kind="python_expression", options={"task": "python_expression"}
                 ),
+                "pairs": EvaluatorConfig(
+                    kind="harness",
+                    options={
+                        "tasks": "agreement,python_syntax",
+                        "include_path": str(Path(__file__).with_name("tasks")),
+                    },
+                ),
             },
             phases={
                 "text_pretrain": pretrain(240, TEXT),

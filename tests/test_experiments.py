@@ -3,6 +3,7 @@
 import dataclasses
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,3 +100,39 @@ def test_the_demo_reads_notebooks_of_installed_packages(
     mixture = config.phases["cooldown_with_kinds_of_code"].mixture
     assert ("notebooks" in mixture) == has_notebooks
     assert sum(mixture.values()) == pytest.approx(1.0)
+
+
+def test_the_demos_own_tasks_have_one_right_ending_each() -> None:
+    from codepretrain.evals.harness.load_tasks import load_tasks
+    from codepretrain.evals.harness.options import HarnessOptions
+    from codepretrain.evals.harness.render import render
+
+    config = load_study(EXPERIMENTS / "demo.py").evals["pairs"]
+    chosen: Any = config.options
+    options = HarnessOptions(**chosen)
+    agreement, syntax = (
+        render(task, num_examples=config.num_examples)
+        for task in load_tasks(options, path="config.evals.pairs")
+    )
+    assert (len(agreement.items), len({item.cluster for item in agreement.items})) == (72, 12)
+    assert (len(syntax.items), len({item.cluster for item in syntax.items})) == (96, 12)
+    for item in syntax.items:
+        texts = [request.args[0] + request.args[1] for request in item.instances]
+        closed = [_is_python(text) for text in texts]
+        assert closed.index(True) == item.answers[0], texts
+        assert sum(closed) == 1, texts
+    for item in agreement.items:
+        is_plural = item.document["prompt"].startswith("These ")
+        assert list(item.answers) == [int(is_plural)]
+
+
+def _is_python(text: str) -> bool:
+    """Returns whether a line, with a body if it opens a block, is Python in some block."""
+    body = "    pass\n" if text.endswith(":\n") else ""
+    for program in (text, text + body, f"def f():\n    {text}"):
+        try:
+            compile(program, "<item>", "exec")
+        except SyntaxError:
+            continue
+        return True
+    return False

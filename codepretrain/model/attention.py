@@ -70,19 +70,25 @@ class Attention(nnx.Module):
         return self._project(self._attend(query, present, segment_ids)), present
 
     def branches(
-        self, x: jax.Array, *, rope: RopeAngles, segment_ids: jax.Array, mask: jax.Array
+        self,
+        x: jax.Array,
+        *,
+        rope: RopeAngles,
+        segment_ids: jax.Array,
+        mask: jax.Array,
+        num_blocks: int,
     ) -> jax.Array:
-        """Returns attention [B, S + C, D] of a prefix within its segments, and of what follows it.
+        """Returns attention [B, S + C, D] of prefixes within their segments, and of what follows.
 
         x: [B, S + C, D]; segment_ids: [B, S]; mask: [B, C, S + C], which tokens each of the last C
-        tokens sees.
+        tokens sees; num_blocks: parts of C, one after another, which divides the scores in memory.
         """
         query, present = self._heads(x, rope)
         S = segment_ids.shape[1]
         prefix = KeyValue(present.key[:, :S], present.value[:, :S])
         attended = [
             self._attend(query[:, :S], prefix, segment_ids),
-            attend(query[:, S:], *present, mask=mask),
+            _attend_in_blocks(query[:, S:], present, mask, num_blocks),
         ]
         return self._project(jnp.concatenate(attended, axis=1))
 
@@ -133,6 +139,22 @@ class Attention(nnx.Module):
 
     def _project(self, attended: jax.Array) -> jax.Array:
         return self.output(self.constrain(attended, _QUERY))
+
+
+def _attend_in_blocks(
+    query: jax.Array, present: KeyValue, mask: jax.Array, num_blocks: int
+) -> jax.Array:
+    """Returns `attend(query, *present, mask=mask)` for blocks of queries, one after another."""
+    if num_blocks == 1:
+        return attend(query, *present, mask=mask)
+
+    def split(x: jax.Array) -> jax.Array:
+        return x.reshape(x.shape[0], num_blocks, -1, *x.shape[2:]).swapaxes(0, 1)
+
+    blocks = jax.lax.map(
+        lambda block: attend(block[0], *present, mask=block[1]), (split(query), split(mask))
+    )
+    return blocks.swapaxes(0, 1).reshape(query.shape)
 
 
 def _check_heads(config: ModelConfig) -> None:

@@ -51,18 +51,19 @@ class Block(nnx.Module):
         attended, present = self.attention(h, rope=rope, segment_ids=segment_ids)
         return self._add(x, attended, self.mlp(h)), present
 
-    def branches(
-        self, x: jax.Array, *, rope: RopeAngles, segment_ids: jax.Array, mask: jax.Array
-    ) -> jax.Array:
-        """Returns the block's output for a prefix and its branches (`Attention.branches`)."""
+    def branches(self, x: jax.Array, *, rope: RopeAngles, **layout: Any) -> jax.Array:
+        """Returns the block's output for prefixes and their branches.
+
+        layout: the other arguments of `Attention.branches`.
+        """
         h = self.norm(x)
-        attended = self.attention.branches(h, rope=rope, segment_ids=segment_ids, mask=mask)
+        attended = self.attention.branches(h, rope=rope, **layout)
         return self._add(x, attended, self.mlp(h))
 
     def decode(self, x: jax.Array, *, rope: RopeAngles, **cache: Any) -> tuple[jax.Array, KeyValue]:
         """Returns the block's output for a new token per sequence, and recent keys and values.
 
-        cache: the arguments of `Attention.decode`.
+        cache: the other arguments of `Attention.decode`.
         """
         h = self.norm(x)
         attended, recent = self.attention.decode(h, rope=rope, **cache)

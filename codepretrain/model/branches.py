@@ -21,8 +21,8 @@ are queries, columns are keys; 0 is padding):
                     ■   |       ■
                       ■ |         ■
 
-The upper part is the attention of any row, by any kernel. The lower part is the plain formula: its
-scores [B, N, C, S + C] are materialized in float32.
+The upper part is the attention of any row, by any kernel. The lower part is the plain formula, with
+scores [B, N, C, S + C] in float32, of which a part at a time is in memory.
 """
 
 from typing import Generic, NamedTuple, TypeVar
@@ -45,15 +45,29 @@ class Branches(NamedTuple, Generic[Array]):
     branches: Array
 
 
-def forward_branches(model: Transformer, rows: Branches[jax.Array]) -> jax.Array:
-    """Returns the hidden states of the branches after the final norm: [B, C, D] compute dtype."""
-    S = rows.tokens.shape[1] - rows.branches.shape[1]
+def forward_branches(
+    model: Transformer, rows: Branches[jax.Array], *, max_scores: int = 1 << 30
+) -> jax.Array:
+    """Returns the hidden states of the branches after the final norm: [B, C, D] compute dtype.
+
+    max_scores: of the branches' attention, in memory at a time, of all heads and rows together.
+    """
+    (B, width), C = rows.tokens.shape, rows.branches.shape[1]
+    S, num_scores = width - C, B * model.config.num_heads * C * width
+    divisors = [number for number in range(1, C + 1) if C % number == 0]
+    num_blocks = next((n for n in divisors if num_scores <= max_scores * n), C)
     rope, mask = model.rotation(rows.positions), branch_mask(rows.segment_ids, rows.branches)
     graph, stacked = nnx.split(model.blocks)
 
     def body(x: jax.Array, layer: nnx.State) -> tuple[jax.Array, None]:
-        block = nnx.merge(graph, layer)
-        return block.branches(x, rope=rope, segment_ids=rows.segment_ids[:, :S], mask=mask), None
+        x = nnx.merge(graph, layer).branches(
+            x,
+            rope=rope,
+            segment_ids=rows.segment_ids[:, :S],
+            mask=mask,
+            num_blocks=num_blocks,
+        )
+        return x, None
 
     x, _ = jax.lax.scan(body, model.embed(rows.tokens), stacked)
     return model.final_norm(x[:, S:])

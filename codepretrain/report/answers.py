@@ -35,9 +35,9 @@ def baseline_notes(comparison: Comparison, row: MetricRow) -> list[str]:
     chance = [cell.metric.null_value for cell in cells if cell.metric.null_value is not None]
     name = "chance" if row.is_percentage else "uniform guess"
     notes = [f"{name} {value_text(row, chance[0])}"] if chance else []
-    if not row.is_primary:
-        return notes
-    task = row.name.rpartition("/")[0]
+    task, _, name = row.name.rpartition("/")
+    if not row.is_primary and not (task and name == "accuracy"):
+        return notes  # a secondary measure, not the score of one task of several
     for other in comparison.rows:
         if other.evaluator == row.evaluator and _kind(other)[:2] == (task, _BASELINE):
             values = [c.metric.value for (r, _), c in comparison.cells.items() if r == other]

@@ -24,17 +24,20 @@ def test_a_branch_sees_its_prefix_and_itself() -> None:
     assert np.asarray(mask).tolist() == expected
 
 
-@pytest.mark.parametrize("kernel", ["reference", "blocked"])
+@pytest.mark.parametrize(
+    ("kernel", "max_scores"), [("reference", 1000), ("blocked", 1000), ("reference", 40)]
+)
 @pytest.mark.parametrize("changes", [{}, {"use_qk_norm": True, "num_kv_heads": 1}])
 def test_branches_are_what_rows_of_their_own_are(
-    tiny, noisy_params, forward, changes, kernel
+    tiny, noisy_params, forward, changes, kernel, max_scores
 ) -> None:
+    """Together, and one query at a time: there are 4 heads · 5 queries · 10 keys."""
     config = tiny(**changes)
     params = noisy_params(config)
     tokens = jnp.array([[7, 8, 9, 5, 49, 11, 12, 13, 6, 48]])
     rows = Branches(tokens, jnp.array([POSITIONS]), jnp.array([SEGMENTS]), jnp.array([BRANCHES]))
     model = bind(config, params, remat_policy="none", attention_kernel=kernel)
-    found = forward_branches(model, rows)[0]
+    found = forward_branches(model, rows, max_scores=max_scores)[0]
 
     def alone(*ids: int):
         row = jnp.array([ids])

@@ -1,7 +1,7 @@
 from dataclasses import replace
 
 from codepretrain.evals.estimate import Estimate
-from codepretrain.evals.multiple_choice import ACCURACY, MAJORITY, PREDICTED
+from codepretrain.evals.multiple_choice import ACCURACY, ACCURACY_PER_BYTE, MAJORITY, PREDICTED
 from codepretrain.report.answers import baseline_notes, histograms, is_baseline_or_answer
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.compare import Comparison
@@ -46,6 +46,18 @@ def test_each_task_of_an_evaluator_has_its_own_baselines_and_answers():
     [histogram] = histograms(found)
     assert histogram.shares == {"v": [("0", 0.7, "70.0%")]}
     assert "piqa" in histogram.label
+
+
+def test_of_an_average_over_tasks_each_task_shows_its_baselines():
+    found = comparison_of(
+        "suite",
+        piqa__accuracy=(replace(ACCURACY, is_primary=False), 0.6),
+        piqa__accuracy_per_byte=(ACCURACY_PER_BYTE, 0.6),
+        piqa__baseline__majority=(MAJORITY, 0.52),
+    )
+    notes = {row.name: baseline_notes(found, row) for row in found.rows}
+    assert notes["piqa/accuracy"] == ["majority 52.0%"]
+    assert notes["piqa/accuracy_per_byte"] == []
 
 
 def test_a_secondary_score_has_chance_alone(comparison):

@@ -5,7 +5,7 @@ with that of a random choice (its null value), of the best constant position, an
 the shortest choice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,7 @@ def grade_choices(
         ),
         "gold_bits_per_byte": ItemScore(GOLD_BITS, bits, num_bytes),
     }
-    for name, positions in policies(task.items).items():
-        values = _are_right(positions, answers)
+    for name, values in policies(task.items).items():
         scores[f"baseline/{name}"] = ItemScore(BASELINE, values, is_kept=False)
     for position in range(max(len(item.choices) for item in task.items)):
         values = (chosen == position).astype(np.float64)
@@ -64,14 +63,23 @@ def grade_choices(
 
 
 def policies(items: Sequence[Item]) -> dict[str, np.ndarray]:
-    """Returns the positions [n] that each policy without a model chooses. Ties go to the first."""
+    """Returns how often each policy without a model is right on each item [n].
+
+    Of k choices of the same length, each is taken 1/k of the time.
+    """
     votes = np.bincount([answer for item in items for answer in item.answers] or [0])
-    sizes = [np.array([len(choice.encode()) for choice in item.choices]) for item in items]
+    majority = int(votes.argmax())
     return {
-        "majority": np.full(len(items), int(votes.argmax())),
-        "longest": np.array([int(size.argmax()) for size in sizes]),
-        "shortest": np.array([int(size.argmin()) for size in sizes]),
+        "majority": np.array([float(majority in item.answers) for item in items]),
+        "longest": np.array([_by_length(item, max) for item in items]),
+        "shortest": np.array([_by_length(item, min) for item in items]),
     }
+
+
+def _by_length(item: Item, extreme: Callable[[Sequence[int]], int]) -> float:
+    sizes = [len(choice.encode()) for choice in item.choices]
+    taken = [at for at, size in enumerate(sizes) if size == extreme(sizes)]
+    return sum(at in item.answers for at in taken) / len(taken)
 
 
 def _log_probabilities(item: Item) -> np.ndarray:

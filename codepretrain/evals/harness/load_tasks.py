@@ -111,14 +111,13 @@ def _all_problems(options: HarnessOptions, path: str) -> Iterator[_Problems]:
 
 def members(manager: "TaskManager", options: HarnessOptions) -> list[tuple[str, str]]:
     """Returns (category, name) of every task; a plain task's category is "tasks"."""
-    found: list[tuple[str, str]] = []
+    category_of: dict[str, str] = {}
     for name in names(options.tasks):
-        if name in CATEGORIES:
-            found += [(name, task) for task in CATEGORIES[name]]
-            continue
-        tasks = single_tasks(manager, name)
-        found += [("tasks" if tasks == [name] else name, task) for task in tasks]
-    return list({task: (category, task) for category, task in reversed(found)}.values())[::-1]
+        tasks = CATEGORIES[name] if name in CATEGORIES else single_tasks(manager, name)
+        category = "tasks" if list(tasks) == [name] else name
+        for task in tasks:
+            category_of.setdefault(task, category)
+    return [(category, task) for task, category in category_of.items()]
 
 
 def make_tasks(

@@ -13,6 +13,7 @@ from codepretrain.evals.harness.suite import CATEGORIES, TASKS
 if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
 
+_SINGLE = ("TASK", "PY_TASK")  # kinds of entries in the harness's index
 OUR_TASKS = Path(__file__).parent / "tasks"
 
 
@@ -51,15 +52,14 @@ def manager_of(names: Sequence[str], include_path: str, *, path: str) -> "TaskMa
         raise UserError(f"{path}.include_path: there is no folder {include_path!r:.200}")
     manager = suite_manager(include_path)
     wanted = [name for name in names if name not in CATEGORIES]
-    if all(name in manager.task_index for name in wanted):
-        return manager
+    known = manager.task_index
+    if all(name in known and known[name].kind.name in _SINGLE for name in wanted):
+        return manager  # of a group or tag it may have some tasks only
     manager = full_manager(include_path)
     for name in wanted:
         if name not in manager.task_index:
-            known = [*CATEGORIES, *TASKS, *manager.all_tasks]
-            raise UserError(
-                f"{path}.tasks: there is no task or group {name!r:.80}{suggestion(name, known)}"
-            )
+            near = suggestion(name, [*CATEGORIES, *TASKS, *manager.all_tasks])
+            raise UserError(f"{path}.tasks: there is no task or group {name!r:.80}{near}")
     return manager
 
 

@@ -92,8 +92,10 @@ class LanguageModel:
         its context.
 
         Raises:
-          ValueError: a continuation is empty, or longer than a row by itself.
+          ValueError: a continuation is empty, or longer than a row by itself; an id is not in the
+            vocabulary.
         """
+        self._check_ids([*contexts, *continuations])
         for number, continuation in enumerate(continuations):
             if not 0 < len(continuation) <= self.max_seq_len:
                 raise ValueError(
@@ -104,7 +106,9 @@ class LanguageModel:
         equal: dict[tuple[int, bytes], list[int]] = {}
         distinct = []
         for number, (context, continuation) in enumerate(zip(contexts, continuations, strict=True)):
-            tokens = [*(context or [self.vocabulary.bos]), *continuation][-self.max_seq_len - 1 :]
+            tokens = [*(list(context) or [self.vocabulary.bos]), *continuation][
+                -self.max_seq_len - 1 :
+            ]
             one = Scored(np.array(tokens, np.int32), len(continuation))
             numbers = equal.setdefault((one.num_targets, one.ids.tobytes()), [])
             if not numbers:
@@ -180,8 +184,9 @@ class LanguageModel:
           sampling: None: the most probable token each time.
 
         Raises:
-          ValueError: a setting is out of range.
+          ValueError: a setting is out of range; an id is not in the vocabulary.
         """
+        self._check_ids(prompts)
         wanted = prompts_of(
             prompts,
             max_new_tokens=max_new_tokens,
@@ -211,6 +216,14 @@ class LanguageModel:
             num_done += len(finished)
             progress(num_done, len(distinct), "completions")
         return completions
+
+    def _check_ids(self, sequences: Sequence[Sequence[int]]) -> None:
+        """Raises ValueError for an id outside the vocabulary: its results would not be numbers."""
+        size = len(self.vocabulary)
+        for ids in sequences:
+            if len(ids) and not 0 <= min(ids) <= max(ids) < size:
+                wrong = next(token for token in ids if not 0 <= token < size)
+                raise ValueError(f"token id {wrong}: expected 0 to {size - 1} (the vocabulary)")
 
     def _about_prompt(self, prompt: Prompt, sampling: Sampling | None) -> dict[str, Any]:
         """Returns all that decides a completion beside the model."""

@@ -17,6 +17,7 @@ from codepretrain.evals.language_model.widths import rounded
 
 _NARROWEST = 256  # classes of narrower rows
 _FACTORS = (1, 1.125, 1.25, 1.5, 2, 3, 4, 6, 8, 16, 32)  # of the longest group
+_BATCH_COST = 512  # of a batch in itself, as a number of positions
 _SAMPLE = 1000  # groups that widths are tried with
 _NUM_OPEN = 64  # rows that a group may still join
 
@@ -25,8 +26,7 @@ _NUM_OPEN = 64  # rows that a group may still join
 class PackedRows:
     """Rows of one shape, each a list of groups.
 
-    rows_at_once: how many to compute together, a multiple of the batch size: more of narrow rows,
-    if there are as many.
+    rows_at_once: how many to compute together.
     """
 
     prefix_width: int
@@ -41,33 +41,34 @@ class PackedRows:
     @property
     def cost(self) -> int:
         """The positions to compute; a branch's count twice, since they need logits."""
-        num_rows = -(-len(self.rows) // self.rows_at_once) * self.rows_at_once
-        return num_rows * (self.prefix_width + 2 * self.branch_width)
+        num_batches = -(-len(self.rows) // self.rows_at_once)
+        positions = self.rows_at_once * (self.prefix_width + 2 * self.branch_width)
+        return num_batches * (positions + _BATCH_COST)
 
 
-def pack_groups(groups: Sequence[Group], *, batch_size: int, max_seq_len: int) -> list[PackedRows]:
-    """Returns all groups in rows, those of the narrowest shape first."""
+def pack_groups(
+    groups: Sequence[Group], *, tokens_at_once: int, row_multiple: int, max_seq_len: int
+) -> list[PackedRows]:
+    """Returns all groups in rows, those of the narrowest shape first.
+
+    Args:
+      tokens_at_once: the most tokens of a batch, unless `row_multiple` rows have more.
+      row_multiple: the number of rows of a batch is this times a power of two.
+    """
     classes: dict[tuple[bool, int], list[Group]] = defaultdict(list)
     for group in groups:
         size = max(_NARROWEST, 1 << (_length(group) - 1).bit_length())
         classes[group.prefix_tokens > 0, min(size, max_seq_len)].append(group)
     packed = []
+    limits = {"tokens_at_once": tokens_at_once, "row_multiple": row_multiple}
     for (has_prefix, widest), members in sorted(classes.items()):
         sample = members[:: -(-len(members) // _SAMPLE)]
         tried = [
-            _packed(sample, *widths, tokens_at_once=batch_size * max_seq_len, multiple=batch_size)
+            _packed(sample, *widths, **limits)
             for widths in _candidates(members, has_prefix, widest)
         ]
         best = min(tried, key=lambda one: (one.cost, one.width))
-        packed.append(
-            _packed(
-                members,
-                best.prefix_width,
-                best.branch_width,
-                tokens_at_once=batch_size * max_seq_len,
-                multiple=batch_size,
-            )
-        )
+        packed.append(_packed(members, best.prefix_width, best.branch_width, **limits))
     return packed
 
 
@@ -97,15 +98,18 @@ def _packed(
     branch_width: int,
     *,
     tokens_at_once: int,
-    multiple: int,
+    row_multiple: int,
 ) -> PackedRows:
+    """Returns the groups in rows of these widths, in batches that cost least."""
     rows = _fill(groups, prefix_width, branch_width)
-    at_once = multiple
-    while 2 * at_once <= len(rows) and (
-        2 * at_once * (prefix_width + branch_width) <= tokens_at_once
+    tried: list[PackedRows] = []
+    at_once = row_multiple
+    while not tried or (
+        at_once * (prefix_width + branch_width) <= tokens_at_once and at_once < 2 * len(rows)
     ):
+        tried.append(PackedRows(prefix_width, branch_width, rows, at_once))
         at_once *= 2
-    return PackedRows(prefix_width, branch_width, rows, at_once)
+    return min(tried, key=lambda one: (one.cost, -one.rows_at_once))
 
 
 def _fill(groups: Sequence[Group], prefix_width: int, branch_width: int) -> list[list[Group]]:

@@ -56,7 +56,7 @@ def prompts_of(
         wrong = [one for one in own if not isinstance(one, bytes) or not one]
         if wrong:
             raise ValueError(f"stop of prompt {number}: expected non-empty bytes, got {wrong[0]!r}")
-        kept = tuple(tokens or [bos])[-(max_seq_len - limit) :]
+        kept = (tuple(map(int, tokens)) or (bos,))[-(max_seq_len - limit) :]
         for sample in range(num_samples):
             counters = (0, 0) if sampling is None else (number, sample)
             found.append(Prompt(kept, limit, own, counters))

@@ -15,9 +15,10 @@ from codepretrain.evals.language_model.target_scores import target_scores
 from codepretrain.evals.placement import place_rows, rows_per_batch
 from codepretrain.model.branches import Branches, forward_branches
 from codepretrain.model.transformer import Params, Transformer
-from codepretrain.train.sharding import replicated
+from codepretrain.train.sharding import num_row_shards, replicated
 
 _LOGITS_PER_DEVICE = 1 << 26  # held at once, float32: 256 MiB
+_SCORES_PER_DEVICE = 1 << 27  # of the branches' attention, held at once, float32: 512 MiB
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,11 @@ class Scorer:
     ) -> None:
         self._bind = bind
         self._mesh = mesh
-        self._batch_size = rows_per_batch(batch_size, mesh)
-        self._max_seq_len = max_seq_len
+        self._limits = {
+            "tokens_at_once": rows_per_batch(batch_size, mesh) * max_seq_len,
+            "row_multiple": num_row_shards(mesh),
+            "max_seq_len": max_seq_len,
+        }
         self._place = functools.partial(place_rows, mesh=mesh)
         self._score = jax.jit(self._score_batch, out_shardings=replicated(mesh))
 
@@ -63,20 +67,20 @@ class Scorer:
         self, params: Params, sequences: Sequence[Scored]
     ) -> Iterator[list[tuple[int, float, bool]]]:
         """Yields (number of the sequence, Σ log p of its last tokens, whether all are greedy)."""
-        groups = group_prefixes(sequences)
-        sizes = {"batch_size": self._batch_size, "max_seq_len": self._max_seq_len}
-        for packed in pack_groups(groups, **sizes):
+        running = None
+        for packed in pack_groups(group_prefixes(sequences), **self._limits):
             num_rows = packed.rows_at_once
             for start in range(0, len(packed.rows), num_rows):
                 chunk = packed.rows[start : start + num_rows]
+                # Assembled while the devices compute the batch before.
                 batch = _batch(chunk, packed, sequences, num_rows=num_rows)
+                if running is not None:
+                    yield _read(*running)
                 interrupt.check()
                 arrays = jax.tree.map(self._place, (batch.rows, batch.targets))
-                nats, is_best = map(np.asarray, self._score(params, *arrays))
-                yield [
-                    (number, *_sums(nats[row, first:last], is_best[row, first:last]))
-                    for number, (row, first, last) in batch.places.items()
-                ]
+                running = (batch, self._score(params, *arrays))
+        if running is not None:
+            yield _read(*running)
 
     def _score_batch(
         self, params: Params, rows: Branches[jax.Array], targets: jax.Array
@@ -86,14 +90,24 @@ class Scorer:
         if rows.tokens.shape == targets.shape:
             hidden = model(rows.tokens, positions=rows.positions, segment_ids=rows.segment_ids)
         else:
-            hidden = forward_branches(model, rows)
+            max_scores = _SCORES_PER_DEVICE * self._mesh.size
+            hidden = forward_branches(model, rows, max_scores=max_scores)
         logits_per_position = len(targets) * model.config.vocab_size
         num_at_once = max(1, _LOGITS_PER_DEVICE * self._mesh.size // logits_per_position)
         return target_scores(model, hidden, targets, num_at_once=num_at_once)
 
 
-def _sums(nats: np.ndarray, is_best: np.ndarray) -> tuple[float, bool]:
-    return -float(nats.sum(dtype=np.float64)), bool(is_best.all())
+def _read(batch: _Batch, result: tuple[jax.Array, jax.Array]) -> list[tuple[int, float, bool]]:
+    """Waits for the result of a batch and returns it by sequence."""
+    nats, is_best = map(np.asarray, result)
+    return [
+        (
+            number,
+            -float(nats[row, first:last].sum(dtype=np.float64)),
+            bool(is_best[row, first:last].all()),
+        )
+        for number, (row, first, last) in batch.places.items()
+    ]
 
 
 def _batch(

@@ -31,8 +31,8 @@ def test_the_standard_error_is_over_passages() -> None:
     scores, _ = grade_choices(rendered(ITEMS))
     estimate = scores["accuracy"].estimate([item.cluster for item in ITEMS])
     assert (estimate.value, estimate.count, estimate.num_items) == (0.5, 3, 4)
-    # Clusters (1 of 2), (0 of 1), (1 of 1): residuals 0, -.5, .5 of 4 items.
-    assert estimate.standard_error == pytest.approx(math.sqrt(3 / 2 * 0.5) / 4)
+    # Clusters (1 of 2), (0 of 1), (1 of 1): residuals 0, -.5, .5, the last two of 1/4 each.
+    assert estimate.standard_error == pytest.approx(math.sqrt(2 * 0.25 / (1 - 1 / 4)) / 4)
 
 
 def test_bits_per_byte_of_the_right_choice_by_hand() -> None:
@@ -54,13 +54,14 @@ def test_an_item_without_a_valid_answer_counts_as_wrong_and_has_no_bits() -> Non
 
 
 def test_policies_without_a_model() -> None:
-    chosen = policies(ITEMS)
-    assert chosen["majority"].tolist() == [0] * 4  # 0 and 1 are right twice each: the first
-    assert chosen["longest"].tolist() == [1, 1, 1, 1]
-    assert chosen["shortest"].tolist() == [0, 0, 0, 0]
+    found = policies(ITEMS)
+    assert found["majority"].tolist() == [1, 0, 0, 1]  # 0 and 1 are right twice each: the first
+    assert found["longest"].tolist() == [0, 1, 1, 0]
+    assert found["shortest"].tolist() == [1, 0, 0, 1]
+    ties = [choice_item(0, ["aa", "bb", "c"], [1], [-1.0, -1.0, -1.0])]
+    assert policies(ties)["longest"].tolist() == [0.5]
     scores, _ = grade_choices(rendered(ITEMS))
-    assert scores["baseline/majority"].values.tolist() == [1, 0, 0, 1]
-    assert scores["baseline/longest"].values.tolist() == [0, 1, 1, 0]
+    assert scores["baseline/shortest"].values.tolist() == [1, 0, 0, 1]
 
 
 def test_how_often_a_position_was_chosen() -> None:

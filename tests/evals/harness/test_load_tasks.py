@@ -40,6 +40,27 @@ def test_the_suite_names_tasks_that_the_harness_has() -> None:
         assert manager.task_index[task].cfg["dataset_path"]
 
 
+def test_a_tag_of_the_harness_is_all_of_its_tasks() -> None:
+    """The index of the suite's folders has some tasks of the tag only."""
+    chosen = HarnessOptions(tasks="super-glue-lm-eval-v1")
+    found = members(manager_of(["super-glue-lm-eval-v1"], "", path="p"), chosen)
+    assert {category for category, _ in found} == {"super-glue-lm-eval-v1"}
+    assert {"boolq", "cb", "copa", "multirc", "record", "sglue_rte", "wic", "wsc"} == {
+        task for _, task in found
+    }
+
+
+def test_a_task_that_is_named_twice_is_in_its_first_category() -> None:
+    chosen = HarnessOptions(tasks="world_knowledge,boolq,triviaqa,reasoning")
+    found = members(manager_of(list(TASKS), "", path="p"), chosen)
+    assert found[:3] == [
+        ("world_knowledge", "triviaqa"),
+        ("world_knowledge", "nq_open"),
+        ("tasks", "boolq"),
+    ]
+    assert len(found) == len(TASKS)
+
+
 def test_items_are_rendered_with_their_passages(task_data: Path) -> None:
     (loaded,) = load_tasks(options(task_data, "boolq"), path="p")
     rendered = render(loaded, num_examples=100)
@@ -148,17 +169,6 @@ def test_data_in_the_authors_own_files(task_data: Path) -> None:
         " He is glad.",
     )
     assert item.answers == [0]
-
-
-def test_our_quac_task(task_data: Path) -> None:
-    from tests.evals.harness.tasks.test_quac import DIALOG
-
-    place(task_data, "allenai/quac", {"train": [DIALOG], "validation": [DIALOG]})
-    (loaded,) = load_tasks(options(task_data, "quac"), path="p")
-    items = render(loaded, num_examples=9).items
-    assert len(items) == 5
-    assert len({item.cluster for item in items}) == 1
-    assert items[0].instances[items[0].answers[0]].args[1] == " one"
 
 
 @pytest.mark.parametrize(

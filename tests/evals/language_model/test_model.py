@@ -165,3 +165,16 @@ def test_choices_and_nested_prefixes_score_as_if_each_were_alone(
         assert scores.log_probabilities[number] == pytest.approx(expected, abs=2e-5)
         assert scores.is_greedy[number] == is_greedy
     assert done[-1] == (8, 8, "continuations"), "equal pairs are computed once"
+
+
+@pytest.mark.parametrize("wrong", [-1, 64])
+def test_an_id_outside_the_vocabulary_is_refused(
+    model: LanguageModel, sharded_params: Params, wrong: int
+) -> None:
+    message = f"token id {wrong}: expected 0 to 63"
+    with pytest.raises(ValueError, match=message):
+        model.score(sharded_params, [[1]], [[5, wrong]])
+    with pytest.raises(ValueError, match=message):
+        model.rolling(sharded_params, [[5], [wrong]])
+    with pytest.raises(ValueError, match=message):
+        model.generate(sharded_params, [[wrong, 5]], max_new_tokens=3)
