@@ -3,6 +3,7 @@
 import dataclasses
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,7 +108,8 @@ def test_the_demos_own_tasks_have_one_right_ending_each() -> None:
     from codepretrain.evals.harness.render import render
 
     config = load_study(EXPERIMENTS / "demo.py").evals["pairs"]
-    options = HarnessOptions(**config.options)
+    chosen: Any = config.options
+    options = HarnessOptions(**chosen)
     agreement, syntax = (
         render(task, num_examples=config.num_examples)
         for task in load_tasks(options, path="config.evals.pairs")

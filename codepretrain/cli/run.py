@@ -45,12 +45,28 @@ def add_commands(add: Add) -> None:
     )
     train = add("train", _train, "train the phases that are not trained yet")
     train.add_argument("--phase", action="append", help="only this phase and its ancestors")
+    train.add_argument(
+        "--no-evaluations",
+        action="store_true",
+        help="run no evaluations: another job does, by evaluate --watch, or later",
+    )
     evaluate = add("evaluate", _evaluate, "run the evaluations that are missing on checkpoints")
     evaluate.add_argument("--phase", action="append", help="only this phase")
     evaluate.add_argument(
         "--step", type=whole_number(0), help="a checkpoint's step (default: the phase's end)"
     )
     task_data.add_flags(evaluate)
+    evaluate.add_argument(
+        "--watch",
+        action="store_true",
+        help="evaluate every checkpoint of phases that another job trains, until they are trained",
+    )
+    evaluate.add_argument(
+        "--poll-s",
+        type=whole_number(1, 86_400),
+        default=30,
+        help="with --watch: seconds between two looks for new checkpoints (default: 30)",
+    )
     for command in (run, train):
         command.add_argument(
             "--retrain-lost",
@@ -166,6 +182,7 @@ def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> i
         environment=relevant_environment(),
         retrain_lost=flags.retrain_lost,
         profile_steps=flags.profile,
+        evaluates=not flags.no_evaluations,
     )
     return 0
 
@@ -174,6 +191,8 @@ def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
     if flags.download is not None:
         return task_data.fetch(config, flags.download)
     config = task_data.with_data(config, flags.data)
+    if flags.watch and flags.step is not None:
+        raise UserError("--watch evaluates every checkpoint: expected no --step with it")
     start_machine(flags)
     from codepretrain.study.run import evaluate_phases
     from codepretrain.study.workspace import Workspace
@@ -182,6 +201,7 @@ def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
         Workspace(config, flags.workdir),
         only=flags.phase,
         step=flags.step,
+        watch_poll_s=flags.poll_s if flags.watch else None,
         command_line=flags.command_line,
         environment=relevant_environment(),
     )

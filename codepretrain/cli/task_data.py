@@ -9,7 +9,7 @@ from codepretrain.cli.flags import PathOnce
 from codepretrain.config.schema import EvaluatorConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.progress import EvaluationProgress
-from codepretrain.evals.registry import evaluator_kind, evaluator_request
+from codepretrain.evals.registry import evaluator_request
 from codepretrain.files.storage import StrPath
 from codepretrain.files.writable import check_writable
 
@@ -66,8 +66,7 @@ def with_data(config: StudyConfig, folder: StrPath | None) -> StudyConfig:
         return config
 
     def changed(chosen: EvaluatorConfig) -> EvaluatorConfig:
-        fields = {field.name for field in dataclasses.fields(evaluator_kind(chosen.kind).options)}
-        if "data" not in fields:
+        if chosen.kind != "harness":
             return chosen
         return dataclasses.replace(chosen, options={**chosen.options, "data": str(folder)})
 

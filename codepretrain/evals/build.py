@@ -19,7 +19,7 @@ from codepretrain.evals.item_scores import write_item_scores
 from codepretrain.evals.progress import EvaluationProgress
 from codepretrain.evals.registry import check_machine, evaluator_request
 from codepretrain.evals.resources import Resources
-from codepretrain.hosts import decide, gather
+from codepretrain.hosts import WAIT_S, decide, gather
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.train.phase_evaluator import EvaluationError
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 # How long a process whose evaluation failed waits for the others. If they wait for it in an
 # operation of all devices, it ends after this time, and that ends them.
-_AGREE_S = 300.0
+_AGREE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,8 @@ class Evaluator:
             failure = str(error) if isinstance(error, UserError) else described(error)
             if not isinstance(error, UserError):
                 traceback.print_exception(error)
-        failures = gather(f"the end of evaluation {self.name!r}", lambda: failure, wait_s=_AGREE_S)
+        what, wait_s = f"the end of evaluation {self.name!r}", _AGREE_S if failure else WAIT_S
+        failures = gather(what, lambda: failure, wait_s=wait_s)
         failure = next(filter(None, failures), "")
         return (None if failure else result), failure
 

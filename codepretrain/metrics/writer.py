@@ -17,20 +17,13 @@ from codepretrain.files.journal import Fields, Journal
 from codepretrain.files.json_values import plain
 from codepretrain.files.storage import StrPath, make_folder
 from codepretrain.metrics.copies import Copy, TensorBoard, WeightsAndBiases, check_installed
-
-# What every record of evals.jsonl has.
-EVALUATION_FIELDS: Fields = {
-    "step": int,
-    "evaluator": str,
-    "digest": str,
-    "identity": dict,
-    "metrics": dict,
-}
-
-
-def is_result(record: Mapping[str, Any]) -> bool:
-    """Returns whether a record of evals.jsonl is a result, not a failure."""
-    return "failure" not in record
+from codepretrain.metrics.evaluation_records import (
+    EVALUATION_FIELDS,
+    EVALUATIONS,
+    is_result,
+    read_records,
+    watch_folder,
+)
 
 
 class MetricsWriter:
@@ -42,6 +35,8 @@ class MetricsWriter:
     the record of step s are of the same parameters.
 
     Args:
+      beside: the folder where another job records evaluations of this run; by default that of
+        `evaluate --watch`. Its results count as recorded.
       is_primary: whether this process writes. On the others every method does nothing.
 
     Raises:
@@ -55,6 +50,7 @@ class MetricsWriter:
         run_name: str,
         *,
         resumed_step: int = 0,
+        beside: StrPath | None = None,
         is_primary: bool = True,
     ) -> None:
         self._is_primary = is_primary
@@ -64,6 +60,7 @@ class MetricsWriter:
             return
         check_installed(logging)
         folder = epath.Path(run_dir)
+        self._beside = watch_folder(folder) if beside is None else beside
         make_folder(folder)
         with ExitStack() as opened:
 
@@ -77,7 +74,7 @@ class MetricsWriter:
                 return opened.enter_context(lines)
 
             self._metrics = open_journal("metrics.jsonl", {"step": int})
-            self._evals = open_journal("evals.jsonl", EVALUATION_FIELDS)
+            self._evals = open_journal(EVALUATIONS, EVALUATION_FIELDS)
             if logging.wandb_project is not None:
                 self._copies.append(WeightsAndBiases(folder, logging.wandb_project, run_name))
             if logging.write_tensorboard:
@@ -143,8 +140,17 @@ class MetricsWriter:
             self._evals.append({**record, "identity": identity, "metrics": {}, "failure": failure})
 
     def has_evaluation(self, step: int, evaluator: str, digest: str) -> bool:
-        """Returns whether this very evaluation is recorded (only the primary process knows)."""
-        return digest in self._evaluated.get((step, evaluator), ())
+        """Returns whether this very evaluation is recorded, here or beside this run.
+
+        Only the primary process knows.
+        """
+        if not self._is_primary or digest in self._evaluated.get((step, evaluator), ()):
+            return self._is_primary
+        return any(
+            (record["step"], record["evaluator"], record["digest"]) == (step, evaluator, digest)
+            for record in read_records(self._beside)
+            if is_result(record)
+        )
 
     def last_identity(self, step: int, evaluator: str) -> Mapping[str, str] | None:
         """Returns the identity of the newest record of an evaluator at a step, None without one."""

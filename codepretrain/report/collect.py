@@ -15,6 +15,7 @@ from typing import Any, Literal
 from etils import epath
 
 from codepretrain.files import journal, json_values, storage
+from codepretrain.metrics.evaluation_records import EVALUATIONS, watch_folder
 from codepretrain.metrics.time_ledger import read_sessions
 from codepretrain.report.evaluations import (
     Evaluation,
@@ -197,20 +198,19 @@ def _read_run(name: str, plan: PhaseInput, identities: Identities) -> RunResults
     directory = epath.Path(plan.run_dir)
     problems: list[str] = []
     log: list[dict[str, Any]] = []
-    evaluations: list[Evaluation] = []
     sessions: list[dict[str, Any]] = []
     starts: list[dict[str, Any]] = []
     ledger = None
     provenance: dict[str, Any] = {}
     with _noting(problems, path := directory / "metrics.jsonl"):
         log = journal.read(path, fields={"step": int})
-    with _noting(problems, path := directory / "evals.jsonl"):
-        found = read_evaluations(path)
-        evaluations = own_evaluations(found, identities)
-        problems += left_out(
-            name, step=plan.steps, found=found, own=evaluations, identities=identities
-        )
-        problems += failed(name, found, identities)
+    found = []
+    for folder in (watch_folder(directory), directory):  # of equals, the run's own is taken
+        with _noting(problems, folder / EVALUATIONS):
+            found += read_evaluations(folder)
+    evaluations = own_evaluations(found, identities)
+    problems += left_out(name, step=plan.steps, found=found, own=evaluations, identities=identities)
+    problems += failed(name, found, identities)
     with _noting(problems, path := directory / "time.jsonl"):
         sessions = read_sessions(path)
     with _noting(problems, path := directory / "starts.jsonl"):

@@ -137,7 +137,7 @@ def _with_differences(
         if key not in scores:
             evaluation = evaluation_of(variant, row)
             try:
-                scores[key] = read_scores(runs[variant].plan.run_dir, evaluation)
+                scores[key] = read_scores(evaluation)
             except ValueError as error:
                 problems.append(str(error))
                 scores[key] = {}

@@ -7,7 +7,7 @@ older grader. Everything else is left out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,7 @@ from etils import epath
 from codepretrain.evals.identity import SPEC, differing, identity_digest
 from codepretrain.evals.item_scores import read_item_scores
 from codepretrain.evals.metric import Metric
-from codepretrain.files import journal
-from codepretrain.files.storage import StrPath
-from codepretrain.metrics.writer import EVALUATION_FIELDS
+from codepretrain.metrics.evaluation_records import read_records
 from codepretrain.report.paired import PairedScores
 
 Identities = Mapping[str, Mapping[str, str]]  # evaluator → its identity
@@ -28,7 +26,8 @@ Identities = Mapping[str, Mapping[str, str]]  # evaluator → its identity
 class Evaluation:
     """A record of evals.jsonl; `identity` and `digest`: see `evals/identity.py`.
 
-    failure: why there are no metrics; "" for a result.
+    folder: where its record and its item scores are. failure: why there are no metrics; "" for a
+    result.
     """
 
     step: int
@@ -36,16 +35,17 @@ class Evaluation:
     digest: str
     identity: Mapping[str, str]
     metrics: Mapping[str, Metric]
+    folder: str = field(default="", compare=False)
     failure: str = ""
 
 
-def read_evaluations(path: epath.Path) -> list[Evaluation]:
-    """Returns all records of a run's `evals.jsonl`, in order.
+def read_evaluations(folder: epath.Path) -> list[Evaluation]:
+    """Returns all records in a run's folder or in its `watch_folder`, in order.
 
     Raises:
       ValueError: a line is damaged, or of another format.
     """
-    return [_evaluation(line) for line in journal.read(path, fields=EVALUATION_FIELDS)]
+    return [_evaluation(line, folder) for line in read_records(folder)]
 
 
 def own_evaluations(found: Iterable[Evaluation], identities: Identities) -> list[Evaluation]:
@@ -102,13 +102,15 @@ def failed(phase: str, found: Sequence[Evaluation], identities: Identities) -> l
     ]
 
 
-def read_scores(run_dir: StrPath, evaluation: Evaluation) -> dict[str, PairedScores]:
+def read_scores(evaluation: Evaluation) -> dict[str, PairedScores]:
     """Returns the scores per item of every metric of an evaluation, {} if they were not kept.
 
     Raises:
       ValueError: the file is damaged.
     """
-    found = read_item_scores(run_dir, evaluation.evaluator, evaluation.step, evaluation.digest)
+    found = read_item_scores(
+        evaluation.folder, evaluation.evaluator, evaluation.step, evaluation.digest
+    )
     if found is None:
         return {}
     scored = {}
@@ -124,7 +126,7 @@ def read_scores(run_dir: StrPath, evaluation: Evaluation) -> dict[str, PairedSco
     return scored
 
 
-def _evaluation(line: Mapping[str, Any]) -> Evaluation:
+def _evaluation(line: Mapping[str, Any], folder: epath.Path) -> Evaluation:
     metrics = {name: Metric.from_json(metric) for name, metric in line["metrics"].items()}
     return Evaluation(
         step=line["step"],
@@ -132,5 +134,6 @@ def _evaluation(line: Mapping[str, Any]) -> Evaluation:
         digest=line["digest"],
         identity=line["identity"],
         metrics=metrics,
+        folder=str(folder),
         failure=line.get("failure", ""),
     )

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,14 +36,17 @@ class Block:
 
     def groups(self) -> Iterator[tuple[str, list[tuple[MetricRow, tuple[Cell | None, ...]]]]]:
         """Yields (title, rows): losses, tasks, and each evaluator's other scores."""
-        for title, rows in itertools.groupby(self.rows, key=lambda row: _group(row[0])):
+        of_tasks = {row.evaluator for row, _ in self.rows if row.direction == "higher"}
+        for title, rows in itertools.groupby(self.rows, key=lambda row: _group(row[0], of_tasks)):
             yield title, list(rows)
 
 
-def _group(row: MetricRow) -> str:
+def _group(row: MetricRow, of_tasks: AbstractSet[str]) -> str:
+    """Returns the title above a metric; a loss of an evaluator of tasks is shown with its tasks."""
     if not row.is_score:
         return f"{row.evaluator}: descriptions".replace("_", " ")
-    return "Held-out loss" if row.direction == "lower" else "Tasks"
+    is_loss = row.direction == "lower" and row.evaluator not in of_tasks
+    return "Held-out loss" if is_loss else "Tasks"
 
 
 def blocks(

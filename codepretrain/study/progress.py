@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from codepretrain.checkpoint.record import steps_in
-from codepretrain.files import journal
-from codepretrain.metrics.writer import EVALUATION_FIELDS, is_result
+from codepretrain.metrics.evaluation_records import recorded_digests
 from codepretrain.stream.ledger import saved_step
 from codepretrain.study.workspace import Workspace
 
@@ -29,13 +28,7 @@ def progress(workspace: Workspace, name: str, digests: Mapping[str, str]) -> Pro
     run_dir, num_steps = workspace.run_dir(name), workspace.phases[name].num_steps
     if saved_step(run_dir / "ledger.json") != num_steps:
         return "to train"
-    records = journal.read(run_dir / "evals.jsonl", fields=EVALUATION_FIELDS)
-    recorded = {
-        (record["evaluator"], record["digest"])
-        for record in records
-        if record["step"] == num_steps and is_result(record)
-    }
-    if recorded >= digests.items():
+    if recorded_digests(run_dir, num_steps) >= digests.items():
         return "trained"
     is_unfinished = steps_in(run_dir / "checkpoints").get(num_steps, True)
     return "to train" if is_unfinished else "to evaluate"

@@ -23,6 +23,7 @@ from codepretrain.study.provenance import provenance
 from codepretrain.study.report import report_study
 from codepretrain.study.runner import Runner
 from codepretrain.study.selection import named_phases, phases_to_train
+from codepretrain.study.watch import watch
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.program import Program
 
@@ -90,12 +91,18 @@ def train_phases(
     environment: Mapping[str, str] | None = None,
     retrain_lost: bool = False,
     profile_steps: int = 0,
+    evaluates: bool = True,
 ) -> None:
-    """Trains the phases that are missing, or those named in `only` with their ancestors."""
+    """Trains the phases that are missing, or those named in `only` with their ancestors.
+
+    Args:
+      evaluates: run the evaluations; otherwise they are left to `evaluate`.
+    """
     check_same_start(
         workspace.config,
         name="train",
         phases=list(only or ()),
+        evaluates=evaluates,
         retrain_lost=retrain_lost,
         profile=profile_steps,
     )
@@ -109,6 +116,7 @@ def train_phases(
         provenance=provenance(program, command_line=command_line, environment=environment or {}),
         retrain_lost=retrain_lost,
         profile_steps=profile_steps,
+        evaluates=evaluates,
     )
 
 
@@ -117,17 +125,32 @@ def evaluate_phases(
     *,
     only: Sequence[str] | None = None,
     step: int | None = None,
+    watch_poll_s: float | None = None,
     command_line: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> None:
-    """Runs the evaluations that a phase's checkpoint lacks; by default at the end of each phase."""
-    check_same_start(workspace.config, name="evaluate", phases=list(only or ()), step=step)
+    """Runs the evaluations that a phase's checkpoint lacks; by default at the end of each phase.
+
+    Args:
+      watch_poll_s: evaluate all checkpoints of the phases, as another job trains them, and look for
+        new ones after so many seconds; None evaluates what there is.
+    """
+    check_same_start(
+        workspace.config,
+        name="evaluate",
+        phases=list(only or ()),
+        step=step,
+        watch_poll_s=watch_poll_s,
+    )
     program = _program(workspace.config)
     workspace = open_workspace(workspace)
     names = named_phases(workspace, only)
     start = provenance(program, command_line=command_line, environment=environment or {})
     console = Console(quiet=jax.process_index() > 0)
     runner = Runner(workspace, program, _evaluators(workspace, program, console), console, start)
+    if watch_poll_s is not None:
+        watch(workspace, runner, names, console, poll_s=watch_poll_s)
+        return
     for name in names:
         runner.evaluate(name, workspace.phases[name].num_steps if step is None else step)
 
@@ -158,6 +181,7 @@ def _train(
     provenance: Mapping[str, Any],
     retrain_lost: bool,
     profile_steps: int,
+    evaluates: bool = True,
 ) -> None:
     """Trains and evaluates what is missing of the phases `names`.
 
@@ -166,7 +190,7 @@ def _train(
     """
     gather("its rows", lambda: bool(workspace.stores))
     console = Console(quiet=jax.process_index() > 0)
-    evaluators = _evaluators(workspace, program, console)
+    evaluators = _evaluators(workspace, program, console) if evaluates else []
     digests = {evaluator.name: evaluator.digest for evaluator in evaluators}
     left = decide(
         "what is trained", lambda: {name: progress(workspace, name, digests) for name in names}

@@ -16,6 +16,7 @@ from codepretrain.evals.build import Evaluator
 from codepretrain.files.atomic import write_json
 from codepretrain.files.lease import Lease, exclusive
 from codepretrain.hosts import decide
+from codepretrain.metrics.evaluation_records import watch_folder
 from codepretrain.metrics.starts import record_start
 from codepretrain.metrics.stopwatch import Stopwatch, process_stopwatch
 from codepretrain.metrics.writer import MetricsWriter
@@ -86,21 +87,33 @@ class Runner:
         """Evaluates the end of a phase as `evaluate`; returns whether its checkpoint is whole."""
         return self._evaluate(name, self.workspace.phases[name].num_steps)
 
-    def _evaluate(self, name: str, step: int) -> bool:
+    def evaluate_beside(self, name: str, step: int) -> bool:
+        """Evaluates as `evaluate`, beside a job that holds the run, into records of its own.
+
+        Returns whether the checkpoint was there and whole; the other job may delete it meanwhile.
+
+        Raises:
+          UserError: another job watches the run.
+        """
+        return self._evaluate(name, step, is_beside=True)
+
+    def _evaluate(self, name: str, step: int, *, is_beside: bool = False) -> bool:
         run_dir, phase = self.workspace.run_dir(name), self.workspace.phases[name]
         if step not in self._checkpoints(name).steps():
             return False  # before the hold, which creates the folder of the run
+        folder = watch_folder(run_dir) if is_beside else run_dir
         with ExitStack() as stack:
-            stack.enter_context(self._held(run_dir))
-            state = self._kept(name, step)
+            stack.enter_context(self._held(folder))
+            state = self._kept(name, step) if not is_beside else self._kept_if_there(name, step)
             if state is None:
                 return False
             writer = stack.enter_context(
                 MetricsWriter(
-                    run_dir,
+                    folder,
                     self.workspace.config.logging,
-                    name,
+                    f"{name} (watch)" if is_beside else name,
                     resumed_step=phase.num_steps,
+                    beside=run_dir if is_beside else None,
                     is_primary=jax.process_index() == 0,
                 )
             )
@@ -112,12 +125,12 @@ class Runner:
                 return True
             decide(
                 "the record of this start",
-                lambda: record_start(run_dir / "starts.jsonl", "evaluate", self.provenance),
+                lambda: record_start(folder / "starts.jsonl", "evaluate", self.provenance),
             )
             tokens = step * (phase.tokens // phase.num_steps)
             for evaluator in missing:
                 # Not within `gather`: a process that failed would wait for others that wait for it.
-                evaluator.record(state.params, writer, run_dir, step=step, tokens=tokens)
+                evaluator.record(state.params, writer, folder, step=step, tokens=tokens)
         return True
 
     def _missing_evaluations(self, writer: MetricsWriter, step: int) -> list[Evaluator]:
@@ -181,6 +194,15 @@ class Runner:
                 restored.identity, self.workspace.identity(name), where=checkpoints.path(step)
             )
         return restored.state
+
+    def _kept_if_there(self, name: str, step: int) -> TrainState | None:
+        """Returns the state as `_kept`, None if the checkpoint is deleted while it is read."""
+        try:
+            return self._kept(name, step)
+        except Exception:
+            if step in self._checkpoints(name).steps():
+                raise
+            return None
 
     def _checkpoints(self, name: str) -> Checkpoints:
         """Returns the checkpoints of a phase, to read from."""

@@ -206,6 +206,18 @@ def test_every_rolling_likelihood_is_that_of_hf(sides: Sides, loaded: list[Loade
     compare("rolling", ours, sides.hf_without_bos.loglikelihood_rolling(asked))
 
 
+def test_hf_itself_counts_a_second_bos(sides: Sides) -> None:
+    """What our rolling likelihoods leave out, and `add_bos_token=False` as well."""
+    asked = instances("loglikelihood_rolling", ("The river walks",))
+    bos, ids = sides.tokenizer.bos, sides.tokenizer.encode("The river walks")
+    twice = sides.model.score(sides.params, [[bos]], [[bos, *ids]])
+    once = sides.model.score(sides.params, [[bos]], [ids])
+    (theirs,) = type(sides.hf).loglikelihood_rolling(sides.hf, asked)
+    assert theirs == pytest.approx(float(twice.log_probabilities[0]), abs=TOLERANCE)
+    (ours,) = sides.ours.loglikelihood_rolling(asked)
+    assert ours == pytest.approx(float(once.log_probabilities[0]), abs=TOLERANCE)
+
+
 def test_every_greedy_answer_is_that_of_hf(sides: Sides, loaded: list[LoadedTask]) -> None:
     asked = requests(loaded, "generate_until")
     assert len(asked) > 150

@@ -51,6 +51,11 @@ GRAMMAR = [
     ("show-batch {c} --phase trunk --phase branch --step 1", "--phase is given twice: 'trunk' and"),
     ("show-batch {c} --phase trunk --step 1 --step 2", "--step is given twice: 1 and 2"),
     ("evaluate {c} --step 1 --step=2", "--step is given twice: 1 and 2"),
+    (
+        "evaluate {c} --step 1 --watch",
+        "--watch evaluates every checkpoint: expected no --step with",
+    ),
+    ("evaluate {c} --watch --poll-s 0", "--poll-s: expected"),
     ("export {c} --phase trunk --output a --output b", "--output is given twice: 'a' and 'b'"),
     ("show-batch {c} --step 1", "the following arguments are required: --phase"),
     ("show-batch {c} --phase trunk", "the following arguments are required: --step"),

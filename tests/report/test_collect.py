@@ -148,7 +148,7 @@ def test_a_study_is_read_from_an_object_store(study):
         expected.evaluations,
         expected.ledger,
     )
-    assert set(read_scores(run.plan.run_dir, at_end(run, "prose_continuation"))) == {
+    assert set(read_scores(at_end(run, "prose_continuation"))) == {
         "accuracy",
         "accuracy_per_byte",
     }

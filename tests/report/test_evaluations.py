@@ -135,7 +135,7 @@ def test_results_of_other_items_are_left_out_of_the_report_and_named(study):
 
 def test_items_come_with_their_denominators_and_strata(study):
     run = collect(study).runs["text_pretrain"]
-    scores = read_scores(run.plan.run_dir, at_end(run, "validation_loss"))
+    scores = read_scores(at_end(run, "validation_loss"))
     assert set(scores) == {
         f"{scope}/{measure}"
         for scope in ("source/text_reference", "source/text_docstrings", "source/code", "all")
@@ -148,9 +148,9 @@ def test_items_come_with_their_denominators_and_strata(study):
     assert everything.strata is not None
     np.testing.assert_array_equal(np.unique(everything.strata), [0, 1, 2])
     prose = at_end(run, "prose_continuation")
-    assert read_scores(run.plan.run_dir, prose)["accuracy"].weights is None
-    assert read_scores(run.plan.run_dir, replace(prose, step=399)) == {}
-    assert read_scores(run.plan.run_dir, replace(prose, digest="0" * 64)) == {}
+    assert read_scores(prose)["accuracy"].weights is None
+    assert read_scores(replace(prose, step=399)) == {}
+    assert read_scores(replace(prose, digest="0" * 64)) == {}
 
 
 def test_damaged_items_are_named(copied_study):
@@ -159,7 +159,7 @@ def test_damaged_items_are_named(copied_study):
     path = item_scores_path(run.plan.run_dir, "validation_loss", 400, digest)
     path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(ValueError, match=r"validation_loss-00000400-\w+\.npz is damaged"):
-        read_scores(run.plan.run_dir, at_end(run, "validation_loss"))
+        read_scores(at_end(run, "validation_loss"))
 
 
 def test_evaluations_that_do_not_declare_their_metrics_are_named(copied_study):

@@ -19,6 +19,16 @@ def test_many_variants_go_on_in_further_blocks_with_the_baseline_repeated(compar
     assert [len(block.variants) for block in blocks] == [3, 2]
 
 
+def test_a_loss_of_an_evaluator_of_tasks_is_shown_with_its_tasks(comparison):
+    """Bits per byte of right answers are no held-out loss."""
+    rows = comparison.headline_rows
+    task = next(row for row in rows if row.evaluator == "prose_continuation")
+    bits = replace(task, name="gold_bits_per_byte", unit="bits/byte", direction="lower")
+    ours = [row for row in rows if row.evaluator == "prose_continuation"]
+    (block,) = tables.blocks(comparison, (rows[0], *ours, bits), max_variants=9)
+    assert [title for title, _ in block.groups()] == ["Held-out loss", "Tasks"]
+
+
 def test_a_metric_is_told_with_its_direction_and_what_trivial_policies_reach(comparison):
     notes = {
         row.evaluator: tables.row_view(comparison, row)["notes"] for row in comparison.headline_rows

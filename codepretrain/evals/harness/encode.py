@@ -7,6 +7,9 @@ are those of the whole text after as many as the context has alone:
     context "The sky is "    continuation "blue"
     whole   [bos, The, ·sky, ·is, ·blue]
     context [bos, The, ·sky, ·is]              continuation [·blue]
+
+Where the continuation's text is part of the context's last token, no tokens are left for it; `hf`
+cannot score such a pair. Here both are then encoded apart: "f(" and "x" where "(x" is one token.
 """
 
 from collections.abc import Sequence
@@ -24,8 +27,8 @@ def encode_pairs(
     wholes = tokenizer.encode_all(context + continuation for context, continuation in moved)
     alone = _encode_distinct(tokenizer, [context for context, _ in moved])
     return [
-        ([tokenizer.bos, *context], whole[len(context) :])
-        for context, whole in zip(alone, wholes, strict=True)
+        ([tokenizer.bos, *context], whole[len(context) :] or tokenizer.encode(continuation))
+        for context, whole, (_, continuation) in zip(alone, wholes, moved, strict=True)
     ]
 
 

@@ -51,6 +51,7 @@ from codepretrain.rows.vocabulary import Vocabulary
 from codepretrain.train.sharding import named_sharding, replicated
 
 _STEPS = 8  # between two looks of the host at the tokens
+_NARROWEST = 32  # prefilled prompts
 
 
 class Slots(NamedTuple):
@@ -149,7 +150,8 @@ class Generator:
         free = [slot for slot, one in enumerate(running) if one is None]
         count = min(self._num_prefilled, len(waiting), len(free))
         numbers = [waiting.popleft() for _ in range(count)]
-        width = width_for(max(len(prompts[n].tokens) for n in numbers), self._max_seq_len)
+        longest = max(len(prompts[n].tokens) for n in numbers)
+        width = width_for(longest, self._max_seq_len, least=_NARROWEST)
         tokens = np.zeros((self._num_prefilled, width), np.int32)
         lengths = np.ones((self._num_prefilled, 1), np.int32)
         sources = np.full((self._num_slots, 1), -1, np.int32)

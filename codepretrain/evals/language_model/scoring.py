@@ -67,18 +67,20 @@ class Scorer:
         self, params: Params, sequences: Sequence[Scored]
     ) -> Iterator[list[tuple[int, float, bool]]]:
         """Yields (number of the sequence, Σ log p of its last tokens, whether all are greedy)."""
+        running = None
         for packed in pack_groups(group_prefixes(sequences), **self._limits):
             num_rows = packed.rows_at_once
             for start in range(0, len(packed.rows), num_rows):
                 chunk = packed.rows[start : start + num_rows]
+                # Assembled while the devices compute the batch before.
                 batch = _batch(chunk, packed, sequences, num_rows=num_rows)
+                if running is not None:
+                    yield _read(*running)
                 interrupt.check()
                 arrays = jax.tree.map(self._place, (batch.rows, batch.targets))
-                nats, is_best = map(np.asarray, self._score(params, *arrays))
-                yield [
-                    (number, *_sums(nats[row, first:last], is_best[row, first:last]))
-                    for number, (row, first, last) in batch.places.items()
-                ]
+                running = (batch, self._score(params, *arrays))
+        if running is not None:
+            yield _read(*running)
 
     def _score_batch(
         self, params: Params, rows: Branches[jax.Array], targets: jax.Array
@@ -95,8 +97,17 @@ class Scorer:
         return target_scores(model, hidden, targets, num_at_once=num_at_once)
 
 
-def _sums(nats: np.ndarray, is_best: np.ndarray) -> tuple[float, bool]:
-    return -float(nats.sum(dtype=np.float64)), bool(is_best.all())
+def _read(batch: _Batch, result: tuple[jax.Array, jax.Array]) -> list[tuple[int, float, bool]]:
+    """Waits for the result of a batch and returns it by sequence."""
+    nats, is_best = map(np.asarray, result)
+    return [
+        (
+            number,
+            -float(nats[row, first:last].sum(dtype=np.float64)),
+            bool(is_best[row, first:last].all()),
+        )
+        for number, (row, first, last) in batch.places.items()
+    ]
 
 
 def _batch(

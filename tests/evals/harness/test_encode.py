@@ -30,6 +30,13 @@ def test_the_continuation_has_the_tokens_of_the_whole_text(tokenizer: TextTokeni
     assert [tokenizer.bos, *tokenizer.encode("the stones")] == context + continuation
 
 
+def test_a_continuation_within_the_last_token_is_encoded_apart(tokenizer: TextTokenizer) -> None:
+    """ " stones" is one token, and so is " stone": nothing of the whole is left for the "s"."""
+    assert len(tokenizer.encode("the stones")) == len(tokenizer.encode("the stone"))
+    assert pair(tokenizer, "the stone", "s") == ("the stone", "s")
+    assert pair(tokenizer, "the stone", "") == ("the stone", "")
+
+
 def test_text_that_spells_a_special_token_is_text(tokenizer: TextTokenizer) -> None:
     assert pair(tokenizer, "<bos>", "<eos>") == ("<bos>", "<eos>")
 

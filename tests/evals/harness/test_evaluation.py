@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lm_eval
 import numpy as np
 import pytest
+from etils import epath
 
 from codepretrain.errors import UserError
 from codepretrain.evals.evaluator import EvalResult, Request
@@ -17,9 +19,10 @@ from codepretrain.evals.harness.load_tasks import local_datasets
 from codepretrain.evals.harness.options import HarnessOptions
 from codepretrain.evals.harness.task_index import suite_manager
 from codepretrain.evals.harness.tokenizer import TextTokenizer
-from codepretrain.evals.language_model import LanguageModel
+from codepretrain.evals.language_model import LanguageModel, RequestCache
 from codepretrain.evals.progress import no_progress
 from codepretrain.model.transformer import Params
+from tests.evals.harness.conftest import MODEL
 from tests.fixtures.hub import BOOLQ
 from tests.fixtures.processes import RunJob
 
@@ -29,13 +32,17 @@ TASKS = ["boolq", "triviaqa", "pages", "capitals"]
 
 
 class Resources:
-    def __init__(self, model: LanguageModel, data_dir: Path) -> None:
+    def __init__(self, model: LanguageModel, data_dir: Path, unfinished_dir: Path) -> None:
         self.language_model = model
         self.data_dir = data_dir
+        self.unfinished_dir = epath.Path(unfinished_dir)
+        self.config = SimpleNamespace(model=MODEL)
 
 
 @pytest.fixture
-def build(text_model: LanguageModel, text_dir: Path, task_data: Path, own_tasks: Path) -> Any:
+def build(
+    text_model: LanguageModel, text_dir: Path, task_data: Path, own_tasks: Path, tmp_path: Path
+) -> Any:
     def build(tasks: str = ",".join(TASKS), **changes: Any) -> HarnessEvaluation:
         settings: dict[str, Any] = {
             "max_new_tokens": 8,
@@ -44,7 +51,7 @@ def build(text_model: LanguageModel, text_dir: Path, task_data: Path, own_tasks:
         }
         options = HarnessOptions(tasks=tasks, **(settings | changes))
         request = Request(path="config.evals.suite", num_examples=100, options=options)
-        resources: Any = Resources(text_model, text_dir)
+        resources: Any = Resources(text_model, text_dir, tmp_path / "unfinished")
         return build_evaluation(request, resources)
 
     return build
@@ -136,16 +143,52 @@ def test_settings_of_a_generation_that_the_model_lacks(build: Any, own_tasks: Pa
         build("capitals")
 
 
+def test_a_killed_evaluation_computes_only_what_is_missing(
+    build: Any, text_params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed: list[str] = []
+    add = RequestCache.add
+
+    def spy(cache: RequestCache, results: Any) -> None:
+        computed.extend(results)
+        add(cache, results)
+
+    monkeypatch.setattr(RequestCache, "add", spy)
+    whole = build()(text_params, no_progress)
+    kept = tmp_path / "unfinished"
+    assert not list(kept.iterdir())  # nothing is kept of an evaluation that is done
+    everything = set(computed)
+    computed.clear()
+
+    def stop(done: int, total: int, what: str) -> None:
+        if what == "completions":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build()(text_params, stop)
+    before = set(computed)
+    assert len(before) >= 12  # the choices of boolq at least
+    computed.clear()
+    again = build()(text_params, no_progress)
+    assert before.isdisjoint(computed)
+    assert before | set(computed) == everything
+    assert again.metrics == whole.metrics
+    assert again.items.records == whole.items.records
+    assert not list(kept.iterdir())
+
+
 TWO_PROCESSES = """
 import json
 from pathlib import Path
+from types import SimpleNamespace
 import numpy as np
+from etils import epath
 from codepretrain.config.schema import MeshConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.evaluator import Request
 from codepretrain.evals.harness.evaluation import build_evaluation
 from codepretrain.evals.harness.options import HarnessOptions
-from codepretrain.evals.language_model import LanguageModel
+from codepretrain.evals.language_model import LanguageModel, RequestCache
 from codepretrain.evals.progress import no_progress
 from codepretrain.hosts import PeerError, gather
 from codepretrain.model.transformer import init_params, logical_axes
@@ -168,6 +211,8 @@ class Resources:
     language_model = LanguageModel(MODEL, vocabulary, mesh, batch_size=4, max_seq_len=128)
 resources = Resources()
 resources.data_dir = data_dir
+resources.unfinished_dir = epath.Path(output) / "unfinished"
+resources.config = SimpleNamespace(model=MODEL)
 
 def build(tasks):
     # Only process 0 has the data.

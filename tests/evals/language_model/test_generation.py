@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -147,6 +148,25 @@ def test_a_prompt_that_fills_the_row_loses_its_start(
     ]
 
 
+def test_the_capacity_grows_with_the_prompts(
+    model_config: ModelConfig, vocabulary: Vocabulary, params: Params
+) -> None:
+    """Two slots; prompts up to 290 of 300 tokens. Scores of whole sequences are the reference."""
+    mesh = make_mesh(MeshConfig(), jax.devices()[:1])
+    long = LanguageModel(model_config, vocabulary, mesh, batch_size=2, max_seq_len=300)
+    rng = np.random.default_rng(0)
+    prompts = [rng.integers(3, 56, size).tolist() for size in (290, 3, 40, 120, 129, 185, 3)]
+    limits = [10, 30, 20, 30, 5, 60, 200]
+    found = [one for (one,) in long.generate(params, prompts, max_new_tokens=limits)]
+    for one, limit in zip(found, limits, strict=True):
+        assert (one.reason == "eos") or len(one.tokens) == limit
+    written = [number for number, one in enumerate(found) if one.tokens]
+    assert len(written) >= 5
+    scores = long.score(params, [prompts[n] for n in written], [found[n].tokens for n in written])
+    assert scores.is_greedy.all()
+    assert num_compilations(long._generator._advance) >= 3, "128, 256 and 304 places at least"
+
+
 MESHES = {
     "one device": MeshConfig(),
     "data 8": MeshConfig(data=8),
@@ -173,6 +193,29 @@ def test_neither_devices_nor_slots_change_a_completion(
         assert other.generate(theirs, PROMPTS, **options) == model.generate(
             sharded_params, PROMPTS, **options
         )
+
+
+def test_the_past_is_split_over_the_devices_and_never_gathered(
+    model_config: ModelConfig, vocabulary: Vocabulary, mesh: Mesh, sharded_params: Params
+) -> None:
+    """Of the slots' 512 places, each device has its rows and heads only, in both functions."""
+    model = LanguageModel(model_config, vocabulary, mesh, batch_size=16, max_seq_len=504)
+    generator = model._generator
+    slots = generator._start(sharded_params, capacity=512)
+    key = slots.past[0].key
+    assert (key.shape, key.addressable_shards[0].data.shape) == ((16, 2, 512, 4), (4, 1, 512, 4))
+    control, tokens, ones = (
+        generator._place(np.ones(shape, np.int32)) for shape in ((16, 5), (4, 128), (4, 1))
+    )
+    sources = generator._place(np.zeros((16, 1), np.int32))
+    compiled = [
+        generator._advance.lower(sharded_params, slots, control, is_sampled=False).compile(),
+        generator._fill.lower(sharded_params, slots, tokens, ones, sources).compile(),
+    ]
+    for program in compiled:
+        collectives = re.findall(r"= (\S+) (?:all-|collective-)", program.as_text())
+        assert collectives
+        assert not [shape for shape in collectives if "512" in shape], collectives
 
 
 def placed(params: Params, config: ModelConfig, mesh: Mesh) -> Params:

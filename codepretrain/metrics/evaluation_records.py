@@ -1,0 +1,55 @@
+"""The records of evaluations in a run, and who wrote them.
+
+    <run>/evals.jsonl  <run>/items/               by the job that holds the run: train or evaluate
+    <run>/watch/evals.jsonl  <run>/watch/items/   by `evaluate --watch`, which runs beside it
+
+Two jobs never write one file, so the watching one needs no hold of the run. A step that both
+evaluated has a record in each; readers take the one of the job that held the run.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from etils import epath
+
+from codepretrain.files import journal
+from codepretrain.files.storage import StrPath
+
+# What every record has. One with a "failure" as well has no metrics.
+EVALUATION_FIELDS: journal.Fields = {
+    "step": int,
+    "evaluator": str,
+    "digest": str,
+    "identity": dict,
+    "metrics": dict,
+}
+EVALUATIONS = "evals.jsonl"
+
+
+def is_result(record: Mapping[str, Any]) -> bool:
+    """Returns whether a record is a result, not a failure."""
+    return "failure" not in record
+
+
+def watch_folder(run_dir: StrPath) -> epath.Path:
+    """Returns where a job that watches a run keeps its records and item scores."""
+    return epath.Path(run_dir) / "watch"
+
+
+def read_records(folder: StrPath) -> list[dict[str, Any]]:
+    """Returns the records in a run's folder, or in its `watch_folder`; none if there is no file.
+
+    Raises:
+      UserError: a line is damaged, or lacks a field.
+    """
+    return journal.read(epath.Path(folder) / EVALUATIONS, fields=EVALUATION_FIELDS)
+
+
+def recorded_digests(run_dir: StrPath, step: int) -> set[tuple[str, str]]:
+    """Returns the (evaluator, digest) of every result at a step, whoever recorded it."""
+    return {
+        (record["evaluator"], record["digest"])
+        for folder in (watch_folder(run_dir), run_dir)
+        for record in read_records(folder)
+        if record["step"] == step and is_result(record)
+    }

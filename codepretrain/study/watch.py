@@ -1,0 +1,59 @@
+"""Follows running phases: evaluates their checkpoints in this job, as another one commits them.
+
+The job may run on other hardware. It needs no hold of the runs, only the same working directory,
+and writes records of its own (`metrics/evaluation_records.py`).
+"""
+
+import functools
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from codepretrain.checkpoint.record import steps_in
+from codepretrain.hosts import decide
+from codepretrain.metrics.evaluation_records import recorded_digests
+from codepretrain.stream.ledger import saved_step
+from codepretrain.study.runner import Runner
+from codepretrain.study.workspace import Workspace
+
+
+def watch(
+    workspace: Workspace, runner: Runner, names: Sequence[str], console: Console, *, poll_s: float
+) -> None:
+    """Evaluates every checkpoint of the phases `names` until all are trained and evaluated.
+
+    Args:
+      poll_s: seconds between two looks at the folders of the runs.
+    """
+    digests = {evaluator.name: evaluator.digest for evaluator in runner.evaluators}
+    waiting = {workspace.fingerprint(name): name for name in reversed(names)}
+    tried: set[tuple[str, int]] = set()
+
+    def look(name: str) -> tuple[list[int], bool]:
+        """Returns the checkpoints to evaluate, and whether there will be no others."""
+        run_dir = workspace.run_dir(name)
+        is_trained = saved_step(run_dir / "ledger.json") == workspace.phases[name].num_steps
+        committed = [
+            s for s, unfinished in steps_in(run_dir / "checkpoints").items() if not unfinished
+        ]
+        missing = [s for s in committed if not recorded_digests(run_dir, s) >= digests.items()]
+        return [step for step in missing if (name, step) not in tried], is_trained
+
+    is_told = False
+    while waiting:
+        for fingerprint, name in reversed(list(waiting.items())):
+            steps, is_trained = decide("the new checkpoints", functools.partial(look, name))
+            for step in steps:
+                if runner.evaluate_beside(name, step):
+                    console.print(f"{name}: step {step:,} evaluated", soft_wrap=True)
+                tried.add((name, step))
+            is_told &= not steps
+            if is_trained and not steps:
+                del waiting[fingerprint]
+        if waiting and not is_told:
+            names_left = ", ".join(reversed(waiting.values()))
+            console.print(f"waiting for checkpoints of {names_left}", soft_wrap=True)
+            is_told = True
+        if waiting:
+            time.sleep(poll_s)
