@@ -137,7 +137,7 @@ class Evaluator:
         before = writer.last_identity(step, self.name)
         if before is not None and self.console is not None:
             self.console.print(
-                f"{run_dir.name}: step {step:,} has a result of {self.name} with other "
+                f"{run_dir.name}: step {step:,} has a result of {self.name} that differs in "
                 f"{differing(self.identity, before)}: evaluating again; the earlier result is kept",
                 soft_wrap=True,
             )

@@ -151,8 +151,12 @@ def _with_differences(
             continue
         ours, theirs = evaluation_of(variant, row), evaluation_of(baseline, row)
         if ours.digest != theirs.digest:
-            reason = f"other {differing(ours.identity, theirs.identity)} than {baseline}"
-            problems.append(_not_compared(row, variant, runs[variant].name, reason))
+            reason = f"differs from {baseline} in {differing(ours.identity, theirs.identity)}"
+            problems.append(
+                f"{row.evaluator} of {variant} {reason}, so they are not compared: run "
+                f"`codepretrain evaluate --phase {runs[variant].name} --phase "
+                f"{runs[baseline].name}`"
+            )
             compared[row, variant] = dataclasses.replace(cell, not_compared=reason)
             continue
         pair = scores_of(variant, row), scores_of(baseline, row)
@@ -164,13 +168,6 @@ def _with_differences(
         outcome = _outcome(row, difference)
         compared[row, variant] = dataclasses.replace(cell, difference=difference, outcome=outcome)
     return compared
-
-
-def _not_compared(row: MetricRow, variant: str, phase: str, reason: str) -> str:
-    return (
-        f"{row.evaluator} of {variant} was evaluated with {reason}, so there is no difference: run "
-        f"`codepretrain evaluate` for {phase} and the last phase of the other"
-    )
 
 
 def _take_difference(

@@ -83,9 +83,9 @@ def left_out(
     have = {evaluation.evaluator for evaluation in own if evaluation.step == step}
     others = {e.evaluator: e.identity for e in found if e.step == step and not e.failure}
     return [
-        f"{phase}: the result of {name} at step {step:,} has other "
-        f"{differing(identities[name], others[name])} than this study’s evaluation and is left "
-        f"out: run `codepretrain evaluate --phase {phase}`"
+        f"{phase}: the result of {name} at step {step:,} differs from this study’s evaluation in "
+        f"{differing(identities[name], others[name])} and is left out: run `codepretrain evaluate "
+        f"--phase {phase}`"
         for name in identities
         if name in others and name not in have
     ]

@@ -232,11 +232,11 @@ def test_results_of_another_grader_are_shown_and_not_compared(copied_study):
     comparison = compare_to_baseline(collect(copied_study))
     cell = comparison.cells[PROSE, "code_to_text"]
     assert (cell.difference, cell.outcome) == (None, None)
-    assert cell.not_compared == "other grader than text_only"
+    assert cell.not_compared == "differs from text_only in grader"
     assert cell.metric.num_items == 200
     [problem] = comparison.problems
-    assert problem.startswith(
-        "prose_continuation of code_to_text was evaluated with other grader than text_only, so "
-        "there is no difference: run `codepretrain evaluate` for code_continue"
+    assert problem == (
+        "prose_continuation of code_to_text differs from text_only in grader, so they are not "
+        "compared: run `codepretrain evaluate --phase code_continue --phase text_pretrain`"
     )
     assert len(comparison.headline_differences) == 7 * 4 - 1

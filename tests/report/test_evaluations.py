@@ -75,8 +75,8 @@ def test_why_a_result_is_left_out_is_told():
     found = [evaluation(), evaluation(spec="t", items="j"), evaluation(step=3, items="j")]
     lines = left_out("p", step=9, found=found[1:], own=[], identities={"prose": OURS})
     assert lines == [
-        "p: the result of prose at step 9 has other options or num_examples and items than this "
-        "study’s evaluation and is left out: run `codepretrain evaluate --phase p`"
+        "p: the result of prose at step 9 differs from this study’s evaluation in options or "
+        "num_examples and items and is left out: run `codepretrain evaluate --phase p`"
     ]
     told = left_out("p", step=9, found=found, own=found[:1], identities={"prose": OURS})
     assert told == []
@@ -130,7 +130,7 @@ def test_results_of_other_items_are_left_out_of_the_report_and_named(study):
     assert "python_expression" not in {row.evaluator for row in comparison.rows}
     problems = [p for p in results.all_problems if "python_expression" in p]
     assert len(problems) == len(study.phases)
-    assert "has other items than" in problems[0]
+    assert "differs from this study’s evaluation in items and is left" in problems[0]
 
 
 def test_items_come_with_their_denominators_and_strata(study):

@@ -96,7 +96,7 @@ def test_two_studies_that_share_their_runs_each_report_their_own(
     kept = {phase: records(first, phase) for phase in ("trunk", "branch")}
     train_phases(second, only=list(kept), command_line="a test")
     output = capsys.readouterr().out
-    assert "has a result of validation with other options or num_examples and items" in output
+    assert "a result of validation that differs in options or num_examples and items" in output
     for phase, earlier in kept.items():
         found = records(second, phase)
         assert found[: len(earlier)] == earlier
