@@ -41,15 +41,20 @@ class PeerError(RuntimeError):
 class Channel:
     """A sequence of agreements, independent of those of other channels.
 
-    Every process must create its channels in the same order.
+    Channels without a name are numbered: every process must create them in the same order.
     """
 
     _numbers = itertools.count()
 
-    def __init__(self) -> None:
-        self._name = f"codepretrain/{next(Channel._numbers)}"
-        self._rounds = itertools.count()
+    def __init__(self, name: str | None = None) -> None:
+        self._name = f"codepretrain/{next(Channel._numbers) if name is None else name}"
+        self._num_rounds = 0
         self._is_computing = False
+
+    @property
+    def num_rounds(self) -> int:
+        """The number of agreements so far on several processes; 0 on one."""
+        return self._num_rounds
 
     def decide(self, what: str, compute: Callable[[], Any], *, wait_s: float = WAIT_S) -> Any:
         """Returns the JSON value that process 0 computes.
@@ -65,7 +70,7 @@ class Channel:
         compute = functools.partial(self._alone, what, compute)
         if jax.process_count() == 1:
             return compute()
-        key = f"{self._name}/{next(self._rounds)}"
+        key = self._next_key()
         if jax.process_index() == 0:
             report, error = _report(what, compute)
             _client().key_value_set(key, json.dumps(report))
@@ -87,7 +92,7 @@ class Channel:
         compute = functools.partial(self._alone, what, compute)
         if jax.process_count() == 1:
             return [compute()]
-        key = f"{self._name}/{next(self._rounds)}"
+        key = self._next_key()
         deadline = time.monotonic() + wait_s
         report, error = _report(what, compute)
         if jax.process_index() > 0:
@@ -100,6 +105,11 @@ class Channel:
         verdict = verdict.get("value", verdict)  # a report itself, unless a process was silent
         _client().key_value_set(key, json.dumps(verdict))
         return _value(verdict, error or failure)
+
+    def _next_key(self) -> str:
+        key = f"{self._name}/{self._num_rounds}"
+        self._num_rounds += 1
+        return key
 
     def _alone(self, what: str, compute: Callable[[], Any]) -> Any:
         """Returns the computed value; the computation may not begin another agreement.
@@ -138,6 +148,11 @@ def decide(what: str, compute: Callable[[], Any], *, wait_s: float = WAIT_S) -> 
 def gather(what: str, compute: Callable[[], Any], *, wait_s: float = WAIT_S) -> list[Any]:
     """`Channel.gather` on the channel of the main thread."""
     return _MAIN.gather(what, compute, wait_s=wait_s)
+
+
+def num_rounds() -> int:
+    """`Channel.num_rounds` of the channel of the main thread."""
+    return _MAIN.num_rounds
 
 
 def from_primary(value: bool) -> bool:

@@ -19,16 +19,18 @@ from codepretrain.evals.item_scores import write_item_scores
 from codepretrain.evals.progress import EvaluationProgress
 from codepretrain.evals.registry import check_machine, evaluator_request
 from codepretrain.evals.resources import Resources
-from codepretrain.hosts import WAIT_S, decide, gather
+from codepretrain.hosts import WAIT_S, Channel, PeerError, decide, gather, num_rounds
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.train.phase_evaluator import EvaluationError
 
 if TYPE_CHECKING:
     from codepretrain.model.transformer import Params
 
-# How long a process whose evaluation failed waits for the others. If they wait for it in an
-# operation of all devices, it ends after this time, and that ends them.
+# How long a process whose evaluation failed waits for the others. If they wait for it within the
+# evaluation, it ends after this time, and that ends them.
 _AGREE_S = 60.0
+# Apart from the agreements within an evaluation: a process that failed takes no part in them.
+_ENDS = Channel("ends of evaluations")
 
 
 @dataclass(frozen=True)
@@ -120,17 +122,42 @@ class Evaluator:
 
     def _attempt(self, params: "Params") -> tuple[EvalResult | None, str]:
         """Returns the result, or why there is none in any of the processes."""
-        result, failure = None, ""
+        result: EvalResult | None = None
+        error: Exception | None = None
         try:
             result = self(params)
-        except Exception as error:
-            failure = str(error) if isinstance(error, UserError) else described(error)
-            if not isinstance(error, UserError):
-                traceback.print_exception(error)
-        what, wait_s = f"the end of evaluation {self.name!r}", _AGREE_S if failure else WAIT_S
-        failures = gather(what, lambda: failure, wait_s=wait_s)
-        failure = next(filter(None, failures), "")
+        except Exception as raised:
+            error = raised
+        failure = self._agreed_failure(error)
+        if error is not None and not isinstance(error, UserError):
+            traceback.print_exception(error)
         return (None if failure else result), failure
+
+    def _agreed_failure(self, error: Exception | None) -> str:
+        """Returns the first failure of any process, "" if there is none.
+
+        Raises:
+          Exception: a process failed while the others wait for it within the evaluation. It raises
+            its own error, which ends them all.
+        """
+        own = "" if error is None else str(error)
+        if error is not None and not isinstance(error, UserError):
+            own = described(error)
+        wait_s = _AGREE_S if error else WAIT_S
+        what = f"the end of evaluation {self.name!r}"
+        try:
+            ends = _ENDS.gather(what, lambda: [own, num_rounds()], wait_s=wait_s)
+        except TimeoutError:
+            if error is not None:
+                raise error from None
+            raise
+        failures = [(process, failure) for process, (failure, _) in enumerate(ends) if failure]
+        if not failures:
+            return ""
+        process, failure = failures[0]
+        if len({rounds for _, rounds in ends}) > 1:  # they cannot go on together
+            raise error or PeerError(f"process {process}: {failure}")
+        return failure
 
     def _say_why_again(self, writer: MetricsWriter, run_dir: epath.Path, step: int) -> None:
         """Prints a line if the step was evaluated before with another identity."""
