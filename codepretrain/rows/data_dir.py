@@ -173,8 +173,8 @@ def require_prepared(config: StudyConfig, data_dir: StrPath) -> dict[tuple[str, 
     }
     check_rows(config, manifests, data_dir)
     held_out = {source: found for (source, split), found in manifests.items() if split != "train"}
+    check_items(config, manifests, data_dir)  # first: it names a tokenizer that changed
     check_held_out(held_out, data_dir, settings_hash=study_settings_hash(config))
-    check_items(config, manifests, data_dir)
     return manifests
 
 
