@@ -139,11 +139,9 @@ class Generator:
             yield _read(running, np.asarray(tokens).tolist())
 
     def _capacity(self, length: int) -> int:
-        """Returns the next of 128, 192, 256, 384, 512, …, but no more than the most."""
-        power = width_for(length, 1 << 30)
-        return min(
-            power * 3 // 4 if length <= power * 3 // 4 and power > 128 else power, self._most
-        )
+        """Returns the next multiple of 64, or of an eighth of a power of two; at most the most."""
+        step = max(64, width_for(length, 1 << 30) // 8)
+        return min(-(-length // step) * step, self._most)
 
     def _with_room(self, slots: Slots, length: int) -> Slots:
         """Returns the slots with a capacity of at least `length`."""
