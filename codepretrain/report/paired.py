@@ -12,7 +12,7 @@ import numpy as np
 
 from codepretrain.evals.estimate import satterthwaite
 from codepretrain.evals.unequal_clusters import corrections
-from codepretrain.report.statistics import Difference, normal_interval, p_value, student_interval
+from codepretrain.report.statistics import Difference, student_interval
 
 _SHOWN = 3  # ids in a message
 
@@ -91,10 +91,11 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
-    """Half an item is added to each cell of won/lost/both/neither before the normal interval.
+    """Half an item is added to each cell of won/lost/both/neither before Student's interval.
 
-    The plain interval has no width when no items differ.
-    Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2".
+    The plain interval has no width when no items differ. With the normal quantile of the source,
+    three equal answers of three would be enough for a difference.
+    Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2", which is normal.
     """
     count = len(ours)
     won = float(((ours == 1) & (baseline == 0)).sum())
@@ -102,14 +103,9 @@ def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
     total = count + 2
     center = (won - lost) / total
     error = math.sqrt((won + lost + 1) - (won - lost) ** 2 / total) / total
-    return Difference(
-        (won - lost) / count if count else math.nan,
-        normal_interval(center, error),
-        p_value(center, error),
-        count,
-        True,
-        "matched pairs, Agresti–Min",
-    )
+    interval, p = student_interval(center, error, count - 1)
+    value = (won - lost) / count if count else math.nan
+    return Difference(value, interval, p, count, True, "matched pairs, Agresti–Min")
 
 
 def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:

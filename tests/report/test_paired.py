@@ -47,8 +47,10 @@ def test_paired_proportion_by_hand():
     difference = paired_difference(scores(ours), scores(baseline))
     error = math.sqrt(12 - 49 / 32) / 32
     assert difference.value == pytest.approx(7 / 30)
-    assert difference.interval.low == pytest.approx(7 / 32 - 1.96 * error, abs=1e-4)
-    assert difference.interval.high == pytest.approx(7 / 32 + 1.96 * error, abs=1e-4)
+    assert difference.interval.low == pytest.approx(
+        7 / 32 - 2.0452 * error, abs=1e-4
+    )  # t, 29 degrees
+    assert difference.interval.high == pytest.approx(7 / 32 + 2.0452 * error, abs=1e-4)
     assert difference.verdict == "higher"
 
 
@@ -63,6 +65,12 @@ def test_identical_answers_are_not_distinguishable():
         assert difference.value == 0
         assert difference.p_value == 1
         assert difference.verdict == "not distinguishable"
+
+
+def test_three_equal_answers_are_no_difference():
+    """With the normal quantile, equal models would differ in 25% of comparisons of three items."""
+    difference = paired_difference(scores(np.ones(3)), scores(np.zeros(3)))
+    assert difference.verdict == "not distinguishable"
 
 
 def ratio_items(seed, num_items=300):
