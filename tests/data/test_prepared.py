@@ -46,7 +46,7 @@ def test_data_in_an_object_store_is_verified(prepared_data, memory: epath.Path) 
     lines: list[str] = []
     verified = verify_prepared(prepared_data.config, data_dir, announce=lines.append)
     assert verified == prepared_data.data or verified.rows == prepared_data.data.rows
-    assert len(lines) == len({*lines}) == 3 + 3 * len(prepared_data.config.data.sources)
+    assert len(lines) == len({*lines}) == 4 + 3 * len(prepared_data.config.data.sources)
     rows = rows_directory(data_dir, "text", "train") / "part-00000/rows.records"
     contents = bytearray(storage.read_bytes(rows))
     contents[100] ^= 1

@@ -160,7 +160,7 @@ def served(tokenizer: TextTokenizer, pieces: Pieces, limits: Limits) -> Served:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: other tests replace the clock
 def endpoint(compute: Compute, served: Served) -> Iterator[Endpoint]:
     with serving(Engine(compute), served) as found:
         yield found

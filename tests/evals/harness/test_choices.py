@@ -31,8 +31,9 @@ def test_the_standard_error_is_over_passages() -> None:
     scores, _ = grade_choices(rendered(ITEMS))
     estimate = scores["accuracy"].estimate([item.cluster for item in ITEMS])
     assert (estimate.value, estimate.count, estimate.num_items) == (0.5, 3, 4)
-    # Clusters (1 of 2), (0 of 1), (1 of 1): residuals 0, -.5, .5, the last two of 1/4 each.
-    assert estimate.standard_error == pytest.approx(math.sqrt(2 * 0.25 / (1 - 1 / 4)) / 4)
+    # Clusters (1 of 2), (0 of 1), (1 of 1), shares .5, .25, .25: residuals 0, -.5, .5, and the
+    # correction 1 / (1 - 2 * .25 + .375).
+    assert estimate.standard_error == pytest.approx(math.sqrt(2 * 0.25 / 0.875) / 4)
 
 
 def test_bits_per_byte_of_the_right_choice_by_hand() -> None:
