@@ -78,12 +78,14 @@ def metric_interval(row: MetricRow, metric: Metric) -> Interval:
     """Returns the metric's interval: Wilson's for a share of single items, else Student's.
 
     Where all items are right or all are wrong, the standard error is 0 and Student's interval has
-    no width: Wilson's for as many items as there are clusters has.
+    no width: Wilson's for as many items as there are clusters has. A fraction is within 0 and 1.
     """
     is_unanimous = row.is_percentage and metric.value in (0, 1) and metric.standard_error == 0
     if is_share_of_items(row, metric) or is_unanimous:
         return wilson_interval(metric.value, metric.count)
     interval, _ = student_interval(metric.value, metric.standard_error, metric.freedom)
+    if row.is_percentage and math.isfinite(interval.high):
+        return Interval(max(interval.low, 0.0), min(interval.high, 1.0))
     return interval
 
 

@@ -76,3 +76,9 @@ def test_intervals_cover_the_truth_in_about_95_of_100_draws(num_documents, most_
         naive += interval.low <= truth <= interval.high
     assert 0.93 <= covered / 2000 <= 0.97
     assert most_items == 1 or naive / 2000 < 0.85
+
+
+def test_the_interval_of_a_fraction_is_within_0_and_1() -> None:
+    values, clusters = np.array([1.0, *[0.0] * 7]), list("aabbccdd")
+    interval = metric_interval(SHARE, ACCURACY.metric(clustered_mean(values, clusters)))
+    assert (interval.low, interval.high) == (0.0, pytest.approx(0.125 + stats.t.ppf(0.975, 3) / 8))
