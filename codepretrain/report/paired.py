@@ -4,6 +4,7 @@ The difference is taken item by item, so the difficulty of an item cancels. Item
 such as the questions about one passage, are correlated, so its error is over clusters.
 """
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ def paired_difference(ours: PairedScores, baseline: PairedScores) -> Difference:
     """Returns our metric minus the baseline's over the same items, in whatever order.
 
     Proportions (every value 0 or 1) over clusters of one item use the adjusted interval for matched
-    pairs, everything else Student's interval of the differences over clusters.
+    pairs, everything else Student's interval of the differences over clusters. Where all items
+    differ by the same, so that this has no width, each cluster counts as one matched pair.
 
     Raises:
       ValueError: the two have other items, or place an item in other clusters or strata.
@@ -60,8 +62,11 @@ def paired_difference(ours: PairedScores, baseline: PairedScores) -> Difference:
     is_weighted = ours.weights is not None or baseline.weights is not None
     has_single_items = len(set(ours.clusters)) == len(ours.ids)
     is_binary = _is_binary(ours.values) and _is_binary(baseline.values)
-    if is_binary and has_single_items and not is_weighted:
-        return _paired_proportion(ours.values, baseline.values)
+    if is_binary and not is_weighted:
+        if has_single_items:
+            return _paired_proportion(ours.values, baseline.values)
+        if np.ptp(ours.values - baseline.values) == 0:
+            return _unanimous(ours, baseline)
     return _paired_ratio(ours, baseline)
 
 
@@ -106,6 +111,17 @@ def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
     interval, p = student_interval(center, error, count - 1)
     value = (won - lost) / count if count else math.nan
     return Difference(value, interval, p, count, True, "matched pairs, Agresti–Min")
+
+
+def _unanimous(ours: PairedScores, baseline: PairedScores) -> Difference:
+    """Returns the difference of items that all differ by the same; each cluster is one pair."""
+    num_clusters = len(set(ours.clusters))
+    difference = _paired_proportion(
+        np.full(num_clusters, max(ours.values[0] - baseline.values[0], 0.0)),
+        np.full(num_clusters, max(baseline.values[0] - ours.values[0], 0.0)),
+    )
+    method = f"{difference.method}, over clusters"
+    return dataclasses.replace(difference, num_items=len(ours.ids), method=method)
 
 
 def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:

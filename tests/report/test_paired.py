@@ -73,6 +73,18 @@ def test_three_equal_answers_are_no_difference():
     assert difference.verdict == "not distinguishable"
 
 
+def test_items_of_documents_that_all_differ_by_the_same_have_an_interval():
+    """As many pairs as there are documents: two models that fail on all items may differ."""
+    documents = [f"document {number // 3}" for number in range(30)]
+    wrong = scores(np.zeros(30), clusters=documents)
+    equal = paired_difference(wrong, wrong)
+    ten = paired_difference(scores(np.zeros(10)), scores(np.zeros(10)))
+    assert (equal.value, equal.interval, equal.num_items) == (0, ten.interval, 30)
+    assert equal.interval.low < 0 < equal.interval.high
+    right = paired_difference(scores(np.ones(30), clusters=documents), wrong)
+    assert (right.value, right.verdict) == (1, "higher")
+
+
 def ratio_items(seed, num_items=300):
     rng = np.random.default_rng(seed)
     weights = rng.integers(20, 65, num_items).astype(float)
