@@ -29,7 +29,8 @@ def sent(value: Any) -> Any:
     "value",
     [
         *(None, True, False, 0, -7, 2**600, -(2**600), 1.5, -0.0, math.inf, 1e-320, "", "é\0"),
-        *("\ud800", [], [1, [2.0, "x"]], (1,), (), {1: [2], (3, 4): {"a": None}}, {1, "a"}),
+        *("\ud800", [], [1, [2.0, "x"]], (1,), (), {1: [2], (3, 4): {"a": None}}),
+        *({1}, {"a"}),  # one element: a set's repr, the name of the case, has no fixed order
         *(frozenset({1}), b"\x00\xff", bytearray(b"x"), 1 + 2j, range(3, 9, 2), slice(1, None)),
         *(fractions.Fraction(2**600, 3), decimal.Decimal("1.50"), collections.deque([1, 2])),
         *(len, int, sorted),
