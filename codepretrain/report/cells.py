@@ -83,8 +83,7 @@ def metric_interval(row: MetricRow, metric: Metric) -> Interval:
     Student's interval has no width: Wilson's for as many items as there are clusters has. A
     fraction is within 0 and 1.
     """
-    is_unanimous = row.is_percentage and metric.standard_error < _NO_SPREAD
-    if is_share_of_items(row, metric) or is_unanimous:
+    if is_share_of_items(row, metric) or is_unanimous(row, metric):
         return wilson_interval(metric.value, metric.count)
     interval, _ = student_interval(metric.value, metric.standard_error, metric.freedom)
     if row.is_percentage and math.isfinite(interval.high):
@@ -106,6 +105,11 @@ def is_share_of_items(row: MetricRow, metric: Metric) -> bool:
         math.isclose(metric.standard_error**2, square, rel_tol=1e-6, abs_tol=1e-15)
         for square in squares
     )
+
+
+def is_unanimous(row: MetricRow, metric: Metric) -> bool:
+    """Returns whether it is a fraction that is the same in all clusters."""
+    return row.is_percentage and metric.standard_error < _NO_SPREAD
 
 
 def cell_at_end(row: MetricRow, run: RunResults) -> Cell | None:
