@@ -92,13 +92,23 @@ def left_out(
 
 
 def failed(phase: str, found: Sequence[Evaluation], identities: Identities) -> list[str]:
-    """Returns a line per failure of one of the study's evaluations that was not made good since."""
-    results = {(e.evaluator, e.step, e.digest) for e in found if not e.failure}
-    last = {(e.evaluator, e.step, e.digest): e.failure for e in found if e.failure}
+    """Returns a line per failure of one of the study's evaluations that was not made good since.
+
+    A result as near to the study's evaluation as the failed attempt makes it good (`_rank`).
+    """
+    ranked = [(_rank(e, identities.get(e.evaluator, {})), e) for e in found]
+    best: dict[tuple[str, int], int] = {}
+    for rank, e in ranked:
+        if not e.failure:
+            best[e.evaluator, e.step] = max(rank, best.get((e.evaluator, e.step), 0))
+    last = {
+        (e.evaluator, e.step, e.digest): e.failure
+        for rank, e in ranked
+        if e.failure and rank > best.get((e.evaluator, e.step), 0)
+    }
     return [
         f"{phase}: {name} failed at step {step:,}: {failure}"
-        for (name, step, digest), failure in last.items()
-        if name in identities and (name, step, digest) not in results
+        for (name, step, _), failure in last.items()
     ]
 
 

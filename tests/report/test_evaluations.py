@@ -93,6 +93,20 @@ def test_a_failure_is_no_result_and_is_told_until_it_is_made_good():
     assert left_out("p", step=9, found=[broken], own=[], identities={"prose": OURS}) == []
 
 
+def test_a_failure_of_another_evaluation_is_not_told():
+    """One of another study that shares the run, or of items or a grader of before."""
+    broken = [
+        replace(evaluation(**changes), failure="no disk")
+        for changes in ({"spec": "t"}, {"items": "j"}, {"grader": "1"})
+    ]
+    assert failed("p", [*broken, evaluation()], {"prose": OURS}) == []
+    lines = failed("p", broken, {"prose": OURS})
+    assert lines == ["p: prose failed at step 9: no disk"]  # the older grader's, without a result
+    old = evaluation(grader="1")
+    again = replace(evaluation(), failure="no disk")
+    assert failed("p", [old, again], {"prose": OURS}) == ["p: prose failed at step 9: no disk"]
+
+
 def test_a_failure_is_a_problem_of_the_report(copied_study):
     path = Path(copied_study.phases["code_init"].run_dir) / "evals.jsonl"
     lines = path.read_text().splitlines()
