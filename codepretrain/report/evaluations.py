@@ -79,16 +79,28 @@ def left_out(
     own: Sequence[Evaluation],
     identities: Identities,
 ) -> list[str]:
-    """Returns a line per evaluator that has results at a step, none of them the study's."""
-    have = {evaluation.evaluator for evaluation in own if evaluation.step == step}
+    """Returns a line per evaluator that has results at a step, none of them of its identity today.
+
+    One of the same options and items is shown all the same; an evaluation that was never built on
+    the study's data has no other identity to compare.
+    """
+    have = {e.evaluator: e.identity for e in own if e.step == step}
     others = {e.evaluator: e.identity for e in found if e.step == step and not e.failure}
-    return [
-        f"{phase}: the result of {name} at step {step:,} differs from this study’s evaluation in "
-        f"{differing(identities[name], others[name])} and is left out: run `codepretrain evaluate "
-        f"--phase {phase}`"
-        for name in identities
-        if name in others and name not in have
-    ]
+    lines = []
+    for name, ours in identities.items():
+        theirs = have.get(name, others.get(name))
+        if theirs is None or theirs == ours or (name in have and "items" not in ours):
+            continue
+        what = (
+            f"{phase}: the result of {name} at step {step:,} differs from this study’s evaluation"
+        )
+        command = f"`codepretrain evaluate --phase {phase}`"
+        lines.append(
+            f"{what} in {differing(ours, theirs)}: run {command} for one of today"
+            if name in have
+            else f"{what} in {differing(ours, theirs)} and is left out: run {command}"
+        )
+    return lines
 
 
 def failed(phase: str, found: Sequence[Evaluation], identities: Identities) -> list[str]:

@@ -83,6 +83,20 @@ def test_why_a_result_is_left_out_is_told():
     assert left_out("p", step=9, found=found, own=[], identities={}) == []
 
 
+def test_a_result_of_before_is_shown_and_told():
+    """Of an older grader, or of other prompts: without a line it would pass for today's."""
+    old, new = evaluation(grader="1"), evaluation()
+    lines = left_out("p", step=9, found=[old], own=[old], identities={"prose": OURS})
+    assert lines == [
+        "p: the result of prose at step 9 differs from this study’s evaluation in grader: run "
+        "`codepretrain evaluate --phase p` for one of today"
+    ]
+    told = left_out("p", step=9, found=[old, new], own=[new], identities={"prose": OURS})
+    assert told == []
+    never_built = {"prose": {"spec": "s"}}
+    assert left_out("p", step=9, found=[old], own=[old], identities=never_built) == []
+
+
 def test_a_failure_is_no_result_and_is_told_until_it_is_made_good():
     broken = replace(evaluation(), failure="no disk")
     assert own(broken) == []
