@@ -16,7 +16,7 @@ from codepretrain.evals.unequal_clusters import corrections
 from codepretrain.report.statistics import Difference, student_interval
 
 _SHOWN = 3  # ids in a message
-_EQUAL = 1e-12  # differences of fractions that differ by less are the same
+_EQUAL = 1e-12  # differences that differ by less, or by less of their value, are the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +147,9 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
     to the baseline's. The variance is Σ d·e² of the differences of e, with the corrections of
     `evals/unequal_clusters.py`; √d·e of a cluster that is in several strata are added first. The
     degrees of freedom are Satterthwaite's, at most those of the stratum with most where strata
-    share clusters. The interval is unbounded if a stratum has a single cluster, or a value is not
-    finite.
+    share clusters. The interval is unbounded if a stratum has a single cluster, if a value is not
+    finite, or if the clusters of every stratum differ by the same, but not by 0: their spread is
+    unknown then.
     Source: Cochran, Sampling Techniques (3rd ed.), sections 5.4 and 6.10; see `ratio_of_sums`.
     """
     sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
@@ -168,6 +169,8 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
             freedoms.append(degrees)
     num_clusters = len(set(clusters[is_filled]))
     error, freedom = _combined(names, errors, freedoms)
+    if abs(value) > 0 and error <= _EQUAL * abs(value):
+        error = math.nan
     interval, p = student_interval(value, error, freedom)
     method = "paired, Student’s t"
     if num_clusters < is_filled.sum():
