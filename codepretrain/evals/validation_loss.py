@@ -109,7 +109,12 @@ class ValidationLoss:
         items = sha256_json({"ids": self._ids, "documents": described})
         self.identity = {
             "items": items,
-            "settings": sha256_json({source: kinds[source] for source in samples}),
+            "settings": sha256_json(
+                {
+                    source: [kinds[source], sample.total_targets, round(sample.total_bytes)]
+                    for source, sample in samples.items()
+                }
+            ),
             "grader": GRADER,
             **identity,
         }

@@ -14,6 +14,8 @@ from codepretrain.report.statistics import (
     wilson_interval,
 )
 
+_NO_SPREAD = 1e-12  # a standard error of a fraction that is 0 but for rounding
+
 # Whether a difference is in the metric's direction, in this pair of runs.
 Outcome = Literal["favorable", "unfavorable", "not distinguishable"]
 
@@ -77,11 +79,11 @@ class Cell:
 def metric_interval(row: MetricRow, metric: Metric) -> Interval:
     """Returns the metric's interval: Wilson's for a share of single items, else Student's.
 
-    Where all items are right or all are wrong, the standard error is 0 and Student's interval has
-    no width: Wilson's for as many items as there are clusters has. A fraction is within 0 and 1.
+    Where all clusters have the same share, such as all items right, the standard error is 0 and
+    Student's interval has no width: Wilson's for as many items as there are clusters has. A
+    fraction is within 0 and 1.
     """
-    is_unanimous = row.is_percentage and metric.value in (0, 1) and metric.standard_error == 0
-    if is_share_of_items(row, metric) or is_unanimous:
+    if is_share_of_items(row, metric) or is_unanimous(row, metric):
         return wilson_interval(metric.value, metric.count)
     interval, _ = student_interval(metric.value, metric.standard_error, metric.freedom)
     if row.is_percentage and math.isfinite(interval.high):
@@ -103,6 +105,11 @@ def is_share_of_items(row: MetricRow, metric: Metric) -> bool:
         math.isclose(metric.standard_error**2, square, rel_tol=1e-6, abs_tol=1e-15)
         for square in squares
     )
+
+
+def is_unanimous(row: MetricRow, metric: Metric) -> bool:
+    """Returns whether it is a fraction that is the same in all clusters."""
+    return row.is_percentage and metric.standard_error < _NO_SPREAD
 
 
 def cell_at_end(row: MetricRow, run: RunResults) -> Cell | None:

@@ -13,7 +13,14 @@ from dataclasses import dataclass
 
 from codepretrain.evals.identity import differing
 from codepretrain.evals.metric import Metric
-from codepretrain.report.cells import Cell, MetricRow, Outcome, cell_at_end, is_share_of_items
+from codepretrain.report.cells import (
+    Cell,
+    MetricRow,
+    Outcome,
+    cell_at_end,
+    is_share_of_items,
+    is_unanimous,
+)
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.evaluations import Evaluation, read_scores
 from codepretrain.report.paired import PairedScores, paired_difference
@@ -177,7 +184,7 @@ def _take_difference(
     scores: tuple[PairedScores | None, PairedScores | None],
 ) -> Difference:
     if scores[0] is None or scores[1] is None:
-        if is_share_of_items(row, ours) and is_share_of_items(row, baseline):
+        if all(is_share_of_items(row, m) or is_unanimous(row, m) for m in (ours, baseline)):
             return unpaired_proportions((ours.value, ours.count), (baseline.value, baseline.count))
         return unpaired_difference(
             (ours.value, ours.standard_error),

@@ -79,26 +79,48 @@ def left_out(
     own: Sequence[Evaluation],
     identities: Identities,
 ) -> list[str]:
-    """Returns a line per evaluator that has results at a step, none of them the study's."""
-    have = {evaluation.evaluator for evaluation in own if evaluation.step == step}
+    """Returns a line per evaluator that has results at a step, none of them of its identity today.
+
+    One of the same options and items is shown all the same; an evaluation that was never built on
+    the study's data has no other identity to compare.
+    """
+    have = {e.evaluator: e.identity for e in own if e.step == step}
     others = {e.evaluator: e.identity for e in found if e.step == step and not e.failure}
-    return [
-        f"{phase}: the result of {name} at step {step:,} differs from this study’s evaluation in "
-        f"{differing(identities[name], others[name])} and is left out: run `codepretrain evaluate "
-        f"--phase {phase}`"
-        for name in identities
-        if name in others and name not in have
-    ]
+    lines = []
+    for name, ours in identities.items():
+        theirs = have.get(name, others.get(name))
+        if theirs is None or theirs == ours or (name in have and "items" not in ours):
+            continue
+        what = (
+            f"{phase}: the result of {name} at step {step:,} differs from this study’s evaluation"
+        )
+        command = f"`codepretrain evaluate --phase {phase}`"
+        lines.append(
+            f"{what} in {differing(ours, theirs)}: run {command} for one of today"
+            if name in have
+            else f"{what} in {differing(ours, theirs)} and is left out: run {command}"
+        )
+    return lines
 
 
 def failed(phase: str, found: Sequence[Evaluation], identities: Identities) -> list[str]:
-    """Returns a line per failure of one of the study's evaluations that was not made good since."""
-    results = {(e.evaluator, e.step, e.digest) for e in found if not e.failure}
-    last = {(e.evaluator, e.step, e.digest): e.failure for e in found if e.failure}
+    """Returns a line per failure of one of the study's evaluations that was not made good since.
+
+    A result as near to the study's evaluation as the failed attempt makes it good (`_rank`).
+    """
+    ranked = [(_rank(e, identities.get(e.evaluator, {})), e) for e in found]
+    best: dict[tuple[str, int], int] = {}
+    for rank, e in ranked:
+        if not e.failure:
+            best[e.evaluator, e.step] = max(rank, best.get((e.evaluator, e.step), 0))
+    last = {
+        (e.evaluator, e.step, e.digest): e.failure
+        for rank, e in ranked
+        if e.failure and rank > best.get((e.evaluator, e.step), 0)
+    }
     return [
         f"{phase}: {name} failed at step {step:,}: {failure}"
-        for (name, step, digest), failure in last.items()
-        if name in identities and (name, step, digest) not in results
+        for (name, step, _), failure in last.items()
     ]
 
 

@@ -16,6 +16,7 @@ from codepretrain.evals.unequal_clusters import corrections
 from codepretrain.report.statistics import Difference, student_interval
 
 _SHOWN = 3  # ids in a message
+_EQUAL = 1e-12  # differences that differ by less, or by less of their value, are the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,9 @@ def paired_difference(ours: PairedScores, baseline: PairedScores) -> Difference:
     """Returns our metric minus the baseline's over the same items, in whatever order.
 
     Proportions (every value 0 or 1) over clusters of one item use the adjusted interval for matched
-    pairs, everything else Student's interval of the differences over clusters. Where all items
-    differ by the same, so that this has no width, each cluster counts as one matched pair.
+    pairs, everything else Student's interval of the differences over clusters. Where the mean
+    difference of a fraction is the same in all clusters, so that this has no width, each cluster
+    counts as one matched pair.
 
     Raises:
       ValueError: the two have other items, or place an item in other clusters or strata.
@@ -61,12 +63,13 @@ def paired_difference(ours: PairedScores, baseline: PairedScores) -> Difference:
     baseline = _aligned(ours, baseline)
     is_weighted = ours.weights is not None or baseline.weights is not None
     has_single_items = len(set(ours.clusters)) == len(ours.ids)
-    is_binary = _is_binary(ours.values) and _is_binary(baseline.values)
-    if is_binary and not is_weighted:
-        if has_single_items:
-            return _paired_proportion(ours.values, baseline.values)
-        if np.ptp(ours.values - baseline.values) == 0:
-            return _unanimous(ours, baseline)
+    both = np.concatenate([ours.values, baseline.values])
+    if is_weighted or not ((both >= 0) & (both <= 1)).all():
+        return _paired_ratio(ours, baseline)
+    if has_single_items and np.isin(both, (0, 1)).all():
+        return _paired_proportion(ours.values, baseline.values)
+    if np.ptp(_differences_of_clusters(ours, baseline)) < _EQUAL:
+        return _unanimous(ours, baseline)
     return _paired_ratio(ours, baseline)
 
 
@@ -96,15 +99,18 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
+    won = float(((ours == 1) & (baseline == 0)).sum())
+    lost = float(((ours == 0) & (baseline == 1)).sum())
+    return _matched_pairs(won, lost, len(ours))
+
+
+def _matched_pairs(won: float, lost: float, count: int) -> Difference:
     """Half an item is added to each cell of won/lost/both/neither before Student's interval.
 
     The plain interval has no width when no items differ. With the normal quantile of the source,
     three equal answers of three would be enough for a difference.
     Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2", which is normal.
     """
-    count = len(ours)
-    won = float(((ours == 1) & (baseline == 0)).sum())
-    lost = float(((ours == 0) & (baseline == 1)).sum())
     total = count + 2
     center = (won - lost) / total
     error = math.sqrt((won + lost + 1) - (won - lost) ** 2 / total) / total
@@ -113,13 +119,22 @@ def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
     return Difference(value, interval, p, count, True, "matched pairs, Agresti–Min")
 
 
+def _differences_of_clusters(ours: PairedScores, baseline: PairedScores) -> np.ndarray:
+    """Returns the mean difference of the items of each cluster: [clusters]."""
+    gaps = np.stack([ours.values - baseline.values, np.ones_like(ours.values)], axis=1)
+    _, sums = _cluster_sums(gaps, np.asarray(ours.clusters, object))
+    return sums[:, 0] / sums[:, 1]
+
+
 def _unanimous(ours: PairedScores, baseline: PairedScores) -> Difference:
-    """Returns the difference of items that all differ by the same; each cluster is one pair."""
+    """Returns the difference where all clusters have the same; each cluster is one pair.
+
+    A fraction of a pair may be won. The variance is then that of whole pairs, which is larger.
+    """
     num_clusters = len(set(ours.clusters))
-    difference = _paired_proportion(
-        np.full(num_clusters, max(ours.values[0] - baseline.values[0], 0.0)),
-        np.full(num_clusters, max(baseline.values[0] - ours.values[0], 0.0)),
-    )
+    gap = float(_differences_of_clusters(ours, baseline)[0])
+    won, lost = num_clusters * max(gap, 0.0), num_clusters * max(-gap, 0.0)
+    difference = _matched_pairs(won, lost, num_clusters)
     method = f"{difference.method}, over clusters"
     return dataclasses.replace(difference, num_items=len(ours.ids), method=method)
 
@@ -132,8 +147,9 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
     to the baseline's. The variance is Σ d·e² of the differences of e, with the corrections of
     `evals/unequal_clusters.py`; √d·e of a cluster that is in several strata are added first. The
     degrees of freedom are Satterthwaite's, at most those of the stratum with most where strata
-    share clusters. The interval is unbounded if a stratum has a single cluster, or a value is not
-    finite.
+    share clusters. The interval is unbounded if a stratum has a single cluster, if a value is not
+    finite, or if the clusters of every stratum differ by the same, but not by 0: their spread is
+    unknown then.
     Source: Cochran, Sampling Techniques (3rd ed.), sections 5.4 and 6.10; see `ratio_of_sums`.
     """
     sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
@@ -153,6 +169,8 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
             freedoms.append(degrees)
     num_clusters = len(set(clusters[is_filled]))
     error, freedom = _combined(names, errors, freedoms)
+    if abs(value) > 0 and error <= _EQUAL * abs(value):
+        error = math.nan
     interval, p = student_interval(value, error, freedom)
     method = "paired, Student’s t"
     if num_clusters < is_filled.sum():
@@ -202,7 +220,3 @@ def _weights(scores: PairedScores) -> np.ndarray:
 
 def _strata(scores: PairedScores) -> np.ndarray:
     return np.zeros_like(scores.values) if scores.strata is None else scores.strata
-
-
-def _is_binary(values: np.ndarray) -> bool:
-    return bool(np.isin(values, (0, 1)).all())

@@ -351,6 +351,31 @@ def test_the_identity_names_documents_windows_and_the_model_input(
     full_identity(EVALUATOR, request(3, {}), default)
 
 
+def test_the_identity_names_what_the_sources_are_weighted_by(
+    resources: Resources, sharded_params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held-out documents that are not in the sample count in the averages over sources."""
+    small = build(resources, 3)
+    before = small(sharded_params, no_progress)
+    whole = resources.held_out_documents
+
+    def grown(rows: dict[str, RowStore]) -> dict[str, HeldOutDocuments]:
+        found = whole(rows)
+        documents = np.array(found["prose"].documents)
+        [other, *_] = set(range(len(documents))) - set(numbers_of(before, "prose"))
+        documents["num_targets"][other] += 1000
+        return {**found, "prose": dataclasses.replace(found["prose"], documents=documents)}
+
+    monkeypatch.setattr(resources, "held_out_documents", grown)
+    large = build(resources, 3)
+    after = large(sharded_params, no_progress)
+    assert after.items.ids == before.items.ids
+    name = "all/nats_per_token"
+    assert after.metrics[name].value != pytest.approx(before.metrics[name].value, rel=1e-4)
+    assert large.identity["items"] == small.identity["items"]
+    assert large.identity["settings"] != small.identity["settings"]
+
+
 def test_rows_that_are_not_those_of_the_list_are_noticed(
     resources: Resources, sharded_params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:

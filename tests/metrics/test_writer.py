@@ -9,6 +9,7 @@ import pytest
 from codepretrain.config.schema import LoggingConfig
 from codepretrain.errors import UserError
 from codepretrain.files import journal
+from codepretrain.metrics.evaluation_records import watch_folder
 from codepretrain.metrics.writer import MetricsWriter
 
 PLAIN = LoggingConfig(write_tensorboard=False)
@@ -58,6 +59,23 @@ def test_an_evaluation_of_another_identity_is_another_evaluation(tmp_path):
         assert writer.has_evaluation(2, "loss", B["digest"])
     records = journal.read(tmp_path / "evals.jsonl")
     assert [record["digest"][0] for record in records] == ["a", "b"]
+
+
+def test_two_jobs_that_evaluate_a_step_at_the_same_time_both_record_it(tmp_path):
+    """The job that trains, and `evaluate --watch` beside it: neither had a record as it began."""
+    beside = watch_folder(tmp_path)
+    with (
+        MetricsWriter(tmp_path, PLAIN, "run") as training,
+        MetricsWriter(beside, PLAIN, "run (watch)", beside=tmp_path) as watching,
+    ):
+        key = 2, "loss", A["digest"]
+        assert not training.has_evaluation(*key)
+        assert not watching.has_evaluation(*key)
+        watching.log_evaluation(step=2, tokens=20, evaluator="loss", **A)
+        training.log_evaluation(step=2, tokens=20, evaluator="loss", **A)
+        training.log_evaluation(step=4, tokens=40, evaluator="loss", **A)
+        watching.log_evaluation(step=4, tokens=40, evaluator="loss", **A)
+    assert steps_in(tmp_path / "evals.jsonl") == steps_in(beside / "evals.jsonl") == [2, 4]
 
 
 def test_a_run_without_a_checkpoint_starts_anew_but_keeps_what_was_measured_at_step_0(tmp_path):

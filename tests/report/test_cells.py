@@ -44,6 +44,11 @@ def test_where_all_are_right_the_interval_counts_the_documents():
     assert interval_of(np.ones(6), list("aabbcc")) == wilson_interval(1.0, 3)
 
 
+def test_where_all_documents_have_the_same_share_the_interval_counts_the_documents():
+    """One of two items is right in each of three documents: an error of 0, and no certainty."""
+    assert interval_of(np.array([1.0, 0] * 3), list("aabbcc")) == wilson_interval(0.5, 3)
+
+
 def test_a_loss_has_students_interval():
     row = replace(SHARE, unit="nats/token")
     metric = NATS_PER_TOKEN.metric(Estimate(2.0, 0.1, 5))

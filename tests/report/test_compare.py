@@ -110,14 +110,18 @@ def test_without_item_scores_the_difference_is_unpaired_and_wider(copied_study, 
     assert wide.high - wide.low > 3 * (narrow.high - narrow.low)
 
 
-def test_unpaired_proportions_have_an_interval_even_where_all_failed(copied_study):
-    """All items right in one run and none in the other: both standard errors are 0."""
+@pytest.mark.parametrize("num_items", [3, 6])
+def test_unpaired_proportions_have_an_interval_even_where_all_failed(copied_study, num_items):
+    """All items right in one run and none in the other: both standard errors are 0.
+
+    The items are of three documents, one or two of each.
+    """
     for phase, value in (("text_pretrain", 0.0), ("code_continue", 1.0)):
         run = Path(copied_study.phases[phase].run_dir)
         for path in (run / "items").glob("prose_continuation-*.npz"):
             path.unlink()
         lines = [json.loads(line) for line in (run / "evals.jsonl").read_text().splitlines()]
-        changed = {"value": value, "standard_error": 0.0, "count": 3, "num_items": 3}
+        changed = {"value": value, "standard_error": 0.0, "count": 3, "num_items": num_items}
         for line in lines:
             if line["evaluator"] == "prose_continuation":
                 line["metrics"]["accuracy"] |= changed

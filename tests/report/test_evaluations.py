@@ -83,6 +83,20 @@ def test_why_a_result_is_left_out_is_told():
     assert left_out("p", step=9, found=found, own=[], identities={}) == []
 
 
+def test_a_result_of_before_is_shown_and_told():
+    """Of an older grader, or of other prompts: without a line it would pass for today's."""
+    old, new = evaluation(grader="1"), evaluation()
+    lines = left_out("p", step=9, found=[old], own=[old], identities={"prose": OURS})
+    assert lines == [
+        "p: the result of prose at step 9 differs from this study’s evaluation in grader: run "
+        "`codepretrain evaluate --phase p` for one of today"
+    ]
+    told = left_out("p", step=9, found=[old, new], own=[new], identities={"prose": OURS})
+    assert told == []
+    never_built = {"prose": {"spec": "s"}}
+    assert left_out("p", step=9, found=[old], own=[old], identities=never_built) == []
+
+
 def test_a_failure_is_no_result_and_is_told_until_it_is_made_good():
     broken = replace(evaluation(), failure="no disk")
     assert own(broken) == []
@@ -91,6 +105,20 @@ def test_a_failure_is_no_result_and_is_told_until_it_is_made_good():
     assert failed("p", [broken, evaluation()], {"prose": OURS}) == []
     assert failed("p", [broken], {}) == []
     assert left_out("p", step=9, found=[broken], own=[], identities={"prose": OURS}) == []
+
+
+def test_a_failure_of_another_evaluation_is_not_told():
+    """One of another study that shares the run, or of items or a grader of before."""
+    broken = [
+        replace(evaluation(**changes), failure="no disk")
+        for changes in ({"spec": "t"}, {"items": "j"}, {"grader": "1"})
+    ]
+    assert failed("p", [*broken, evaluation()], {"prose": OURS}) == []
+    lines = failed("p", broken, {"prose": OURS})
+    assert lines == ["p: prose failed at step 9: no disk"]  # the older grader's, without a result
+    old = evaluation(grader="1")
+    again = replace(evaluation(), failure="no disk")
+    assert failed("p", [old, again], {"prose": OURS}) == ["p: prose failed at step 9: no disk"]
 
 
 def test_a_failure_is_a_problem_of_the_report(copied_study):

@@ -213,6 +213,46 @@ def test_items_of_other_documents_are_refused():
         paired_difference(ours, baseline)
 
 
+@pytest.mark.parametrize("value", [1.0, 0.5])
+@pytest.mark.parametrize("num_documents", [2, 3])
+def test_documents_that_differ_by_the_same_share_are_few_pairs(num_documents, value):
+    """One of two items is won in every document: no spread between the documents, and no proof."""
+    documents = [f"{i // 2}" for i in range(2 * num_documents)]
+    ours = scores(np.tile([value, 0.0], num_documents), clusters=documents)
+    difference = paired_difference(ours, scores(np.zeros(len(documents)), clusters=documents))
+    assert difference.value == value / 2
+    assert difference.interval.low < 0 < difference.interval.high
+    assert 0.1 < difference.p_value < 1
+    assert difference.num_items == 2 * num_documents
+
+
+@pytest.mark.parametrize("num_items", [2, 3])
+def test_an_average_without_spread_within_its_tasks_is_no_certainty(num_items):
+    """All items of one task are won and none of the other's: the error of the average is 0."""
+    task = np.repeat([0.0, 1.0], num_items)
+    weights = np.full(2 * num_items, 0.5 / num_items)
+    difference = paired_difference(
+        scores(weights * (task == 0), weights, task), scores(0 * weights, weights, task)
+    )
+    assert difference.value == pytest.approx(0.5)
+    assert difference.interval.low == -math.inf
+    assert difference.p_value == 1
+    equal = scores(weights * (task == 0), weights, task)
+    same = paired_difference(equal, equal)
+    assert (same.value, same.interval.low, same.interval.high, same.p_value) == (0, 0, 0, 1)
+
+
+def test_two_equal_models_rarely_differ_over_two_documents():
+    """Two documents of two items, each right in half of the cases: 5% of 4,000 draws or fewer."""
+    right = np.random.default_rng(0).integers(0, 2, (4000, 2, 4)).astype(float)
+    documents = ["a", "a", "b", "b"]
+    found = [
+        paired_difference(*(scores(values, clusters=documents) for values in pair)).verdict
+        for pair in right
+    ]
+    assert sum(verdict != "not distinguishable" for verdict in found) < 0.06 * 4000
+
+
 def test_a_difference_over_clusters_by_hand():
     """Documents a and b: won 2 of 3, lost 1 of 3; c: tied in 2.
 
