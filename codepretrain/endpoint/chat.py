@@ -19,6 +19,7 @@ import httpx2
 from codepretrain.errors import UserError, one_line
 
 _MAX_ANSWER_BYTES = 8 << 20
+_MAX_EXCERPT = 1000  # characters of an answer that a message is made from
 _MAX_TOKENS = 1 << 31  # of a count that is believed
 _HOST = re.compile(r"[A-Za-z0-9.:-]+")
 _BUSY = (408, 409, 425, 429, 500, 502, 503, 504, 529)
@@ -180,7 +181,7 @@ def _answer(content: bytes, endpoint: Endpoint) -> Answer:
         if endpoint.key:  # an answer is written to files
             text = text.replace(endpoint.key, "[key]")
     except (ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-        shown = _safe(content[:500].decode(errors="replace"), endpoint)
+        shown = _safe(content.decode(errors="replace"), endpoint)
         raise BadAnswerError(f"no text in the answer ({type(error).__name__}): {shown}") from None
     usage = value.get("usage")
     usage = usage if isinstance(usage, dict) else {}
@@ -206,14 +207,18 @@ def _retry_after(headers: httpx2.Headers) -> float | None:
         return float(text[:9])
     try:
         moment = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, moment.timestamp() - time.time())
 
 
 def _safe(text: str, endpoint: Endpoint) -> str:
-    """Returns one short line without the key, which an endpoint may echo."""
-    return one_line(text.replace(endpoint.key, "[key]") if endpoint.key else text)[:300]
+    """Returns one short line without the key, which an endpoint may echo.
+
+    The key is replaced first: a cut within it would leave a part.
+    """
+    hidden = text.replace(endpoint.key, "[key]") if endpoint.key else text
+    return one_line(hidden[:_MAX_EXCERPT])[:300]
 
 
 def _is_loopback(host: str) -> bool:

@@ -39,7 +39,7 @@ def read(path: StrPath, *, fields: Fields = MappingProxyType({})) -> list[dict[s
     """Returns the records of a journal, none if there is no such journal; changes nothing.
 
     Args:
-      fields: what every record holds, by name and type.
+      fields: what every record holds, by name and type; `object`: anything but null.
 
     Raises:
       UserError: a line other than a torn last one is damaged, or lacks a field.
@@ -66,7 +66,7 @@ class Journal:
 
         Args:
           keeps: which records stay; the others are cut. By default all stay.
-          fields: what every record holds, by name and type.
+          fields: what every record holds, by name and type; `object`: anything but null.
           cut_note: written with each record that is cut, such as the step of a resume.
 
         Raises:
@@ -178,7 +178,8 @@ def _lines(content: bytes, path: StrPath, fields: Fields) -> list[tuple[str, dic
             text = line.decode("utf-8")
             record = decode(text)
             for name, kind in fields.items():
-                if type(record.get(name)) is not kind:
+                value = record.get(name)
+                if value is None or kind not in (object, type(value)):
                     raise ValueError(f"expected a field {name!r} of type {kind.__name__}")
             pairs.append((text, record))
         except ValueError as error:

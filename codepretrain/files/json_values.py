@@ -1,15 +1,17 @@
 """JSON that round-trips numbers exactly.
 
 A float is written as its shortest repr, so reading gives the same bits. Numbers that JSON lacks are
-written as the strings "NaN", "Infinity" and "-Infinity" and read back as floats.
+written as the strings "NaN", "Infinity" and "-Infinity" and read back as floats. A text that is one
+of these is written by `encode` with "text:" in front: a model may write just that.
 """
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+_TEXT = "text:"
 
 
 def encode(record: Mapping[str, Any]) -> str:
@@ -17,7 +19,7 @@ def encode(record: Mapping[str, Any]) -> str:
 
     NumPy and JAX scalars count as the Python number they hold; a float32 is kept exactly.
     """
-    return json.dumps(plain(record), allow_nan=False, ensure_ascii=False)
+    return json.dumps(_plain(record, _marked), allow_nan=False, ensure_ascii=False)
 
 
 def decode(line: str) -> dict[str, Any]:
@@ -33,14 +35,20 @@ def decode(line: str) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """Returns `value` as JSON's own types: numbers that are not finite become strings."""
+    return _plain(value, lambda text: text)
+
+
+def _plain(value: Any, as_text: Callable[[str], str]) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): _plain(item, as_text) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if value is None or isinstance(value, bool | int | str):
+        return [_plain(item, as_text) for item in value]
+    if isinstance(value, str):
+        return as_text(value)
+    if value is None or isinstance(value, bool | int):
         return value
     if not isinstance(value, float) and hasattr(value, "item"):
-        return plain(value.item())
+        return _plain(value.item(), as_text)
     if isinstance(value, float):
         if math.isfinite(value):
             return float(value)
@@ -48,10 +56,26 @@ def plain(value: Any) -> Any:
     raise TypeError(f"cannot write {type(value).__name__} {value!r} as JSON")
 
 
+def _marked(text: str) -> str:
+    """Returns a text such that `restore` gives it back as a text."""
+    return _TEXT + text if _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    """Returns whether the text is one of the three strings, after any number of marks."""
+    while text.startswith(_TEXT):
+        text = text[len(_TEXT) :]
+    return text in _NOT_FINITE
+
+
 def restore(value: Any) -> Any:
-    """Returns parsed JSON with the three strings replaced by their floats."""
+    """Returns parsed JSON with the three strings replaced by their floats, and without marks."""
     if isinstance(value, dict):
         return {key: restore(item) for key, item in value.items()}
     if isinstance(value, list):
         return [restore(item) for item in value]
-    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if value.startswith(_TEXT) and _is_number(value):
+        return value[len(_TEXT) :]
+    return _NOT_FINITE.get(value, value)

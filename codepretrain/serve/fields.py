@@ -34,8 +34,9 @@ def check_names(values: Mapping[str, Any], known: Sequence[str]) -> None:
     """Raises ApiError for a field that is not known."""
     for name in values:
         if name not in known:
+            field = name[:80].encode(errors="backslashreplace").decode()  # it may be no Unicode
             raise ApiError(
-                400, f"unknown field {quoted(name)}{suggestion(name, known)}", field=name[:80]
+                400, f"unknown field {quoted(name)}{suggestion(name, known)}", field=field
             )
 
 

@@ -179,6 +179,8 @@ def _prompts(values: Mapping[str, Any], tokenizer: Tokenizer, limits: Limits) ->
         raise wrong("prompt", expected, shown(value))
     if len({type(one) for one in value}) > 1 or type(value[0]) not in (str, list):
         raise wrong("prompt", expected, _kinds(value))
+    if len(value) > limits.tokens_per_request:  # each has at least one; they may be millions
+        raise _too_many(f"has {len(value):,} prompts", limits)
     if isinstance(value[0], str):
         return tuple(_of_text(text(one, "prompt"), tokenizer, limits) for one in value)
     return tuple(_of_ids(one, tokenizer.bos, limits, expected) for one in value)
@@ -222,12 +224,16 @@ def _check_size(request: CompletionRequest, limits: Limits) -> None:
         len(prompt.tokens) + request.num_samples * request.max_tokens for prompt in request.prompts
     )
     if total > limits.tokens_per_request:
-        raise ApiError(
-            400,
-            f"the request asks for {total:,} tokens, prompts included: expected at most "
-            f"{limits.tokens_per_request:,} (--max-tokens-per-request); send fewer prompts at once",
-            field="prompt",
-        )
+        raise _too_many(f"asks for {total:,} tokens, prompts included", limits)
+
+
+def _too_many(what: str, limits: Limits) -> ApiError:
+    return ApiError(
+        400,
+        f"the request {what}: expected at most {limits.tokens_per_request:,} tokens "
+        "(--max-tokens-per-request); send fewer prompts at once",
+        field="prompt",
+    )
 
 
 def _too_long(what: str, limits: Limits) -> ApiError:

@@ -83,8 +83,11 @@ def test_an_endpoint_that_is_busy(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("7", 7.0), ("0", 0.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None), ("-3", None)],
-)
+    [
+        ("7", 7.0), ("0", 0.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None),
+        ("-3", None), ("Mon, 01 Jan 99999999999 00:00:00 GMT", None),
+    ],
+)  # fmt: skip
 def test_retry_after(text: str, seconds: float | None) -> None:
     with pytest.raises(BusyError) as caught:
         send(raw(b"", 429, Retry_After=text))
@@ -130,6 +133,14 @@ def test_no_error_shows_the_key() -> None:
         assert KEY not in str(caught.value)
         assert "[key]" in str(caught.value)
     assert KEY not in repr(Endpoint(url="https://h/v1", model="m", key=KEY))
+
+
+def test_no_error_shows_a_part_of_the_key() -> None:
+    """Where a message is cut within the key."""
+    for num_spaces in range(470, 510):
+        with pytest.raises(BadAnswerError) as caught:
+            send(raw(b" " * num_spaces + KEY.encode()))
+        assert KEY[:4] not in str(caught.value)
 
 
 @pytest.mark.parametrize(

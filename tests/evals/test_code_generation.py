@@ -204,6 +204,7 @@ def test_fewer_examples_are_some_of_more(
         ),
         ({"num_samples": 0}, "num_samples: expected 1 to 10000, found 0"),
         ({"temperature": -0.5}, "temperature: expected 0 or more, found -0.5"),
+        ({"cpu_seconds": 10**11}, "cpu_seconds: expected 1 to 3600, found 100000000000"),
         ({"top_p": 0.9}, r"top_p and top_k are of sampling: set .*temperature above 0"),
         ({"top_p": 0.0, "temperature": 1.0}, r"top_p: expected a number in \(0, 1\], found 0"),
         ({"top_k": 0, "temperature": 1.0}, "top_k: expected 1 or more, or None, found 0"),

@@ -26,6 +26,13 @@ def test_numbers_that_json_lacks() -> None:
     assert math.isnan(back[2])
 
 
+@pytest.mark.parametrize("text", ["NaN", "-Infinity", "text:NaN", "text:text:Infinity", "text:x"])
+def test_texts_that_look_like_numbers_come_back(text: str) -> None:
+    """A model may write one, and nothing else."""
+    record = {"completion": text, "ids": [text, {"id": text}], "loss": math.inf}
+    assert decode(encode(record)) == record
+
+
 def test_what_is_no_value() -> None:
     with pytest.raises(TypeError, match="cannot write set"):
         plain({"a": {1, 2}})

@@ -70,6 +70,12 @@ def test_a_wrong_request_is_400_with_one_sentence(endpoint: Endpoint) -> None:
     assert endpoint.post("/v1/completions", b"{").status == 400
 
 
+def test_a_field_that_is_no_unicode_text_is_a_wrong_request(endpoint: Endpoint) -> None:
+    reply = endpoint.post("/v1/completions", b'{"prompt": "a", "\\ud800": 1}')
+    assert (reply.status, reply.json["error"]["param"]) == (400, r"\ud800")
+    assert "unknown field" in reply.message
+
+
 def test_only_json_is_read(endpoint: Endpoint) -> None:
     """A web page may send a form or plain text to this machine without being asked."""
     body = b'{"prompt": "a", "max_tokens": 1}'

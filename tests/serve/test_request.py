@@ -129,6 +129,22 @@ def test_a_text_that_cannot_fit_is_not_tokenized(limits: Limits) -> None:
         read_request(request_values(prompt="x" * (num_bytes - 1)), Unused(), limits)
 
 
+def test_more_prompts_than_tokens_are_not_read(limits: Limits) -> None:
+    """A small body may hold millions of them."""
+
+    class Never:
+        bos = 0
+
+        def encode(self, text: str, /) -> list[int]:
+            raise AssertionError("tokenized")
+
+    prompts: list[Any] = ["", []]
+    for prompt in prompts:
+        many = [prompt] * (limits.tokens_per_request + 1)
+        with pytest.raises(ApiError, match="1,001 prompts: expected at most 1,000 tokens"):
+            read_request({"prompt": many}, Never(), limits)
+
+
 def test_the_forms_of_prompts(tokenizer: TextTokenizer, limits: Limits) -> None:
     river = Prompt((tokenizer.bos, *tokenizer.encode("The river")), 1)
     long = Prompt((tokenizer.bos, *tokenizer.encode(" is long")), 1)

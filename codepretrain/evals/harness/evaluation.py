@@ -83,15 +83,15 @@ class HarnessEvaluation:
 
         if self._work is None:  # not when it is built: agreements do not nest
             self._work = share(self._plan.work if self._plan else None)
+        graded: list[EvalResult] = []
         with self._kept_answers(params):
             answers = compute(self._model, params, self._work, progress)
-        graded: list[EvalResult] = []
-        decide("the grades of the tasks", lambda: self._grade(answers, graded, progress))
+            decide("the grades of the tasks", lambda: self._grade(answers, graded, progress))
         return share(graded[0] if graded else None)
 
     @contextmanager
     def _kept_answers(self, params: "Params") -> Iterator[None]:
-        """Keeps every answer as it is computed, until all are: a rerun resumes after a kill."""
+        """Keeps every answer as it is computed, until all are graded: a rerun resumes."""
         if self._unfinished is None:
             yield
             return

@@ -139,16 +139,32 @@ def _add_score(
 def resampled(
     aggregation: Callable[[list[Any]], float], values: Sequence[Any], clusters: Sequence[str]
 ) -> Estimate:
-    """Returns a metric of all items; its standard error is that over resampled clusters."""
+    """Returns a metric of all items; its standard error is that over resampled clusters.
+
+    A value that no float holds, such as the perplexity per word of a text without spaces, is
+    infinite; one of items without weight is NaN. The standard error is NaN if a resample has one.
+    """
     names, cluster_of = np.unique(np.asarray(clusters, object), return_inverse=True)
     members = [np.flatnonzero(cluster_of == number) for number in range(len(names))]
     random = np.random.default_rng(0)
 
     def once() -> float:
         drawn = random.integers(len(names), size=len(names))
-        return float(aggregation([values[i] for number in drawn for i in members[number]]))
+        return _aggregated(aggregation, [values[i] for n in drawn for i in members[n]])
 
     error = float("nan")
     if len(names) > 1:
-        error = float(np.std([once() for _ in range(_NUM_RESAMPLES)], ddof=1))
-    return Estimate(float(aggregation(list(values))), error, len(names), len(values))
+        found = [once() for _ in range(_NUM_RESAMPLES)]
+        if np.isfinite(found).all():
+            error = float(np.std(found, ddof=1))
+    value = _aggregated(aggregation, list(values))
+    return Estimate(value, error, len(names), len(values))
+
+
+def _aggregated(aggregation: Callable[[list[Any]], float], values: list[Any]) -> float:
+    try:
+        return float(aggregation(values))
+    except OverflowError:
+        return float("inf")
+    except ZeroDivisionError:
+        return float("nan")

@@ -78,7 +78,7 @@ class RequestCache:
             self._close()
 
     def _open(self, path: StrPath) -> None:
-        self._journal = Journal(path, fields={"key": str})
+        self._journal = Journal(path, fields={"key": str, "value": object})
         self._known = {record["key"]: record["value"] for record in self._journal.kept}
 
     def _find(self, keys: Sequence[str]) -> list[Any]:

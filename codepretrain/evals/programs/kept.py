@@ -34,10 +34,7 @@ class KeptGrades:
             self.grades[record["problem"], text] = Grade.from_json(grade)
 
     def add(self, grades: Mapping[tuple[str, str], Grade]) -> None:
-        """Writes new grades. On process 0.
-
-        The content is JSON in a text: a journal would read the text "NaN" as a number.
-        """
+        """Writes new grades. On process 0."""
         assert self._journal is not None
         for (problem, text), grade in grades.items():
             content = json.dumps([text, grade.to_json()])

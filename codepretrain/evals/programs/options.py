@@ -10,6 +10,7 @@ from codepretrain.evals.task_items import check_task
 
 TASKS = ("human_eval", "mbpp")
 _MAX_SAMPLES = 10_000
+_MAX_CPU_SECONDS = 3600
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +55,13 @@ def check_options(options: CodeGenerationOptions, *, path: str) -> None:
     _check_prompt(options, path)
     _check_sampling(options, path)
     ks_of(options, path=path)
-    for name in ("max_new_tokens", "cpu_seconds"):
-        if getattr(options, name) < 1:
-            raise UserError(f"{path}.{name}: expected 1 or more, found {getattr(options, name)}")
+    if options.max_new_tokens < 1:
+        found = options.max_new_tokens
+        raise UserError(f"{path}.max_new_tokens: expected 1 or more, found {found}")
+    if not 1 <= options.cpu_seconds <= _MAX_CPU_SECONDS:
+        raise UserError(
+            f"{path}.cpu_seconds: expected 1 to {_MAX_CPU_SECONDS}, found {options.cpu_seconds}"
+        )
 
 
 def _check_prompt(options: CodeGenerationOptions, path: str) -> None:

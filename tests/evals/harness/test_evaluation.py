@@ -177,6 +177,32 @@ def test_a_killed_evaluation_computes_only_what_is_missing(
     assert not list(kept.iterdir())
 
 
+def test_answers_are_kept_until_they_are_graded(
+    build: Any, text_params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task whose grading fails, or a stop during the grading, costs no computation."""
+    computed: list[str] = []
+    add = RequestCache.add
+
+    def spy(cache: RequestCache, results: Any) -> None:
+        computed.extend(results)
+        add(cache, results)
+
+    monkeypatch.setattr(RequestCache, "add", spy)
+
+    def stop(done: int, total: int, what: str) -> None:
+        if what == "tasks graded" and done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build()(text_params, stop)
+    assert computed
+    computed.clear()
+    build()(text_params, no_progress)
+    assert not computed
+    assert not list((tmp_path / "unfinished").iterdir())
+
+
 TWO_PROCESSES = """
 import json
 from pathlib import Path

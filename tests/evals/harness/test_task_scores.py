@@ -64,6 +64,31 @@ def test_resampling_agrees_with_the_standard_error_of_a_mean() -> None:
     assert math.isnan(resampled(mean, values, ["one"] * 400).standard_error)
 
 
+def test_a_perplexity_that_no_float_holds_is_infinite() -> None:
+    """Per word of a text without spaces, such as Chinese: e to the power of thousands."""
+
+    def perplexity(values: list[float]) -> float:
+        return math.exp(-mean(values))
+
+    estimate = resampled(perplexity, [-2000.0, -3000.0, -1.0], ["a", "b", "c"])
+    assert estimate.value == math.inf
+    assert math.isnan(estimate.standard_error)
+    partly = resampled(perplexity, [-2000.0, -1.0, -1.0, -1.0], [*"abcd"])
+    assert partly.value == pytest.approx(math.exp(2003 / 4))
+    assert math.isnan(partly.standard_error)
+
+
+def test_a_resample_without_weight_leaves_the_spread_unknown() -> None:
+    def ratio(values: list[tuple[float, float]]) -> float:
+        totals, weights = zip(*values, strict=True)
+        return sum(totals) / sum(weights)
+
+    estimate = resampled(ratio, [(0.0, 0.0), (3.0, 2.0)], ["empty", "b"])
+    assert estimate.value == 1.5
+    assert math.isnan(estimate.standard_error)
+    assert math.isnan(resampled(ratio, [(0.0, 0.0)] * 2, ["a", "b"]).value)
+
+
 def test_whole_texts_have_bits_per_byte() -> None:
     task = Graded([{"bits_per_byte": (-7.0, 10)}, {"bits_per_byte": (-2.0, 20)}])
     items = [answered(n, "loglikelihood_rolling", -7.0) for n in range(2)]

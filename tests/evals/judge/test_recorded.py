@@ -55,6 +55,13 @@ def test_completions_are_paired_by_the_id_of_their_prompt(tmp_path: Path) -> Non
     }
 
 
+def test_a_completion_that_looks_like_a_number_is_a_text(tmp_path: Path) -> None:
+    ours = record(tmp_path / "ours", {"a": "NaN"})
+    theirs = record(tmp_path / "theirs", {"a": "Infinity"})
+    _, _, matches = read_pair(ours, theirs, "dolly")
+    assert matches == [Match("a", "qa", "Prompt a", ("NaN", "Infinity"))]
+
+
 def test_the_newest_evaluation_that_both_have_is_used(tmp_path: Path) -> None:
     """Another study of the same run may have evaluated other prompts since."""
     other = {**IDENTITY, "items": "three prompts"}

@@ -37,6 +37,13 @@ def test_a_damaged_line_before_the_last_is_an_error(tmp_path: Path) -> None:
         RequestCache(path, "d")
 
 
+def test_a_line_without_a_result_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    path.write_text('{"key": "a", "value": 1}\n{"key": "b"}\n')
+    with pytest.raises(UserError, match=r"results\.jsonl line 2 is damaged.*remove"):
+        RequestCache(path, "d")
+
+
 def test_everything_that_decides_a_result_is_in_the_key(tmp_path: Path) -> None:
     def key(digest: str, kind: str, tokens: list[int]) -> str:
         with RequestCache(tmp_path / "results", digest) as cache:
