@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import jax
 
+from codepretrain.files import journal
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.journal import Journal
 from codepretrain.files.storage import StrPath
@@ -38,14 +39,15 @@ class RequestCache:
         Raises:
           UserError: the file is damaged before its last line, or cannot be written.
         """
-        self._digest = digest
+        self.digest = digest
+        self._path = path
         self._journal: Journal | None = None
         self._known: dict[str, Any] = {}
-        decide("the file of cached results", lambda: self._open(path))
+        decide("the file of cached results", self._open)
 
     def key(self, kind: str, request: Mapping[str, Any]) -> str:
         """Returns the key of a request; `request` holds all that decides its result."""
-        about = {"version": _VERSION, "model": self._digest, "kind": kind}
+        about = {"version": _VERSION, "model": self.digest, "kind": kind}
         return sha256_json({**about, "request": request})
 
     def lookup(self, keys: Sequence[str]) -> list[Any]:
@@ -68,6 +70,10 @@ class RequestCache:
         """Makes all results durable and closes the file."""
         decide("that the file of cached results is closed", self._close)
 
+    def remove(self) -> None:
+        """Removes the file, which must be closed."""
+        decide("that the file of cached results is removed", lambda: journal.remove(self._path))
+
     def __enter__(self) -> Self:
         return self
 
@@ -77,8 +83,8 @@ class RequestCache:
         elif jax.process_index() == 0:  # the other processes may not come here
             self._close()
 
-    def _open(self, path: StrPath) -> None:
-        self._journal = Journal(path, fields={"key": str})
+    def _open(self) -> None:
+        self._journal = Journal(self._path, fields={"key": str})
         self._known = {record["key"]: record["value"] for record in self._journal.kept}
 
     def _find(self, keys: Sequence[str]) -> list[Any]:

@@ -22,7 +22,6 @@ from codepretrain.evals.programs.problem import Problem
 from codepretrain.evals.progress import Progress
 from codepretrain.evals.sandbox.run import SandboxLimits
 from codepretrain.evals.spread import agree_on_sandbox
-from codepretrain.files.hashing import sha256_json
 
 if TYPE_CHECKING:
     from codepretrain.evals.language_model import LanguageModel, Sampling
@@ -64,7 +63,6 @@ class CodeGeneration:
         *,
         folder: epath.Path,
         identity: Mapping[str, str],
-        model_digest: str,
     ) -> None:
         """Takes the problems.
 
@@ -72,20 +70,16 @@ class CodeGeneration:
           tokenized: on process 0; the others get it from there.
           folder: where what is unfinished is kept.
           identity: of process 0; see `evaluator.Evaluation`.
-          model_digest: of what decides the completions beside the parameters and the identity.
         """
         self._model = model
         self._tokenized = tokenized
         self._settings = settings
         self._folder = folder
         self._is_shared = False
-        self._model_digest = model_digest
         self.identity = identity
 
     def __call__(self, params: "Params", progress: Progress) -> EvalResult:
-        from codepretrain.evals.language_model import RequestCache  # imports JAX
-        from codepretrain.evals.params_digest import params_digest
-        from codepretrain.hosts import share
+        from codepretrain.hosts import share  # imports JAX
 
         if not self._is_shared:  # not when it is built: agreements do not nest
             self._tokenized, self.identity = share((self._tokenized, self.identity))
@@ -95,12 +89,11 @@ class CodeGeneration:
         limits = settings.limits
         sandbox = agree_on_sandbox(2 * (limits.memory_bytes + limits.disk_bytes))
         grading = Grading(problems, limits, settings.required_layers, sandbox)
-        model_digest = sha256_json({"params": params_digest(params), "model": self._model_digest})
-        requests = RequestCache(self._folder / f"{model_digest}-requests.jsonl", model_digest)
-        with requests, self._model.caching(requests):
+        with self._model.keeping_answers(params, self._folder, name="requests") as answers:
             texts = self._complete(params, self._tokenized, progress)
             nats = self._reference_nats(params, self._tokenized, progress)
-        with kept_grades(self._folder, {"model": model_digest, **self.identity}) as kept:
+        contents = {"model": answers.digest, **self.identity}
+        with kept_grades(self._folder, contents) as kept:
             grades = _grade(grading, texts, kept, progress)
         samples = [[Sample(text, grades[i, text]) for text in some] for i, some in enumerate(texts)]
         return result(
