@@ -1,7 +1,7 @@
 """Results of requests, kept in a file: an evaluation that was killed computes only what is missing.
 
-A request is a sequence to score or a prompt to complete, after truncation. Its key is the hash of
-all that decides its result. The file is a journal (`files/journal.py`), written after every batch.
+A request is a sequence to score or a prompt to complete, after truncation, or a completion to grade.
+Its key is the hash of all that decides its result. The file is a journal (`files/journal.py`), written after every batch.
 Process 0 alone reads and writes it, and tells the others which results are there, so all processes
 compute the same batches.
 """
@@ -23,7 +23,10 @@ _KEYS_AT_ONCE = 512  # of one message between processes, which is limited to som
 
 
 class RequestCache:
-    """Results by request, of one model with given parameters.
+    """Results by request, of one model with given parameters or one grader.
+
+    Attributes:
+      digest: identifies the model and its parameters, or the grader.
 
     Every process makes it with the same arguments, and all enter and leave it together.
     """
@@ -34,7 +37,7 @@ class RequestCache:
         Args:
           path: of a file that no other process writes to at the same time. Results of other
             digests in it are kept.
-          digest: identifies the parameters and the model's config.
+          digest: of what decides a result beside the request.
 
         Raises:
           UserError: the file is damaged before its last line, or cannot be written.
@@ -64,7 +67,14 @@ class RequestCache:
         Raises:
           UserError: the file cannot be written.
         """
-        decide("that results are cached", lambda: self._append(results))
+        decide("that results are cached", lambda: self.append(results))
+
+    def append(self, results: Mapping[str, Any]) -> None:
+        """`add` on process 0 alone, which is within an agreement already."""
+        assert self._journal is not None, "the cache is closed"
+        for key, value in results.items():
+            self._journal.append({"key": key, "value": value})
+            self._known[key] = value
 
     def close(self) -> None:
         """Makes all results durable and closes the file."""
@@ -89,12 +99,6 @@ class RequestCache:
 
     def _find(self, keys: Sequence[str]) -> list[Any]:
         return [self._known.get(key) for key in keys]
-
-    def _append(self, results: Mapping[str, Any]) -> None:
-        assert self._journal is not None, "the cache is closed"
-        for key, value in results.items():
-            self._journal.append({"key": key, "value": value})
-            self._known[key] = value
 
     def _close(self) -> None:
         if self._journal is not None:

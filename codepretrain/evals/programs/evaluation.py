@@ -14,14 +14,13 @@ from etils import epath
 
 from codepretrain.evals.evaluator import EvalResult
 from codepretrain.evals.programs.baselines import baselines
-from codepretrain.evals.programs.grade import Grade
-from codepretrain.evals.programs.grading import Completion, Grades, Grading
-from codepretrain.evals.programs.kept import KeptGrades, kept_grades
+from codepretrain.evals.programs.grading import Grading
 from codepretrain.evals.programs.metrics import Sample, result
 from codepretrain.evals.programs.problem import Problem
 from codepretrain.evals.progress import Progress
 from codepretrain.evals.sandbox.run import SandboxLimits
 from codepretrain.evals.spread import agree_on_sandbox
+from codepretrain.files.hashing import sha256_json
 
 if TYPE_CHECKING:
     from codepretrain.evals.language_model import LanguageModel, Sampling
@@ -79,7 +78,8 @@ class CodeGeneration:
         self.identity = identity
 
     def __call__(self, params: "Params", progress: Progress) -> EvalResult:
-        from codepretrain.hosts import share  # imports JAX
+        from codepretrain.evals.language_model import RequestCache  # imports JAX
+        from codepretrain.hosts import share
 
         if not self._is_shared:  # not when it is built: agreements do not nest
             self._tokenized, self.identity = share((self._tokenized, self.identity))
@@ -92,9 +92,10 @@ class CodeGeneration:
         with self._model.keeping_answers(params, self._folder, name="requests") as answers:
             texts = self._complete(params, self._tokenized, progress)
             nats = self._reference_nats(params, self._tokenized, progress)
-        contents = {"model": answers.digest, **self.identity}
-        with kept_grades(self._folder, contents) as kept:
-            grades = _grade(grading, texts, kept, progress)
+        digest = sha256_json({"model": answers.digest, **self.identity})
+        with RequestCache(self._folder / f"{digest}-grades.jsonl", digest) as kept:
+            wanted = [(i, text) for i, some in enumerate(texts) for text in some]
+            grades = grading(wanted, progress, kept=kept)
         samples = [[Sample(text, grades[i, text]) for text in some] for i, some in enumerate(texts)]
         return result(
             problems,
@@ -141,22 +142,3 @@ class CodeGeneration:
             params, tokenized.prompts, tokenized.references, progress=progress
         )
         return -scores.log_probabilities
-
-
-def _grade(
-    grading: Grading, texts: Sequence[Sequence[str]], kept: KeptGrades, progress: Progress
-) -> Grades:
-    """Returns the grades of all samples, those kept included."""
-    ids = [problem.id for problem in grading.problems]
-    wanted = [(i, text) for i, some in enumerate(texts) for text in some]
-    known = {(i, text): kept.grades.get((ids[i], text)) for i, text in wanted}
-
-    def keep(grades: Mapping[Completion, Grade]) -> None:
-        kept.add({(ids[i], text): grade for (i, text), grade in grades.items()})
-
-    return grading(
-        wanted,
-        progress,
-        known={pair: grade for pair, grade in known.items() if grade is not None},
-        keep=keep,
-    )
