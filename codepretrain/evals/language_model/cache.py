@@ -1,12 +1,11 @@
 """Results of requests, kept in a file: an evaluation that was killed computes only what is missing.
 
-A request is a sequence to score or a prompt to complete, after truncation, or a completion to grade.
-Its key is the hash of all that decides its result. The file is a journal (`files/journal.py`), written after every batch.
-Process 0 alone reads and writes it, and tells the others which results are there, so all processes
-compute the same batches.
+A request is a sequence to score or a prompt to complete, after truncation, or a completion to
+grade. Its key is the hash of all that decides its result. The file is a journal
+(`files/journal.py`), written after every batch. Process 0 alone reads and writes it, and tells the
+others which results are there, so all processes compute the same batches.
 """
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -16,19 +15,18 @@ from codepretrain.files import journal
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.journal import Journal
 from codepretrain.files.storage import StrPath
-from codepretrain.hosts import decide
+from codepretrain.hosts import decide, share
 
 _VERSION = 1  # to be raised when the code gives other results
-_KEYS_AT_ONCE = 512  # of one message between processes, which is limited to some MiB
 
 
 class RequestCache:
-    """Results by request, of one model with given parameters or one grader.
-
-    Attributes:
-      digest: identifies the model and its parameters, or the grader.
+    """Results by request, of one model with given parameters or of one grader.
 
     Every process makes it with the same arguments, and all enter and leave it together.
+
+    Attributes:
+      digest: of what decides a result beside the request.
     """
 
     def __init__(self, path: StrPath, digest: str) -> None:
@@ -55,11 +53,7 @@ class RequestCache:
 
     def lookup(self, keys: Sequence[str]) -> list[Any]:
         """Returns the result of each key, None where there is none; the same in all processes."""
-        found: list[Any] = []
-        for start in range(0, len(keys), _KEYS_AT_ONCE):
-            some = keys[start : start + _KEYS_AT_ONCE]
-            found += decide("cached results", functools.partial(self._find, some))
-        return found
+        return share([self._known.get(key) for key in keys])
 
     def add(self, results: Mapping[str, Any]) -> None:
         """Keeps new results, which are JSON values other than None.
@@ -96,9 +90,6 @@ class RequestCache:
     def _open(self) -> None:
         self._journal = Journal(self._path, fields={"key": str})
         self._known = {record["key"]: record["value"] for record in self._journal.kept}
-
-    def _find(self, keys: Sequence[str]) -> list[Any]:
-        return [self._known.get(key) for key in keys]
 
     def _close(self) -> None:
         if self._journal is not None:
