@@ -23,7 +23,7 @@ from codepretrain.evals.spread import agree_on_sandbox
 from codepretrain.files.hashing import sha256_json
 
 if TYPE_CHECKING:
-    from codepretrain.evals.language_model import LanguageModel, Sampling
+    from codepretrain.evals.language_model import LanguageModel, RequestCache, Sampling
     from codepretrain.model.transformer import Params
 
 
@@ -75,6 +75,7 @@ class CodeGeneration:
         self._settings = settings
         self._folder = folder
         self._is_shared = False
+        self._kept: list[RequestCache] = []
         self.identity = identity
 
     def __call__(self, params: "Params", progress: Progress) -> EvalResult:
@@ -96,6 +97,7 @@ class CodeGeneration:
         with RequestCache(self._folder / f"{digest}-grades.jsonl", digest) as kept:
             wanted = [(i, text) for i, some in enumerate(texts) for text in some]
             grades = grading(wanted, progress, kept=kept)
+        self._kept = [answers, kept]
         samples = [[Sample(text, grades[i, text]) for text in some] for i, some in enumerate(texts)]
         return result(
             problems,
@@ -104,6 +106,11 @@ class CodeGeneration:
             baselines=baselines(grading, progress, folder=self._folder, identity=self.identity),
             ks=settings.ks,
         )
+
+    def forget(self) -> None:
+        """Removes the completions and grades of the last call, whose result is recorded."""
+        while self._kept:
+            self._kept.pop().remove()
 
     def _complete(
         self, params: "Params", tokenized: Tokenized, progress: Progress
