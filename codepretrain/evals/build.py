@@ -114,6 +114,9 @@ class Evaluator:
             writer.log_evaluation(**where, metrics=metrics)
 
         decide(f"the record of evaluation {self.name!r}", write)
+        forget = getattr(self.evaluation, "forget", None)
+        if result is not None and forget is not None:
+            forget()
         if failure and self.console is not None:
             self.console.print(
                 f"{run_dir.name}: {self.title} failed at step {step:,}, going on: {failure}",

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.evaluator import EvaluatorKind, Request
@@ -122,7 +121,6 @@ def _build(request: _Request, resources: "Resources") -> "Evaluation":
         settings,
         folder=resources.cache_dir,
         identity=identity,
-        model_digest=sha256_json(to_dict(resources.config.model)),
     )
 
 

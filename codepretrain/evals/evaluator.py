@@ -39,7 +39,8 @@ class Evaluation(Protocol):
     It is a pure function of the parameters: the same parameters give the same result, in the
     training loop and from a checkpoint. On several processes all of them call it with the same
     parameters, and all get the same result. It may have `warnings`, lines about its items that are
-    shown once, before anything is computed.
+    shown once, before anything is computed, and `forget`, which every process calls once a result
+    is recorded, to remove what was kept for a restart.
     """
 
     @property

@@ -4,6 +4,7 @@ It is computed on the devices, from the bits of every array, in integers modulo 
 same on every mesh and with any number of processes, and costs one pass over the parameters.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -39,10 +40,16 @@ def _sums(arrays: list[Any]) -> jax.Array:
     everywhere = None
     if isinstance(sharding, NamedSharding):
         everywhere = NamedSharding(sharding.mesh, PartitionSpec())
+    return _compiled(everywhere)(arrays)
+
+
+@functools.cache
+def _compiled(out_sharding: NamedSharding | None) -> Any:
+    """Returns the compiled function: one per mesh, so that later evaluations compile nothing."""
     return jax.jit(
         lambda arrays: jnp.stack([_sums_of_one(array) for array in arrays]),
-        out_shardings=everywhere,
-    )(arrays)
+        out_shardings=out_sharding,
+    )
 
 
 def _sums_of_one(array: jax.Array) -> jax.Array:

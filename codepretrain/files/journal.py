@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, Self
 
 from codepretrain.errors import UserError
-from codepretrain.files import journal_parts
+from codepretrain.files import journal_parts, storage
 from codepretrain.files.atomic import write_bytes
 from codepretrain.files.explain import explained, shown
 from codepretrain.files.json_values import decode, encode
@@ -45,6 +45,12 @@ def read(path: StrPath, *, fields: Fields = MappingProxyType({})) -> list[dict[s
       UserError: a line other than a torn last one is damaged, or lacks a field.
     """
     return [record for _, record in _lines(_content(path), path, fields)]
+
+
+def remove(path: StrPath) -> None:
+    """Removes a journal, in either form, if there is one; no process may have it open."""
+    storage.remove(path)
+    remove_tree(journal_parts.folder(path))
 
 
 class Journal:

@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from etils import epath
 
 from codepretrain.config.schema import MeshConfig, ModelConfig, TokenizerConfig
 from codepretrain.data.tokenization.tokenizer import save_tokenizer, train_tokenizer
@@ -284,7 +285,8 @@ def our_scores(sides: Sides, folder: Path, num_fewshot: int | None) -> dict[str,
     loaded = load_tasks(options(folder, num_fewshot), path="config.evals.all")
     tasks: list[RenderedTask] = [render(task, num_examples=10**6) for task in loaded]
     plan = plan_work(tasks, sides.tokenizer, max_seq_len=WINDOW, max_new_tokens=None)
-    evaluation = HarnessEvaluation(sides.model, tasks, plan, excluded=(), settings={})
+    cache = epath.Path(folder) / "cache"
+    evaluation = HarnessEvaluation(sides.model, tasks, plan, excluded=(), settings={}, folder=cache)
     metrics = evaluation(sides.params, no_progress).metrics
     accuracies = {}
     for name, metric in metrics.items():

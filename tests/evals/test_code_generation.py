@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 
 from codepretrain.config.schema import (
     EvaluatorConfig,
+    LoggingConfig,
     MeshConfig,
     ModelConfig,
     StudyConfig,
@@ -27,6 +28,7 @@ from codepretrain.evals.code_generation import EVALUATOR
 from codepretrain.evals.harness.tokenizer import TextTokenizer
 from codepretrain.evals.registry import check_evaluators, check_machine, evaluator_request
 from codepretrain.evals.sandbox.run import Isolation
+from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.model.transformer import Params, init_params
 from codepretrain.train.sharding import make_mesh
 from tests.evals.programs.conftest import HUMAN_EVAL, MBPP
@@ -131,6 +133,23 @@ def test_a_real_model_is_evaluated(
     monkeypatch.setattr(model, "_scorer", computes_nothing)
     monkeypatch.setattr("codepretrain.evals.programs.grading.grade_trials", None)
     assert evaluator(code_params).metrics == found.metrics
+
+
+def test_of_a_recorded_result_only_the_baselines_are_kept(
+    study: StudyConfig,
+    benchmarks: Path,
+    text_data_dir: Path,
+    one_device: Mesh,
+    code_params: Params,
+    tmp_path: Path,
+) -> None:
+    data_dir = tmp_path / "data" / "0123"
+    shutil.copytree(text_data_dir, data_dir)
+    evaluator = build(with_options(study, human_eval(benchmarks)), data_dir, one_device)
+    with MetricsWriter(tmp_path, LoggingConfig(write_tensorboard=False), "run") as writer:
+        evaluator.record(code_params, writer, tmp_path, step=7, tokens=700)
+    (kept,) = (tmp_path / "evaluation_cache").iterdir()
+    assert kept.name.endswith("-baselines.jsonl")
 
 
 def test_mbpp_of_a_real_model(

@@ -5,8 +5,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from jax.sharding import Mesh
 
+from codepretrain.evals import params_digest as digests
 from codepretrain.evals.params_digest import params_digest
 from codepretrain.model.transformer import Params
 
@@ -14,6 +16,15 @@ from codepretrain.model.transformer import Params
 def test_it_is_the_same_on_every_mesh(params: Params, sharded_params: Params, mesh: Mesh) -> None:
     assert mesh.size == 8
     assert params_digest(sharded_params) == params_digest(params)
+
+
+def test_other_parameters_compile_nothing(
+    sharded_params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = params_digest(sharded_params)
+    others = jax.tree.map(lambda x: x + x, sharded_params)
+    monkeypatch.delattr(digests, "_sums_of_one")  # it is called when the function is traced
+    assert params_digest(others) != first
 
 
 def test_every_change_changes_it() -> None:

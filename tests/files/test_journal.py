@@ -17,7 +17,7 @@ from codepretrain.errors import UserError
 from codepretrain.files import journal as journal_module
 from codepretrain.files import journal_parts, storage
 from codepretrain.files.atomic import write_bytes
-from codepretrain.files.journal import Journal, cut_path, read
+from codepretrain.files.journal import Journal, cut_path, read, remove
 
 _APPEND = """
 import sys
@@ -49,6 +49,16 @@ def test_gives_back_the_very_numbers(folder: epath.Path) -> None:
 
 def test_a_journal_that_does_not_exist_is_empty(folder: epath.Path) -> None:
     assert read(folder / "none.jsonl") == []
+
+
+def test_a_removed_journal_leaves_nothing(folder: epath.Path) -> None:
+    path = folder / "metrics.jsonl"
+    with Journal(path) as journal:
+        journal.append({"step": 1})
+    remove(path)
+    assert steps(path) == []
+    assert not storage.names(folder)
+    remove(path)  # no error
 
 
 def test_appends_to_what_was_there(folder: epath.Path) -> None:

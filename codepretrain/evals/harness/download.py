@@ -10,7 +10,7 @@ be fetched is named, and the others are fetched.
 import contextlib
 import importlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from etils import epath
@@ -18,8 +18,9 @@ from etils import epath
 from codepretrain.errors import UserError, described
 from codepretrain.evals.evaluator import Request
 from codepretrain.evals.harness.data_folder import DataFolder, read_manifest, write_manifest
-from codepretrain.evals.harness.dataset_reference import LOCAL_FORMATS, DatasetReference
-from codepretrain.evals.harness.libraries import PACKAGES, load, quiet, require
+from codepretrain.evals.harness.dataset_calls import LoadDataset, answered, load_dataset
+from codepretrain.evals.harness.dataset_reference import DatasetReference
+from codepretrain.evals.harness.libraries import PACKAGES, quiet, require
 from codepretrain.evals.harness.load_tasks import members
 from codepretrain.evals.harness.options import HarnessOptions, names
 from codepretrain.evals.harness.suite import TASKS
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 # Where the Hub keeps its own conversion of a dataset that is published as a Python script, which
 # `datasets` no longer runs.
 CONVERTED = "refs/convert/parquet"
+_NUM_ROWS = 8  # that a task is made with, once its data is there
 _SCRIPTS = "scripts are no longer supported"
 
 
@@ -74,8 +76,13 @@ def download(
 def _fetch_task(task: str, options: HarnessOptions, folder: StrPath) -> str | None:
     """Fetches the datasets that a task loads; returns what went wrong, None if nothing did."""
     manager = manager_of([task], options.include_path, path="tasks")
+    real, license_text = load_dataset(), _license(task)
+
+    def answer(reference: DatasetReference) -> Any:
+        return _fetched(real, reference, folder, license_text)
+
     try:
-        with _fetched_datasets(folder, license_text=_license(task)), quiet():
+        with answered(answer, include_path=options.include_path), quiet():
             manager.load([task])
     except Exception as error:  # of the hub, of the network, of the dataset, or of the task's files
         return str(error) if isinstance(error, UserError) else described(error)
@@ -86,35 +93,20 @@ def _license(task: str) -> str | None:
     return TASKS[task].license if task in TASKS else None
 
 
-@contextlib.contextmanager
-def _fetched_datasets(folder: StrPath, *, license_text: str | None) -> Iterator[None]:
-    """Has `datasets.load_dataset` write what it fetches, and read it back, within the block."""
+def _fetched(
+    real: LoadDataset, reference: DatasetReference, folder: StrPath, license_text: str | None
+) -> Any:
+    """Fetches a dataset, unless it is there, and returns the first rows of its splits."""
     from codepretrain.evals.harness.lazy_splits import LazySplits
 
-    module: Any = load("datasets")
-    real = module.load_dataset
-
-    def load_dataset(path: str, name: str | None = None, *args: Any, **options: Any) -> Any:
-        split = options.pop("split", None)
-        if path in LOCAL_FORMATS:
-            splits: Any = real(path, name, *args, **options)
-        else:
-            reference = DatasetReference.of(path, name, options)
-            _fetch(real, reference, folder, license_text)
-            data = DataFolder(folder)
-            found = list(data.splits(reference))
-            splits = LazySplits(found, lambda split: data.read(reference, split, limit=8))
-        return splits if split is None else splits[split]
-
-    module.load_dataset = load_dataset
-    try:
-        yield
-    finally:
-        module.load_dataset = real
+    _fetch(real, reference, folder, license_text)
+    data = DataFolder(folder)
+    splits = list(data.splits(reference))
+    return LazySplits(splits, lambda split: data.read(reference, split, limit=_NUM_ROWS))
 
 
 def _fetch(
-    real: Any, reference: DatasetReference, folder: StrPath, license_text: str | None
+    real: LoadDataset, reference: DatasetReference, folder: StrPath, license_text: str | None
 ) -> None:
     """Fetches a dataset and enters it in the manifest, unless its files are there already."""
     with contextlib.suppress(UserError):
@@ -162,7 +154,7 @@ def _write(folder: StrPath, split: str, rows: Any) -> dict[str, Any]:
     }
 
 
-def _load(real: Any, reference: DatasetReference, revision: str | None) -> "DatasetDict":
+def _load(real: LoadDataset, reference: DatasetReference, revision: str | None) -> "DatasetDict":
     options = {**reference.options, "revision": revision}
     dataset = real(reference.path, reference.name, **options)
     if not hasattr(dataset, "items"):

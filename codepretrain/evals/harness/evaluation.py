@@ -6,12 +6,10 @@ and where it fails, all processes raise the same error.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from codepretrain import interrupt
-from codepretrain.config.parse import to_dict
 from codepretrain.evals.evaluator import EvalResult
 from codepretrain.evals.harness.libraries import harness_version, offline, quiet
 from codepretrain.evals.harness.load_tasks import load_tasks
@@ -29,7 +27,6 @@ from codepretrain.evals.harness.tokenizer import TextTokenizer
 from codepretrain.evals.harness.work import Answers, Work, compute
 from codepretrain.evals.progress import Progress
 from codepretrain.files.hashing import sha256_json
-from codepretrain.files.storage import remove
 
 if TYPE_CHECKING:
     from etils import epath
@@ -58,23 +55,20 @@ class HarnessEvaluation:
         *,
         excluded: Sequence[str],
         settings: Mapping[str, Any],
-        unfinished: "epath.Path | None" = None,
-        model_digest: str = "",
+        folder: "epath.Path",
     ) -> None:
         """Takes the tasks and their requests.
 
         Args:
           excluded: tasks that are left out of the averages.
           settings: what else decides the result.
-          unfinished: folder for the answers of an evaluation until it is done; None keeps none.
-          model_digest: of what decides an answer beside the parameters and the request.
+          folder: keeps the answers of an evaluation until it is done.
         """
         self._model = model
         self._tasks = tasks
         self._plan = plan
         self._excluded = excluded
-        self._unfinished = unfinished
-        self._model_digest = model_digest
+        self._folder = folder
         self._work: Work | None = None
         self.identity = _identity(tasks, settings) if plan else {"items": "", "tasks": ""}
 
@@ -84,26 +78,11 @@ class HarnessEvaluation:
         if self._work is None:  # not when it is built: agreements do not nest
             self._work = share(self._plan.work if self._plan else None)
         graded: list[EvalResult] = []
-        with self._kept_answers(params):
+        with self._model.keeping_answers(params, self._folder, name="harness") as kept:
             answers = compute(self._model, params, self._work, progress)
             decide("the grades of the tasks", lambda: self._grade(answers, graded, progress))
+        kept.remove()
         return share(graded[0] if graded else None)
-
-    @contextmanager
-    def _kept_answers(self, params: "Params") -> Iterator[None]:
-        """Keeps every answer as it is computed, until all are graded: a rerun resumes."""
-        if self._unfinished is None:
-            yield
-            return
-        from codepretrain.evals.language_model import RequestCache  # imports JAX
-        from codepretrain.evals.params_digest import params_digest
-        from codepretrain.hosts import decide
-
-        digest = sha256_json({"params": params_digest(params), "model": self._model_digest})
-        path = self._unfinished / f"{digest}-harness.jsonl"
-        with RequestCache(path, digest) as cache, self._model.caching(cache):
-            yield
-        decide("that the kept answers are removed", lambda: remove(path))
 
     def _grade(self, answers: Answers, graded: list[EvalResult], progress: Progress) -> None:
         assert self._plan is not None
@@ -152,8 +131,7 @@ def build_evaluation(
         plan,
         excluded=excluded,
         settings=settings,
-        unfinished=resources.cache_dir,
-        model_digest=sha256_json(to_dict(resources.config.model)),
+        folder=resources.cache_dir,
     )
 
 

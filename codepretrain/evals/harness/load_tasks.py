@@ -1,21 +1,14 @@
-"""Makes the harness's task objects from local data only.
-
-Tasks call `datasets.load_dataset`, in YAML files and in Python; the harness has no other place at
-which to give them data. So this function is replaced while they are made: it answers from the data
-folder, and from local files that a task names.
-"""
+"""Makes the harness's task objects from local data only: the data folder, and files of tasks."""
 
 import contextlib
-import importlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from codepretrain.errors import UserError, described
 from codepretrain.evals.harness.data_folder import DataFolder
-from codepretrain.evals.harness.dataset_reference import LOCAL_FORMATS, DatasetReference
+from codepretrain.evals.harness.dataset_calls import answered
+from codepretrain.evals.harness.dataset_reference import DatasetReference
 from codepretrain.evals.harness.libraries import offline, quiet
 from codepretrain.evals.harness.options import HarnessOptions, names
 from codepretrain.evals.harness.suite import CATEGORIES
@@ -27,8 +20,6 @@ if TYPE_CHECKING:
 
 _FEWSHOT_SEED = 1234  # the harness's own
 _UNUSED_ROWS = 8  # of splits that a 0-shot task reads and does not use
-
-LoadDataset = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -164,33 +155,17 @@ def construct(manager: "TaskManager", name: str) -> dict[str, "Task"]:
     return made
 
 
-@contextlib.contextmanager
 def local_datasets(
     data: DataFolder | None, limit: Callable[[str], int | None], *, include_path: str
-) -> Iterator[None]:
+) -> contextlib.AbstractContextManager[None]:
     """Has `datasets.load_dataset` read from the data folder within the block.
 
     Args:
       limit: split → how many of its rows to read, None for all.
     """
-    module: Any = importlib.import_module("datasets")
-    real = module.load_dataset
-
-    def load_dataset(path: str, name: str | None = None, *args: Any, **options: Any) -> Any:
-        if args:
-            raise UserError(f"{path}: positional options of load_dataset are not supported")
-        split = options.pop("split", None)
-        if path in LOCAL_FORMATS:
-            splits = _local_files(real, path, name, options, include_path)
-        else:
-            splits = _from_folder(data, DatasetReference.of(path, name, options), limit)
-        return splits if split is None else splits[split]
-
-    module.load_dataset = load_dataset
-    try:
-        yield
-    finally:
-        module.load_dataset = real
+    return answered(
+        lambda reference: _from_folder(data, reference, limit), include_path=include_path
+    )
 
 
 def _from_folder(
@@ -202,30 +177,6 @@ def _from_folder(
         raise UserError(f"no data of {reference}: the option `data` is not set")
     splits = data.splits(reference)
     return LazySplits(list(splits), lambda split: data.read(reference, split, limit=limit(split)))
-
-
-def _local_files(
-    real: LoadDataset, path: str, name: str | None, options: dict[str, Any], include_path: str
-) -> Any:
-    """Returns the splits of local files; relative names are below `include_path` if they exist."""
-    options = {**options, "data_files": _resolved(options.get("data_files"), Path(include_path))}
-    with tempfile.TemporaryDirectory() as cache:
-        try:
-            return real(path, name, **{**options, "cache_dir": cache, "keep_in_memory": True})
-        except Exception as error:
-            raise UserError(
-                f"cannot read {options['data_files']!r:.200}: {described(error)}"
-            ) from error
-
-
-def _resolved(files: Any, folder: Path) -> Any:
-    if isinstance(files, dict):
-        return {split: _resolved(entry, folder) for split, entry in files.items()}
-    if isinstance(files, list | tuple):
-        return [_resolved(entry, folder) for entry in files]
-    if isinstance(files, str) and (folder / files).exists():
-        return str((folder / files).resolve())
-    return files
 
 
 def _missing(problems: dict[str, list[str]], options: HarnessOptions, path: str) -> str:

@@ -1,30 +1,32 @@
 """Results of requests, kept in a file: an evaluation that was killed computes only what is missing.
 
-A request is a sequence to score or a prompt to complete, after truncation. Its key is the hash of
-all that decides its result. The file is a journal (`files/journal.py`), written after every batch.
-Process 0 alone reads and writes it, and tells the others which results are there, so all processes
-compute the same batches.
+A request is a sequence to score or a prompt to complete, after truncation, or a completion to
+grade. Its key is the hash of all that decides its result. The file is a journal
+(`files/journal.py`), written after every batch. Process 0 alone reads and writes it, and tells the
+others which results are there, so all processes compute the same batches.
 """
 
-import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import jax
 
+from codepretrain.files import journal
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.journal import Journal
 from codepretrain.files.storage import StrPath
-from codepretrain.hosts import decide
+from codepretrain.hosts import decide, share
 
 _VERSION = 1  # to be raised when the code gives other results
-_KEYS_AT_ONCE = 512  # of one message between processes, which is limited to some MiB
 
 
 class RequestCache:
-    """Results by request, of one model with given parameters.
+    """Results by request, of one model with given parameters or of one grader.
 
     Every process makes it with the same arguments, and all enter and leave it together.
+
+    Attributes:
+      digest: of what decides a result beside the request.
     """
 
     def __init__(self, path: StrPath, digest: str) -> None:
@@ -33,28 +35,25 @@ class RequestCache:
         Args:
           path: of a file that no other process writes to at the same time. Results of other
             digests in it are kept.
-          digest: identifies the parameters and the model's config.
+          digest: of what decides a result beside the request.
 
         Raises:
           UserError: the file is damaged before its last line, or cannot be written.
         """
-        self._digest = digest
+        self.digest = digest
+        self._path = path
         self._journal: Journal | None = None
         self._known: dict[str, Any] = {}
-        decide("the file of cached results", lambda: self._open(path))
+        decide("the file of cached results", self._open)
 
     def key(self, kind: str, request: Mapping[str, Any]) -> str:
         """Returns the key of a request; `request` holds all that decides its result."""
-        about = {"version": _VERSION, "model": self._digest, "kind": kind}
+        about = {"version": _VERSION, "model": self.digest, "kind": kind}
         return sha256_json({**about, "request": request})
 
     def lookup(self, keys: Sequence[str]) -> list[Any]:
         """Returns the result of each key, None where there is none; the same in all processes."""
-        found: list[Any] = []
-        for start in range(0, len(keys), _KEYS_AT_ONCE):
-            some = keys[start : start + _KEYS_AT_ONCE]
-            found += decide("cached results", functools.partial(self._find, some))
-        return found
+        return share([self._known.get(key) for key in keys])
 
     def add(self, results: Mapping[str, Any]) -> None:
         """Keeps new results, which are JSON values other than None.
@@ -62,11 +61,22 @@ class RequestCache:
         Raises:
           UserError: the file cannot be written.
         """
-        decide("that results are cached", lambda: self._append(results))
+        decide("that results are cached", lambda: self.append(results))
+
+    def append(self, results: Mapping[str, Any]) -> None:
+        """`add` on process 0 alone, which is within an agreement already."""
+        assert self._journal is not None, "the cache is closed"
+        for key, value in results.items():
+            self._journal.append({"key": key, "value": value})
+            self._known[key] = value
 
     def close(self) -> None:
         """Makes all results durable and closes the file."""
         decide("that the file of cached results is closed", self._close)
+
+    def remove(self) -> None:
+        """Removes the file, which must be closed."""
+        decide("that the file of cached results is removed", lambda: journal.remove(self._path))
 
     def __enter__(self) -> Self:
         return self
@@ -77,18 +87,9 @@ class RequestCache:
         elif jax.process_index() == 0:  # the other processes may not come here
             self._close()
 
-    def _open(self, path: StrPath) -> None:
-        self._journal = Journal(path, fields={"key": str, "value": object})
+    def _open(self) -> None:
+        self._journal = Journal(self._path, fields={"key": str, "value": object})
         self._known = {record["key"]: record["value"] for record in self._journal.kept}
-
-    def _find(self, keys: Sequence[str]) -> list[Any]:
-        return [self._known.get(key) for key in keys]
-
-    def _append(self, results: Mapping[str, Any]) -> None:
-        assert self._journal is not None, "the cache is closed"
-        for key, value in results.items():
-            self._journal.append({"key": key, "value": value})
-            self._known[key] = value
 
     def _close(self) -> None:
         if self._journal is not None:

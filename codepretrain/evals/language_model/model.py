@@ -8,12 +8,12 @@ calls with the same arguments and gets all the results.
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
+from etils import epath
 from jax.sharding import Mesh
 
+from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import ModelConfig
 from codepretrain.evals.language_model.cache import RequestCache, Results, cached
 from codepretrain.evals.language_model.completion import Completion
@@ -24,9 +24,11 @@ from codepretrain.evals.language_model.scoring import Scorer, Scores
 from codepretrain.evals.language_model.shared_prefixes import Scored
 from codepretrain.evals.language_model.token_scores import TokenScorer, TokenScores
 from codepretrain.evals.language_model.windows import rolling_windows
+from codepretrain.evals.params_digest import params_digest
 from codepretrain.evals.placement import rows_per_batch
 from codepretrain.evals.progress import Progress, no_progress
 from codepretrain.files.hashing import sha256_json
+from codepretrain.files.storage import StrPath
 from codepretrain.model.attention_kernels import AttentionKernel
 from codepretrain.model.transformer import Params, bind
 from codepretrain.rows.vocabulary import Vocabulary
@@ -49,6 +51,7 @@ class LanguageModel:
         """`batch_size` is rounded up to a multiple of the mesh's data-parallel devices."""
         assert len(vocabulary) == config.vocab_size, (len(vocabulary), config.vocab_size)
         self.vocabulary = vocabulary
+        self._config = config
         self.batch_size = rows_per_batch(batch_size, mesh)
         self.max_seq_len = max_seq_len
         bound = functools.partial(
@@ -84,6 +87,32 @@ class LanguageModel:
             yield
         finally:
             self._cache = before
+
+    @contextmanager
+    def keeping_answers(
+        self, params: Params, folder: StrPath, *, name: str
+    ) -> Iterator[RequestCache]:
+        """Keeps every answer within the block in a file: after a kill only the rest is computed.
+
+        Every process enters and leaves the block together. The caller removes the file when the
+        answers are not needed any more (`RequestCache.remove`).
+        """
+        digest = self.digest(params)
+        path = epath.Path(folder) / f"{digest}-{name}.jsonl"
+        with RequestCache(path, digest) as cache, self.caching(cache):
+            yield cache
+
+    def digest(self, params: Params) -> str:
+        """Returns a digest of all that decides an answer beside the request."""
+        texts = [text.hex() for text in self.vocabulary.token_bytes]
+        vocabulary = sha256_json({"eos": self.vocabulary.eos, "token_bytes": texts})
+        return sha256_json(
+            {
+                "params": params_digest(params),
+                "config": to_dict(self._config),
+                "vocabulary": vocabulary,
+            }
+        )
 
     def score(
         self,
@@ -130,7 +159,7 @@ class LanguageModel:
             for batch in self._scorer(params, [distinct[index] for index in indices]):
                 yield [(position, values) for position, *values in batch]
 
-        about = [functools.partial(_about_scored, one) for one in distinct]
+        about = [one.request for one in distinct]
         for finished in cached(self._cache, "score", about, compute):
             for index, (log_probability, is_best) in finished:
                 log_probabilities[numbers_of[index]] = log_probability
@@ -242,7 +271,7 @@ class LanguageModel:
             for batch in self._generator(params, chosen, sampling=sampling):
                 yield [(position, completion.to_json()) for position, completion in batch]
 
-        about = [functools.partial(self._about_prompt, one, sampling) for one in distinct]
+        about = [functools.partial(one.request, sampling) for one in distinct]
         num_done = 0
         for finished in cached(self._cache, "generate", about, compute):
             for index, value in finished:
@@ -259,24 +288,3 @@ class LanguageModel:
             if len(ids) and not 0 <= min(ids) <= max(ids) < size:
                 wrong = next(token for token in ids if not 0 <= token < size)
                 raise ValueError(f"token id {wrong}: expected 0 to {size - 1} (the vocabulary)")
-
-    def _about_prompt(self, prompt: Prompt, sampling: Sampling | None) -> dict[str, Any]:
-        """Returns all that decides a completion beside the model."""
-        return {
-            "tokens": prompt.tokens,
-            "max_new_tokens": prompt.max_new_tokens,
-            "stops": [stop.hex() for stop in prompt.stops],
-            "counters": prompt.counters,
-            "sampling": asdict(sampling) if sampling else None,
-            "vocabulary": self._vocabulary_hash,
-        }
-
-    @functools.cached_property
-    def _vocabulary_hash(self) -> str:
-        texts = [text.hex() for text in self.vocabulary.token_bytes]
-        return sha256_json({"eos": self.vocabulary.eos, "token_bytes": texts})
-
-
-def _about_scored(one: Scored) -> dict[str, Any]:
-    """Returns all that decides a score beside the model."""
-    return {"tokens": one.ids.tolist(), "num_targets": one.num_targets}

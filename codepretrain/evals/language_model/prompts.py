@@ -1,8 +1,8 @@
 """The prompts of one call, each with its own limits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 from codepretrain.evals.language_model.sampling import Sampling
 
@@ -21,6 +21,16 @@ class Prompt:
     max_new_tokens: int
     stops: tuple[bytes, ...] = ()
     counters: tuple[int, int] = (0, 0)
+
+    def request(self, sampling: Sampling | None) -> dict[str, Any]:
+        """Returns all that decides its completion beside the model, as a JSON value."""
+        return {
+            "tokens": self.tokens,
+            "max_new_tokens": self.max_new_tokens,
+            "stops": [stop.hex() for stop in self.stops],
+            "counters": self.counters,
+            "sampling": asdict(sampling) if sampling else None,
+        }
 
 
 def prompts_of(

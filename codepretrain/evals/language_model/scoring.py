@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from codepretrain import interrupt
 from codepretrain.evals.language_model.packing import PackedRows, pack_groups
+from codepretrain.evals.language_model.positions import positions_at_once
 from codepretrain.evals.language_model.shared_prefixes import Group, Scored, group_prefixes
 from codepretrain.evals.language_model.target_scores import target_scores
 from codepretrain.evals.placement import place_rows, rows_per_batch
@@ -17,7 +18,6 @@ from codepretrain.model.branches import Branches, forward_branches
 from codepretrain.model.transformer import Params, Transformer
 from codepretrain.train.sharding import num_row_shards, replicated
 
-_LOGITS_PER_DEVICE = 1 << 26  # held at once, float32: 256 MiB
 _SCORES_PER_DEVICE = 1 << 27  # of the branches' attention, held at once, float32: 512 MiB
 
 
@@ -92,8 +92,11 @@ class Scorer:
         else:
             max_scores = _SCORES_PER_DEVICE * self._mesh.size
             hidden = forward_branches(model, rows, max_scores=max_scores)
-        logits_per_position = len(targets) * model.config.vocab_size
-        num_at_once = max(1, _LOGITS_PER_DEVICE * self._mesh.size // logits_per_position)
+        num_at_once = positions_at_once(
+            batch_size=len(targets),
+            vocab_size=model.config.vocab_size,
+            num_devices=self._mesh.size,
+        )
         return target_scores(model, hidden, targets, num_at_once=num_at_once)
 
 

@@ -13,6 +13,7 @@ token of a sequence is no input.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -38,6 +39,10 @@ class Scored:
     def num_free(self) -> int:
         """How many of its first inputs predict nothing that is wanted."""
         return self.num_inputs - self.num_targets
+
+    def request(self) -> dict[str, Any]:
+        """Returns all that decides its score beside the model, as a JSON value."""
+        return {"tokens": self.ids.tolist(), "num_targets": self.num_targets}
 
 
 @dataclass(frozen=True)

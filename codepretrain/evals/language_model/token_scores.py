@@ -10,13 +10,12 @@ import numpy as np
 from jax.sharding import Mesh
 
 from codepretrain import interrupt
+from codepretrain.evals.language_model.positions import map_positions, positions_at_once
 from codepretrain.evals.language_model.widths import width_for
 from codepretrain.evals.placement import place_rows, rows_per_batch
 from codepretrain.evals.progress import Progress
 from codepretrain.model.transformer import Params, Transformer
 from codepretrain.train.sharding import replicated
-
-_LOGITS_PER_DEVICE = 1 << 26  # held at once, float32: 256 MiB
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,9 @@ class TokenScorer:
         self._batch_size = rows_per_batch(batch_size, mesh)
         self._max_seq_len = max_seq_len
         self._place = functools.partial(place_rows, mesh=mesh)
-        logits_per_position = self._batch_size * vocab_size
-        self._num_at_once = max(1, _LOGITS_PER_DEVICE * mesh.size // logits_per_position)
+        self._num_at_once = positions_at_once(
+            batch_size=self._batch_size, vocab_size=vocab_size, num_devices=mesh.size
+        )
         self._score = jax.jit(
             self._score_batch, static_argnames="num_top", out_shardings=replicated(mesh)
         )
@@ -114,7 +114,7 @@ class TokenScorer:
 
     def _score_batch(
         self, params: Params, inputs: jax.Array, lengths: jax.Array, *, num_top: int
-    ) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    ) -> tuple[jax.Array, ...]:
         """Returns the logits of the next inputs [B, T], those of the most probable tokens
         [B, T, K], their ids [B, T, K], and log Σ exp of all logits [B, T].
 
@@ -128,30 +128,13 @@ class TokenScorer:
         hidden = model(inputs, positions=positions, segment_ids=segment_ids)
         targets = jnp.roll(inputs, -1, axis=1)  # the last one is not used
 
-        def score(xs: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, ...]:
-            hidden, targets = xs
+        def score(hidden: jax.Array, targets: jax.Array) -> tuple[jax.Array, ...]:
             logits = model.logits(hidden)
             target = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
             top, ids = jax.lax.top_k(logits, num_top)
             return target, top, ids, jax.nn.logsumexp(logits, axis=-1)
 
-        num_at_once = min(self._num_at_once, inputs.shape[1])
-        results = jax.lax.map(score, tuple(_chunks(x, num_at_once) for x in (hidden, targets)))
-        target, top, ids, total = (_joined(x, inputs.shape[1]) for x in results)
-        return target, top, ids, total
-
-
-def _chunks(x: jax.Array, size: int) -> jax.Array:
-    """Returns [B, T, …] as [T / size, B, size, …], padded with zeros."""
-    num_chunks = -(-x.shape[1] // size)
-    x = jnp.pad(x, ((0, 0), (0, num_chunks * size - x.shape[1]), *(((0, 0),) * (x.ndim - 2))))
-    return x.reshape(x.shape[0], num_chunks, size, *x.shape[2:]).swapaxes(0, 1)
-
-
-def _joined(x: jax.Array, width: int) -> jax.Array:
-    """Undoes `_chunks`."""
-    x = x.swapaxes(0, 1)
-    return x.reshape(x.shape[0], -1, *x.shape[3:])[:, :width]
+        return map_positions(score, (hidden, targets), at_once=self._num_at_once)
 
 
 def _token_scores(

@@ -14,9 +14,7 @@ from etils import epath
 
 from codepretrain.evals.evaluator import EvalResult
 from codepretrain.evals.programs.baselines import baselines
-from codepretrain.evals.programs.grade import Grade
-from codepretrain.evals.programs.grading import Completion, Grades, Grading
-from codepretrain.evals.programs.kept import KeptGrades, kept_grades
+from codepretrain.evals.programs.grading import Grading
 from codepretrain.evals.programs.metrics import Sample, result
 from codepretrain.evals.programs.problem import Problem
 from codepretrain.evals.progress import Progress
@@ -25,7 +23,7 @@ from codepretrain.evals.spread import agree_on_sandbox
 from codepretrain.files.hashing import sha256_json
 
 if TYPE_CHECKING:
-    from codepretrain.evals.language_model import LanguageModel, Sampling
+    from codepretrain.evals.language_model import LanguageModel, RequestCache, Sampling
     from codepretrain.model.transformer import Params
 
 
@@ -64,7 +62,6 @@ class CodeGeneration:
         *,
         folder: epath.Path,
         identity: Mapping[str, str],
-        model_digest: str,
     ) -> None:
         """Takes the problems.
 
@@ -72,19 +69,17 @@ class CodeGeneration:
           tokenized: on process 0; the others get it from there.
           folder: where what is unfinished is kept.
           identity: of process 0; see `evaluator.Evaluation`.
-          model_digest: of what decides the completions beside the parameters and the identity.
         """
         self._model = model
         self._tokenized = tokenized
         self._settings = settings
         self._folder = folder
         self._is_shared = False
-        self._model_digest = model_digest
+        self._kept: list[RequestCache] = []
         self.identity = identity
 
     def __call__(self, params: "Params", progress: Progress) -> EvalResult:
         from codepretrain.evals.language_model import RequestCache  # imports JAX
-        from codepretrain.evals.params_digest import params_digest
         from codepretrain.hosts import share
 
         if not self._is_shared:  # not when it is built: agreements do not nest
@@ -95,13 +90,14 @@ class CodeGeneration:
         limits = settings.limits
         sandbox = agree_on_sandbox(2 * (limits.memory_bytes + limits.disk_bytes))
         grading = Grading(problems, limits, settings.required_layers, sandbox)
-        model_digest = sha256_json({"params": params_digest(params), "model": self._model_digest})
-        requests = RequestCache(self._folder / f"{model_digest}-requests.jsonl", model_digest)
-        with requests, self._model.caching(requests):
+        with self._model.keeping_answers(params, self._folder, name="requests") as answers:
             texts = self._complete(params, self._tokenized, progress)
             nats = self._reference_nats(params, self._tokenized, progress)
-        with kept_grades(self._folder, {"model": model_digest, **self.identity}) as kept:
-            grades = _grade(grading, texts, kept, progress)
+        digest = sha256_json({"model": answers.digest, **self.identity})
+        with RequestCache(self._folder / f"{digest}-grades.jsonl", digest) as kept:
+            wanted = [(i, text) for i, some in enumerate(texts) for text in some]
+            grades = grading(wanted, progress, kept=kept)
+        self._kept = [answers, kept]
         samples = [[Sample(text, grades[i, text]) for text in some] for i, some in enumerate(texts)]
         return result(
             problems,
@@ -110,6 +106,11 @@ class CodeGeneration:
             baselines=baselines(grading, progress, folder=self._folder, identity=self.identity),
             ks=settings.ks,
         )
+
+    def forget(self) -> None:
+        """Removes the completions and grades of the last call, whose result is recorded."""
+        while self._kept:
+            self._kept.pop().remove()
 
     def _complete(
         self, params: "Params", tokenized: Tokenized, progress: Progress
@@ -148,22 +149,3 @@ class CodeGeneration:
             params, tokenized.prompts, tokenized.references, progress=progress
         )
         return -scores.log_probabilities
-
-
-def _grade(
-    grading: Grading, texts: Sequence[Sequence[str]], kept: KeptGrades, progress: Progress
-) -> Grades:
-    """Returns the grades of all samples, those kept included."""
-    ids = [problem.id for problem in grading.problems]
-    wanted = [(i, text) for i, some in enumerate(texts) for text in some]
-    known = {(i, text): kept.grades.get((ids[i], text)) for i, text in wanted}
-
-    def keep(grades: Mapping[Completion, Grade]) -> None:
-        kept.add({(ids[i], text): grade for (i, text), grade in grades.items()})
-
-    return grading(
-        wanted,
-        progress,
-        known={pair: grade for pair, grade in known.items() if grade is not None},
-        keep=keep,
-    )

@@ -1,8 +1,9 @@
 """Grades completions of problems, spread over all processes of a run."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from codepretrain.evals.programs.grade import Grade, grade_trials
 from codepretrain.evals.programs.problem import Problem
@@ -10,12 +11,11 @@ from codepretrain.evals.progress import Progress
 from codepretrain.evals.sandbox.run import SandboxLimits
 from codepretrain.evals.spread import Sandbox, spread
 
+if TYPE_CHECKING:
+    from codepretrain.evals.language_model import RequestCache
+
 Completion = tuple[int, str]  # the number of a problem and a text
 Grades = dict[Completion, Grade]
-
-
-def _nowhere(grades: Mapping[Completion, Grade]) -> None:
-    pass
 
 
 @dataclass(frozen=True)
@@ -32,24 +32,29 @@ class Grading:
         wanted: Sequence[Completion],
         progress: Progress,
         *,
+        kept: "RequestCache",
         what: str = "programs",
-        known: Mapping[Completion, Grade] | None = None,
-        keep: Callable[[Mapping[Completion, Grade]], None] = _nowhere,
     ) -> Grades:
         """Returns the grade of each completion; equal ones are run once. All processes call it.
 
         Args:
+          kept: has grades of earlier calls, which are not run again, and gets new ones round by
+            round. Its digest identifies the problems, the limits and the grader.
           what: names the completions in messages.
-          known: grades of earlier calls, which are not run again.
-          keep: called on process 0 with new grades as they come.
         """
         from codepretrain.hosts import WAIT_S  # imports JAX
 
-        found = {pair: known[pair] for pair in wanted if pair in known} if known else {}
-        missing = [pair for pair in dict.fromkeys(wanted) if pair not in found]
+        distinct = list(dict.fromkeys(wanted))
+        keys = [
+            kept.key("grade", {"problem": self.problems[i].id, "text": text})
+            for i, text in distinct
+        ]
+        forms = dict(zip(distinct, kept.lookup(keys), strict=True))
+        missing = [pair for pair, form in forms.items() if form is None]
+        key_of = dict(zip(distinct, keys, strict=True))
 
-        def keep_round(part: Sequence[Completion], results: list[Any]) -> None:
-            keep(dict(zip(part, map(Grade.from_json, results), strict=True)))
+        def keep(part: Sequence[Completion], results: list[str]) -> None:
+            kept.append({key_of[pair]: form for pair, form in zip(part, results, strict=True)})
 
         results = spread(
             missing,
@@ -58,11 +63,13 @@ class Grading:
             per_process=self.sandbox.per_process,
             wait_s=WAIT_S + 2 * self.limits.wall_s * self.sandbox.per_process,
             progress=progress,
-            keep=keep_round,
+            keep=keep,
         )
-        return found | dict(zip(missing, map(Grade.from_json, results), strict=True))
+        forms |= zip(missing, results, strict=True)
+        return {pair: Grade.from_json(json.loads(form)) for pair, form in forms.items()}
 
-    def _run(self, part: Sequence[Completion]) -> list[dict[str, Any]]:
+    def _run(self, part: Sequence[Completion]) -> list[str]:
+        """Returns grades as JSON texts: a journal would read a value "NaN" as a number."""
         grades = grade_trials(
             [self.problems[i].trial(text) for i, text in part],
             limits=self.limits,
@@ -70,4 +77,4 @@ class Grading:
             layers=self.sandbox.layers,
             num_workers=self.sandbox.num_workers,
         )
-        return [grade.to_json() for grade in grades]
+        return [json.dumps(grade.to_json()) for grade in grades]

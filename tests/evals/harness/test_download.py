@@ -67,6 +67,14 @@ def test_what_is_there_is_not_fetched_again(hub: Hub, tmp_path: Path) -> None:
     assert (folder / "aps--super_glue--boolq" / "train.parquet").exists()
 
 
+def test_tasks_of_local_files_need_no_download(hub: Hub, own_tasks: Path, tmp_path: Path) -> None:
+    """Their files are named relative to the folder of the tasks."""
+    folder = tmp_path / "data"
+    chosen = requests("capitals,pages,boolq", include_path=str(own_tasks))
+    assert download(chosen, folder, no_progress) == []
+    assert [entry["name"] for entry in read_manifest(folder).values()] == ["boolq"]
+
+
 def test_an_interrupted_download_leaves_no_part_of_a_dataset(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

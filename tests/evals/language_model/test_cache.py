@@ -1,15 +1,21 @@
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 
 from codepretrain import interrupt
+from codepretrain.config.schema import ModelConfig
 from codepretrain.errors import Interrupted, UserError
 from codepretrain.evals.language_model import LanguageModel, RequestCache, Sampling
 from codepretrain.evals.language_model.cache import cached
 from codepretrain.model.transformer import Params
+from codepretrain.rows.vocabulary import Vocabulary
 
 PROMPTS = [[1, 5 + i] for i in range(9)]
 SEQUENCES = [[5 + i] * 30 for i in range(6)]
@@ -100,6 +106,34 @@ def test_a_call_of_each_kind_is_not_computed_again(
         assert everything(model, sharded_params) == expected
     with pytest.raises(AssertionError, match="computed"):
         model.score(sharded_params, PROMPTS, [[6, 7]] * 9)
+
+
+def test_answers_are_kept_for_the_same_model_and_parameters_only(
+    model: LanguageModel,
+    model_config: ModelConfig,
+    vocabulary: Vocabulary,
+    mesh: Mesh,
+    sharded_params: Params,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def scores(model: LanguageModel, params: Params) -> tuple[str, list[float]]:
+        with model.keeping_answers(params, tmp_path, name="test") as kept:
+            return kept.digest, model.score(params, [[1]], [[6]]).log_probabilities.tolist()
+
+    expected = scores(model, sharded_params)
+    halves = jax.tree.map(lambda x: x * jnp.float32(0.5), sharded_params)
+    scaled = dataclasses.replace(model_config, logit_scale=model_config.logit_scale * 2)
+    other = LanguageModel(scaled, vocabulary, mesh, batch_size=3, max_seq_len=24)
+    found = [expected, scores(model, halves), scores(other, sharded_params)]
+    assert len({digest for digest, _ in found}) == 3
+    monkeypatch.setattr(model, "_scorer", refuse_work)
+    assert scores(model, sharded_params) == expected
+    assert len(list(tmp_path.iterdir())) == 3
+    with model.keeping_answers(sharded_params, tmp_path, name="test") as kept:
+        pass
+    kept.remove()
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def refuse_work(params: Params, requests: list[Any], **_: Any) -> Iterator[list[Any]]:

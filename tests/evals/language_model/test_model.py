@@ -65,7 +65,7 @@ def test_a_few_positions_at_a_time_give_the_same(
 ) -> None:
     """Three positions at once: the last ones are padded."""
     monkeypatch.setattr(
-        "codepretrain.evals.language_model.scoring._LOGITS_PER_DEVICE", 3 * 4 * 64 // 8
+        "codepretrain.evals.language_model.positions.LOGITS_PER_DEVICE", 3 * 4 * 64 // 8
     )
     few = LanguageModel(model_config, vocabulary, mesh, batch_size=3, max_seq_len=24)
     ours = few.score(sharded_params, CONTEXTS, CONTINUATIONS)

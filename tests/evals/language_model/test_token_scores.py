@@ -82,7 +82,7 @@ def test_a_few_positions_at_a_time_give_the_same(
 ) -> None:
     """Five of the 24 positions at once: the last group is padded."""
     monkeypatch.setattr(
-        "codepretrain.evals.language_model.token_scores._LOGITS_PER_DEVICE", 5 * 4 * 64 // 8
+        "codepretrain.evals.language_model.positions.LOGITS_PER_DEVICE", 5 * 4 * 64 // 8
     )
     few = LanguageModel(model_config, vocabulary, mesh, batch_size=3, max_seq_len=24)
     assert few._token_scorer._num_at_once == 5

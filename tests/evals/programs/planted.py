@@ -1,7 +1,7 @@
 """An evaluation of planted completions: a model that writes what it is told."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,7 +9,8 @@ import numpy as np
 from etils import epath
 
 from codepretrain.evals.evaluator import EvalResult
-from codepretrain.evals.language_model import Completion, LanguageModel, Scores
+from codepretrain.evals.language_model import Completion, LanguageModel, RequestCache, Scores
+from codepretrain.evals.params_digest import params_digest
 from codepretrain.evals.programs.evaluation import CodeGeneration, Settings, Tokenized
 from codepretrain.evals.programs.human_eval import problems
 from codepretrain.evals.programs.problem import Problem
@@ -49,8 +50,12 @@ class PlantedModel:
         self._ids = {(position + 1,): problem.id for position, problem in enumerate(found)}
         self.calls: list[dict[str, Any]] = []
 
-    def caching(self, cache: Any) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def keeping_answers(
+        self, params: Any, folder: epath.Path, *, name: str
+    ) -> Iterator[RequestCache]:
+        with RequestCache(folder / name, params_digest(params)) as cache:
+            yield cache
 
     def generate(
         self, params: Any, prompts: Sequence[Sequence[int]], *, num_samples: int, **keywords: Any
@@ -97,7 +102,6 @@ def evaluation(
             settings(**changes),
             folder=epath.Path(folder),
             identity=identity or {"items": "planted"},
-            model_digest="m",
         ),
         model,
     )
