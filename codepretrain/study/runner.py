@@ -199,7 +199,7 @@ class Runner:
         return None if restored is None else restored["params"]
 
     def _restored(self, name: str, step: int, wanted: Any, *, is_part: bool = False) -> Any:
-        """Returns what a whole checkpoint has of `wanted`, None without one; says what is damaged."""
+        """Returns what a whole checkpoint has of `wanted`, or None; says what is damaged."""
         checkpoints = phase_checkpoints(self.workspace, name)
         restored = checkpoints.restore(wanted, step=step, is_part=is_part)
         for problem in restored.damaged.values():
