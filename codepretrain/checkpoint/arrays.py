@@ -47,18 +47,24 @@ class Writing:
             )
 
 
-def read_arrays(folder: epath.Path, abstract_state: Any) -> Any:
+def read_arrays(folder: epath.Path, abstract_state: Any, *, is_part: bool = False) -> Any:
     """Returns the arrays with the dtypes and shardings of `abstract_state`.
+
+    Args:
+      is_part: the other leaves of the checkpoint are not read, such as the optimizer's.
 
     Raises:
       UserError: the leaves are not those of `abstract_state`.
     """
     handler = ocp.PyTreeCheckpointHandler()
-    stored = handler.metadata(folder)
-    check_leaves(_leaves(stored), _leaves(abstract_state), folder)
+    stored, wanted = _leaves(handler.metadata(folder)), _leaves(abstract_state)
+    if is_part:
+        stored = {name: leaf for name, leaf in stored.items() if name in wanted}
+    check_leaves(stored, wanted, folder)
     arguments = ocp.args.PyTreeRestore(
         item=abstract_state,
         restore_args=ocp.checkpoint_utils.construct_restore_args(abstract_state),
+        partial_restore=is_part,
     )
     return handler.restore(folder, args=arguments)
 

@@ -168,7 +168,12 @@ class Checkpoints:
                 self._history = None
 
     def restore(
-        self, abstract_state: Any, *, step: int | None = None, up_to: int | None = None
+        self,
+        abstract_state: Any,
+        *,
+        step: int | None = None,
+        up_to: int | None = None,
+        is_part: bool = False,
     ) -> Restored:
         """Returns the newest whole checkpoint, of the steps up to `up_to` or of `step` alone.
 
@@ -176,6 +181,8 @@ class Checkpoints:
 
         Args:
           abstract_state: shape, dtype and sharding of every leaf.
+          is_part: `abstract_state` has only some of the leaves, such as {"params": …}; the others
+            are verified and not restored.
 
         Raises:
           UserError: the checkpoint's leaves are not those of `abstract_state`.
@@ -191,18 +198,20 @@ class Checkpoints:
                 continue
             return Restored(
                 step=found,
-                state=self._read(folder, abstract_state),
+                state=self._read(folder, abstract_state, is_part=is_part),
                 ledger=contents.ledger,
                 identity=contents.identity,
                 damaged=damaged,
             )
         return Restored(damaged=damaged)
 
-    def _read(self, folder: epath.Path, abstract_state: Any) -> Any:
+    def _read(self, folder: epath.Path, abstract_state: Any, *, is_part: bool) -> Any:
         arrays: list[Any] = []
         gather(
             f"the arrays of {folder}",
-            lambda: arrays.append(read_arrays(folder / record.STATE, abstract_state)),
+            lambda: arrays.append(
+                read_arrays(folder / record.STATE, abstract_state, is_part=is_part)
+            ),
         )
         return arrays[0]
 

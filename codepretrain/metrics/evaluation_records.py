@@ -45,11 +45,26 @@ def read_records(folder: StrPath) -> list[dict[str, Any]]:
     return journal.read(epath.Path(folder) / EVALUATIONS, fields=EVALUATION_FIELDS)
 
 
+def read_results(run_dir: StrPath) -> list[tuple[epath.Path, dict[str, Any]]]:
+    """Returns every result of a run, whoever recorded it, with the folder of its item scores.
+
+    Those of the job that held the run come last, so that a reader who keeps the last has them.
+
+    Raises:
+      UserError: a line is damaged, or lacks a field.
+    """
+    return [
+        (folder, record)
+        for folder in (watch_folder(run_dir), epath.Path(run_dir))
+        for record in read_records(folder)
+        if is_result(record)
+    ]
+
+
 def recorded_digests(run_dir: StrPath, step: int) -> set[tuple[str, str]]:
     """Returns the (evaluator, digest) of every result at a step, whoever recorded it."""
     return {
         (record["evaluator"], record["digest"])
-        for folder in (watch_folder(run_dir), run_dir)
-        for record in read_records(folder)
-        if record["step"] == step and is_result(record)
+        for _, record in read_results(run_dir)
+        if record["step"] == step
     }

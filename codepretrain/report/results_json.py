@@ -13,7 +13,7 @@ from codepretrain.report.curves import loss_curves, training_curve
 from codepretrain.report.judged import NOTHING_JUDGED, Judged
 from codepretrain.rows.manifest import RowsManifest
 
-FORMAT = 1
+FORMAT = 2  # increase it when a field is renamed, removed, or changes its meaning
 _POINTS = 1_000  # of a training curve
 
 

@@ -13,13 +13,13 @@ from codepretrain.evals.harness.tokenizer import TextTokenizer
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.rows.vocabulary import load_vocabulary
 from codepretrain.serve.app import Served, make_app
-from codepretrain.serve.checkpoint import check_step, load_params
 from codepretrain.serve.compute import Compute
 from codepretrain.serve.engine import Engine
 from codepretrain.serve.pieces import Pieces
 from codepretrain.serve.request import Limits
 from codepretrain.serve.server import bind, running, url
 from codepretrain.study.opening import open_workspace
+from codepretrain.study.phase_params import check_step, load_params
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.program import Program
 

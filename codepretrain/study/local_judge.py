@@ -9,7 +9,6 @@ import jax
 from etils import epath
 from rich.console import Console
 
-from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.parse import suggestion
 from codepretrain.errors import UserError, quoted
 from codepretrain.evals.harness.tokenizer import TextTokenizer
@@ -24,10 +23,9 @@ from codepretrain.interop.tensors import WeightsDigest, nested
 from codepretrain.interop.tokenizer_files import ids_digest
 from codepretrain.model.transformer import Params
 from codepretrain.study.imports import check_tokenizer
-from codepretrain.study.missing_checkpoint import missing_checkpoint
+from codepretrain.study.phase_params import load_params
 from codepretrain.study.win_rates import Pair, write_result
 from codepretrain.study.workspace import Workspace
-from codepretrain.train.phase_run import check_identity
 from codepretrain.train.program import Program
 
 _PHASE = re.compile(r"([a-z][a-z0-9_]*)(?:@([0-9]{1,18}))?")
@@ -98,22 +96,14 @@ def judge_locally(
 
 
 def _checkpoint(workspace: Workspace, program: Program, phase: str, step: int) -> LocalModel:
-    checkpoints = Checkpoints(
-        workspace.run_dir(phase) / "checkpoints", workspace.checkpoint_policy(phase)
-    )
-    try:
-        restored = checkpoints.restore(program.abstract_state, step=step)
-    finally:
-        checkpoints.close()
-    if restored.state is None:
-        raise missing_checkpoint(workspace, phase, step, checkpoints, command="")
-    check_identity(restored.identity, workspace.identity(phase), where=checkpoints.path(step))
+    wanted = program.abstract_state.params
+    params = load_params(workspace, phase, step, wanted, flag="--local PHASE@STEP")
     identity = {
         "model": f"{phase}@{step}",
         "fingerprint": workspace.fingerprint(phase),
         "step": step,
     }
-    return LocalModel(identity, restored.state.params)
+    return LocalModel(identity, params)
 
 
 def _exported(workspace: Workspace, program: Program, folder: epath.Path) -> LocalModel:

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 from rich.console import Console
 
-from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
@@ -18,6 +17,7 @@ from codepretrain.hosts import decide, gather
 from codepretrain.rows.data_dir import is_prepared
 from codepretrain.study.evaluations import keep_identities
 from codepretrain.study.opening import check_same_start, open_workspace
+from codepretrain.study.phase_params import phase_checkpoints
 from codepretrain.study.progress import progress
 from codepretrain.study.provenance import provenance
 from codepretrain.study.report import report_study
@@ -226,9 +226,7 @@ def _train(
 def _end_is_lost(workspace: Workspace, name: str, *, verify: bool) -> bool:
     """Returns whether a trained phase lacks its last checkpoint; `verify`: or it is damaged."""
     step = workspace.phases[name].num_steps
-    checkpoints = Checkpoints(
-        workspace.run_dir(name) / "checkpoints", workspace.checkpoint_policy(name)
-    )
+    checkpoints = phase_checkpoints(workspace, name)
     return not (checkpoints.has_whole(step) if verify else step in checkpoints.steps())
 
 

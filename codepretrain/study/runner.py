@@ -10,7 +10,6 @@ import jax
 from etils import epath
 from rich.console import Console
 
-from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.parse import to_dict
 from codepretrain.evals.build import Evaluator
 from codepretrain.files.atomic import write_json
@@ -20,8 +19,10 @@ from codepretrain.metrics.evaluation_records import watch_folder
 from codepretrain.metrics.starts import record_start
 from codepretrain.metrics.stopwatch import Stopwatch, process_stopwatch
 from codepretrain.metrics.writer import MetricsWriter
+from codepretrain.model.transformer import Params
 from codepretrain.study.exchange import imported_params
 from codepretrain.study.missing_checkpoint import missing_checkpoint
+from codepretrain.study.phase_params import phase_checkpoints
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.phase_run import PhaseRun, check_identity
 from codepretrain.train.program import Program
@@ -82,7 +83,7 @@ class Runner:
                 self.workspace,
                 name,
                 step,
-                self._checkpoints(name),
+                phase_checkpoints(self.workspace, name),
                 command=self.provenance.get("command", ""),
             )
 
@@ -102,13 +103,14 @@ class Runner:
 
     def _evaluate(self, name: str, step: int, *, is_beside: bool = False) -> bool:
         run_dir, phase = self.workspace.run_dir(name), self.workspace.phases[name]
-        if step not in self._checkpoints(name).steps():
+        if step not in phase_checkpoints(self.workspace, name).steps():
             return False  # before the hold, which creates the folder of the run
         folder = watch_folder(run_dir) if is_beside else run_dir
         with ExitStack() as stack:
             stack.enter_context(self._held(folder))
-            state = self._kept(name, step) if not is_beside else self._kept_if_there(name, step)
-            if state is None:
+            read = self._kept_params_if_there if is_beside else self._kept_params
+            params = read(name, step)
+            if params is None:
                 return False
             writer = stack.enter_context(
                 MetricsWriter(
@@ -133,7 +135,7 @@ class Runner:
             tokens = step * (phase.tokens // phase.num_steps)
             for evaluator in missing:
                 # Not within `gather`: a process that failed would wait for others that wait for it.
-                evaluator.record(state.params, writer, folder, step=step, tokens=tokens)
+                evaluator.record(params, writer, folder, step=step, tokens=tokens)
         return True
 
     def _missing_evaluations(self, writer: MetricsWriter, step: int) -> list[Evaluator]:
@@ -188,8 +190,18 @@ class Runner:
 
     def _kept(self, name: str, step: int) -> TrainState | None:
         """Returns the state of a phase at `step`, None if there is no whole checkpoint of it."""
-        checkpoints = self._checkpoints(name)
-        restored = checkpoints.restore(self.program.abstract_state, step=step)
+        return self._restored(name, step, self.program.abstract_state)
+
+    def _kept_params(self, name: str, step: int) -> Params | None:
+        """Returns the parameters alone: what evaluations need."""
+        wanted = {"params": self.program.abstract_state.params}
+        restored = self._restored(name, step, wanted, is_part=True)
+        return None if restored is None else restored["params"]
+
+    def _restored(self, name: str, step: int, wanted: Any, *, is_part: bool = False) -> Any:
+        """Returns what a whole checkpoint has of `wanted`, or None; says what is damaged."""
+        checkpoints = phase_checkpoints(self.workspace, name)
+        restored = checkpoints.restore(wanted, step=step, is_part=is_part)
         for problem in restored.damaged.values():
             self.console.print(f"{name}: damaged checkpoint: {problem}", soft_wrap=True)
         if restored.state is not None:
@@ -198,20 +210,14 @@ class Runner:
             )
         return restored.state
 
-    def _kept_if_there(self, name: str, step: int) -> TrainState | None:
-        """Returns the state as `_kept`, None if the checkpoint is deleted while it is read."""
+    def _kept_params_if_there(self, name: str, step: int) -> Params | None:
+        """Returns the parameters, None if the checkpoint is deleted while it is read."""
         try:
-            return self._kept(name, step)
+            return self._kept_params(name, step)
         except Exception:
-            if step in self._checkpoints(name).steps():
+            if step in phase_checkpoints(self.workspace, name).steps():
                 raise
             return None
-
-    def _checkpoints(self, name: str) -> Checkpoints:
-        """Returns the checkpoints of a phase, to read from."""
-        return Checkpoints(
-            self.workspace.run_dir(name) / "checkpoints", self.workspace.checkpoint_policy(name)
-        )
 
     def _state_at(self, name: str, step: int) -> TrainState:
         """Returns the state of a phase at `step`; trains up to there again if it was not saved."""

@@ -112,7 +112,7 @@ def test_damage_that_one_process_alone_meets_while_reading(tmp_path: Path, run_j
 
     save(1)
     if process == 1:
-        def refuses(folder, abstract_state):
+        def refuses(folder, abstract_state, **_):
             raise UserError("the disk of host 1 is broken")
         manager.read_arrays = refuses
     try:

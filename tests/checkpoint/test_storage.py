@@ -2,6 +2,7 @@
 
 import json
 import os
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +34,7 @@ class JsonWriting:
         write_bytes(self.path / "manifest.ocdbt", b"5f3a")
 
 
-def read_json_state(path: epath.Path, abstract_state: None) -> int:
+def read_json_state(path: epath.Path, abstract_state: None, **_: Any) -> int:
     return json.loads(storage.read_text(path / "ocdbt.process_0" / "d" / "5f3a"))
 
 

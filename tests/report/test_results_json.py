@@ -26,3 +26,15 @@ def test_numbers_that_json_lacks_are_strings(results, comparison):
     numbers = results_json(results, changed, pairs=[], written_at="now")
     assert numbers["comparison"]["cells"][0]["metric"]["standard_error"] == "NaN"
     json.dumps(numbers, allow_nan=False)
+
+
+def test_the_format_number_stands_for_these_fields(results, comparison):
+    """Increase the number with every field that is renamed, removed, or changes its meaning."""
+    numbers = results_json(results, comparison, pairs=[], written_at="now")
+    (cell,) = [c for c in numbers["comparison"]["cells"] if c["name"] == "accuracy"][:1]
+    evaluation = next(e for run in numbers["phases"].values() for e in run["evaluations"])
+    assert numbers["format"] == 2
+    assert {*numbers} >= {"study", "comparison", "pairs", "win_rates", "judge_agreement", "phases"}
+    assert {*cell} >= {"evaluator", "cluster", "metric", "interval", "difference", "not_compared"}
+    assert {*cell["metric"]} >= {"value", "standard_error", "count", "num_items", "freedom"}
+    assert {*evaluation} >= {"step", "evaluator", "digest", "identity", "metrics"}

@@ -5,9 +5,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import jax
 import pytest
+from etils import epath
 
+from codepretrain.checkpoint import manager
+from codepretrain.checkpoint.arrays import read_arrays
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.identity import identity_digest
@@ -87,7 +92,7 @@ def test_two_jobs_cannot_watch_one_run(trained_copy: Path, config: StudyConfig, 
 def test_a_checkpoint_that_is_deleted_while_it_is_read_is_passed_over(
     trained_copy: Path, config: StudyConfig, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = Runner._kept
+    kept = Runner._kept_params
 
     def delete_first(self: Runner, name: str, step: int):
         if step == 20:
@@ -95,7 +100,7 @@ def test_a_checkpoint_that_is_deleted_while_it_is_read_is_passed_over(
             raise FileNotFoundError("its arrays")
         return kept(self, name, step)
 
-    monkeypatch.setattr(Runner, "_kept", delete_first)
+    monkeypatch.setattr(Runner, "_kept_params", delete_first)
     watch(config, trained_copy)
     assert [r["step"] for r in lines(run / "watch" / "evals.jsonl")] == [40]
 
@@ -119,3 +124,21 @@ def test_a_running_phase_is_followed_to_its_end(
         assert value == pytest.approx(record["metrics"][name]["value"], rel=1e-3)
     train_phases(Workspace(config, workdir), only=["trunk"], command_line="a test")
     assert (run / "evals.jsonl").read_text() == ""
+
+
+def test_the_optimizers_state_is_not_restored(
+    trained_copy: Path, config: StudyConfig, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would take twice the memory of the parameters on the devices of the evaluating job."""
+    restored: list[set[str]] = []
+
+    def noting(folder: epath.Path, wanted: Any, **options: Any) -> Any:
+        arrays = read_arrays(folder, wanted, **options)
+        paths = [keys for keys, _ in jax.tree_util.tree_leaves_with_path(arrays)]
+        restored.append({jax.tree_util.keystr(keys[:1], simple=True) for keys in paths})
+        return arrays
+
+    monkeypatch.setattr(manager, "read_arrays", noting)
+    watch(config, trained_copy)
+    assert restored == [{"params"}, {"params"}]
+    assert [r["step"] for r in lines(run / "watch" / "evals.jsonl")] == [20, 40]

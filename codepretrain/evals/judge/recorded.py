@@ -6,15 +6,16 @@ identities of both evaluations must agree in all but the parameters.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from etils import epath
 
 from codepretrain.errors import UserError
+from codepretrain.evals.identity import differing
 from codepretrain.evals.item_scores import item_scores_path
 from codepretrain.evals.judge.match import Match
 from codepretrain.files import journal, storage
-from codepretrain.metrics.writer import EVALUATION_FIELDS
+from codepretrain.metrics.evaluation_records import read_results
 
 _FIELDS = ("id", "prompt", "completion")
 
@@ -67,36 +68,40 @@ def read_pair(
       UserError: a checkpoint was not evaluated, or both were, but with other prompts or settings;
         or a file is damaged.
     """
-    found = [_identities(checkpoint, evaluator) for checkpoint in (ours, reference)]
+    found = [_evaluations(checkpoint, evaluator) for checkpoint in (ours, reference)]
     shared = [digest for digest in found[0] if digest in found[1]]
     if not shared:
-        newest = [list(identities.values())[-1] for identities in found]
-        names = sorted(newest[0].keys() | newest[1].keys())
-        differing = [name for name in names if newest[0].get(name) != newest[1].get(name)]
+        newest = [list(evaluations.values())[-1].identity for evaluations in found]
         raise UserError(
             f"the completions of {ours.variant!r} and {reference.variant!r} cannot be compared: "
-            f"their evaluations {evaluator!r} differ in {', '.join(differing)}; run `codepretrain "
+            f"their evaluations {evaluator!r} differ in {differing(*newest)}; run `codepretrain "
             f"evaluate --phase {ours.phase} --phase {reference.phase}` with this --config"
         )
     digest = preferred if preferred in shared else shared[-1]
     pair = [
-        _recorded(checkpoint, evaluator, digest, identities[digest])
-        for checkpoint, identities in zip((ours, reference), found, strict=True)
+        _recorded(checkpoint, evaluator, digest, evaluations[digest])
+        for checkpoint, evaluations in zip((ours, reference), found, strict=True)
     ]
     return pair[0], pair[1], _matches(*pair)
 
 
-def _identities(checkpoint: Checkpoint, evaluator: str) -> dict[str, Mapping[str, str]]:
-    """Returns digest → identity of the evaluations of a checkpoint, the newest last."""
-    path = epath.Path(checkpoint.run_dir) / "evals.jsonl"
-    found: dict[str, Mapping[str, str]] = {}
-    for line in journal.read(path, fields=EVALUATION_FIELDS):
-        if (line["step"], line["evaluator"]) == (checkpoint.step, evaluator):
-            found.pop(line["digest"], None)
-            found[line["digest"]] = line["identity"]
+class _Evaluation(NamedTuple):
+    """Where the completions are, and the identity of the evaluation that recorded them."""
+
+    folder: epath.Path
+    identity: Mapping[str, str]
+
+
+def _evaluations(checkpoint: Checkpoint, evaluator: str) -> dict[str, _Evaluation]:
+    """Returns the evaluations of a checkpoint by digest, the newest last."""
+    found: dict[str, _Evaluation] = {}
+    for folder, record in read_results(checkpoint.run_dir):
+        if (record["step"], record["evaluator"]) == (checkpoint.step, evaluator):
+            found.pop(record["digest"], None)
+            found[record["digest"]] = _Evaluation(folder, record["identity"])
     if not found:
         raise UserError(
-            f"variant {checkpoint.variant!r}: {path} has no record of the evaluation "
+            f"variant {checkpoint.variant!r}: {checkpoint.run_dir} has no record of the evaluation "
             f"{evaluator!r} at step {checkpoint.step:,}: run `codepretrain evaluate --phase "
             f"{checkpoint.phase}` first"
         )
@@ -104,9 +109,9 @@ def _identities(checkpoint: Checkpoint, evaluator: str) -> dict[str, Mapping[str
 
 
 def _recorded(
-    checkpoint: Checkpoint, evaluator: str, digest: str, identity: Mapping[str, str]
+    checkpoint: Checkpoint, evaluator: str, digest: str, evaluation: _Evaluation
 ) -> Recorded:
-    path = item_scores_path(checkpoint.run_dir, evaluator, checkpoint.step, digest)
+    path = item_scores_path(evaluation.folder, evaluator, checkpoint.step, digest)
     path = path.with_suffix(".jsonl")
     records = journal.read(path, fields=dict.fromkeys(_FIELDS, str))
     if not records:
@@ -119,7 +124,7 @@ def _recorded(
         phase=checkpoint.phase,
         fingerprint=checkpoint.fingerprint,
         step=checkpoint.step,
-        identity=identity,
+        identity=evaluation.identity,
         digest=digest,
         records=records,
     )

@@ -98,6 +98,29 @@ def test_evaluations_of_other_prompts_or_settings_are_not_compared(tmp_path: Pat
         read_pair(ours, theirs, "dolly")
 
 
+def test_completions_recorded_by_a_job_that_watches_the_run(tmp_path: Path) -> None:
+    ours = record(tmp_path / "ours", {"a": "one"})
+    (tmp_path / "theirs").mkdir()
+    watched = record(tmp_path / "theirs" / "watch", {"a": "un"})
+    theirs = dataclasses.replace(watched, variant="theirs", run_dir=str(tmp_path / "theirs"))
+    (match,) = read_pair(ours, theirs, "dolly")[2]
+    assert match.completions == ("one", "un")
+    record(tmp_path / "theirs", {"a": "its own"})
+    (match,) = read_pair(ours, theirs, "dolly")[2]
+    assert match.completions == ("one", "its own")
+
+
+def test_a_failed_evaluation_has_no_completions(tmp_path: Path) -> None:
+    other = {**IDENTITY, "grader": "new"}
+    line = {"step": 7, "evaluator": "dolly", "digest": identity_digest(other), "identity": other}
+    ours, theirs = (record(tmp_path / name, {"a": name}) for name in ("ours", "theirs"))
+    for name in ("ours", "theirs"):
+        with (tmp_path / name / "evals.jsonl").open("a") as file:
+            file.write(json.dumps({**line, "tokens": 1, "metrics": {}, "failure": "why"}) + "\n")
+    (match,) = read_pair(ours, theirs, "dolly", preferred=identity_digest(other))[2]
+    assert match.completions == ("ours", "theirs")
+
+
 @pytest.mark.parametrize("evaluator", ["dolly", "other"])
 def test_a_checkpoint_that_was_not_evaluated(tmp_path: Path, evaluator: str) -> None:
     ours = record(tmp_path / "ours", {"a": "one"})

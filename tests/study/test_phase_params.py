@@ -7,7 +7,7 @@ import pytest
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.serve.checkpoint import check_step, load_params
+from codepretrain.study.phase_params import check_step, load_params
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.program import Program
 
