@@ -32,8 +32,8 @@ class End:
     """How a worker ended.
 
     code: its exit code; minus the number of the signal that killed it. cause: one of `CAUSES`, as
-    far as this host knows. is_cascade: it ended because another worker of the gang did. message: its
-    last line. step: the last step that it reported.
+    far as this host knows. is_cascade: it ended because another worker of the gang did. message:
+    its last line. step: the last step that it reported.
     """
 
     code: int
@@ -68,9 +68,10 @@ class WorkerReport:
 class HostRecord:
     """One host, as its supervisor sees it.
 
-    host: index over all slices, slice · hosts per slice + host. boot: changes when the supervisor is
-    started again. beat: counts the periods. address: host:port that is free here for a coordinator.
-    attempt: the id of the attempt that it last obeyed. is_preempted: the machine was told to leave.
+    host: index over all slices, slice · hosts per slice + host. boot: changes when the supervisor
+    is started again. beat: counts the periods. address: host:port that is free here for a
+    coordinator. attempt: the id of the attempt that it last obeyed. is_preempted: the machine was
+    told to leave.
     """
 
     host: int
@@ -89,8 +90,8 @@ class Attempt:
     """One gang of workers for one stage.
 
     id: "<stage>-<number>". hosts: in order of their process ids. coordinator: host:port, None for
-    one process. expected_step: the step from which it is to resume, None if not known. arguments: of
-    `codepretrain`, without the flags of the gang.
+    one process. expected_step: the step from which it is to resume, None if not known. arguments:
+    of `codepretrain`, without the flags of the gang.
     """
 
     id: str
@@ -107,10 +108,10 @@ class Attempt:
 class Orders:
     """What hosts are to do now.
 
-    term: of the conductor's lease; orders of an older term are ignored. running: attempts whose
-    workers are to run. ending: ids of attempts whose workers are to save and end (SIGTERM). killing:
-    ids of attempts whose workers are to be killed (SIGKILL, after writing their stacks if they
-    hang). is_over: supervisors may end.
+    term: of the conductor; orders of an older term are ignored. running: attempts whose workers are
+    to run. ending: ids of attempts whose workers are to save and end (SIGTERM). killing: ids of
+    attempts whose workers are to be killed (SIGKILL, after writing their stacks if they hang).
+    is_over: supervisors may end.
     """
 
     term: int
