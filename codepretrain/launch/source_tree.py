@@ -41,8 +41,8 @@ def copy_source(checkout: Path, scratch: Path) -> SourceTree:
     """
     folder = scratch / "source"
     # Fails where a repository merely contains the folder, as an ignored one.
-    known = _git(checkout, ["ls-files", "--error-unmatch", "--", "setup.py"], fails=True)
-    if known is None:
+    known = _run_git(checkout, ["ls-files", "--error-unmatch", "--", "setup.py"], {})
+    if known.returncode:
         for path in _files(checkout):
             write_bytes(folder / path, storage.read_bytes(checkout / path))
         return SourceTree(folder=folder)
@@ -81,19 +81,21 @@ def _git(
     variables: Mapping[str, str] | None = None,
     *,
     stdin: bytes = b"",
-    fails: bool = False,
 ) -> bytes:
-    """Returns what git prints. With `fails`, returns None if it fails.
+    """Returns what git prints. Raises UserError if it fails."""
+    done = _run_git(folder, arguments, variables or {}, stdin)
+    if done.returncode:
+        reason = one_line(done.stderr.decode(errors="replace"))
+        raise UserError(f"git {arguments[0]} failed in {folder}: {reason}")
+    return done.stdout
 
-    Raises:
-      UserError: it is not installed, or fails.
-    """
-    setting = [f"{name}={value}" for name, value in (variables or {}).items()]
+
+def _run_git(
+    folder: Path,
+    arguments: Sequence[str],
+    variables: Mapping[str, str],
+    stdin: bytes = b"",
+) -> "subprocess.CompletedProcess[bytes]":
+    setting = [f"{name}={value}" for name, value in variables.items()]
     command = ["env", *setting, "git", "-C", str(folder), *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, check=False)
-    if done.returncode == 0:
-        return done.stdout
-    if fails:
-        return None
-    reason = one_line(done.stderr.decode(errors="replace"))
-    raise UserError(f"git {arguments[0]} failed in {folder}: {reason}")
+    return subprocess.run(command, input=stdin, capture_output=True, check=False)
