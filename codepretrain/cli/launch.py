@@ -19,6 +19,7 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.files.writable import check_writable
 from codepretrain.launch.fit import check_fit
+from codepretrain.launch.job import Job
 from codepretrain.launch.load_machine import load_machine
 from codepretrain.launch.machine import LaunchConfig
 from codepretrain.launch.start_machines import describe_start
@@ -52,7 +53,7 @@ def add_commands(add: Add, add_job_command: Add) -> None:
     submit.add_argument(
         "--dry-run", action="store_true", help="print what would be done, and create nothing"
     )
-    submit.add_argument("--yes", action="store_true", help="start even if the budget is too small")
+    submit.add_argument("--yes", action="store_true", help="start it in spite of warnings")
     submit.add_argument(
         "--detach", action="store_true", help="return at once instead of following the status"
     )
@@ -73,7 +74,15 @@ def _submit(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> 
     write_submission(submission)
     print(f"job {submission.job.name}")
     launch_keep.start(submission.job)
+    if not flags.detach:
+        _follow(submission.job)
     return 0
+
+
+def _follow(job: Job) -> None:
+    """Says how to see the job's state."""
+    command = ["codepretrain", "launch", "status", job.name, "--workdir", job.workdir]
+    print(f"its state: {shlex.join(command)}")
 
 
 def _prepared(
@@ -140,7 +149,7 @@ def _print_checks(submission: Submission) -> None:
 
 
 def _confirm(submission: Submission, flags: argparse.Namespace) -> None:
-    """Asks whether to start a job that exceeds its budget.
+    """Asks whether to start a job with warnings, such as one that exceeds its budget.
 
     Raises:
       UserError: the answer is no, or nobody can be asked.
