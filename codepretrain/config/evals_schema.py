@@ -44,6 +44,6 @@ class AveragesConfig:
     the averages with them.
     """
 
-    categories: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
-    totals: Mapping[str, tuple[str, ...]] = field(default_factory=_empty)
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    totals: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     excluded: tuple[str, ...] = ()
