@@ -66,6 +66,11 @@ def read_benchmark(task: str, address: str, *, path: str) -> list[dict[str, Any]
                 f"{path}: {shown(folder)} has no data of {task} ({reference}): {remedy}, or place "
                 f"its files in {shown(place)}"
             )
+    if not is_file(folder) and not is_dir(folder):
+        raise UserError(
+            f"{path}: there is no file or folder {shown(folder)}: {remedy}, or give a file of your "
+            "own"
+        )
     return read_records(str(place) if is_dir(place) else address, path=path)
 
 

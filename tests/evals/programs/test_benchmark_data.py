@@ -102,6 +102,8 @@ def test_missing_data_is_named_with_its_remedy(hub: Hub, tmp_path: Path) -> None
         "with `codepretrain evaluate --download DIR` on a machine with network, and name DIR by "
         f"{PATH} or --data, or place its files in {folder}/google-research-datasets--mbpp--full"
     )
+    with pytest.raises(UserError, match=f"{PATH}: there is no file or folder .*: fetch it with"):
+        check_data("mbpp", tmp_path / "none")
     with pytest.raises(UserError, match=f"{PATH}: no data of mbpp is named: fetch it with"):
         check_data("mbpp", "")
 
