@@ -140,21 +140,45 @@ def _unanimous(ours: PairedScores, baseline: PairedScores) -> Difference:
 
 
 def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
-    """Student's interval by linearization, as the standard error of each ratio (`evals/estimate`).
+    """Returns Student's interval by linearization; see `_linearized`.
 
-    A cluster adds e = (y - r·x) / Σx to the error of our ratio Σy / Σx, where y and x are sums over
-    its items and r is the ratio of its stratum, since the shares of the strata are known; likewise
-    to the baseline's. The variance is Σ d·e² of the differences of e, with the corrections of
+    The interval is unbounded if the clusters of every stratum differ by the same, but not by 0:
+    their spread is unknown then.
+    """
+    value, error, freedom = _linearized(ours, baseline)
+    is_filled = _is_filled(ours, baseline)
+    num_clusters = len(set(np.asarray(ours.clusters, object)[is_filled]))
+    if abs(value) > 0 and error <= _EQUAL * abs(value):
+        error = math.nan
+    interval, p = student_interval(value, error, freedom)
+    method = "paired, Student’s t"
+    if num_clusters < is_filled.sum():
+        method = "paired, Student’s t over clusters"
+    return Difference(value, interval, p, int(is_filled.sum()), True, method)
+
+
+def ratio_error(scores: PairedScores) -> tuple[float, float]:
+    """Returns the standard error of Σ values / Σ weights, and its degrees of freedom."""
+    nothing = dataclasses.replace(scores, values=np.zeros_like(scores.values))
+    _, error, freedom = _linearized(scores, nothing)
+    return error, freedom
+
+
+def _linearized(ours: PairedScores, baseline: PairedScores) -> tuple[float, float, float]:
+    """Returns the difference of the ratios, its standard error and its degrees of freedom.
+
+    By linearization, as the standard error of each ratio (`evals/estimate`): a cluster adds
+    e = (y - r·x) / Σx to the error of our ratio Σy / Σx, where y and x are sums over its items and
+    r is the ratio of its stratum, since the shares of the strata are known; likewise to the
+    baseline's. The variance is Σ d·e² of the differences of e, with the corrections of
     `evals/unequal_clusters.py`; √d·e of a cluster that is in several strata are added first. The
     degrees of freedom are Satterthwaite's, at most those of the stratum with most where strata
-    share clusters. The interval is unbounded if a stratum has a single cluster, if a value is not
-    finite, or if the clusters of every stratum differ by the same, but not by 0: their spread is
-    unknown then.
+    share clusters. The error is NaN if a stratum has a single cluster, or a value is not finite.
     Source: Cochran, Sampling Techniques (3rd ed.), sections 5.4 and 6.10; see `ratio_of_sums`.
     """
     sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
     strata = _strata(ours)
-    is_filled = (sums != 0).any(axis=1)  # empty items are no sample
+    is_filled = _is_filled(ours, baseline)
     total = sums.sum(axis=0)
     clusters = np.asarray(ours.clusters, object)
     names, errors, freedoms = [], [], []
@@ -167,15 +191,13 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
             names.append(found)
             errors.append(of_stratum)
             freedoms.append(degrees)
-    num_clusters = len(set(clusters[is_filled]))
-    error, freedom = _combined(names, errors, freedoms)
-    if abs(value) > 0 and error <= _EQUAL * abs(value):
-        error = math.nan
-    interval, p = student_interval(value, error, freedom)
-    method = "paired, Student’s t"
-    if num_clusters < is_filled.sum():
-        method = "paired, Student’s t over clusters"
-    return Difference(value, interval, p, int(is_filled.sum()), True, method)
+    return (value, *_combined(names, errors, freedoms))
+
+
+def _is_filled(ours: PairedScores, baseline: PairedScores) -> np.ndarray:
+    """Returns which items are not empty; empty ones are no sample."""
+    columns = [ours.values, _weights(ours), baseline.values, _weights(baseline)]
+    return np.asarray(np.stack(columns).any(axis=0))
 
 
 def _cluster_sums(sums: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
