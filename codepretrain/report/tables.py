@@ -1,6 +1,5 @@
 """The tables of the comparison as rows of text, without markup."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -35,10 +34,12 @@ class Block:
     rows: tuple[tuple[MetricRow, tuple[Cell | None, ...]], ...]
 
     def groups(self) -> Iterator[tuple[str, list[tuple[MetricRow, tuple[Cell | None, ...]]]]]:
-        """Yields (title, rows): losses, tasks, and each evaluator's other scores."""
+        """Yields (title, rows) once a title: losses, tasks, and each evaluator's other scores."""
         of_tasks = {row.evaluator for row, _ in self.rows if row.direction == "higher"}
-        for title, rows in itertools.groupby(self.rows, key=lambda row: _group(row[0], of_tasks)):
-            yield title, list(rows)
+        found: dict[str, list[tuple[MetricRow, tuple[Cell | None, ...]]]] = {}
+        for row, cells in self.rows:
+            found.setdefault(_group(row, of_tasks), []).append((row, cells))
+        yield from found.items()
 
 
 def _group(row: MetricRow, of_tasks: AbstractSet[str]) -> str:

@@ -29,6 +29,17 @@ def test_a_loss_of_an_evaluator_of_tasks_is_shown_with_its_tasks(comparison):
     assert [title for title, _ in block.groups()] == ["Held-out loss", "Tasks"]
 
 
+def test_each_title_is_there_once_whatever_the_order_of_the_evaluators(comparison):
+    """An evaluation in the loop is recorded before the others, so a loss may be between tasks."""
+    loss, first, second = (
+        next(row for row in comparison.headline_rows if row.evaluator == name)
+        for name in ("validation_loss", "prose_continuation", "code_continuation")
+    )
+    (block,) = tables.blocks(comparison, (first, loss, second), max_variants=9)
+    found = [(title, [row for row, _ in rows]) for title, rows in block.groups()]
+    assert found == [("Tasks", [first, second]), ("Held-out loss", [loss])]
+
+
 def test_a_metric_is_told_with_its_direction_and_what_trivial_policies_reach(comparison):
     notes = {
         row.evaluator: tables.row_view(comparison, row)["notes"] for row in comparison.headline_rows
