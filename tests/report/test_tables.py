@@ -1,6 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from codepretrain.report import tables
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_pairs
@@ -113,3 +115,21 @@ def test_a_value_that_is_not_compared_says_why(comparison):
     view = tables.cell_view(key[0], cell)
     assert view["not_compared"] == "other x"
     assert "difference" not in view
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["piqa/accuracy", "piqa/predicted/0", "nq_open/score/f1"], "mean of piqa, nq open"),
+        (["average/reasoning", "average/world_knowledge"], "mean of reasoning, world knowledge"),
+        (["unfiltered_average", "cb/accuracy"], "without the excluded tasks, mean of the others"),
+        ([f"t{n}/accuracy" for n in range(5)], "mean of t0, t1, t2, t3 …"),
+    ],
+)
+def test_an_average_says_what_it_is_the_mean_of(comparison, names, expected):
+    accuracy = next(row for row in comparison.headline_rows if row.direction == "higher")
+    average = replace(accuracy, evaluator="suite", name="average", is_primary=True)
+    others = [replace(average, name=name, is_primary=False) for name in names]
+    found = replace(comparison, rows=(average, *others), cells={})
+    view = tables.row_view(found, average)
+    assert (view["label"], view["notes"]) == ("suite: average", f"%, higher is better, {expected}")
