@@ -114,7 +114,7 @@ def _near(name: str, known: Sequence[str]) -> str:
     head, dot, tail = name.partition(".")
     if dot and head.startswith("-"):
         return suggestion(f"{head}.", ["--config."]) and f"; did you mean --config.{tail[:80]}?"
-    return suggestion(name, known)
+    return suggestion(name, [flag for flag in known if flag != "--help"])
 
 
 def check_machine_flags(flags: argparse.Namespace) -> None:

@@ -199,7 +199,7 @@ def _take_difference(
             (baseline.value, baseline.standard_error),
             num_clusters=min(ours.count, baseline.count),
         )
-    difference = paired_difference(scores[0], scores[1])
+    difference = paired_difference(scores[0], scores[1], is_fraction=row.is_percentage)
     gap = ours.value - baseline.value
     are_nan = math.isnan(difference.value) and math.isnan(gap)
     if not are_nan and not math.isclose(difference.value, gap, rel_tol=1e-4, abs_tol=1e-6):

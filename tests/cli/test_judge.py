@@ -165,7 +165,10 @@ def test_the_budget_leaves_an_incomplete_result_that_a_rerun_completes(
         budget = ["--completion-price", "1000", "--max-tokens", "50", "--concurrency", "1"]
         assert main(study.judge(server, *budget, "--max-cost", "0.2")) == 1
         printed = capsys.readouterr()
-        assert "--max-cost was reached: the results lack verdicts; rerun" in printed.err
+        assert (
+            "--max-cost was reached: the results lack verdicts; rerun with a larger --max-cost"
+            in printed.err
+        )
         assert "prompts are not judged yet and left out" in printed.out
         asked = len(server.seen)
         assert 0 < asked < 24

@@ -120,7 +120,9 @@ def _fetched(
     _fetch(real, reference, folder, license_text)
     data = DataFolder(folder)
     splits = list(data.splits(reference))
-    return LazySplits(splits, lambda split: data.read(reference, split, limit=_NUM_ROWS))
+    return LazySplits(
+        splits, lambda split: data.read(reference, split, limit=_NUM_ROWS), name=str(reference)
+    )
 
 
 def _fetch(
