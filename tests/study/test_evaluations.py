@@ -61,8 +61,9 @@ def test_an_identity_is_kept_for_each_specification_data_and_model(workdir: epat
 
 
 def benchmark(data: str) -> EvaluatorConfig:
-    options = {"task": "human_eval", "data": data, "max_new_tokens": 8}
-    return EvaluatorConfig(kind="code_generation", options=options)
+    return EvaluatorConfig(
+        kind="code_generation", options={"task": "human_eval", "data": data, "max_new_tokens": 8}
+    )
 
 
 def test_evaluations_that_differ_in_the_place_of_their_data_keep_an_identity_each(
