@@ -59,7 +59,7 @@ def test_what_the_model_would_write_is_greedy_and_one_other_token_spoils_it(
 def test_a_diverged_model_has_no_scores(model: LanguageModel, sharded_params: Params) -> None:
     """NaN compared with anything would choose an answer, so a task would get an accuracy."""
     params = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), sharded_params)
-    with pytest.raises(UserError, match="not a number.*diverged"):
+    with pytest.raises(UserError, match=r"not a number.*diverged"):
         model.score(params, CONTEXTS, CONTINUATIONS)
 
 
