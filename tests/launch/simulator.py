@@ -71,6 +71,7 @@ class Host:
     is_preempted: bool = False
     away_ticks: float = 0
     attempt: str | None = None
+    ran: set[str] = field(default_factory=set)
     worker: Worker | None = None
     term: int = 0
     orders: Orders | None = None
@@ -313,10 +314,11 @@ class World:
                 worker.term_ticks = 0
             return
         for name, attempt in running.items():
-            if name != host.attempt and not host.is_preempted:
+            if name not in host.ran and name != host.attempt and not host.is_preempted:
                 if self.attempts.get(name) != attempt:
                     self.problems.append(f"{name} has no file")
                 host.attempt = name
+                host.ran.add(name)
                 host.worker = Worker(attempt)
                 gang = self.gangs.setdefault(name, Gang(attempt))
                 if host.number in gang.workers:
@@ -348,7 +350,7 @@ class World:
     def _boot(self, host: Host) -> None:
         host.is_up, host.is_preempted = True, False
         host.boot += 1
-        host.worker, host.orders, host.term = None, None, 0
+        host.worker, host.orders, host.term, host.ran = None, None, 0, set()
 
     def _leave(self, host: Host) -> None:
         """A preempted machine writes its last record and is gone."""

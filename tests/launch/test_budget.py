@@ -28,7 +28,13 @@ def known(*, saved: int | None = None, is_running: bool = False) -> JobState:
         arguments=(),
     )
     live = Live(
-        attempt=attempt, boots={}, num_slices=1, wanted_slices=1, started_s=0, measured_s=1000.0
+        attempt=attempt,
+        boots={},
+        before={},
+        num_slices=1,
+        wanted_slices=1,
+        started_s=0,
+        measured_s=1000.0,
     )
     stage = StageState(state="RUNNING", saved_step=saved, chip_seconds=7200.0)
     return JobState(stages={"train.a": stage}, live={"train.a-1": live} if is_running else {})

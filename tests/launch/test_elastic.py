@@ -36,14 +36,8 @@ def test_num_microbatches(batch: int, microbatches: int, tensor: int, expected: 
 def test_feasible_slices_and_arguments() -> None:
     stage = phase("a", batch_size=512)
     plan = replace(job(stage, slices=4, hosts=2), chips_per_host=8)
-    assert [elastic.feasible_slices(plan, stage, n) for n in (9, 4, 3, 2, 1, 0)] == [
-        4,
-        4,
-        2,
-        2,
-        1,
-        0,
-    ]
+    found = [elastic.feasible_slices(plan, stage, number) for number in (9, 4, 3, 2, 1, 0)]
+    assert found == [4, 4, 2, 2, 1, 0]
     assert elastic.arguments(plan, stage, 4) == stage.arguments
     more = "--config.execution.num_microbatches=2"
     assert elastic.arguments(plan, stage, 2) == (*stage.arguments, more)

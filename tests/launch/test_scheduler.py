@@ -31,6 +31,7 @@ def state(*running: tuple[str, int], **stages: str | StageState) -> JobState:
                 arguments=(),
             ),
             boots={},
+            before={},
             num_slices=num_slices,
             wanted_slices=num_slices,
             started_s=0,
