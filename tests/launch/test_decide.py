@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from codepretrain.launch.events import Event, merged
+from codepretrain.launch.events import Event, merged, seconds
 from codepretrain.launch.fold import FAILURES, NEVER_RETRIED
 from codepretrain.launch.job import Request
 from codepretrain.launch.machine import BudgetConfig, RestartConfig
 from codepretrain.launch.states import OVER, JobState
 from tests.launch import random_faults
 from tests.launch.random_faults import job, phase, random_job, request, single
-from tests.launch.simulator import Fault, World
+from tests.launch.simulator import TICK_S, Fault, World
 
 MAX_TICKS = 900
 
@@ -332,3 +332,26 @@ def test_a_resume_after_a_cap_may_raise_it() -> None:
     assert state.state == "DONE"
     assert causes(events) == ["stopped", "done"]
     assert "OVER_BUDGET" in [e["state"] for e in of_kind(events, "state")]
+
+
+def test_a_worker_that_orders_of_another_conductor_replaced_is_noticed() -> None:
+    def replaced(world: World) -> None:
+        world.hosts[1].attempt, world.hosts[1].worker = "train.x-9", None
+
+    _, state, events = one(job(phase("a")), (14, replaced))
+    assert state.state == "DONE"
+    assert causes(events) == ["lost_host", "done"]
+    assert of_kind(events, "hang") == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_lost_host_is_named_in_time(seed: int) -> None:
+    def gone(world: World) -> None:
+        world.stop_machine(world.hosts[1], 20)
+
+    world, _, events = one(job(phase("a")), (14, gone), seed=seed)
+    lost = of_kind(events, "lost_host")
+    assert [event["host"] for event in lost] == [1]
+    started_s = 1_000_000.0
+    took_s = seconds(lost[0]["time"]) - (started_s + 14 * TICK_S)
+    assert took_s <= world.job.launch.watchdog.heartbeat_s + 2 * TICK_S
