@@ -1,0 +1,93 @@
+"""What a job runs: the stages of a study, and the machine. Written once as job.json, by submit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from codepretrain.launch.machine import LaunchConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One step of a study: its preparation, one phase, or its report.
+
+    name: "prepare", "train.<phase>" or "report". arguments: of `codepretrain`, without the flags of
+    a gang. parents: stages that must be done before. is_single: one process on one host.
+    fingerprint: of a phase; two stages with one fingerprint never run at the same time. tokens,
+    num_steps: of the whole phase. expected_chip_hours: None if not known. batch_size,
+    num_microbatches: rows and micro-batches of a step on the whole machine. tensor: devices that
+    share a row.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    parents: tuple[str, ...] = ()
+    phase: str | None = None
+    fingerprint: str | None = None
+    is_single: bool = False
+    tokens: int = 0
+    num_steps: int | None = None
+    expected_chip_hours: float | None = None
+    batch_size: int | None = None
+    num_microbatches: int = 1
+    tensor: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A study on a machine.
+
+    config, workdir: as they are spelled in commands. Hosts are numbered over all slices: the hosts
+    of slice s are s · hosts_per_slice and those that follow.
+    """
+
+    name: str
+    config: str
+    workdir: str
+    stages: tuple[Stage, ...]
+    launch: LaunchConfig
+    hosts_per_slice: int = 1
+    chips_per_host: int = 1
+    price_per_chip_hour: float | None = None
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Stage]:
+        return {stage.name: stage for stage in self.stages}
+
+    @cached_property
+    def children(self) -> Mapping[str, tuple[str, ...]]:
+        """The stages that wait for each stage."""
+        return {
+            stage.name: tuple(s.name for s in self.stages if stage.name in s.parents)
+            for stage in self.stages
+        }
+
+    @property
+    def num_slices(self) -> int:
+        return self.launch.machine.num_slices
+
+    @property
+    def hosts(self) -> range:
+        return range(self.num_slices * self.hosts_per_slice)
+
+    def hosts_of(self, slice_index: int) -> range:
+        first = slice_index * self.hosts_per_slice
+        return range(first, first + self.hosts_per_slice)
+
+    def slices_of(self, hosts: tuple[int, ...]) -> frozenset[int]:
+        return frozenset(host // self.hosts_per_slice for host in hosts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a command asks of the conductor, in requests/<number>.json.
+
+    kind: "stop" or "resume". A resume may raise the caps of the budget, and may accept that steps
+    of lost checkpoints are trained again.
+    """
+
+    number: int
+    kind: str
+    max_chip_hours: float | None = None
+    max_price: float | None = None
+    retrain_lost: bool = False

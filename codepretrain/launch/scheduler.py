@@ -1,0 +1,134 @@
+"""Which stages start now, and on which slices.
+
+Stages whose parents are done are *contenders*. Several contenders get a slice each, the one with
+the longest remaining path first; a single one gets every slice that is not in use. A stage waits
+for its slices; after `watchdog.init_s` it starts with those there are, at least `min_slices`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from codepretrain.launch import budget, elastic
+from codepretrain.launch.job import Job, Stage
+from codepretrain.launch.states import JobState
+
+_STARTABLE = ("WAITING", "RESTARTING")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A gang to start. wanted: slices that it would get if all were available."""
+
+    stage: Stage
+    slices: tuple[int, ...]
+    wanted: int
+
+
+def contenders(job: Job, state: JobState) -> list[Stage]:
+    """Returns the stages that could run and do not, the longest remaining path first."""
+    found = [
+        stage
+        for stage in job.stages
+        if state.stage(stage.name).state in _STARTABLE
+        and all(state.stage(parent).state == "DONE" for parent in stage.parents)
+    ]
+    lengths = path_lengths(job, state)
+    return sorted(found, key=lambda stage: -lengths[stage.name])
+
+
+def path_lengths(job: Job, state: JobState) -> Mapping[str, float]:
+    """Returns the remaining work of each stage and of the longest path of its descendants.
+
+    Work is in expected chip-hours, or in tokens if a phase has none; a stage of one process has 0.
+    """
+    in_hours = all(s.expected_chip_hours is not None for s in job.stages if not s.is_single)
+    lengths: dict[str, float] = {}
+
+    def length(stage: Stage) -> float:
+        if stage.name not in lengths:
+            after = [length(job.by_name[child]) for child in job.children[stage.name]]
+            work = (stage.expected_chip_hours or 0.0) if in_hours else float(stage.tokens)
+            if stage.is_single:
+                work = 0.0
+            own = work * budget.remaining_share(stage, state)
+            is_done = state.stage(stage.name).state == "DONE"
+            lengths[stage.name] = (0.0 if is_done else own) + max(after, default=0.0)
+        return lengths[stage.name]
+
+    for stage in job.stages:
+        length(stage)
+    return lengths
+
+
+def starts(
+    job: Job,
+    state: JobState,
+    *,
+    ready: Sequence[Stage],
+    available: Sequence[int],
+    waited_s: Mapping[str, float],
+) -> list[Start]:
+    """Returns the gangs to start.
+
+    Args:
+      ready: the contenders that may start now: their backoff is over, and the budget allows them.
+      available: slices that are not in use and all of whose hosts can take a worker, in order.
+      waited_s: for how long each of them has been waiting for slices.
+    """
+    # A contender in its backoff will want a slice as well.
+    num_wanting = len(contenders(job, state))
+    fingerprints = {job.by_name[v.attempt.stage].fingerprint for v in state.live.values()} - {None}
+    free, num_used = list(available), num_slices_in_use(state)
+    found = []
+    for stage in ready:
+        if stage.fingerprint in fingerprints:
+            continue
+        wanted = _wanted(job, stage, num_wanting=num_wanting, num_used=num_used)
+        number = _number(job, stage, wanted=wanted, free=len(free), waited_s=waited_s[stage.name])
+        if number:
+            found.append(Start(stage=stage, slices=tuple(free[:number]), wanted=wanted))
+            free, num_used = free[number:], num_used + number
+            fingerprints |= {stage.fingerprint} - {None}
+    return found
+
+
+def num_slices_in_use(state: JobState) -> int:
+    """Returns how many slices have a gang."""
+    return sum(live.num_slices for live in state.live.values())
+
+
+def max_slices(job: Job) -> int:
+    """Returns how many slices may be in use at a time."""
+    return min(job.launch.budget.max_slices or job.num_slices, job.num_slices)
+
+
+def _wanted(job: Job, stage: Stage, *, num_wanting: int, num_used: int) -> int:
+    left = max_slices(job) - num_used
+    if stage.is_single:
+        return min(left, 1)
+    if num_wanting == 1:
+        return left
+    return next((n for n in range(1, left + 1) if elastic.num_microbatches(job, stage, n)), 0)
+
+
+def impossible(job: Job, stage: Stage) -> str | None:
+    """Returns why a stage can never start, None if it can."""
+    if stage.is_single or elastic.feasible_slices(job, stage, max_slices(job)):
+        return None
+    return (
+        f"its batch of {stage.batch_size:,} rows is not divisible over any number of slices up to "
+        f"{max_slices(job)} (budget.max_slices)"
+    )
+
+
+def _number(job: Job, stage: Stage, *, wanted: int, free: int, waited_s: float) -> int:
+    """Returns the slices to start on now, 0 to wait."""
+    if stage.is_single:
+        return 1 if wanted > 0 and free > 0 else 0
+    best = elastic.feasible_slices(job, stage, wanted)
+    if best and free >= best:
+        return best
+    if waited_s < job.launch.watchdog.init_s:
+        return 0
+    number = elastic.feasible_slices(job, stage, min(free, wanted))
+    return number if number >= min(job.launch.machine.min_slices, wanted) else 0

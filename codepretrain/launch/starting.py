@@ -1,0 +1,133 @@
+"""Starts gangs on hosts that are there, and says for which hosts a stage waits."""
+
+from codepretrain.config.parse import to_dict
+from codepretrain.launch import budget, elastic, scheduler
+from codepretrain.launch.draft import Draft
+from codepretrain.launch.job import Stage
+from codepretrain.launch.records import Attempt
+from codepretrain.launch.restart import GiveUp, show_batch_command, verdict
+from codepretrain.launch.scheduler import Start
+
+
+def give_up(draft: Draft) -> None:
+    """Fails the stages that are not to be tried again, or can never start."""
+    for stage in scheduler.contenders(draft.job, draft.state):
+        why = scheduler.impossible(draft.job, stage)
+        known = draft.state.stage(stage.name)
+        if why is None and known.state == "RESTARTING":
+            batch = show_batch_command(draft.job, stage, known.last_failed_step)
+            found = verdict(known, draft.job.launch.restart, show_batch=batch)
+            why = found.why if isinstance(found, GiveUp) else None
+        if why is not None:
+            draft.add("stage_failed", stage=stage.name, why=why)
+
+
+def start_gangs(draft: Draft) -> None:
+    """Starts what can start now."""
+    ready, promised = [], 0.0
+    for stage in scheduler.contenders(draft.job, draft.state):
+        refused = budget.refusal(draft.job, draft.state, stage, draft.now_s, promised=promised)
+        if _waited_s(draft, stage) >= 0 and refused is None:
+            ready.append(stage)
+            promised += budget.expected_hours(stage, draft.state)
+    if not ready:
+        return
+    found = scheduler.starts(
+        draft.job,
+        draft.state,
+        ready=ready,
+        available=draft.free_slices(),
+        # A conductor that has just taken over does not know yet which hosts are there.
+        waited_s={s.name: min(_waited_s(draft, s), draft.view.watched_s) for s in ready}
+        if draft.view.watched_s < draft.job.launch.watchdog.heartbeat_s
+        else {s.name: _waited_s(draft, s) for s in ready},
+    )
+    for start in found:
+        _start(draft, start)
+    waiting = [s for s in ready if s.name not in {start.stage.name for start in found}]
+    _name_missing(draft, waiting)
+
+
+def grow(draft: Draft) -> None:
+    """Has a gang save and end that runs on fewer slices than there are again."""
+    if scheduler.contenders(draft.job, draft.state):
+        return
+    stable_s = draft.job.launch.watchdog.heartbeat_s
+    free = [
+        index
+        for index in draft.free_slices()
+        if all(draft.view.hosts[h].present_s >= stable_s for h in draft.job.hosts_of(index))
+    ]
+    for live in list(draft.state.live.values()):
+        if live.closing is not None or not live.is_running:
+            continue
+        stage = draft.job.by_name[live.attempt.stage]
+        at_most = min(live.num_slices + len(free), live.wanted_slices)
+        number = elastic.feasible_slices(draft.job, stage, at_most)
+        if not stage.is_single and number > live.num_slices:
+            message = f"goes on with {number} slices instead of {live.num_slices}"
+            draft.close(live, how="end", reason="resize", message=message)
+            free = free[number - live.num_slices :]
+
+
+def _waited_s(draft: Draft, stage: Stage) -> float:
+    """Returns for how long a stage has waited for slices; negative during its backoff."""
+    known = draft.state.stage(stage.name)
+    since = [draft.state.begun_s, *(draft.state.stage(p).since_s for p in stage.parents)]
+    if known.state != "RESTARTING":
+        return draft.now_s - max(since)
+    found = verdict(known, draft.job.launch.restart, show_batch=None)
+    assert not isinstance(found, GiveUp), stage.name
+    return draft.now_s - max(*since, known.since_s + found.after_s)
+
+
+def _start(draft: Draft, start: Start) -> None:
+    stage, job = start.stage, draft.job
+    hosts = tuple(host for index in start.slices for host in job.hosts_of(index))
+    if stage.is_single:
+        hosts = hosts[:1]
+    known = draft.state.stage(stage.name)
+    number = max(known.attempts, draft.view.used.get(stage.name, 0)) + 1
+    extra = ("--retrain-lost",) if stage.phase and draft.state.retrains_lost else ()
+    seen = {host: draft.view.hosts[host] for host in hosts}
+    attempt = Attempt(
+        id=f"{stage.name}-{number}",
+        stage=stage.name,
+        number=number,
+        hosts=hosts,
+        coordinator=seen[hosts[0]].record.address if len(hosts) > 1 else None,
+        expected_step=known.saved_step,
+        arguments=(*elastic.arguments(job, stage, len(start.slices)), *extra),
+    )
+    draft.add(
+        "attempt",
+        attempt=attempt.id,
+        stage=stage.name,
+        record=to_dict(attempt),
+        boots={str(host): s.record.boot for host, s in seen.items()},
+        num_slices=len(start.slices),
+        wanted_slices=start.wanted,
+    )
+
+
+def _name_missing(draft: Draft, waiting: list[Stage]) -> None:
+    """Names the hosts for which stages wait, once there was time to hear of them."""
+    patience_s = draft.job.launch.watchdog.heartbeat_s
+    if draft.view.watched_s < patience_s:
+        return
+    waited_s = max((_waited_s(draft, stage) for stage in waiting), default=0.0)
+    if waited_s < patience_s:
+        return
+    missing = [host for host in draft.job.hosts if _is_absent(draft, host)]
+    if missing and tuple(missing) != draft.state.missing:
+        names = ", ".join(str(host) for host in missing[:20])
+        rest = f" and {len(missing) - 20} more" if len(missing) > 20 else ""
+        message = f"waiting for host{'s' if len(missing) > 1 else ''} {names}{rest}"
+        draft.add("missing", hosts=missing, waited_s=round(waited_s, 1), message=message)
+
+
+def _is_absent(draft: Draft, host: int) -> bool:
+    seen = draft.seen(host)
+    if seen is None or not seen.has_beaten or draft.is_lost(host):
+        return True
+    return seen.record.is_preempted
