@@ -86,7 +86,7 @@ class Draft:
     def is_usable(self, host: int) -> bool:
         """Returns whether a worker can be started on a host."""
         seen = self.seen(host)
-        if seen is None or not seen.has_beaten or self.is_lost(host):
+        if seen is None or not seen.is_ours or self.is_lost(host):
             return False
         return not seen.record.is_preempted and not seen.record.is_running
 

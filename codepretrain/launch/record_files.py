@@ -93,24 +93,43 @@ def read_orders(folder: JobFolder) -> Orders | None:
         return None
 
 
-def read_hosts(folder: JobFolder, hosts: Iterable[int] | None = None) -> dict[int, HostRecord]:
-    """Returns the records of these hosts, or of all, that have one."""
+def read_hosts(
+    folder: JobFolder,
+    hosts: Iterable[int] | None = None,
+    *,
+    on_error: Callable[[int, UserError], None] | None = None,
+) -> dict[int, HostRecord]:
+    """Returns the records of these hosts, or of all, that have one.
+
+    Args:
+      on_error: called for a record that cannot be read, which is left out; by default it is raised.
+    """
     numbers = _numbers(folder.hosts) if hosts is None else list(hosts)
 
     def read(host: int) -> HostRecord | None:
         try:
-            record = _read(folder.hosts / f"{host}.json", HostRecord)
+            return read_host(folder, host)
         except storage.MissingFileError:
             return None
-        if record.host != host:
-            raise UserError(
-                f"{shown(folder.hosts / f'{host}.json')}: expected the record of host {host}, "
-                f"found that of host {record.host}"
-            )
-        return record
+        except UserError as error:
+            if on_error is None:
+                raise
+            on_error(host, error)
+            return None
 
     found = _each(read, numbers, folder.hosts)
     return {record.host: record for record in found if record is not None}
+
+
+def read_host(folder: JobFolder, host: int) -> HostRecord:
+    """Returns the record of a host. Raises MissingFileError if there is none."""
+    path = folder.hosts / f"{host}.json"
+    record = _read(path, HostRecord)
+    if record.host != host:
+        raise UserError(
+            f"{shown(path)}: expected the record of host {host}, found that of host {record.host}"
+        )
+    return record
 
 
 def read_requests(folder: JobFolder, *, after: int = 0) -> tuple[Request, ...]:

@@ -17,7 +17,8 @@ class Seen:
 
     silent_s: since it last changed. present_s: since it began to change without a long silence.
     has_beaten: it has changed since this conductor first read it. has_obeyed: the orders as they
-    are now were read and carried out before this record was written.
+    are now were read and carried out before this record was written. is_ours: so were some orders
+    of this conductor, by this supervisor.
     """
 
     record: HostRecord
@@ -25,6 +26,7 @@ class Seen:
     present_s: float
     has_beaten: bool
     has_obeyed: bool
+    is_ours: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,8 @@ class _Host:
     present_s: float = 0.0
     has_beaten: bool = False
     first_beat: int | None = None  # of the first record that was read after the orders were written
+    has_obeyed: bool = False
+    is_ours: bool = False
 
 
 class Sightings:
@@ -63,12 +67,14 @@ class Sightings:
     def __init__(self, heartbeat_s: float) -> None:
         self._heartbeat_s = heartbeat_s
         self._hosts: dict[int, _Host] = {}
+        self._has_orders = False
         self.watched_s = 0.0
 
     def wrote_orders(self) -> None:
         """Notes that the orders have changed: no record shows yet that they were obeyed."""
+        self._has_orders = True
         for host in self._hosts.values():
-            host.first_beat = None
+            host.first_beat, host.has_obeyed = None, False
 
     def update(self, records: Mapping[int, HostRecord], elapsed_s: float) -> None:
         """Takes the records of one reading, `elapsed_s` after the last one."""
@@ -78,8 +84,7 @@ class Sightings:
             if host is None:
                 self._hosts[number] = _Host(record, first_beat=record.beat)
                 continue
-            before = host.record
-            host.record = record
+            before, host.record = host.record, record
             if (record.boot, record.beat) == (before.boot, before.beat):
                 host.silent_s += elapsed_s
             else:
@@ -87,8 +92,12 @@ class Sightings:
                 host.present_s = 0.0 if is_back else host.present_s + elapsed_s
                 host.silent_s = 0.0
                 host.has_beaten = True
-            if record.boot != before.boot or host.first_beat is None:
+            if record.boot != before.boot:
+                host.is_ours, host.first_beat = False, None
+            if host.first_beat is None:
                 host.first_beat = record.beat
+            host.has_obeyed = self._has_orders and record.beat >= host.first_beat + 2
+            host.is_ours |= host.has_obeyed
         for number in self._hosts.keys() - records.keys():
             self._hosts[number].silent_s += elapsed_s
 
@@ -100,7 +109,8 @@ class Sightings:
                 silent_s=host.silent_s,
                 present_s=host.present_s,
                 has_beaten=host.has_beaten,
-                has_obeyed=host.first_beat is not None and host.record.beat >= host.first_beat + 2,
+                has_obeyed=host.has_obeyed,
+                is_ours=host.is_ours,
             )
             for number, host in self._hosts.items()
         }
