@@ -9,6 +9,10 @@ class LeaseLostError(UserError):
     """Another process has taken, or may have taken, the hold of a folder."""
 
 
-def in_use(folder: StrPath, holder: str) -> UserError:
+class InUseError(UserError):
+    """Another process holds the folder."""
+
+
+def in_use(folder: StrPath, holder: str) -> InUseError:
     """Returns the error that says who holds a folder."""
-    return UserError(f"{shown(folder)} is in use by {holder}: wait for it to end, or stop it")
+    return InUseError(f"{shown(folder)} is in use by {holder}: wait for it to end, or stop it")

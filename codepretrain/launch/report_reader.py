@@ -21,13 +21,14 @@ class ReportReader:
     """The reports of one worker, from the reading end of its pipe.
 
     Attributes:
+      descriptor: of the pipe; is_open: whether anything can still come.
       end: how the worker says that it ends, None if it has not.
       num_bad_lines: lines that could not be read.
     """
 
     def __init__(self, descriptor: int, *, now_s: Callable[[], float]) -> None:
         os.set_blocking(descriptor, False)
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._now_s = now_s
         self._pending = b""
         self._values: dict[str, Any] = {}
@@ -41,7 +42,7 @@ class ReportReader:
         """Takes what is in the pipe; never blocks."""
         while self.is_open:
             try:
-                chunk = os.read(self._descriptor, _CHUNK_BYTES)
+                chunk = os.read(self.descriptor, _CHUNK_BYTES)
             except BlockingIOError:
                 return
             except OSError:
@@ -59,7 +60,7 @@ class ReportReader:
     def close(self) -> None:
         if self.is_open:
             self.is_open = False
-            os.close(self._descriptor)
+            os.close(self.descriptor)
 
     @property
     def report(self) -> WorkerReport | None:
