@@ -35,6 +35,7 @@ from codepretrain.files.atomic import write_bytes
 from codepretrain.files.directory import is_whole, whole_directory
 from codepretrain.files.hashing import sha256_bytes, sha256_json
 from codepretrain.files.scratch import scratch_folder
+from codepretrain.files.storage import read_bytes
 from codepretrain.launch.machine import LaunchConfig
 from codepretrain.launch.source_tree import SourceTree, checkout_of, copy_source
 from codepretrain.launch.wheel import NAME, build_wheel, pack_installed
@@ -81,7 +82,7 @@ def make_bundle(
     files = {
         **_code(package),
         STUDY: _json(to_dict(study)),
-        name: storage.read_bytes(storage.parse(experiment, name="--config")),
+        name: read_bytes(storage.parse(experiment, name="--config")),
         MACHINE: _json(to_dict(machine)),
     }
     check_no_secrets(files, secret_values)
@@ -134,7 +135,7 @@ def _code(package: Path) -> dict[str, bytes]:
         tree = copy_source(checkout, scratch)
         lock = tree.folder / LOCK
         files = {
-            LOCK: storage.read_bytes(lock) if storage.is_file(lock) else _installed_lock(),
+            LOCK: read_bytes(lock) if storage.is_file(lock) else _installed_lock(),
             "provenance.json": _provenance(tree),
             **({"change.diff": tree.diff} if tree.diff else {}),
         }

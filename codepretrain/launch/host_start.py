@@ -13,6 +13,7 @@ The values of secrets are read here and passed on in the environment. They are w
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import json
 import os
@@ -104,7 +105,7 @@ def install(settings: Settings, folder: str) -> str:
         return python
     for command in install_commands(settings, folder, environment):
         say("running " + " ".join(command))
-        attempt(lambda command=command: subprocess.run(command, check=True), command[0])
+        attempt(functools.partial(subprocess.run, command, check=True), command[0])
     with open(done, "w"):
         pass
     return python

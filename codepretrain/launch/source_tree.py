@@ -13,6 +13,7 @@ from pathlib import Path
 from codepretrain.errors import UserError, one_line
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes
+from codepretrain.files.storage import read_bytes
 
 # What a wheel is built from, and the lock.
 PATHS = ("codepretrain", "setup.py", "pyproject.toml", "README.md", "LICENSE", "requirements.lock")
@@ -44,7 +45,7 @@ def copy_source(checkout: Path, scratch: Path) -> SourceTree:
     known = _run_git(checkout, ["ls-files", "--error-unmatch", "--", "setup.py"], {})
     if known.returncode:
         for path in _files(checkout):
-            write_bytes(folder / path, storage.read_bytes(checkout / path))
+            write_bytes(folder / path, read_bytes(checkout / path))
         return SourceTree(folder=folder)
     objects = _git(checkout, ["rev-parse", "--path-format=absolute", "--git-path", "objects"])
     index = {

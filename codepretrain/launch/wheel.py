@@ -15,6 +15,7 @@ from pathlib import Path
 
 from codepretrain.errors import UserError, one_line
 from codepretrain.files import storage
+from codepretrain.files.storage import read_bytes
 
 NAME = "codepretrain"
 _EPOCH = 315_532_800  # 1980-01-01, the first time that a zip file can hold
@@ -49,7 +50,7 @@ def build_wheel(source: Path, scratch: Path) -> tuple[str, bytes]:
             f"cannot build a wheel of {NAME}: {reason}; if pip or setuptools is missing, {_FIX}"
         )
     (name,) = storage.names(output)
-    return name, storage.read_bytes(output / name)
+    return name, read_bytes(output / name)
 
 
 def pack_installed(distribution: metadata.Distribution) -> tuple[str, bytes]:
@@ -65,7 +66,7 @@ def pack_installed(distribution: metadata.Distribution) -> tuple[str, bytes]:
         top, _, rest = path.as_posix().partition("/")
         is_info = top == info and rest not in _OF_INSTALLER
         if (top == NAME and not rest.endswith(".pyc")) or is_info:
-            members[path.as_posix()] = storage.read_bytes(str(path.locate()))
+            members[path.as_posix()] = read_bytes(str(path.locate()))
     if f"{NAME}/__init__.py" not in members:
         raise UserError(
             f"cannot pack {NAME} {version}: the installation does not list its files; reinstall it "
