@@ -88,7 +88,10 @@ def test_an_expiring_hold_is_taken_over_from_a_stopped_process(tmp_path: Path, s
     """`flock` would keep it for as long as the process exists."""
     process = start(_EXPIRING, tmp_path / "run", "1", "2")
     assert process.stdout.readline() == "held\n"
-    with pytest.raises(UserError, match=f"process {process.pid} "), expiring(tmp_path / "run", ttl_s=1):
+    with (
+        pytest.raises(UserError, match=f"process {process.pid} "),
+        expiring(tmp_path / "run", ttl_s=1),
+    ):
         pytest.fail("two holders")
     process.send_signal(signal.SIGSTOP)
     with expiring(tmp_path / "run", ttl_s=1) as lease:
