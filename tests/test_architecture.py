@@ -214,6 +214,7 @@ _OWN_FILES = (
     "evals/programs/inside",
     "cli/output.py",
     "cli/process.py",
+    "cli/worker.py",
     "hardware",
 )
 _FILE_METHODS = {
