@@ -1,15 +1,15 @@
 """Errors of a folder's hold: another process has it, or has taken it over."""
 
-from codepretrain.errors import UserError
+from codepretrain.errors import PassingError
 from codepretrain.files.explain import shown
 from codepretrain.files.storage import StrPath
 
 
-class LeaseLostError(UserError):
+class LeaseLostError(PassingError):
     """Another process has taken, or may have taken, the hold of a folder."""
 
 
-class InUseError(UserError):
+class InUseError(PassingError):
     """Another process holds the folder."""
 
 
