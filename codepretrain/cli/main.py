@@ -9,7 +9,7 @@ from functools import partial
 import absl.logging
 
 from codepretrain.checkpoint.refusal import check_names
-from codepretrain.cli import data, interop, judge, plan, run, serve, show, synthetic
+from codepretrain.cli import data, interop, judge, launch, plan, run, serve, show, synthetic
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
     Parser,
@@ -45,6 +45,8 @@ def _dispatch(argv: list[str]) -> int:
     flags.command_line = shlex.join(["codepretrain", *argv])
     flags.workdir = storage.parse(flags.workdir, name="--workdir")
     check_names(flags.workdir, name="--workdir")
+    if flags.command == launch.NAME:
+        return launch.dispatch(flags, overrides, argv)
     config = load_study(flags.config, overrides)
     _check_phases(config, flags)
     check_evaluators(config)
@@ -120,6 +122,7 @@ def _parser() -> Parser:
     serve.add_commands(add)
     synthetic.add_commands(add)
     judge.add_commands(add)
+    launch.add_group(commands)
     return parser
 
 

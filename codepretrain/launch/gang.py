@@ -39,7 +39,8 @@ def worker_arguments(job: Job, attempt: Attempt, host: int) -> list[str]:
             *("--join-timeout-s", str(_whole(watchdog.init_s))),
             *("--heartbeat-timeout-s", str(_whole(watchdog.heartbeat_s))),
         ]
-    if machine.kind == "local":
+    has_devices = any(word.startswith("--cpu-devices") for word in attempt.arguments)
+    if machine.kind == "local" and not has_devices:
         arguments += ["--cpu-devices", str(machine.cpu_devices)]
     return arguments
 

@@ -8,6 +8,8 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
+from etils import epath
+
 from codepretrain.files.hold_errors import InUseError, LeaseLostError
 from codepretrain.files.lease import Lease, exclusive
 from codepretrain.launch.job_folder import JobFolder
@@ -65,6 +67,11 @@ class HostHold:
             return
 
 
+def hold_folder(folder: JobFolder, host: int) -> epath.Path:
+    """Returns the folder that the supervisor of a host holds."""
+    return folder.hosts / f"{host}.lease"
+
+
 @contextlib.contextmanager
 def held(
     folder: JobFolder, host: int, *, announce: Callable[[str], None], ttl_s: float = TTL_S
@@ -76,7 +83,7 @@ def held(
     """
 
     def take() -> Lease:
-        return _Entered(exclusive(folder.hosts / f"{host}.lease", ttl_s=ttl_s, announce=announce))
+        return _Entered(exclusive(hold_folder(folder, host), ttl_s=ttl_s, announce=announce))
 
     hold = HostHold(take, announce)
     try:
