@@ -1,4 +1,4 @@
-"""The processes of a job: `launch host`, the supervisor of one host, and `launch keep`, the keeper."""
+"""The processes of a job: `launch host` supervises one host, `launch keep` keeps the machines."""
 
 import argparse
 import contextlib

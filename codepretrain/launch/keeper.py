@@ -1,7 +1,7 @@
 """Keeps the machines of a job while it needs them: one keeper at a time, on any machine.
 
-`keeper/.lease` is held by the keeper. It decides nothing about the job: if it ends, the hosts go on,
-and `launch resume` starts another one. On GKE there is none: JobSet restarts pods.
+`keeper/.lease` is held by the keeper. It decides nothing about the job: if it ends, the hosts go
+on, and `launch resume` starts another one. On GKE there is none: JobSet restarts pods.
 """
 
 import tempfile
