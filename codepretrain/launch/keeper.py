@@ -33,13 +33,18 @@ class Machines(Protocol):
         """
 
 
+class Record(Protocol):
+    """What writes an event into the record of a job."""
+
+    def __call__(self, event: str, **fields: str) -> None: ...
+
+
 Note = Callable[[str], None]
-MakeMachines = Callable[[JobFolder, Job, Note], Machines]
 
 
 def keep(
     folder: JobFolder,
-    make: MakeMachines,
+    make: Callable[[Record], Machines],
     *,
     is_leaving: Callable[[], bool],
     note: Note,
@@ -48,15 +53,15 @@ def keep(
     """Keeps the machines of a job until it is over and they are gone, or this process is to leave.
 
     Args:
-      make: makes the machines, given the folder, the job, and what takes a line for its record.
+      make: makes the machines, given what writes events.
+      note: takes a line for the keeper's own output.
 
     Raises:
       InUseError: another keeper is alive.
     """
-    job = record_files.read_job_record(folder)
     with expiring(keeper_folder(folder), ttl_s=TTL_S, announce=note) as lease:
         watch = OrdersWatch(folder)
-        machines = make(folder, job, _recorded(folder, note))
+        machines = make(_recorder(folder, note))
         while not machines.tick(is_over=watch.is_over(), now=time.monotonic()):
             if is_leaving():
                 note("leaves; the job goes on without it")
@@ -68,11 +73,6 @@ def keep(
 
 def keeper_folder(folder: JobFolder) -> epath.Path:
     return folder.path / "keeper"
-
-
-def keeper_log(folder: JobFolder) -> Path:
-    """Returns the local file for the output of a keeper."""
-    return log_file(folder, "keeper", 0)
 
 
 def log_file(folder: JobFolder, name: str, number: int) -> Path:
@@ -105,16 +105,16 @@ class OrdersWatch:
         return found[1] and found != self._first
 
 
-def _recorded(folder: JobFolder, note: Note) -> Note:
-    """Returns what notes a line and writes it as an event."""
+def _recorder(folder: JobFolder, note: Note) -> Record:
+    """Returns what writes an event, and notes it; a storage that fails does not end a keeper."""
     writers: list[EventWriter] = []
 
-    def record(text: str) -> None:
-        note(text)
+    def record(event: str, **fields: str) -> None:
+        note(fields.get("message") or " ".join([event, *fields.values()]))
         try:
             if not writers:
                 writers.append(EventWriter(folder.events, f"keeper-{int(1000 * time.time())}"))
-            writers[0].append([{"event": "keeper", "time": utc(time.time()), "message": text}])
+            writers[0].append([{"event": event, "time": utc(time.time()), **fields}])
         except UserError as error:
             note(f"{error}; the line above is not recorded")
 
@@ -124,9 +124,3 @@ def _recorded(folder: JobFolder, note: Note) -> Note:
 def keeper_command(command: Sequence[str], job: Job) -> list[str]:
     """Returns the command of a keeper. command: what runs `codepretrain`."""
     return [*command, "launch", "keep", job.name, "--workdir", job.workdir]
-
-
-def host_command(command: Sequence[str], job: Job, host: int) -> list[str]:
-    """Returns the command of a supervisor. command: what runs `codepretrain`."""
-    where = ["--host", str(host), "--workdir", job.workdir]
-    return [*command, "launch", "host", job.name, *where]

@@ -16,7 +16,8 @@ from codepretrain.files.storage import read_text
 from codepretrain.launch.host_hold import TTL_S, hold_folder
 from codepretrain.launch.job import Job
 from codepretrain.launch.job_folder import JobFolder
-from codepretrain.launch.keeper import host_command, log_file
+from codepretrain.launch.keeper import log_file
+from codepretrain.launch.start_machines import host_arguments
 
 _MIN_PAUSE_S, _MAX_PAUSE_S = 1.0, 60.0
 _STABLE_S = 60.0  # a supervisor that lived that long had started well
@@ -128,7 +129,7 @@ class LocalHosts:
         except UserError as error:
             self._note(f"cannot start the supervisor of host {number}: {error}; tries again")
             return
-        command = host_command(self._command, self._job, number)
+        command = [*self._command, *host_arguments(self._job, number)]
         try:
             with open_log(log_file(self._folder, "hosts", number)) as log:
                 host.process = subprocess.Popen(

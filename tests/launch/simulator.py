@@ -67,6 +67,7 @@ class Host:
     is_up: bool = True
     down_ticks: float = 0
     is_partitioned: float = 0
+    stall_ticks: int = 0
     is_preempted: bool = False
     away_ticks: float = 0
     attempt: str | None = None
@@ -163,6 +164,9 @@ class World:
     Attributes:
       saved: newest checkpoint by stage. done: stages whose phases are complete.
       crash_at: stage → step at which every attempt crashes. bad: stage → cause of its first end.
+      is_lenient: supervisors kill only what is named in `killing`. stalls: the chance that a host
+      takes some ticks between reading the orders and acting on them. flaky: the chance that a
+      worker dies as it starts.
       problems: broken invariants that were seen while running.
     """
 
@@ -187,6 +191,9 @@ class World:
         self.tick = 0
         self.problems: list[str] = []
         self.has_lost_checkpoints = False
+        self.is_lenient = False
+        self.stalls = 0.0
+        self.flaky = 0.0
         self.without_conductor = 0
         self.conductor: SimulatedConductor | None = None
         self.stale: SimulatedConductor | None = None
@@ -212,7 +219,12 @@ class World:
     # Conductors and supervisors.
 
     def _conduct_and_cycle(self) -> None:
-        order = {number: self.rng.random() for number in self.hosts}
+        for host in self.hosts.values():
+            if host.stall_ticks:
+                host.stall_ticks -= 1
+                if not host.stall_ticks:
+                    self._act(host)
+        order = {n: self.rng.random() for n, host in self.hosts.items() if not host.stall_ticks}
         for number, when in order.items():
             if when < 0.8:
                 self._write_and_read(self.hosts[number])
@@ -222,7 +234,9 @@ class World:
         for number, when in order.items():
             if when >= 0.8:
                 self._write_and_read(self.hosts[number])
-            if when >= 0.4:
+            if self.stalls and self.rng.random() < self.stalls:
+                self.hosts[number].stall_ticks = self.rng.choice([1, 2, 3])
+            elif when >= 0.4:
                 self._act(self.hosts[number])
 
     def _conduct(self) -> None:
@@ -291,7 +305,8 @@ class World:
         running = {a.id: a for a in orders.running if host.number in a.hosts}
         if worker is not None:
             name = worker.attempt.id
-            if name in orders.killing or (name not in running and name not in orders.ending):
+            is_foreign = name not in running and name not in orders.ending
+            if name in orders.killing or (is_foreign and not self.is_lenient):
                 self._end(worker, End(code=-9, cause="stopped", is_cascade=True, message="killed"))
             elif name in orders.ending and worker.term_ticks is None:
                 worker.term_ticks = 0
@@ -306,6 +321,8 @@ class World:
                 if host.number in gang.workers:
                     self.problems.append(f"{name} was started twice on host {host.number}")
                 gang.workers[host.number] = host.worker
+                if self.flaky and self.rng.random() < self.flaky:
+                    self._end(host.worker, End(code=-11, cause="crash", message="flaky"))
                 return
 
     def _end(self, worker: Worker, end: End) -> None:

@@ -24,15 +24,13 @@ TIMEOUT_S = 30.0
 PERIOD_S = 0.05
 
 
-def make_job(workdir: epath.Path | Path, *, hosts: int = 1, **watchdog: float) -> Job:
+def make_job(workdir: epath.Path | Path, *, hosts: int = 1, watchdog: WatchdogConfig) -> Job:
     return Job(
         name="job",
         config="config.py",
         workdir=str(workdir),
         stages=(Stage(name="train.trunk", arguments=("train",), phase="trunk"),),
-        launch=LaunchConfig(
-            machine=MachineConfig(hosts=hosts), watchdog=WatchdogConfig(**watchdog)
-        ),
+        launch=LaunchConfig(machine=MachineConfig(hosts=hosts), watchdog=watchdog),
         hosts_per_slice=hosts,
     )
 
@@ -42,7 +40,7 @@ class Supervised:
 
     def __init__(self, workdir: epath.Path, scratch: Path, **watchdog: float) -> None:
         self.folder: JobFolder = job_folder(workdir, "job")
-        self.job = make_job(workdir, **watchdog)
+        self.job = make_job(workdir, watchdog=WatchdogConfig(**watchdog))
         self.scratch = scratch
         self.term = 1
         self.signal_number = 0

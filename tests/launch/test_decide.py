@@ -76,6 +76,9 @@ def test_random_schedules(block: int) -> None:
     for seed in range(100 * block, 100 * block + 100):
         rng = random.Random(seed)
         world = World(random_job(rng), seed=seed, faults=random_faults.random_faults(rng))
+        world.is_lenient = rng.random() < 0.5
+        world.stalls = rng.choice([0.0, 0.1, 0.3])
+        world.flaky = rng.choice([0.0, 0.0, 0.2])
         state, events = run(world)
         try:
             check(world, state, events)

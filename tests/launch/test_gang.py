@@ -95,7 +95,7 @@ def test_a_compilation_cache_in_an_object_store_holds_no_files_that_xla_writes_i
     assert found["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] == "none"
 
 
-V5E = {"kind": "tpu_vm", "topology": "v5e:2x4", "num_slices": 3}
+V5E: dict[str, Any] = {"kind": "tpu_vm", "topology": "v5e:2x4", "num_slices": 3}
 
 
 @pytest.mark.parametrize(("host", "slice_id"), [(2, "0"), (3, "0"), (4, "1"), (5, "1")])
@@ -115,9 +115,7 @@ def test_one_slice_of_several_is_not_told_of_the_others() -> None:
 
 
 def test_gpus_and_cpus_have_no_slices() -> None:
-    for machine in (
-        {"kind": "gke", "topology": "h100:16", "num_slices": 2},
-        {"hosts": 2, "num_slices": 2},
-    ):
-        found = worker_environment(job(**machine), attempt((0, 1, 2, 3)), 3, base={})
+    gpus = job(kind="gke", topology="h100:16", num_slices=2)
+    for other in (gpus, job(hosts=2, num_slices=2)):
+        found = worker_environment(other, attempt((0, 1, 2, 3)), 3, base={})
         assert not any(name.startswith("MEGASCALE_") for name in found)
