@@ -116,7 +116,7 @@ def _first(job: Launched, at_s: float, kind: str) -> Event:
 
 
 def compare(ours: Path, theirs: Path) -> bool:
-    """Prints, for each phase, whether fingerprint and digest are the same; returns whether all are."""
+    """Prints whether fingerprint and digest of each phase are the same; returns whether all are."""
     ours_runs, their_runs = (digests(workdir) for workdir in (ours, theirs))
     is_same = bool(their_runs)
     print(f"\n{'phase-fingerprint':50} {'digest of all batches':24} as in {theirs}")
