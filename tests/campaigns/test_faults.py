@@ -24,7 +24,8 @@ from etils import epath
 
 from codepretrain.launch.events import Event, seconds
 from codepretrain.launch.states import OVER
-from tests.campaigns.test_hosts import finish, start
+from tests.campaigns.test_hosts import start
+from tests.fixtures.processes import wait_for_all
 from tests.fixtures.study_bits import assert_same_study
 from tests.launch.launched import Launched, send, wait_for
 from tests.launch.tiny_job import make_job
@@ -32,7 +33,7 @@ from tests.launch.tiny_job import make_job
 pytestmark = pytest.mark.campaign
 
 ROUNDS = 1  # of all faults
-STEPS = 2500
+STEPS = 1500
 OPTIONS = [
     f"--config.phases.trunk.tokens={STEPS * 8 * 64}",
     "--config.checkpoint.temporary_interval_s=1.0",
@@ -147,7 +148,9 @@ def unbroken(
     tmp_path_factory: pytest.TempPathFactory, prepared: Path, tiny_overrides: list[str]
 ) -> Path:
     workdir = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("unbroken") / "workdir"))
-    finish(start("train", workdir, tiny_overrides, num_processes=2, options=OPTIONS))
+    processes = start("train", workdir, tiny_overrides, num_processes=2, options=OPTIONS)
+    for ended in wait_for_all(processes, timeout_s=1800):
+        assert ended.returncode == 0, ended.stdout
     return workdir
 
 
