@@ -17,7 +17,7 @@ def find_faults(draft: Draft) -> None:
                 _preempted(draft, live)
                 or _lost(draft, live)
                 or _ended(draft, live)
-                or _restarted(draft, live)
+                or _gone(draft, live)
                 or _hanging(draft, live)
             )
 
@@ -63,8 +63,8 @@ def _ended(draft: Draft, live: Live) -> bool:
     return bool(bad)
 
 
-def _restarted(draft: Draft, live: Live) -> bool:
-    hosts = [host for host in live.attempt.hosts if draft.was_restarted(live, host)]
+def _gone(draft: Draft, live: Live) -> bool:
+    hosts = [host for host in live.attempt.hosts if draft.is_gone(live, host)]
     if hosts:
         message = f"host {hosts[0]}: its supervisor was started again, and its worker is gone"
         _close_for(draft, live, "lost_host", hosts[0], message)
@@ -94,7 +94,7 @@ def _hang(draft: Draft, live: Live) -> Hang | None:
             continue
         if seen is None or not seen.has_beaten or (is_single and host not in reports):
             return None  # the silence of a host is judged as such; some commands report nothing
-        since_s = draft.now_s - live.started_s
+        since_s = draft.since_s(live.started_s)
         judged[host] = reports.get(host) or WorkerReport(activity="init", idle_s=since_s)
     return find_hang(
         judged,

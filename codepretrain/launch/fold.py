@@ -117,6 +117,7 @@ def _attempt(state: JobState, event: Mapping[str, Any]) -> JobState:
     live = Live(
         attempt=attempt,
         boots={int(host): boot for host, boot in event["boots"].items()},
+        before={int(host): last for host, last in event["before"].items()},
         num_slices=event["num_slices"],
         wanted_slices=event["wanted_slices"],
         started_s=now_s,

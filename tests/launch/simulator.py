@@ -71,6 +71,7 @@ class Host:
     is_preempted: bool = False
     away_ticks: float = 0
     attempt: str | None = None
+    ran: set[str] = field(default_factory=set)
     worker: Worker | None = None
     term: int = 0
     orders: Orders | None = None
@@ -240,10 +241,6 @@ class World:
                 self._act(self.hosts[number])
 
     def _conduct(self) -> None:
-        if self.stale is not None and self.conductor is not None and self.rng.random() < 0.5:
-            with suppress(Crash):
-                self.stale.round()
-            self.stale = None
         if self.conductor is None:
             self.without_conductor -= 1
             if self.without_conductor > 0 or not any(
@@ -251,6 +248,11 @@ class World:
             ):
                 return
             self.conductor = SimulatedConductor(self)
+            if self.stale is not None:  # it decides once more before the next one has
+                with suppress(Crash):
+                    self.stale.round()
+                self.stale = None
+                return
         try:
             self.conductor.round()
         except Crash:
@@ -312,10 +314,11 @@ class World:
                 worker.term_ticks = 0
             return
         for name, attempt in running.items():
-            if name != host.attempt and not host.is_preempted:
+            if name not in host.ran and name != host.attempt and not host.is_preempted:
                 if self.attempts.get(name) != attempt:
                     self.problems.append(f"{name} has no file")
                 host.attempt = name
+                host.ran.add(name)
                 host.worker = Worker(attempt)
                 gang = self.gangs.setdefault(name, Gang(attempt))
                 if host.number in gang.workers:
@@ -347,7 +350,7 @@ class World:
     def _boot(self, host: Host) -> None:
         host.is_up, host.is_preempted = True, False
         host.boot += 1
-        host.worker, host.orders, host.term = None, None, 0
+        host.worker, host.orders, host.term, host.ran = None, None, 0, set()
 
     def _leave(self, host: Host) -> None:
         """A preempted machine writes its last record and is gone."""
