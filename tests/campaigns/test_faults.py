@@ -110,11 +110,18 @@ def kill_everything(job: Launched, rng: random.Random) -> None:
 
 def kill_keeper(job: Launched, rng: random.Random) -> None:
     """And one supervisor after it, which only the next keeper starts again."""
-    assert job.keeper is not None
-    job.keeper.kill()
-    job.keeper.wait()
+    for pid in job.keepers():
+        send(pid, signal.SIGKILL)
     send(job.supervisors()[host_of(job, rng)], signal.SIGKILL)
     job.start_keeper()
+
+
+def stop_and_resume(job: Launched, rng: random.Random) -> None:
+    """By the two commands; every process of the job ends in between."""
+    assert job.command("stop").wait(60) == 0, job.described()
+    job.wait(lambda: job.state().state == "STOPPED", "STOPPED")
+    job.wait(lambda: not job.supervisors() and not job.keepers(), "the end of all processes")
+    assert job.command("resume", "--detach").wait(120) == 0, job.described()
 
 
 FAULTS = (
@@ -129,6 +136,7 @@ FAULTS = (
     Fault("SIGTERM to a worker", terminate_worker, ("preemption",)),
     Fault("kill -9 of keeper and a supervisor", kill_keeper, ("lost_host",)),
     Fault("kill -9 of all processes", kill_everything, ("lost_host",)),
+    Fault("launch stop, launch resume", stop_and_resume, ("stopped",)),
 )
 
 
