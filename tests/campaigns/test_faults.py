@@ -23,7 +23,6 @@ import pytest
 from etils import epath
 
 from codepretrain.launch.events import Event, seconds
-from codepretrain.launch.states import OVER
 from tests.campaigns.test_hosts import start
 from tests.fixtures.processes import wait_for_all
 from tests.fixtures.study_bits import assert_same_study
@@ -33,7 +32,7 @@ from tests.launch.tiny_job import make_job
 pytestmark = pytest.mark.campaign
 
 ROUNDS = 1  # of all faults
-STEPS = 1500
+STEPS = 1000
 OPTIONS = [
     f"--config.phases.trunk.tokens={STEPS * 8 * 64}",
     "--config.checkpoint.temporary_interval_s=1.0",
@@ -193,9 +192,9 @@ def _plan(rng: random.Random) -> Iterator[Fault]:
 
 def _is_ready(job: Launched, rng: random.Random) -> bool:
     """Waits for a random moment at which the gang makes steps; False if too few are left."""
-    job.wait(lambda: job.is_stepping() or job.state().state in OVER, "steps")
+    job.wait(lambda: job.is_stepping() or job.state().is_over, "steps")
     time.sleep(rng.uniform(0, 3))
-    return job.is_stepping() and job.step() < 0.9 * STEPS
+    return not job.state().is_over and 0 <= job.step() < 0.9 * STEPS
 
 
 def _strike(job: Launched, fault: Fault, rng: random.Random) -> Struck:
