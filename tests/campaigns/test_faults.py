@@ -32,12 +32,12 @@ from tests.launch.tiny_job import make_job
 pytestmark = pytest.mark.campaign
 
 ROUNDS = 1  # of all faults
-STEPS = 1000
+STEPS = 400
 OPTIONS = [
     f"--config.phases.trunk.tokens={STEPS * 8 * 64}",
     "--config.checkpoint.temporary_interval_s=1.0",
-    "--config.checkpoint.permanent_interval_steps=1000",
-    "--config.evals.validation.interval_steps=500",
+    "--config.checkpoint.permanent_interval_steps=100",
+    "--config.evals.validation.interval_steps=100",
 ]
 PAUSE_S = 12.0  # longer than a heartbeat of the job: the host is lost
 
