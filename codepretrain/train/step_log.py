@@ -83,7 +83,7 @@ class StepLog:
                 "step": step,
                 "tokens": step * self._phase_run.step_tokens,
                 "learning_rate": rate,
-                **{name: value.item() for name, value in metrics._asdict().items()},
+                **{name: value.item() for name, value in metrics.scalars().items()},
             }
             self._writer.log_step({**record, **rates, **shares} if step == last_step else record)
         self._time.save(last_step)

@@ -1,5 +1,6 @@
 """A command as the worker of a supervisor: this process stands in for it."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -113,7 +114,8 @@ def test_the_stacks_of_a_worker_that_compiles_and_of_one_that_waits_for_it(
         time.sleep(1.0)
         for index in range(2):
             pod.send(signal.SIGUSR1, index)
-            wait_until(lambda index=index: "run" in _text(pod.stacks(index)), pod)
+            wait_until(functools.partial(_has_text, pod.stacks(index)), pod)
+        time.sleep(1.0)  # the whole of it
         waiting, stuck = _text(pod.stacks(0)), _text(pod.stacks(1))
         assert [process.poll() for process in pod.processes] == [None, None]
     assert "Current thread" in waiting
@@ -124,6 +126,10 @@ def test_the_stacks_of_a_worker_that_compiles_and_of_one_that_waits_for_it(
 
 def _step(pod: Pod, index: int) -> int:
     return max((line["step"] for line in pod.reports(index) if "step" in line), default=0)
+
+
+def _has_text(path: Path) -> bool:
+    return bool(_text(path))
 
 
 def _text(path: Path) -> str:
