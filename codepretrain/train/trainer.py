@@ -10,7 +10,7 @@ from codepretrain import interrupt
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.errors import DamageError, Interrupted
 from codepretrain.files import atomic
-from codepretrain.hosts import from_primary, max_over_processes
+from codepretrain.hosts import from_primary, values_of_processes
 from codepretrain.metrics.progress import StepProgress
 from codepretrain.metrics.starts import Purpose, record_start
 from codepretrain.metrics.stopwatch import Stopwatch
@@ -175,7 +175,7 @@ class Trainer:
             self.program,
             self.watch,
             writer=self.writer,
-            time=self.time,
+            time_ledger=self.time,
             progress=stack.enter_context(progress),
         )
 
@@ -225,8 +225,13 @@ class Trainer:
     def _save_if_due(self, state: TrainState, step: int) -> None:
         """Saves by step (permanent) and by time (temporary)."""
         is_due = self.checkpoints.is_permanent(step)
-        if jax.process_count() == 1 or self.log.is_due(step):  # agreeing on the time costs some
-            is_due |= bool(max_over_processes(int(self.checkpoints.is_due_by_time())))
+        if jax.process_count() == 1:
+            is_due |= self.checkpoints.is_due_by_time()
+        elif self.log.is_due(step):  # agreeing on the time costs some
+            own = [int(self.checkpoints.is_due_by_time()), *self.log.times_us()]
+            all_values = values_of_processes(own)
+            is_due |= any(is_late for is_late, *_ in all_values)
+            self.log.note_times(step, [times for _, *times in all_values])
         if is_due:
             self._save(state, step)
 
