@@ -12,6 +12,8 @@ _STOPS = ("stopped", "preemption")
 def find_faults(draft: Draft) -> None:
     """Ends every gang in which something went wrong, and says what."""
     for live in list(draft.state.live.values()):
+        _name_lost(draft, live)
+        live = draft.state.live[live.attempt.id]
         if live.closing is None:
             _ = (
                 _preempted(draft, live)
@@ -36,12 +38,21 @@ def _preempted(draft: Draft, live: Live) -> bool:
     return bool(hosts)
 
 
-def _lost(draft: Draft, live: Live) -> bool:
+def _name_lost(draft: Draft, live: Live) -> None:
+    """Names each lost host of a gang once, also of one that is ending for another reason."""
+    for host in _lost_hosts(draft, live):
+        if host not in live.lost:
+            silent_s = round(draft.silent_s(host), 1)
+            draft.add("lost_host", host=host, attempt=live.attempt.id, silent_s=silent_s)
+
+
+def _lost_hosts(draft: Draft, live: Live) -> list[int]:
     # One that has ended its worker well may leave: the stage needs it no more.
-    hosts = [h for h in live.attempt.hosts if draft.is_lost(h) and not draft.has_ended(live, h)]
-    for host in hosts:
-        silent_s = round(draft.silent_s(host), 1)
-        draft.add("lost_host", host=host, attempt=live.attempt.id, silent_s=silent_s)
+    return [h for h in live.attempt.hosts if draft.is_lost(h) and not draft.has_ended(live, h)]
+
+
+def _lost(draft: Draft, live: Live) -> bool:
+    hosts = _lost_hosts(draft, live)
     if hosts:
         message = f"host {hosts[0]}: no sign of life for {draft.silent_s(hosts[0]):.0f} s"
         _close_for(draft, live, "lost_host", hosts[0], message)

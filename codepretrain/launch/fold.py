@@ -152,6 +152,11 @@ def _warning(state: JobState, event: Mapping[str, Any]) -> JobState:
     return _with_live(state, _live(state, event), has_save_warning=True)
 
 
+def _lost_host(state: JobState, event: Mapping[str, Any]) -> JobState:
+    live = _live(state, event)
+    return _with_live(state, live, lost=live.lost | {event["host"]})
+
+
 def _closing(state: JobState, event: Mapping[str, Any]) -> JobState:
     live = _live(state, event)
     now_s = seconds(event["time"])
@@ -250,6 +255,7 @@ _STEPS: Mapping[str, Callable[[JobState, Mapping[str, Any]], JobState]] = {
     "resumed": _resumed,
     "saved": _saved,
     "warning": _warning,
+    "lost_host": _lost_host,
     "closing": _closing,
     "chip_hours": _chip_hours,
     "end": _end,

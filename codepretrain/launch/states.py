@@ -66,7 +66,7 @@ class Live:
     """An attempt that has started and whose end is not recorded yet.
 
     boots, before: the supervisors of its hosts and the attempts that they had run last, when it
-    started. seconds: measured up to `measured_s`.
+    started. seconds: measured up to `measured_s`. lost: hosts that were named as lost.
     """
 
     attempt: Attempt
@@ -80,6 +80,7 @@ class Live:
     is_running: bool = False
     resumed_step: int | None = None
     closing: Closing | None = None
+    lost: frozenset[int] = frozenset()
     has_save_warning: bool = False
 
 

@@ -22,7 +22,8 @@ from codepretrain.launch.job_folder import JobFolder
 from codepretrain.launch.records import Attempt, End, Orders
 from codepretrain.launch.states import JobState
 from tests.launch.random_faults import job, phase, single
-from tests.launch.simulator import TICK_S, World
+from tests.launch.simulated_conductor import TICK_S
+from tests.launch.simulator import World
 
 
 class Killed(BaseException):

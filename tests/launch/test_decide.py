@@ -14,7 +14,8 @@ from codepretrain.launch.machine import BudgetConfig, RestartConfig
 from codepretrain.launch.states import OVER, JobState
 from tests.launch import random_faults
 from tests.launch.random_faults import job, phase, random_job, request, single
-from tests.launch.simulator import TICK_S, Fault, World
+from tests.launch.simulated_conductor import TICK_S
+from tests.launch.simulator import Fault, World
 
 MAX_TICKS = 900
 
