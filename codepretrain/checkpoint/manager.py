@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -25,23 +25,9 @@ from codepretrain.checkpoint.history import History, history_path, last_events
 from codepretrain.checkpoint.integrity import verify
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.checkpoint.refusal import explained_save
+from codepretrain.checkpoint.restored import Restored
 from codepretrain.errors import UserError
 from codepretrain.hosts import Channel, decide, gather
-
-
-@dataclass(frozen=True, kw_only=True)
-class Restored:
-    """What `Checkpoints.restore` found; `state` is None if there is no whole checkpoint.
-
-    Attributes:
-      damaged: the skipped checkpoints by step, with what is wrong with each.
-    """
-
-    step: int = 0
-    state: Any = None
-    ledger: Any = None
-    identity: Any = None
-    damaged: dict[int, str]
 
 
 class Checkpoints:

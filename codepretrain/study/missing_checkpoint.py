@@ -2,7 +2,8 @@
 
 import shlex
 
-from codepretrain.checkpoint.manager import Checkpoints, Restored
+from codepretrain.checkpoint.manager import Checkpoints
+from codepretrain.checkpoint.restored import Restored
 from codepretrain.errors import UserError
 from codepretrain.hosts import decide
 from codepretrain.stream.ledger import saved_step

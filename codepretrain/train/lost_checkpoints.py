@@ -7,7 +7,8 @@ requires the user's consent (`--retrain-lost`).
 
 from etils import epath
 
-from codepretrain.checkpoint.manager import Checkpoints, Restored
+from codepretrain.checkpoint.manager import Checkpoints
+from codepretrain.checkpoint.restored import Restored
 from codepretrain.errors import UserError
 from codepretrain.files.journal import keep_cut
 from codepretrain.files.storage import read_json, remove
