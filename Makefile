@@ -61,7 +61,7 @@ test-preparation: .venv/.installed
 lint: .venv/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy codepretrain experiments benchmarks tests
+	$(BIN)/mypy codepretrain experiments launch benchmarks tests
 
 format: .venv/.installed
 	$(BIN)/ruff format .

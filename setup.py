@@ -80,7 +80,16 @@ EXTRAS = {
     ],
     "tpu": ["jax[tpu]>=0.10,<0.11"],
     "cuda": ["jax[cuda13]>=0.10,<0.11"],
-    "dev": ["pytest>=8.3", "pytest-xdist>=3.6", "ruff>=0.14", "mypy>=1.18", "pre-commit>=4"],
+    "dev": [
+        "pytest>=8.3",
+        "pytest-xdist>=3.6",
+        "ruff>=0.14",
+        "mypy>=1.18",
+        "pre-commit>=4",
+        # The schemas of Kubernetes, for the manifests of `codepretrain launch`.
+        "kubernetes-validate>=1.33,<2",
+        "jsonschema>=4.20,<5",
+    ],
 }
 
 setup(

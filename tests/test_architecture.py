@@ -72,6 +72,13 @@ NEVER = {
     ),
     "codepretrain.files": "codepretrain.config codepretrain.data codepretrain.study jax numpy",
     "codepretrain.report": "codepretrain.study codepretrain.train jax",
+    "codepretrain.launch": (
+        "codepretrain.study codepretrain.train codepretrain.stream codepretrain.checkpoint "
+        "codepretrain.evals codepretrain.cli codepretrain.podplan.compiled_step "
+        "codepretrain.podplan.topology jax flax orbax absl argparse"
+    ),
+    # Sent to a host on its own, before anything is installed there.
+    "codepretrain.launch.host_start": "codepretrain",
     "codepretrain": "experiments launch tests",
 }
 STANDARD_LIBRARY_ONLY = (
@@ -80,6 +87,9 @@ STANDARD_LIBRARY_ONLY = (
     "config/validate.py",
     "config/values.py",
     "errors.py",
+    "launch/host_start.py",
+    "launch/machine.py",
+    "launch/records.py",
 )
 
 
@@ -215,6 +225,7 @@ _OWN_FILES = (
     "cli/output.py",
     "cli/process.py",
     "hardware",
+    "launch/host_start.py",
 )
 _FILE_METHODS = {
     *("open", "fdopen", "read_bytes", "write_bytes", "write_text", "fsync"),
@@ -248,6 +259,7 @@ def test_only_the_command_line_reads_the_environment() -> None:
         for p in FILES
         if "os.environ" in p.read_text() or "getenv" in p.read_text()
     }
+    readers.discard("launch/host_start.py")  # a program of its own
     assert {reader.split("/")[0] for reader in readers} <= {"cli", "__main__.py"}
 
 
@@ -276,6 +288,15 @@ def test_the_training_process_starts_without_the_packages_that_prepare_data() ->
     code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import {modules}"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
+
+
+def test_launching_imports_no_jax() -> None:
+    """All of `codepretrain/launch`, which runs on the host beside the workers."""
+    modules = ", ".join(m for m in map(module_name, FILES) if starts_with(m, "codepretrain.launch"))
+    code = f"import sys, {modules}; print(*sorted(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    assert not {name.split(".")[0] for name in result.stdout.split()} & {"jax", "flax", "orbax"}
 
 
 def test_report_and_show_batch_import_no_jax() -> None:

@@ -4,6 +4,7 @@ An invalid argument raises a UserError with the flag, what was expected and what
 """
 
 import argparse
+import difflib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
@@ -87,12 +88,15 @@ def whole_number(minimum: int, maximum: int = 2**63 - 1) -> Callable[[str], int]
     return convert
 
 
-def split_overrides(rest: Sequence[str], known: Sequence[str]) -> list[str]:
+def split_overrides(
+    rest: Sequence[str], known: Sequence[str], *, roots: Sequence[str] = ("config",)
+) -> list[str]:
     """Returns the overrides among the arguments that no flag took.
 
     Args:
       rest: those arguments.
       known: the command's flags, for suggestions.
+      roots: what the command takes overrides of.
 
     Raises:
       UserError: an argument is neither a flag nor an override.
@@ -100,8 +104,8 @@ def split_overrides(rest: Sequence[str], known: Sequence[str]) -> list[str]:
     overrides = []
     for position, argument in enumerate(rest):
         name = argument.partition("=")[0]
-        if not argument.startswith("--config."):
-            raise UserError(f"unknown argument {quoted(argument)}{_near(name, known)}")
+        if not argument.startswith(tuple(f"--{root}." for root in roots)):
+            raise UserError(f"unknown argument {quoted(argument)}{_near(name, known, roots)}")
         if "=" not in argument:
             value = rest[position + 1] if position + 1 < len(rest) else "VALUE"
             raise UserError(f"{quoted(name)} has no value: write {quoted(f'{name}={value}')[1:-1]}")
@@ -109,11 +113,12 @@ def split_overrides(rest: Sequence[str], known: Sequence[str]) -> list[str]:
     return overrides
 
 
-def _near(name: str, known: Sequence[str]) -> str:
+def _near(name: str, known: Sequence[str], roots: Sequence[str]) -> str:
     """Returns a suggestion: for a misspelled `--config.` too."""
     head, dot, tail = name.partition(".")
-    if dot and head.startswith("-"):
-        return suggestion(f"{head}.", ["--config."]) and f"; did you mean --config.{tail[:80]}?"
+    if dot and head.startswith("-") and roots:
+        found = difflib.get_close_matches(head, [f"--{root}" for root in roots], n=1, cutoff=0)
+        return f"; did you mean {found[0]}.{tail[:80]}?"
     return suggestion(name, known)
 
 

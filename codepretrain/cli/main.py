@@ -9,7 +9,7 @@ from functools import partial
 import absl.logging
 
 from codepretrain.checkpoint.refusal import check_names
-from codepretrain.cli import data, interop, judge, plan, run, serve, show, synthetic
+from codepretrain.cli import data, interop, judge, launch, plan, run, serve, show, synthetic
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
     Parser,
@@ -29,6 +29,7 @@ from codepretrain.files.writable import check_writable
 
 _DESCRIPTION = "Pre-training studies of text and code: prepare data, train, evaluate, report."
 _DATA = "show what prepared data holds"
+_LAUNCH = "run a study on machines, and keep it running"
 _WRITING = ("run", "prepare", "train", "evaluate", "judge", "report", "import")
 
 
@@ -45,7 +46,9 @@ def _dispatch(argv: list[str]) -> int:
     flags.command_line = shlex.join(["codepretrain", *argv])
     flags.workdir = storage.parse(flags.workdir, name="--workdir")
     check_names(flags.workdir, name="--workdir")
-    config = load_study(flags.config, overrides)
+    if not hasattr(flags, "config"):  # a command about a job, which has its own study
+        return flags.function(flags, argv)
+    config = load_study(flags.config, [o for o in overrides if o.startswith("--config.")])
     _check_phases(config, flags)
     check_evaluators(config)
     for source, chosen in config.data.sources.items():
@@ -68,7 +71,11 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     command = _command(parser, argv)
     flags, rest = parser.parse_known_args(argv)
     known = [name for action in command._actions for name in action.option_strings]
-    overrides = split_overrides(rest, [name for name in known if name.startswith("--")])
+    # `launch submit` takes overrides of the machine too; commands about a job take none.
+    roots = [name for name in ("config", "machine") if hasattr(flags, name)]
+    names = [name for name in known if name.startswith("--")]
+    overrides = split_overrides(rest, names, roots=roots)
+    flags.machine_overrides = [o for o in overrides if o.startswith("--machine.")]
     if hasattr(flags, "coordinator"):
         check_machine_flags(flags)
     return flags, overrides
@@ -120,6 +127,11 @@ def _parser() -> Parser:
     serve.add_commands(add)
     synthetic.add_commands(add)
     judge.add_commands(add)
+    group = commands.add_parser("launch", help=_LAUNCH, description=_LAUNCH)
+    of_launch = group.add_subparsers(
+        dest="launch_command", metavar="command", required=True, parser_class=Parser
+    )
+    launch.add_commands(partial(_add, of_launch), partial(_add_job_command, of_launch))
     return parser
 
 
@@ -130,13 +142,31 @@ def _add(
     text: str,
 ) -> argparse.ArgumentParser:
     """Adds a command with the flags that all have."""
-    command = commands.add_parser(
-        name,
-        help=text,
-        description=text,
-        epilog="Any field of the study is overridden by --config.path.to.field=value.",
-    )
+    command = _add_command(commands, name, function, text)
+    command.epilog = "Any field of the study is overridden by --config.path.to.field=value."
     command.add_argument("--config", required=True, metavar="FILE", help="experiment file")
+    return command
+
+
+def _add_job_command(
+    commands: "argparse._SubParsersAction[Parser]",
+    name: str,
+    function: Callable[..., int],
+    text: str,
+) -> argparse.ArgumentParser:
+    """Adds a command about a job; its function is called with the flags and the arguments."""
+    command = _add_command(commands, name, function, text)
+    command.add_argument("job", metavar="JOB", help="the name that `launch submit` printed")
+    return command
+
+
+def _add_command(
+    commands: "argparse._SubParsersAction[Parser]",
+    name: str,
+    function: Callable[..., int],
+    text: str,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text)
     command.add_argument(
         "--workdir",
         action=WorkdirOnce,

@@ -46,7 +46,9 @@ def to_dict(value: Any) -> Any:
     return value
 
 
-def apply_override(cls: type, values: dict[str, Any], path: Sequence[str], text: str) -> None:
+def apply_override(
+    cls: type, values: dict[str, Any], path: Sequence[str], text: str, *, root: str = "config"
+) -> None:
     """Sets, in place, the leaf at `path` of nested dict `values` (a `cls`) to what `text` spells.
 
     Numbers, booleans, None, lists and dicts are read as Python literals; a field that holds text
@@ -55,11 +57,11 @@ def apply_override(cls: type, values: dict[str, Any], path: Sequence[str], text:
     Raises:
       UserError: the path does not lead to a field, or the text does not spell a value of its type.
     """
-    spelled = "config." + ".".join(path)
+    spelled = ".".join([root, *path])
     node: Any = values
     hint: Any = cls
     for depth, name in enumerate(path):
-        where = ".".join(["config", *path[:depth]])
+        where = ".".join([root, *path[:depth]])
         valid, hint = _child(hint, node, name)
         if name not in node and name not in valid:
             raise UserError(f"{where}.{name}: no such field{suggestion(name, valid)}")

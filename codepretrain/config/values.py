@@ -38,22 +38,22 @@ class Rule:
     choices: tuple[str, ...] = ()
 
 
-def _whole(low: int, high: int = MAX_INT32) -> Rule:
+def whole(low: int, high: int = MAX_INT32) -> Rule:
     return Rule(f"a whole number from {low:,} to {high:,}", lambda value: low <= value <= high)
 
 
-def _one_of(*choices: str) -> Rule:
+def one_of(*choices: str) -> Rule:
     return Rule(f"one of {', '.join(choices)}", lambda value: value in choices, choices)
 
 
-_POSITIVE = Rule("a positive number", lambda value: value > 0)
-_NOT_NEGATIVE = Rule("a number from 0", lambda value: value >= 0)
+POSITIVE = Rule("a positive number", lambda value: value > 0)
+NOT_NEGATIVE = Rule("a number from 0", lambda value: value >= 0)
 _BELOW_ONE = Rule("a number in [0, 1)", lambda value: 0 <= value < 1)
 _FRACTION = Rule("a number in (0, 1]", lambda value: 0 < value <= 1)
 _WEIGHT = Rule(
     "a weight of 0, or from 1e-9 to 1e15", lambda value: value == 0 or 1e-9 <= value <= 1e15
 )
-_FILLED = Rule("text that is not empty", lambda value: value.strip() != "")
+FILLED = Rule("text that is not empty", lambda value: value.strip() != "")
 _AXIS = Rule(
     "a number of devices from 1, or -1", lambda value: 1 <= value <= MAX_INT32 or value == -1
 )
@@ -65,103 +65,103 @@ NAME = Rule(
 
 RULES: Mapping[str, Rule] = {
     "name": NAME,
-    "seed": _whole(0, 2**32 - 1),  # JAX's random keys take 32-bit seeds
-    "model.vocab_size": _whole(1),
-    "model.d_model": _whole(1),
-    "model.num_layers": _whole(1),
-    "model.num_heads": _whole(1),
-    "model.num_kv_heads": _whole(1),
+    "seed": whole(0, 2**32 - 1),  # JAX's random keys take 32-bit seeds
+    "model.vocab_size": whole(1),
+    "model.d_model": whole(1),
+    "model.num_layers": whole(1),
+    "model.num_heads": whole(1),
+    "model.num_kv_heads": whole(1),
     "model.head_dim": Rule(
         "an even number from 2 to 65,536", lambda value: 2 <= value <= 65_536 and value % 2 == 0
     ),
-    "model.d_ff": _whole(1),
-    "model.rope_base": _POSITIVE,
-    "model.norm_epsilon": _POSITIVE,
-    "model.logit_scale": _POSITIVE,
-    "model.compute_dtype": _one_of("bfloat16", "float32"),
+    "model.d_ff": whole(1),
+    "model.rope_base": POSITIVE,
+    "model.norm_epsilon": POSITIVE,
+    "model.logit_scale": POSITIVE,
+    "model.compute_dtype": one_of("bfloat16", "float32"),
     # A shorter row holds no document between the tokens that begin and end it.
-    "data.max_seq_len": _whole(8, 2**24),
-    "data.packing": _one_of("best_fit", "concatenate"),
+    "data.max_seq_len": whole(8, 2**24),
+    "data.packing": one_of("best_fit", "concatenate"),
     "data.validation_fraction": _BELOW_ONE,
-    "data.part_bytes": _whole(1, 2**40),
-    "data.deduplication.exact": _one_of("keep", "drop_within", "drop_across"),
-    "data.deduplication.near": _one_of("ignore", "keep", "drop_within", "drop_across"),
+    "data.part_bytes": whole(1, 2**40),
+    "data.deduplication.exact": one_of("keep", "drop_within", "drop_across"),
+    "data.deduplication.near": one_of("ignore", "keep", "drop_within", "drop_across"),
     "data.deduplication.min_similarity": _FRACTION,
-    "data.decontamination.benchmarks.*": _FILLED,
-    "data.decontamination.ngram_words": _whole(4, 100),
-    "data.tokenizer.path": _FILLED,
-    "data.tokenizer.vocab_size": _whole(1),
-    "data.tokenizer.training_bytes_per_source": _whole(1, MAX_TOKENS),
+    "data.decontamination.benchmarks.*": FILLED,
+    "data.decontamination.ngram_words": whole(4, 100),
+    "data.tokenizer.path": FILLED,
+    "data.tokenizer.vocab_size": whole(1),
+    "data.tokenizer.training_bytes_per_source": whole(1, MAX_TOKENS),
     "data.tokenizer.training_weights.*": _WEIGHT,
-    "data.tokenizer.bos_token": _FILLED,
-    "data.tokenizer.eos_token": _FILLED,
-    "data.sources.*.reader": _FILLED,
+    "data.tokenizer.bos_token": FILLED,
+    "data.tokenizer.eos_token": FILLED,
+    "data.sources.*.reader": FILLED,
     "data.sources.*.kind": NAME,
-    "data.sources.*.filters.*.name": _FILLED,
-    "data.sources.*.num_tokens": _whole(1, MAX_TOKENS),
-    "data.sources.*.max_epochs": _POSITIVE,
-    "training.batch_size": _whole(1),
-    "training.z_loss_coefficient": _NOT_NEGATIVE,
+    "data.sources.*.filters.*.name": FILLED,
+    "data.sources.*.num_tokens": whole(1, MAX_TOKENS),
+    "data.sources.*.max_epochs": POSITIVE,
+    "training.batch_size": whole(1),
+    "training.z_loss_coefficient": NOT_NEGATIVE,
     "training.spike_factor": Rule("a number above 1", lambda value: value > 1),
-    "training.max_consecutive_skips": _whole(1),
+    "training.max_consecutive_skips": whole(1),
     "optimizer.beta1": _BELOW_ONE,
     "optimizer.beta2": _BELOW_ONE,
-    "optimizer.epsilon": _POSITIVE,
-    "optimizer.weight_decay": _NOT_NEGATIVE,
-    "optimizer.max_gradient_norm": _POSITIVE,
-    "optimizer.first_moment_dtype": _one_of("float32", "bfloat16"),
-    "phases.*.tokens": _whole(1, MAX_TOKENS),
-    "phases.*.parent_tokens": _whole(1, MAX_TOKENS),
+    "optimizer.epsilon": POSITIVE,
+    "optimizer.weight_decay": NOT_NEGATIVE,
+    "optimizer.max_gradient_norm": POSITIVE,
+    "optimizer.first_moment_dtype": one_of("float32", "bfloat16"),
+    "phases.*.tokens": whole(1, MAX_TOKENS),
+    "phases.*.parent_tokens": whole(1, MAX_TOKENS),
     "phases.*.initial_checkpoint": NAME,
-    "phases.*.data_order": _one_of("continue", "restart"),
-    "phases.*.weight_decay": _NOT_NEGATIVE,
+    "phases.*.data_order": one_of("continue", "restart"),
+    "phases.*.weight_decay": NOT_NEGATIVE,
     "phases.*.mixture.*": _WEIGHT,
-    "phases.*.mixture_changes.*.at_tokens": _whole(1, MAX_TOKENS),
+    "phases.*.mixture_changes.*.at_tokens": whole(1, MAX_TOKENS),
     "phases.*.mixture_changes.*.weights.*": _WEIGHT,
-    "phases.*.schedule.peak_learning_rate": _NOT_NEGATIVE,
-    "phases.*.schedule.end_learning_rate": _NOT_NEGATIVE,
-    "phases.*.schedule.start_learning_rate": _NOT_NEGATIVE,
-    "phases.*.schedule.warmup_steps": _whole(0, MAX_TOKENS),
+    "phases.*.schedule.peak_learning_rate": NOT_NEGATIVE,
+    "phases.*.schedule.end_learning_rate": NOT_NEGATIVE,
+    "phases.*.schedule.start_learning_rate": NOT_NEGATIVE,
+    "phases.*.schedule.warmup_steps": whole(0, MAX_TOKENS),
     "phases.*.schedule.decay_fraction": Rule("a number in [0, 1]", lambda value: 0 <= value <= 1),
     "execution.mesh.data": _AXIS,
     "execution.mesh.fsdp": _AXIS,
     "execution.mesh.tensor": _AXIS,
-    "execution.num_microbatches": _whole(1),
-    "execution.remat_policy": _one_of(*REMAT_POLICIES),
-    "execution.attention_kernel": _one_of("auto", *ATTENTION_KERNELS),
-    "execution.attention_block_q": _whole(1),
-    "execution.attention_block_kv": _whole(1),
-    "execution.loss_vocab_block": _whole(1),
-    "execution.loss_token_block": _whole(1),
-    "execution.gradient_reduction_dtype": _one_of("float32", "bfloat16"),
-    "execution.prefetch_batches": _whole(1, 65_536),
-    "execution.reader_threads": _whole(1, 1024),
-    "execution.row_cache_bytes": _whole(2**20, 2**60),
-    "checkpoint.temporary_interval_s": _POSITIVE,
-    "checkpoint.num_temporary": _whole(1),
-    "checkpoint.permanent_interval_steps": _whole(1, MAX_TOKENS),
-    "evals.*.kind": _FILLED,
-    "evals.*.interval_steps": _whole(1, MAX_TOKENS),
-    "evals.*.interval_tokens": _whole(1, MAX_TOKENS),
-    "evals.*.on_failure": _one_of("stop", "continue"),
-    "evals.*.num_examples": _whole(1),
-    "logging.interval_steps": _whole(1, MAX_TOKENS),
-    "logging.wandb_project": _FILLED,
+    "execution.num_microbatches": whole(1),
+    "execution.remat_policy": one_of(*REMAT_POLICIES),
+    "execution.attention_kernel": one_of("auto", *ATTENTION_KERNELS),
+    "execution.attention_block_q": whole(1),
+    "execution.attention_block_kv": whole(1),
+    "execution.loss_vocab_block": whole(1),
+    "execution.loss_token_block": whole(1),
+    "execution.gradient_reduction_dtype": one_of("float32", "bfloat16"),
+    "execution.prefetch_batches": whole(1, 65_536),
+    "execution.reader_threads": whole(1, 1024),
+    "execution.row_cache_bytes": whole(2**20, 2**60),
+    "checkpoint.temporary_interval_s": POSITIVE,
+    "checkpoint.num_temporary": whole(1),
+    "checkpoint.permanent_interval_steps": whole(1, MAX_TOKENS),
+    "evals.*.kind": FILLED,
+    "evals.*.interval_steps": whole(1, MAX_TOKENS),
+    "evals.*.interval_tokens": whole(1, MAX_TOKENS),
+    "evals.*.on_failure": one_of("stop", "continue"),
+    "evals.*.num_examples": whole(1),
+    "logging.interval_steps": whole(1, MAX_TOKENS),
+    "logging.wandb_project": FILLED,
     "cost.mfu": _FRACTION,
-    "cost.price_per_chip_hour": _NOT_NEGATIVE,
+    "cost.price_per_chip_hour": NOT_NEGATIVE,
 }
 
 
-def check_values(config: Any) -> None:
-    """Checks the value of every field of a study.
+def check_values(config: Any, rules: Mapping[str, Rule] = RULES, *, root: str = "config") -> None:
+    """Checks the value of every field of a study, or of another dataclass with its own rules.
 
     Raises:
       UserError: names the first field with an invalid value, and the value.
     """
     for path, pattern, value in leaves(config):
-        require(_general_rule(value), f"config.{path}", value)
-        if pattern in RULES and value is not None:
-            require(RULES[pattern], f"config.{path}", value)
+        require(_general_rule(value), f"{root}.{path}", value)
+        if pattern in rules and value is not None:
+            require(rules[pattern], f"{root}.{path}", value)
 
 
 def require(rule: Rule, path: str, value: Any) -> None:

@@ -33,7 +33,8 @@ class Chip:
     device_kinds: lower-case prefixes of JAX's name for it. chips_per_host: of the machines that a
     slice of several machines consists of. single_host_slices: sizes that are one machine instead.
     examples: its topologies to name in a message; GPUs have none, since a program for GPUs cannot
-    be compiled without one.
+    be compiled without one. accelerator: of its TPU VM accelerator types, which count
+    `counted_per_chip` per chip: TensorCores on v5p, chips on the others.
     """
 
     name: str
@@ -46,6 +47,13 @@ class Chip:
     chips_per_host: int
     single_host_slices: tuple[int, ...] = ()
     examples: tuple[str, ...] = ()
+    accelerator: str | None = None
+    counted_per_chip: int = 1
+
+    def accelerator_type(self, num_chips: int) -> str:
+        """Returns the name of a slice of this many chips as a TPU VM: "v5litepod-256"."""
+        assert self.accelerator is not None, f"{self.name} is not a TPU"
+        return f"{self.accelerator}-{num_chips * self.counted_per_chip}"
 
     def num_hosts(self, num_chips: int) -> int:
         """Returns the number of machines (and JAX processes) of a slice of this many chips."""
@@ -68,6 +76,7 @@ CHIPS: dict[str, Chip] = {
             chips_per_host=4,
             single_host_slices=(1, 4, 8),
             examples=("v5e:4x4", "v5e:16x16"),
+            accelerator="v5litepod",
         ),
         Chip(
             name="v5p",
@@ -79,6 +88,8 @@ CHIPS: dict[str, Chip] = {
             dcn_bytes_per_s=6.25e9,
             chips_per_host=4,
             examples=("v5p:4x4x4", "v5p:4x4x8"),
+            accelerator="v5p",
+            counted_per_chip=2,
         ),
         Chip(
             name="v6e",
@@ -91,6 +102,7 @@ CHIPS: dict[str, Chip] = {
             chips_per_host=4,
             single_host_slices=(1, 4, 8),
             examples=("v6e:8x8", "v6e:16x16"),
+            accelerator="v6e",
         ),
         Chip(
             name="h100",

@@ -38,7 +38,9 @@ class Job:
     """A study on a machine.
 
     config, workdir: as they are spelled in commands. Hosts are numbered over all slices: the hosts
-    of slice s are s · hosts_per_slice and those that follow.
+    of slice s are s · hosts_per_slice and those that follow. study: its name. bundle: the hash of
+    what hosts run. created_at: UTC. created_by: the command line. extras: of the package, that
+    hosts install.
     """
 
     name: str
@@ -49,6 +51,11 @@ class Job:
     hosts_per_slice: int = 1
     chips_per_host: int = 1
     price_per_chip_hour: float | None = None
+    study: str = ""
+    bundle: str = ""
+    created_at: str = ""
+    created_by: str = ""
+    extras: tuple[str, ...] = ()
 
     @cached_property
     def by_name(self) -> Mapping[str, Stage]:

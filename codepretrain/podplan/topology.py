@@ -25,7 +25,6 @@ COMPILER_ENVIRONMENT = {
     "TPU_MIN_LOG_LEVEL": "3",
     "TPU_STDERR_LOG_LEVEL": "3",
 }
-_ACCELERATOR_TYPES = {"v5e": "v5litepod-{}", "v5p": "v5p-{}", "v6e": "v6e-{}"}
 _PLANNED = [name for name, chip in CHIPS.items() if chip.examples]
 
 
@@ -57,8 +56,7 @@ class Topology:
     @property
     def environment(self) -> dict[str, str]:
         """Variables to set before JAX is imported, to compile for this topology."""
-        cores = self.chips_per_slice * (2 if self.chip.name == "v5p" else 1)
-        accelerator = _ACCELERATOR_TYPES[self.chip.name].format(cores)
+        accelerator = self.chip.accelerator_type(self.chips_per_slice)
         return {**COMPILER_ENVIRONMENT, "TPU_ACCELERATOR_TYPE": accelerator}
 
 

@@ -1,5 +1,6 @@
 """Config: parsing, overrides and checks, each error by its message."""
 
+import json
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from codepretrain.config.parse import parse, to_dict
 from codepretrain.config.schema import StudyConfig
 from codepretrain.config.validate import check
 from codepretrain.errors import UserError
+from codepretrain.study.fingerprint import fingerprints
+from codepretrain.study.graph import resolve
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -297,3 +300,33 @@ def test_overrides_that_contradict_each_other(
 def test_the_same_override_twice_is_fine(tmp_path: Path) -> None:
     path = study_file(tmp_path, SMALL)
     assert load_study(path, ["--config.seed=3", "--config.seed=3"]).seed == 3
+
+
+def test_the_json_of_a_study_is_the_same_study(tmp_path: Path) -> None:
+    """Every value survives, so every phase keeps its fingerprint."""
+    config = load_study(
+        study_file(tmp_path, SMALL), ["--config.optimizer.epsilon=1.0000000000000002e-8"]
+    )
+    path = tmp_path / "study.json"
+    path.write_text(json.dumps(to_dict(config)))
+    loaded = load_study(str(path))
+    assert loaded == config
+    assert list(loaded.phases) == list(config.phases)
+    phases = resolve(config)
+    identities = {"text": "a" * 64, "code": "b" * 64}
+    assert fingerprints(loaded, resolve(loaded), rows=identities, imports={}) == fingerprints(
+        config, phases, rows=identities, imports={}
+    )
+
+
+def test_the_json_of_a_study_is_overridden_and_checked(tmp_path: Path) -> None:
+    path = tmp_path / "study.json"
+    path.write_text(json.dumps(SMALL))
+    assert load_study(path, ["--config.seed=3"]).seed == 3
+    with pytest.raises(UserError, match=r"config\.model\.head_dim: expected an even number"):
+        load_study(path, ["--config.model.head_dim=7"])
+    path.write_text("[]")
+    with pytest.raises(UserError, match=r"study\.json is damaged: expected a JSON object"):
+        load_study(path)
+    with pytest.raises(UserError, match=r"there is no file .*none\.json"):
+        load_study(tmp_path / "none.json")

@@ -1,0 +1,153 @@
+"""The commands `launch …`: a study on machines. This file has `submit`.
+
+The commands about a job are in `launch_*.py`, a file per family, each with an `add_commands`.
+"""
+
+import argparse
+import os
+import re
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from codepretrain.cli import launch_keep
+from codepretrain.cli.interop import Add
+from codepretrain.cli.prepare_command import prepare_command
+from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
+from codepretrain.files.writable import check_writable
+from codepretrain.launch.fit import check_fit
+from codepretrain.launch.load_machine import load_machine
+from codepretrain.launch.machine import LaunchConfig
+from codepretrain.launch.start_machines import describe_start
+from codepretrain.launch.submission import (
+    Submission,
+    Submitted,
+    prepare_submission,
+    write_submission,
+)
+
+# Environment variables whose values must not be in any file of a job.
+_SECRETS = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_KEY", re.I)
+
+
+def add_commands(add: Add, add_job_command: Add) -> None:
+    """Adds the commands and their flags to the command line.
+
+    Args:
+      add: adds a command that takes a study.
+      add_job_command: adds a command about a job.
+    """
+    submit = add("submit", _submit, "check a study and a machine, and start a job")
+    submit.epilog = (
+        "Fields are overridden by --config.path.to.field=value and --machine.path.to.field=value."
+    )
+    submit.add_argument("--machine", required=True, metavar="FILE", help="machine file")
+    submit.add_argument("--phase", action="append", help="only this phase and its ancestors")
+    submit.add_argument(
+        "--check-fit", action="store_true", help="compile the step for the machine first (30 s)"
+    )
+    submit.add_argument(
+        "--dry-run", action="store_true", help="print what would be done, and create nothing"
+    )
+    submit.add_argument("--yes", action="store_true", help="start even if the budget is too small")
+    submit.add_argument(
+        "--detach", action="store_true", help="return at once instead of following the status"
+    )
+    launch_keep.add_commands(add_job_command)
+
+
+def _submit(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    launch = load_machine(flags.machine, flags.machine_overrides)
+    if not flags.dry_run:
+        check_writable(flags.workdir, name="--workdir")
+    submission = _prepared(config, launch, flags, argv)
+    _print_checks(submission)
+    if flags.dry_run:
+        print("\n".join(["", *describe_start(submission.job, submission.shipment)]))
+        print("\nnothing was created", file=sys.stderr)
+        return 0
+    _confirm(submission, flags)
+    write_submission(submission)
+    print(f"job {submission.job.name}")
+    launch_keep.start(submission.job)
+    return 0
+
+
+def _prepared(
+    config: StudyConfig, launch: LaunchConfig, flags: argparse.Namespace, argv: list[str]
+) -> Submission:
+    import codepretrain
+    from codepretrain.data.missing import missing_parts
+    from codepretrain.study.workspace import Workspace
+
+    workspace = Workspace(config, flags.workdir)
+    overrides = [argument for argument in argv if argument.startswith("--config.")]
+    study = ["--config", flags.config, "--workdir", os.fspath(flags.workdir), *overrides]
+    return prepare_submission(
+        Submitted(
+            study=config,
+            launch=launch,
+            plan=_plan(config, workspace),
+            only=flags.phase or (),
+            experiment=flags.config,
+            workdir=flags.workdir,
+            package=Path(codepretrain.__file__).parent,
+            missing_data=missing_parts(config, workspace.data_dir),
+            prepare_command=shlex.join(["codepretrain", *prepare_command(flags, argv)]),
+            command_line=flags.command_line,
+            secret_values=_secret_values(launch),
+        ),
+        now=datetime.now(UTC),
+        check_fit=(lambda: check_fit(launch, study)) if flags.check_fit else None,
+    )
+
+
+def _plan(config: StudyConfig, workspace: Any) -> dict[str, Any]:
+    from codepretrain.study.describe import describe
+
+    workspace.check_caps()
+    workspace.check_imports()
+    return describe(
+        config,
+        workspace.phases,
+        source_sizes=workspace.source_sizes,
+        imports=workspace.imports,
+    )
+
+
+def _secret_values(launch: LaunchConfig) -> dict[str, str]:
+    """Returns the environment variables that hold secrets: by name, or as the machine says."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in launch.machine.secrets or _SECRETS.search(name)
+    }
+
+
+def _print_checks(submission: Submission) -> None:
+    job = submission.job
+    names = ", ".join(stage.name for stage in job.stages)
+    lines = [
+        f"study {job.study}: {names}",
+        *submission.notes,
+        f"bundle {submission.bundle.sha256[:12]}: {', '.join(submission.bundle.files)}",
+        *(f"warning: {warning}" for warning in submission.warnings),
+    ]
+    print("\n".join(lines), flush=True)
+
+
+def _confirm(submission: Submission, flags: argparse.Namespace) -> None:
+    """Asks whether to start a job that exceeds its budget.
+
+    Raises:
+      UserError: the answer is no, or nobody can be asked.
+    """
+    if not submission.warnings or flags.yes:
+        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UserError(f"{submission.warnings[0]}; start it anyway with --yes")
+    if input("Start it anyway? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise UserError("not started")

@@ -1,0 +1,101 @@
+"""The stages of a job, from the plan of a study: preparation, each phase, and the report."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from codepretrain.config.schema import StudyConfig
+from codepretrain.launch.job import Stage
+from codepretrain.launch.load_machine import slice_of
+from codepretrain.launch.machine import LaunchConfig
+from codepretrain.podplan.cost import study_cost
+
+PREPARE, REPORT = "prepare", "report"
+
+
+def phases_to_train(plan: Mapping[str, Any], only: Collection[str]) -> list[Mapping[str, Any]]:
+    """Returns the phases that a job trains, parents first: those of `only` and their ancestors.
+
+    Args:
+      plan: what `codepretrain plan --json` prints; phases with one fingerprint are one entry.
+      only: names of phases; all for none.
+    """
+    known = {name: p for p in plan["phases"] for name in (p["name"], *p["aliases"])}
+    wanted: set[str] = set()
+    waiting = list(only) or [phase["name"] for phase in plan["phases"]]
+    while waiting:
+        phase = known[waiting.pop()]
+        if phase["name"] not in wanted:
+            wanted.add(phase["name"])
+            waiting += [phase["parent"]] if phase["parent"] else []
+    return [phase for phase in plan["phases"] if phase["name"] in wanted]
+
+
+def make_stages(
+    study: StudyConfig,
+    launch: LaunchConfig,
+    phases: Sequence[Mapping[str, Any]],
+    *,
+    where: Sequence[str],
+    prepares: bool,
+    reports: bool,
+) -> tuple[Stage, ...]:
+    """Returns the stages of a job.
+
+    Args:
+      where: the arguments that give the study and the working directory.
+      prepares: whether the job prepares the data, which the phases wait for.
+      reports: whether it ends with a report.
+    """
+    hours = expected_chip_hours(study, launch, phases)
+    prepare = [Stage(name=PREPARE, arguments=("prepare", *where), is_single=True)]
+    trained = [
+        Stage(
+            name=_name(phase["name"]),
+            phase=phase["name"],
+            parents=(
+                *((_name(phase["parent"]),) if phase["parent"] else ()),
+                *((PREPARE,) if prepares and not phase["parent"] else ()),
+            ),
+            fingerprint=phase["fingerprint"],
+            tokens=phase["tokens"],
+            num_steps=phase["steps"],
+            expected_chip_hours=hours.get(phase["name"]),
+            arguments=("train", *where, "--phase", phase["name"], *_devices(launch)),
+            batch_size=study.training.batch_size,
+            num_microbatches=study.execution.num_microbatches,
+            tensor=max(1, study.execution.mesh.tensor or 1),
+        )
+        for phase in phases
+    ]
+    report = Stage(
+        name=REPORT,
+        parents=tuple(stage.name for stage in trained),
+        arguments=("report", *where),
+        is_single=True,
+    )
+    return (*(prepare if prepares else ()), *trained, *((report,) if reports else ()))
+
+
+def expected_chip_hours(
+    study: StudyConfig, launch: LaunchConfig, phases: Sequence[Mapping[str, Any]]
+) -> dict[str, float]:
+    """Returns the chip-hours of each phase at `config.cost.mfu`; none on CPU devices."""
+    found = slice_of(launch.machine)
+    if found is None:
+        return {}
+    cost = study_cost(
+        study,
+        {phase["name"]: phase["tokens"] for phase in phases},
+        chip=found.chip,
+        num_chips=found.num_chips,
+    )
+    return {name: row["chip_hours"] for name, row in cost["phases"].items()}
+
+
+def _name(phase: str) -> str:
+    return f"train.{phase}"
+
+
+def _devices(launch: LaunchConfig) -> tuple[str, ...]:
+    machine = launch.machine
+    return (f"--cpu-devices={machine.cpu_devices}",) if machine.kind == "local" else ()
