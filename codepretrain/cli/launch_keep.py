@@ -17,13 +17,11 @@ from pathlib import Path
 
 from codepretrain.cli.interop import Add
 from codepretrain.errors import UserError
-from codepretrain.files import storage
-from codepretrain.files.atomic import make_folders
 from codepretrain.files.lease import exclusive
 from codepretrain.files.scratch import scratch_folder
-from codepretrain.launch.events import EventWriter
+from codepretrain.launch.events import EventWriter, utc
 from codepretrain.launch.job import Job
-from codepretrain.launch.job_folder import JobFolder, job_folder, read_job
+from codepretrain.launch.job_folder import JobFolder, read_job
 from codepretrain.launch.record_files import read_job_record, read_orders
 from codepretrain.launch.start_machines import apply_jobset, host_arguments
 from codepretrain.launch.submission import shipment_of
@@ -83,11 +81,16 @@ def _keep_tpus(job: Job, folder: JobFolder) -> None:
     with ExitStack() as stack:
         writer = stack.enter_context(EventWriter(folder.events, f"keeper-{int(time.time())}"))
         scripts = stack.enter_context(scratch_folder(Path(tempfile.gettempdir()), job.name))
+
+        def write(event: str, **fields: str) -> None:
+            writer.append([{"event": event, "time": utc(time.time()), **fields}])
+
         Keeper(
             job.launch,
             shipment_of(job),
             scripts=scripts,
-            note=lambda text: writer.write({"event": "keeper", "message": text}, time.time()),
+            note=lambda text: write("keeper", message=text),
+            on_state=lambda state, why: write("state", state=state, why=why),
         ).keep(lambda: _is_over(folder))
 
 
@@ -102,7 +105,7 @@ def _keep_local(job: Job, folder: JobFolder) -> None:
                 continue  # starting it again would not help; its log says why
             is_early = time.monotonic() - started.get(host, -_MIN_LIFE_S) < _MIN_LIFE_S
             if (process is None or process.poll() is not None) and not is_early:
-                running[host] = _start_host(job, folder, host)
+                running[host] = _start_host(job, host)
                 started[host] = time.monotonic()
         if all(process.poll() == _USER_ERROR for process in running.values()):
             break
@@ -111,7 +114,7 @@ def _keep_local(job: Job, folder: JobFolder) -> None:
         process.wait()
 
 
-def _start_host(job: Job, folder: JobFolder, host: int) -> "subprocess.Popen[bytes]":
+def _start_host(job: Job, host: int) -> "subprocess.Popen[bytes]":
     """Starts a supervisor in a session of its own: it outlives its keeper, as on other machines."""
     command = [sys.executable, "-m", "codepretrain", *host_arguments(job, host)]
     return subprocess.Popen(

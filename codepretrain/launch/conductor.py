@@ -81,7 +81,11 @@ class Conductor:
         self._offset_s = max(clock(), newest) - steady()
         self._writer = EventWriter(folder.events, conductor_name(self.term))
         begun = {"event": "term", "time": utc(self._now_s()), "term": self.term}
-        self._writer.append([{**begun, "seen": counts(events)}])
+        try:
+            self._writer.append([{**begun, "seen": counts(events)}])
+        except BaseException:
+            self._writer.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -79,6 +79,18 @@ def decide(
     return actions, remembered
 
 
+def job_state(wanted: Sequence[str], observed: Mapping[str, str]) -> tuple[str, str]:
+    """Returns the state of a job whose slices are not all there, QUEUED or PROVISIONING, and why.
+
+    PROVISIONING: every slice is granted; hosts are made, or start.
+    """
+    states = [observed.get(name, "not requested") for name in wanted]
+    counts = {state: states.count(state) for state in states}
+    words = ", ".join(f"{number} {state}" for state, number in counts.items())
+    granted = all(state in ("PROVISIONING", "ACTIVE") for state in states)
+    return ("PROVISIONING" if granted else "QUEUED"), f"slices: {words}"
+
+
 def after_refusal(memory: Memory, now: float) -> Memory:
     """Returns what to remember of a slice whose request was refused: wait twice as long."""
     wait = min(MAX_WAIT_S, MIN_WAIT_S * 2 ** min(memory.num_failures, 30))
@@ -113,6 +125,7 @@ class Keeper:
     Args:
       scripts: a local folder for startup scripts, which `gcloud` reads.
       note: takes a line for the record of the job.
+      on_state: takes the state of `job_state` and why, when it has changed.
     """
 
     def __init__(
@@ -122,12 +135,15 @@ class Keeper:
         *,
         scripts: Path,
         note: Callable[[str], None],
+        on_state: Callable[[str, str], None] = lambda state, why: None,
         run: Run = run_command,
     ) -> None:
         self._config = config
         self._shipment = shipment
         self._scripts = scripts
         self._note = note
+        self._on_state = on_state
+        self._job_state = ""
         self._run = run
         self._memory: dict[str, Memory] = {}
         self._states: Mapping[str, str] = {}
@@ -149,6 +165,10 @@ class Keeper:
             return False
         self._tell(observed)
         names = tpu_vm.resource_names(job, machine)
+        state, why = job_state(names, observed)
+        if not is_over and state != self._job_state:
+            self._job_state = state
+            self._on_state(state, why)
         actions, self._memory = decide(names, observed, self._memory, is_over=is_over, now=now)
         for action in actions:
             if action.kind == "delete":

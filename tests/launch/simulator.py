@@ -240,10 +240,6 @@ class World:
                 self._act(self.hosts[number])
 
     def _conduct(self) -> None:
-        if self.stale is not None and self.conductor is not None and self.rng.random() < 0.5:
-            with suppress(Crash):
-                self.stale.round()
-            self.stale = None
         if self.conductor is None:
             self.without_conductor -= 1
             if self.without_conductor > 0 or not any(
@@ -251,6 +247,11 @@ class World:
             ):
                 return
             self.conductor = SimulatedConductor(self)
+            if self.stale is not None:  # it decides once more before the next one has
+                with suppress(Crash):
+                    self.stale.round()
+                self.stale = None
+                return
         try:
             self.conductor.round()
         except Crash:

@@ -86,6 +86,21 @@ def test_random_schedules(block: int) -> None:
             raise AssertionError(f"seed {seed}: {error}") from error
 
 
+def test_conductors_that_go_on_after_another_one_has_taken_over() -> None:
+    """What they order in the meantime may still be carried out, by hosts that are slow."""
+    for seed in range(100):
+        rng = random.Random(seed)
+        ticks = [rng.randint(3, 40) for _ in range(6)]
+        faults = {tick: [random_faults.suspend_conductor(rng)] for tick in ticks}
+        world = World(job(phase("a"), hosts=2), seed=seed, faults=faults)
+        world.stalls, world.flaky, world.is_lenient = 0.3, 0.4, rng.random() < 0.5
+        state, events = run(world)
+        try:
+            check(world, state, events)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error
+
+
 # Fault → the causes of the attempts that it ends.
 SINGLE = {
     "kill -9 of a worker": (random_faults.end_worker(-9, "crash"), {"crash"}),

@@ -9,7 +9,14 @@ from codepretrain.errors import UserError
 from codepretrain.launch.host_settings import Shipment
 from codepretrain.launch.load_machine import check_machine
 from codepretrain.launch.machine import LaunchConfig, MachineConfig
-from codepretrain.launch.tpu_keeper import MAX_WAIT_S, Keeper, Memory, after_refusal, decide
+from codepretrain.launch.tpu_keeper import (
+    MAX_WAIT_S,
+    Keeper,
+    Memory,
+    after_refusal,
+    decide,
+    job_state,
+)
 from tests.fixtures.fake_gcloud import Gcloud
 
 JOB = "small-20261127-020000-abcd"
@@ -39,13 +46,20 @@ class Life:
     def __init__(self, tmp_path: Path, num_slices: int = 2, **fields) -> None:
         self.now = 0.0
         self.notes: list[str] = []
+        self.states: list[str] = []
         self.is_over = False
         self.folder = tmp_path / "scripts"
         self.config = config(num_slices, **fields)
         self.keeper = self.new_keeper()
 
     def new_keeper(self) -> Keeper:
-        return Keeper(self.config, SHIPMENT, scripts=self.folder, note=self.notes.append)
+        return Keeper(
+            self.config,
+            SHIPMENT,
+            scripts=self.folder,
+            note=self.notes.append,
+            on_state=lambda state, why: self.states.append(f"{state} {why}"),
+        )
 
     def ticks(self, number: int) -> bool:
         ended = False
@@ -123,6 +137,18 @@ def test_a_life_without_faults(tmp_path: Path, gcloud: Gcloud) -> None:
     assert gcloud.states == {}
     creations = [call for call in gcloud.calls if "create" in call]
     assert len(creations) == 2
+    assert life.states == [
+        "QUEUED slices: 2 not requested",
+        "PROVISIONING slices: 2 PROVISIONING",
+    ]
+
+
+def test_the_state_of_a_job_is_that_of_its_last_slice() -> None:
+    wanted = ["a-0", "a-1"]
+    assert job_state(wanted, {"a-0": "ACTIVE"}) == ("QUEUED", "slices: 1 ACTIVE, 1 not requested")
+    both = {"a-0": "ACTIVE", "a-1": "PROVISIONING"}
+    assert job_state(wanted, both)[0] == "PROVISIONING"
+    assert job_state(wanted, {"a-0": "ACTIVE", "a-1": "SUSPENDED"})[0] == "QUEUED"
 
 
 def test_a_preempted_slice_is_replaced_at_once_and_the_other_one_kept(
