@@ -27,15 +27,11 @@ import numpy as np
 from jax._src import distributed  # JAX has no public API for the key-value store
 from jax.experimental import multihost_utils
 
-from codepretrain.errors import Interrupted, UserError
+from codepretrain.errors import Interrupted, PeerError, UserError, user_error
 
 WAIT_S = 3600.0  # longer than any single step between two agreements, preparation of data aside
 _SHARED_WORDS = 1 << 22  # 16 MiB at a time
 _GRACE_S = 30.0  # process 0 names a silent process before the others stop waiting for process 0
-
-
-class PeerError(RuntimeError):
-    """Another process failed for a reason that is not a user's mistake; it reports the details."""
 
 
 class Channel:
@@ -225,7 +221,7 @@ def _report(what: str, compute: Callable[[], Any]) -> tuple[dict[str, Any], Base
     except SystemExit as end:
         return report | {"error": "exit", "text": str(end), "code": end.code}, end
     except UserError as error:
-        return report | {"error": "user", "text": str(error)}, error
+        return report | {"error": "user", "text": str(error), "cause": error.cause}, error
     except BaseException as error:
         text = f"process {report['process']}: {type(error).__name__}: {error}"
         return report | {"error": "other", "text": text[:2000]}, error
@@ -251,7 +247,7 @@ def _exception(report: dict[str, Any]) -> BaseException:
     if report["error"] == "exit":
         return SystemExit(report["code"])
     if report["error"] == "user":
-        return UserError(report["text"])
+        return user_error(report["text"], cause=report["cause"])
     if report["error"] == "interrupted":
         return Interrupted(report["signal"], report["text"])
     return PeerError(report["text"])

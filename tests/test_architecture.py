@@ -224,6 +224,7 @@ _OWN_FILES = (
     "evals/programs/inside",
     "cli/output.py",
     "cli/process.py",
+    "cli/worker.py",
     "hardware",
     "launch/host_start.py",
 )

@@ -12,7 +12,7 @@ from etils import epath
 from codepretrain.checkpoint.arrays import some
 from codepretrain.checkpoint.integrity import verify
 from codepretrain.checkpoint.record import STATE
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError
 from codepretrain.files.storage import StrPath
 
 
@@ -60,7 +60,7 @@ def open_leaves(path: StrPath) -> Iterator[CheckpointLeaves]:
     """
     record, faults = verify(path)
     if record is None or faults:
-        raise UserError(
+        raise DamageError(
             f"damaged checkpoint {path}: {some(faults)}; choose another --step, or train the phase "
             "again"
         )

@@ -12,14 +12,14 @@ from jax.sharding import Mesh
 from rich.console import Console
 
 from codepretrain.config.schema import EvaluatorConfig, StudyConfig
-from codepretrain.errors import UserError, described
+from codepretrain.errors import PeerError, UserError, described
 from codepretrain.evals.evaluator import AnyEvaluatorKind, EvalResult, Evaluation
 from codepretrain.evals.identity import differing, full_identity, identity_digest
 from codepretrain.evals.item_scores import write_item_scores
 from codepretrain.evals.progress import EvaluationProgress
 from codepretrain.evals.registry import check_machine, evaluator_request
 from codepretrain.evals.resources import Resources
-from codepretrain.hosts import WAIT_S, Channel, PeerError, decide, gather, num_rounds
+from codepretrain.hosts import WAIT_S, Channel, decide, gather, num_rounds
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.train.phase_evaluator import EvaluationError
 
