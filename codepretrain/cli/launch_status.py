@@ -102,5 +102,5 @@ def _cost(flags: argparse.Namespace, argv: list[str]) -> int:
         print_json(dataclasses.asdict(cost))
     else:
         console = _console()
-        console.print(cost_terminal.render(cost))
+        console.print(cost_terminal.render(cost, width=console.width))
     return 0

@@ -1,5 +1,7 @@
 """The cost of a job in a terminal."""
 
+from collections.abc import Mapping
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -8,42 +10,49 @@ from rich.text import Text
 from codepretrain.launch import wording as w
 from codepretrain.launch.cost import Cost, JobCost
 
-_OVERHEAD = ("start", "restore", "compile", "stall", "end")
+# Columns of a terminal that has room for all kinds, and of one that has not.
+_WIDE = 110
+_KINDS: Mapping[str, tuple[str, ...]] = {
+    "kept": ("productive",),
+    "lost": ("repeated",),
+    "start": ("start",),
+    "restore": ("restore",),
+    "compile": ("compile",),
+    "stall": ("stall",),
+    "end": ("end",),
+}
+_FEW_KINDS: Mapping[str, tuple[str, ...]] = {
+    "kept": ("productive",),
+    "lost": ("repeated",),
+    "start": ("start", "restore", "compile"),
+    "end": ("stall", "end"),
+}
 
 
-def render(cost: JobCost) -> RenderableType:
+def render(cost: JobCost, *, width: int) -> RenderableType:
     """Returns the table of stages and attempts, from 80 columns on."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    table.add_column("chip-hours", overflow="fold")
-    for name in ("all", "planned", "productive", "repeated", "start", "compile", "other"):
-        table.add_column(name, justify="right", no_wrap=True)
+    kinds = _KINDS if width >= _WIDE else _FEW_KINDS
     has_price = cost.price_per_chip_hour is not None
-    if has_price:
-        table.add_column("price", justify="right", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("chip-hours", overflow="fold", min_width=12)
+    for name in ("all", "planned", *kinds, *(["price"] if has_price else [])):
+        table.add_column(name, justify="right", no_wrap=True)
+
+    def add(name: str, found: Cost, style: str = "") -> None:
+        cells = [w.hours(found.chip_hours), w.hours(found.expected_chip_hours)]
+        cells += [w.hours(sum(found.by_kind[k] for k in of)) for of in kinds.values()]
+        cells += [w.price(found.price)] if has_price else []
+        table.add_row(name, *cells, style=style)
+
     for name, stage in cost.stages.items():
         attempts = [a for a in cost.attempts if a.stage == name]
-        table.add_row(name, *_cells(stage, has_price), style="bold" if len(attempts) > 1 else "")
+        add(name, stage)
         for attempt in attempts if len(attempts) > 1 else ():
-            what = attempt.cause or "runs"
-            label = f"  {attempt.attempt.rpartition('-')[2]} {what.replace('_', ' ')}"
-            table.add_row(label, *_cells(attempt.cost, has_price))
+            what = (attempt.cause or "runs").replace("_", " ")
+            add(f"  {attempt.attempt.rpartition('-')[2]} {what}", attempt.cost, "dim")
     table.add_section()
-    table.add_row("all", *_cells(cost.total, has_price), style="bold")
-    return Group(table, Text(_summary(cost), style="dim"))
-
-
-def _cells(cost: Cost, has_price: bool) -> list[str]:
-    kinds = cost.by_kind
-    return [
-        w.hours(cost.chip_hours),
-        w.hours(cost.expected_chip_hours),
-        w.hours(kinds["productive"]),
-        w.hours(kinds["repeated"]),
-        w.hours(kinds["start"] + kinds["restore"]),
-        w.hours(kinds["compile"]),
-        w.hours(kinds["stall"] + kinds["end"]),
-        *([w.price(cost.price)] if has_price else []),
-    ]
+    add("all", cost.total, "bold")
+    return Group(table, Text(""), Text(_summary(cost), style="dim"))
 
 
 def _summary(cost: JobCost) -> str:
@@ -54,5 +63,5 @@ def _summary(cost: JobCost) -> str:
         said.append(f"{w.percent(share)} productive, {lost:,} steps lost")
     if cost.price_per_chip_hour is None:
         said.append("no price: config.cost.price_per_chip_hour is not set")
-    said.append("start: with restore; other: without progress until noticed, and saving at the end")
+    said.append("machines that wait between two attempts are not counted")
     return "; ".join(said)

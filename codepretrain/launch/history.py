@@ -124,7 +124,7 @@ def _closing(known: AttemptHistory, event: Event) -> AttemptHistory:
 
 
 def _silence(known: AttemptHistory, event: Event) -> AttemptHistory:
-    silent_s = event.get("idle_s", event.get("silent_s", 0.0))
+    silent_s: float = event["idle_s"] if event["event"] == "hang" else event["silent_s"]
     return replace(known, silent_s=max(known.silent_s, silent_s))
 
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from codepretrain.launch.job import Job
+from codepretrain.launch.machine import WatchdogConfig
 from codepretrain.launch.records import HostRecord, WorkerReport
 from codepretrain.launch.states import JobState, Live
-from codepretrain.launch.watchdog import behind
+from codepretrain.launch.watchdog import behind, deadline_s
 
 # Reports of two hosts are up to a period of a supervisor, and of its worker's pipe, apart.
 _MIN_LAG_S = 5.0
-_MIN_STALL_S, _STALL_STEPS = 15.0, 3.0
+_STALL = 0.5  # of the watchdog's deadline, before which a gang may well be compiling or saving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +64,18 @@ class HostStatus:
 
 def host_statuses(job: Job, state: JobState, look: Look) -> tuple[HostStatus, ...]:
     """Returns every host of a job."""
-    late = {host for live in state.live.values() for host in late_hosts(live, look)}
+    late = {
+        host for live in state.live.values() for host in late_hosts(live, look, job.launch.watchdog)
+    }
     return tuple(_host_status(job, state, look, host, is_behind=host in late) for host in job.hosts)
 
 
-def late_hosts(live: Live, look: Look) -> set[int]:
+def late_hosts(live: Live, look: Look, config: WatchdogConfig) -> set[int]:
     """Returns the hosts of a gang that are behind.
 
-    The one that the others wait for, if the whole gang makes no progress; else those that have made
-    fewer steps than others, by more than the time between two reports explains.
+    The one that the others wait for, if the whole gang is halfway to a deadline of the watchdog;
+    else those that have made fewer steps than others, by more than the time between two reports
+    explains.
     """
     reports = {
         host: record.report
@@ -84,8 +88,7 @@ def late_hosts(live: Live, look: Look) -> set[int]:
     if len(reports) < 2:
         return set()
     step_s = max((r.step_s for r in reports.values() if r.step_s is not None), default=0.0)
-    idle_s = min(r.idle_s for r in reports.values())
-    if idle_s > max(_MIN_STALL_S, _STALL_STEPS * step_s):
+    if all(r.idle_s > _STALL * deadline_s(r.activity, config, step_s) for r in reports.values()):
         return {behind(reports)}
     first = max((r.step for r in reports.values() if r.step is not None), default=0)
     return {

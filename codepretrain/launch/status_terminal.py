@@ -15,6 +15,8 @@ from codepretrain.printable import printable
 _WIDE = 118
 _MAX_HOSTS = 24
 _NUM_RECENT = 6
+_PADDING = (0, 1, 0, 0)
+_RIGHT = ("host", "step", "no progress", "step time")  # columns of numbers
 _COLORS = {
     "RUNNING": "green",
     "DONE": "green",
@@ -36,7 +38,7 @@ def render(status: JobStatus, *, width: int) -> RenderableType:
     parts: list[RenderableType] = [_head(status), Text(""), _stages(status, width)]
     parts += [_note(line) for line in _stage_notes(status.stages, width)]
     if not status.is_over and any(host.state != "absent" for host in status.hosts):
-        parts += [Text(""), _hosts(status)]
+        parts += [Text(""), _hosts(status, width)]
     parts += [Text(f"! {printable(problem)}", style="red") for problem in status.problems]
     if status.recent:
         parts += [Text(""), *(_event(e["time"], e["text"]) for e in status.recent[-_NUM_RECENT:])]
@@ -53,8 +55,8 @@ def _head(status: JobStatus) -> Text:
     cost = status.cost
     planned = "" if not cost.expected_chip_hours else f" of {w.hours(cost.expected_chip_hours)}"
     price = "" if cost.price is None else f", price {w.price(cost.price)}"
-    text.append(f"\nstudy {status.study or status.name} on {status.machine}; ", style="dim")
-    text.append(f"{w.hours(cost.chip_hours)}{planned} chip-hours{price}", style="dim")
+    text.append(f"\nstudy {status.study or status.name} on {status.machine}", style="dim")
+    text.append(f"\n{w.hours(cost.chip_hours)}{planned} chip-hours{price}", style="dim")
     if cost.productive_share is not None:
         text.append(f", {w.percent(cost.productive_share)} of them productive", style="dim")
     return text
@@ -62,8 +64,8 @@ def _head(status: JobStatus) -> Text:
 
 def _stages(status: JobStatus, width: int) -> Table:
     is_wide = width >= _WIDE
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    table.add_column("stage", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=_PADDING, show_edge=False)
+    table.add_column("stage", overflow="fold", min_width=16)
     table.add_column("state", no_wrap=True)
     names = ["step", *(["tokens"] if is_wide else []), "loss", "MFU", "goodput", "left", "tries"]
     names += ["chip-h", "price", "failures"] if is_wide else ["chip-h"]
@@ -100,16 +102,18 @@ def _stage_notes(stages: Iterable[StageStatus], width: int) -> list[str]:
     return notes
 
 
-def _hosts(status: JobStatus) -> Group:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
-    names = ("host", "state", "attempt", "doing", "step", "no progress", "step time", "seen", "")
-    right = ("host", "step", "no progress", "step time")
-    for name in names:
-        is_text = name in ("attempt", "")
-        justify = "right" if name in right else "left"
+def _hosts(status: JobStatus, width: int) -> Group:
+    has_time = width >= _WIDE
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=_PADDING, show_edge=False)
+    names = ("host", "state", "attempt", "doing", "step", "no progress")
+    for name in (*names, *(["step time"] if has_time else []), "seen"):
         table.add_column(
-            name, justify=justify, no_wrap=not is_text, overflow="fold" if is_text else "ellipsis"
+            name,
+            justify="right" if name in _RIGHT else "left",
+            no_wrap=name != "attempt",
+            overflow="fold" if name == "attempt" else "ellipsis",
         )
+    table.add_column("", no_wrap=True)
     shown = shown_hosts(status.hosts, _MAX_HOSTS)
     for host in shown:
         table.add_row(
@@ -119,7 +123,7 @@ def _hosts(status: JobStatus) -> Group:
             (host.activity or host.cause or w.NOTHING).replace("_", " "),
             w.NOTHING if host.step is None else f"{host.step:,}",
             w.NOTHING if host.idle_s is None else w.duration(host.idle_s),
-            w.NOTHING if host.step_s is None else f"{host.step_s:.3g} s",
+            *([w.step_time(host.step_s)] if has_time else []),
             w.seen(host, status.observed_s),
             Text(w.behind(host), style="bold red"),
         )

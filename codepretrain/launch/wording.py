@@ -7,7 +7,7 @@ from codepretrain.launch.host_status import HostStatus
 from codepretrain.launch.status import StageStatus
 
 NOTHING = "–"
-_UNITS = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+_UNITS = ((86_400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 _LARGE = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -15,7 +15,7 @@ def duration(seconds: float | None) -> str:
     """Returns seconds in the two largest units.
 
     >>> duration(7.4), duration(3725.0), duration(200_000.0), duration(None)
-    ('7 s', '1 h 2 min', '2 d 7 h', '–')
+    ('7s', '1h 2m', '2d 7h', '–')
     """
     if seconds is None:
         return NOTHING
@@ -23,8 +23,8 @@ def duration(seconds: float | None) -> str:
     for (size, unit), (smaller, name) in itertools.pairwise(_UNITS):
         if left >= size:
             rest = left % size // smaller
-            return f"{left // size} {unit}" + (f" {rest} {name}" if rest else "")
-    return f"{left} s"
+            return f"{left // size}{unit}" + (f" {rest}{name}" if rest else "")
+    return f"{left}s"
 
 
 def clock(time: str | None) -> str:
@@ -84,6 +84,15 @@ def steps(stage: StageStatus) -> str:
         return NOTHING
     total = "" if stage.num_steps is None else f"/{stage.num_steps:,}"
     return f"{0 if stage.step is None else stage.step:,}{total}"
+
+
+def step_time(seconds: float | None) -> str:
+    """Returns the time of a step.
+
+    >>> step_time(0.01234), step_time(None)
+    ('0.0123 s', '–')
+    """
+    return NOTHING if seconds is None else f"{seconds:.3g} s"
 
 
 def failures(found: Mapping[str, int]) -> str:
