@@ -70,6 +70,10 @@ NEVER = {
     "codepretrain.endpoint": (
         "codepretrain.config codepretrain.data codepretrain.evals codepretrain.study jax numpy"
     ),
+    "codepretrain.launch": (
+        "codepretrain.study codepretrain.train codepretrain.data codepretrain.evals "
+        "codepretrain.checkpoint codepretrain.cli jax numpy absl argparse"
+    ),
     "codepretrain.files": "codepretrain.config codepretrain.data codepretrain.study jax numpy",
     "codepretrain.report": "codepretrain.study codepretrain.train jax",
     "codepretrain.launch": (

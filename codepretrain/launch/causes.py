@@ -43,7 +43,7 @@ class Gang:
     """What is known when no worker of a gang runs any more.
 
     ends: by host, of those that reported one. lost: seconds of silence of the lost hosts.
-    restarted: hosts whose supervisor was started again. preempted: hosts that were told to leave.
+    gone: hosts whose supervisor was started again. preempted: hosts that were told to leave.
     absent: hosts that had not started their worker although there was time.
     """
 
@@ -51,7 +51,7 @@ class Gang:
     ends: Mapping[int, End]
     closing: Closing | None = None
     lost: Mapping[int, float] = field(default_factory=dict)
-    restarted: tuple[int, ...] = ()
+    gone: tuple[int, ...] = ()
     preempted: tuple[int, ...] = ()
     absent: tuple[int, ...] = ()
 
@@ -94,8 +94,8 @@ def _failure(gang: Gang, own: Mapping[int, End]) -> Cause:
     if gang.lost:
         host = max(gang.lost, key=lambda h: (gang.lost[h], -h))
         return _of("lost_host", host, f"no sign of life for {gang.lost[host]:.0f} s")
-    if gang.restarted:
-        host = min(gang.restarted)
+    if gang.gone:
+        host = min(gang.gone)
         return _of("lost_host", host, "its supervisor was started again, and its worker is gone")
     stopped = [host for host, end in own.items() if end.cause in _STOPS]
     if stopped:

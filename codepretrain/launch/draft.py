@@ -67,12 +67,24 @@ class Draft:
         seen = self.seen(host)
         return self.view.watched_s if seen is None else seen.silent_s
 
-    def was_restarted(self, live: Live, host: int) -> bool:
-        """Returns whether a supervisor was started again, so that its worker is gone unreported."""
+    def since_s(self, then_s: float) -> float:
+        """Returns the seconds since an event, as far as this conductor has seen them pass.
+
+        The event may have its time from the clock of another conductor's host.
+        """
+        return min(self.now_s - then_s, self.view.watched_s)
+
+    def is_gone(self, live: Live, host: int) -> bool:
+        """Returns whether a worker is gone without a report.
+
+        Its supervisor was started again, or has obeyed other orders since: those of a conductor
+        that had lost its lease.
+        """
         seen = self.seen(host)
-        if seen is None or seen.record.boot == live.boots.get(host):
+        if seen is None or self.has_ended(live, host):
             return False
-        return not self.has_ended(live, host)
+        is_other = seen.record.attempt not in (live.attempt.id, live.before.get(host))
+        return is_other or seen.record.boot != live.boots.get(host)
 
     def is_clear(self, live: Live, host: int) -> bool:
         """Returns whether a host runs no worker of a gang that is to end, and will start none."""

@@ -42,7 +42,7 @@ def _escalate(draft: Draft, live: Live) -> None:
     closing = live.closing
     assert closing is not None
     limit_s = {"wait": SETTLE_S, "end": draft.job.launch.watchdog.grace_s + _MARGIN_S}
-    if draft.now_s - closing.since_s >= limit_s.get(closing.how, float("inf")):
+    if draft.since_s(closing.since_s) >= limit_s.get(closing.how, float("inf")):
         draft.close(
             live,
             how="kill",
@@ -96,7 +96,7 @@ def _gang(draft: Draft, live: Live) -> Gang:
         ends=ends,
         closing=live.closing,
         lost=lost,
-        restarted=tuple(h for h in missing if draft.was_restarted(live, h) and h not in lost),
+        gone=tuple(h for h in missing if draft.is_gone(live, h) and h not in lost),
         preempted=preempted_hosts(draft, live),
         absent=_absent(draft, live),
     )
@@ -110,5 +110,5 @@ def _absent(draft: Draft, live: Live) -> tuple[int, ...]:
     return tuple(
         host
         for host in live.attempt.hosts
-        if draft.record(live, host) is None and not draft.was_restarted(live, host)
+        if draft.record(live, host) is None and not draft.is_gone(live, host)
     )

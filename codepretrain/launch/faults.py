@@ -12,12 +12,14 @@ _STOPS = ("stopped", "preemption")
 def find_faults(draft: Draft) -> None:
     """Ends every gang in which something went wrong, and says what."""
     for live in list(draft.state.live.values()):
+        _name_lost(draft, live)
+        live = draft.state.live[live.attempt.id]
         if live.closing is None:
             _ = (
                 _preempted(draft, live)
                 or _lost(draft, live)
                 or _ended(draft, live)
-                or _restarted(draft, live)
+                or _gone(draft, live)
                 or _hanging(draft, live)
             )
 
@@ -36,12 +38,21 @@ def _preempted(draft: Draft, live: Live) -> bool:
     return bool(hosts)
 
 
-def _lost(draft: Draft, live: Live) -> bool:
+def _name_lost(draft: Draft, live: Live) -> None:
+    """Names each lost host of a gang once, also of one that is ending for another reason."""
+    for host in _lost_hosts(draft, live):
+        if host not in live.lost:
+            silent_s = round(draft.silent_s(host), 1)
+            draft.add("lost_host", host=host, attempt=live.attempt.id, silent_s=silent_s)
+
+
+def _lost_hosts(draft: Draft, live: Live) -> list[int]:
     # One that has ended its worker well may leave: the stage needs it no more.
-    hosts = [h for h in live.attempt.hosts if draft.is_lost(h) and not draft.has_ended(live, h)]
-    for host in hosts:
-        silent_s = round(draft.silent_s(host), 1)
-        draft.add("lost_host", host=host, attempt=live.attempt.id, silent_s=silent_s)
+    return [h for h in live.attempt.hosts if draft.is_lost(h) and not draft.has_ended(live, h)]
+
+
+def _lost(draft: Draft, live: Live) -> bool:
+    hosts = _lost_hosts(draft, live)
     if hosts:
         message = f"host {hosts[0]}: no sign of life for {draft.silent_s(hosts[0]):.0f} s"
         _close_for(draft, live, "lost_host", hosts[0], message)
@@ -63,8 +74,8 @@ def _ended(draft: Draft, live: Live) -> bool:
     return bool(bad)
 
 
-def _restarted(draft: Draft, live: Live) -> bool:
-    hosts = [host for host in live.attempt.hosts if draft.was_restarted(live, host)]
+def _gone(draft: Draft, live: Live) -> bool:
+    hosts = [host for host in live.attempt.hosts if draft.is_gone(live, host)]
     if hosts:
         message = f"host {hosts[0]}: its supervisor was started again, and its worker is gone"
         _close_for(draft, live, "lost_host", hosts[0], message)
@@ -94,7 +105,7 @@ def _hang(draft: Draft, live: Live) -> Hang | None:
             continue
         if seen is None or not seen.has_beaten or (is_single and host not in reports):
             return None  # the silence of a host is judged as such; some commands report nothing
-        since_s = draft.now_s - live.started_s
+        since_s = draft.since_s(live.started_s)
         judged[host] = reports.get(host) or WorkerReport(activity="init", idle_s=since_s)
     return find_hang(
         judged,

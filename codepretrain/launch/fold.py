@@ -117,6 +117,7 @@ def _attempt(state: JobState, event: Mapping[str, Any]) -> JobState:
     live = Live(
         attempt=attempt,
         boots={int(host): boot for host, boot in event["boots"].items()},
+        before={int(host): last for host, last in event["before"].items()},
         num_slices=event["num_slices"],
         wanted_slices=event["wanted_slices"],
         started_s=now_s,
@@ -153,6 +154,11 @@ def _warning(state: JobState, event: Mapping[str, Any]) -> JobState:
     if event.get("kind") != "save" or event.get("attempt") not in state.live:
         return state
     return _with_live(state, _live(state, event), has_save_warning=True)
+
+
+def _lost_host(state: JobState, event: Mapping[str, Any]) -> JobState:
+    live = _live(state, event)
+    return _with_live(state, live, lost=live.lost | {event["host"]})
 
 
 def _closing(state: JobState, event: Mapping[str, Any]) -> JobState:
@@ -254,6 +260,7 @@ _STEPS: Mapping[str, Callable[[JobState, Mapping[str, Any]], JobState]] = {
     "first_step": _first_step,
     "saved": _saved,
     "warning": _warning,
+    "lost_host": _lost_host,
     "closing": _closing,
     "chip_hours": _chip_hours,
     "end": _end,

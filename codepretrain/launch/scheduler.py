@@ -32,6 +32,8 @@ def contenders(job: Job, state: JobState) -> list[Stage]:
         if state.stage(stage.name).state in _STARTABLE
         and all(state.stage(parent).state == "DONE" for parent in stage.parents)
     ]
+    if len(found) < 2:
+        return found
     lengths = path_lengths(job, state)
     return sorted(found, key=lambda stage: -lengths[stage.name])
 

@@ -38,9 +38,7 @@ def start_gangs(draft: Draft) -> None:
         ready=ready,
         available=draft.free_slices(),
         # A conductor that has just taken over does not know yet which hosts are there.
-        waited_s={s.name: min(_waited_s(draft, s), draft.view.watched_s) for s in ready}
-        if draft.view.watched_s < draft.job.launch.watchdog.heartbeat_s
-        else {s.name: _waited_s(draft, s) for s in ready},
+        waited_s={s.name: min(_waited_s(draft, s), draft.view.watched_s) for s in ready},
     )
     for start in found:
         _start(draft, start)
@@ -105,6 +103,7 @@ def _start(draft: Draft, start: Start) -> None:
         stage=stage.name,
         record=to_dict(attempt),
         boots={str(host): s.record.boot for host, s in seen.items()},
+        before={str(host): s.record.attempt for host, s in seen.items()},
         num_slices=len(start.slices),
         wanted_slices=start.wanted,
     )

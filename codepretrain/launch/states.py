@@ -65,11 +65,13 @@ class Closing:
 class Live:
     """An attempt that has started and whose end is not recorded yet.
 
-    boots: of the supervisors of its hosts when it started. seconds: measured up to `measured_s`.
+    boots, before: the supervisors of its hosts and the attempts that they had run last, when it
+    started. seconds: measured up to `measured_s`. lost: hosts that were named as lost.
     """
 
     attempt: Attempt
     boots: Mapping[int, str]
+    before: Mapping[int, str | None]
     num_slices: int
     wanted_slices: int
     started_s: float
@@ -79,6 +81,7 @@ class Live:
     resumed_step: int | None = None
     has_stepped: bool = False
     closing: Closing | None = None
+    lost: frozenset[int] = frozenset()
     has_save_warning: bool = False
 
 
@@ -108,6 +111,9 @@ class StageState:
     since_s: float = 0.0
 
 
+_NEW = StageState()
+
+
 @dataclass(frozen=True, kw_only=True)
 class JobState:
     """What is known of a job.
@@ -134,7 +140,7 @@ class JobState:
     retrains_lost: bool = False
 
     def stage(self, name: str) -> StageState:
-        return self.stages.get(name, StageState())
+        return self.stages.get(name, _NEW)
 
     @property
     def chip_seconds(self) -> float:

@@ -12,7 +12,8 @@ from codepretrain.launch.machine import (
     WatchdogConfig,
 )
 from codepretrain.launch.records import End
-from tests.launch.simulator import Fault, Host, World
+from tests.launch.simulated_hosts import Host
+from tests.launch.simulator import Fault, World
 
 WATCHDOG = WatchdogConfig(
     heartbeat_s=20,

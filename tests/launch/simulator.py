@@ -7,152 +7,20 @@ A tick is one period of `TICK_S` seconds. In each tick every host runs the cycle
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from codepretrain.launch.decide import decide
-from codepretrain.launch.events import Event, conductor_name, counts, merged, utc
+from codepretrain.launch.events import Event, merged
 from codepretrain.launch.fold import fold_events
 from codepretrain.launch.job import Job, Request
 from codepretrain.launch.records import Attempt, End, HostRecord, Orders, WorkerReport
-from codepretrain.launch.sightings import Sightings, View
 from codepretrain.launch.states import JobState
-from codepretrain.launch.watchdog import StepTimes
+from tests.launch.simulated_conductor import TICK_S, Crash, SimulatedConductor
+from tests.launch.simulated_hosts import Gang, Host, Worker
 
-TICK_S = 5.0
 SAVE_EVERY = 3  # steps
 GRACE_TICKS = 3
 _ACTIVITIES = ("init", "restore", "compile")
 _DETECTION_TICKS = 2  # until a worker notices that another one is gone
-
-
-@dataclass
-class Worker:
-    """A worker of a gang on one host."""
-
-    attempt: Attempt
-    joined: bool = False
-    activity: str = "init"
-    step: int | None = None
-    counter: int = 0
-    idle_s: float = 0.0
-    resumed_step: int | None = None
-    saved_step: int | None = None
-    is_stuck: bool = False
-    end: End | None = None
-    term_ticks: int | None = None  # since SIGTERM
-
-
-@dataclass
-class Gang:
-    """The workers of an attempt, which proceed together."""
-
-    attempt: Attempt
-    workers: dict[int, Worker] = field(default_factory=dict)
-    position: int = -1  # in `_ACTIVITIES`; then the loop
-    step: int = 0
-    save_ticks: int = 0
-    broken_ticks: int = 0
-
-    def running(self) -> dict[int, Worker]:
-        return {host: worker for host, worker in self.workers.items() if worker.end is None}
-
-
-@dataclass
-class Host:
-    """A machine with a supervisor."""
-
-    number: int
-    boot: int = 0
-    beat: int = 0
-    is_up: bool = True
-    down_ticks: float = 0
-    is_partitioned: float = 0
-    stall_ticks: int = 0
-    is_preempted: bool = False
-    away_ticks: float = 0
-    attempt: str | None = None
-    worker: Worker | None = None
-    term: int = 0
-    orders: Orders | None = None
-
-
-class Crash(Exception):
-    """The conductor is killed while it writes."""
-
-
-class SimulatedConductor:
-    """What `conductor.py` does, in memory. `fails_after`: of its writes in the next round."""
-
-    def __init__(self, world: "World") -> None:
-        self.world = world
-        world.term += 1
-        self.term = world.term
-        events = merged(world.journals)
-        self.state = fold_events(events)
-        self.sightings = Sightings(world.job.launch.watchdog.heartbeat_s)
-        self.step_times = StepTimes()
-        self.orders: Orders | None = None
-        self.used: dict[str, int] = {}
-        for attempt in world.attempts.values():
-            self.used[attempt.stage] = max(self.used.get(attempt.stage, 0), attempt.number)
-        newest = max((e["at"] for e in events), default=0.0)
-        self.offset_s = max(world.now_s + world.skew_s, newest) - world.now_s
-        self.fails_after: int | None = None
-        self._append({"event": "term", "time": _utc(self), "seen": counts(events)})
-
-    def round(self, elapsed_s: float = TICK_S) -> None:
-        world = self.world
-        self.sightings.update(world.records, elapsed_s)
-        self.step_times.update(world.records.values(), self.state.live)
-        view = View(
-            hosts=self.sightings.seen(),
-            watched_s=self.sightings.watched_s,
-            requests=tuple(r for r in world.requests if r.number > self.state.request),
-            used=self.used,
-            median_step_s=self.step_times.medians(),
-        )
-        while True:
-            decision = decide(self.state, world.job, view, world.now_s + self.offset_s)
-            started = [e["attempt"] for e in decision.events if e["event"] == "attempt"]
-            if all(self._create(decision.state, attempt) for attempt in started):
-                break
-        for event in decision.events:
-            self._append(event)
-        self.state = decision.state
-        orders = replace(decision.orders, term=self.term)
-        if world.orders is not None and world.orders.term > self.term:
-            raise Crash
-        if world.orders != orders or self.orders != orders:
-            self._write()
-            world.orders = self.orders = orders
-            self.sightings.wrote_orders()
-
-    def _create(self, state: JobState, attempt: str) -> bool:
-        record = state.live[attempt].attempt
-        self.used[record.stage] = record.number
-        self._write()
-        if attempt in self.world.attempts:
-            return False
-        self.world.attempts[attempt] = record
-        return True
-
-    def _append(self, event: Event) -> None:
-        self._write()
-        name = conductor_name(self.term)
-        journal = self.world.journals.setdefault(name, [])
-        number = len(journal) + 1
-        at = self.world.now_s + self.offset_s
-        journal.append({**event, "writer": name, "number": number, "at": at})
-
-    def _write(self) -> None:
-        if self.fails_after is not None:
-            if self.fails_after == 0:
-                raise Crash
-            self.fails_after -= 1
-
-
-def _utc(conductor: SimulatedConductor) -> str:
-    return utc(conductor.world.now_s + conductor.offset_s)
 
 
 Fault = Callable[["World"], None]
@@ -313,10 +181,11 @@ class World:
                 worker.term_ticks = 0
             return
         for name, attempt in running.items():
-            if name != host.attempt and not host.is_preempted:
+            if name not in host.ran and name != host.attempt and not host.is_preempted:
                 if self.attempts.get(name) != attempt:
                     self.problems.append(f"{name} has no file")
                 host.attempt = name
+                host.ran.add(name)
                 host.worker = Worker(attempt)
                 gang = self.gangs.setdefault(name, Gang(attempt))
                 if host.number in gang.workers:
@@ -348,7 +217,7 @@ class World:
     def _boot(self, host: Host) -> None:
         host.is_up, host.is_preempted = True, False
         host.boot += 1
-        host.worker, host.orders, host.term = None, None, 0
+        host.worker, host.orders, host.term, host.ran = None, None, 0, set()
 
     def _leave(self, host: Host) -> None:
         """A preempted machine writes its last record and is gone."""

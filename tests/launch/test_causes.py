@@ -49,7 +49,7 @@ def silent(host: int) -> Closing:
         ([CRASH, DAMAGE], {}, "damage", 1),
         ([USER, DAMAGE], {}, "damage", 1),
         ([LOST, None], {"lost": {1: 25.0}}, "lost_host", 1),
-        ([LOST, None], {"restarted": (1,)}, "lost_host", 1),
+        ([LOST, None], {"gone": (1,)}, "lost_host", 1),
         ([ABORT, None], {"lost": {1: 25.0}}, "lost_host", 1),
         ([DONE, None], {"lost": {1: 25.0}}, "lost_host", 1),
         ([KILLED, KILLED], {"closing": hang(1)}, "hang", 1),

@@ -1,5 +1,6 @@
 """The conductor on real files: killed between any two writes, superseded, and without its store."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from etils import epath
 
 from codepretrain.errors import UserError
-from codepretrain.files import journal
+from codepretrain.files import journal, storage
 from codepretrain.files.hold_errors import LeaseLostError
 from codepretrain.launch import conductor as conductor_module
 from codepretrain.launch import record_files
@@ -21,7 +22,8 @@ from codepretrain.launch.job_folder import JobFolder
 from codepretrain.launch.records import Attempt, End, Orders
 from codepretrain.launch.states import JobState
 from tests.launch.random_faults import job, phase, single
-from tests.launch.simulator import TICK_S, World
+from tests.launch.simulated_conductor import TICK_S
+from tests.launch.simulator import World
 
 
 class Killed(BaseException):
@@ -122,6 +124,12 @@ def folder(tmp_path: Path) -> JobFolder:
     return JobFolder(epath.Path(tmp_path / "jobs" / "j"))
 
 
+@pytest.fixture
+def stored(tmp_path: Path) -> JobFolder:
+    """In an object store, where nothing can be appended to."""
+    return JobFolder(storage.parse(f"memory://bucket/{tmp_path.name}/jobs/j"))
+
+
 def plan(**fields: Any) -> Job:
     return job(phase("a", steps=6), single("report", "train.a"), hosts=2, **fields)
 
@@ -142,6 +150,19 @@ def test_a_job_on_files(folder: JobFolder, monkeypatch: pytest.MonkeyPatch) -> N
     assert writes.count > 30
 
 
+def test_a_job_in_an_object_store(stored: JobFolder) -> None:
+    record_files.create_job(stored, plan(), by="test")
+    world = Files(stored, plan())
+    world.faults = {14: [crash]}
+    for _ in range(18):
+        world.finish(max_ticks=1)
+    world.close()  # another conductor goes on
+    state, events = world.finish()
+    assert state == world.last
+    assert outcome(events) == [("train.a", "crash"), ("train.a", "done"), ("report", "done")]
+    assert {e["writer"] for e in events} == {"conductor-000001", "conductor-000002"}
+
+
 def crash(world: World) -> None:
     """The worker of host 1 is killed."""
     worker = world.hosts[1].worker
@@ -154,6 +175,7 @@ def _killed(folder: JobFolder, kills_at: int | None, *, is_after: bool) -> tuple
     world = Files(folder, plan())
     world.faults = {14: [crash]}
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)  # no power is lost here, and it takes long
         writes = Writes(patch)
         _kill_conductor_only(patch, writes)
         writes.kills_at, writes.is_after = kills_at, is_after

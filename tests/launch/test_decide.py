@@ -3,15 +3,18 @@
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from codepretrain.launch.events import Event, merged
+from codepretrain.launch.events import Event, merged, seconds
 from codepretrain.launch.fold import FAILURES, NEVER_RETRIED
-from codepretrain.launch.machine import BudgetConfig
+from codepretrain.launch.job import Request
+from codepretrain.launch.machine import BudgetConfig, RestartConfig
 from codepretrain.launch.states import OVER, JobState
 from tests.launch import random_faults
 from tests.launch.random_faults import job, phase, random_job, request, single
+from tests.launch.simulated_conductor import TICK_S
 from tests.launch.simulator import Fault, World
 
 MAX_TICKS = 900
@@ -283,3 +286,73 @@ def test_two_phases_at_once_on_two_slices() -> None:
     ends = {e["attempt"]: e["time"] for e in of_kind(events, "end")}
     assert times["train.b-1"] < ends["train.a-1"]
     assert times["report-1"] >= max(ends["train.a-1"], ends["train.b-1"])
+
+
+def test_a_lost_host_that_comes_back_is_told_to_kill_its_old_worker() -> None:
+    def cut(world: World) -> None:
+        world.is_lenient = True
+        world.hosts[1].worker.is_stuck = True
+        world.hosts[1].is_partitioned = 8
+
+    _, state, events = one(job(phase("a")), (14, cut))
+    assert state.state == "DONE"
+    assert causes(events) == ["lost_host", "done"]
+
+
+def test_a_save_that_is_longer_than_the_grace_period_is_told_once() -> None:
+    class Slow(World):
+        def _record(self, host):
+            record = super()._record(host)
+            if record.report is None or record.report.saved_step is None:
+                return record
+            return replace(record, report=replace(record.report, save_s=40.0))
+
+    world = Slow(job(phase("a")), seed=0, faults={})
+    state, events = run(world)
+    assert state.state == "DONE"
+    warnings = of_kind(events, "warning")
+    assert len(warnings) == 1
+    assert "a save takes 40.0 s, and the machine grants 15 s" in warnings[0]["message"]
+
+
+def test_too_many_preemptions() -> None:
+    plan = job(phase("a", steps=30), restart=RestartConfig(max_preemptions=2))
+    faults = [(tick, made(random_faults.sigterm_worker)) for tick in range(14, 80, 3)]
+    _, state, events = one(plan, *faults)
+    assert state.state == "FAILED"
+    assert causes(events) == ["preemption"] * 2
+    assert "2 preemptions (restart.max_preemptions)" in state.why
+
+
+def test_a_resume_after_a_cap_may_raise_it() -> None:
+    def resume(world: World) -> None:
+        world.requests.append(Request(number=1, kind="resume", max_chip_hours=1.0))
+
+    plan = job(phase("a", steps=20), budget=BudgetConfig(max_chip_hours=200 / 3600))
+    _, state, events = one(plan, (80, resume))
+    assert state.state == "DONE"
+    assert causes(events) == ["stopped", "done"]
+    assert "OVER_BUDGET" in [e["state"] for e in of_kind(events, "state")]
+
+
+def test_a_worker_that_orders_of_another_conductor_replaced_is_noticed() -> None:
+    def replaced(world: World) -> None:
+        world.hosts[1].attempt, world.hosts[1].worker = "train.x-9", None
+
+    _, state, events = one(job(phase("a")), (14, replaced))
+    assert state.state == "DONE"
+    assert causes(events) == ["lost_host", "done"]
+    assert of_kind(events, "hang") == []
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_lost_host_is_named_in_time(seed: int) -> None:
+    def gone(world: World) -> None:
+        world.stop_machine(world.hosts[1], 20)
+
+    world, _, events = one(job(phase("a")), (14, gone), seed=seed)
+    lost = of_kind(events, "lost_host")
+    assert [event["host"] for event in lost] == [1]
+    started_s = 1_000_000.0
+    took_s = seconds(lost[0]["time"]) - (started_s + 14 * TICK_S)
+    assert took_s <= world.job.launch.watchdog.heartbeat_s + 2 * TICK_S

@@ -37,6 +37,7 @@ def attempt(number: int) -> dict[str, Any]:
         "attempt": record.id,
         "record": to_dict(record),
         "boots": {"0": "x", "1": "y"},
+        "before": {"0": None, "1": "prepare-1"},
         "num_slices": 1,
         "wanted_slices": 1,
     }

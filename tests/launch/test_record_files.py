@@ -127,6 +127,7 @@ def test_unknown_fields_of_a_later_format_are_ignored(folder: JobFolder) -> None
     report = {"activity": "train", "step": 4, "idle_s": 0.1, "mood": "good", "facts": {"x": 1}}
     change(path, format=2, speed=1, report=report)
     found = record_files.read_hosts(folder)[2]
+    assert HOST.report is not None
     assert found == replace(HOST, report=replace(HOST.report, facts={"x": 1}))
     change(path, beat=...)
     with pytest.raises(UserError, match="beat is missing"):

@@ -1,0 +1,45 @@
+"""The same batch on fewer slices, by more micro-batches."""
+
+from dataclasses import replace
+
+import pytest
+
+from codepretrain.launch import elastic
+from tests.launch.random_faults import job, phase, single
+
+
+@pytest.mark.parametrize(
+    ("batch", "microbatches", "tensor", "expected"),
+    [
+        # 4 slices of 2 hosts of 8 devices: 64, 48, 32 or 16 devices
+        (512, 1, 1, {4: 1, 3: None, 2: 2, 1: 4}),
+        (512, 2, 1, {4: 2, 3: None, 2: 4, 1: 8}),
+        (576, 1, 1, {4: 1, 3: 2, 2: 2, 1: 4}),
+        (512, 1, 4, {4: 1, 3: None, 2: 2, 1: 4}),
+        (512, 3, 1, {4: 3, 3: None, 2: 8, 1: 16}),
+        (64, 1, 1, {4: 1, 3: None, 2: 2, 1: 4}),
+        (64, 1, 5, {4: 1, 3: None, 2: None, 1: None}),
+    ],
+)
+def test_num_microbatches(batch: int, microbatches: int, tensor: int, expected: dict) -> None:
+    stage = phase("a", batch_size=batch, num_microbatches=microbatches, tensor=tensor)
+    plan = replace(job(stage, slices=4, hosts=2), chips_per_host=8)
+    assert {n: elastic.num_microbatches(plan, stage, n) for n in expected} == expected
+    for number, found in expected.items():
+        shards = number * 16 // tensor
+        if found is not None and number < 4:
+            assert batch % (shards * found) == 0  # what `codepretrain train` asks for
+            whole_rows = batch / (64 / tensor) / microbatches
+            assert batch / shards / found <= whole_rows
+
+
+def test_feasible_slices_and_arguments() -> None:
+    stage = phase("a", batch_size=512)
+    plan = replace(job(stage, slices=4, hosts=2), chips_per_host=8)
+    found = [elastic.feasible_slices(plan, stage, number) for number in (9, 4, 3, 2, 1, 0)]
+    assert found == [4, 4, 2, 2, 1, 0]
+    assert elastic.arguments(plan, stage, 4) == stage.arguments
+    more = "--config.execution.num_microbatches=2"
+    assert elastic.arguments(plan, stage, 2) == (*stage.arguments, more)
+    report = single("report")
+    assert elastic.arguments(plan, report, 1) == report.arguments
