@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .PHONY: demo test test-resume test-mesh test-hosts test-signals test-pod test-parity test-harness \
-  test-serve test-storage test-preparation lint format lock benchmark clean
+  test-serve test-storage test-preparation test-faults pod-demo lint format lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -57,6 +57,14 @@ test-storage: .venv/.installed
 test-preparation: .venv/.installed
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[storage-test]'
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_preparation.py tests/data -s
+
+# Launched jobs, killed, stopped and terminated in every way: the bits of a run that nobody touched.
+test-faults: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_faults.py -s
+
+# The demo study by `launch` on four processes of this machine, with faults: the results of `make demo`.
+pod-demo: .venv/.installed
+	$(BIN)/python -m tests.campaigns.pod_demo
 
 lint: .venv/.installed
 	$(BIN)/ruff format --check .

@@ -44,6 +44,7 @@ from evaluation_data import (
 
 from codepretrain.config.schema import MeshConfig
 from codepretrain.evals.language_model import LanguageModel
+from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
 from codepretrain.interop.load import read_leaves
 from codepretrain.interop.tensors import nested
 from codepretrain.model.attention_kernels import Target, choose_kernel
@@ -227,6 +228,8 @@ def main() -> None:
     parser = flags()
     values = vars(parser.parse_args())
     if values["one"]:
+        if not has_accelerator():
+            keep_freed_memory()  # as `codepretrain evaluate` does
         report_one(values["one"], Ours)
         return
     if not 64 <= values["max_tokens"] <= MAX_SEQ_LEN:

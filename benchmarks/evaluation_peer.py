@@ -13,6 +13,8 @@ from evaluation_data import NUM_NEW_TOKENS
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from codepretrain.hardware.host_memory import keep_freed_memory
+
 _REFERENCE_BATCH = 8  # logits of 8 rows in float32: 8 GiB for 256,000 ids
 
 
@@ -57,6 +59,8 @@ class Harness:
 
 
 def main() -> None:
+    if not torch.cuda.is_available():
+        keep_freed_memory()  # as ours does
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--one", required=True, help="the folder of the setting and the model")
     report_one(parser.parse_args().one, Harness)

@@ -23,6 +23,7 @@ from ml_collections import ConfigDict
 
 from codepretrain.config.load import to_config_dict
 from codepretrain.config.schema import (
+    AveragesConfig,
     CheckpointConfig,
     DataConfig,
     DecontaminationConfig,
@@ -37,6 +38,7 @@ from codepretrain.config.schema import (
     TokenizerConfig,
     TrainingConfig,
 )
+from codepretrain.evals.harness.suite import CATEGORIES
 from codepretrain.model.presets import preset
 from experiments.filters import MARKUP as MARKUP_FILTERS
 from experiments.filters import TEXT as TEXT_FILTERS
@@ -111,6 +113,52 @@ BENCHMARKS = (
     *("hellaswag", "winogrande", "arc_easy"),
     *("humaneval", "mbpp"),
     "dolly_200",
+)
+
+# `codepretrain evaluate --download` fills this folder; StoryCloze is placed there by hand.
+TASK_DATA = "corpora/tasks"
+
+
+def suite() -> dict[str, EvaluatorConfig]:
+    """Returns the paper's evaluations: 0-shot, greedy, at the end of each phase (ours: when)."""
+    tasks = [*CATEGORIES["world_knowledge"], *CATEGORIES["reasoning"]]
+    return {
+        "suite": EvaluatorConfig(
+            kind="harness",
+            num_examples=100_000,  # all items
+            options={"tasks": ",".join(CATEGORIES), "data": TASK_DATA},
+            benchmarks=tuple("storycloze" if t == "storycloze_2016" else t for t in tasks),
+        ),
+        "human_eval": EvaluatorConfig(
+            kind="code_generation",
+            num_examples=164,
+            options={"task": "human_eval", "data": TASK_DATA},
+            benchmarks=("humaneval",),
+        ),
+        "mbpp": EvaluatorConfig(
+            kind="code_generation",
+            num_examples=500,
+            options={"task": "mbpp", "num_fewshot": 0, "data": TASK_DATA},
+            benchmarks=("mbpp",),
+        ),
+    }
+
+
+# paper: categories are means of tasks, and totals of categories. Its Table 2 has them.
+AVERAGES = AveragesConfig(
+    categories={
+        "world_knowledge": tuple(
+            f"suite/{task}/score/exact_match" for task in CATEGORIES["world_knowledge"]
+        ),
+        "reasoning": tuple(f"suite/{task}/accuracy" for task in CATEGORIES["reasoning"]),
+        "code": ("human_eval/pass_at_1", "mbpp/pass_at_1"),
+    },
+    totals={
+        "natural_language": ("reasoning", "world_knowledge"),
+        "total": ("reasoning", "world_knowledge", "code"),
+    },
+    # ours: none. The paper leaves out tasks on which not all models beat chance, unnamed.
+    excluded=(),
 )
 
 SOURCES = {
@@ -201,6 +249,7 @@ def study(name: str, model: ModelConfig) -> StudyConfig:
             "validation": EvaluatorConfig(
                 kind="validation_loss", interval_steps=5000, num_examples=2048
             ),
+            **suite(),
             "dolly_200": EvaluatorConfig(  # for `codepretrain judge`: docs/win_rates.md
                 kind="completions",
                 num_examples=200,  # paper
@@ -211,6 +260,7 @@ def study(name: str, model: ModelConfig) -> StudyConfig:
                 benchmarks=("dolly_200",),
             ),
         },
+        averages=AVERAGES,
         phases={
             "text_pretrain": pretrain(400e9, TEXT),  # paper
             "text_cooldown": cooldown("text_pretrain"),

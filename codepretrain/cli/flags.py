@@ -119,7 +119,7 @@ def _near(name: str, known: Sequence[str], roots: Sequence[str]) -> str:
     if dot and head.startswith("-") and roots:
         found = difflib.get_close_matches(head, [f"--{root}" for root in roots], n=1, cutoff=0)
         return f"; did you mean {found[0]}.{tail[:80]}?"
-    return suggestion(name, known)
+    return suggestion(name, [flag for flag in known if flag != "--help"])
 
 
 def check_machine_flags(flags: argparse.Namespace) -> None:

@@ -134,9 +134,10 @@ def _run(judge: "RemoteJudge") -> int:
     }
     stopped = [reason for reason, is_true in reasons.items() if is_true]
     if stopped:
+        rerun = "with a larger --max-cost" if account.stopped_at_cost else "the same command"
         _announce(
-            f"codepretrain: {', '.join(stopped)}: the results lack verdicts; rerun the same "
-            "command to ask for them"
+            f"codepretrain: {', '.join(stopped)}: the results lack verdicts; rerun {rerun} to ask "
+            "for them"
         )
         return 1
     return 0

@@ -53,7 +53,7 @@ def add_commands(add: Add, add_job_command: Add) -> None:
     submit.add_argument(
         "--dry-run", action="store_true", help="print what would be done, and create nothing"
     )
-    submit.add_argument("--yes", action="store_true", help="start even if the budget is too small")
+    submit.add_argument("--yes", action="store_true", help="start it in spite of warnings")
     submit.add_argument(
         "--detach", action="store_true", help="return at once instead of following the status"
     )
@@ -142,7 +142,7 @@ def _print_checks(submission: Submission) -> None:
 
 
 def _confirm(submission: Submission, flags: argparse.Namespace) -> None:
-    """Asks whether to start a job that exceeds its budget.
+    """Asks whether to start a job with warnings, such as one that exceeds its budget.
 
     Raises:
       UserError: the answer is no, or nobody can be asked.

@@ -114,11 +114,16 @@ def _spelled_value(hint: Any, text: str, path: str) -> Any:
         return text.lower() == "true"
     try:
         with warnings.catch_warnings(action="ignore"):  # of a backslash in quotes
-            return ast.literal_eval(text)
+            value = ast.literal_eval(text)
     except _LITERAL_ERRORS:
         if str in typing.get_args(hint):
             return text
         raise UserError(f"{path}: expected {_spell(hint)}, got {quoted(text)}") from None
+    choices = typing.get_args(hint)
+    may_be_list = any(typing.get_origin(choice) is tuple for choice in choices)
+    if isinstance(value, tuple) and text[:1] != "(" and str in choices and not may_be_list:
+        return text  # such as "1,10"
+    return value
 
 
 def _convert(hint: Any, value: Any, path: str) -> Any:

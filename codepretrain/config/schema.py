@@ -1,6 +1,6 @@
 """Every config field of a study, as frozen dataclasses. Standard library only.
 
-Those of the data are in `config/data_schema.py`.
+Those of the data are in `config/data_schema.py`, those of evaluations in `config/evals_schema.py`.
 
 A study file (`experiments/*.py`) defines `get_config()`, which returns these values as a locked
 `ml_collections.ConfigDict`. `config/load.py` applies the overrides of the command line and builds
@@ -11,7 +11,8 @@ Units are in the names: `_tokens` counts row positions (a row of `max_seq_len` p
 `max_seq_len` tokens), `_steps` counts optimizer updates, `_s` is seconds, `_bytes` bytes.
 
 `seed`, `model`, `data`, `training`, `optimizer` and the phase itself change a phase's result, and
-with it its fingerprint. `execution`, `checkpoint`, `evals`, `logging` and `cost` do not.
+with it its fingerprint. `execution`, `checkpoint`, `evals`, `averages`, `logging` and `cost`
+do not.
 """
 
 from collections.abc import Mapping
@@ -26,8 +27,10 @@ from codepretrain.config.data_schema import (
     SourceConfig,
     TokenizerConfig,
 )
+from codepretrain.config.evals_schema import AveragesConfig, EvaluatorConfig
 
 __all__ = [
+    "AveragesConfig",
     "CheckpointConfig",
     "CostConfig",
     "DataConfig",
@@ -221,29 +224,6 @@ class CheckpointConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluatorConfig:
-    """One evaluation: its kind, how often it runs, and on how much.
-
-    It always runs at the end of a phase; with `interval_steps`, also at every such step, and with
-    `interval_tokens`, at the first step after each such number of tokens of the phase. When it
-    fails, `on_failure` "stop" saves and ends the run; "continue" records the failure and goes on.
-    `num_examples` counts items of a task, or documents per source for the validation loss.
-    `options` are the evaluator's own. `benchmarks` are the evaluation sets that it takes its items
-    from, unless these are held-out documents. Each must be in `data.decontamination.benchmarks`, so
-    that training data contains none of its text; with `allow_contamination` it need not.
-    """
-
-    kind: str
-    interval_steps: int | None = None
-    interval_tokens: int | None = None
-    on_failure: str = "stop"
-    num_examples: int = 200
-    options: Mapping[str, str | int | float | bool] = field(default_factory=_empty)
-    benchmarks: tuple[str, ...] = ()
-    allow_contamination: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class LoggingConfig:
     """`wandb_project` needs the `wandb` package; JSONL is always written."""
 
@@ -280,5 +260,6 @@ class StudyConfig:
     execution: ExecutionConfig = ExecutionConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     evals: Mapping[str, EvaluatorConfig] = field(default_factory=_empty)
+    averages: AveragesConfig = field(default_factory=AveragesConfig)
     logging: LoggingConfig = LoggingConfig()
     cost: CostConfig = CostConfig()

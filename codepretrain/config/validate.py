@@ -7,6 +7,7 @@
 
 from collections.abc import Mapping
 
+from codepretrain.config.averages import check_averages
 from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import EvaluatorConfig, PhaseConfig, StudyConfig
 from codepretrain.config.values import NAME, check_values, require
@@ -29,6 +30,7 @@ def check(config: StudyConfig) -> None:
     for name, evaluator in config.evals.items():
         _check_interval(config, name, evaluator)
         _check_benchmarks(config, name, evaluator)
+    check_averages(config)
     for name, phase in config.phases.items():
         _check_phase(config, name, phase)
     for name, phase_name in config.variants.items():

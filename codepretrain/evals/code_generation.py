@@ -11,12 +11,12 @@ from codepretrain.evals.evaluator import EvaluatorKind, Request
 from codepretrain.evals.harness.libraries import require
 from codepretrain.evals.harness.tokenizer import TextTokenizer
 from codepretrain.evals.programs import human_eval, mbpp
+from codepretrain.evals.programs.benchmark_data import read_benchmark
 from codepretrain.evals.programs.evaluation import CodeGeneration, Settings, Tokenized
 from codepretrain.evals.programs.grade import GRADER_VERSION, LIMITS
 from codepretrain.evals.programs.metrics import SPECS
 from codepretrain.evals.programs.options import CodeGenerationOptions, check_options, ks_of
 from codepretrain.evals.programs.problem import Problem, imported_modules
-from codepretrain.evals.programs.records import read_records
 from codepretrain.evals.sandbox.layers import parse_layers
 from codepretrain.evals.sandbox.run import SandboxLimits, run_program
 from codepretrain.evals.spread import require_on_this_host
@@ -88,7 +88,7 @@ def _problems(request: _Request) -> list[Problem]:
     every study, and of two sizes the smaller is part of the larger.
     """
     options, path = request.options, f"{request.path}.options.data"
-    records = read_records(options.data, path=path)
+    records = read_benchmark(options.task, options.data, path=path)
     try:
         if options.task == "human_eval":
             found = human_eval.problems(records, keep_line_break=options.keep_line_break)

@@ -78,7 +78,8 @@ class EvaluationProgress:
         if now - self._last_line < _LINE_INTERVAL_S:
             return
         self._last_line = now
-        left = (now - self._started) / max(1, done) * (total - done)
-        self._console.print(
-            f"{self._name}  {done:,}/{total:,} {what}  {left:,.0f} s left", soft_wrap=True
-        )
+        line = f"{self._name}  {done:,}/{total:,} {what}"
+        if done:
+            left = (now - self._started) / done * (total - done)
+            line += f"  {left:,.0f} s left"
+        self._console.print(line, soft_wrap=True)

@@ -7,6 +7,7 @@ on, and `launch resume` starts another one. On GKE there is none: JobSet restart
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -59,9 +60,12 @@ def keep(
     Raises:
       InUseError: another keeper is alive.
     """
-    with expiring(keeper_folder(folder), ttl_s=TTL_S, announce=note) as lease:
+    with (
+        expiring(keeper_folder(folder), ttl_s=TTL_S, announce=note) as lease,
+        closing(_Recorder(folder, note)) as record,
+    ):
         watch = OrdersWatch(folder)
-        machines = make(_recorder(folder, note))
+        machines = make(record)
         while not machines.tick(is_over=watch.is_over(), now=time.monotonic()):
             if is_leaving():
                 note("leaves; the job goes on without it")
@@ -105,20 +109,26 @@ class OrdersWatch:
         return found[1] and found != self._first
 
 
-def _recorder(folder: JobFolder, note: Note) -> Record:
-    """Returns what writes an event, and notes it; a storage that fails does not end a keeper."""
-    writers: list[EventWriter] = []
+class _Recorder:
+    """Writes events, and notes them; a storage that fails does not end a keeper."""
 
-    def record(event: str, **fields: str) -> None:
-        note(fields.get("message") or " ".join([event, *fields.values()]))
+    def __init__(self, folder: JobFolder, note: Note) -> None:
+        self._folder, self._note = folder, note
+        self._writer: EventWriter | None = None
+
+    def __call__(self, event: str, **fields: str) -> None:
+        self._note(fields.get("message") or " ".join([event, *fields.values()]))
         try:
-            if not writers:
-                writers.append(EventWriter(folder.events, f"keeper-{int(1000 * time.time())}"))
-            writers[0].append([{"event": event, "time": utc(time.time()), **fields}])
+            if self._writer is None:
+                name = f"keeper-{int(1000 * time.time())}"
+                self._writer = EventWriter(self._folder.events, name)
+            self._writer.append([{"event": event, "time": utc(time.time()), **fields}])
         except UserError as error:
-            note(f"{error}; the line above is not recorded")
+            self._note(f"{error}; the line above is not recorded")
 
-    return record
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
 
 
 def keeper_command(command: Sequence[str], job: Job) -> list[str]:

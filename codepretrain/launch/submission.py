@@ -95,6 +95,7 @@ def prepare_submission(
     phases = phases_to_train(given.plan, given.only)
     hours, warnings = _hours_and_price(given, phases)
     notes += hours
+    warnings += _paths_of_this_machine(given)
     prepares = _must_prepare(given)
     if prepares:
         notes.append(f"data: prepared first; missing: {'; '.join(given.missing_data)}")
@@ -199,6 +200,19 @@ def _hours_and_price(
         "and ends there"
         for name, limit, value, what in limits
         if limit is not None and value > limit
+    ]
+
+
+def _paths_of_this_machine(given: Submitted) -> list[str]:
+    """Returns what evaluations read from local folders, which hosts of a pod may not have."""
+    if given.launch.machine.kind == "local":
+        return []
+    return [
+        f"config.evals.{name}.options.{option} = {quoted(value)} is on this machine: every host "
+        "needs it under the same path"
+        for name, evaluator in given.study.evals.items()
+        for option, value in evaluator.options.items()
+        if isinstance(value, str) and value.startswith("/") and storage.exists(value)
     ]
 
 

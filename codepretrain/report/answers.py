@@ -1,7 +1,8 @@
 """What a score is judged against: trivial baselines, and how a model's answers are distributed.
 
 An evaluator reports its baselines as metrics `baseline/<policy>` and its histogram as
-`predicted/<answer>`; with several tasks, both are below the task: `piqa/baseline/majority`.
+`predicted/<answer>`, or `reason/<how a program ended>`; with several tasks, these are below the
+task: `piqa/baseline/majority`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.compare import Comparison
 from codepretrain.report.wording import label, value_text
 
-_BASELINE, _PREDICTED = "baseline/", "predicted/"
+_BASELINE = "baseline/"
+_ANSWERS = ("predicted/", "reason/")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def histograms(comparison: Comparison) -> list[Histogram]:
     tasks: dict[tuple[str, str], list[MetricRow]] = {}
     for row in comparison.rows:
         task, kind, _ = _kind(row)
-        if kind == _PREDICTED and not row.is_score:
+        if kind in _ANSWERS and not row.is_score:
             tasks.setdefault((row.evaluator, task), []).append(row)
     return [
         Histogram(
@@ -85,8 +87,8 @@ def _title(comparison: Comparison, evaluator: str, task: str) -> str:
 
 
 def _kind(row: MetricRow) -> tuple[str, str, str]:
-    """Returns (task, "baseline/" or "predicted/", policy or answer); the last two "" for others."""
-    for kind in (_BASELINE, _PREDICTED):
+    """Returns (task, "baseline/" or a name of `_ANSWERS`, policy or answer); else "" thrice."""
+    for kind in (_BASELINE, *_ANSWERS):
         task, found, rest = f"/{row.name}".partition(f"/{kind}")
         if found:
             return task.lstrip("/"), kind, rest

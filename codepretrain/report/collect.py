@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from etils import epath
 
+from codepretrain.config.schema import AveragesConfig
 from codepretrain.files import journal, json_values, storage
 from codepretrain.metrics.evaluation_records import EVALUATIONS, watch_folder
 from codepretrain.metrics.time_ledger import read_sessions
@@ -24,6 +25,7 @@ from codepretrain.report.evaluations import (
     left_out,
     own_evaluations,
     read_evaluations,
+    unusable,
 )
 from codepretrain.rows.manifest import RowsManifest, has_rows, load_manifest
 from codepretrain.stream.ledger import Ledger
@@ -93,6 +95,7 @@ class ReportInput:
       evaluators: name → identity of the evaluation (`evals/identity.py`); its specification alone
         where it was never built on the study's data.
       rows: source → split → directory of the rows.
+      averages: over the evaluations, with every score as `<evaluation>/<metric>`.
       details: more about the study for the head of the page, such as {"parameters": "468M"}.
     """
 
@@ -104,6 +107,7 @@ class ReportInput:
     phases: Mapping[str, PhaseInput]
     evaluators: Identities
     rows: Mapping[str, Mapping[str, str]]
+    averages: AveragesConfig = field(default_factory=AveragesConfig)
     details: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -123,6 +127,7 @@ class RunResults:
     plan: PhaseInput
     log: tuple[Mapping[str, Any], ...]
     evaluations: tuple[Evaluation, ...]
+    unusable: Mapping[tuple[str, int], str]
     sessions: tuple[Mapping[str, Any], ...]
     starts: tuple[Mapping[str, Any], ...]
     ledger: Ledger | None
@@ -230,6 +235,7 @@ def _read_run(name: str, plan: PhaseInput, identities: Identities) -> RunResults
         plan=plan,
         log=tuple(log),
         evaluations=tuple(evaluations),
+        unusable=unusable(found, evaluations, identities),
         sessions=tuple(sessions),
         starts=tuple(starts),
         ledger=ledger,

@@ -8,7 +8,7 @@ checkpoints; it does not show that one recipe is better than another.
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from codepretrain.evals.identity import differing
@@ -33,6 +33,8 @@ from codepretrain.report.statistics import (
 
 MAX_PAIRS = 15
 
+ScoresReader = Callable[[Evaluation], Mapping[str, PairedScores]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -55,14 +57,18 @@ class Comparison:
         return [cell for cell in found if cell is not None and cell.difference is not None]
 
 
-def compare_to_baseline(results: StudyResults) -> Comparison:
-    """Returns the comparison of all measured variants of the study."""
+def compare_to_baseline(results: StudyResults, *, read: ScoresReader = read_scores) -> Comparison:
+    """Returns the comparison of all measured variants of the study.
+
+    Args:
+      read: returns the scores per item of an evaluation, by metric.
+    """
     variants = tuple(results.spec.variants)
     rows = metric_rows(results)
-    return compare(results, variants, rows=rows, baseline=results.spec.baseline)
+    return compare(results, variants, rows=rows, baseline=results.spec.baseline, read=read)
 
 
-def compare_pairs(results: StudyResults) -> list[Comparison]:
+def compare_pairs(results: StudyResults, *, read: ScoresReader = read_scores) -> list[Comparison]:
     """Returns the headline comparison of every two variants other than the baseline.
 
     The second variant is compared with the first. Of more than `MAX_PAIRS` pairs only those are
@@ -74,7 +80,7 @@ def compare_pairs(results: StudyResults) -> list[Comparison]:
         first = {variant: phases[0] for variant, phases in results.spec.variants.items()}
         pairs = [(left, right) for left, right in pairs if first[left] == first[right]]
     rows = headline_rows(metric_rows(results))
-    return [compare(results, pair, rows=rows, baseline=pair[0]) for pair in pairs]
+    return [compare(results, pair, rows=rows, baseline=pair[0], read=read) for pair in pairs]
 
 
 def compare(
@@ -83,6 +89,7 @@ def compare(
     *,
     rows: tuple[MetricRow, ...],
     baseline: str | None,
+    read: ScoresReader = read_scores,
 ) -> Comparison:
     """Returns the comparison of variants with one of them, the baseline."""
     runs = {variant: results.last_run(variant) for variant in variants}
@@ -94,7 +101,7 @@ def compare(
     }
     problems: list[str] = []
     if baseline is not None:
-        cells = _with_differences(cells, runs, baseline=baseline, problems=problems)
+        cells = _with_differences(cells, runs, baseline=baseline, read=read, problems=problems)
     headline = headline_rows(rows)
     others = tuple(row for row in rows if row not in headline)
     # Other scores measure the same things in another way. They are not independent findings, so
@@ -130,6 +137,7 @@ def _with_differences(
     runs: Mapping[str, RunResults],
     *,
     baseline: str,
+    read: ScoresReader,
     problems: list[str],
 ) -> dict[tuple[MetricRow, str], Cell]:
     scores: dict[tuple[str, str], Mapping[str, PairedScores]] = {}
@@ -144,7 +152,7 @@ def _with_differences(
         if key not in scores:
             evaluation = evaluation_of(variant, row)
             try:
-                scores[key] = read_scores(evaluation)
+                scores[key] = read(evaluation)
             except ValueError as error:
                 problems.append(str(error))
                 scores[key] = {}
@@ -191,7 +199,7 @@ def _take_difference(
             (baseline.value, baseline.standard_error),
             num_clusters=min(ours.count, baseline.count),
         )
-    difference = paired_difference(scores[0], scores[1])
+    difference = paired_difference(scores[0], scores[1], is_fraction=row.is_percentage)
     gap = ours.value - baseline.value
     are_nan = math.isnan(difference.value) and math.isnan(gap)
     if not are_nan and not math.isclose(difference.value, gap, rel_tol=1e-4, abs_tol=1e-6):

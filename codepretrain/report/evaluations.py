@@ -6,7 +6,7 @@ evaluation today. Without one it takes the newest of the same options and items,
 older grader. Everything else is left out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,8 +124,33 @@ def failed(phase: str, found: Sequence[Evaluation], identities: Identities) -> l
     ]
 
 
-def read_scores(evaluation: Evaluation) -> dict[str, PairedScores]:
-    """Returns the scores per item of every metric of an evaluation, {} if they were not kept.
+def unusable(
+    found: Sequence[Evaluation], own: Sequence[Evaluation], identities: Identities
+) -> dict[tuple[str, int], str]:
+    """Returns (evaluator, step) → why there is no result of the study's evaluation of today."""
+    reasons: dict[tuple[str, int], str] = {}
+    for e in found:
+        ours = identities.get(e.evaluator, {})
+        if e.failure and _rank(e, ours) > 0:
+            reasons[e.evaluator, e.step] = f"{e.evaluator} failed: {e.failure}"
+        elif not e.failure and ours:
+            what = differing(ours, e.identity)
+            reason = f"the result of {e.evaluator} differs from this study’s evaluation in {what}"
+            reasons.setdefault((e.evaluator, e.step), reason)
+    for e in own:
+        ours = identities[e.evaluator]
+        if "items" not in ours or e.digest == identity_digest(ours):
+            reasons.pop((e.evaluator, e.step), None)
+    return reasons
+
+
+def read_scores(
+    evaluation: Evaluation, names: Collection[str] | None = None
+) -> dict[str, PairedScores]:
+    """Returns the scores per item of metrics of an evaluation, {} if they were not kept.
+
+    Args:
+      names: the metrics; None for all.
 
     Raises:
       ValueError: the file is damaged.
@@ -137,7 +162,7 @@ def read_scores(evaluation: Evaluation) -> dict[str, PairedScores]:
         return {}
     scored = {}
     for name, values in found.scores.items():
-        if name.endswith(("/weight", "/stratum")):
+        if name.endswith(("/weight", "/stratum")) or (names is not None and name not in names):
             continue
         weights, strata = (found.scores.get(f"{name}/{what}") for what in ("weight", "stratum"))
         is_scored = ~np.isnan(values if weights is None else weights)

@@ -7,6 +7,7 @@ from typing import Any
 from codepretrain.metrics.stopwatch import TIME_KINDS
 from codepretrain.report import accounts, figure_style, plots, tables, wording
 from codepretrain.report.answers import histograms, is_baseline_or_answer
+from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.judged import NOTHING_JUDGED, Judged
@@ -22,6 +23,7 @@ def render(
     pairs: Sequence[Comparison],
     written_at: str,
     judged: Judged = NOTHING_JUDGED,
+    averages: Averaged | None = None,
 ) -> str:
     """Returns the page's HTML."""
     template = environment().get_template("page.html")
@@ -35,6 +37,7 @@ def render(
         max_pairs=MAX_PAIRS,
         **_figures(results, comparison),
         **_tables(results, comparison),
+        averages=_averages(averages) if averages is not None else None,
     )
 
 
@@ -71,6 +74,27 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "number_rows": tables.number_rows(comparison),
         "row_view": functools.partial(tables.row_view, comparison),
         "cell_view": tables.cell_view,
+    }
+
+
+def _averages(averages: Averaged) -> dict[str, Any]:
+    """Returns the section of the averages; those with excluded scores follow the others."""
+    comparison = averages.comparison
+    headline = comparison.headline_rows
+    others = tuple(row for row in comparison.rows if row not in headline)
+    return {
+        "config": averages.config,
+        "comparison": comparison,
+        "blocks": tables.blocks(comparison, headline) if headline else [],
+        "other_blocks": tables.blocks(comparison, others) if others else [],
+        "row_view": functools.partial(tables.row_view, comparison),
+        "headline": headline,
+        "has_tentative": any(wording.is_tentative(cell) for cell in comparison.cells.values()),
+        "pairs": tables.pair_rows(averages.pairs),
+        "end_rows": tables.end_rows(averages.results, headline),
+        "notes": averages.notes,
+        "problems": averages.problems,
+        "number_rows": tables.number_rows(comparison),
     }
 
 

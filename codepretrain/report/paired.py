@@ -6,7 +6,7 @@ such as the questions about one passage, are correlated, so its error is over cl
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from codepretrain.evals.estimate import satterthwaite
 from codepretrain.evals.unequal_clusters import corrections
 from codepretrain.report.statistics import Difference, student_interval
 
+_MATCHED_PAIRS = "matched pairs, Agresti–Min"
 _SHOWN = 3  # ids in a message
 _EQUAL = 1e-12  # differences that differ by less, or by less of their value, are the same
 
@@ -49,13 +50,19 @@ class PairedScores:
         )
 
 
-def paired_difference(ours: PairedScores, baseline: PairedScores) -> Difference:
+def paired_difference(
+    ours: PairedScores, baseline: PairedScores, *, is_fraction: bool = False
+) -> Difference:
     """Returns our metric minus the baseline's over the same items, in whatever order.
 
     Proportions (every value 0 or 1) over clusters of one item use the adjusted interval for matched
     pairs, everything else Student's interval of the differences over clusters. Where the mean
-    difference of a fraction is the same in all clusters, so that this has no width, each cluster
-    counts as one matched pair.
+    difference of a fraction is the same in all clusters (of each stratum), so that this has no
+    width, each cluster counts as one matched pair.
+
+    Args:
+      is_fraction: whether each value is a share of its weight. Values without weights that are all
+        within 0 and 1 are taken as fractions in any case.
 
     Raises:
       ValueError: the two have other items, or place an item in other clusters or strata.
@@ -65,7 +72,10 @@ def paired_difference(ours: PairedScores, baseline: PairedScores) -> Difference:
     has_single_items = len(set(ours.clusters)) == len(ours.ids)
     both = np.concatenate([ours.values, baseline.values])
     if is_weighted or not ((both >= 0) & (both <= 1)).all():
-        return _paired_ratio(ours, baseline)
+        difference = _paired_ratio(ours, baseline)
+        if is_fraction and _is_without_spread(ours, baseline):
+            return _unanimous_strata(ours, baseline, difference)
+        return difference
     if has_single_items and np.isin(both, (0, 1)).all():
         return _paired_proportion(ours.values, baseline.values)
     if np.ptp(_differences_of_clusters(ours, baseline)) < _EQUAL:
@@ -111,12 +121,16 @@ def _matched_pairs(won: float, lost: float, count: int) -> Difference:
     three equal answers of three would be enough for a difference.
     Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2", which is normal.
     """
-    total = count + 2
-    center = (won - lost) / total
-    error = math.sqrt((won + lost + 1) - (won - lost) ** 2 / total) / total
+    center, error = _adjusted_pairs(won, lost, count)
     interval, p = student_interval(center, error, count - 1)
     value = (won - lost) / count if count else math.nan
-    return Difference(value, interval, p, count, True, "matched pairs, Agresti–Min")
+    return Difference(value, interval, p, count, True, _MATCHED_PAIRS)
+
+
+def _adjusted_pairs(won: float, lost: float, count: int) -> tuple[float, float]:
+    """Returns the center and the standard error of the adjusted difference."""
+    total = count + 2
+    return (won - lost) / total, math.sqrt(won + lost + 1 - (won - lost) ** 2 / total) / total
 
 
 def _differences_of_clusters(ours: PairedScores, baseline: PairedScores) -> np.ndarray:
@@ -139,22 +153,86 @@ def _unanimous(ours: PairedScores, baseline: PairedScores) -> Difference:
     return dataclasses.replace(difference, num_items=len(ours.ids), method=method)
 
 
-def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
-    """Student's interval by linearization, as the standard error of each ratio (`evals/estimate`).
+def _is_without_spread(ours: PairedScores, baseline: PairedScores) -> bool:
+    """Returns whether the mean difference is the same in all clusters of each stratum."""
+    return all(np.ptp(gaps) < _EQUAL for _, gaps in _by_stratum(ours, baseline))
 
-    A cluster adds e = (y - r·x) / Σx to the error of our ratio Σy / Σx, where y and x are sums over
-    its items and r is the ratio of its stratum, since the shares of the strata are known; likewise
-    to the baseline's. The variance is Σ d·e² of the differences of e, with the corrections of
+
+def _by_stratum(ours: PairedScores, baseline: PairedScores) -> Iterator[tuple[float, np.ndarray]]:
+    """Yields each stratum's share of our weights, and the difference of each of its clusters."""
+    strata, clusters = _strata(ours), np.asarray(ours.clusters, object)
+    columns = (ours.values, _weights(ours), baseline.values, _weights(baseline))
+    sums = np.stack(columns, axis=1)
+    is_filled = (sums != 0).any(axis=1)
+    for stratum in np.unique(strata[is_filled]):
+        is_in = is_filled & (strata == stratum)
+        _, of_clusters = _cluster_sums(sums[is_in], clusters[is_in])
+        share = float(sums[is_in, 1].sum() / sums[:, 1].sum())
+        yield share, of_clusters[:, 0] / of_clusters[:, 1] - of_clusters[:, 2] / of_clusters[:, 3]
+
+
+def _unanimous_strata(
+    ours: PairedScores, baseline: PairedScores, difference: Difference
+) -> Difference:
+    """Returns the difference of an average whose strata each differ by the same in all clusters.
+
+    Each cluster of a stratum is one pair, as in `_unanimous`, and the strata are independent.
+    """
+    center, variances, freedoms = 0.0, [], []
+    for share, gaps in _by_stratum(ours, baseline):
+        gap = float(gaps.mean())
+        of_stratum, error = _adjusted_pairs(
+            len(gaps) * max(gap, 0.0), len(gaps) * max(-gap, 0.0), len(gaps)
+        )
+        center += share * of_stratum
+        variances.append((share * error) ** 2)
+        freedoms.append(len(gaps) - 1)
+    error = math.sqrt(sum(variances))
+    interval, p = student_interval(center, error, satterthwaite(variances, freedoms))
+    method = f"{_MATCHED_PAIRS}, over clusters"
+    return dataclasses.replace(difference, interval=interval, p_value=p, method=method)
+
+
+def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
+    """Returns Student's interval by linearization; see `_linearized`.
+
+    The interval is unbounded if the clusters of every stratum differ by the same, but not by 0:
+    their spread is unknown then.
+    """
+    value, error, freedom = _linearized(ours, baseline)
+    is_filled = _is_filled(ours, baseline)
+    num_clusters = len(set(np.asarray(ours.clusters, object)[is_filled]))
+    if abs(value) > 0 and error <= _EQUAL * abs(value):
+        error = math.nan
+    interval, p = student_interval(value, error, freedom)
+    method = "paired, Student’s t"
+    if num_clusters < is_filled.sum():
+        method = "paired, Student’s t over clusters"
+    return Difference(value, interval, p, int(is_filled.sum()), True, method)
+
+
+def ratio_error(scores: PairedScores) -> tuple[float, float]:
+    """Returns the standard error of Σ values / Σ weights, and its degrees of freedom."""
+    nothing = dataclasses.replace(scores, values=np.zeros_like(scores.values))
+    _, error, freedom = _linearized(scores, nothing)
+    return error, freedom
+
+
+def _linearized(ours: PairedScores, baseline: PairedScores) -> tuple[float, float, float]:
+    """Returns the difference of the ratios, its standard error and its degrees of freedom.
+
+    By linearization, as the standard error of each ratio (`evals/estimate`): a cluster adds
+    e = (y - r·x) / Σx to the error of our ratio Σy / Σx, where y and x are sums over its items and
+    r is the ratio of its stratum, since the shares of the strata are known; likewise to the
+    baseline's. The variance is Σ d·e² of the differences of e, with the corrections of
     `evals/unequal_clusters.py`; √d·e of a cluster that is in several strata are added first. The
     degrees of freedom are Satterthwaite's, at most those of the stratum with most where strata
-    share clusters. The interval is unbounded if a stratum has a single cluster, if a value is not
-    finite, or if the clusters of every stratum differ by the same, but not by 0: their spread is
-    unknown then.
+    share clusters. The error is NaN if a stratum has a single cluster, or a value is not finite.
     Source: Cochran, Sampling Techniques (3rd ed.), sections 5.4 and 6.10; see `ratio_of_sums`.
     """
     sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
     strata = _strata(ours)
-    is_filled = (sums != 0).any(axis=1)  # empty items are no sample
+    is_filled = _is_filled(ours, baseline)
     total = sums.sum(axis=0)
     clusters = np.asarray(ours.clusters, object)
     names, errors, freedoms = [], [], []
@@ -167,15 +245,13 @@ def _paired_ratio(ours: PairedScores, baseline: PairedScores) -> Difference:
             names.append(found)
             errors.append(of_stratum)
             freedoms.append(degrees)
-    num_clusters = len(set(clusters[is_filled]))
-    error, freedom = _combined(names, errors, freedoms)
-    if abs(value) > 0 and error <= _EQUAL * abs(value):
-        error = math.nan
-    interval, p = student_interval(value, error, freedom)
-    method = "paired, Student’s t"
-    if num_clusters < is_filled.sum():
-        method = "paired, Student’s t over clusters"
-    return Difference(value, interval, p, int(is_filled.sum()), True, method)
+    return (value, *_combined(names, errors, freedoms))
+
+
+def _is_filled(ours: PairedScores, baseline: PairedScores) -> np.ndarray:
+    """Returns which items are not empty; empty ones are no sample."""
+    columns = [ours.values, _weights(ours), baseline.values, _weights(baseline)]
+    return np.asarray(np.stack(columns).any(axis=0))
 
 
 def _cluster_sums(sums: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ from typing import Any
 from codepretrain.files.json_values import plain
 from codepretrain.metrics.goodput import goodput
 from codepretrain.report.accounts import num_skipped, time_seconds, tokens_per_s
+from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.curves import loss_curves, training_curve
@@ -24,6 +25,7 @@ def results_json(
     pairs: Sequence[Comparison],
     written_at: str,
     judged: Judged = NOTHING_JUDGED,
+    averages: Averaged | None = None,
 ) -> dict[str, Any]:
     """Returns the report's numbers as JSON's own types; see `files/json_values.py` for NaN."""
     return plain(
@@ -33,6 +35,7 @@ def results_json(
             "study": results.spec.to_json(),
             "comparison": _comparison(comparison),
             "pairs": [_comparison(pair) for pair in pairs],
+            "averages": _averages(averages),
             "win_rates": judged.to_json(),
             "judge_agreement": [dataclasses.asdict(pair) for pair in judged.agreements],
             "phases": {name: _run(run) for name, run in results.runs.items()},
@@ -66,6 +69,16 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
             }
             for (row, variant), cell in comparison.cells.items()
         ],
+    }
+
+
+def _averages(averages: Averaged | None) -> dict[str, Any] | None:
+    if averages is None:
+        return None
+    return {
+        **averages.to_json(),
+        "comparison": _comparison(averages.comparison),
+        "pairs": [_comparison(pair) for pair in averages.pairs],
     }
 
 

@@ -74,6 +74,17 @@ def wilson_interval(proportion: float, count: int) -> Interval:
     return Interval(low, high)
 
 
+def adjusted_variance(proportion: float, count: int) -> float:
+    """Returns the variance of a proportion after about two successes and two failures are added.
+
+    For a proportion of 0 or 1, whose plain variance is 0.
+    Source: Agresti & Coull 1998, The American Statistician 52, 119–126.
+    """
+    total = count + _Z * _Z
+    share = (proportion * count + _Z * _Z / 2) / total
+    return share * (1 - share) / total
+
+
 def unpaired_difference(
     ours: tuple[float, float], baseline: tuple[float, float], *, num_clusters: int
 ) -> Difference:

@@ -1,6 +1,5 @@
 """The tables of the comparison as rows of text, without markup."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from codepretrain.report.cells import Cell, MetricRow, cell_at_end
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.wording import (
+    AVERAGE,
     NOT_THERE,
     difference_interval_text,
     difference_text,
@@ -25,6 +25,7 @@ from codepretrain.report.wording import (
 )
 
 MAX_VARIANTS = 5  # side by side; more do not fit a printed page
+_MAX_TASKS = 4  # named in the notes of an average
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ class Block:
     rows: tuple[tuple[MetricRow, tuple[Cell | None, ...]], ...]
 
     def groups(self) -> Iterator[tuple[str, list[tuple[MetricRow, tuple[Cell | None, ...]]]]]:
-        """Yields (title, rows): losses, tasks, and each evaluator's other scores."""
+        """Yields (title, rows) once a title: losses, tasks, and each evaluator's other scores."""
         of_tasks = {row.evaluator for row, _ in self.rows if row.direction == "higher"}
-        for title, rows in itertools.groupby(self.rows, key=lambda row: _group(row[0], of_tasks)):
-            yield title, list(rows)
+        found: dict[str, list[tuple[MetricRow, tuple[Cell | None, ...]]]] = {}
+        for row, cells in self.rows:
+            found.setdefault(_group(row, of_tasks), []).append((row, cells))
+        yield from found.items()
 
 
 def _group(row: MetricRow, of_tasks: AbstractSet[str]) -> str:
@@ -109,12 +112,28 @@ def cell_view(row: MetricRow, cell: Cell) -> dict[str, Any]:
 def row_view(comparison: Comparison, row: MetricRow) -> dict[str, str]:
     """Returns a metric as text: its name, its unit, which direction is better, and baselines."""
     notes = ["%" if row.is_percentage else row.unit, direction_text(row)]
-    notes += baseline_notes(comparison, row)
+    notes += [*_averaged(comparison, row), *baseline_notes(comparison, row)]
     return {
         "label": label(row, comparison.rows),
         "notes": ", ".join(note for note in notes if note),
         "difference_unit": difference_unit(row),
     }
+
+
+def _averaged(comparison: Comparison, row: MetricRow) -> list[str]:
+    """Returns what an evaluator's average is the mean of: its categories, or else its tasks."""
+    if row.name != AVERAGE:
+        return []
+    names = [other.name for other in comparison.rows if other.evaluator == row.evaluator]
+    parts = [name.removeprefix(f"{AVERAGE}/") for name in names if name.startswith(f"{AVERAGE}/")]
+    what = "mean of"
+    if f"unfiltered_{AVERAGE}" in names:
+        what = "without the excluded tasks, mean of"
+        parts = parts or ["the others"]
+    if not parts:
+        parts = list(dict.fromkeys(name.split("/")[0] for name in names if "/" in name))
+    shown = ", ".join(parts[:_MAX_TASKS]) + (" …" if len(parts) > _MAX_TASKS else "")
+    return [f"{what} {shown.replace('_', ' ')}"]
 
 
 def pair_rows(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from codepretrain.report.accounts import status_text
 from codepretrain.report.answers import baseline_notes
+from codepretrain.report.averaged import Averaged
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
@@ -58,7 +59,25 @@ def print_comparison(console: Console, results: StudyResults, comparison: Compar
     console.print(Text(_legend(comparison), style="dim"), width=width)
 
 
-def _table(comparison: Comparison, block: Block) -> Table:
+def print_averages(console: Console, averages: Averaged | None) -> None:
+    """Prints the table of a study's averages, and why some are not there."""
+    if averages is None:
+        return
+    width = min(MAX_WIDTH, console.width)
+    comparison = averages.comparison
+    console.print(Text("\naverages", style="bold"))
+    if comparison.headline_rows:
+        num_columns = max(2, (width - _LABEL_WIDTH - 3) // (_CELL_WIDTH + 1))
+        for block in blocks(comparison, comparison.headline_rows, max_variants=num_columns):
+            console.print(_table(comparison, block, missing="none"), width=width)
+    if averages.config.excluded:
+        excluded = ", ".join(averages.config.excluded)
+        console.print(Text(f"left out of all averages: {excluded}", style="dim"), width=width)
+    for line in [*averages.notes, *averages.problems]:
+        console.print(Text(line, style="yellow"), soft_wrap=True)
+
+
+def _table(comparison: Comparison, block: Block, missing: str = "not measured") -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("", width=_LABEL_WIDTH)
     for variant in block.variants:
@@ -71,15 +90,15 @@ def _table(comparison: Comparison, block: Block) -> Table:
             name = Text(label(row, comparison.rows)).append(
                 f"\n{'%' if row.is_percentage else row.unit}", "dim"
             )
-            table.add_row(name, *(_cell(row, cell) for cell in cells))
+            table.add_row(name, *(_cell(row, cell, missing) for cell in cells))
         table.add_section()
     return table
 
 
-def _cell(row: MetricRow, cell: Cell | None) -> Text:
+def _cell(row: MetricRow, cell: Cell | None, missing: str) -> Text:
     """Returns the value, and below it the difference from the baseline, with half intervals."""
     if cell is None:
-        return Text("not measured", style="dim italic")
+        return Text(missing, style="dim italic")
     text = Text(value_text(row, cell.metric.value).rstrip("%"), style="bold")
     text.append(f" {half_text(row, cell.interval)}", style="not bold dim")
     if cell.difference is not None and cell.outcome is not None:

@@ -10,6 +10,7 @@ from codepretrain.report.statistics import Difference, Interval
 
 NOT_THERE = "–"
 UNKNOWN = "unknown"
+AVERAGE = "average"  # the metric of an evaluation of several tasks
 # Holds until a study has replicates: runs of the same recipe with other seeds.
 CAUTION = (
     "Each variant was trained once, so every comparison is between two checkpoints, not between "
@@ -54,7 +55,8 @@ def label(row: MetricRow, rows: Sequence[MetricRow]) -> str:
     """Returns the metric's name for a reader, unambiguous among `rows`.
 
     A metric over a source (source/code/nats_per_token) is named by the source, an evaluator's only
-    primary metric by the evaluator. Metrics that two evaluators share are prefixed by theirs.
+    primary metric by the evaluator, unless it is an average over tasks. Metrics that two evaluators
+    share are prefixed by theirs.
     """
     name = _label(row)
     of_others = {other.evaluator for other in rows if _label(other) == name} - {row.evaluator}
@@ -65,7 +67,7 @@ def _label(row: MetricRow) -> str:
     scope, *rest = row.name.split("/")
     if row.is_score and scope in ("source", "kind", "all") and rest:
         return rest[0] if scope == "source" else f"all {rest[0] if scope == 'kind' else 'sources'}"
-    if row.is_primary and not rest:
+    if row.is_primary and not rest and scope != AVERAGE:
         return _spaced(row.evaluator)
     if not row.is_score:
         return _spaced(row.name)

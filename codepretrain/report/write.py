@@ -8,12 +8,13 @@ from rich.console import Console
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_json, write_text
+from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline
 from codepretrain.report.judged import read_judged
 from codepretrain.report.page import render
 from codepretrain.report.results_json import results_json
-from codepretrain.report.terminal import print_comparison
+from codepretrain.report.terminal import print_averages, print_comparison
 
 
 def write_report(
@@ -33,13 +34,19 @@ def write_report(
     written_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     folder = epath.Path(out_dir)
     judged = read_judged(results)
-    numbers = results_json(results, comparison, pairs=pairs, written_at=written_at, judged=judged)
+    averages = compare_averages(results)
+    numbers = results_json(
+        results, comparison, pairs=pairs, written_at=written_at, judged=judged, averages=averages
+    )
     write_json(folder / "results.json", numbers)
     page = folder / "index.html"
-    html = render(results, comparison, pairs=pairs, written_at=written_at, judged=judged)
+    html = render(
+        results, comparison, pairs=pairs, written_at=written_at, judged=judged, averages=averages
+    )
     write_text(page, html)
     if console is not None:
         print_comparison(console, results, comparison)
+        print_averages(console, averages)
     return page
 
 

@@ -6,6 +6,7 @@ Imports no JAX, so it runs anywhere and starts fast.
 from etils import epath
 from rich.console import Console
 
+from codepretrain.evals.averaged_scores import full_scores
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
 from codepretrain.rows.format import SPLITS
@@ -39,6 +40,7 @@ def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
         variants={name: tuple(path) for name, path in plan["variants"].items()},
         phases=phases,
         evaluators=kept_identities(workspace),
+        averages=full_scores(config),
         rows={
             source: {split: str(directories[source, split]) for split in SPLITS}
             for source in sorted(config.data.sources)

@@ -17,7 +17,7 @@ from codepretrain.hosts import decide, gather
 from codepretrain.rows.data_dir import is_prepared
 from codepretrain.study.evaluations import keep_identities
 from codepretrain.study.opening import check_same_start, open_workspace
-from codepretrain.study.phase_params import phase_checkpoints
+from codepretrain.study.phase_params import check_step, phase_checkpoints
 from codepretrain.study.progress import progress
 from codepretrain.study.provenance import provenance
 from codepretrain.study.report import report_study
@@ -148,6 +148,9 @@ def evaluate_phases(
       watch_poll_s: evaluate all checkpoints of the phases, as another job trains them, and look for
         new ones after so many seconds; None evaluates what there is.
       attempt: processes of another attempt do not join this run.
+
+    Raises:
+      UserError: a phase has no checkpoint of its step. Nothing is computed then.
     """
     check_same_start(
         workspace.config,
@@ -160,6 +163,10 @@ def evaluate_phases(
     program = _program(workspace.config)
     workspace = open_workspace(workspace)
     names = named_phases(workspace, only)
+    steps = {n: workspace.phases[n].num_steps if step is None else step for n in names}
+    if watch_poll_s is None:
+        for name in names:
+            check_step(workspace, name, steps[name], command=command_line)
     start = provenance(program, command_line=command_line, environment=environment or {})
     console = Console(quiet=jax.process_index() > 0)
     runner = Runner(workspace, program, _evaluators(workspace, program, console), console, start)
@@ -167,7 +174,7 @@ def evaluate_phases(
         watch(workspace, runner, names, console, poll_s=watch_poll_s)
         return
     for name in names:
-        runner.evaluate(name, workspace.phases[name].num_steps if step is None else step)
+        runner.evaluate(name, steps[name])
 
 
 def _program(config: StudyConfig) -> Program:

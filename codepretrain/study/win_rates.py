@@ -9,7 +9,7 @@ from etils import epath
 from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError, quoted
-from codepretrain.evals.identity import identity_digest
+from codepretrain.evals.identity import SPEC, identity_digest
 from codepretrain.evals.judge.match import Judgment, Match
 from codepretrain.evals.judge.recorded import Checkpoint, Recorded, read_pair
 from codepretrain.evals.judge.result import JudgeResult, judge_folder, result_path
@@ -39,20 +39,21 @@ def read_pairs(workspace: Workspace, *, evaluator: str, pairs: str | None) -> li
       pairs: "a:b,c:d"; None is every variant against the baseline.
 
     Raises:
-      UserError: no such evaluation or variant, or completions that are missing or differ in more
-        than the parameters.
+      UserError: no such evaluation or variant, or completions that are missing, of other options
+        or prompts than the study's, or differ in more than the parameters.
     """
     config = workspace.config
     _check_evaluator(config, evaluator)
     names = variant_pairs(config, pairs)
-    own = identity_digest(kept_identities(workspace)[evaluator])
+    own = kept_identities(workspace)[evaluator]
     return [
         Pair(
             *read_pair(
                 _checkpoint(workspace, ours),
                 _checkpoint(workspace, reference),
                 evaluator,
-                preferred=own,
+                preferred=identity_digest(own),
+                required={name: own[name] for name in (SPEC, "items") if name in own},
             )
         )
         for ours, reference in names

@@ -23,8 +23,8 @@ import pytest
 from etils import epath
 
 from codepretrain.launch.events import Event, seconds
-from codepretrain.launch.states import OVER
-from tests.campaigns.test_hosts import finish, start
+from tests.campaigns.test_hosts import start
+from tests.fixtures.processes import wait_for_all
 from tests.fixtures.study_bits import assert_same_study
 from tests.launch.launched import Launched, send, wait_for
 from tests.launch.tiny_job import make_job
@@ -32,12 +32,12 @@ from tests.launch.tiny_job import make_job
 pytestmark = pytest.mark.campaign
 
 ROUNDS = 1  # of all faults
-STEPS = 2500
+STEPS = 400
 OPTIONS = [
     f"--config.phases.trunk.tokens={STEPS * 8 * 64}",
     "--config.checkpoint.temporary_interval_s=1.0",
-    "--config.checkpoint.permanent_interval_steps=1000",
-    "--config.evals.validation.interval_steps=500",
+    "--config.checkpoint.permanent_interval_steps=100",
+    "--config.evals.validation.interval_steps=100",
 ]
 PAUSE_S = 12.0  # longer than a heartbeat of the job: the host is lost
 
@@ -109,11 +109,18 @@ def kill_everything(job: Launched, rng: random.Random) -> None:
 
 def kill_keeper(job: Launched, rng: random.Random) -> None:
     """And one supervisor after it, which only the next keeper starts again."""
-    assert job.keeper is not None
-    job.keeper.kill()
-    job.keeper.wait()
+    for pid in job.keepers():
+        send(pid, signal.SIGKILL)
     send(job.supervisors()[host_of(job, rng)], signal.SIGKILL)
     job.start_keeper()
+
+
+def stop_and_resume(job: Launched, rng: random.Random) -> None:
+    """By the two commands; every process of the job ends in between."""
+    assert job.command("stop").wait(60) == 0, job.described()
+    job.wait(lambda: job.state().state == "STOPPED", "STOPPED")
+    job.wait(lambda: not job.supervisors() and not job.keepers(), "the end of all processes")
+    assert job.command("resume", "--detach").wait(120) == 0, job.described()
 
 
 FAULTS = (
@@ -128,6 +135,7 @@ FAULTS = (
     Fault("SIGTERM to a worker", terminate_worker, ("preemption",)),
     Fault("kill -9 of keeper and a supervisor", kill_keeper, ("lost_host",)),
     Fault("kill -9 of all processes", kill_everything, ("lost_host",)),
+    Fault("launch stop, launch resume", stop_and_resume, ("stopped",)),
 )
 
 
@@ -147,7 +155,9 @@ def unbroken(
     tmp_path_factory: pytest.TempPathFactory, prepared: Path, tiny_overrides: list[str]
 ) -> Path:
     workdir = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("unbroken") / "workdir"))
-    finish(start("train", workdir, tiny_overrides, num_processes=2, options=OPTIONS))
+    processes = start("train", workdir, tiny_overrides, num_processes=2, options=OPTIONS)
+    for ended in wait_for_all(processes, timeout_s=1800):
+        assert ended.returncode == 0, ended.stdout
     return workdir
 
 
@@ -182,9 +192,9 @@ def _plan(rng: random.Random) -> Iterator[Fault]:
 
 def _is_ready(job: Launched, rng: random.Random) -> bool:
     """Waits for a random moment at which the gang makes steps; False if too few are left."""
-    job.wait(lambda: job.is_stepping() or job.state().state in OVER, "steps")
+    job.wait(lambda: job.is_stepping() or job.state().is_over, "steps")
     time.sleep(rng.uniform(0, 3))
-    return job.is_stepping() and job.step() < 0.9 * STEPS
+    return not job.state().is_over and 0 <= job.step() < 0.9 * STEPS
 
 
 def _strike(job: Launched, fault: Fault, rng: random.Random) -> Struck:

@@ -39,7 +39,7 @@ def test_a_flag_has_one_value() -> None:
 
 
 def test_overrides_are_told_from_mistakes() -> None:
-    known = ["--config", "--workdir", "--json"]
+    known = ["--help", "--config", "--workdir", "--json"]
     assert split_overrides(["--config.a=1", "--config.b=2 3"], known) == [
         "--config.a=1",
         "--config.b=2 3",
@@ -48,6 +48,7 @@ def test_overrides_are_told_from_mistakes() -> None:
         ("--config.a", "4"): "'--config.a' has no value: write --config.a=4",
         ("--confg.a.b=4",): "unknown argument '--confg.a.b=4'; did you mean --config.a.b?",
         ("--jsonn",): "; did you mean --json?",
+        ("--phase",): "; expected one of: --config, --workdir, --json",  # not --help
         ("a.b",): "unknown argument 'a.b'; expected one of: --config, --workdir, --json",
     }.items():
         with pytest.raises(UserError) as error:

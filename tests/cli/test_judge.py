@@ -14,8 +14,9 @@ from etils import epath
 
 from codepretrain.cli.main import main
 from codepretrain.config.load import load_study
-from codepretrain.evals.identity import identity_digest
+from codepretrain.evals.identity import identity_digest, spec_digest
 from codepretrain.evals.item_scores import ItemScores, write_item_scores
+from codepretrain.evals.registry import evaluator_request
 from codepretrain.files import journal as journals
 from codepretrain.study.workspace import Workspace
 from tests.conftest import ROOT, TINY
@@ -30,7 +31,15 @@ NUM_PROMPTS = 12
 class Study:
     """The tiny study with an evaluation `dolly`, and completions of stated quality."""
 
-    def __init__(self, folder: Path, overrides: list[str], workdir: Path | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        overrides: list[str],
+        workdir: Path | None = None,
+        *,
+        prompts: str = "p.jsonl",
+        max_new_tokens: int = 8,
+    ) -> None:
         self.workdir = workdir or folder / "work"
         path = folder / "study.py"
         path.write_text(
@@ -45,7 +54,8 @@ class Study:
             "                           'annealed': 'cooldown'}\n"
             "        config.evals['dolly'] = dict(\n"
             "            kind='completions', num_examples=200, interval_steps=None,\n"
-            "            options={'prompts': 'p.jsonl', 'max_new_tokens': 8}, benchmarks=(),\n"
+            f"            options={{'prompts': {prompts!r}, 'max_new_tokens': {max_new_tokens}}},\n"
+            "            benchmarks=(),\n"
             "            allow_contamination=False)\n"
             "    return config\n"
         )
@@ -55,9 +65,11 @@ class Study:
     def record(self, variant: str, qualities: list[int]) -> None:
         phase = self.workspace.config.variants[variant]
         run_dir, step = self.workspace.run_dir(phase), self.workspace.phases[phase].num_steps
-        digest = identity_digest(IDENTITY)
+        spec = spec_digest(*evaluator_request("dolly", self.workspace.config.evals["dolly"]))
+        identity = IDENTITY | {"spec": spec}
+        digest = identity_digest(identity)
         line: dict[str, Any] = {"step": step, "evaluator": "dolly", "tokens": 1, "metrics": {}}
-        line |= {"digest": digest, "identity": IDENTITY}
+        line |= {"digest": digest, "identity": identity}
         run_dir.mkdir(parents=True, exist_ok=True)
         (run_dir / "evals.jsonl").write_text(json.dumps(line) + "\n")
         records = [
@@ -165,7 +177,10 @@ def test_the_budget_leaves_an_incomplete_result_that_a_rerun_completes(
         budget = ["--completion-price", "1000", "--max-tokens", "50", "--concurrency", "1"]
         assert main(study.judge(server, *budget, "--max-cost", "0.2")) == 1
         printed = capsys.readouterr()
-        assert "--max-cost was reached: the results lack verdicts; rerun" in printed.err
+        assert (
+            "--max-cost was reached: the results lack verdicts; rerun with a larger --max-cost"
+            in printed.err
+        )
         assert "prompts are not judged yet and left out" in printed.out
         asked = len(server.seen)
         assert 0 < asked < 24

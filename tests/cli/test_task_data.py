@@ -14,6 +14,7 @@ from tests.fixtures.hub import BOOLQ, TRIVIA, Hub
 pytestmark = pytest.mark.filterwarnings("default")
 
 STUDY = ROOT / "tests" / "studies" / "benchmark_tasks.py"
+CODE_STUDY = STUDY.with_name("code_benchmarks.py")
 
 
 @pytest.fixture
@@ -88,6 +89,40 @@ def test_download_fetches_and_evaluates_nothing(
     piqa = "--config.evals.suite.options.tasks=boolq,piqa"
     found = error(capsys, *arguments, piqa)
     assert "1 tasks could not be fetched, all others were: piqa: DatasetNotFoundError" in found
+
+
+def test_download_fetches_programming_problems_too(
+    capsys: pytest.CaptureFixture[str],
+    hub: Hub,
+    tmp_path: Path,
+    prepared: Path,
+    tiny_overrides: list[str],
+) -> None:
+    folder = tmp_path / "fetched"
+    arguments = ["evaluate", "--config", CODE_STUDY, *tiny_overrides]
+    assert main([*map(str, arguments), "--download", str(folder)]) == 0
+    assert "3 datasets, 6 splits" in capsys.readouterr().err
+    hub.calls.clear()
+    plan = ["plan", "--config", str(CODE_STUDY), "--json", *tiny_overrides]
+    assert main(plan) == 0
+    missing = json.loads(capsys.readouterr().out)["missing_task_data"]
+    assert [line.partition(":")[0] for line in missing] == [
+        "config.evals.human_eval.options.data",
+        "config.evals.mbpp.options.data",
+        "config.evals.suite",
+    ]
+    named = [
+        f"--config.evals.{name}.options.data={folder}" for name in ("suite", "human_eval", "mbpp")
+    ]
+    assert main([*plan, *named]) == 0
+    assert json.loads(capsys.readouterr().out)["missing_task_data"] == []
+    assert hub.calls == []
+    # A fetched folder without one of the benchmarks is named before anything is opened.
+    place = folder / "google-research-datasets--mbpp--full"
+    (place / "test.parquet").unlink()
+    found = error(capsys, *arguments, "--workdir", prepared, "--data", folder)
+    assert "config.evals.mbpp.options.data" in found
+    assert "test.parquet is missing, expected" in found
 
 
 def test_both_flags_need_tasks(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -111,3 +111,13 @@ def test_a_value_of_any_type_is_taken_as_it_is() -> None:
 
     counts = {"a": {"b": [1, None, "c"]}, "d": 1.5}
     assert parse(Report, {"counts": counts}) == Report(counts=counts)
+
+
+def test_numbers_separated_by_commas_are_text_where_no_list_is_expected() -> None:
+    """As the `k` of an evaluation of programs: its options are no lists."""
+    config = overridden("data.sources.text.options.k=1,10", "data.sources.text.options.n=3")
+    assert dict(config.data.sources["text"].options) | {"path": ""} == {
+        "path": "",
+        "k": "1,10",
+        "n": 3,
+    }

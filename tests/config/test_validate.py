@@ -42,7 +42,44 @@ def evaluated(known: dict[str, str], **fields: Any) -> StudyConfig:
     return parse(StudyConfig, values)
 
 
+def averaged(excluded: tuple[str, ...] = (), **fields: Any) -> StudyConfig:
+    values = small_values()
+    values["evals"] = {"exam": {"kind": "multiple_choice"}}
+    values["averages"] = {"categories": {"code": ["exam"]}, "excluded": excluded, **fields}
+    return parse(StudyConfig, values)
+
+
 CASES = [
+    (
+        averaged(categories={"code": ["exams/accuracy"]}),
+        "config.averages.categories.code[0]: there is no evaluation 'exams'; did you mean exam?",
+    ),
+    (
+        averaged(categories={"code": []}),
+        "config.averages.categories.code: expected at least one entry, got none",
+    ),
+    (
+        averaged(categories={"code": ["exam", "exam"]}),
+        "config.averages.categories.code[1]: 'exam' is there twice",
+    ),
+    (
+        averaged(totals={"total": ["cod"]}),
+        "config.averages.totals.total[0]: there is no category 'cod'; did you mean code?",
+    ),
+    (
+        averaged(totals={"code": ["code"]}),
+        "config.averages.totals.code: there is a category of this name, rename one",
+    ),
+    (
+        averaged(excluded=("exam/accuracy",)),
+        "config.averages.excluded[0]: there is no score in a category 'exam/accuracy'; expected "
+        "one of: exam",
+    ),
+    (
+        averaged(excluded=("exam",)),
+        "config.averages.excluded: all scores of the category code are excluded, so it has no "
+        "average: remove the category, or keep one of them",
+    ),
     (
         evaluated({"questions": "q.jsonl"}, benchmarks=["questions", "question"]),
         "config.evals.exam.benchmarks[1]: expected an entry of "

@@ -56,6 +56,11 @@ def whole_study() -> StudyConfig:
             "row_cache_bytes": 10**9,
         },
         "checkpoint": {"permanent_interval_steps": 5},
+        "averages": {
+            "categories": {"text": ["validation", "exam/accuracy"]},
+            "totals": {"total": ["text"]},
+            "excluded": ["validation"],
+        },
         "evals": {
             "validation": {
                 "kind": "validation_loss",

@@ -25,13 +25,17 @@ from codepretrain.data.tokenization.tokenizer import save_tokenizer, train_token
 from codepretrain.errors import UserError
 from codepretrain.evals.build import Evaluator, build_evaluators
 from codepretrain.evals.code_generation import EVALUATOR
+from codepretrain.evals.harness.download import download
 from codepretrain.evals.harness.tokenizer import TextTokenizer
+from codepretrain.evals.programs.benchmark_data import BENCHMARKS
+from codepretrain.evals.progress import no_progress
 from codepretrain.evals.registry import check_evaluators, check_machine, evaluator_request
 from codepretrain.evals.sandbox.run import Isolation
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.model.transformer import Params, init_params
 from codepretrain.train.sharding import make_mesh
 from tests.evals.programs.conftest import HUMAN_EVAL, MBPP
+from tests.fixtures.hub import Hub
 from tests.fixtures.processes import RunJob
 
 SMALL = {"max_new_tokens": 8, "cpu_seconds": 1}
@@ -266,6 +270,26 @@ def test_data_is_checked_before_anything_is_prepared(
         check_machine(with_options(study, twice))
 
 
+@pytest.mark.filterwarnings("default")
+def test_fetched_data_is_the_same_evaluation_as_the_authors_files(
+    hub: Hub,
+    study: StudyConfig,
+    benchmarks: Path,
+    text_data_dir: Path,
+    one_device: Mesh,
+    tmp_path: Path,
+) -> None:
+    datasets = {task: (known.reference, known.license) for task, known in BENCHMARKS.items()}
+    assert download({}, tmp_path / "data", no_progress, datasets=datasets) == []
+    for options in (human_eval(benchmarks), mbpp(benchmarks, num_fewshot=0)):
+        fetched = {**options, "data": str(tmp_path / "data")}
+        ours, theirs = (
+            build(with_options(study, chosen), text_data_dir, one_device).identity
+            for chosen in (fetched, options)
+        )
+        assert ours == theirs
+
+
 def test_tests_that_import_what_is_not_there_are_named(study: StudyConfig, tmp_path: Path) -> None:
     test = "import os.path, numpy as np\nfrom pandas.core import x\ndef check(candidate): pass\n"
     path = tmp_path / "HumanEval.jsonl"
@@ -324,7 +348,7 @@ options = {"task": "human_eval", "data": path, "max_new_tokens": 8, "num_samples
 config = bare_study(model, data=DataConfig(sources={}, max_seq_len=512),
                     evals={"code": EvaluatorConfig(kind="code_generation", options=options)})
 if process:
-    code_generation.read_records = None  # only process 0 reads the data
+    code_generation.read_benchmark = None  # only process 0 reads the data
 ran = []
 real = grading.grade_trials
 def counted(trials, **keywords):

@@ -41,6 +41,16 @@ def test_the_time_left_is_that_of_the_stage_under_way() -> None:
     assert file.getvalue().splitlines()[-1] == "python  10/20 programs  20 s left"
 
 
+def test_no_time_left_is_told_before_anything_is_done() -> None:
+    file, clock = io.StringIO(), Clock()
+    with EvaluationProgress(Console(file=file, width=80), "mbpp", clock=clock) as progress:
+        clock.now = 20
+        progress(0, 240, "completions")
+        clock.now = 40
+        progress(0, 240, "completions")
+    assert file.getvalue().splitlines() == ["mbpp  0/240 completions"] * 2
+
+
 def test_a_short_evaluation_leaves_no_line() -> None:
     file = io.StringIO()
     with EvaluationProgress(Console(file=file), "prose", clock=Clock()) as progress:

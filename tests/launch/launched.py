@@ -39,6 +39,8 @@ class Launched:
         self.kill_all()
 
     def start_keeper(self) -> None:
+        if self.keeper is not None:
+            self.keeper.wait()  # it was killed
         self.keeper = self.command("keep")
 
     def command(self, name: str, *flags: str) -> "subprocess.Popen[bytes]":

@@ -175,6 +175,15 @@ def test_what_exceeds_the_budget_must_be_confirmed(
     assert words is None or words in warnings[0]
 
 
+def test_paths_of_this_machine_must_be_confirmed_for_a_pod(experiment: str, tmp_path: Path) -> None:
+    options = {"tasks": "pairs", "include_path": str(tmp_path)}
+    config = study(evals={"pairs": {"kind": "harness", "options": options}})
+    (warning,) = prepare_submission(given(experiment, TPUS, study=config), now=NOW).warnings
+    assert warning.startswith("config.evals.pairs.options.include_path = ")
+    local = given(experiment, LOCAL, study=config, workdir=epath.Path(tmp_path / "w"))
+    assert prepare_submission(local, now=NOW).warnings == ()
+
+
 def test_a_price_cap_needs_a_price(experiment: str) -> None:
     launch = dataclasses.replace(TPUS, budget=BudgetConfig(max_price=10.0))
     with pytest.raises(UserError, match=r"max_price needs config\.cost\.price_per_chip_hour"):
@@ -278,10 +287,10 @@ def test_the_fit_is_checked_in_another_process(monkeypatch: pytest.MonkeyPatch) 
         "fit: the step fits v5e:4x4, 1.00 of 16.00 GiB per chip"
     )
     leaner = {"num_microbatches": 4, "remat_policy": "full"}
-    pod = {"step": {"fits": False, "memory": memory}, "would_fit": leaner}
+    pod: dict[str, Any] = {"step": {"fits": False, "memory": memory}, "would_fit": leaner}
     with pytest.raises(UserError, match=r"--config\.execution\.num_microbatches=4"):
         fit._verdict(pod, "v5e:4x4")
-    pod["would_fit"] = None
+    pod = {**pod, "would_fit": None}
     with pytest.raises(UserError, match="plan --topology v5e:4x4 --search"):
         fit._verdict(pod, "v5e:4x4")
 

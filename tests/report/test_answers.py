@@ -2,6 +2,7 @@ from dataclasses import replace
 
 from codepretrain.evals.estimate import Estimate
 from codepretrain.evals.multiple_choice import ACCURACY, ACCURACY_PER_BYTE, MAJORITY, PREDICTED
+from codepretrain.evals.programs.metrics import REASON
 from codepretrain.report.answers import baseline_notes, histograms, is_baseline_or_answer
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.compare import Comparison
@@ -70,3 +71,17 @@ def test_only_baselines_and_answers_have_no_row_of_their_own(comparison):
     assert left_out == {"baseline/majority", "baseline/shortest", "predicted/0", "predicted/1"}
     other = replace(next(iter(comparison.rows)), name="length", direction=None, is_primary=False)
     assert not is_baseline_or_answer(other)
+
+
+def test_how_programs_ended_is_a_histogram():
+    found = comparison_of(
+        "human_eval",
+        pass_at_1=(ACCURACY, 0.25),
+        reason__passed=(REASON, 0.25),
+        reason__wrong=(REASON, 0.75),
+    )
+    [histogram] = histograms(found)
+    assert histogram.shares == {"v": [("passed", 0.25, "25.0%"), ("wrong", 0.75, "75.0%")]}
+    assert histogram.label == "human eval"
+    left_out = {row.name for row in found.rows if is_baseline_or_answer(row)}
+    assert left_out == {"reason/passed", "reason/wrong"}

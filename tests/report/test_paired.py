@@ -242,6 +242,38 @@ def test_an_average_without_spread_within_its_tasks_is_no_certainty(num_items):
     assert (same.value, same.interval.low, same.interval.high, same.p_value) == (0, 0, 0, 1)
 
 
+def test_equal_answers_to_all_tasks_of_an_average_have_an_interval():
+    """Two tasks of 12 and 5 items, by hand: each has the adjusted error of 0 pairs that differ."""
+    task = np.repeat([0.0, 1.0], [12, 5])
+    weights = np.repeat([0.5 / 12, 0.5 / 5], [12, 5])
+    right = scores(weights * (np.arange(17) % 3 == 0), weights, task)
+    same = paired_difference(right, right, is_fraction=True)
+    variances = (0.5 / 14) ** 2, (0.5 / 7) ** 2
+    freedom = sum(variances) ** 2 / (variances[0] ** 2 / 11 + variances[1] ** 2 / 4)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(sum(variances))
+    assert (same.value, same.p_value, same.num_items) == (0, 1, 17)
+    assert same.interval.low == pytest.approx(-half)
+    assert same.interval.high == pytest.approx(half)
+    assert same.method == "matched pairs, Agresti–Min, over clusters"
+
+
+def test_an_average_of_tasks_won_whole_and_lost_whole_is_bounded():
+    """One task of 3 items is won whole, and none of 3: centers 3/5 and 0, halved."""
+    task, weights = np.repeat([0.0, 1.0], 3), np.full(6, 0.5 / 3)
+    difference = paired_difference(
+        scores(weights * (task == 0), weights, task),
+        scores(0 * weights, weights, task),
+        is_fraction=True,
+    )
+    errors = 0.5 * math.sqrt(4 - 9 / 5) / 5, 0.5 * math.sqrt(1) / 5
+    assert difference.value == pytest.approx(0.5)
+    assert difference.interval.low + difference.interval.high == pytest.approx(2 * 0.5 * 3 / 5)
+    variances = [error**2 for error in errors]
+    freedom = sum(variances) ** 2 / sum(v**2 / 2 for v in variances)
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(sum(variances))
+    assert difference.interval.high == pytest.approx(0.3 + half)
+
+
 def test_two_equal_models_rarely_differ_over_two_documents():
     """Two documents of two items, each right in half of the cases: 5% of 4,000 draws or fewer."""
     right = np.random.default_rng(0).integers(0, 2, (4000, 2, 4)).astype(float)

@@ -1,6 +1,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from codepretrain.report import tables
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_pairs
@@ -27,6 +29,17 @@ def test_a_loss_of_an_evaluator_of_tasks_is_shown_with_its_tasks(comparison):
     ours = [row for row in rows if row.evaluator == "prose_continuation"]
     (block,) = tables.blocks(comparison, (rows[0], *ours, bits), max_variants=9)
     assert [title for title, _ in block.groups()] == ["Held-out loss", "Tasks"]
+
+
+def test_each_title_is_there_once_whatever_the_order_of_the_evaluators(comparison):
+    """An evaluation in the loop is recorded before the others, so a loss may be between tasks."""
+    loss, first, second = (
+        next(row for row in comparison.headline_rows if row.evaluator == name)
+        for name in ("validation_loss", "prose_continuation", "code_continuation")
+    )
+    (block,) = tables.blocks(comparison, (first, loss, second), max_variants=9)
+    found = [(title, [row for row, _ in rows]) for title, rows in block.groups()]
+    assert found == [("Tasks", [first, second]), ("Held-out loss", [loss])]
 
 
 def test_a_metric_is_told_with_its_direction_and_what_trivial_policies_reach(comparison):
@@ -102,3 +115,21 @@ def test_a_value_that_is_not_compared_says_why(comparison):
     view = tables.cell_view(key[0], cell)
     assert view["not_compared"] == "other x"
     assert "difference" not in view
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["piqa/accuracy", "piqa/predicted/0", "nq_open/score/f1"], "mean of piqa, nq open"),
+        (["average/reasoning", "average/world_knowledge"], "mean of reasoning, world knowledge"),
+        (["unfiltered_average", "cb/accuracy"], "without the excluded tasks, mean of the others"),
+        ([f"t{n}/accuracy" for n in range(5)], "mean of t0, t1, t2, t3 …"),
+    ],
+)
+def test_an_average_says_what_it_is_the_mean_of(comparison, names, expected):
+    accuracy = next(row for row in comparison.headline_rows if row.direction == "higher")
+    average = replace(accuracy, evaluator="suite", name="average", is_primary=True)
+    others = [replace(average, name=name, is_primary=False) for name in names]
+    found = replace(comparison, rows=(average, *others), cells={})
+    view = tables.row_view(found, average)
+    assert (view["label"], view["notes"]) == ("suite: average", f"%, higher is better, {expected}")

@@ -1,3 +1,4 @@
+import io
 import json
 import math
 import re
@@ -8,7 +9,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from codepretrain.config.schema import AveragesConfig
 from codepretrain.errors import UserError
 from codepretrain.files import json_values, storage
 from codepretrain.report import accounts
@@ -220,3 +223,67 @@ def test_a_diverged_variant_has_a_page(copied_study, tmp_path):
         r for r in accounts.phase_rows(collect(copied_study)) if r["name"] == "code_continue"
     )
     assert row["loss"] == "∞"
+
+
+AVERAGES = AveragesConfig(
+    categories={
+        "language": ("prose_continuation/accuracy",),
+        "code": ("code_continuation/accuracy", "python_expression/accuracy"),
+    },
+    totals={"total": ("language", "code")},
+    excluded=("python_expression/accuracy",),
+)
+
+
+def test_averages_are_on_the_page_in_the_terminal_and_in_the_numbers(study, tmp_path):
+    file = io.StringIO()
+    page = write_report(
+        replace(study, averages=AVERAGES), tmp_path, console=Console(file=file, width=100)
+    )
+    text = " ".join("".join(check(page).text).split())
+    section = text[text.index("Averages Each variant was trained once") :]
+    assert "total: the mean of language, code." in section
+    assert "Left out, of every variant: python_expression/accuracy." in section
+    assert "unfiltered code: average" in section
+    assert "left out of all averages: python_expression/accuracy" in file.getvalue()
+    numbers = json_values.decode((tmp_path / "results.json").read_text())
+    assert numbers["study"]["averages"]["excluded"] == ["python_expression/accuracy"]
+    cells = {
+        (cell["evaluator"], cell["variant"]): cell
+        for cell in numbers["averages"]["comparison"]["cells"]
+    }
+    language, code, total = (
+        cells[name, "code_to_text"]["metric"]["value"] for name in ("language", "code", "total")
+    )
+    assert total == pytest.approx((language + code) / 2)
+    assert f"{100 * total:.1f}%" in section
+    assert cells["total", "code_to_text"]["difference"]["is_paired"]
+    steps = [one["step"] for one in numbers["averages"]["phases"]["text_pretrain"]]
+    assert sorted(set(steps)) == list(range(0, 401, 25))
+    assert numbers["averages"]["missing"] == []
+
+
+def test_an_average_that_is_not_there_is_told_with_its_reason(unfinished_study, tmp_path):
+    averages = replace(AVERAGES, categories={**AVERAGES.categories, "other": ("exam/accuracy",)})
+    file = io.StringIO()
+    page = write_report(
+        replace(unfinished_study, averages=averages),
+        tmp_path,
+        console=Console(file=file, width=100),
+    )
+    text = " ".join("".join(check(page).text).split())
+    for found in (text, file.getvalue()):
+        assert "text_pretrain, step 400: no average of other: exam has no result" in found
+        assert "cooldown_text, step 60: no average of language, code" in found
+    numbers = json_values.decode((tmp_path / "results.json").read_text())
+    (one,) = [
+        one
+        for one in numbers["averages"]["missing"]
+        if (one["phase"], one["step"]) == ("text_pretrain", 400)
+    ]
+    assert (one["average"], one["reasons"]) == ("other", ["exam has no result"])
+
+
+def test_a_study_without_averages_has_no_section_of_them(page):
+    assert "<h2>Averages</h2>" not in page.read_text()
+    assert json_values.decode((page.parent / "results.json").read_text())["averages"] is None

@@ -60,6 +60,31 @@ def test_an_identity_is_kept_for_each_specification_data_and_model(workdir: epat
     assert kept_identities(workspace)["loss"]["items"] == "j"
 
 
+def benchmark(data: str) -> EvaluatorConfig:
+    return EvaluatorConfig(
+        kind="code_generation", options={"task": "human_eval", "data": data, "max_new_tokens": 8}
+    )
+
+
+def test_evaluations_that_differ_in_the_place_of_their_data_keep_an_identity_each(
+    workdir: epath.Path,
+) -> None:
+    """Within one study, and in two studies that share runs: the last one built is not all."""
+    study = with_evals(small_study(), "a", plain=benchmark("a.jsonl"), plus=benchmark("b.jsonl"))
+    workspace = Workspace(study, workdir)
+    one = spec(benchmark("a.jsonl"))
+    assert spec(benchmark("b.jsonl")) == one
+    identities = {"plain": {"spec": one, "items": "a"}, "plus": {"spec": one, "items": "b"}}
+    keep_identities(workspace, identities)
+    assert kept_identities(workspace) == identities
+
+    other = Workspace(with_evals(study, "b", plain=benchmark("c.jsonl")), workdir)
+    assert kept_identities(other) == {"plain": identities["plus"]}  # never built: the newest
+    keep_identities(other, {"plain": {"spec": one, "items": "c"}})
+    assert kept_identities(other) == {"plain": {"spec": one, "items": "c"}}
+    assert kept_identities(workspace) == identities
+
+
 def reported(workspace: Workspace) -> dict[tuple[str, str], int]:
     """Returns (evaluator, metric) → number of clusters of the cells of a study's report."""
     page = report_study(workspace, command_line="a test")

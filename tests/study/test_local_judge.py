@@ -66,6 +66,16 @@ def test_completions_are_recorded_with_their_prompts(evaluated: Workspace) -> No
     assert set(pair.ours.identity) == {"spec", "items", "prompts", "grader", "settings"}
 
 
+def test_completions_of_other_options_than_the_studys_are_not_judged(evaluated: Workspace) -> None:
+    longer = EvaluatorConfig(
+        kind="completions",
+        options={**evaluated.config.evals["dolly"].options, "max_new_tokens": 13},
+    )
+    changed = dataclasses.replace(evaluated.config, evals={"dolly": longer})
+    with pytest.raises(UserError, match=r"differ from this study's evaluation in options or num_e"):
+        read_pairs(Workspace(changed, evaluated.workdir), evaluator="dolly", pairs=None)
+
+
 def test_a_checkpoint_and_its_export_give_the_same_verdicts(evaluated: Workspace) -> None:
     ours, printed = judge(evaluated, "trunk")
     assert ours["judge"]["kind"] == "local"
@@ -90,7 +100,9 @@ def test_the_command_judges_locally(
     tiny_overrides: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    study = Study(tmp_path, tiny_overrides, workdir=Path(evaluated.workdir))
+    workdir = Path(evaluated.workdir)
+    prompts = str(workdir.parent / "prompts.jsonl")
+    study = Study(tmp_path, tiny_overrides, workdir, prompts=prompts, max_new_tokens=12)
     flags = ["--evaluator", "dolly", "--pairs", "branched:trunk_only", "--local", "trunk"]
     assert main(["judge", *study.flags, *flags, "--dry-run"]) == 0
     assert "1 pairs of variants, 5 matches, nothing to pay" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """`report` and `show-batch` read a trained study without JAX."""
 
+import json
 import os
 import subprocess
 import sys
@@ -46,3 +47,31 @@ def test_the_report_of_a_study_that_is_not_trained_is_an_error(
     (line,) = captured.err.splitlines()
     assert f"no phase of the study 'tiny' was trained in {workdir / 'runs'}: run `codepre" in line
     assert not (workdir / "reports").exists()
+
+
+def test_averages_of_a_trained_study_are_in_its_report(
+    trained_copy: Path, tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["report", "--config", str(TINY), "--workdir", str(trained_copy), *tiny_overrides]
+    sources = [f"validation/source/{source}/nats_per_token" for source in ("text", "code")]
+    chosen = [f"--config.averages.categories.loss={sources!r}"]
+    chosen += ["--config.averages.totals.all=['loss']"]
+    assert main([*where, *chosen]) == 0
+    assert "Traceback" not in capsys.readouterr().err
+    numbers = json.loads((trained_copy / "reports" / "tiny" / "results.json").read_text())
+    assert {(one["phase"], *one["reasons"]) for one in numbers["averages"]["missing"]} == {
+        ("cooldown", "the phase is missing")
+    }
+    assert numbers["study"]["averages"]["categories"] == {"loss": sources}
+    last = numbers["phases"]["branch"]["evaluations"][-1]["metrics"]
+    scores = [last[source.removeprefix("validation/")] for source in sources]
+    found = numbers["averages"]["phases"]["branch"][-2:]
+    assert [one["evaluator"] for one in found] == ["loss", "all"]
+    for metric in (one["metrics"]["average"] for one in found):
+        assert metric["value"] == pytest.approx(sum(one["value"] for one in scores) / 2)
+        squares = sum(one["standard_error"] ** 2 for one in scores)
+        assert metric["standard_error"] == pytest.approx(squares**0.5 / 2)
+    wrong = chosen[0].replace("nats_per", "bits_per")
+    assert main([*where, wrong]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "config.averages.categories.loss[0]: an evaluation of kind 'validation_loss' has" in line

@@ -9,7 +9,7 @@ import pytest
 
 from codepretrain.config.schema import EvaluatorConfig, StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.study.run import train_phases
+from codepretrain.study.run import evaluate_phases, train_phases
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.program import Program
 
@@ -143,3 +143,20 @@ def test_the_end_is_damaged_and_the_checkpoint_before_it_is_used(
     assert "from step 20" in output
     assert [record["loss"] for record in lines(run / "metrics.jsonl")] == losses
     assert kept_records(run) == CUT
+
+
+@pytest.mark.parametrize(
+    ("only", "step", "expected"),
+    [
+        (["trunk", "branch"], 40, r"'branch' has no complete checkpoint at step 40; available"),
+        (["trunk", "cooldown"], None, "'cooldown' is not trained yet: run codepretrain train"),
+    ],
+)
+def test_a_checkpoint_that_one_phase_lacks_is_named_before_another_is_evaluated(
+    trained_copy: Path, config: StudyConfig, only: list[str], step: int | None, expected: str
+) -> None:
+    workspace = Workspace(with_later_evaluation(config), trained_copy)
+    before = (workspace.run_dir("trunk") / "evals.jsonl").read_bytes()
+    with pytest.raises(UserError, match=expected):
+        evaluate_phases(workspace, only=only, step=step, command_line="codepretrain evaluate")
+    assert (workspace.run_dir("trunk") / "evals.jsonl").read_bytes() == before

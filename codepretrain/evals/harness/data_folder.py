@@ -64,18 +64,27 @@ class DataFolder:
                 )
         return {split: self.folder / file["file"] for split, file in entry["splits"].items()}
 
-    def read(self, reference: DatasetReference, split: str, *, limit: int | None) -> "Dataset":
-        """Returns a split, or its first `limit` rows.
+    def content(self, reference: DatasetReference, split: str) -> bytes:
+        """Returns the file of a split.
 
         Raises:
-          UserError: the file is missing, damaged, or not the one that was fetched.
+          UserError: the file is missing, or not the one that was fetched.
         """
         path = self.splits(reference)[split]
         content = read_bytes(path)
         entry = self.manifest.get(reference.key)
         if entry is not None and sha256_bytes(content) != entry["splits"][split]["sha256"]:
             raise UserError(f"{shown(path)} is damaged: it is not the file fetched; {_REMEDY}")
-        return _read(reference, path, content, limit)
+        return content
+
+    def read(self, reference: DatasetReference, split: str, *, limit: int | None) -> "Dataset":
+        """Returns a split, or its first `limit` rows.
+
+        Raises:
+          UserError: the file is missing, damaged, or not the one that was fetched.
+        """
+        content = self.content(reference, split)
+        return _read(reference, self.splits(reference)[split], content, limit)
 
     def _by_hand(self, reference: DatasetReference) -> dict[str, epath.Path]:
         place = self.folder / reference.folder

@@ -57,14 +57,16 @@ def _local_files(
     real: LoadDataset, path: str, name: str | None, options: dict[str, Any], include_path: str
 ) -> Splits:
     """Returns the splits of local files, held in memory."""
+    from codepretrain.evals.harness.lazy_splits import LazySplits
+
     options = {**options, "data_files": _resolved(options.get("data_files"), Path(include_path))}
+    files = f"{options['data_files']!r:.200}"
     with tempfile.TemporaryDirectory() as cache:
         try:
-            return real(path, name, **{**options, "cache_dir": cache, "keep_in_memory": True})
+            found = real(path, name, **{**options, "cache_dir": cache, "keep_in_memory": True})
         except Exception as error:
-            raise UserError(
-                f"cannot read {options['data_files']!r:.200}: {described(error)}"
-            ) from error
+            raise UserError(f"cannot read {files}: {described(error)}") from error
+    return LazySplits(list(found), found.__getitem__, name=files)
 
 
 def _resolved(files: Any, folder: Path) -> Any:

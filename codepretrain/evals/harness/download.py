@@ -8,9 +8,10 @@ be fetched is named, and the others are fetched.
 """
 
 import contextlib
+import functools
 import importlib
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from etils import epath
@@ -44,33 +45,50 @@ _SCRIPTS = "scripts are no longer supported"
 
 
 def download(
-    requests: Mapping[str, Request[HarnessOptions]], folder: StrPath, progress: Progress
+    requests: Mapping[str, Request[HarnessOptions]],
+    folder: StrPath,
+    progress: Progress,
+    *,
+    datasets: Mapping[str, tuple[DatasetReference, str]] | None = None,
 ) -> list[str]:
     """Fetches the data of evaluations into a folder; returns what could not be fetched, and why.
 
     Args:
       requests: by the evaluation's name.
+      datasets: further ones, by their tasks' names, each with its license.
 
     Raises:
       UserError: a package is missing, there is no such task, or the folder cannot be written.
     """
     require(*PACKAGES, reader="`codepretrain evaluate --download`")
     storage.make_folder(folder)
-    wanted: dict[str, tuple[Request[HarnessOptions], str]] = {}
+    wanted: dict[str, Callable[[], str | None]] = {}
     for request in requests.values():
         options = request.options
         path = f"{request.path}.options"
         manager = manager_of(names(options.tasks), options.include_path, path=path)
         for _, task in members(manager, options):
-            wanted.setdefault(task, (request, task))
+            wanted.setdefault(task, functools.partial(_fetch_task, task, options, folder))
+    for task, dataset in (datasets or {}).items():
+        wanted.setdefault(task, functools.partial(_fetch_dataset, *dataset, folder))
     problems = []
-    for number, (request, task) in enumerate(wanted.values()):
+    for number, (task, fetch) in enumerate(wanted.items()):
         progress(number, len(wanted), "tasks")
-        problem = _fetch_task(task, request.options, folder)
+        problem = fetch()
         if problem is not None:
             problems.append(f"{task}: {problem}")
     progress(len(wanted), len(wanted), "tasks")
     return problems
+
+
+def _fetch_dataset(reference: DatasetReference, license_text: str, folder: StrPath) -> str | None:
+    """Fetches a dataset; returns what went wrong, None if nothing did."""
+    try:
+        with quiet():
+            _fetch(load_dataset(), reference, folder, license_text)
+    except Exception as error:  # of the hub, of the network, or of the dataset
+        return str(error) if isinstance(error, UserError) else described(error)
+    return None
 
 
 def _fetch_task(task: str, options: HarnessOptions, folder: StrPath) -> str | None:
@@ -102,7 +120,9 @@ def _fetched(
     _fetch(real, reference, folder, license_text)
     data = DataFolder(folder)
     splits = list(data.splits(reference))
-    return LazySplits(splits, lambda split: data.read(reference, split, limit=_NUM_ROWS))
+    return LazySplits(
+        splits, lambda split: data.read(reference, split, limit=_NUM_ROWS), name=str(reference)
+    )
 
 
 def _fetch(

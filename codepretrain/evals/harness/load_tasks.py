@@ -176,7 +176,11 @@ def _from_folder(
     if data is None:
         raise UserError(f"no data of {reference}: the option `data` is not set")
     splits = data.splits(reference)
-    return LazySplits(list(splits), lambda split: data.read(reference, split, limit=limit(split)))
+    return LazySplits(
+        list(splits),
+        lambda split: data.read(reference, split, limit=limit(split)),
+        name=f"the data of {reference}, in its folder {reference.folder},",
+    )
 
 
 def _missing(problems: dict[str, list[str]], options: HarnessOptions, path: str) -> str:

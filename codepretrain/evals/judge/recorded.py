@@ -56,19 +56,28 @@ class Checkpoint:
 
 
 def read_pair(
-    ours: Checkpoint, reference: Checkpoint, evaluator: str, *, preferred: str = ""
+    ours: Checkpoint,
+    reference: Checkpoint,
+    evaluator: str,
+    *,
+    preferred: str = "",
+    required: Mapping[str, str] | None = None,
 ) -> tuple[Recorded, Recorded, list[Match]]:
     """Returns the completions of both checkpoints by one evaluation.
 
     Args:
       preferred: the digest of the study's own evaluation; if a checkpoint lacks it, the newest
         evaluation that both have is taken.
+      required: named digests that an evaluation must agree with, where it has one of the name.
 
     Raises:
-      UserError: a checkpoint was not evaluated, or both were, but with other prompts or settings;
-        or a file is damaged.
+      UserError: a checkpoint was not evaluated, or not as required, or both were, but with other
+        prompts or settings; or a file is damaged.
     """
-    found = [_evaluations(checkpoint, evaluator) for checkpoint in (ours, reference)]
+    found = [
+        _required(checkpoint, evaluator, _evaluations(checkpoint, evaluator), required or {})
+        for checkpoint in (ours, reference)
+    ]
     shared = [digest for digest in found[0] if digest in found[1]]
     if not shared:
         newest = [list(evaluations.values())[-1].identity for evaluations in found]
@@ -106,6 +115,29 @@ def _evaluations(checkpoint: Checkpoint, evaluator: str) -> dict[str, _Evaluatio
             f"{checkpoint.phase}` first"
         )
     return found
+
+
+def _required(
+    checkpoint: Checkpoint,
+    evaluator: str,
+    found: dict[str, _Evaluation],
+    required: Mapping[str, str],
+) -> dict[str, _Evaluation]:
+    """Returns the evaluations that agree with what is required; raises UserError if none does."""
+    wanted = {
+        digest: {name: evaluation.identity.get(name, value) for name, value in required.items()}
+        for digest, evaluation in found.items()
+    }
+    agreeing = {digest: found[digest] for digest in found if wanted[digest] == required}
+    if not agreeing:
+        newest = list(wanted.values())[-1]
+        raise UserError(
+            f"variant {checkpoint.variant!r}: the completions of {evaluator!r} at step "
+            f"{checkpoint.step:,} in {checkpoint.run_dir} differ from this study's evaluation in "
+            f"{differing(required, newest)}: run `codepretrain evaluate --phase "
+            f"{checkpoint.phase}` with this --config first"
+        )
+    return agreeing
 
 
 def _recorded(

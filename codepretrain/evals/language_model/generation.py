@@ -92,7 +92,8 @@ class Generator:
         self._vocabulary = vocabulary
         self._max_seq_len = max_seq_len
         self._num_slots = rows_per_batch(num_slots, mesh)
-        self._num_prefilled = rows_per_batch(-(-num_slots // 4), mesh)  # at a time
+        # At a time; with few prompts of like length, little is padding.
+        self._num_prefilled = rows_per_batch(-(-num_slots // 8), mesh)
         self._place = functools.partial(place_rows, mesh=mesh)
         self._most = -(-(max_seq_len + _STEPS) // 16) * 16  # the largest capacity
         slots = _shardings(mesh, num_layers=num_layers)

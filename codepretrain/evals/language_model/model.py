@@ -20,7 +20,7 @@ from codepretrain.evals.language_model.completion import Completion
 from codepretrain.evals.language_model.generation import Generator
 from codepretrain.evals.language_model.prompts import Prompt, prompts_of
 from codepretrain.evals.language_model.sampling import Sampling
-from codepretrain.evals.language_model.scoring import Scorer, Scores
+from codepretrain.evals.language_model.scoring import Scorer, Scores, check_numbers
 from codepretrain.evals.language_model.shared_prefixes import Scored
 from codepretrain.evals.language_model.token_scores import TokenScorer, TokenScores
 from codepretrain.evals.language_model.windows import rolling_windows
@@ -130,6 +130,7 @@ class LanguageModel:
         Raises:
           ValueError: a continuation is empty, or longer than a row by itself; an id is not in the
             vocabulary.
+          UserError: a result is not a number.
         """
         self._check_ids([*contexts, *continuations])
         for number, continuation in enumerate(continuations):
@@ -166,6 +167,7 @@ class LanguageModel:
                 is_greedy[numbers_of[index]] = is_best
             num_done += len(finished)
             progress(num_done, len(distinct), "continuations")
+        check_numbers(log_probabilities)
         return Scores(log_probabilities, is_greedy, num_tokens)
 
     def rolling(

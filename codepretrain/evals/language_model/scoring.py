@@ -9,6 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from codepretrain import interrupt
+from codepretrain.errors import UserError
 from codepretrain.evals.language_model.packing import PackedRows, pack_groups
 from codepretrain.evals.language_model.positions import positions_at_once
 from codepretrain.evals.language_model.shared_prefixes import Group, Scored, group_prefixes
@@ -148,3 +149,13 @@ def _batch(
                 targets[row, first:last] = one.ids[-one.num_targets :]
                 places[number] = (row, first, last)
     return _Batch(Branches(tokens, positions, segment_ids, branches), targets, places)
+
+
+def check_numbers(log_probabilities: np.ndarray) -> None:
+    """Raises UserError if a log-probability is not a number: no comparison with it is right."""
+    num_wrong = int(np.isnan(log_probabilities).sum())
+    if num_wrong:
+        raise UserError(
+            f"{num_wrong:,} of {len(log_probabilities):,} log-probabilities are not a number: the "
+            "model has diverged, or overflows in config.model.compute_dtype"
+        )

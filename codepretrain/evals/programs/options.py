@@ -19,7 +19,8 @@ class CodeGenerationOptions:
 
     Attributes:
       task: "human_eval" or "mbpp".
-      data: the benchmark's file, or a folder of its files: a local path or an object store.
+      data: folder that `codepretrain evaluate --download` has filled, the benchmark's file, or a
+        folder of its files: a local path or an object store.
       num_fewshot: solved tasks that an MBPP prompt shows, 0 to 3. The common form is 3-shot, the
         paper's is 0-shot. HumanEval's prompts are 0-shot.
       keep_line_break: whether a HumanEval prompt keeps the line break at its end.
@@ -34,7 +35,7 @@ class CodeGenerationOptions:
     """
 
     task: str
-    data: str
+    data: str = ""
     num_fewshot: int | None = None
     keep_line_break: bool = False
     num_samples: int = 1

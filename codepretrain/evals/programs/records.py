@@ -34,7 +34,7 @@ def read_records(address: str, *, path: str) -> list[dict[str, Any]]:
     records = []
     for file in _files(target, path):
         try:
-            found = _records(read_bytes(file), path)
+            found = decode_records(read_bytes(file), path)
         except ValueError as error:
             raise UserError(
                 f"{path}: {shown(file)} is damaged or of an unknown form: {error}; expected JSON "
@@ -57,8 +57,12 @@ def _files(target: epath.Path, path: str) -> list[epath.Path]:
     return [target / name for name in found]
 
 
-def _records(content: bytes, path: str) -> list[dict[str, Any]]:
-    """Raises ValueError if the content is damaged."""
+def decode_records(content: bytes, path: str) -> list[dict[str, Any]]:
+    """Returns the records of a file.
+
+    Raises:
+      ValueError: the content is damaged.
+    """
     if content.startswith(_PARQUET):
         return _parquet_records(content, path)
     if content.startswith(_GZIP):

@@ -128,6 +128,24 @@ def test_all_missing_data_is_named_at_once(task_data: Path) -> None:
         assert "triviaqa" not in message
 
 
+def test_a_split_that_the_data_lacks_is_named(task_data: Path) -> None:
+    """The harness reads the training data of a task even without examples in the prompt."""
+    (task_data / "aps--super_glue--boolq" / "train.jsonl").unlink()
+    expected = (
+        r"the data of aps/super_glue \(boolq\), in its folder aps--super_glue--boolq, has no split "
+        "'train', found validation"
+    )
+    with pytest.raises(UserError, match=expected):
+        load_tasks(options(task_data, "boolq,triviaqa"), path="x")
+
+
+def test_a_split_that_a_task_of_the_user_lacks_is_named(own_tasks: Path) -> None:
+    task = own_tasks / "pages.yaml"
+    task.write_text(task.read_text().replace("test_split: test", "test_split: tset"))
+    with pytest.raises(UserError, match=r"pages.jsonl'} has no split 'tset', found test"):
+        load_tasks(HarnessOptions(tasks="pages", include_path=str(own_tasks)), path="x")
+
+
 def test_data_that_is_there_is_not_read_to_check_it(task_data: Path) -> None:
     for path in task_data.rglob("*.jsonl"):
         path.write_text("not JSON")

@@ -91,6 +91,23 @@ def test_the_studys_own_evaluation_is_preferred_to_a_newer_one(tmp_path: Path) -
     }
 
 
+def test_completions_of_other_options_or_prompts_than_required_are_not_judged(
+    tmp_path: Path,
+) -> None:
+    older = {"spec": "64 tokens", "items": "two prompts"}
+    ours = record(tmp_path / "ours", {"a": "one"}, identity=older)
+    theirs = record(tmp_path / "theirs", {"a": "un"}, identity=older)
+    record(tmp_path / "theirs", {"a": "u"}, identity={**older, "spec": "8 tokens"})
+    for required in ({}, {"spec": "64 tokens"}, older):
+        (match,) = read_pair(ours, theirs, "dolly", required=required)[2]
+        assert match.completions == ("one", "un")
+    message = r"variant 'ours': the completions of 'dolly' at step 7 .* evaluation in {}: run `code"
+    with pytest.raises(UserError, match=message.format("options or num_examples")):
+        read_pair(ours, theirs, "dolly", required={"spec": "8 tokens"})
+    with pytest.raises(UserError, match=message.format("items")):
+        read_pair(ours, theirs, "dolly", required={**older, "items": "three prompts"})
+
+
 def test_evaluations_of_other_prompts_or_settings_are_not_compared(tmp_path: Path) -> None:
     ours = record(tmp_path / "ours", {"a": "one"})
     theirs = record(tmp_path / "theirs", {"a": "un"}, identity={**IDENTITY, "settings": "sampled"})

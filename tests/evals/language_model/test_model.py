@@ -7,6 +7,7 @@ import pytest
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import MeshConfig, ModelConfig
+from codepretrain.errors import UserError
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.model.transformer import Params
 from codepretrain.rows.vocabulary import Vocabulary
@@ -53,6 +54,13 @@ def test_what_the_model_would_write_is_greedy_and_one_other_token_spoils_it(
     others = [[*best[:number], best[number] ^ 1, *best[number + 1 :]] for number in range(4)]
     scores = model.score(sharded_params, [[1, 9]] * 5, [best, *others])
     assert scores.is_greedy.tolist() == [True, False, False, False, False]
+
+
+def test_a_diverged_model_has_no_scores(model: LanguageModel, sharded_params: Params) -> None:
+    """NaN compared with anything would choose an answer, so a task would get an accuracy."""
+    params = jax.tree.map(lambda x: jnp.full_like(x, jnp.nan), sharded_params)
+    with pytest.raises(UserError, match=r"not a number.*diverged"):
+        model.score(params, CONTEXTS, CONTINUATIONS)
 
 
 def test_a_few_positions_at_a_time_give_the_same(

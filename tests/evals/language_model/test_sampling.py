@@ -70,3 +70,14 @@ def test_each_counter_changes_the_draw() -> None:
 def test_greedy_takes_the_first_of_equals() -> None:
     assert greedy(jnp.array([[0.0, 2.0, 2.0], [3.0, 1.0, 2.0]])).tolist() == [1, 0]
     assert greedy(jax.numpy.zeros((1, 4))).dtype == jnp.int32
+
+
+@pytest.mark.parametrize("num_ids", [5, 50, 64, 96, 4096])
+def test_greedy_is_the_argmax_for_any_number_of_ids(num_ids: int) -> None:
+    """With many equal logits, within a block of ids and across blocks."""
+    logits = np.random.default_rng(0).integers(0, 4, (200, num_ids)).astype(np.float32)
+    logits[:20] = 0.0
+    logits[20:40, num_ids // 2 :] = np.inf
+    logits[40:60] = -np.inf
+    logits[60:80] = np.nan
+    np.testing.assert_array_equal(greedy(jnp.asarray(logits)), np.argmax(logits, axis=-1))

@@ -1,0 +1,100 @@
+"""Which metrics the averages of a study are of. Loads declarations alone: no JAX, no data."""
+
+import dataclasses
+import fnmatch
+from collections.abc import Iterable, Mapping
+
+from codepretrain.config.schema import AveragesConfig, StudyConfig
+from codepretrain.errors import UserError
+from codepretrain.evals.evaluator import AnyEvaluatorKind
+from codepretrain.evals.metric import Direction, MetricSpec
+from codepretrain.evals.registry import evaluator_kind
+
+_PATH = "config.averages"
+_Unit = tuple[str, Direction]  # of a value, and which values are better
+
+
+def check_averaged_scores(config: StudyConfig) -> None:
+    """Raises UserError for a score that no evaluation has, and for averages of different units."""
+    specs: dict[str, set[_Unit]] = {}
+    for name, scores in config.averages.categories.items():
+        found = {
+            score: _units(config, f"{_PATH}.categories.{name}[{i}]", score)
+            for i, score in enumerate(scores)
+        }
+        full = [_full(config, score) for score in scores]
+        if len(set(full)) < len(full):
+            twice = next(score for score in full if full.count(score) > 1)
+            raise UserError(f"{_PATH}.categories.{name}: {twice!r} is there twice")
+        specs[name] = _shared(f"{_PATH}.categories.{name}", found)
+    for name, categories in config.averages.totals.items():
+        _shared(f"{_PATH}.totals.{name}", {category: specs[category] for category in categories})
+
+
+def full_scores(config: StudyConfig) -> AveragesConfig:
+    """Returns the averages with every score as `<evaluation>/<metric>`."""
+    averages = config.averages
+    return dataclasses.replace(
+        averages,
+        categories={
+            name: tuple(_full(config, score) for score in scores)
+            for name, scores in averages.categories.items()
+        },
+        excluded=tuple(_full(config, score) for score in averages.excluded),
+    )
+
+
+def _full(config: StudyConfig, score: str) -> str:
+    evaluation, slash, _ = score.partition("/")
+    if slash:
+        return score
+    return f"{evaluation}/{_primary(evaluator_kind(config.evals[evaluation].kind))[0].name}"
+
+
+def _primary(kind: AnyEvaluatorKind) -> list[MetricSpec]:
+    return [spec for spec in kind.metrics if spec.is_primary]
+
+
+def _units(config: StudyConfig, path: str, score: str) -> set[_Unit]:
+    """Returns (unit, direction) of each declaration that a score may be of."""
+    evaluation, slash, metric = score.partition("/")
+    kind = evaluator_kind(config.evals[evaluation].kind)
+    primary = _primary(kind)
+    if not slash and (len(primary) != 1 or "*" in primary[0].name):
+        names = ", ".join(spec.name for spec in kind.metrics if spec.direction is not None)
+        raise UserError(
+            f"{path}: an evaluation of kind {kind.name!r} has no single primary metric: name one "
+            f"as '{evaluation}/<metric>', of {names}"
+        )
+    specs = [s for s in kind.metrics if fnmatch.fnmatchcase(metric, s.name)] if slash else primary
+    found = {(spec.unit, spec.direction) for spec in specs if spec.direction is not None}
+    if not found:
+        names = ", ".join(spec.name for spec in kind.metrics if spec.direction is not None)
+        raise UserError(
+            f"{path}: an evaluation of kind {kind.name!r} has no score {metric!r:.200}; expected "
+            f"one of {names}"
+        )
+    return found
+
+
+def _shared(path: str, units: Mapping[str, Iterable[_Unit]]) -> set[_Unit]:
+    """Returns the units and directions that all members may have.
+
+    Raises:
+      UserError: there is none.
+    """
+    members = list(units)
+    shared = set(units[members[0]])
+    for member in members[1:]:
+        if not shared & set(units[member]):
+            spelled = [_spelled(units[members[0]]), _spelled(units[member])]
+            raise UserError(
+                f"{path} averages different things: {members[0]} is in {spelled[0]}, {member} in "
+                f"{spelled[1]}"
+            )
+        shared &= set(units[member])
+    return shared
+
+
+def _spelled(units: Iterable[_Unit]) -> str:
+    return " or ".join(f"{unit} ({direction} is better)" for unit, direction in sorted(units))

@@ -1,0 +1,311 @@
+"""`launch submit` and `launch keep`: what they refuse, print, write and start."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from etils import epath
+
+from codepretrain.cli import launch, launch_keep
+from codepretrain.cli.main import main
+from codepretrain.data import missing
+from codepretrain.files import storage
+from codepretrain.launch import submission, tpu_keeper
+from codepretrain.launch.bundle import Bundle
+from codepretrain.launch.events import read_events
+from codepretrain.launch.fold import fold_events
+from codepretrain.launch.job import Job
+from codepretrain.launch.job_folder import JobFolder, job_folder
+from codepretrain.launch.record_files import read_job_record, write_orders
+from codepretrain.launch.records import Orders
+from tests.conftest import ROOT, TINY
+from tests.fixtures.fake_gcloud import Gcloud
+from tests.fixtures.fake_kubectl import Kubectl
+from tests.fixtures.object_stores import memory
+
+__all__ = ["memory"]
+
+LOCAL = str(ROOT / "launch" / "local.py")
+CLOUD = ["--machine.machine.project=my-project", "--machine.machine.zone=us-west4-a"]
+GKE = [*CLOUD, "--machine.machine.cluster=pods", "--machine.machine.queue=research"]
+SECRET = "hf_planted_in_the_environment"
+
+
+def submit(workdir: Any, machine: str, *arguments: str) -> int:
+    path = str(ROOT / "launch" / f"{machine}.py")
+    where = ["--config", str(TINY), "--machine", path, "--workdir", str(workdir)]
+    return main(["launch", "submit", *where, *arguments])
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def the_job(workdir: Any) -> tuple[Any, Job]:
+    (name,) = storage.names(epath.Path(workdir) / "jobs")
+    folder = job_folder(epath.Path(workdir), name)
+    return folder, read_job_record(folder)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
+    """The jobs whose machines would have been started."""
+    jobs: list[Job] = []
+    monkeypatch.setattr(launch_keep, "start", jobs.append)
+    return jobs
+
+
+@pytest.fixture
+def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {"study.json": b"{}", "codepretrain-1-py3-none-any.whl": b""}
+    monkeypatch.setattr(submission, "make_bundle", lambda *_, **__: Bundle(files))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["launch"], "the following arguments are required: command"),
+        (["launch", "submt"], "there is no command 'launch submt'; did you mean submit?"),
+        (["launch", "submit", "--machine", LOCAL], "arguments are required: --config"),
+        (["launch", "submit", "--config", str(TINY)], "arguments are required: --machine"),
+        (["launch", "keep"], "arguments are required: JOB"),
+        (["launch", "keep", "no-such-job"], "JOB: there is no job 'no-such-job' in"),
+        (["launch", "keep", "a", "--config.seed=1"], "unknown argument '--config.seed=1'"),
+        (["plan", "--config", str(TINY), "--machine.a=1"], "did you mean --config.a?"),
+    ],
+)
+def test_the_grammar(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    is_job = "--machine.a=1" not in arguments and arguments[-1] not in ("launch", "submt")
+    where = ["--workdir", str(tmp_path)] if is_job else []
+    assert main([*arguments, *where]) == 2
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--machine.machine.num_slice=2"], "machine.machine.num_slice: no such field; did you"),
+        (["--config.seed=x"], "config.seed: expected a whole number"),
+        (["--machne.machine.num_slices=2"], "did you mean --machine.machine.num_slices?"),
+        (["--phase", "trnk"], "--phase: there is no phase 'trnk'; did you mean trunk?"),
+        (["--machine.machine.hosts"], "has no value: write --machine.machine.hosts=VALUE"),
+        (["--machine.machine.env.HF_TOKEN=x"], "store it in Secret Manager"),
+    ],
+)
+def test_mistakes_are_one_line_before_anything_is_created(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert submit(tmp_path / "w", "local", *arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_creates_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], started: list[Job]
+) -> None:
+    assert submit(tmp_path / "w", "local", "--dry-run", "--machine.machine.hosts=3") == 0
+    printed = capsys.readouterr()
+    assert "data: prepared first; missing:" in printed.out
+    assert printed.out.count("codepretrain launch host tiny-") == 3
+    assert "nothing was created" in printed.err
+    assert not list(tmp_path.iterdir())
+    assert not started
+
+
+def test_a_local_job_is_written_and_started(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    started: list[Job],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With the real bundle; a secret of the environment is in none of its files."""
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    workdir = tmp_path / "w"
+    assert submit(workdir, "local", "--config.seed=5", "--machine.machine.hosts=4") == 0
+    folder, job = the_job(workdir)
+    assert started == [job]
+    assert f"job {job.name}\n" in capsys.readouterr().out
+    assert job.launch.machine.hosts == 4
+    bundle = folder.bundle / job.bundle
+    assert storage.read_json(bundle / "study.json")["seed"] == 5
+    assert storage.read_json(bundle / "machine.json")["machine"]["hosts"] == 4
+    assert "--config.seed=5" in job.created_by
+    assert not any(SECRET.encode() in content for content in contents(workdir).values())
+    # The study of the bundle is the study: it plans to the same fingerprints.
+    assert main(["plan", "--config", job.config, "--workdir", str(workdir), "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert {phase["name"]: phase["fingerprint"] for phase in plan["phases"]} == {
+        stage.phase: stage.fingerprint for stage in job.stages if stage.phase
+    }
+
+
+def test_a_secret_on_the_command_line_is_refused(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    started: list[Job],
+    no_wheel: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    assert submit(tmp_path / "w", "local", f"--machine.machine.env.PLAIN={SECRET}") == 2
+    error = capsys.readouterr().err
+    assert "contains the value of the environment variable HF_TOKEN" in error
+    assert not storage.exists(tmp_path / "w" / "jobs")
+    assert not started
+
+
+def test_a_job_over_its_budget_needs_a_yes(
+    memory: epath.Path,
+    capsys: pytest.CaptureFixture[str],
+    started: list[Job],
+    no_wheel: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(missing, "missing_parts", lambda *_: [])
+    arguments = [*GKE, "--machine.budget.max_chip_hours=1e-12"]
+    assert submit(memory, "gke_v5e", *arguments) == 2
+    assert "start it anyway with --yes" in capsys.readouterr().err
+    assert not storage.exists(memory / "jobs")
+    monkeypatch.setattr(sys, "stdin", _Terminal("n\n"))
+    assert submit(memory, "gke_v5e", *arguments) == 2
+    assert not started
+    monkeypatch.setattr(sys, "stdin", _Terminal("y\n"))
+    assert submit(memory, "gke_v5e", *arguments) == 0
+    monkeypatch.setattr(sys, "stdin", _Terminal(""))
+    assert submit(memory, "gke_v5e", *arguments, "--yes") == 0
+    assert len(started) == 2
+
+
+class _Terminal:
+    def __init__(self, line: str) -> None:
+        self._line = line
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        return self._line
+
+    def fileno(self) -> int:
+        raise OSError
+
+
+def test_a_pod_is_refused_while_the_data_is_not_prepared(
+    memory: epath.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert submit(memory, "gke_v5e", *GKE, "--config.seed=3") == 2
+    command = f"`codepretrain prepare --config {TINY} --workdir {memory} --config.seed=3`"
+    assert f"run {command} first" in capsys.readouterr().err
+
+
+def test_a_gke_job_is_one_jobset(
+    memory: epath.Path,
+    capsys: pytest.CaptureFixture[str],
+    no_wheel: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(missing, "missing_parts", lambda *_: [])
+    kubectl = Kubectl(tmp_path, monkeypatch)
+    assert submit(memory, "gke_v5e", *GKE, "--dry-run") == 0
+    assert kubectl.jobsets == {}
+    assert '"kind": "JobSet"' in capsys.readouterr().out
+    assert submit(memory, "gke_v5e", *GKE) == 0
+    _, job = the_job(memory)
+    assert list(kubectl.jobsets) == [job.name]
+    assert main(["launch", "keep", job.name, "--workdir", str(memory)]) == 2
+    assert "JobSet keeps its pods" in capsys.readouterr().err
+
+
+def test_the_keeper_of_tpu_vms_requests_slices_and_returns_them(
+    memory: epath.Path,
+    no_wheel: None,
+    started: list[Job],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(missing, "missing_parts", lambda *_: [])
+    gcloud = Gcloud(tmp_path, monkeypatch)
+    assert submit(memory, "tpu_vm_v5e", *CLOUD, "--machine.machine.num_slices=2") == 0
+    folder, job = the_job(memory)
+    seen: list[dict[str, str]] = []
+    is_over = launch_keep._is_over
+
+    def look(folder: JobFolder) -> bool:
+        seen.append(gcloud.states)
+        if len(seen) == 6:
+            write_orders(folder, Orders(term=1, is_over=True), by="test")
+        return is_over(folder)
+
+    monkeypatch.setattr(launch_keep, "_is_over", look)
+    monkeypatch.setattr(tpu_keeper, "POLL_S", 0.0)
+    assert main(["launch", "keep", job.name, "--workdir", str(memory)]) == 0
+    assert set(seen[5].values()) == {"ACTIVE"}
+    assert gcloud.states == {}
+    state = fold_events(read_events(folder.events))
+    assert (state.state, state.why) == ("PROVISIONING", "slices: 2 PROVISIONING")
+    messages = [event.get("message", "") for event in read_events(folder.events)]
+    assert f"{job.name}-1: deleted: the job is over" in messages
+
+
+def test_the_keeper_starts_supervisors_again_until_the_job_is_over(
+    tmp_path: Path, no_wheel: None, started: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the supervisors are programs that die at once; the third one ends the job."""
+    workdir = tmp_path / "w"
+    assert submit(workdir, "local", "--machine.machine.hosts=2") == 0
+    folder, job = the_job(workdir)
+    hosts: list[int] = []
+
+    def start(job: Job, host: int) -> "subprocess.Popen[bytes]":
+        hosts.append(host)
+        if hosts.count(0) == 3:
+            write_orders(folder, Orders(term=1, is_over=True), by="test")
+        return subprocess.Popen([sys.executable, "-c", f"raise SystemExit({1 - host})"])
+
+    monkeypatch.setattr(launch_keep, "_start_host", start)
+    monkeypatch.setattr(launch_keep, "_MIN_LIFE_S", 0.0)
+    monkeypatch.setattr(launch_keep, "_PERIOD_S", 0.2)
+    assert main(["launch", "keep", job.name, "--workdir", str(workdir)]) == 0
+    assert hosts.count(0) == 3
+
+
+def test_supervisors_that_refuse_to_start_are_not_started_again(
+    tmp_path: Path,
+    no_wheel: None,
+    started: list[Job],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    workdir = tmp_path / "w"
+    assert submit(workdir, "local") == 0
+    _, job = the_job(workdir)
+    hosts: list[int] = []
+
+    def start(job: Job, host: int) -> "subprocess.Popen[bytes]":
+        hosts.append(host)
+        return subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"])
+
+    monkeypatch.setattr(launch_keep, "_start_host", start)
+    monkeypatch.setattr(launch_keep, "_PERIOD_S", 0.2)
+    assert main(["launch", "keep", job.name, "--workdir", str(workdir)]) == 0
+    assert sorted(hosts) == [0, 1]
+
+
+def test_secrets_are_found_by_name_or_as_the_machine_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*os.environ]:
+        monkeypatch.delenv(name)
+    for name in ("HF_TOKEN", "WANDB_API_KEY", "MY_THING", "PATH"):
+        monkeypatch.setenv(name, f"value of {name}")
+    from codepretrain.launch.machine import LaunchConfig, MachineConfig
+
+    machine = LaunchConfig(machine=MachineConfig(secrets={"MY_THING": "thing"}))
+    assert set(launch._secret_values(machine)) == {"HF_TOKEN", "WANDB_API_KEY", "MY_THING"}
