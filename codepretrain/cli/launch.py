@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from codepretrain.cli import launch_host, launch_keep, launch_requests
+from codepretrain.cli import launch_host, launch_keep, launch_logs, launch_requests, launch_status
 from codepretrain.cli.interop import Add
 from codepretrain.cli.launch_follow import follow
 from codepretrain.cli.prepare_command import prepare_command
@@ -57,7 +57,7 @@ def add_commands(add: Add, add_job_command: Add) -> None:
     submit.add_argument(
         "--detach", action="store_true", help="return at once instead of following the status"
     )
-    for family in (launch_host, launch_keep, launch_requests):
+    for family in (launch_host, launch_keep, launch_requests, launch_status, launch_logs):
         family.add_commands(add_job_command)
 
 
