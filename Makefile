@@ -2,8 +2,8 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-resume test-mesh test-hosts test-signals test-pod test-parity test-harness \
-  test-serve test-storage test-preparation lint format lock benchmark clean
+.PHONY: demo test test-resume test-mesh test-hosts test-signals test-attempts test-pod test-parity test-harness \
+  test-serve test-storage test-preparation test-faults pod-demo lint format lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -24,6 +24,10 @@ test-hosts: .venv/.installed
 # SIGTERM, SIGINT and errors in every stage of a run, on one process and on two.
 test-signals: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_signals.py -s
+
+# Workers of an earlier attempt that are suspended and continued: they neither join nor write.
+test-attempts: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_attempts.py -s
 
 # The studies' steps as the TPU compiler compiles them for 256 chips: needs libtpu, and no TPU.
 test-pod: .venv/.installed
@@ -57,6 +61,14 @@ test-storage: .venv/.installed
 test-preparation: .venv/.installed
 	$(BIN)/pip install --quiet --constraint requirements.lock --editable '.[storage-test]'
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_preparation.py tests/data -s
+
+# Launched jobs, killed, stopped and terminated in every way: the bits of a run that nobody touched.
+test-faults: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_faults.py -s
+
+# The demo study by `launch` on four processes of this machine, with faults: the results of `make demo`.
+pod-demo: .venv/.installed
+	$(BIN)/python -m tests.campaigns.pod_demo
 
 lint: .venv/.installed
 	$(BIN)/ruff format --check .

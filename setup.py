@@ -117,6 +117,7 @@ setup(
     packages=find_packages(include=["codepretrain", "codepretrain.*"]),
     package_data={
         "codepretrain": ["py.typed"],
+        "codepretrain.launch": ["*.html"],
         "codepretrain.report": ["*.html"],
         "codepretrain.evals.harness.tasks": ["*.yaml"],
     },

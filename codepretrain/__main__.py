@@ -17,24 +17,40 @@ def run() -> NoReturn:
     """Runs the command line and ends the process."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end_at_once)
+    _begin_worker()
     from codepretrain.cli.late_callbacks import drop_late_callbacks
     from codepretrain.cli.output import prepare_streams
 
     prepare_streams()
     drop_late_callbacks()
+    failure: BaseException | None = None
     try:
         from codepretrain.cli.main import main
 
         code = main()
     except SystemExit as error:
-        code = _code_of(error)
-    except BaseException:
+        code, failure = _code_of(error), error
+    except BaseException as error:
         sys.excepthook(*sys.exc_info())
-        code = 1
-    _end(code)
+        code, failure = 1, error
+    _end(code, failure)
+
+
+def _begin_worker() -> None:
+    from codepretrain.cli import worker
+    from codepretrain.errors import UserError
+
+    try:
+        worker.begin()
+    except UserError as error:
+        os.write(2, f"codepretrain: {error}\n".encode())
+        os._exit(2)
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:
+    from codepretrain.progress_pipe import PROGRESS
+
+    PROGRESS.end(code=128 + number, cause="preemption", is_cascade=False, message="stopped")
     if not _has_run and "CODEPRETRAIN_CHILD" not in os.environ:
         os.write(2, b"codepretrain: stopped; nothing was started\n")
     os._exit(128 + number)
@@ -47,13 +63,14 @@ def _code_of(error: SystemExit) -> int:
     return 1
 
 
-def _end(code: int) -> NoReturn:
+def _end(code: int, failure: BaseException | None) -> NoReturn:
     global _has_run
     _has_run = True
     import atexit
 
-    from codepretrain.cli.process import end_now
+    from codepretrain.cli.process import end_now, report_end
 
+    report_end(code, failure)
     atexit._run_exitfuncs()
     end_now(code)
 

@@ -13,7 +13,44 @@ class UserError(ValueError):
     """States what is wrong, what was expected, what was found and how to fix it, in one line.
 
     The command line prints only the message and exits with code 2.
+
+    Attributes:
+      cause: what the message is about, for a supervisor (`launch/records.py` lists the causes).
+      is_cascade: another process of the run raised it first.
     """
+
+    cause = "user_error"
+    is_cascade = False
+
+
+class DivergenceError(UserError):
+    """Training diverged."""
+
+    cause = "divergence"
+
+
+class DamageError(UserError):
+    """Stored data differs from what was written, is lost, or was computed incorrectly."""
+
+    cause = "damage"
+
+
+class PassingError(UserError):
+    """Another try may succeed: a folder is in use, a process of an earlier attempt is alive."""
+
+    cause = "crash"
+
+
+def user_error(message: str, *, cause: str) -> UserError:
+    """Returns a UserError of another process, given its message and cause."""
+    kinds = {kind.cause: kind for kind in (DivergenceError, DamageError, PassingError)}
+    error = kinds.get(cause, UserError)(message)
+    error.is_cascade = True
+    return error
+
+
+class PeerError(RuntimeError):
+    """Another process failed for a reason that is not a user's mistake; it reports the details."""
 
 
 class Interrupted(KeyboardInterrupt):

@@ -19,7 +19,7 @@ import json
 import pickle
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -27,15 +27,11 @@ import numpy as np
 from jax._src import distributed  # JAX has no public API for the key-value store
 from jax.experimental import multihost_utils
 
-from codepretrain.errors import Interrupted, UserError
+from codepretrain.errors import Interrupted, PeerError, UserError, user_error
 
 WAIT_S = 3600.0  # longer than any single step between two agreements, preparation of data aside
 _SHARED_WORDS = 1 << 22  # 16 MiB at a time
 _GRACE_S = 30.0  # process 0 names a silent process before the others stop waiting for process 0
-
-
-class PeerError(RuntimeError):
-    """Another process failed for a reason that is not a user's mistake; it reports the details."""
 
 
 class Channel:
@@ -162,11 +158,12 @@ def from_primary(value: bool) -> bool:
     return bool(multihost_utils.broadcast_one_to_all(np.bool_(value)))
 
 
-def max_over_processes(value: int) -> int:
-    """Returns the largest `value` of all processes, through the devices."""
+def values_of_processes(values: Sequence[int]) -> list[list[int]]:
+    """Returns the numbers that each process passes, through the devices: one operation for all."""
     if jax.process_count() == 1:
-        return value
-    return int(np.max(multihost_utils.process_allgather(np.int32(value))))
+        return [list(values)]
+    found = multihost_utils.process_allgather(np.array(values, np.int32))
+    return np.asarray(found).tolist()
 
 
 def share(value: Any) -> Any:
@@ -225,7 +222,7 @@ def _report(what: str, compute: Callable[[], Any]) -> tuple[dict[str, Any], Base
     except SystemExit as end:
         return report | {"error": "exit", "text": str(end), "code": end.code}, end
     except UserError as error:
-        return report | {"error": "user", "text": str(error)}, error
+        return report | {"error": "user", "text": str(error), "cause": error.cause}, error
     except BaseException as error:
         text = f"process {report['process']}: {type(error).__name__}: {error}"
         return report | {"error": "other", "text": text[:2000]}, error
@@ -251,7 +248,7 @@ def _exception(report: dict[str, Any]) -> BaseException:
     if report["error"] == "exit":
         return SystemExit(report["code"])
     if report["error"] == "user":
-        return UserError(report["text"])
+        return user_error(report["text"], cause=report["cause"])
     if report["error"] == "interrupted":
         return Interrupted(report["signal"], report["text"])
     return PeerError(report["text"])

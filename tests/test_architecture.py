@@ -70,16 +70,12 @@ NEVER = {
     "codepretrain.endpoint": (
         "codepretrain.config codepretrain.data codepretrain.evals codepretrain.study jax numpy"
     ),
-    "codepretrain.launch": (
-        "codepretrain.study codepretrain.train codepretrain.data codepretrain.evals "
-        "codepretrain.checkpoint codepretrain.cli jax numpy absl argparse"
-    ),
     "codepretrain.files": "codepretrain.config codepretrain.data codepretrain.study jax numpy",
     "codepretrain.report": "codepretrain.study codepretrain.train jax",
     "codepretrain.launch": (
         "codepretrain.study codepretrain.train codepretrain.stream codepretrain.checkpoint "
-        "codepretrain.evals codepretrain.cli codepretrain.podplan.compiled_step "
-        "codepretrain.podplan.topology jax flax orbax absl argparse"
+        "codepretrain.data codepretrain.evals codepretrain.cli codepretrain.podplan.compiled_step "
+        "codepretrain.podplan.topology jax numpy flax orbax absl argparse"
     ),
     # Sent to a host on its own, before anything is installed there.
     "codepretrain.launch.host_start": "codepretrain",
@@ -228,6 +224,7 @@ _OWN_FILES = (
     "evals/programs/inside",
     "cli/output.py",
     "cli/process.py",
+    "cli/worker.py",
     "hardware",
     "launch/host_start.py",
 )

@@ -35,7 +35,8 @@ def test_two_processes(run_job: RunJob) -> None:
     script = """
     import threading
     from codepretrain.errors import UserError
-    from codepretrain.hosts import Channel, PeerError, decide, gather
+    from codepretrain.errors import PeerError
+    from codepretrain.hosts import Channel, decide, gather
     from codepretrain.errors import Interrupted
 
     def failing(error, where):
@@ -88,7 +89,8 @@ def test_two_processes(run_job: RunJob) -> None:
 
 def test_processes_at_different_points_end_with_an_error(run_job: RunJob) -> None:
     script = """
-    from codepretrain.hosts import Channel, PeerError
+    from codepretrain.errors import PeerError
+    from codepretrain.hosts import Channel
 
     def outcome(call, *arguments):
         try:

@@ -21,13 +21,14 @@ from etils import epath
 
 from codepretrain.checkpoint import record
 from codepretrain.checkpoint.arrays import Writing, read_arrays, some
-from codepretrain.checkpoint.history import History, history_path, last_events
+from codepretrain.checkpoint.committed import Committed
+from codepretrain.checkpoint.history import history_path, last_events
 from codepretrain.checkpoint.integrity import verify
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.checkpoint.refusal import explained_save
 from codepretrain.checkpoint.restored import Restored
-from codepretrain.errors import UserError
 from codepretrain.hosts import Channel, decide, gather
+from codepretrain.progress_pipe import PROGRESS
 
 
 class Checkpoints:
@@ -43,20 +44,26 @@ class Checkpoints:
         policy: CheckpointPolicy,
         *,
         check_hold: Callable[[], None] = lambda: None,
+        on_committed: Callable[[int, float | None], None] | None = None,
+        attempt: str = "",
     ) -> None:
         """Opens a folder, which need not exist.
 
         Args:
           check_hold: raises if the run is no longer held; called before each commit by process 0.
+          on_committed: called by every process, and by any thread of it, with the step of a
+            committed checkpoint and the seconds of its save (None if it was there already).
+          attempt: names the attempt of this job to train the run.
         """
         address = os.fspath(directory)  # gs://… stays as it is
         self.directory = epath.Path(address if "://" in address else os.path.abspath(address))
         self.policy = policy
         self._check_hold = check_hold
+        self._on_committed = on_committed or _ignore
+        self._state_name = record.state_name(attempt)
         self._channel = Channel()
         self._last_save_s = time.monotonic()
-        self._history: History | None = None
-        self._permanent: dict[int, bool] = {}  # from the records, read once
+        self._committed = Committed(self.directory, policy)
         self._thread: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -74,7 +81,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Returns the steps whose checkpoints were committed, in order; some may be damaged."""
-        return decide("the list of checkpoints", self._committed)
+        return decide("the list of checkpoints", self._committed.steps)
 
     def has_whole(self, step: int) -> bool:
         """Returns whether there is an undamaged checkpoint of this step; reads all its files."""
@@ -93,7 +100,7 @@ class Checkpoints:
             known = last_events(history_path(self.directory))
             gone = {step for step, event in known.items() if event == "committed"}
             gone |= {recorded_step} - known.keys()
-            gone -= {*self._committed()}
+            gone -= {*self._committed.steps()}
             if restored.state is None:
                 gone |= restored.damaged.keys()
             return sorted(step for step in gone if restored.step < step <= up_to)
@@ -102,7 +109,7 @@ class Checkpoints:
 
     def give_up(self, steps: list[int]) -> None:
         """Records that checkpoints are lost and that the run continues without them."""
-        decide("the lost checkpoints", lambda: self._opened_history().append("given_up", steps))
+        decide("the lost checkpoints", lambda: self._committed.note("given_up", steps))
 
     def save(self, step: int, state: Any, *, ledger: Any, identity: Any) -> None:
         """Starts a save; returns as soon as the state has been copied and may be donated.
@@ -122,8 +129,9 @@ class Checkpoints:
         folder = self.path(step)
         with explained_save(folder):
             if self._is_there(step) and self._is_whole(step):
+                self._on_committed(step, None)
                 return
-            decide("the new checkpoint", lambda: str(record.begin(folder)))
+            decide("the new checkpoint", lambda: record.begin(folder, self._state_name))
             writing = self._copied(folder, state)
         contents = record.Record(
             step=step,
@@ -149,9 +157,7 @@ class Checkpoints:
         try:
             self.wait()
         finally:
-            if self._history is not None:
-                self._history.close()
-                self._history = None
+            self._committed.close()
 
     def restore(
         self,
@@ -184,7 +190,7 @@ class Checkpoints:
                 continue
             return Restored(
                 step=found,
-                state=self._read(folder, abstract_state, is_part=is_part),
+                state=self._read(folder / contents.state, abstract_state, is_part=is_part),
                 ledger=contents.ledger,
                 identity=contents.identity,
                 damaged=damaged,
@@ -195,17 +201,16 @@ class Checkpoints:
         arrays: list[Any] = []
         gather(
             f"the arrays of {folder}",
-            lambda: arrays.append(
-                read_arrays(folder / record.STATE, abstract_state, is_part=is_part)
-            ),
+            lambda: arrays.append(read_arrays(folder, abstract_state, is_part=is_part)),
         )
+        PROGRESS.count()
         return arrays[0]
 
     def _is_there(self, step: int) -> bool:
         """Removes leftovers of killed saves at the first save; returns whether `step` exists."""
 
         def sweep() -> bool:
-            self._opened_history()
+            self._committed.begin()
             steps = record.steps_in(self.directory)
             for unfinished in (s for s, is_unfinished in steps.items() if is_unfinished):
                 record.remove(self.path(unfinished))
@@ -219,11 +224,10 @@ class Checkpoints:
 
         def settle() -> bool:
             if contents is None or faults:
-                self._delete(step)
+                self._committed.delete(step)
                 return False
             if self.is_permanent(step) and not contents.permanent:
-                record.mark_permanent(self.path(step))
-                self._permanent[step] = True
+                self._committed.make_permanent(step)
             return True
 
         return decide("the existing checkpoint", settle)
@@ -234,9 +238,10 @@ class Checkpoints:
 
         @explained_save(folder)
         def start() -> None:
-            started.append(Writing(folder / record.STATE, state))
+            started.append(Writing(folder / self._state_name, state))
 
         gather("its copy of the state", start)
+        PROGRESS.count()
         return started[0]
 
     def _finish(self, writing: Writing, contents: record.Record) -> None:
@@ -246,48 +251,24 @@ class Checkpoints:
         @explained_save(folder)
         def write() -> record.Files:
             writing.wait()
-            return record.hash_own_files(folder, jax.process_index())
+            return record.hash_own_files(folder, jax.process_index(), self._state_name)
 
         @explained_save(folder)
         def commit() -> None:
             writing.merge()
             files = {name: file for part in parts for name, file in part.items()}
-            self._commit(replace(contents, files=record.hash_rest(folder, files)))
+            files = {**record.hash_rest(folder, files, self._state_name)}
+            whole = replace(contents, files=files)
+            self._check_hold()
+            self._committed.add(whole)
 
         try:
             parts = self._channel.gather(f"the files of {folder}", write)
             self._channel.decide(f"the commit of {folder}", commit)
+            self._on_committed(contents.step, time.monotonic() - self._last_save_s)
         except BaseException as error:
             self._error = error
 
-    def _commit(self, contents: record.Record) -> None:
-        """Commits the checkpoint, then deletes those that it supersedes."""
-        self._check_hold()
-        record.write_record(self.path(contents.step), contents)
-        self._permanent[contents.step] = contents.permanent
-        self._opened_history().append("committed", [contents.step])
-        permanent = {step: self._stays(step) for step in self._committed()}
-        for step in self.policy.superseded(permanent, saved_step=contents.step):
-            self._delete(step)
 
-    def _stays(self, step: int) -> bool:
-        """Returns whether a checkpoint is permanent; with a damaged record it counts as such."""
-        if step not in self._permanent:
-            try:
-                self._permanent[step] = record.read_record(self.path(step)).permanent
-            except UserError:
-                return True
-        return self._permanent[step]
-
-    def _delete(self, step: int) -> None:
-        self._opened_history().append("deleted", [step])
-        record.remove(self.path(step))
-
-    def _committed(self) -> list[int]:
-        steps = record.steps_in(self.directory)
-        return [step for step, is_unfinished in steps.items() if not is_unfinished]
-
-    def _opened_history(self) -> History:
-        if self._history is None:
-            self._history = History(self.directory, present=self._committed())
-        return self._history
+def _ignore(step: int, seconds: float | None) -> None:
+    """Does nothing."""

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from etils import epath
 
-from codepretrain.errors import UserError
-from codepretrain.files.explain import shown
+from codepretrain.errors import PassingError, UserError
+from codepretrain.files.explain import is_lasting, shown
 from codepretrain.files.storage import StrPath
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -65,7 +65,8 @@ def explained_save(folder: StrPath) -> Iterator[None]:
         if isinstance(error, UserError):
             raise
         if isinstance(error, OSError):
-            raise UserError(
+            kind = UserError if is_lasting(error) else PassingError
+            raise kind(
                 f"the checkpoint {folder} cannot be written: {error.strerror or error}"
             ) from error
         error.add_note(f"while saving the checkpoint {folder}")

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from codepretrain.cli import launch_keep
+from codepretrain.cli import launch_host, launch_keep, launch_logs, launch_requests, launch_status
 from codepretrain.cli.interop import Add
+from codepretrain.cli.launch_follow import follow
 from codepretrain.cli.prepare_command import prepare_command
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.files.writable import check_writable
 from codepretrain.launch.fit import check_fit
-from codepretrain.launch.job import Job
 from codepretrain.launch.load_machine import load_machine
 from codepretrain.launch.machine import LaunchConfig
 from codepretrain.launch.start_machines import describe_start
@@ -57,7 +57,8 @@ def add_commands(add: Add, add_job_command: Add) -> None:
     submit.add_argument(
         "--detach", action="store_true", help="return at once instead of following the status"
     )
-    launch_keep.add_commands(add_job_command)
+    for family in (launch_host, launch_keep, launch_requests, launch_status, launch_logs):
+        family.add_commands(add_job_command)
 
 
 def _submit(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
@@ -73,16 +74,8 @@ def _submit(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> 
     _confirm(submission, flags)
     write_submission(submission)
     print(f"job {submission.job.name}")
-    launch_keep.start(submission.job)
-    if not flags.detach:
-        _follow(submission.job)
-    return 0
-
-
-def _follow(job: Job) -> None:
-    """Says how to see the job's state."""
-    command = ["codepretrain", "launch", "status", job.name, "--workdir", job.workdir]
-    print(f"its state: {shlex.join(command)}")
+    launch_keep.start(submission.job, submission.folder)
+    return 0 if flags.detach else follow(submission.folder)
 
 
 def _prepared(

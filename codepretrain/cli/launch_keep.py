@@ -1,6 +1,6 @@
 """`launch keep`: keeps the machines of a job there; `launch submit` and `resume` start it.
 
-    local     starts a supervisor per host, and again when it dies, until the job is over
+    local     starts a supervisor per host, and again when it dies (`launch/local.py`)
     tpu_vm    requests and replaces queued resources (`launch/tpu_keeper.py`)
     gke       not needed: JobSet restarts pods
 
@@ -8,28 +8,30 @@ One keeper at a time holds keeper/.lease. Where it runs does not matter.
 """
 
 import argparse
-import subprocess
+import os
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
+from codepretrain import interrupt
 from codepretrain.cli.interop import Add
+from codepretrain.cli.launch_host import COMMAND, to_stderr
 from codepretrain.errors import UserError
-from codepretrain.files.lease import exclusive
+from codepretrain.files.log_file import last_line
 from codepretrain.files.scratch import scratch_folder
-from codepretrain.launch.events import EventWriter, utc
+from codepretrain.launch import requests
 from codepretrain.launch.job import Job
 from codepretrain.launch.job_folder import JobFolder, read_job
-from codepretrain.launch.record_files import read_job_record, read_orders
-from codepretrain.launch.start_machines import apply_jobset, host_arguments
+from codepretrain.launch.keeper import PERIOD_S, Machines, Record, keep, keeper_command, log_file
+from codepretrain.launch.local import LocalHosts, start_detached
+from codepretrain.launch.record_files import read_job_record
+from codepretrain.launch.start_machines import apply_jobset
 from codepretrain.launch.submission import shipment_of
-from codepretrain.launch.tpu_keeper import Keeper
+from codepretrain.launch.tpu_keeper import POLL_S, Keeper
 
-_PERIOD_S = 1.0
-_MIN_LIFE_S = 5.0  # a supervisor that lives for less is started again after a wait
-_USER_ERROR = 2
+_BEGIN_S = 60.0  # until a keeper holds its lease
+_LOOK_S = 0.5
 
 
 def add_commands(add: Add) -> None:
@@ -37,21 +39,27 @@ def add_commands(add: Add) -> None:
     add("keep", _keep, "keep the machines of a job there, until it is over")
 
 
-def start(job: Job) -> None:
-    """Starts the machines of a job, by a keeper in a session of its own where one is needed."""
+def start(job: Job, folder: JobFolder) -> None:
+    """Starts the machines of a job, by a keeper in a session of its own where one is needed.
+
+    Raises:
+      UserError: they cannot be started; says why.
+    """
     if job.launch.machine.kind == "gke":
         print(apply_jobset(job, shipment_of(job)))
         return
-    arguments = ["launch", "keep", job.name, "--workdir", job.workdir]
-    command = [sys.executable, "-m", "codepretrain", *arguments]
-    # Its notes are events of the job; what else it prints would have no reader.
-    subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = start_detached(keeper_command(COMMAND, job), folder, environment=os.environ)
+    deadline = time.monotonic() + _BEGIN_S
+    while not requests.has_keeper(folder):
+        if process.poll() is not None:
+            if process.returncode == 0 or requests.has_keeper(folder):
+                return  # the job is over, or another keeper was first
+            log = log_file(folder, "keeper", 0)
+            raise UserError(f"the keeper of {job.name} has ended: {last_line(log)}; see {log}")
+        if time.monotonic() > deadline:
+            raise UserError(f"the keeper of {job.name} has not begun within {_BEGIN_S:.0f} s")
+        time.sleep(_LOOK_S)
+    print(f"keeper: process {process.pid} on this machine", file=sys.stderr)
 
 
 def _keep(flags: argparse.Namespace, argv: list[str]) -> int:
@@ -60,67 +68,31 @@ def _keep(flags: argparse.Namespace, argv: list[str]) -> int:
     kind = job.launch.machine.kind
     if kind == "gke":
         raise UserError(f"job {job.name} runs on GKE, where JobSet keeps its pods: no keeper")
-    with exclusive(folder.path / "keeper"):
-        if kind == "local":
-            _keep_local(job, folder)
-        else:
-            _keep_tpus(job, folder)
+    with (
+        interrupt.deferred(),
+        scratch_folder(Path(tempfile.gettempdir()), f"codepretrain-keeper-{job.name}") as scratch,
+    ):
+
+        def make(record: Record) -> Machines:
+            def note(text: str) -> None:
+                record("keeper", message=text)
+
+            if kind == "local":
+                environment = dict(os.environ)
+                return LocalHosts(folder, job, command=COMMAND, environment=environment, note=note)
+            return Keeper(
+                job.launch,
+                shipment_of(job),
+                scripts=scratch,
+                note=note,
+                on_state=lambda state, why: record("state", state=state, why=why),
+            )
+
+        keep(
+            folder,
+            make,
+            is_leaving=lambda: bool(interrupt.signal_number()),
+            note=to_stderr("keeper"),
+            period_s=PERIOD_S if kind == "local" else POLL_S,
+        )
     return 0
-
-
-def _is_over(folder: JobFolder) -> bool:
-    """Returns whether the conductor says that the job is over; not while it cannot be asked."""
-    try:
-        orders = read_orders(folder)
-    except UserError:
-        return False
-    return orders is not None and orders.is_over
-
-
-def _keep_tpus(job: Job, folder: JobFolder) -> None:
-    with ExitStack() as stack:
-        writer = stack.enter_context(EventWriter(folder.events, f"keeper-{int(time.time())}"))
-        scripts = stack.enter_context(scratch_folder(Path(tempfile.gettempdir()), job.name))
-
-        def write(event: str, **fields: str) -> None:
-            writer.append([{"event": event, "time": utc(time.time()), **fields}])
-
-        Keeper(
-            job.launch,
-            shipment_of(job),
-            scripts=scripts,
-            note=lambda text: write("keeper", message=text),
-            on_state=lambda state, why: write("state", state=state, why=why),
-        ).keep(lambda: _is_over(folder))
-
-
-def _keep_local(job: Job, folder: JobFolder) -> None:
-    """Keeps a supervisor for every host; at the end, waits for all of them."""
-    running: dict[int, subprocess.Popen[bytes]] = {}
-    started: dict[int, float] = {}
-    while not _is_over(folder):
-        for host in job.hosts:
-            process = running.get(host)
-            if process is not None and process.poll() == _USER_ERROR:
-                continue  # starting it again would not help; its log says why
-            is_early = time.monotonic() - started.get(host, -_MIN_LIFE_S) < _MIN_LIFE_S
-            if (process is None or process.poll() is not None) and not is_early:
-                running[host] = _start_host(job, host)
-                started[host] = time.monotonic()
-        if all(process.poll() == _USER_ERROR for process in running.values()):
-            break
-        time.sleep(_PERIOD_S)
-    for process in running.values():
-        process.wait()
-
-
-def _start_host(job: Job, host: int) -> "subprocess.Popen[bytes]":
-    """Starts a supervisor in a session of its own: it outlives its keeper, as on other machines."""
-    command = [sys.executable, "-m", "codepretrain", *host_arguments(job, host)]
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )

@@ -12,7 +12,6 @@ With several processes, all exit with the code of the first one to end. They exi
 
 import argparse
 import contextlib
-import errno
 import os
 import shlex
 import signal
@@ -23,29 +22,20 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from codepretrain import interrupt
+from codepretrain.cli.cause import REFUSALS, cause_of
 from codepretrain.cli.environment import import_jax, start_backend
 from codepretrain.cli.flags import MAX_WORKERS, whole_number
 from codepretrain.cli.join import HEARTBEAT_TIMEOUT_S, JOIN_TIMEOUT_S, check_same_timeout, join
 from codepretrain.cli.output import PIPE_CODE, discard, finish, reader_is_gone, refusal_of_stdout
-from codepretrain.errors import Interrupted, PeerStopped, UserError, one_line
+from codepretrain.errors import Interrupted, PeerStopped, UserError, described, one_line
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
 from codepretrain.peer_watch import PERIOD_S, PeerWatch
 from codepretrain.peers import Peers
+from codepretrain.progress_pipe import PROGRESS
 
 _TRAINING = ("run", "train", "evaluate", "serve")  # the commands that use the devices
 _SAVING = ("run", "prepare", "train", "evaluate", "judge")  # what they have done is not done again
 CHILD = "CODEPRETRAIN_CHILD"  # in the environment of a command that another one runs: its pid
-# The file system refused: the path is wrong, not the program.
-_REFUSALS = (
-    errno.ENOSPC,
-    errno.EDQUOT,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENAMETOOLONG,
-)
 # Environment variables that change what is computed, or how.
 _RELEVANT = ("CUDA_", "JAX_", "LIBTPU_", "MEGASCALE_", "NCCL_", "NVIDIA_TF32", "TPU_", "XLA_")
 
@@ -77,7 +67,7 @@ class _Process:
             return error.exit_code, str(error)
         if isinstance(error, KeyboardInterrupt):
             return 128 + signal.SIGINT, f"stopped. To resume, run: {self.resume}"
-        if isinstance(error, OSError) and error.errno in _REFUSALS:
+        if isinstance(error, OSError) and error.errno in REFUSALS:
             return 2, one_line(f"{error.filename or 'a file'}: {error.strerror}")
         raise error
 
@@ -98,15 +88,16 @@ class _Process:
         if message and self._telling.acquire(blocking=False):
             # Not by `tell`: the main thread may hold a lock of sys.stderr.
             os.write(self._stderr, f"codepretrain: {message}\n".encode(errors="replace"))
-        self.leave(code, message)
+        self.leave(code, message, error)
 
     def close(self) -> None:
         os.close(self._stderr)
 
-    def leave(self, code: int, message: str) -> NoReturn:
+    def leave(self, code: int, message: str, error: BaseException | None) -> NoReturn:
         """Notifies the other processes, unless they know already, and ends this one."""
         with self._ends:  # the first thread to come here ends the process
             self.tell(message)
+            report_end(code, error, message)
             if self.peer_watch is not None:
                 self.peer_watch.stop()
             peers = self.peers
@@ -124,24 +115,45 @@ def run_command(argv: Sequence[str], command: Callable[[], int]) -> int:
     """Runs a command and returns its exit code; on several processes, ends the process instead."""
     global _process
     process = _process = _Process(shlex.join(["codepretrain", *argv]))
+    failure: BaseException | None = None
     with contextlib.closing(process), interrupt.handling(end=process.end):
+        PROGRESS.start()
         try:
             code, message = finish(command()), ""
         except BaseException as error:
             interrupt.leave()
             if reader_is_gone(error):
                 discard(sys.stdout)
-                code, message = PIPE_CODE, ""
+                code, message, failure = PIPE_CODE, "", error
             else:
-                error = refusal_of_stdout(error) or interrupt.error() or error
-                code, message = _result(process, error)
+                failure = _explained(
+                    process, refusal_of_stdout(error) or interrupt.error() or error
+                )
+                code, message = _result(process, failure)
         interrupt.leave()
         process.tell(message)
         if process.peers is not None:
             if code == 0 or process.peers.has_agreed:
                 process.peers.wait_for_all(_WAIT_FOR_STOPPED_S if code else _WAIT_FOR_ALL_S)
-            process.leave(code, message)
+            process.leave(code, message, failure)
+    report_end(code, failure, message)
     return code
+
+
+def report_end(code: int, error: BaseException | None, message: str = "") -> None:
+    """Tells the supervisor, if there is one, how this process ends; the first report counts."""
+    cause = cause_of(error if error is not None or not code else SystemExit(code))
+    if error is not None and not message:
+        message = one_line(described(error))
+    PROGRESS.end(code=code, cause=cause.name, is_cascade=cause.is_cascade, message=message)
+
+
+def _explained(process: _Process, error: BaseException) -> BaseException:
+    """Returns the exception, or PeerStopped if another process is its cause."""
+    if process.peers is None or isinstance(error, SystemExit | UserError | KeyboardInterrupt):
+        return error
+    cause = _cause(process.peers, process.peer_watch, error)
+    return error if cause is None else PeerStopped(*cause)
 
 
 def _result(process: _Process, error: BaseException) -> tuple[int, str]:
@@ -150,10 +162,6 @@ def _result(process: _Process, error: BaseException) -> tuple[int, str]:
         return process.outcome(error)
     if isinstance(error, SystemExit):
         return (error.code if isinstance(error.code, int) else 1), ""
-    if not isinstance(error, UserError | KeyboardInterrupt):
-        cause = _cause(process.peers, process.peer_watch, error)
-        if cause is not None:
-            return cause
     try:
         return process.outcome(error)
     except BaseException:

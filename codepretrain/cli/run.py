@@ -1,7 +1,6 @@
 """The commands `run`, `prepare`, `train` and `evaluate`, which do the work of a study."""
 
 import argparse
-import ctypes
 import importlib.util
 import os
 import shlex
@@ -9,9 +8,10 @@ import signal
 import subprocess
 import sys
 
-from codepretrain.cli import task_data
+from codepretrain.cli import task_data, worker
 from codepretrain.cli.flags import MAX_WORKERS, whole_number
 from codepretrain.cli.interop import Add
+from codepretrain.cli.parent import end_with_parent
 from codepretrain.cli.prepare_command import prepare_command
 from codepretrain.cli.process import (
     CHILD,
@@ -21,8 +21,7 @@ from codepretrain.cli.process import (
 )
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import Interrupted, UserError
-
-_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+from codepretrain.progress_pipe import PROGRESS
 
 
 def add_commands(add: Add) -> None:
@@ -81,7 +80,17 @@ def add_commands(add: Add) -> None:
             help="profile this many steps of each phase, for TensorBoard and Perfetto",
         )
     for command in (run, train, evaluate):
+        _add_attempt_flag(command)
         add_machine_flags(command)
+
+
+def _add_attempt_flag(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--attempt",
+        metavar="ID",
+        default="",
+        help="processes that are given another one do not join this run",
+    )
 
 
 def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
@@ -100,6 +109,7 @@ def _run(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int
         environment=relevant_environment(),
         retrain_lost=flags.retrain_lost,
         profile_steps=flags.profile,
+        attempt=flags.attempt,
     )
     return 0
 
@@ -143,19 +153,9 @@ def _call_self(arguments: list[str]) -> None:
         raise SystemExit(code)
 
 
-def end_with_parent() -> None:
-    """Has the system send SIGTERM to this subprocess when the command that runs it is killed.
-
-    Does nothing in a command that a user runs, and on systems other than Linux.
-    """
-    if CHILD in os.environ and sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != int(os.environ[CHILD]):  # it is gone already
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
 def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    end_with_parent()
+    end_with_parent(CHILD, signal.SIGTERM)
+    PROGRESS.set_activity("prepare")
     from codepretrain.data.prepare import prepare
     from codepretrain.rows.data_dir import data_dir
 
@@ -183,6 +183,8 @@ def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> i
         retrain_lost=flags.retrain_lost,
         profile_steps=flags.profile,
         evaluates=not flags.no_evaluations,
+        attempt=flags.attempt,
+        expected_step=worker.expected_step(),
     )
     return 0
 
@@ -202,6 +204,7 @@ def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
         only=flags.phase,
         step=flags.step,
         watch_poll_s=flags.poll_s if flags.watch else None,
+        attempt=flags.attempt,
         command_line=flags.command_line,
         environment=relevant_environment(),
     )

@@ -8,6 +8,7 @@ from codepretrain.cli.flags import whole_number
 from codepretrain.cli.interop import Add
 from codepretrain.cli.output import print_json
 from codepretrain.config.schema import StudyConfig
+from codepretrain.progress_pipe import PROGRESS
 
 
 def add_commands(add: Add) -> None:
@@ -23,6 +24,7 @@ def add_commands(add: Add) -> None:
 
 
 def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    PROGRESS.set_activity("report")
     from codepretrain.study.report import report_study
     from codepretrain.study.workspace import Workspace
 

@@ -20,6 +20,8 @@ from rich.progress import (
 )
 from rich.table import Column
 
+from codepretrain.progress_pipe import PROGRESS
+
 
 def progress_display(console: Console) -> Progress:
     """Returns a display in bytes, with a line per task; it leaves no bars behind."""
@@ -43,7 +45,12 @@ def progress_line(
     When the stage is finished, its bytes and time are printed instead of the bar.
     """
     number = progress.add_task(description, total=num_bytes)
-    yield lambda advance: progress.advance(number, advance)
+
+    def advance(num_done: int) -> None:
+        progress.advance(number, num_done)
+        PROGRESS.count()
+
+    yield advance
     task = next(task for task in progress.tasks if task.id == number)
     seconds = timedelta(seconds=round(task.elapsed or 0))
     progress.remove_task(number)

@@ -8,6 +8,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
+from codepretrain.progress_pipe import PROGRESS
+
 _LINE_INTERVAL_S = 15.0
 
 
@@ -62,6 +64,7 @@ class EvaluationProgress:
 
     def __call__(self, done: int, total: int, what: str, /) -> None:
         """Shows that `done` of `total` `what` are done; another `what` restarts the estimate."""
+        PROGRESS.count()
         if self._console is None:
             return
         if what != self._what:

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.files.explain import explained, shown
 from codepretrain.files.storage import StrPath, is_local, read_chunks, size
 
@@ -89,7 +89,7 @@ class Cache:
                     written += os.pwrite(descriptor, chunk[written:], position + written)
                 position += written
             if digest.hexdigest() != copy.name:
-                raise UserError(
+                raise DamageError(
                     f"{shown(path)} is damaged: its sha256 is {digest.hexdigest()[:12]}…, expected "
                     f"{copy.name[:12]}…; restore it, or delete its folder and make it again"
                 )

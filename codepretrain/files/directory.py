@@ -19,7 +19,7 @@ from pathlib import Path
 
 from etils import epath
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, PassingError, UserError
 from codepretrain.files.atomic import make_folders, sync, write_bytes
 from codepretrain.files.explain import FULL, explained, shown
 from codepretrain.files.hashing import sha256_bytes, sha256_files
@@ -129,7 +129,7 @@ def check_directory(path: StrPath, *, reads_contents: bool, remedy: str) -> Mapp
                 problems[name] = "was altered: its sha256 differs"
     if problems:
         what = "; ".join(f"{name} {problem}" for name, problem in sorted(problems.items()))
-        raise UserError(f"damaged {os.fspath(path)}: {what}; {remedy}")
+        raise DamageError(f"damaged {os.fspath(path)}: {what}; {remedy}")
     return {name: sha256 for name, (_, sha256) in listed.items()}
 
 
@@ -256,7 +256,7 @@ def _put_all(folder: Path, path: StrPath, files: Mapping[str, tuple[int, str]]) 
     hashes = sha256_files(_in(path, name) for name in files)
     for (name, (_, expected)), found in zip(files.items(), hashes, strict=True):
         if found != expected:
-            raise UserError(
+            raise PassingError(
                 f"{os.fspath(_in(path, name))} differs from what was uploaded: rerun the same "
                 "command"
             )

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
-from codepretrain.errors import UserError
+from codepretrain.errors import PassingError, UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -26,6 +26,7 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "choose a shorter path",
     errno.ELOOP: "its symbolic links form a loop: choose another path",
 }
+_LASTING = _REMEDIES.keys() - {errno.EIO}
 _STORE_LIBRARIES = {"gcsfs", "s3fs", "google", "aiohttp", "botocore", "aiobotocore", "requests"}
 # What NumPy raises, without an error number, when an array is written in part.
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
@@ -44,6 +45,8 @@ def explained(
 ) -> Iterator[None]:
     """Turns a system error within the block into a UserError: `cannot <action> <path>: …`.
 
+    It is a PassingError for those that another try may not meet.
+
     Other exceptions pass. RuntimeErrors count if they quote the system's message, as those of the
     ArrayRecord and safetensors writers do.
 
@@ -58,7 +61,13 @@ def explained(
         reason = _reason(error)
         if reason is None or (only is not None and error_number(error) not in only):
             raise
-        raise UserError(f"cannot {action} {shown(path)}: {reason}") from error
+        kind = UserError if is_lasting(error) else PassingError
+        raise kind(f"cannot {action} {shown(path)}: {reason}") from error
+
+
+def is_lasting(error: Exception) -> bool:
+    """Returns whether another try would fail as well, unlike for a network or a server."""
+    return isinstance(error, FileNotFoundError | PermissionError) or error_number(error) in _LASTING
 
 
 def _reason(error: Exception) -> str | None:

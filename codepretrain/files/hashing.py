@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from codepretrain.files.storage import THREADS, StrPath, read_chunks
+from codepretrain.progress_pipe import PROGRESS
 
 
 def sha256_bytes(content: bytes) -> str:
@@ -36,4 +37,8 @@ def sha256_file(path: StrPath) -> str:
 def sha256_files(paths: Iterable[StrPath]) -> list[str]:
     """Returns the hash of each file, several at a time: reading and hashing release the GIL."""
     with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(sha256_file, paths))
+        hashes = []
+        for digest in pool.map(sha256_file, paths):
+            hashes.append(digest)
+            PROGRESS.count()
+        return hashes

@@ -1,14 +1,18 @@
 """Errors of a folder's hold: another process has it, or has taken it over."""
 
-from codepretrain.errors import UserError
+from codepretrain.errors import PassingError
 from codepretrain.files.explain import shown
 from codepretrain.files.storage import StrPath
 
 
-class LeaseLostError(UserError):
+class LeaseLostError(PassingError):
     """Another process has taken, or may have taken, the hold of a folder."""
 
 
-def in_use(folder: StrPath, holder: str) -> UserError:
+class InUseError(PassingError):
+    """Another process holds the folder."""
+
+
+def in_use(folder: StrPath, holder: str) -> InUseError:
     """Returns the error that says who holds a folder."""
-    return UserError(f"{shown(folder)} is in use by {holder}: wait for it to end, or stop it")
+    return InUseError(f"{shown(folder)} is in use by {holder}: wait for it to end, or stop it")

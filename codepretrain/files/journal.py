@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Protocol, Self
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError
 from codepretrain.files import journal_parts, storage
 from codepretrain.files.atomic import write_bytes
 from codepretrain.files.explain import explained, shown
@@ -191,7 +191,7 @@ def _lines(content: bytes, path: StrPath, fields: Fields) -> list[tuple[str, dic
         except ValueError as error:
             if is_torn and number == len(lines):
                 break
-            raise UserError(
+            raise DamageError(
                 f"{shown(path)} line {number} is damaged ({error}): remove that line, or move the "
                 "file away to start a new one"
             ) from error

@@ -14,7 +14,7 @@ import time
 
 from etils import epath
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, PassingError, UserError
 from codepretrain.files.atomic import create
 from codepretrain.files.explain import shown
 from codepretrain.files.storage import MissingFileError, StrPath, names, read_bytes, remove
@@ -94,7 +94,7 @@ class Parts:
             raise self._lost()
 
     def _lost(self) -> UserError:
-        return UserError(
+        return PassingError(
             f"{shown(self._path)} was opened by another process while this one wrote to it: stop "
             "one of them and rerun the same command"
         )
@@ -106,7 +106,7 @@ def _newest(path: StrPath) -> list[epath.Path]:
     newest = [name for name in there if name[:6] == max(there)[:6]]
     for number, name in enumerate(newest):
         if int(name[7:]) != number:
-            raise UserError(
+            raise DamageError(
                 f"{shown(folder(path))} is damaged: part {newest[0][:7]}{number:08d} is missing; "
                 "restore it, or move the folder away to start a new journal"
             )

@@ -64,6 +64,29 @@ def exclusive(
         lease.release()
 
 
+@contextmanager
+def expiring(
+    folder: StrPath,
+    *,
+    ttl_s: float = TTL_S,
+    announce: Callable[[str], None] | None = None,
+) -> Iterator[Lease]:
+    """As `exclusive`, with a lease that expires on a local file system too.
+
+    A holder that is suspended, or on a host that is lost, then keeps nobody from taking over.
+
+    Raises:
+      UserError: another process holds the folder, and renews its lease.
+      LeaseLostError: at the end of the block, if the lease was lost meanwhile.
+    """
+    lease = ObjectLease(folder, ttl_s=ttl_s, announce=announce)
+    try:
+        yield lease
+        lease.check()
+    finally:
+        lease.release()
+
+
 class _FileLock:
     """`flock` on `<folder>/.lock`, which holds the holder's name."""
 

@@ -9,7 +9,7 @@ which also detects a different sealed file in its place.
 from collections.abc import Mapping
 from typing import Any
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError
 from codepretrain.files.atomic import write_json
 from codepretrain.files.explain import shown
 from codepretrain.files.hashing import sha256_json
@@ -53,5 +53,5 @@ def read_sealed(
         computed = None
     if found is None or computed is None or found != computed:
         what = "has no seal" if found is None else "was altered: its contents do not match its seal"
-        raise UserError(f"{shown(path)} {what}; {remedy}")
+        raise DamageError(f"{shown(path)} {what}; {remedy}")
     return restore(values), computed

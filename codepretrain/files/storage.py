@@ -18,7 +18,7 @@ from typing import Any
 
 from etils import epath
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.files.explain import explained, shown
 from codepretrain.files.object_path import PACKAGES, filesystem, split_scheme
 
@@ -212,10 +212,10 @@ def read_json(path: StrPath, *, remedy: str = "restore or delete the file") -> d
     except (ValueError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{shown(path)} is damaged: not JSON ({error}); {remedy}") from error
+        raise DamageError(f"{shown(path)} is damaged: not JSON ({error}); {remedy}") from error
     if not isinstance(value, dict):
         found = json.dumps(value)[:60]
-        raise UserError(
+        raise DamageError(
             f"{shown(path)} is damaged: expected a JSON object, found {found}; {remedy}"
         )
     return value

@@ -20,7 +20,7 @@ from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import create
 from codepretrain.files.hold_errors import LeaseLostError
-from codepretrain.files.lease import exclusive
+from codepretrain.files.lease import expiring
 from codepretrain.files.object_lease import now_s as steady_s
 from codepretrain.launch import record_files
 from codepretrain.launch.decide import Decision, decide
@@ -202,7 +202,7 @@ def conduct(
       UserError: another process conducts; a file is damaged, or cannot be written.
     """
     with (
-        exclusive(folder.conductor, ttl_s=ttl_s) as lease,
+        expiring(folder.conductor, ttl_s=ttl_s) as lease,
         Conductor(folder, check=lease.check) as conductor,
     ):
         while True:

@@ -4,7 +4,7 @@ from codepretrain.launch import budget
 from codepretrain.launch.causes import Gang, cause_of
 from codepretrain.launch.draft import Draft
 from codepretrain.launch.faults import preempted_hosts
-from codepretrain.launch.observe import last_step
+from codepretrain.launch.observe import last_facts, last_step
 from codepretrain.launch.states import Live
 
 SETTLE_S = 5.0  # for the reports of the other workers after a first end
@@ -80,6 +80,7 @@ def _finish(draft: Draft, live: Live) -> None:
         message=cause.message,
         step=step,
         seconds=live.seconds,
+        facts=last_facts(draft, live),
         lost_steps=0 if step is None or cause.cause == "done" else max(0, step - kept),
     )
 

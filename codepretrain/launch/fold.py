@@ -138,6 +138,10 @@ def _resumed(state: JobState, event: Mapping[str, Any]) -> JobState:
     return _with_live(state, _live(state, event), resumed_step=event["step"])
 
 
+def _first_step(state: JobState, event: Mapping[str, Any]) -> JobState:
+    return _with_live(state, _live(state, event), has_stepped=True)
+
+
 def _saved(state: JobState, event: Mapping[str, Any]) -> JobState:
     name = _live(state, event).attempt.stage
     before = state.stage(name).saved_step
@@ -253,6 +257,7 @@ _STEPS: Mapping[str, Callable[[JobState, Mapping[str, Any]], JobState]] = {
     "attempt": _attempt,
     "running": _running,
     "resumed": _resumed,
+    "first_step": _first_step,
     "saved": _saved,
     "warning": _warning,
     "lost_host": _lost_host,

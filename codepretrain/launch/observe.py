@@ -1,5 +1,7 @@
 """What the workers report: that they run, from which step they resumed, what they have saved."""
 
+from typing import Any
+
 from codepretrain.launch.draft import Draft
 from codepretrain.launch.records import WorkerReport
 from codepretrain.launch.states import Live
@@ -13,6 +15,7 @@ def observe(draft: Draft) -> None:
         reports = reports_of(draft, live)
         _note_running(draft, live, reports)
         _note_resume(draft, live, reports)
+        _note_first_step(draft, draft.state.live[live.attempt.id], reports)
         _note_save(draft, live, reports)
 
 
@@ -61,6 +64,20 @@ def _note_resume(draft: Draft, live: Live, reports: dict[int, WorkerReport]) -> 
     )
     live = draft.state.live[live.attempt.id]
     draft.close(live, how="kill", reason="failure", cause="damage", message=message)
+
+
+def _note_first_step(draft: Draft, live: Live, reports: dict[int, WorkerReport]) -> None:
+    if live.has_stepped or live.closing is not None or live.resumed_step is None:
+        return
+    steps = [r.step for r in _of_phase(draft, live, reports) if r.step is not None]
+    if max(steps, default=live.resumed_step) > live.resumed_step:
+        draft.add("first_step", attempt=live.attempt.id, step=max(steps))
+
+
+def last_facts(draft: Draft, live: Live) -> dict[str, Any]:
+    """Returns the facts that the worker that has got furthest has reported."""
+    known = [r for r in _of_phase(draft, live, reports_of(draft, live)) if r.facts]
+    return dict(max(known, key=lambda report: report.step or 0).facts) if known else {}
 
 
 def _note_save(draft: Draft, live: Live, reports: dict[int, WorkerReport]) -> None:

@@ -38,7 +38,15 @@ def to_record(cls: type[T], value: Any, *, path: str, format: int = FORMAT) -> T
     Raises:
       UserError: a field is missing, unknown (unless `format` is later than ours), or wrong.
     """
-    record = parse(cls, _known(cls, value) if format > FORMAT else value, path=path)
+    try:
+        record = parse(cls, _known(cls, value) if format > FORMAT else value, path=path)
+    except UserError as error:
+        if format <= FORMAT:
+            raise
+        raise UserError(
+            f"{error}; it is of format {format}, written by a newer version of codepretrain than "
+            f"this one, which reads format {FORMAT}: install that version"
+        ) from error
     ends = {HostRecord: "end", End: None}.get(cls, "")
     end = record if ends is None else getattr(record, ends, None) if ends else None
     if isinstance(end, End) and end.cause not in CAUSES:

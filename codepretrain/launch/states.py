@@ -79,6 +79,7 @@ class Live:
     seconds: float = 0.0
     is_running: bool = False
     resumed_step: int | None = None
+    has_stepped: bool = False
     closing: Closing | None = None
     lost: frozenset[int] = frozenset()
     has_save_warning: bool = False

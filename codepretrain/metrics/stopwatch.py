@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 
 from codepretrain.files.storage import MissingFileError, read_text
+from codepretrain.progress_pipe import PROGRESS
 
 TIME_KINDS = (
     "start",  # imports, joining the other processes, opening the study and its data
@@ -51,11 +52,13 @@ class Stopwatch:
         assert kind in TIME_KINDS, (kind, TIME_KINDS)
         self._charge()
         self._kinds.append(kind)
+        PROGRESS.set_activity(kind)
         try:
             yield
         finally:
             self._charge()
             self._kinds.pop()
+            PROGRESS.set_activity(self._kinds[-1])
 
     def seconds(self) -> dict[str, float]:
         """Returns the seconds of this lap by kind, up to now; they sum to `wall_s`."""

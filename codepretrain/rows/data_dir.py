@@ -13,7 +13,7 @@ from etils import epath
 
 from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig, TokenizerConfig
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.files.hashing import sha256_file, sha256_json
 from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath, is_file
@@ -205,7 +205,7 @@ def check_rows(
     for (source, split), manifest in manifests.items():
         directory = rows_pool(data_dir) / folders[source, split].folder
         if manifest.identity != folders[source, split].identity:
-            raise UserError(
+            raise DamageError(
                 f"{directory} holds other rows than {folders_path(data_dir)} says: restore it, or "
                 f"delete both and prepare again"
             )

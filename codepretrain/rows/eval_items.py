@@ -11,7 +11,7 @@ from typing import Any
 
 from etils import epath
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.files.directory import is_whole
 from codepretrain.files.storage import StrPath, read_bytes
 from codepretrain.rows.verify import check_contents, folder_remedy, read_manifest
@@ -80,12 +80,12 @@ def read_items(data_dir: StrPath, task: str) -> list[dict[str, Any]]:
         try:
             item = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UserError(f"damaged {path} line {number}: {error}; {remedy}") from error
+            raise DamageError(f"damaged {path} line {number}: {error}; {remedy}") from error
         if not isinstance(item, dict):
-            raise UserError(f"damaged {path} line {number}: expected a JSON object; {remedy}")
+            raise DamageError(f"damaged {path} line {number}: expected a JSON object; {remedy}")
         items.append(item)
     if len(items) != manifest.num_items[task]:
-        raise UserError(
+        raise DamageError(
             f"damaged {path}: expected {manifest.num_items[task]} items, found {len(items)}; "
             f"{remedy}"
         )

@@ -21,7 +21,7 @@ from typing import Any
 
 from etils import epath
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.files.directory import is_whole
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.sealed import read_sealed
@@ -118,10 +118,10 @@ class RowsManifest:
         """
         manifest = parse_manifest(cls, value, version=FORMAT_VERSION, path=path, remedy=remedy)
         for name, (found, expected) in manifest._contradictions().items():
-            raise UserError(f"{path}: {name} is {found:,}, expected {expected:,}; {remedy}")
+            raise DamageError(f"{path}: {name} is {found:,}, expected {expected:,}; {remedy}")
         root = merkle_root(part.rows_sha256 for part in manifest.parts)
         if root != manifest.rows_sha256:
-            raise UserError(
+            raise DamageError(
                 f"{path}: rows_sha256 is {manifest.rows_sha256[:12]}, expected {root[:12]} by its "
                 f"parts; {remedy}"
             )

@@ -18,7 +18,7 @@ from typing import Any
 
 from etils import epath
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError
 from codepretrain.files.sealed import read_sealed
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import FORMAT_VERSION
@@ -86,7 +86,7 @@ def check_part(directory: StrPath, found: PartManifest, expected: dict[str, Any]
     """
     for name, value in expected.items():
         if getattr(found, name) != value:
-            raise UserError(
+            raise DamageError(
                 f"{epath.Path(directory) / PART}: {name} is {getattr(found, name)!r}, expected "
                 f"{value!r}; {folder_remedy(directory)}"
             )

@@ -25,7 +25,7 @@ from typing import Self
 
 import numpy as np
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError
 from codepretrain.files.explain import explained
 from codepretrain.files.new_file import NewFile
 from codepretrain.files.storage import StrPath
@@ -177,9 +177,9 @@ def open_array(
         with explained("read", shown_as):
             found = np.load(path, mmap_mode="r")
     except (ValueError, EOFError) as error:
-        raise UserError(f"damaged {shown_as}: {error}; {remedy}") from error
+        raise DamageError(f"damaged {shown_as}: {error}; {remedy}") from error
     if found.shape != shape or found.dtype != dtype:
-        raise UserError(
+        raise DamageError(
             f"damaged {shown_as}: expected {shape} {dtype}, found {found.shape} {found.dtype}; "
             f"{remedy}"
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.files.cache import Cache
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.format import Row, decode_row
@@ -118,7 +118,8 @@ class RowStore:
             return records[record]
         except UserError as error:
             manifest = self.manifest
-            raise UserError(
+            kind = DamageError if isinstance(error, DamageError) else UserError
+            raise kind(
                 f"source {manifest.source!r} ({manifest.split}), record {record}: {error}"
             ) from error
         except ValueError as error:
@@ -126,7 +127,7 @@ class RowStore:
 
     def _damaged(self, records: Records, record: int, error: Exception) -> UserError:
         name, position = records.locate(record)
-        return UserError(
+        return DamageError(
             f"source {self.manifest.source!r} ({self.manifest.split}): record {position} of "
             f"{self.directory / name} is damaged: {error}; {folder_remedy(self.directory)}"
         )

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from etils import epath
 
 from codepretrain.config.parse import parse
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.files.directory import check_directory, is_whole
 from codepretrain.files.hashing import sha256_files
 from codepretrain.files.sealed import read_sealed
@@ -100,4 +100,4 @@ def check_contents(
         if sha256 != hashes[name]:
             problems.append(f"{name} was altered: its sha256 differs")
     if problems:
-        raise UserError(f"damaged {directory}: {'; '.join(problems)}; {remedy}")
+        raise DamageError(f"damaged {directory}: {'; '.join(problems)}; {remedy}")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.files.directory import check_directory, is_whole
 from codepretrain.files.sealed import read_sealed, write_sealed
 from codepretrain.files.storage import StrPath
@@ -85,7 +85,7 @@ def tokenizer_hashes(data_dir: StrPath) -> tuple[str, str]:
     hashes = check_directory(directory, reads_contents=True, remedy=_remedy(data_dir))
     missing = sorted({TOKENIZER, VOCABULARY} - hashes.keys())
     if missing:
-        raise UserError(
+        raise DamageError(
             f"damaged {directory}: {', '.join(missing)} is missing from files.json; "
             f"{_remedy(data_dir)}"
         )
@@ -104,7 +104,7 @@ def load_vocabulary(data_dir: StrPath, *, vocab_size: int | None = None) -> Voca
     try:
         token_bytes, specials = _entries(value)
     except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise UserError(f"damaged vocabulary {path}: {error}; {_remedy(data_dir)}") from error
+        raise DamageError(f"damaged vocabulary {path}: {error}; {_remedy(data_dir)}") from error
     num_missing = (vocab_size or len(token_bytes)) - len(token_bytes)
     if num_missing < 0:
         raise UserError(

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.files.explain import shown
 from codepretrain.files.storage import MissingFileError, StrPath, read_json
 from codepretrain.rows.store import RowStore
@@ -222,7 +222,7 @@ def saved_step(path: StrPath) -> int:
     except MissingFileError:
         return 0
     if not isinstance(step, int) or isinstance(step, bool):
-        raise UserError(
+        raise DamageError(
             f'{shown(path)} is damaged: expected a whole number in "step", found {step!r:.40}; '
             "restore it from a copy, or delete it and rerun the same command"
         )

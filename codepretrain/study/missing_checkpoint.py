@@ -4,7 +4,7 @@ import shlex
 
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.checkpoint.restored import Restored
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.hosts import decide
 from codepretrain.stream.ledger import saved_step
 from codepretrain.study.workspace import Workspace
@@ -28,7 +28,7 @@ def missing_checkpoint(
     train = _train_command(name, command)
     if step in steps or step in lost:
         what = "is damaged" if step in steps else "is missing"
-        return UserError(
+        return DamageError(
             f"phase {name!r}: the checkpoint {checkpoints.path(step)} {what}; available steps: "
             f"{found or 'none'}. Restore it from a copy, or train it again: {train} --retrain-lost"
         )

@@ -11,7 +11,7 @@ from etils import epath
 
 from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig
-from codepretrain.errors import UserError
+from codepretrain.errors import PassingError, UserError, quoted
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes
 from codepretrain.files.differences import differences
@@ -47,18 +47,27 @@ def open_workspace(workspace: Workspace) -> Workspace:
     return replace(workspace, run_dirs={name: epath.Path(path) for name, path in folders.items()})
 
 
-def check_same_start(config: StudyConfig, **choices: Any) -> None:
+def check_same_start(config: StudyConfig, *, attempt: str = "", **choices: Any) -> None:
     """Checks that every process of the job was started alike, before they do anything together.
 
     Also what is outside the fingerprints (evaluations, logging, execution, flags) decides which
     steps a process takes: processes that differ in it would wait for each other forever.
 
     Args:
+      attempt: of which attempt this process is.
       choices: the command, and its flags that decide what it does, as JSON values.
 
     Raises:
       UserError: names the first process that differs, and in what.
     """
+    attempts = gather("its attempt", lambda: attempt)
+    for process, theirs in enumerate(attempts):
+        if theirs != attempts[0]:
+            raise PassingError(
+                f"process {process} is of attempt {quoted(theirs)}, process 0 of attempt "
+                f"{quoted(attempts[0])} (--attempt): a process of an earlier attempt is still "
+                "alive; end it and start all processes again"
+            )
     start = {
         "config": to_dict(config),
         "command": choices,

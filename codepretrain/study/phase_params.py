@@ -1,7 +1,7 @@
 """The parameters of a phase's checkpoint on the devices, without the optimizer's state."""
 
 from codepretrain.checkpoint.manager import Checkpoints
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError
 from codepretrain.model.transformer import Params
 from codepretrain.study.missing_checkpoint import missing_checkpoint
 from codepretrain.study.workspace import Workspace
@@ -41,7 +41,7 @@ def load_params(
     checkpoints = phase_checkpoints(workspace, name)
     restored = checkpoints.restore({"params": abstract_params}, step=step, is_part=True)
     if step in restored.damaged:
-        raise UserError(
+        raise DamageError(
             f"damaged checkpoint {restored.damaged[step]}; choose another {flag}, or train the "
             "phase again"
         )

@@ -40,6 +40,7 @@ def run_study(
     environment: Mapping[str, str] | None = None,
     retrain_lost: bool = False,
     profile_steps: int = 0,
+    attempt: str = "",
 ) -> None:
     """Prepares missing data, trains missing phases, and reports.
 
@@ -51,13 +52,16 @@ def run_study(
       command_line, environment: how the process was started, for the provenance.
       retrain_lost: train again what lost checkpoints held.
       profile_steps: steps of each phase to profile, 0 for none.
+      attempt: processes of another attempt do not join this run.
 
     Raises:
       UserError: anything that can be checked before the first phase starts.
       Interrupted: by a signal, with everything saved.
     """
     config = workspace.config
-    check_same_start(config, name="run", retrain_lost=retrain_lost, profile=profile_steps)
+    check_same_start(
+        config, attempt=attempt, name="run", retrain_lost=retrain_lost, profile=profile_steps
+    )
     program = _program(config)
     workspace = open_workspace(workspace)
     decide("whether this machine can run the evaluations", lambda: check_machine(config))
@@ -79,6 +83,7 @@ def run_study(
         provenance=provenance(program, command_line=command_line, environment=environment or {}),
         retrain_lost=retrain_lost,
         profile_steps=profile_steps,
+        attempt=attempt,
     )
     decide("the report", lambda: str(report_study(workspace, command_line=command_line)))
 
@@ -92,15 +97,22 @@ def train_phases(
     retrain_lost: bool = False,
     profile_steps: int = 0,
     evaluates: bool = True,
+    attempt: str = "",
+    expected_step: int = 0,
 ) -> None:
     """Trains the phases that are missing, or those named in `only` with their ancestors.
 
     Args:
       evaluates: run the evaluations; otherwise they are left to `evaluate`.
+      attempt: processes of another attempt do not join this run.
+      expected_step: a step of the phase in `only` that was saved: resuming from an earlier one is
+        an error.
     """
     check_same_start(
         workspace.config,
+        attempt=attempt,
         name="train",
+        expected_step=expected_step,
         phases=list(only or ()),
         evaluates=evaluates,
         retrain_lost=retrain_lost,
@@ -117,6 +129,8 @@ def train_phases(
         retrain_lost=retrain_lost,
         profile_steps=profile_steps,
         evaluates=evaluates,
+        expected_steps={only[0]: expected_step} if only and len(only) == 1 else {},
+        attempt=attempt,
     )
 
 
@@ -126,6 +140,7 @@ def evaluate_phases(
     only: Sequence[str] | None = None,
     step: int | None = None,
     watch_poll_s: float | None = None,
+    attempt: str = "",
     command_line: str = "",
     environment: Mapping[str, str] | None = None,
 ) -> None:
@@ -134,12 +149,14 @@ def evaluate_phases(
     Args:
       watch_poll_s: evaluate all checkpoints of the phases, as another job trains them, and look for
         new ones after so many seconds; None evaluates what there is.
+      attempt: processes of another attempt do not join this run.
 
     Raises:
       UserError: a phase has no checkpoint of its step. Nothing is computed then.
     """
     check_same_start(
         workspace.config,
+        attempt=attempt,
         name="evaluate",
         phases=list(only or ()),
         step=step,
@@ -189,11 +206,14 @@ def _train(
     retrain_lost: bool,
     profile_steps: int,
     evaluates: bool = True,
+    expected_steps: Mapping[str, int] | None = None,
+    attempt: str = "",
 ) -> None:
     """Trains and evaluates what is missing of the phases `names`.
 
     Args:
       named: the phases that the user asked for; the others are their ancestors.
+      expected_steps: phase → a step that was saved.
     """
     gather("its rows", lambda: bool(workspace.stores))
     console = Console(quiet=jax.process_index() > 0)
@@ -222,6 +242,8 @@ def _train(
         provenance,
         retrain_lost=retrain_lost,
         profile_steps=profile_steps,
+        expected_steps=expected_steps,
+        attempt=attempt,
     )
     for name in names:
         if left[name] == "to evaluate" and runner.evaluate_end(name):

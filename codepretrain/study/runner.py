@@ -43,6 +43,8 @@ class Runner:
         *,
         retrain_lost: bool = False,
         profile_steps: int = 0,
+        expected_steps: Mapping[str, int] | None = None,
+        attempt: str = "",
     ) -> None:
         """Prints what the program runs on, and the warnings of the evaluations.
 
@@ -51,6 +53,8 @@ class Runner:
             recorded at every start of a run.
           retrain_lost: train again what lost checkpoints held; otherwise they are an error.
           profile_steps: steps of each phase to profile, 0 for none.
+          expected_steps: phase → a step that was saved, from which it resumes or from a later one.
+          attempt: names this attempt to train the phases.
         """
         self.workspace = workspace
         self.program = program
@@ -58,6 +62,8 @@ class Runner:
         self.provenance = provenance
         self.retrain_lost = retrain_lost
         self.profile_steps = profile_steps
+        self.expected_steps = expected_steps or {}
+        self.attempt = attempt
         self.evaluators = evaluators
         console.print(program.description(), highlight=False, soft_wrap=True)
         for evaluator in evaluators:
@@ -109,7 +115,8 @@ class Runner:
         with ExitStack() as stack:
             stack.enter_context(self._held(folder))
             read = self._kept_params_if_there if is_beside else self._kept_params
-            params = read(name, step)
+            with process_stopwatch().spent("restore"):
+                params = read(name, step)
             if params is None:
                 return False
             writer = stack.enter_context(
@@ -135,7 +142,8 @@ class Runner:
             tokens = step * (phase.tokens // phase.num_steps)
             for evaluator in missing:
                 # Not within `gather`: a process that failed would wait for others that wait for it.
-                evaluator.record(params, writer, folder, step=step, tokens=tokens)
+                with process_stopwatch().spent("evaluate"):
+                    evaluator.record(params, writer, folder, step=step, tokens=tokens)
         return True
 
     def _missing_evaluations(self, writer: MetricsWriter, step: int) -> list[Evaluator]:
@@ -170,6 +178,8 @@ class Runner:
             retrain_lost=self.retrain_lost,
             check_hold=check_hold,
             profile_steps=self.profile_steps,
+            expected_step=self.expected_steps.get(name, 0),
+            attempt=self.attempt,
         )
 
     def _initial_state(self, name: str) -> TrainState:

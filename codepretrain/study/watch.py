@@ -13,6 +13,7 @@ from rich.console import Console
 from codepretrain.checkpoint.record import steps_in
 from codepretrain.hosts import decide
 from codepretrain.metrics.evaluation_records import recorded_digests
+from codepretrain.progress_pipe import PROGRESS
 from codepretrain.stream.ledger import saved_step
 from codepretrain.study.runner import Runner
 from codepretrain.study.workspace import Workspace
@@ -42,6 +43,7 @@ def watch(
 
     is_told = False
     while waiting:
+        PROGRESS.count()
         for fingerprint, name in reversed(list(waiting.items())):
             steps, is_trained = decide("the new checkpoints", functools.partial(look, name))
             for step in steps:

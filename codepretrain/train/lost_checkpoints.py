@@ -9,7 +9,7 @@ from etils import epath
 
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.checkpoint.restored import Restored
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError
 from codepretrain.files.journal import keep_cut
 from codepretrain.files.storage import read_json, remove
 from codepretrain.hosts import decide
@@ -44,7 +44,7 @@ def settle_lost(
     recorded_step = decide("the ledger's step", lambda: saved_step(ledger))
     lost = checkpoints.lost_steps(restored, up_to=up_to, recorded_step=recorded_step)
     if lost and not retrain:
-        raise UserError(_complaint(checkpoints, restored, lost))
+        raise DamageError(_complaint(checkpoints, restored, lost))
     if lost:
         checkpoints.give_up(lost)
     if replaces_records and recorded_step > restored.step:

@@ -31,6 +31,8 @@ class PhaseRun:
         checkpoint.
       provenance: what this start runs on, for `starts.jsonl`.
       profile_steps: steps to profile, 0 for none.
+      attempt: names this attempt to train the phase; empty without a supervisor.
+      expected_step: a step that was saved; resuming from an earlier one is an error.
     """
 
     name: str
@@ -50,6 +52,8 @@ class PhaseRun:
     check_hold: Callable[[], None] = lambda: None
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     profile_steps: int = 0
+    expected_step: int = 0
+    attempt: str = ""
 
     @property
     def step_tokens(self) -> int:

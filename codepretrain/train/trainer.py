@@ -1,7 +1,6 @@
 """Trains one phase: resumes, steps, logs, evaluates, saves, and stops cleanly."""
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import jax
@@ -9,15 +8,15 @@ from rich.console import Console
 
 from codepretrain import interrupt
 from codepretrain.checkpoint.manager import Checkpoints
-from codepretrain.errors import Interrupted, UserError
+from codepretrain.errors import DamageError, Interrupted
 from codepretrain.files import atomic
-from codepretrain.hosts import from_primary, max_over_processes
-from codepretrain.metrics.goodput import goodput
+from codepretrain.hosts import from_primary, values_of_processes
 from codepretrain.metrics.progress import StepProgress
 from codepretrain.metrics.starts import Purpose, record_start
 from codepretrain.metrics.stopwatch import Stopwatch
 from codepretrain.metrics.time_ledger import TimeLedger
 from codepretrain.metrics.writer import MetricsWriter
+from codepretrain.progress_pipe import PROGRESS
 from codepretrain.stream.ledger import Ledger, LedgerKeeper, check_resume
 from codepretrain.stream.loader import BatchLoader
 from codepretrain.train.lost_checkpoints import settle_lost
@@ -25,12 +24,10 @@ from codepretrain.train.phase_evaluator import EvaluationError, PhaseEvaluator
 from codepretrain.train.phase_run import PhaseRun, check_identity
 from codepretrain.train.profile import Profile
 from codepretrain.train.program import Program
+from codepretrain.train.replay import ReplayedSteps
 from codepretrain.train.sharding import global_batch
 from codepretrain.train.state import TrainState
-from codepretrain.train.step import StepMetrics
-
-# Steps handed to the devices before their results are awaited: enough to hide the host's work.
-_STEPS_IN_FLIGHT = 2
+from codepretrain.train.step_log import StepLog
 
 
 class Trainer:
@@ -57,15 +54,17 @@ class Trainer:
             phase_run.order, phase_run.stores, parent_digest=phase_run.parent_digest
         )
         self.checkpoints = Checkpoints(
-            phase_run.run_dir / "checkpoints", phase_run.policy, check_hold=phase_run.check_hold
+            phase_run.run_dir / "checkpoints",
+            phase_run.policy,
+            check_hold=phase_run.check_hold,
+            on_committed=PROGRESS.save if not phase_run.is_rebuild else None,
+            attempt=phase_run.attempt,
         )
         self.profile = Profile(
             phase_run.run_dir / "profile",
             phase_run.profile_steps,
             lambda message: console.print(f"{phase_run.name}: {message}", soft_wrap=True),
         )
-        self.pending: deque[tuple[int, float, StepMetrics]] = deque()
-        self._seconds_before: dict[str, float] = {}
 
     def run(self) -> None:
         """Trains to `phase_run.stop_step`.
@@ -85,14 +84,7 @@ class Trainer:
                 self.program.compile()
             self._evaluate(state, step)
             loader = stack.enter_context(self._loader(step))
-            self.progress = stack.enter_context(
-                StepProgress(
-                    self.console,
-                    self.phase_run.name,
-                    first_step=step,
-                    num_steps=self.phase_run.stop_step,
-                )
-            )
+            self.log = self._step_log(stack, step)
             stack.callback(self.profile.close)
             with interrupt.deferred():
                 self._train(state, step, loader)
@@ -100,6 +92,7 @@ class Trainer:
     def _train(self, state: TrainState, step: int, loader: BatchLoader) -> None:
         """Runs the steps. Stop signals are deferred: each is honored after a save."""
         phase_run, program, watch = self.phase_run, self.program, self.watch
+        steps = ReplayedSteps(program, phase_run.config.execution.replay_interval_steps)
         while step < phase_run.stop_step:
             self.profile.before_step(step)
             with watch.spent("wait_for_data"):
@@ -107,15 +100,18 @@ class Trainer:
             assert loaded_step == step
             rate = phase_run.learning_rate(step)
             with watch.spent("train"):
-                state, metrics = program.train_step(
-                    state, global_batch(local, program.mesh), rate, phase_run.weight_decay
-                )
                 step += 1
-                self.pending.append((step, rate, metrics))
-                self._await_old_steps()
+                state, metrics = steps.run(
+                    state,
+                    global_batch(local, program.mesh),
+                    step=step,
+                    learning_rate=rate,
+                    weight_decay=phase_run.weight_decay,
+                )
+                self.log.add(step, rate, metrics)
             self.profile.after_step(step, metrics.loss)
-            if self._is_logged(step):
-                self._log()
+            if self.log.is_due(step):
+                self.log.write()
             if interrupt.is_due():
                 self._stop(state, step)
             self._save_if_due(state, step)
@@ -132,6 +128,7 @@ class Trainer:
         """Returns the state and step of the newest whole checkpoint, or the phase's first."""
         phase_run = self.phase_run
         restored = self.checkpoints.restore(self.program.abstract_state, up_to=phase_run.stop_step)
+        self._check_resumed(restored.step)
         for line in settle_lost(
             self.checkpoints,
             restored,
@@ -148,6 +145,39 @@ class Trainer:
         check_resume(Ledger.from_json(restored.ledger), self.ledger.advance_to(restored.step))
         self.console.print(f"{phase_run.name}: resuming from step {restored.step:,}")
         return restored.state, restored.step
+
+    def _check_resumed(self, step: int) -> None:
+        """Reports where the phase resumes.
+
+        Raises:
+          DamageError: it is earlier than a checkpoint that was committed before.
+        """
+        phase_run = self.phase_run
+        if phase_run.is_rebuild:
+            return
+        PROGRESS.resume(phase_run.name, step)
+        if step < phase_run.expected_step:
+            raise DamageError(
+                f"phase {phase_run.name!r}: expected to resume from step "
+                f"{phase_run.expected_step:,}, which was saved, found step {step:,} in "
+                f"{self.checkpoints.directory}; restore the missing checkpoints from a copy"
+            )
+
+    def _step_log(self, stack: ExitStack, step: int) -> StepLog:
+        progress = StepProgress(
+            self.console,
+            self.phase_run.name,
+            first_step=step,
+            num_steps=self.phase_run.stop_step,
+        )
+        return StepLog(
+            self.phase_run,
+            self.program,
+            self.watch,
+            writer=self.writer,
+            time_ledger=self.time,
+            progress=stack.enter_context(progress),
+        )
 
     def _open_records(self, stack: ExitStack, step: int) -> None:
         """Opens the metrics and the time ledger; a rebuild leaves both as they are."""
@@ -192,71 +222,21 @@ class Trainer:
             threads=config.execution.reader_threads,
         )
 
-    def _await_old_steps(self) -> None:
-        """Blocks until all but the newest steps are done, so that the host never runs far ahead."""
-        if len(self.pending) > _STEPS_IN_FLIGHT:
-            jax.block_until_ready(self.pending[-1 - _STEPS_IN_FLIGHT][2].loss)
-
-    def _is_logged(self, step: int) -> bool:
-        interval = self.phase_run.config.logging.interval_steps
-        return step % interval == 0 or step == self.phase_run.stop_step
-
-    def _log(self) -> None:
-        """Writes the pending steps, one line each, and raises if training diverged."""
-        if not self.pending:
-            return
-        with self.watch.spent("train"):
-            steps = [(step, rate, jax.device_get(m)) for step, rate, m in self.pending]
-        self.pending.clear()
-        last_step, _, last = steps[-1]
-        rates = self._rates(len(steps), self.watch.seconds())
-        shares = {
-            "mfu": self.program.mfu(rates["tokens_per_s"]),
-            "goodput": goodput(self.time.sessions(last_step)).goodput,
-        }
-        for step, rate, metrics in steps:
-            record = {
-                "step": step,
-                "tokens": step * self.phase_run.step_tokens,
-                "learning_rate": rate,
-                **{name: value.item() for name, value in metrics._asdict().items()},
-            }
-            self.writer.log_step({**record, **rates, **shares} if step == last_step else record)
-        self.time.save(last_step)
-        self.progress.update(last_step, loss=float(last.loss), **rates)
-        for step, _, metrics in steps:
-            self._check_skips(step, int(metrics.num_consecutive_skipped))
-
-    def _rates(self, num_steps: int, seconds: Mapping[str, float]) -> dict[str, float]:
-        """Returns tokens/s and the share of time spent waiting for data since the last lines."""
-        spent = {k: seconds[k] - self._seconds_before.get(k, 0.0) for k in seconds}
-        self._seconds_before = dict(seconds)
-        stepping = spent["train"] + spent["wait_for_data"]
-        return {
-            "tokens_per_s": num_steps * self.phase_run.step_tokens / stepping,
-            "wait_share": spent["wait_for_data"] / stepping,
-        }
-
-    def _check_skips(self, step: int, num_skipped: int) -> None:
-        name, limit = self.phase_run.name, self.phase_run.config.training.max_consecutive_skips
-        if num_skipped >= limit:
-            raise UserError(
-                f"phase {name!r} diverged: the updates of steps {step - num_skipped} to {step - 1} "
-                "were all skipped (loss or gradient not finite, or gradient norm over "
-                f"config.training.spike_factor times its mean; limit {limit}). The last checkpoint "
-                f"is kept. To list a batch: show-batch --phase {name} --step {step - num_skipped}"
-            )
-
     def _save_if_due(self, state: TrainState, step: int) -> None:
         """Saves by step (permanent) and by time (temporary)."""
         is_due = self.checkpoints.is_permanent(step)
-        if jax.process_count() == 1 or self._is_logged(step):  # agreeing on the time costs some
-            is_due |= bool(max_over_processes(int(self.checkpoints.is_due_by_time())))
+        if jax.process_count() == 1:
+            is_due |= self.checkpoints.is_due_by_time()
+        elif self.log.is_due(step):  # agreeing on the time costs some
+            own = [int(self.checkpoints.is_due_by_time()), *self.log.times_us()]
+            all_values = values_of_processes(own)
+            is_due |= any(is_late for is_late, *_ in all_values)
+            self.log.note_times(step, [times for _, *times in all_values])
         if is_due:
             self._save(state, step)
 
     def _save(self, state: TrainState, step: int) -> None:
-        self._log()
+        self.log.write()
         with self.watch.spent("save"):
             ledger = self.ledger.advance_to(step).to_json()
             self.writer.flush()

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,12 @@ TIMEOUT_S = 300.0
 
 
 def start(
-    command: str, workdir: Path, overrides: list[str], *, num_processes: int
+    command: str,
+    workdir: Path,
+    overrides: list[str],
+    *,
+    num_processes: int,
+    options: Sequence[str] = OPTIONS,
 ) -> list[subprocess.Popen[str]]:
     """Starts the command on processes of one CPU device each."""
     address = free_address()
@@ -57,7 +63,7 @@ def start(
             ]
         processes.append(
             subprocess.Popen(
-                [sys.executable, "-m", "codepretrain", *words, *machine, *OPTIONS, *overrides],
+                [sys.executable, "-m", "codepretrain", *words, *machine, *options, *overrides],
                 cwd=ROOT,
                 text=True,
                 stdout=subprocess.PIPE,

@@ -126,8 +126,8 @@ def test_a_preparation_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
     child = tmp_path / "child.py"
     child.write_text(
         "import os, pathlib, time\n"
-        "from codepretrain.cli.run import end_with_parent\n"
-        "end_with_parent()\n"
+        "from codepretrain.cli.parent import end_with_parent\n"
+        "end_with_parent('CODEPRETRAIN_CHILD', 15)\n"
         f"pathlib.Path({str(tmp_path / 'pid.new')!r}).write_text(str(os.getpid()))\n"
         f"os.rename({str(tmp_path / 'pid.new')!r}, {str(tmp_path / 'pid')!r})\n"
         "time.sleep(600)\n"

@@ -69,3 +69,21 @@ def test_numpy_gives_no_error_number_on_a_full_disk(tmp_path: Path) -> None:
         "cannot write x.npy: No space left on device; free some space and rerun the same command: "
         "finished parts are kept\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (OSError(errno.ENOSPC, "full"), "user_error"),
+        (PermissionError("403: Forbidden"), "user_error"),
+        (FileNotFoundError("gs://bucket/x"), "user_error"),
+        (OSError(errno.EIO, "I/O error"), "crash"),
+        (OSError(errno.ETIMEDOUT, "timed out"), "crash"),
+        (OSError(errno.ESTALE, "stale handle"), "crash"),
+        (TimeoutError("no answer"), "crash"),
+    ],
+)
+def test_what_another_try_may_not_meet_is_no_mistake(error: Exception, cause: str) -> None:
+    with pytest.raises(UserError) as raised, explained("read", "x"):
+        raise error
+    assert raised.value.cause == cause

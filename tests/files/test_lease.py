@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ import pytest
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.hold_errors import LeaseLostError
-from codepretrain.files.lease import exclusive
+from codepretrain.files.lease import exclusive, expiring
 
 _HOLD = """
 import sys
 from codepretrain.files import storage
-from codepretrain.files.lease import exclusive
+from codepretrain.files.lease import exclusive, expiring
 with exclusive(storage.parse(sys.argv[1]), ttl_s=float(sys.argv[2])) as lease:
     print("held", flush=True)
     sys.stdin.read() if len(sys.argv) < 4 else __import__("time").sleep(float(sys.argv[3]))
@@ -78,3 +79,32 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         exclusive(tmp_path / "file" / "run"),
     ):
         pytest.fail("held")
+
+
+_EXPIRING = _HOLD.replace("exclusive", "expiring")
+
+
+def test_an_expiring_hold_is_taken_over_from_a_stopped_process(tmp_path: Path, start: Any) -> None:
+    """`flock` would keep it for as long as the process exists."""
+    process = start(_EXPIRING, tmp_path / "run", "1", "2")
+    assert process.stdout.readline() == "held\n"
+    with (
+        pytest.raises(UserError, match=f"process {process.pid} "),
+        expiring(tmp_path / "run", ttl_s=1),
+    ):
+        pytest.fail("two holders")
+    process.send_signal(signal.SIGSTOP)
+    with expiring(tmp_path / "run", ttl_s=1) as lease:
+        process.send_signal(signal.SIGCONT)
+        assert process.wait() == 1  # LeaseLostError
+        assert process.stdout.read() == ""
+        lease.check()
+
+
+def test_an_expiring_hold_of_a_killed_process_is_free_at_once(tmp_path: Path, start: Any) -> None:
+    process = start(_EXPIRING, tmp_path / "run", "1000")
+    assert process.stdout.readline() == "held\n"
+    process.kill()
+    process.wait()
+    with expiring(tmp_path / "run", ttl_s=1000) as lease:
+        lease.check()

@@ -213,7 +213,8 @@ from codepretrain.evals.harness.evaluation import build_evaluation
 from codepretrain.evals.harness.options import HarnessOptions
 from codepretrain.evals.language_model import LanguageModel, RequestCache
 from codepretrain.evals.progress import no_progress
-from codepretrain.hosts import PeerError, gather
+from codepretrain.errors import PeerError
+from codepretrain.hosts import gather
 from codepretrain.model.transformer import init_params, logical_axes
 from codepretrain.rows.vocabulary import load_vocabulary
 from codepretrain.train.sharding import make_mesh, param_shardings

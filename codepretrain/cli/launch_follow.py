@@ -1,0 +1,62 @@
+"""Follows a job: prints its events until it is over."""
+
+import shlex
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from codepretrain.errors import Interrupted, UserError
+from codepretrain.launch import record_files
+from codepretrain.launch.events import read_events
+from codepretrain.launch.fold import fold_events
+from codepretrain.launch.job_folder import JobFolder
+from codepretrain.printable import printable
+
+_PERIOD_S = 1.0
+_HIDDEN = ("event", "time", "writer", "number", "record", "boots", "seen", "chip_seconds")
+_UNTOLD = ("term", "chip_hours")
+
+
+def follow(folder: JobFolder, *, request: int | None = None) -> int:
+    """Prints what happens until a job is over; returns the exit code.
+
+    Ctrl-C ends this process alone: the job goes on.
+
+    Args:
+      request: the number of a request that the job is to take before it can be over.
+
+    Raises:
+      UserError: it ended other than well.
+    """
+    job = record_files.read_job_record(folder)
+    name, num_told = job.name, 0
+    try:
+        while True:
+            events = read_events(folder.events)
+            state = fold_events(events)
+            for event in events[num_told:]:
+                if event["event"] not in _UNTOLD:
+                    print(printable(told(event)), flush=True)
+            num_told = max(num_told, len(events))
+            if state.is_over and state.request >= (request or 0) and not state.is_resumed:
+                break
+            time.sleep(_PERIOD_S)
+    except Interrupted as error:
+        where = ["--workdir", job.workdir]
+        status = shlex.join(["codepretrain", "launch", "status", name, *where])
+        stop = shlex.join(["codepretrain", "launch", "stop", name, *where])
+        print(f"\njob {name} goes on. To see it: {status}\nTo stop it: {stop}", flush=True)
+        return 128 + error.signal_number
+    if state.state != "DONE":
+        raise UserError(f"job {name} is {state.state}: {state.why}")
+    return 0
+
+
+def told(event: Mapping[str, Any]) -> str:
+    """Returns an event as a line.
+
+    >>> told({"event": "saved", "time": "2026-11-27T02:00:00.000+00:00", "step": 20})
+    '02:00:00 saved step=20'
+    """
+    words = [f"{name}={value}" for name, value in event.items() if name not in _HIDDEN]
+    return " ".join([event["time"][11:19], event["event"], *words])

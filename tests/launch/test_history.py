@@ -1,0 +1,47 @@
+"""What became of attempts, by hand."""
+
+from codepretrain.launch.history import attempts_of
+from tests.launch import told_job as told
+
+
+def test_the_parts_of_an_attempt_by_hand() -> None:
+    found = attempts_of(told.numbered(*told.CRASHED))["train.a-1"]
+    expected = {"start": 10, "restore": 5, "compile": 20, "train": 100, "stall": 0, "end": 4}
+    assert found.parts() == expected
+    assert (found.num_steps, found.lost_steps, found.cause) == (50, 10, "crash")
+
+
+def test_the_time_until_a_hang_is_noticed_is_no_training() -> None:
+    hang = told.event(
+        135, "hang", attempt="train.a-1", host=1, activity="train", idle_s=30.0, deadline_s=30.0
+    )
+    events = [e for e in told.CRASHED if e["event"] != "closing"]
+    events.insert(-3, hang)
+    closing = next(e for e in told.CRASHED if e["event"] == "closing")
+    events.insert(-3, closing)
+    parts = attempts_of(told.numbered(*events))["train.a-1"].parts()
+    assert (parts["train"], parts["stall"], parts["end"]) == (70, 30, 4)
+
+
+def test_resumed_before_all_are_running() -> None:
+    """A worker may have restored before the conductor has seen all of them begin."""
+    events = [
+        told.started(0, 1),
+        told.event(8, "resumed", attempt="train.a-1", step=0, expected=None),
+        told.event(9, "running", attempt="train.a-1", after_s=9.0),
+        told.measured(60, 1, 60.0),
+    ]
+    parts = attempts_of(told.numbered(*events))["train.a-1"].parts()
+    assert parts == {"start": 8, "restore": 0, "compile": 52, "train": 0, "stall": 0, "end": 0}
+
+
+def test_an_attempt_that_has_just_started() -> None:
+    found = attempts_of(told.numbered(told.started(5, 1, expected=7)))["train.a-1"]
+    assert sum(found.parts().values()) == 0
+    assert (found.num_steps, found.expected_step, found.cause) == (0, 7, None)
+
+
+def test_the_parts_sum_to_the_time() -> None:
+    for number in range(3, len(told.CRASHED) + 1):
+        found = attempts_of(told.numbered(*told.CRASHED[:number]))["train.a-1"]
+        assert sum(found.parts().values()) == found.newest_s - found.started_s
