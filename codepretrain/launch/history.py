@@ -124,6 +124,8 @@ def _closing(known: AttemptHistory, event: Event) -> AttemptHistory:
 
 
 def _silence(known: AttemptHistory, event: Event) -> AttemptHistory:
+    if known.closing_s is not None:
+        return known
     silent_s: float = event["idle_s"] if event["event"] == "hang" else event["silent_s"]
     return replace(known, silent_s=max(known.silent_s, silent_s))
 

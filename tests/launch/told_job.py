@@ -66,7 +66,7 @@ def started(at_s: float, number: int, *, expected: int | None = None) -> dict[st
         expected_step=expected,
         arguments=("train",),
     )
-    fields = {"record": to_dict(record), "boots": {"0": "x", "1": "y"}}
+    fields = {"record": to_dict(record), "boots": {"0": "x", "1": "y"}, "before": {}}
     return event(at_s, "attempt", attempt=name, num_slices=1, wanted_slices=1, **fields)
 
 
