@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from codepretrain.launch.cost import Cost, cost_of
+from codepretrain.launch.cost import Cost, cost_of_attempts
 from codepretrain.launch.events import Event, utc
 from codepretrain.launch.fold import fold_events
 from codepretrain.launch.history import AttemptHistory, attempts_of
@@ -95,7 +95,8 @@ def status_of(job: Job, events: Iterable[Event], look: Look) -> JobStatus:
       UserError: an event is damaged.
     """
     events = list(events)
-    state, attempts, cost = fold_events(events), attempts_of(events), cost_of(job, events)
+    state, attempts = fold_events(events), attempts_of(events)
+    cost = cost_of_attempts(job, state, attempts.values())
     lives = {live.attempt.stage: live.attempt.id for live in state.live.values()}
     return JobStatus(
         name=job.name,
