@@ -57,6 +57,15 @@ def test_a_stage_that_trains_again() -> None:
     assert [e["event"] for e in status.recent][-3:] == ["state", "state", "state"]
 
 
+def test_the_first_step_says_nothing_about_the_time_left() -> None:
+    """It compiles."""
+    for step, left_s in ((41, None), (42, None), (43, 57 * 2.0)):
+        report = told.report(step, resumed_step=40, facts={"phase": "a"})
+        record = told.record(0, "train.a-2", report)
+        stage = status_of(told.make_job(), told.numbered(*AGAIN), look(record)).stages[0]
+        assert stage.left_s == left_s
+
+
 def test_between_two_attempts_the_last_facts_are_shown() -> None:
     stage = status_of(told.make_job(), told.numbered(*told.CRASHED), look()).stages[0]
     assert (stage.state, stage.step, stage.loss) == ("RESTARTING", 50, 3.5)
