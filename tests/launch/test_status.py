@@ -202,6 +202,15 @@ def test_looking_waits_for_a_beat_of_every_host(tmp_path: Path) -> None:
     assert clock[0] == status.observed_s == 3.0
 
 
+def test_a_job_in_an_object_store(tmp_path: Path) -> None:
+    workdir = f"memory://status-{tmp_path.name}"
+    folder = told.write(workdir, *AGAIN)
+    record_files.write_host(folder, told.record(0, "train.a-2", told.report(60)))
+    status = Looker(folder).status()
+    assert (status.state, status.stages[0].step) == ("RUNNING", 60)
+    assert [host.state for host in status.hosts] == ["running", "absent"]
+
+
 def test_a_damaged_record_of_a_host_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
     folder = told.write(tmp_path, *AGAIN)
     record_files.write_host(folder, told.record(0, "train.a-2", told.report(60)))
