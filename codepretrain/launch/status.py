@@ -26,6 +26,7 @@ from codepretrain.launch.states import JobState, StageState
 _FACTS = ("tokens", "loss", "mfu", "goodput", "tokens_per_s")
 _TOLD = ("state", "end", "hang", "lost_host", "missing", "warning", "stage_failed", "keeper")
 _NUM_RECENT = 12
+_MIN_STEPS = 3  # of an attempt, before its median time per step says something
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,7 @@ def _stage_status(
     facts = _facts(own, attempts)
     is_done = known.state == "DONE"
     step = stage.num_steps if is_done else _step(own, known, attempts)
-    step_s = _median([r.step_s for r in own])
+    step_s = _median([r.step_s for r in own if _is_timed(r)])
     left = None if stage.num_steps is None or step is None else max(0, stage.num_steps - step)
     ends = Counter(a.cause for a in attempts if a.cause not in (None, "done"))
     return StageStatus(
@@ -179,6 +180,12 @@ def _step(
         return max(steps)
     resumed = attempts[-1].resumed_step if attempts and attempts[-1].cause is None else None
     return resumed if resumed is not None else known.last_step
+
+
+def _is_timed(report: WorkerReport) -> bool:
+    """Returns whether the time per step is not that of the first step, which compiles."""
+    made = 0 if report.step is None else report.step - (report.resumed_step or 0)
+    return made >= _MIN_STEPS
 
 
 def _median(values: Iterable[float | None]) -> float | None:

@@ -141,7 +141,7 @@ def record(host: int, attempt: str | None, found: WorkerReport | None, **fields:
     return HostRecord(host=host, attempt=attempt, report=found, **known)
 
 
-def write(workdir: Path, *events: dict[str, Any], job: Job | None = None) -> JobFolder:
+def write(workdir: Path | str, *events: dict[str, Any], job: Job | None = None) -> JobFolder:
     """Writes a job and its events."""
     job = make_job(workdir=str(workdir)) if job is None else job
     folder = job_folder(storage.parse(workdir), job.name)
