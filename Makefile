@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-resume test-mesh test-hosts test-signals test-pod test-parity test-harness \
+.PHONY: demo test test-resume test-mesh test-hosts test-signals test-attempts test-pod test-parity test-harness \
   test-serve test-storage test-preparation test-faults pod-demo lint format lock benchmark clean
 
 demo: .venv/.installed
@@ -24,6 +24,10 @@ test-hosts: .venv/.installed
 # SIGTERM, SIGINT and errors in every stage of a run, on one process and on two.
 test-signals: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_signals.py -s
+
+# Workers of an earlier attempt that are suspended and continued: they neither join nor write.
+test-attempts: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_attempts.py -s
 
 # The studies' steps as the TPU compiler compiles them for 256 chips: needs libtpu, and no TPU.
 test-pod: .venv/.installed

@@ -19,7 +19,7 @@ import json
 import pickle
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -158,11 +158,12 @@ def from_primary(value: bool) -> bool:
     return bool(multihost_utils.broadcast_one_to_all(np.bool_(value)))
 
 
-def max_over_processes(value: int) -> int:
-    """Returns the largest `value` of all processes, through the devices."""
+def values_of_processes(values: Sequence[int]) -> list[list[int]]:
+    """Returns the numbers that each process passes, through the devices: one operation for all."""
     if jax.process_count() == 1:
-        return value
-    return int(np.max(multihost_utils.process_allgather(np.int32(value))))
+        return [list(values)]
+    found = multihost_utils.process_allgather(np.array(values, np.int32))
+    return np.asarray(found).tolist()
 
 
 def share(value: Any) -> Any:

@@ -11,7 +11,6 @@ from etils import epath
 
 from codepretrain.checkpoint.arrays import some
 from codepretrain.checkpoint.integrity import verify
-from codepretrain.checkpoint.record import STATE
 from codepretrain.errors import DamageError
 from codepretrain.files.storage import StrPath
 
@@ -24,10 +23,10 @@ class CheckpointLeaves:
       shapes: the shape of every array by its path, such as `params/embedding`.
     """
 
-    def __init__(self, path: StrPath, *, identity: Any) -> None:
+    def __init__(self, path: StrPath, *, state: str, identity: Any) -> None:
         self.path = path
         self.identity = identity
-        self._state = epath.Path(path) / STATE
+        self._state = epath.Path(path) / state
         self._handler = ocp.PyTreeCheckpointHandler()
         tree = self._handler.metadata(self._state).tree
         self.shapes: Mapping[str, tuple[int, ...]] = {
@@ -64,4 +63,4 @@ def open_leaves(path: StrPath) -> Iterator[CheckpointLeaves]:
             f"damaged checkpoint {path}: {some(faults)}; choose another --step, or train the phase "
             "again"
         )
-    yield CheckpointLeaves(path, identity=record.identity)
+    yield CheckpointLeaves(path, state=record.state, identity=record.identity)

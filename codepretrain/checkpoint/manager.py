@@ -45,6 +45,7 @@ class Checkpoints:
         *,
         check_hold: Callable[[], None] = lambda: None,
         on_committed: Callable[[int, float | None], None] | None = None,
+        attempt: str = "",
     ) -> None:
         """Opens a folder, which need not exist.
 
@@ -52,12 +53,14 @@ class Checkpoints:
           check_hold: raises if the run is no longer held; called before each commit by process 0.
           on_committed: called by every process, and by any thread of it, with the step of a
             committed checkpoint and the seconds of its save (None if it was there already).
+          attempt: names the attempt of this job to train the run.
         """
         address = os.fspath(directory)  # gs://… stays as it is
         self.directory = epath.Path(address if "://" in address else os.path.abspath(address))
         self.policy = policy
         self._check_hold = check_hold
         self._on_committed = on_committed or _ignore
+        self._state_name = record.state_name(attempt)
         self._channel = Channel()
         self._last_save_s = time.monotonic()
         self._committed = Committed(self.directory, policy)
@@ -128,7 +131,7 @@ class Checkpoints:
             if self._is_there(step) and self._is_whole(step):
                 self._on_committed(step, None)
                 return
-            decide("the new checkpoint", lambda: str(record.begin(folder)))
+            decide("the new checkpoint", lambda: record.begin(folder, self._state_name))
             writing = self._copied(folder, state)
         contents = record.Record(
             step=step,
@@ -187,7 +190,7 @@ class Checkpoints:
                 continue
             return Restored(
                 step=found,
-                state=self._read(folder, abstract_state, is_part=is_part),
+                state=self._read(folder / contents.state, abstract_state, is_part=is_part),
                 ledger=contents.ledger,
                 identity=contents.identity,
                 damaged=damaged,
@@ -198,9 +201,7 @@ class Checkpoints:
         arrays: list[Any] = []
         gather(
             f"the arrays of {folder}",
-            lambda: arrays.append(
-                read_arrays(folder / record.STATE, abstract_state, is_part=is_part)
-            ),
+            lambda: arrays.append(read_arrays(folder, abstract_state, is_part=is_part)),
         )
         PROGRESS.count()
         return arrays[0]
@@ -237,7 +238,7 @@ class Checkpoints:
 
         @explained_save(folder)
         def start() -> None:
-            started.append(Writing(folder / record.STATE, state))
+            started.append(Writing(folder / self._state_name, state))
 
         gather("its copy of the state", start)
         PROGRESS.count()
@@ -250,13 +251,14 @@ class Checkpoints:
         @explained_save(folder)
         def write() -> record.Files:
             writing.wait()
-            return record.hash_own_files(folder, jax.process_index())
+            return record.hash_own_files(folder, jax.process_index(), self._state_name)
 
         @explained_save(folder)
         def commit() -> None:
             writing.merge()
             files = {name: file for part in parts for name, file in part.items()}
-            whole = replace(contents, files=record.hash_rest(folder, files))
+            files = {**record.hash_rest(folder, files, self._state_name)}
+            whole = replace(contents, files=files)
             self._check_hold()
             self._committed.add(whole)
 

@@ -8,6 +8,9 @@ The record is written after all other files. A folder with a record is committed
 one is unfinished if it is marked so, and damaged otherwise. The protocol needs no rename, so it
 works in an object store too.
 
+A run under a supervisor names the folder of the arrays by the attempt that saves them, such as
+`state-5f3a0c11/`: what a process of an earlier attempt still writes ends up beside them.
+
 Each process hashes the files that it wrote. Process 0 gathers the hashes, writes and hashes the
 merged index, and writes the record.
 """
@@ -23,7 +26,7 @@ from etils import epath
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import sync, write_bytes
-from codepretrain.files.hashing import sha256_files
+from codepretrain.files.hashing import sha256_bytes, sha256_files
 from codepretrain.files.sealed import read_sealed, write_sealed
 from codepretrain.files.storage import StrPath
 
@@ -50,6 +53,16 @@ class Record:
     ledger: Any
     identity: Any
     files: Files
+
+    @property
+    def state(self) -> str:
+        """The name of the folder of the arrays."""
+        return next((name.partition("/")[0] for name in self.files), STATE)
+
+
+def state_name(attempt: str) -> str:
+    """Returns the name of the folder of the arrays that an attempt saves."""
+    return f"{STATE}-{sha256_bytes(attempt.encode())[:8]}" if attempt else STATE
 
 
 def write_record(folder: StrPath, record: Record) -> None:
@@ -114,39 +127,40 @@ def _is_unfinished(folder: StrPath) -> bool:
     return RECORD not in names and (_UNFINISHED in names or not names)
 
 
-def begin(folder: epath.Path) -> epath.Path:
-    """Makes the folder of an unfinished checkpoint, and returns the folder of its arrays."""
+def begin(folder: epath.Path, state: str = STATE) -> None:
+    """Makes the folder of an unfinished checkpoint, and that of its arrays."""
     write_bytes(folder / _UNFINISHED, b"")
-    storage.make_folder(folder / STATE)
-    return folder / STATE
+    storage.make_folder(folder / state)
 
 
 def remove(folder: StrPath) -> None:
     """Removes a checkpoint. If interrupted, the remainder counts as unfinished."""
     write_bytes(os.path.join(folder, _UNFINISHED), b"")
     storage.remove(os.path.join(folder, RECORD))
-    storage.remove_tree(os.path.join(folder, STATE))
+    for name in storage.names(folder):
+        if name.startswith(STATE):
+            storage.remove_tree(os.path.join(folder, name))
     storage.remove_tree(folder)
 
 
-def hash_own_files(folder: StrPath, process_index: int) -> Files:
+def hash_own_files(folder: StrPath, process_index: int, state: str = STATE) -> Files:
     """Returns the files that one process wrote, read back from storage."""
-    arrays = f"{STATE}/ocdbt.process_{process_index}"
+    arrays = f"{state}/ocdbt.process_{process_index}"
     below = storage.sizes_below(os.path.join(folder, arrays))
     names = [f"{arrays}/{name}" for name in sorted(below)]
-    metadata = f"{STATE}/array_metadatas/process_{process_index}"
+    metadata = f"{state}/array_metadatas/process_{process_index}"
     if storage.is_file(os.path.join(folder, metadata)):
         names.append(metadata)
     return hash_files(folder, names)
 
 
-def hash_rest(folder: StrPath, known: Files) -> Files:
+def hash_rest(folder: StrPath, known: Files, state: str = STATE) -> Files:
     """Returns `known` and all other files of the arrays, which process 0 has written.
 
     Raises:
       UserError: this process does not see a file as the process that wrote it does.
     """
-    seen = _sizes_with(folder, known)
+    seen = _sizes_with(folder, known, state)
     for name, (size, _) in known.items():
         if seen.get(name) != size:
             raise UserError(
@@ -166,12 +180,12 @@ def hash_files(folder: StrPath, names: Sequence[str]) -> Files:
     return dict(zip(names, zip(sizes, sha256_files(paths), strict=True), strict=True))
 
 
-def _sizes_with(folder: StrPath, known: Files) -> dict[str, int]:
+def _sizes_with(folder: StrPath, known: Files, state: str) -> dict[str, int]:
     """Returns the size of every file of the arrays; waits for a stale listing to catch up."""
     deadline = time.monotonic() + _STALE_S
     while True:
-        below = storage.sizes_below(os.path.join(folder, STATE))
-        seen = {f"{STATE}/{name}": size for name, size in below.items()}
+        below = storage.sizes_below(os.path.join(folder, state))
+        seen = {f"{state}/{name}": size for name, size in below.items()}
         if all(seen.get(n) == size for n, (size, _) in known.items()):
             return seen
         if time.monotonic() > deadline:

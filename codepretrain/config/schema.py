@@ -192,6 +192,9 @@ class ExecutionConfig:
     the same bits in every process, at some cost in speed; TPUs and CPUs do so anyway.
     `row_cache_bytes` is the size of the local copies of rows in an object store, which are in the
     temporary directory (TMPDIR) of each host; None is half of its disk.
+    Every `replay_interval_steps` a step is executed twice and compared bit by bit, to notice
+    hardware that computes wrong bits (`train/replay.py`); it needs memory for another state. None
+    replays nothing.
     """
 
     mesh: MeshConfig = MeshConfig()
@@ -208,6 +211,7 @@ class ExecutionConfig:
     prefetch_batches: int = 8
     reader_threads: int = 4
     row_cache_bytes: int | None = None
+    replay_interval_steps: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,6 +137,7 @@ RULES: Mapping[str, Rule] = {
     "execution.prefetch_batches": whole(1, 65_536),
     "execution.reader_threads": whole(1, 1024),
     "execution.row_cache_bytes": whole(2**20, 2**60),
+    "execution.replay_interval_steps": whole(1),
     "checkpoint.temporary_interval_s": POSITIVE,
     "checkpoint.num_temporary": whole(1),
     "checkpoint.permanent_interval_steps": whole(1, MAX_TOKENS),

@@ -96,11 +96,12 @@ class Evaluator:
           UserError: on every process, if process 0 cannot write.
         """
         self._say_why_again(writer, run_dir, step)
-        result, failure = self._attempt(params)
+        result, failure, cause = self._attempt(params)
         if failure and not self.continues:
             raise EvaluationError(
                 f"{self.title} failed at step {step:,}: {failure}; to go on after such a failure, "
-                f"set config.evals.{self.name}.on_failure='continue'"
+                f"set config.evals.{self.name}.on_failure='continue'",
+                cause=cause,
             )
         where: dict[str, Any] = {"step": step, "tokens": tokens, "evaluator": self.name}
         where |= {"identity": self.identity, "digest": self.digest}
@@ -123,44 +124,46 @@ class Evaluator:
                 soft_wrap=True,
             )
 
-    def _attempt(self, params: "Params") -> tuple[EvalResult | None, str]:
-        """Returns the result, or why there is none in any of the processes."""
+    def _attempt(self, params: "Params") -> tuple[EvalResult | None, str, str]:
+        """Returns the result, or why there is none in any of the processes, and the cause."""
         result: EvalResult | None = None
         error: Exception | None = None
         try:
             result = self(params)
         except Exception as raised:
             error = raised
-        failure = self._agreed_failure(error)
+        failure, cause = self._agreed_failure(error)
         if error is not None and not isinstance(error, UserError):
             traceback.print_exception(error)
-        return (None if failure else result), failure
+        return (None if failure else result), failure, cause
 
-    def _agreed_failure(self, error: Exception | None) -> str:
-        """Returns the first failure of any process, "" if there is none.
+    def _agreed_failure(self, error: Exception | None) -> tuple[str, str]:
+        """Returns the first failure of any process and its cause; two empty texts without one.
 
         Raises:
           Exception: a process failed while the others wait for it within the evaluation. It raises
             its own error, which ends them all.
         """
-        own = "" if error is None else str(error)
-        if error is not None and not isinstance(error, UserError):
+        own, cause = ("", "") if error is None else (str(error), "crash")
+        if isinstance(error, UserError):
+            cause = error.cause
+        elif error is not None:
             own = described(error)
         wait_s = _AGREE_S if error else WAIT_S
         what = f"the end of evaluation {self.name!r}"
         try:
-            ends = _ENDS.gather(what, lambda: [own, num_rounds()], wait_s=wait_s)
+            ends = _ENDS.gather(what, lambda: [own, num_rounds(), cause], wait_s=wait_s)
         except TimeoutError:
             if error is not None:
                 raise error from None
             raise
-        failures = [(process, failure) for process, (failure, _) in enumerate(ends) if failure]
+        failures = [(process, end) for process, end in enumerate(ends) if end[0]]
         if not failures:
-            return ""
-        process, failure = failures[0]
-        if len({rounds for _, rounds in ends}) > 1:  # they cannot go on together
+            return "", ""
+        process, (failure, _, cause) = failures[0]
+        if len({rounds for _, rounds, _ in ends}) > 1:  # they cannot go on together
             raise error or PeerError(f"process {process}: {failure}")
-        return failure
+        return failure, cause
 
     def _say_why_again(self, writer: MetricsWriter, run_dir: epath.Path, step: int) -> None:
         """Prints a line if the step was evaluated before with another identity."""

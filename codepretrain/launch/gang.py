@@ -25,8 +25,7 @@ def worker_arguments(job: Job, attempt: Attempt, host: int) -> list[str]:
 
     Preparation and report use no devices: they run as they are.
     """
-    stage = job.by_name.get(attempt.stage)
-    if stage is not None and stage.is_single:
+    if _is_single(job, attempt):
         return list(attempt.arguments)
     machine, watchdog = job.launch.machine, job.launch.watchdog
     arguments = [*attempt.arguments, "--attempt", attempt.id]
@@ -55,13 +54,20 @@ def worker_environment(
     """
     own = {name: value for name, value in base.items() if name not in _SLICES}
     own |= job.launch.machine.env
-    for name, value in _cache(job.workdir).items():
-        own.setdefault(name, value)
+    if not _is_single(job, attempt):  # a variable of JAX's makes every command import it
+        for name, value in _cache(job.workdir).items():
+            own.setdefault(name, value)
     own |= _slices(job, attempt, host)
     own |= attempt.env
     if attempt.expected_step is not None:
         own[EXPECTED_STEP] = str(attempt.expected_step)
     return own
+
+
+def _is_single(job: Job, attempt: Attempt) -> bool:
+    """Returns whether an attempt is of a stage that uses no devices."""
+    stage = job.by_name.get(attempt.stage)
+    return stage is not None and stage.is_single
 
 
 def _cache(workdir: str) -> Mapping[str, str]:

@@ -39,6 +39,10 @@ class StepProgress:
         if self._bar is not None:
             self._bar.stop()
 
+    def print(self, line: str) -> None:
+        """Prints a line above the bar."""
+        self._console.print(line, soft_wrap=True)
+
     def update(self, step: int, *, loss: float, tokens_per_s: float, wait_share: float) -> None:
         """Shows that `step` updates were made."""
         numbers = f"loss {loss:.3f}  {tokens_per_s:,.0f} tokens/s  {wait_share:.0%} waiting"

@@ -72,17 +72,29 @@ def plan_step(config: StudyConfig, topology: Topology) -> dict[str, Any]:
     seconds = time.monotonic() - start
     text = compiled.as_text()
     assert text is not None, "the TPU compiler returns the optimized program"
+    memory = _memory(compiled, topology, copy_bytes=_copy_bytes(config, mesh))
+    if memory["free"] < 0:
+        return {**plan, "fits": False, "memory": {**memory, "missing": -memory["free"]}}
     program = hlo.parse(text)
     return {
         **plan,
         "fits": True,
         "compile_s": seconds,
-        "memory": _memory(compiled, topology),
+        "memory": memory,
         **_account(config, topology, mesh, program),
     }
 
 
-def _memory(compiled: jax.stages.Compiled, topology: Topology) -> dict[str, int]:
+def _copy_bytes(config: StudyConfig, mesh: Mesh) -> int:
+    """Returns the bytes of the copy of the state from which a step is replayed."""
+    if config.execution.replay_interval_steps is None:
+        return 0
+    return sum(_shard_bytes(leaf) for leaf in jax.tree.leaves(abstract_state(config, mesh)))
+
+
+def _memory(
+    compiled: jax.stages.Compiled, topology: Topology, *, copy_bytes: int
+) -> dict[str, int]:
     """Returns bytes; `total` is the sum of the allocations, with aliased ones counted once."""
     stats = compiled.memory_analysis()
     assert stats is not None, "the TPU compiler reports memory"
@@ -92,6 +104,7 @@ def _memory(compiled: jax.stages.Compiled, topology: Topology) -> dict[str, int]
         - stats.alias_size_in_bytes
         + stats.temp_size_in_bytes
         + stats.generated_code_size_in_bytes
+        + copy_bytes
     )
     return {
         "arguments": stats.argument_size_in_bytes,
@@ -99,6 +112,7 @@ def _memory(compiled: jax.stages.Compiled, topology: Topology) -> dict[str, int]
         "aliased": stats.alias_size_in_bytes,
         "temporaries": stats.temp_size_in_bytes,
         "generated_code": stats.generated_code_size_in_bytes,
+        "replay_copy": copy_bytes,
         "host": stats.host_temp_size_in_bytes,
         "peak": stats.peak_memory_in_bytes,
         "total": total,

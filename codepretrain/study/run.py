@@ -83,6 +83,7 @@ def run_study(
         provenance=provenance(program, command_line=command_line, environment=environment or {}),
         retrain_lost=retrain_lost,
         profile_steps=profile_steps,
+        attempt=attempt,
     )
     decide("the report", lambda: str(report_study(workspace, command_line=command_line)))
 
@@ -129,6 +130,7 @@ def train_phases(
         profile_steps=profile_steps,
         evaluates=evaluates,
         expected_steps={only[0]: expected_step} if only and len(only) == 1 else {},
+        attempt=attempt,
     )
 
 
@@ -205,6 +207,7 @@ def _train(
     profile_steps: int,
     evaluates: bool = True,
     expected_steps: Mapping[str, int] | None = None,
+    attempt: str = "",
 ) -> None:
     """Trains and evaluates what is missing of the phases `names`.
 
@@ -240,6 +243,7 @@ def _train(
         retrain_lost=retrain_lost,
         profile_steps=profile_steps,
         expected_steps=expected_steps,
+        attempt=attempt,
     )
     for name in names:
         if left[name] == "to evaluate" and runner.evaluate_end(name):

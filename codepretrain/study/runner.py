@@ -44,6 +44,7 @@ class Runner:
         retrain_lost: bool = False,
         profile_steps: int = 0,
         expected_steps: Mapping[str, int] | None = None,
+        attempt: str = "",
     ) -> None:
         """Prints what the program runs on, and the warnings of the evaluations.
 
@@ -53,6 +54,7 @@ class Runner:
           retrain_lost: train again what lost checkpoints held; otherwise they are an error.
           profile_steps: steps of each phase to profile, 0 for none.
           expected_steps: phase → a step that was saved, from which it resumes or from a later one.
+          attempt: names this attempt to train the phases.
         """
         self.workspace = workspace
         self.program = program
@@ -61,6 +63,7 @@ class Runner:
         self.retrain_lost = retrain_lost
         self.profile_steps = profile_steps
         self.expected_steps = expected_steps or {}
+        self.attempt = attempt
         self.evaluators = evaluators
         console.print(program.description(), highlight=False, soft_wrap=True)
         for evaluator in evaluators:
@@ -176,6 +179,7 @@ class Runner:
             check_hold=check_hold,
             profile_steps=self.profile_steps,
             expected_step=self.expected_steps.get(name, 0),
+            attempt=self.attempt,
         )
 
     def _initial_state(self, name: str) -> TrainState:

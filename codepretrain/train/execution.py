@@ -3,6 +3,7 @@
 from jax.sharding import Mesh
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
 from codepretrain.model.attention_kernels import AttentionKernel, Target, choose_kernel
 from codepretrain.train.loss.layout import Blocks
 
@@ -20,6 +21,18 @@ def step_kernel(config: StudyConfig, mesh: Mesh) -> AttentionKernel:
         block_q=execution.attention_block_q,
         block_kv=execution.attention_block_kv,
     )
+
+
+def check_replay(config: StudyConfig, mesh: Mesh) -> None:
+    """Raises UserError if two executions of a step may differ on devices without a fault."""
+    execution, platform = config.execution, mesh.devices.flat[0].platform
+    replays = execution.replay_interval_steps is not None
+    if replays and platform == "gpu" and not execution.deterministic:
+        raise UserError(
+            "config.execution.replay_interval_steps: on GPUs two executions of a step are equal "
+            "only with config.execution.deterministic=true: set it, or set "
+            "replay_interval_steps to null"
+        )
 
 
 def loss_blocks(config: StudyConfig, mesh: Mesh) -> Blocks:

@@ -10,7 +10,15 @@ from codepretrain.model.transformer import Params
 
 
 class EvaluationError(UserError):
-    """An evaluation failed; the parameters are as good as before."""
+    """An evaluation failed; the parameters are as good as before.
+
+    Attributes:
+      cause: that of its failure (`UserError`); "crash" for a defect.
+    """
+
+    def __init__(self, message: str, *, cause: str = UserError.cause) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class PhaseEvaluator(Protocol):

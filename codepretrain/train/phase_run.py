@@ -31,6 +31,7 @@ class PhaseRun:
         checkpoint.
       provenance: what this start runs on, for `starts.jsonl`.
       profile_steps: steps to profile, 0 for none.
+      attempt: names this attempt to train the phase; empty without a supervisor.
       expected_step: a step that was saved; resuming from an earlier one is an error.
     """
 
@@ -52,6 +53,7 @@ class PhaseRun:
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     profile_steps: int = 0
     expected_step: int = 0
+    attempt: str = ""
 
     @property
     def step_tokens(self) -> int:

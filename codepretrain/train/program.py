@@ -12,7 +12,7 @@ from codepretrain.hardware.chips import chip_of, model_flops_utilization
 from codepretrain.model.remat import checked_policy
 from codepretrain.model.size import flops_per_token
 from codepretrain.stream.batch import Batch
-from codepretrain.train.execution import step_kernel
+from codepretrain.train.execution import check_replay, step_kernel
 from codepretrain.train.numerics import pin_numerics
 from codepretrain.train.sharding import check_batch_size, make_mesh, replicated
 from codepretrain.train.state import TrainState, abstract_state, init_state
@@ -37,6 +37,7 @@ class Program:
         check_batch_size(
             config.training.batch_size, num_microbatches=execution.num_microbatches, mesh=self.mesh
         )
+        check_replay(config, self.mesh)
         self.abstract_state = abstract_state(config, self.mesh)
 
     def description(self) -> str:
@@ -50,6 +51,12 @@ class Program:
     def compile(self) -> None:
         """Compiles the step, unless it is compiled already."""
         _ = self._step
+        if self.config.execution.replay_interval_steps is not None:
+            _ = self._copy
+
+    def copy_state(self, state: TrainState) -> TrainState:
+        """Returns a copy, which stays when `state` is donated."""
+        return self._copy(state)
 
     def initial_state(self) -> TrainState:
         """Returns random parameters and a fresh optimizer, initialized sharded."""
@@ -79,6 +86,11 @@ class Program:
     @cached_property
     def _step(self) -> jax.stages.Compiled:
         return compile_train_step(self.config, self.mesh)
+
+    @cached_property
+    def _copy(self) -> jax.stages.Compiled:
+        copy = jax.jit(lambda state: jax.tree.map(jnp.copy, state))
+        return copy.lower(self.abstract_state).compile()
 
     def _scalar(self, value: float) -> jax.Array:
         scalar = np.asarray(value, jnp.float32)

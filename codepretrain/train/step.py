@@ -24,6 +24,7 @@ from codepretrain.hardware.xla_options import xla_options
 from codepretrain.model.transformer import Params, bind
 from codepretrain.optim.optimizer import AdamW
 from codepretrain.stream.batch import Batch
+from codepretrain.train.digests import device_digests
 from codepretrain.train.execution import loss_blocks, step_kernel
 from codepretrain.train.loss.cross_entropy import LossSums, cross_entropy, token_losses
 from codepretrain.train.numerics import deterministic_options
@@ -51,6 +52,13 @@ class StepMetrics(NamedTuple):
     skipped: jax.Array  # bool
     num_skipped: jax.Array  # int32, in this phase so far
     num_consecutive_skipped: jax.Array  # int32, up to and including this step
+    # [num_devices] uint32 (`digests.py`); only with config.execution.replay_interval_steps.
+    gradient_digests: jax.Array | None = None  # after their reduction
+    state_digests: jax.Array | None = None  # after the step
+
+    def scalars(self) -> dict[str, jax.Array]:
+        """Returns name → value of all but the digests."""
+        return {name: x for name, x in self._asdict().items() if not name.endswith("_digests")}
 
 
 def make_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
@@ -88,7 +96,13 @@ def make_train_step(config: StudyConfig, mesh: Mesh) -> jax.stages.Wrapped:
         loss = (sums.nats + sums.z_loss) / sums.num_targets  # NaN without targets, so skipped
         accepted = _is_accepted(state, loss, norm, spike_factor=config.training.spike_factor)
         state = _next_state(state, params, opt_state, norm=norm, accepted=accepted)
-        return state, _metrics(state, sums, norm=norm, accepted=accepted)
+        metrics = _metrics(state, sums, norm=norm, accepted=accepted)
+        if config.execution.replay_interval_steps is not None:
+            metrics = metrics._replace(
+                gradient_digests=device_digests(gradients, shardings.params, mesh),
+                state_digests=device_digests(state, shardings, mesh),
+            )
+        return state, metrics
 
     return jax.jit(
         train_step,

@@ -1,7 +1,9 @@
 """The metrics of the steps of a phase: awaited on the devices, written, and checked."""
 
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import jax
 
@@ -16,6 +18,7 @@ from codepretrain.progress_pipe import PROGRESS
 from codepretrain.train.phase_run import PhaseRun
 from codepretrain.train.program import Program
 from codepretrain.train.step import StepMetrics
+from codepretrain.train.stragglers import Stragglers, description
 
 # Steps handed to the devices before their results are awaited: enough to hide the host's work.
 _STEPS_IN_FLIGHT = 2
@@ -32,17 +35,21 @@ class StepLog:
         watch: Stopwatch,
         *,
         writer: MetricsWriter,
-        time: TimeLedger,
+        time_ledger: TimeLedger,
         progress: StepProgress,
     ) -> None:
         self._phase_run = phase_run
         self._program = program
         self._watch = watch
         self._writer = writer
-        self._time = time
+        self._time = time_ledger
         self._progress = progress
         self._pending: deque[tuple[int, float, StepMetrics]] = deque()
         self._seconds_before: dict[str, float] = {}
+        self._waited_s = 0.0  # for the devices, since the last lines
+        self._times_s = dict.fromkeys(("work", "data", "step"), 0.0)
+        self._stragglers = Stragglers()
+        self._slow: dict[str, list[int]] = {}
 
     def add(self, step: int, rate: float, metrics: StepMetrics) -> None:
         """Adds a step that the devices have got; waits until all but the newest are done.
@@ -53,7 +60,8 @@ class StepLog:
         PROGRESS.count()
         if len(self._pending) > _STEPS_IN_FLIGHT:
             done, _, old = self._pending[-1 - _STEPS_IN_FLIGHT]
-            jax.block_until_ready(old.loss)
+            with self._waiting():
+                jax.block_until_ready(old.loss)
             PROGRESS.finish_step(done)
 
     def is_due(self, step: int) -> bool:
@@ -68,7 +76,7 @@ class StepLog:
         """
         if not self._pending:
             return
-        with self._watch.spent("train"):
+        with self._watch.spent("train"), self._waiting():
             steps = [(step, rate, jax.device_get(m)) for step, rate, m in self._pending]
         self._pending.clear()
         last_step, _, last = steps[-1]
@@ -83,14 +91,40 @@ class StepLog:
                 "step": step,
                 "tokens": step * self._phase_run.step_tokens,
                 "learning_rate": rate,
-                **{name: value.item() for name, value in metrics._asdict().items()},
+                **{name: value.item() for name, value in metrics.scalars().items()},
             }
-            self._writer.log_step({**record, **rates, **shares} if step == last_step else record)
+            if step == last_step:
+                slow = {"stragglers": self._slow} if self._slow else {}
+                record |= {**rates, **shares, **slow}
+            self._writer.log_step(record)
         self._time.save(last_step)
         self._progress.update(last_step, loss=float(last.loss), **rates)
-        self._report({**record, **rates, **shares})
+        self._report(record)
         for step, _, metrics in steps:
             self._check_skips(step, int(metrics.num_consecutive_skipped))
+
+    def times_us(self) -> list[int]:
+        """Returns this host's microseconds a step, before the last lines: work, and data."""
+        return [min(int(1e6 * self._times_s[kind]), 2**31 - 1) for kind in ("work", "data")]
+
+    def note_times(self, step: int, times_us: Sequence[Sequence[int]]) -> None:
+        """Compares the times of all processes, in their order; prints who becomes slow."""
+        work, data = zip(*times_us, strict=True)
+        times = {"work": [us / 1e6 for us in work], "data": [us / 1e6 for us in data]}
+        before, self._slow = self._slow, self._stragglers.note(times, step_s=self._times_s["step"])
+        if self._slow and self._slow != before:
+            self._progress.print(
+                f"{self._phase_run.name}: step {step:,}: slow hosts: "
+                f"{description(self._slow, times)}"
+            )
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._waited_s += time.perf_counter() - started
 
     def _report(self, record: Mapping[str, object]) -> None:
         if PROGRESS.is_connected:
@@ -103,6 +137,13 @@ class StepLog:
         spent = {k: seconds[k] - self._seconds_before.get(k, 0.0) for k in seconds}
         self._seconds_before = dict(seconds)
         stepping = spent["train"] + spent["wait_for_data"]
+        work = spent["train"] + spent["program"] - self._waited_s
+        self._waited_s = 0.0
+        self._times_s = {
+            "work": max(work, 0.0) / num_steps,
+            "data": spent["wait_for_data"] / num_steps,
+            "step": stepping / num_steps,
+        }
         return {
             "tokens_per_s": num_steps * self._phase_run.step_tokens / stepping,
             "wait_share": spent["wait_for_data"] / stepping,

@@ -10,7 +10,7 @@ from codepretrain import interrupt
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.errors import DamageError, Interrupted
 from codepretrain.files import atomic
-from codepretrain.hosts import from_primary, max_over_processes
+from codepretrain.hosts import from_primary, values_of_processes
 from codepretrain.metrics.progress import StepProgress
 from codepretrain.metrics.starts import Purpose, record_start
 from codepretrain.metrics.stopwatch import Stopwatch
@@ -24,6 +24,7 @@ from codepretrain.train.phase_evaluator import EvaluationError, PhaseEvaluator
 from codepretrain.train.phase_run import PhaseRun, check_identity
 from codepretrain.train.profile import Profile
 from codepretrain.train.program import Program
+from codepretrain.train.replay import ReplayedSteps
 from codepretrain.train.sharding import global_batch
 from codepretrain.train.state import TrainState
 from codepretrain.train.step_log import StepLog
@@ -57,6 +58,7 @@ class Trainer:
             phase_run.policy,
             check_hold=phase_run.check_hold,
             on_committed=PROGRESS.save if not phase_run.is_rebuild else None,
+            attempt=phase_run.attempt,
         )
         self.profile = Profile(
             phase_run.run_dir / "profile",
@@ -90,6 +92,7 @@ class Trainer:
     def _train(self, state: TrainState, step: int, loader: BatchLoader) -> None:
         """Runs the steps. Stop signals are deferred: each is honored after a save."""
         phase_run, program, watch = self.phase_run, self.program, self.watch
+        steps = ReplayedSteps(program, phase_run.config.execution.replay_interval_steps)
         while step < phase_run.stop_step:
             self.profile.before_step(step)
             with watch.spent("wait_for_data"):
@@ -97,10 +100,14 @@ class Trainer:
             assert loaded_step == step
             rate = phase_run.learning_rate(step)
             with watch.spent("train"):
-                state, metrics = program.train_step(
-                    state, global_batch(local, program.mesh), rate, phase_run.weight_decay
-                )
                 step += 1
+                state, metrics = steps.run(
+                    state,
+                    global_batch(local, program.mesh),
+                    step=step,
+                    learning_rate=rate,
+                    weight_decay=phase_run.weight_decay,
+                )
                 self.log.add(step, rate, metrics)
             self.profile.after_step(step, metrics.loss)
             if self.log.is_due(step):
@@ -168,7 +175,7 @@ class Trainer:
             self.program,
             self.watch,
             writer=self.writer,
-            time=self.time,
+            time_ledger=self.time,
             progress=stack.enter_context(progress),
         )
 
@@ -218,8 +225,13 @@ class Trainer:
     def _save_if_due(self, state: TrainState, step: int) -> None:
         """Saves by step (permanent) and by time (temporary)."""
         is_due = self.checkpoints.is_permanent(step)
-        if jax.process_count() == 1 or self.log.is_due(step):  # agreeing on the time costs some
-            is_due |= bool(max_over_processes(int(self.checkpoints.is_due_by_time())))
+        if jax.process_count() == 1:
+            is_due |= self.checkpoints.is_due_by_time()
+        elif self.log.is_due(step):  # agreeing on the time costs some
+            own = [int(self.checkpoints.is_due_by_time()), *self.log.times_us()]
+            all_values = values_of_processes(own)
+            is_due |= any(is_late for is_late, *_ in all_values)
+            self.log.note_times(step, [times for _, *times in all_values])
         if is_due:
             self._save(state, step)
 

@@ -9,13 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT, TINY
-from tests.fixtures.pod import Pod
+from tests.fixtures.pod import Pod, free_port
 
 pytestmark = pytest.mark.campaign
 
@@ -85,14 +86,19 @@ def test_a_signal_in_training(
     """All processes exit with the signal's code, what there is is saved, and the run resumes."""
     number = signal.SIGINT if "SIGINT" in signals else signal.SIGTERM
     targets = {"first": [0], "last": [-1], "all": range(num_processes)}[signals.split()[-1]]
-    with Pod(tmp_path / "pod", num_processes=num_processes, stage=stage) as pod:
+    folder = tmp_path / "pod"
+    with Pod(folder, num_processes=num_processes, stage=stage, has_supervisor=True) as pod:
         pod.start(*train)
         pod.wait_for_stage()
         for index in targets:
             pod.send(number, index)
         codes = pod.codes(timeout_s=45)
         outputs = [pod.output(index) for index in range(num_processes)]
+        ends = [pod.end(index) for index in range(num_processes)]
     assert codes == [128 + number] * num_processes, outputs
+    assert [(end["code"], end["cause"]) for end in ends] == [(128 + number, "preemption")] * len(
+        ends
+    ), ends
     for output in outputs:
         assert "Traceback" not in output
         assert output.count("codepretrain: ") == 1
@@ -102,6 +108,21 @@ def test_a_signal_in_training(
         pod.start(*train)
         assert pod.codes() == [0] * num_processes, pod.output(0)
     assert losses(workdir) == unbroken(num_processes)
+
+
+@pytest.mark.parametrize("present", [0, 1])
+def test_a_signal_while_a_process_waits_for_another_to_join(
+    tmp_path: Path, train: list[str | Path], present: int
+) -> None:
+    """The other one never comes. JAX waits in C++, where no handler of Python runs."""
+    with Pod(tmp_path / "pod", num_processes=1, has_supervisor=True) as pod:
+        host = [f"--coordinator=localhost:{free_port()}", "--num-processes=2"]
+        pod.start(*train, *host, f"--process-id={present}")
+        time.sleep(20.0)  # nothing says that it waits
+        assert pod.processes[0].poll() is None, pod.output(0)
+        pod.send(signal.SIGTERM)
+        assert pod.codes(timeout_s=30) == [143], pod.output(0)
+        assert (pod.end(0)["code"], pod.end(0)["cause"]) == (143, "preemption")
 
 
 @pytest.mark.parametrize("num_processes", [1, 2])
@@ -114,11 +135,14 @@ def test_a_signal_in_the_command_evaluate(
     [evals] = (workdir / "runs").glob("trunk-*/evals.jsonl")
     evals.write_text("")
     evaluate = ["evaluate", *train[1:]]
-    with Pod(tmp_path / "pod", num_processes=num_processes, stage="evaluate") as pod:
+    folder = tmp_path / "pod"
+    with Pod(folder, num_processes=num_processes, stage="evaluate", has_supervisor=True) as pod:
         pod.start(*evaluate)
         pod.wait_for_stage()
         pod.send(signal.SIGTERM, num_processes - 1)
         assert pod.codes(timeout_s=30) == [143] * num_processes, pod.output(0)
+        for index in range(num_processes):
+            assert pod.end(index)["cause"] == "preemption"
     assert evals.read_text() == ""
     with Pod(tmp_path / "again", num_processes=num_processes) as pod:
         pod.start(*evaluate)

@@ -475,3 +475,32 @@ def test_the_record_lists_every_file(checkpoints):
     }
     assert on_disk.pop("checkpoint.json")
     assert {name: size for name, (size, _) in contents.files.items()} == on_disk
+
+
+def test_what_an_earlier_attempt_still_writes_damages_nothing(tmp_path):
+    """It was suspended in a save, and continues when another attempt has saved the same step."""
+    stale, ours = (
+        Checkpoints(tmp_path / "checkpoints", CheckpointPolicy(CheckpointConfig()), attempt=name)
+        for name in "ab"
+    )
+    folder = ours.path(3)
+    save(stale, 3)
+    stale.wait()
+    late = [(path, path.read_bytes()) for path in local(folder).rglob("*") if path.is_file()]
+    late = [(path, content) for path, content in late if path.parent != local(folder)]
+    record.remove(folder)
+    save(ours, 3)
+    ours.wait()
+    for path, content in late:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content[::-1])
+    restored = ours.restore(TINY)
+    assert (restored.step, restored.damaged) == (3, {})
+    assert_same_bits(restored.state, random_state(3))
+    assert {name.partition("/")[0] for name in record.read_record(folder).files} == {
+        record.state_name("b")
+    }
+    record.remove(folder)
+    assert not folder.exists()
+    for one in (stale, ours):
+        one.close()

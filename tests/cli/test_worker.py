@@ -1,5 +1,6 @@
 """A command as the worker of a supervisor: this process stands in for it."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, TINY
+from tests.fixtures.descendants import descendants, wait_for_end
 from tests.fixtures.pod import TIMEOUT_S, Pod
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="two processes on CPUs, with gloo")
@@ -113,7 +115,8 @@ def test_the_stacks_of_a_worker_that_compiles_and_of_one_that_waits_for_it(
         time.sleep(1.0)
         for index in range(2):
             pod.send(signal.SIGUSR1, index)
-            wait_until(lambda index=index: "run" in _text(pod.stacks(index)), pod)
+            wait_until(functools.partial(_has_text, pod.stacks(index)), pod)
+        time.sleep(1.0)  # the whole of it
         waiting, stuck = _text(pod.stacks(0)), _text(pod.stacks(1))
         assert [process.poll() for process in pod.processes] == [None, None]
     assert "Current thread" in waiting
@@ -124,6 +127,10 @@ def test_the_stacks_of_a_worker_that_compiles_and_of_one_that_waits_for_it(
 
 def _step(pod: Pod, index: int) -> int:
     return max((line["step"] for line in pod.reports(index) if "step" in line), default=0)
+
+
+def _has_text(path: Path) -> bool:
+    return bool(_text(path))
 
 
 def _text(path: Path) -> str:
@@ -154,6 +161,34 @@ def test_workers_die_with_their_supervisor(tmp_path: Path, train: list, stage: s
     while _is_running(pid):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_the_children_of_a_worker_die_with_its_supervisor(
+    tmp_path: Path, tiny_overrides: list[str]
+) -> None:
+    """Those that prepare data, in a stage of its own."""
+    script = (
+        "import sys, time, pathlib\n"
+        "from tests.fixtures.pod import Pod\n"
+        "pod = Pod(pathlib.Path(sys.argv[1]), num_processes=1, has_supervisor=True).__enter__()\n"
+        "pod.start(*sys.argv[2:])\n"
+        "print(pod.processes[0].pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    prepare = ["prepare", "--config", TINY, "--workdir", tmp_path / "new", "--num-workers=2"]
+    command = [sys.executable, "-c", script, tmp_path / "pod", *prepare, *tiny_overrides]
+    with subprocess.Popen(
+        list(map(str, command)), stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as supervisor:
+        assert supervisor.stdout is not None
+        pid = int(supervisor.stdout.readline())
+        deadline = time.monotonic() + TIMEOUT_S
+        while len(family := descendants(pid)) < 3:  # two workers, and what tracks their resources
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        supervisor.kill()
+    wait_for_end(family, timeout_s=20)
+    assert not _is_running(pid)
 
 
 def _is_running(pid: int) -> bool:

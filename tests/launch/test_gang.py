@@ -63,6 +63,7 @@ def test_a_pod_has_its_own_devices() -> None:
 def test_preparation_and_report_run_as_they_are() -> None:
     report = attempt((1,), id="report-1", stage="report", arguments=("report", "--config", "c.py"))
     assert worker_arguments(job(), report, 1) == ["report", "--config", "c.py"]
+    assert worker_environment(job(), report, 1, base={"PATH": "/bin"}) == {"PATH": "/bin"}
 
 
 def test_process_ids_are_in_the_order_of_the_attempt() -> None:
