@@ -107,6 +107,18 @@ def make_record(host: int, step: int, beat: int) -> HostRecord:
     )
 
 
+def seen(record: HostRecord) -> Seen:
+    """A host that has been there for a while, and has obeyed."""
+    return Seen(
+        record=record,
+        silent_s=0.0,
+        present_s=60.0,
+        has_beaten=True,
+        has_obeyed=True,
+        is_ours=True,
+    )
+
+
 def write(folder: JobFolder, job: Job, events: list[Event]) -> None:
     assert record_files.create_job(folder, job, by="benchmark")
     with EventWriter(folder.events, "conductor-000001") as writer:
@@ -146,9 +158,7 @@ def measure(num_hosts: int, num_events: int, repeat: int) -> list[float]:
         events = read_events(folder.events)
         state = fold_events(events)
         records = {host: make_record(host, 5, 1) for host in job.hosts}
-        known = {"silent_s": 0.0, "present_s": 60.0}
-        flags = {"has_beaten": True, "has_obeyed": True, "is_ours": True}
-        hosts = {host: Seen(record=r, **known, **flags) for host, r in records.items()}
+        hosts = {host: seen(record) for host, record in records.items()}
         view = View(hosts=hosts, watched_s=600.0)
         now_s = _BEGIN_S + num_events
         look = Look(records=records, observed_s=3.0, changed=frozenset(records))
