@@ -68,6 +68,7 @@ class Peers:
         self._lost: int | None = None
         self._is_leaving = False
         self.exit_message: tuple[int, str] | None = None
+        self.exit_cause = ""  # what the process of that message said; "" if it did not
         threading.Thread(target=self._listen, name="peers", daemon=True).start()
 
     def announce_stop(self, signal_number: int) -> None:
@@ -75,9 +76,9 @@ class Peers:
         message = {"kind": "stop", "signal": signal_number}
         threading.Thread(target=self._post, args=(message,), daemon=True).start()
 
-    def announce_exit(self, exit_code: int, message: str) -> None:
+    def announce_exit(self, exit_code: int, message: str, *, cause: str = "") -> None:
         """Tells all processes that this one ends, and why; the first such message counts."""
-        self._within(lambda: self._post(self._exit(exit_code, message)))
+        self._within(lambda: self._post(self._exit(exit_code, message) | {"cause": cause}))
 
     def report_lost(self, process: int, what: str) -> None:
         """Ends this process, and the others too while there is a service, for a lost process."""
@@ -147,6 +148,7 @@ class Peers:
                     self._condition.notify_all()
             else:
                 self._lost = message.get("lost")
+                self.exit_cause = message.get("cause", "")
                 self.exit_message = message["code"], message["text"]
                 self._has_exit.set()
                 if message["process"] != self._process_index:

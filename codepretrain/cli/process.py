@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn
 
 from codepretrain import interrupt
-from codepretrain.cli.cause import REFUSALS, cause_of
+from codepretrain.cli.cause import REFUSALS, Cause, cause_of
 from codepretrain.cli.environment import import_jax, start_backend
 from codepretrain.cli.flags import MAX_WORKERS, whole_number
 from codepretrain.cli.join import HEARTBEAT_TIMEOUT_S, JOIN_TIMEOUT_S, check_same_timeout, join
@@ -97,13 +97,13 @@ class _Process:
         """Notifies the other processes, unless they know already, and ends this one."""
         with self._ends:  # the first thread to come here ends the process
             self.tell(message)
-            report_end(code, error, message)
+            cause = report_end(code, error, message).name
             if self.peer_watch is not None:
                 self.peer_watch.stop()
             peers = self.peers
             if peers is not None:
                 if code and peers.exit_message is None and not peers.has_agreed:
-                    peers.announce_exit(code, message or f"ended with code {code}")
+                    peers.announce_exit(code, message or f"ended with code {code}", cause=cause)
                 peers.say_farewell()
             end_now(code)
 
@@ -140,12 +140,18 @@ def run_command(argv: Sequence[str], command: Callable[[], int]) -> int:
     return code
 
 
-def report_end(code: int, error: BaseException | None, message: str = "") -> None:
-    """Tells the supervisor, if there is one, how this process ends; the first report counts."""
+def report_end(code: int, error: BaseException | None, message: str = "") -> Cause:
+    """Tells the supervisor, if there is one, how this process ends; the first report counts.
+
+    Returns the cause.
+    """
     cause = cause_of(error if error is not None or not code else SystemExit(code))
+    if isinstance(error, PeerStopped) and _process is not None and _process.peers is not None:
+        cause = cause._replace(name=_process.peers.exit_cause or cause.name)
     if error is not None and not message:
         message = one_line(described(error))
     PROGRESS.end(code=code, cause=cause.name, is_cascade=cause.is_cascade, message=message)
+    return cause
 
 
 def _explained(process: _Process, error: BaseException) -> BaseException:

@@ -82,6 +82,7 @@ class FakePeers:
     """Two processes, of which the other one has said what `cause` is."""
 
     has_agreed = False
+    exit_cause = ""
 
     def __init__(self, cause: tuple[int, str] | None = None) -> None:
         self.exit_message = cause
@@ -90,7 +91,7 @@ class FakePeers:
     def wait_for_exit_message(self, timeout_s: float) -> tuple[int, str] | None:
         return self.exit_message
 
-    def announce_exit(self, code: int, message: str) -> None:
+    def announce_exit(self, code: int, message: str, *, cause: str) -> None:
         self.calls.append((code, message))
 
     def wait_for_all(self, timeout_s: float) -> None:
