@@ -15,6 +15,7 @@ from codepretrain.launch.events import Event
 from codepretrain.launch.fold import fold_events
 from codepretrain.launch.history import AttemptHistory, attempts_of
 from codepretrain.launch.job import Job
+from codepretrain.launch.states import JobState
 
 KINDS = ("productive", "repeated", "start", "restore", "compile", "stall", "end")
 _HOUR = 3600.0
@@ -66,8 +67,12 @@ def cost_of(job: Job, events: Iterable[Event]) -> JobCost:
       UserError: an event is damaged.
     """
     events = list(events)
-    state = fold_events(events)
-    attempts = tuple(_attempt_cost(job, known) for known in attempts_of(events).values())
+    return cost_of_attempts(job, fold_events(events), attempts_of(events).values())
+
+
+def cost_of_attempts(job: Job, state: JobState, found: Iterable[AttemptHistory]) -> JobCost:
+    """Returns what a job with these attempts has cost."""
+    attempts = tuple(_attempt_cost(job, known) for known in found)
     stages = {
         stage.name: _sum(
             job,

@@ -79,15 +79,28 @@ def attempts_of(events: Iterable[Event]) -> dict[str, AttemptHistory]:
       events: of `read_events`, which `fold_events` accepts.
     """
     found: dict[str, AttemptHistory] = {}
+    saves: dict[str, list[tuple[float, int]]] = {}
+    newest: dict[str, str] = {}
     for event in events:
         kind, name = event["event"], event.get("attempt")
         if kind == "attempt":
             found[event["attempt"]] = _started(event)
         elif name in found:
-            step = _STEPS.get(kind)
-            known = replace(found[name], newest_s=max(found[name].newest_s, seconds(event["time"])))
-            found[name] = known if step is None else step(known, event)
-    return found
+            newest[name] = max(newest.get(name, ""), event["time"])
+            if kind == "saved":
+                saves.setdefault(name, []).append((seconds(event["time"]), event["step"]))
+            elif kind in _STEPS:
+                found[name] = _STEPS[kind](found[name], event)
+    return {
+        name: replace(
+            known,
+            saves=tuple(saves.get(name, ())),
+            newest_s=max(known.newest_s, seconds(newest[name]))
+            if name in newest
+            else known.newest_s,
+        )
+        for name, known in found.items()
+    }
 
 
 def _started(event: Event) -> AttemptHistory:
@@ -115,15 +128,13 @@ def _first_step(known: AttemptHistory, event: Event) -> AttemptHistory:
     return replace(known, first_step_s=seconds(event["time"]), first_step=event["step"])
 
 
-def _saved(known: AttemptHistory, event: Event) -> AttemptHistory:
-    return replace(known, saves=(*known.saves, (seconds(event["time"]), event["step"])))
-
-
 def _closing(known: AttemptHistory, event: Event) -> AttemptHistory:
     return replace(known, closing_s=known.closing_s or seconds(event["time"]))
 
 
 def _silence(known: AttemptHistory, event: Event) -> AttemptHistory:
+    if known.closing_s is not None:
+        return known
     silent_s: float = event["idle_s"] if event["event"] == "hang" else event["silent_s"]
     return replace(known, silent_s=max(known.silent_s, silent_s))
 
@@ -149,7 +160,6 @@ _STEPS = {
     "running": _running,
     "resumed": _resumed,
     "first_step": _first_step,
-    "saved": _saved,
     "closing": _closing,
     "hang": _silence,
     "lost_host": _silence,

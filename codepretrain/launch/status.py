@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from codepretrain.launch.cost import Cost, cost_of
+from codepretrain.launch.cost import Cost, cost_of_attempts
 from codepretrain.launch.events import Event, utc
 from codepretrain.launch.fold import fold_events
 from codepretrain.launch.history import AttemptHistory, attempts_of
@@ -26,6 +26,7 @@ from codepretrain.launch.states import JobState, StageState
 _FACTS = ("tokens", "loss", "mfu", "goodput", "tokens_per_s")
 _TOLD = ("state", "end", "hang", "lost_host", "missing", "warning", "stage_failed", "keeper")
 _NUM_RECENT = 12
+_MIN_STEPS = 3  # of an attempt, before its median time per step says something
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +96,8 @@ def status_of(job: Job, events: Iterable[Event], look: Look) -> JobStatus:
       UserError: an event is damaged.
     """
     events = list(events)
-    state, attempts, cost = fold_events(events), attempts_of(events), cost_of(job, events)
+    state, attempts = fold_events(events), attempts_of(events)
+    cost = cost_of_attempts(job, state, attempts.values())
     lives = {live.attempt.stage: live.attempt.id for live in state.live.values()}
     return JobStatus(
         name=job.name,
@@ -139,7 +141,7 @@ def _stage_status(
     facts = _facts(own, attempts)
     is_done = known.state == "DONE"
     step = stage.num_steps if is_done else _step(own, known, attempts)
-    step_s = _median([r.step_s for r in own])
+    step_s = _median([r.step_s for r in own if _is_timed(r)])
     left = None if stage.num_steps is None or step is None else max(0, stage.num_steps - step)
     ends = Counter(a.cause for a in attempts if a.cause not in (None, "done"))
     return StageStatus(
@@ -178,6 +180,12 @@ def _step(
         return max(steps)
     resumed = attempts[-1].resumed_step if attempts and attempts[-1].cause is None else None
     return resumed if resumed is not None else known.last_step
+
+
+def _is_timed(report: WorkerReport) -> bool:
+    """Returns whether the time per step is not that of the first step, which compiles."""
+    made = 0 if report.step is None else report.step - (report.resumed_step or 0)
+    return made >= _MIN_STEPS
 
 
 def _median(values: Iterable[float | None]) -> float | None:

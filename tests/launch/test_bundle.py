@@ -212,6 +212,7 @@ def test_the_wheel_of_this_package_has_its_pages_and_tasks() -> None:
     )
     with zipfile.ZipFile(io.BytesIO(bundle.files[bundle.wheel])) as archive:
         names = set(archive.namelist())
-    assert {"codepretrain/report/page.html", "codepretrain/launch/bundle.py"} <= names
+    assert {"codepretrain/report/page.html", "codepretrain/launch/status_page.html"} <= names
+    assert "codepretrain/launch/bundle.py" in names
     assert not any(name.startswith(("tests/", "experiments/")) for name in names)
     assert json.loads(bundle.files["study.json"]) == to_dict(STUDY)

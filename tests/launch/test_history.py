@@ -1,7 +1,18 @@
 """What became of attempts, by hand."""
 
+import random
+from collections import Counter
+
+import pytest
+
+from codepretrain.launch.cost import cost_of
+from codepretrain.launch.events import merged
 from codepretrain.launch.history import attempts_of
+from codepretrain.launch.host_status import Look
+from codepretrain.launch.status import status_of
+from tests.launch import random_faults
 from tests.launch import told_job as told
+from tests.launch.simulator import World
 
 
 def test_the_parts_of_an_attempt_by_hand() -> None:
@@ -45,3 +56,29 @@ def test_the_parts_sum_to_the_time() -> None:
     for number in range(3, len(told.CRASHED) + 1):
         found = attempts_of(told.numbered(*told.CRASHED[:number]))["train.a-1"]
         assert sum(found.parts().values()) == found.newest_s - found.started_s
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_holds_for_every_schedule_of_faults(seed: int) -> None:
+    rng = random.Random(seed)
+    world = World(random_faults.random_job(rng), seed=seed, faults=random_faults.random_faults(rng))
+    state = world.run(900)
+    events = merged(world.journals)
+    attempts = attempts_of(events)
+    for found in attempts.values():
+        parts = found.parts()
+        assert min(parts.values()) >= 0
+        assert found.ended_s is not None
+        assert sum(parts.values()) == pytest.approx(found.ended_s - found.started_s, abs=0.01)
+        assert found.lost_steps <= max(found.num_steps, 1)
+    steps = Counter(e["attempt"] for e in events if e["event"] == "first_step")
+    assert all(number == 1 for number in steps.values())
+    made = {e["attempt"] for e in events if e["event"] == "end" and e["step"]}
+    cost = cost_of(world.job, events)
+    assert sum(cost.total.by_kind.values()) == pytest.approx(cost.total.chip_hours)
+    assert cost.total.chip_hours == pytest.approx(state.chip_seconds / 3600)
+    assert made or not steps
+    status = status_of(world.job, events, Look())
+    assert (status.state, status.is_over) == (state.state, True)
+    failures = sum(sum(stage.failures.values()) for stage in status.stages)
+    assert failures == sum(a.cause != "done" for a in attempts.values())

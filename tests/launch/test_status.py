@@ -57,6 +57,15 @@ def test_a_stage_that_trains_again() -> None:
     assert [e["event"] for e in status.recent][-3:] == ["state", "state", "state"]
 
 
+def test_the_first_step_says_nothing_about_the_time_left() -> None:
+    """It compiles."""
+    for step, left_s in ((41, None), (42, None), (43, 57 * 2.0)):
+        report = told.report(step, resumed_step=40, facts={"phase": "a"})
+        record = told.record(0, "train.a-2", report)
+        stage = status_of(told.make_job(), told.numbered(*AGAIN), look(record)).stages[0]
+        assert stage.left_s == left_s
+
+
 def test_between_two_attempts_the_last_facts_are_shown() -> None:
     stage = status_of(told.make_job(), told.numbered(*told.CRASHED), look()).stages[0]
     assert (stage.state, stage.step, stage.loss) == ("RESTARTING", 50, 3.5)
@@ -191,6 +200,15 @@ def test_looking_waits_for_a_beat_of_every_host(tmp_path: Path) -> None:
     status = Looker(folder, steady=lambda: clock[0], sleep=sleep).status_after_a_beat()
     assert [host.state for host in status.hosts] == ["running", "silent"]
     assert clock[0] == status.observed_s == 3.0
+
+
+def test_a_job_in_an_object_store(tmp_path: Path) -> None:
+    workdir = f"memory://status-{tmp_path.name}"
+    folder = told.write(workdir, *AGAIN)
+    record_files.write_host(folder, told.record(0, "train.a-2", told.report(60)))
+    status = Looker(folder).status()
+    assert (status.state, status.stages[0].step) == ("RUNNING", 60)
+    assert [host.state for host in status.hosts] == ["running", "absent"]
 
 
 def test_a_damaged_record_of_a_host_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:

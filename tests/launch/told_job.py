@@ -30,7 +30,7 @@ def make_job(**fields: Any) -> Job:
         ),
         Stage(name="report", arguments=("report",), parents=("train.a",), is_single=True),
     )
-    known = {
+    known: dict[str, Any] = {
         "workdir": "w",
         "price_per_chip_hour": 2.0,
         "hosts_per_slice": 2,
@@ -66,7 +66,7 @@ def started(at_s: float, number: int, *, expected: int | None = None) -> dict[st
         expected_step=expected,
         arguments=("train",),
     )
-    fields = {"record": to_dict(record), "boots": {"0": "x", "1": "y"}}
+    fields = {"record": to_dict(record), "boots": {"0": "x", "1": "y"}, "before": {}}
     return event(at_s, "attempt", attempt=name, num_slices=1, wanted_slices=1, **fields)
 
 
@@ -77,7 +77,7 @@ def measured(at_s: float, number: int, seconds: float) -> dict[str, Any]:
 
 
 def ended(at_s: float, number: int, cause: str, **fields: Any) -> dict[str, Any]:
-    known = {
+    known: dict[str, Any] = {
         "host": None,
         "message": "",
         "step": None,
@@ -137,11 +137,11 @@ def report(step: int | None, *, activity: str = "train", **fields: Any) -> Worke
 
 
 def record(host: int, attempt: str | None, found: WorkerReport | None, **fields: Any) -> HostRecord:
-    known = {"is_running": True, "boot": "b", "beat": 1, "address": "h:1", **fields}
+    known: dict[str, Any] = {"is_running": True, "boot": "b", "beat": 1, "address": "h:1", **fields}
     return HostRecord(host=host, attempt=attempt, report=found, **known)
 
 
-def write(workdir: Path, *events: dict[str, Any], job: Job | None = None) -> JobFolder:
+def write(workdir: Path | str, *events: dict[str, Any], job: Job | None = None) -> JobFolder:
     """Writes a job and its events."""
     job = make_job(workdir=str(workdir)) if job is None else job
     folder = job_folder(storage.parse(workdir), job.name)
