@@ -13,7 +13,8 @@ a lost host or a hang explains it. In order:
     7. a worker killed by a signal; another error
     8. hosts lost, or supervisors started again, meanwhile
     9. SIGTERM from nobody known                              preemption
-   10. cascades alone                                         crash
+   10. a worker killed because it did not end with the others  hang
+   11. cascades alone                                         crash
 """
 
 from collections.abc import Mapping
@@ -108,6 +109,10 @@ def _cascades_alone(gang: Gang) -> Cause:
     ends = {host: end for host, end in gang.ends.items() if end.cause != "done"}
     if not ends:
         return Cause(cause="crash", host=None, message="workers ended without a report")
+    lost = [end.message for end in ends.values() if end.code == LOST_CODE]
+    deaf = [host for host, end in ends.items() if end.is_cascade and end.cause == "stopped"]
+    if lost and deaf:  # the others gave up on one that then had to be killed
+        return _of("hang", min(deaf), lost[0])
     host = min(ends, key=lambda h: (ends[h].is_cascade, ends[h].code == LOST_CODE, h))
     cause = ends[host].cause if ends[host].cause in ("crash", "lost_host") else "crash"
     return _of(cause, host, ends[host].message)

@@ -44,10 +44,13 @@ PAUSE_S = 12.0  # longer than a heartbeat of the job: the host is lost
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to a job, and the causes by which its attempt may end."""
+    """What is done to a job, and the causes by which its attempt may end.
+
+    strike: does it, and returns the host that the end of the attempt must name, None for any.
+    """
 
     name: str
-    strike: Callable[[Launched, random.Random], None]
+    strike: Callable[[Launched, random.Random], int | None]
     causes: tuple[str, ...]
 
 
@@ -55,78 +58,98 @@ def host_of(job: Launched, rng: random.Random) -> int:
     return rng.choice(list(job.job.hosts))
 
 
-def kill_worker(job: Launched, rng: random.Random) -> None:
-    send(job.workers()[rng.choice([1])], signal.SIGKILL)
+def conductor_of(job: Launched) -> int:
+    """Returns the host that conducts, waiting for one."""
+    return wait_for(lambda: (c := job.conductor()) is not None and [c], "a conductor")[0]
 
 
-def kill_coordinator(job: Launched, rng: random.Random) -> None:
+def kill_worker(job: Launched, rng: random.Random) -> int | None:
+    send(job.workers()[1], signal.SIGKILL)
+    return 1
+
+
+def kill_coordinator(job: Launched, rng: random.Random) -> int | None:
     send(job.workers()[0], signal.SIGKILL)
+    return 0
 
 
-def stop_worker(job: Launched, rng: random.Random) -> None:
-    send(job.workers()[host_of(job, rng)], signal.SIGSTOP)
+def stop_worker(job: Launched, rng: random.Random) -> int | None:
+    host = host_of(job, rng)
+    send(job.workers()[host], signal.SIGSTOP)
+    return host
 
 
-def kill_supervisor(job: Launched, rng: random.Random) -> None:
-    others = [host for host in job.job.hosts if host != job.conductor()]
-    send(job.supervisors()[rng.choice(others)], signal.SIGKILL)
-
-
-def kill_conductor(job: Launched, rng: random.Random) -> None:
-    host = wait_for(lambda: (c := job.conductor()) is not None and [c], "a conductor")[0]
+def kill_supervisor(job: Launched, rng: random.Random) -> int | None:
+    host = rng.choice([host for host in job.job.hosts if host != job.conductor()])
     send(job.supervisors()[host], signal.SIGKILL)
+    return host
 
 
-def suspend_supervisor(job: Launched, rng: random.Random) -> None:
-    others = [host for host in job.job.hosts if host != job.conductor()]
-    pid = job.supervisors()[rng.choice(others)]
+def kill_conductor(job: Launched, rng: random.Random) -> int | None:
+    host = conductor_of(job)
+    send(job.supervisors()[host], signal.SIGKILL)
+    return host
+
+
+def suspend_supervisor(job: Launched, rng: random.Random) -> int | None:
+    host = rng.choice([host for host in job.job.hosts if host != job.conductor()])
+    pid = job.supervisors()[host]
     send(pid, signal.SIGSTOP)
     time.sleep(PAUSE_S)
     send(pid, signal.SIGCONT)
+    return host
 
 
-def suspend_conductor(job: Launched, rng: random.Random) -> None:
-    host = wait_for(lambda: (c := job.conductor()) is not None and [c], "a conductor")[0]
+def suspend_conductor(job: Launched, rng: random.Random) -> int | None:
+    host = conductor_of(job)
     pid = job.supervisors()[host]
     send(pid, signal.SIGSTOP)
     wait_for(lambda: job.conductor() not in (None, host), "another conductor")
     time.sleep(PAUSE_S)
     send(pid, signal.SIGCONT)
+    return host
 
 
-def terminate_supervisor(job: Launched, rng: random.Random) -> None:
-    send(job.supervisors()[host_of(job, rng)], signal.SIGTERM)
+def terminate_supervisor(job: Launched, rng: random.Random) -> int | None:
+    host = host_of(job, rng)
+    send(job.supervisors()[host], signal.SIGTERM)
+    return host
 
 
-def terminate_worker(job: Launched, rng: random.Random) -> None:
+def terminate_worker(job: Launched, rng: random.Random) -> int | None:
     send(job.workers()[host_of(job, rng)], signal.SIGTERM)
+    return None  # all save and end alike
 
 
-def kill_everything(job: Launched, rng: random.Random) -> None:
+def kill_everything(job: Launched, rng: random.Random) -> int | None:
     job.kill_all()
     job.start_keeper()
+    return None
 
 
-def kill_keeper(job: Launched, rng: random.Random) -> None:
+def kill_keeper(job: Launched, rng: random.Random) -> int | None:
     """And one supervisor after it, which only the next keeper starts again."""
     for pid in job.keepers():
         send(pid, signal.SIGKILL)
-    send(job.supervisors()[host_of(job, rng)], signal.SIGKILL)
+    host = host_of(job, rng)
+    send(job.supervisors()[host], signal.SIGKILL)
     job.start_keeper()
+    return host
 
 
-def stop_and_resume(job: Launched, rng: random.Random) -> None:
+def stop_and_resume(job: Launched, rng: random.Random) -> int | None:
     """By the two commands; every process of the job ends in between."""
     assert job.command("stop").wait(60) == 0, job.described()
     job.wait(lambda: job.state().state == "STOPPED", "STOPPED")
     job.wait(lambda: not job.supervisors() and not job.keepers(), "the end of all processes")
     assert job.command("resume", "--detach").wait(120) == 0, job.described()
+    return None
 
 
 FAULTS = (
     Fault("kill -9 of a worker", kill_worker, ("crash",)),
     Fault("kill -9 of the worker with the coordinator", kill_coordinator, ("crash",)),
-    Fault("SIGSTOP of a worker", stop_worker, ("lost_host", "hang", "crash")),
+    Fault("SIGSTOP of a worker", stop_worker, ("hang",)),
     Fault("kill -9 of a supervisor", kill_supervisor, ("lost_host",)),
     Fault("kill -9 of the conductor's supervisor", kill_conductor, ("lost_host",)),
     Fault(f"SIGSTOP of a supervisor for {PAUSE_S:.0f} s", suspend_supervisor, ("lost_host",)),
@@ -200,9 +223,10 @@ def _is_ready(job: Launched, rng: random.Random) -> bool:
 def _strike(job: Launched, fault: Fault, rng: random.Random) -> Struck:
     before = next(iter(job.state().live))
     at_s = time.time()
-    fault.strike(job, rng)
+    host = fault.strike(job, rng)
     end = job.wait_event(at_s, "end", attempt=before)
     assert end["cause"] in fault.causes, (fault.name, end, job.described())
+    assert host in (None, end["host"]), (fault.name, host, end, job.described())
     first = next(e for e in job.events() if _tells(e, at_s))
     start = job.wait_event(at_s, "resumed")
     assert start["step"] >= (start["expected"] or 0)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,13 @@ from codepretrain.cli import launch, launch_keep
 from codepretrain.cli.main import main
 from codepretrain.data import missing
 from codepretrain.files import storage
-from codepretrain.launch import submission, tpu_keeper
+from codepretrain.launch import submission
 from codepretrain.launch.bundle import Bundle
 from codepretrain.launch.events import read_events
 from codepretrain.launch.fold import fold_events
 from codepretrain.launch.job import Job
-from codepretrain.launch.job_folder import JobFolder, job_folder
+from codepretrain.launch.job_folder import job_folder
+from codepretrain.launch.keeper import OrdersWatch
 from codepretrain.launch.record_files import read_job_record, write_orders
 from codepretrain.launch.records import Orders
 from tests.conftest import ROOT, TINY
@@ -37,7 +37,7 @@ SECRET = "hf_planted_in_the_environment"
 
 def submit(workdir: Any, machine: str, *arguments: str) -> int:
     path = str(ROOT / "launch" / f"{machine}.py")
-    where = ["--config", str(TINY), "--machine", path, "--workdir", str(workdir)]
+    where = ["--config", str(TINY), "--machine", path, "--workdir", str(workdir), "--detach"]
     return main(["launch", "submit", *where, *arguments])
 
 
@@ -55,7 +55,7 @@ def the_job(workdir: Any) -> tuple[Any, Job]:
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """The jobs whose machines would have been started."""
     jobs: list[Job] = []
-    monkeypatch.setattr(launch_keep, "start", jobs.append)
+    monkeypatch.setattr(launch_keep, "start", lambda job, folder: jobs.append(job))
     return jobs
 
 
@@ -238,16 +238,16 @@ def test_the_keeper_of_tpu_vms_requests_slices_and_returns_them(
     assert submit(memory, "tpu_vm_v5e", *CLOUD, "--machine.machine.num_slices=2") == 0
     folder, job = the_job(memory)
     seen: list[dict[str, str]] = []
-    is_over = launch_keep._is_over
+    is_over = OrdersWatch.is_over
 
-    def look(folder: JobFolder) -> bool:
+    def look(watch: OrdersWatch) -> bool:
         seen.append(gcloud.states)
         if len(seen) == 6:
             write_orders(folder, Orders(term=1, is_over=True), by="test")
-        return is_over(folder)
+        return is_over(watch)
 
-    monkeypatch.setattr(launch_keep, "_is_over", look)
-    monkeypatch.setattr(tpu_keeper, "POLL_S", 0.0)
+    monkeypatch.setattr(OrdersWatch, "is_over", look)
+    monkeypatch.setattr(launch_keep, "POLL_S", 0.0)
     assert main(["launch", "keep", job.name, "--workdir", str(memory)]) == 0
     assert set(seen[5].values()) == {"ACTIVE"}
     assert gcloud.states == {}
@@ -255,49 +255,6 @@ def test_the_keeper_of_tpu_vms_requests_slices_and_returns_them(
     assert (state.state, state.why) == ("PROVISIONING", "slices: 2 PROVISIONING")
     messages = [event.get("message", "") for event in read_events(folder.events)]
     assert f"{job.name}-1: deleted: the job is over" in messages
-
-
-def test_the_keeper_starts_supervisors_again_until_the_job_is_over(
-    tmp_path: Path, no_wheel: None, started: list[Job], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Here the supervisors are programs that die at once; the third one ends the job."""
-    workdir = tmp_path / "w"
-    assert submit(workdir, "local", "--machine.machine.hosts=2") == 0
-    folder, job = the_job(workdir)
-    hosts: list[int] = []
-
-    def start(job: Job, host: int) -> "subprocess.Popen[bytes]":
-        hosts.append(host)
-        if hosts.count(0) == 3:
-            write_orders(folder, Orders(term=1, is_over=True), by="test")
-        return subprocess.Popen([sys.executable, "-c", f"raise SystemExit({1 - host})"])
-
-    monkeypatch.setattr(launch_keep, "_start_host", start)
-    monkeypatch.setattr(launch_keep, "_MIN_LIFE_S", 0.0)
-    monkeypatch.setattr(launch_keep, "_PERIOD_S", 0.2)
-    assert main(["launch", "keep", job.name, "--workdir", str(workdir)]) == 0
-    assert hosts.count(0) == 3
-
-
-def test_supervisors_that_refuse_to_start_are_not_started_again(
-    tmp_path: Path,
-    no_wheel: None,
-    started: list[Job],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    workdir = tmp_path / "w"
-    assert submit(workdir, "local") == 0
-    _, job = the_job(workdir)
-    hosts: list[int] = []
-
-    def start(job: Job, host: int) -> "subprocess.Popen[bytes]":
-        hosts.append(host)
-        return subprocess.Popen([sys.executable, "-c", "raise SystemExit(2)"])
-
-    monkeypatch.setattr(launch_keep, "_start_host", start)
-    monkeypatch.setattr(launch_keep, "_PERIOD_S", 0.2)
-    assert main(["launch", "keep", job.name, "--workdir", str(workdir)]) == 0
-    assert sorted(hosts) == [0, 1]
 
 
 def test_secrets_are_found_by_name_or_as_the_machine_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,8 @@ def silent(host: int) -> Closing:
         ([LOST, None], {"gone": (1,)}, "lost_host", 1),
         ([ABORT, None], {"lost": {1: 25.0}}, "lost_host", 1),
         ([DONE, None], {"lost": {1: 25.0}}, "lost_host", 1),
+        ([LOST, KILLED], {}, "hang", 1),  # it had stopped answering, and had to be killed
+        ([LOST, KILLED, LOST], {"closing": closing()}, "hang", 1),
         ([KILLED, KILLED], {"closing": hang(1)}, "hang", 1),
         ([KILL, KILL], {"closing": hang(1)}, "hang", 1),  # a supervisor that does not say why
         ([OOM, KILLED], {"closing": hang(1)}, "out_of_memory", 0),
