@@ -59,7 +59,9 @@ def worker_end(
         return End(code=code, cause="stopped", is_cascade=True, message="killed", step=step)
     cause = _cause(code, number, has_oom_kill=has_oom_kill, is_preempted=is_preempted)
     is_cascade = code == LOST_CODE or (number == signal.SIGABRT and has_peer_ended)
-    text = message or _explanation(code, number, has_oom_kill=has_oom_kill)
+    text = _explanation(code, number, has_oom_kill=has_oom_kill)
+    if message:
+        text = f"{text}; last output: {message}" if number else message
     return End(code=code, cause=cause, is_cascade=is_cascade, message=text, step=step)
 
 

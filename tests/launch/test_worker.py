@@ -159,7 +159,8 @@ def test_one_killed_by_somebody_else_crashed(start: Start) -> None:
     worker = start("report", '{"step": 4}', "print", "last words", "wait")
     wait_for(worker, "last words")
     os.kill(worker.pid, signal.SIGKILL)
-    expected = End(code=-signal.SIGKILL, cause="crash", message="last words", step=4)
+    message = "killed by SIGKILL; last output: last words"
+    expected = End(code=-signal.SIGKILL, cause="crash", message=message, step=4)
     assert ended(worker) == expected
 
 
