@@ -124,6 +124,10 @@ def compare(ours: Path, theirs: Path) -> bool:
         mine, other = ours_runs.get(run, "not there"), their_runs.get(run, "not there")
         print(f"{run:50} {mine[:20]:24} {'yes' if mine == other else f'no: {other[:20]}'}")
         is_same &= mine == other
+    if not ours_runs.keys() & their_runs.keys():
+        print(
+            "no phase is the same: have packages been installed since? the demo's corpora are they"
+        )
     print("all results are equal" if is_same else "results DIFFER")
     return is_same
 
