@@ -96,7 +96,7 @@ class Worker:
         self._ends_s = limit_s if self._ends_s is None else min(self._ends_s, limit_s)
         if not self._is_terminated:
             self._is_terminated = True
-            self._process.send_signal(signal.SIGTERM)
+            self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """Has it write its stacks, and kills its group."""
@@ -108,7 +108,7 @@ class Worker:
             self._is_dumping = True
             self._stacks_size = log_size(self.stacks)
             self._ends_s += _STACKS_S
-            self._process.send_signal(signal.SIGUSR1)
+            self._signal(signal.SIGUSR1)
 
     def tick(self) -> int | None:
         """Does what is due. Returns the exit code, minus the signal, once it has ended."""
@@ -155,6 +155,11 @@ class Worker:
         self._signal_group(signal.SIGKILL)
         self._process.wait()
         self.reader.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Sends a signal; not by `Popen`, which would reap a process that has just ended."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
 
     def _signal_group(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

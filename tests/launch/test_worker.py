@@ -210,3 +210,19 @@ def test_a_program_that_cannot_be_started_leaves_no_pipe_open(tmp_path: Path) ->
     with pytest.raises(FileNotFoundError):
         Worker(attempt, [str(tmp_path / "none")], {}, log=None, stacks=None, now_s=time.monotonic)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("how", ["end", "kill"])
+def test_an_order_to_end_crosses_the_end(start: Start, how: str) -> None:
+    """It ends by itself before the order reaches it: nothing else may reap it."""
+    worker = start("print", "ready", "exit", "5")
+    stat = Path(f"/proc/{worker.pid}/stat")
+    deadline = time.monotonic() + TIMEOUT_S
+    while stat.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    if how == "end":
+        worker.end(grace_s=TIMEOUT_S)
+    else:
+        worker.kill()
+    assert ended(worker).code == 5
