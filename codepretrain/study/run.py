@@ -166,6 +166,7 @@ def evaluate_phases(
     workspace = open_workspace(workspace)
     names = named_phases(workspace, only)
     steps = {n: workspace.phases[n].num_steps if step is None else step for n in names}
+    decide("whether this machine can run the evaluations", lambda: check_machine(workspace.config))
     if watch_poll_s is None:
         for name in names:
             check_step(workspace, name, steps[name], command=command_line)
