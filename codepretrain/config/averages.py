@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from codepretrain.config.parse import suggestion
-from codepretrain.config.schema import StudyConfig
+from codepretrain.config.schema import AveragesConfig, StudyConfig
 from codepretrain.config.values import NAME, require
 from codepretrain.errors import UserError
 
@@ -26,7 +26,7 @@ def check_averages(config: StudyConfig) -> None:
             raise UserError(f"{_PATH}.totals.{name}: there is a category of this name, rename one")
         for i, category in enumerate(of_total):
             _check_known(f"{_PATH}.totals.{name}[{i}]", category, list(categories), "category")
-    _check_excluded(config.averages.excluded, categories)
+    check_excluded(config.averages)
 
 
 def _check_members(path: str, groups: Mapping[str, Sequence[str]]) -> None:
@@ -39,7 +39,12 @@ def _check_members(path: str, groups: Mapping[str, Sequence[str]]) -> None:
                 raise UserError(f"{path}.{name}[{i}]: {member!r} is there twice")
 
 
-def _check_excluded(excluded: Sequence[str], categories: Mapping[str, Sequence[str]]) -> None:
+def check_excluded(averages: AveragesConfig) -> None:
+    """Raises UserError for an excluded score of no category, and for a category without others.
+
+    Two spellings of one score are two scores here, unless all are `<evaluation>/<metric>`.
+    """
+    excluded, categories = averages.excluded, averages.categories
     scores = list(dict.fromkeys(score for members in categories.values() for score in members))
     for i, score in enumerate(excluded):
         _check_known(f"{_PATH}.excluded[{i}]", score, scores, "score in a category")

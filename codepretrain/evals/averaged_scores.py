@@ -4,6 +4,7 @@ import dataclasses
 import fnmatch
 from collections.abc import Iterable, Mapping
 
+from codepretrain.config.averages import check_excluded
 from codepretrain.config.schema import AveragesConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.evaluator import AnyEvaluatorKind
@@ -15,7 +16,12 @@ _Unit = tuple[str, Direction]  # of a value, and which values are better
 
 
 def check_averaged_scores(config: StudyConfig) -> None:
-    """Raises UserError for a score that no evaluation has, and for averages of different units."""
+    """Checks the averages of a study whose fields were validated.
+
+    Raises:
+      UserError: no evaluation has a score, an average is of different units, or every score of a
+        category is excluded under one of its two spellings.
+    """
     specs: dict[str, set[_Unit]] = {}
     for name, scores in config.averages.categories.items():
         found = {
@@ -29,6 +35,7 @@ def check_averaged_scores(config: StudyConfig) -> None:
         specs[name] = _shared(f"{_PATH}.categories.{name}", found)
     for name, categories in config.averages.totals.items():
         _shared(f"{_PATH}.totals.{name}", {category: specs[category] for category in categories})
+    check_excluded(full_scores(config))
 
 
 def full_scores(config: StudyConfig) -> AveragesConfig:

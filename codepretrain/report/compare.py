@@ -197,7 +197,8 @@ def _take_difference(
         return unpaired_difference(
             (ours.value, ours.standard_error),
             (baseline.value, baseline.standard_error),
-            num_clusters=min(ours.count, baseline.count),
+            freedom=min(ours.freedom, baseline.freedom),
+            num_items=min(ours.num_items, baseline.num_items),
         )
     difference = paired_difference(scores[0], scores[1], is_fraction=row.is_percentage)
     gap = ours.value - baseline.value

@@ -163,7 +163,7 @@ def _by_stratum(ours: PairedScores, baseline: PairedScores) -> Iterator[tuple[fl
     strata, clusters = _strata(ours), np.asarray(ours.clusters, object)
     columns = (ours.values, _weights(ours), baseline.values, _weights(baseline))
     sums = np.stack(columns, axis=1)
-    is_filled = (sums != 0).any(axis=1)
+    is_filled = _is_filled(ours, baseline)
     for stratum in np.unique(strata[is_filled]):
         is_in = is_filled & (strata == stratum)
         _, of_clusters = _cluster_sums(sums[is_in], clusters[is_in])

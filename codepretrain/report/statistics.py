@@ -86,17 +86,23 @@ def adjusted_variance(proportion: float, count: int) -> float:
 
 
 def unpaired_difference(
-    ours: tuple[float, float], baseline: tuple[float, float], *, num_clusters: int
+    ours: tuple[float, float],
+    baseline: tuple[float, float],
+    *,
+    freedom: float,
+    num_items: int,
 ) -> Difference:
     """Returns the difference of two (value, standard error), assuming independence.
 
-    For runs without item scores; its interval is wider than a paired one. The degrees of freedom
-    are the fewest possible: as if the run with fewer clusters had all of the variance.
+    For runs without item scores; its interval is wider than a paired one.
+
+    Args:
+      freedom: degrees of freedom of the run that has fewer: as if it had all of the variance.
     """
     value = ours[0] - baseline[0]
     error = math.hypot(ours[1], baseline[1])
-    interval, p = student_interval(value, error, num_clusters - 1)
-    return Difference(value, interval, p, num_clusters, False, "unpaired, Student’s t")
+    interval, p = student_interval(value, error, freedom)
+    return Difference(value, interval, p, num_items, False, "unpaired, Student’s t")
 
 
 def unpaired_proportions(ours: tuple[float, int], baseline: tuple[float, int]) -> Difference:

@@ -26,12 +26,14 @@ def study(*scores: str, excluded: Sequence[str] = (), **others: Sequence[str]) -
 
 
 def test_a_score_is_a_metric_or_the_only_primary_one() -> None:
-    config = study("suite/boolq/accuracy", code=["human_eval"], excluded=["human_eval"])
+    config = study(
+        "suite/boolq/accuracy", "human_eval", code=["suite/mbpp/accuracy"], excluded=["human_eval"]
+    )
     check_averaged_scores(config)
     averages = full_scores(config)
     assert averages.categories == {
-        "first": ("suite/boolq/accuracy",),
-        "code": ("human_eval/pass_at_1",),
+        "first": ("suite/boolq/accuracy", "human_eval/pass_at_1"),
+        "code": ("suite/mbpp/accuracy",),
     }
     assert averages.totals == {"total": ("first", "code")}
     assert averages.excluded == ("human_eval/pass_at_1",)
@@ -57,6 +59,15 @@ def test_a_score_is_a_metric_or_the_only_primary_one() -> None:
         (
             study("human_eval", bits=["human_eval/bits_per_byte"]),
             "totals.total averages different things: first is in fraction",
+        ),
+        (
+            study(
+                "human_eval",
+                "suite/boolq/accuracy",
+                code=["human_eval/pass_at_1"],
+                excluded=["human_eval"],
+            ),
+            "excluded: all scores of the category code are excluded",
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """Averages over evaluations, with values that are computed by hand."""
 
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from codepretrain.config.schema import AveragesConfig, LoggingConfig
 from codepretrain.evals.estimate import clustered_mean
@@ -338,3 +340,27 @@ def test_a_phase_that_has_not_ended_has_no_average_at_its_end(tmp_path: Path) ->
     assert values(study(tmp_path), step=10)["total"].value == 0.5
     assert missing(study(tmp_path))["total"] == ("the phase is incomplete",)
     assert missing(study(tmp_path), "second")["total"] == ("the phase is missing",)
+
+
+def test_an_unpaired_difference_has_the_fewest_degrees_of_freedom_of_the_two_averages(
+    tmp_path: Path,
+) -> None:
+    """PIQA has two items and most of the variance, so the degrees of freedom are about 1."""
+    config = AveragesConfig(
+        categories={"reasoning": ("suite/boolq/accuracy", "suite/piqa/accuracy")}
+    )
+    worse = {"boolq/accuracy": (0, 0, 0, 1), "piqa/accuracy": (0, 1)}
+    record(tmp_path, "first", {"suite": SUITE})
+    record(tmp_path, "second", {"suite": worse})
+    shutil.rmtree(tmp_path / "first/items")
+    found = compare_to_baseline(average(collect(study(tmp_path, config))).results)
+    baseline, ours = (found.cells[found.rows[0], run] for run in ("first", "second"))
+    metrics = ours.metric, baseline.metric
+    freedom = min(m.freedom for m in metrics)
+    assert freedom < 2 < min(m.count for m in metrics) - 1
+    error = math.hypot(*(m.standard_error for m in metrics))
+    assert ours.difference is not None
+    assert not ours.difference.is_paired
+    low = -1 / 4 - stats.t.ppf(0.975, freedom) * error
+    assert ours.difference.interval.low == pytest.approx(low)
+    assert ours.difference.num_items == 6

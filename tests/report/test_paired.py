@@ -152,7 +152,9 @@ def test_pairing_sees_what_independent_intervals_do_not():
     ours, baseline = ratio_items(seed=2)
     paired = paired_difference(ours, baseline)
     spread = 1 / math.sqrt(300)  # each model's own standard error: items differ by sd 1
-    unpaired = unpaired_difference((paired.value, spread), (0.0, spread), num_clusters=300)
+    unpaired = unpaired_difference(
+        (paired.value, spread), (0.0, spread), freedom=299, num_items=300
+    )
     assert paired.verdict == "lower"
     assert unpaired.verdict == "not distinguishable"
 

@@ -25,9 +25,8 @@ def test_wilson_agrees_with_scipy_and_stays_within_zero_and_one():
 
 def test_an_unknown_standard_error_leaves_the_interval_open():
     assert normal_interval(3.0, math.nan).low == -math.inf
-    assert unpaired_difference((3.0, math.nan), (1.0, 0.1), num_clusters=1).verdict == (
-        "not distinguishable"
-    )
+    difference = unpaired_difference((3.0, math.nan), (1.0, 0.1), freedom=0, num_items=1)
+    assert difference.verdict == "not distinguishable"
 
 
 def test_holm_by_hand():
