@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from codepretrain.errors import Interrupted, UserError
+from codepretrain.files.storage import is_local
 from codepretrain.launch import record_files
 from codepretrain.launch.events import read_events
 from codepretrain.launch.fold import fold_events
 from codepretrain.launch.job_folder import JobFolder
 from codepretrain.printable import printable
 
-_PERIOD_S = 1.0
+_PERIOD_S, _STORE_PERIOD_S = 1.0, 10.0  # every look reads all events
 _HIDDEN = ("event", "time", "writer", "number", "record", "boots", "seen", "chip_seconds")
 _UNTOLD = ("term", "chip_hours")
 
@@ -29,18 +30,21 @@ def follow(folder: JobFolder, *, request: int | None = None) -> int:
       UserError: it ended other than well.
     """
     job = record_files.read_job_record(folder)
-    name, num_told = job.name, 0
+    name, known = job.name, set[tuple[str, int]]()
+    period_s = _PERIOD_S if is_local(folder.path) else _STORE_PERIOD_S
     try:
         while True:
             events = read_events(folder.events)
             state = fold_events(events)
-            for event in events[num_told:]:
-                if event["event"] not in _UNTOLD:
+            for event in events:
+                # By identity: a keeper's event may come between two that were printed already.
+                key = event["writer"], event["number"]
+                if key not in known and event["event"] not in _UNTOLD:
                     print(printable(told(event)), flush=True)
-            num_told = max(num_told, len(events))
+                known.add(key)
             if state.is_over and state.request >= (request or 0) and not state.is_resumed:
                 break
-            time.sleep(_PERIOD_S)
+            time.sleep(period_s)
     except Interrupted as error:
         where = ["--workdir", job.workdir]
         status = shlex.join(["codepretrain", "launch", "status", name, *where])

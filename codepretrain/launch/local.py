@@ -33,6 +33,7 @@ class _Host:
     pause_s: float = _MIN_PAUSE_S
     is_done: bool = False
     is_foreign: bool = False
+    is_told_to_end: bool = False
     stopped_since_s: float | None = None
 
 
@@ -111,7 +112,8 @@ class LocalHosts:
             host.process.kill()
 
     def _terminate(self, number: int, host: _Host) -> None:
-        if host.process is not None:
+        if host.process is not None and not host.is_told_to_end:
+            host.is_told_to_end = True
             self._note(f"the supervisor of host {number} does not end: SIGTERM")
             host.process.terminate()
 

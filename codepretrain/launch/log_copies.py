@@ -54,9 +54,11 @@ class LogCopies:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
-        while not self._is_over:
+        is_last = False
+        while not is_last:
             self._is_due.wait(self._period_s)
             self._is_due.clear()
+            is_last = self._is_over  # a file may have grown while the round before copied it
             with self._lock:
                 files = list(self._copied.items())
             for local, (remote, copied) in files:

@@ -59,7 +59,8 @@ def resume(
     job, state = record_files.read_job_record(folder), state_of(folder)
     if state.conducted == "DONE":
         raise UserError(f"job {job.name} is DONE: there is nothing to resume")
-    if not state.is_over and state.stopping is None:
+    is_to_stop = any(request.kind == "stop" for request in _waiting(folder, state))
+    if not state.is_over and state.stopping is None and not is_to_stop:
         if max_chip_hours is not None or max_price is not None or retrain_lost:
             raise UserError(f"job {job.name} is {state.state}: stop it first, to change its budget")
         if has_keeper(folder):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,6 +156,18 @@ def test_once_the_job_is_over_nothing_is_started_and_what_stays_is_told_to_end(
     assert sorted(hosts.hosts.pids()) == [1]
     wait_for(lambda: hosts.tick(is_over=True, after_s=20))
     assert "the supervisor of host 1 does not end: SIGTERM" in hosts.notes
+
+
+def test_one_that_stays_is_told_to_end_once(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+    hosts.tick()
+    hosts.tick(is_over=True)
+    sent: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess.Popen, "terminate", lambda process: sent.append(process.pid))
+        for _ in range(4):
+            hosts.tick(is_over=True, after_s=61)
+        assert sorted(sent) == sorted(hosts.hosts.pids().values())
+    assert sum(note.endswith("does not end: SIGTERM") for note in hosts.notes) == 2
 
 
 def test_a_supervisor_of_an_earlier_keeper_is_left_alone(hosts: Hosts) -> None:

@@ -36,6 +36,31 @@ def test_the_last_lines_are_copied_at_the_end(memory: epath.Path, tmp_path: Path
     assert text_of(memory / "0.log") == "last\n"
 
 
+def test_what_is_written_during_a_copy_is_copied_when_closed_during_it(
+    memory: epath.Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    write = log_copies.write_bytes
+
+    def slow(path: epath.Path, content: bytes) -> None:
+        begun.set()
+        assert may_end.wait(30)
+        write(path, content)
+
+    monkeypatch.setattr(log_copies, "write_bytes", slow)
+    copies = LogCopies(note=print, period_s=1000)
+    local = tmp_path / "0.log"
+    local.write_text("first\n")
+    copies.add(local, memory / "0.log")
+    copies.finish()
+    assert begun.wait(30)
+    local.write_text("first\nlast\n")
+    copies.close(0)
+    may_end.set()
+    copies.close(30)
+    assert text_of(memory / "0.log") == "first\nlast\n"
+
+
 def test_a_store_that_fails_is_tried_again(
     memory: epath.Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

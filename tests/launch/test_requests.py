@@ -97,3 +97,10 @@ def test_one_that_runs_gets_a_keeper_only_if_it_has_none(
 def test_one_that_is_stopping_may_be_resumed(folder: JobFolder) -> None:
     happened(folder, *_BEGUN, request={"request": "stop", "number_of_request": 1})
     assert resume(folder).number is not None
+
+
+def test_one_whose_stop_is_not_taken_yet_may_be_resumed(folder: JobFolder) -> None:
+    happened(folder, *_BEGUN)
+    assert stop(folder).number == 1
+    assert resume(folder).number == 2
+    assert asked(folder) == [(1, "stop"), (2, "resume")]
