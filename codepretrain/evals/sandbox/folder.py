@@ -5,14 +5,17 @@ import os
 _PREFIX = "codepretrain-sandbox-"
 
 
-def create(parent: str, program: bytes) -> str:
-    """Makes a directory with `program.py` and an empty `work`; returns its path."""
-    path = f"{parent}/{_PREFIX}{os.getpid()}-{os.urandom(8).hex()}"
+def path_of(parent: str, pid: int, token: str) -> str:
+    """Returns where the supervisor `pid` makes its program's directory."""
+    return f"{parent}/{_PREFIX}{pid}-{token}"
+
+
+def create(path: str, program: bytes) -> None:
+    """Makes the directory `path` with `program.py` and an empty `work`."""
     os.mkdir(path, 0o700)
     os.mkdir(f"{path}/work", 0o700)
     with open(f"{path}/program.py", "wb") as file:
         file.write(program)
-    return path
 
 
 def remove(path: str) -> None:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -34,9 +34,14 @@ class Supervised:
     """
 
     def __init__(
-        self, process: subprocess.Popen[bytes], status: IO[bytes], input: int | None
+        self,
+        process: subprocess.Popen[bytes],
+        status: IO[bytes],
+        input: int | None,
+        remove_traces: Callable[[int], None],
     ) -> None:
         self._process = process
+        self._remove_traces = remove_traces
         self._status = status
         self.input = input
         self.ready: Mapping[str, Any] = {}
@@ -87,12 +92,8 @@ class Supervised:
             pipe.close()
         if self.input is not None:
             os.close(self.input)
-        # If the supervisor was killed before it could:
-        if self.ready.get("folder"):
-            with contextlib.suppress(OSError):
-                folder.remove(self.ready["folder"])
-        if self.ready.get("group"):
-            memory_cgroup.remove(self.ready["group"])
+        if self._process.returncode:  # it may have ended before it could
+            self._remove_traces(self._process.pid)
 
     def _receive(self, limit_s: float) -> Mapping[str, Any] | None:
         deadline = time.monotonic() + limit_s
@@ -145,6 +146,7 @@ def supervised(
         "parent": os.getpid(),
         "status_fd": write_fd,
         "input_fd": input_read,
+        "token": os.urandom(8).hex(),  # the names of what it makes are known before it says them
     }
     try:
         process = subprocess.Popen(
@@ -166,7 +168,9 @@ def supervised(
     finally:
         for descriptor in passed:
             os.close(descriptor)
-    run = Supervised(process, os.fdopen(read_fd, "rb", buffering=0), input_write)
+    run = Supervised(
+        process, os.fdopen(read_fd, "rb", buffering=0), input_write, _traces_of(specification)
+    )
     try:
         content = marshal.dumps(specification)
         assert process.stdin is not None
@@ -176,6 +180,21 @@ def supervised(
         yield run
     finally:
         run.close()
+
+
+def _traces_of(specification: Mapping[str, Any]) -> Callable[[int], None]:
+    """Returns what removes the program's directory and cgroup, given the supervisor's number."""
+
+    def remove(pid: int) -> None:
+        token = specification["token"]
+        with contextlib.suppress(OSError):
+            folder.remove(folder.path_of(specification["temporary"], pid, token))
+        if "memory_cgroup" in specification["layers"]:
+            with contextlib.suppress(OSError):  # no cgroups here
+                for path in memory_cgroup.possible_paths(pid, token)[1]:
+                    memory_cgroup.remove(path)
+
+    return remove
 
 
 def _machine(files: InterpreterFiles) -> dict[str, Any]:

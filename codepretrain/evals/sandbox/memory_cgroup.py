@@ -11,25 +11,25 @@ import os
 import time
 
 _PREFIX = "codepretrain-sandbox-"
-_REMOVAL_ATTEMPTS = 50
+_REMOVAL_LIMIT_S = 5.0  # the kernel may take long to end a killed program on a busy machine
 
 
 class MemoryCgroup:
     """A group of at most `limit_bytes`, without swap.
 
+    Args:
+      token: what its name ends with; no other group of this process has it.
+
     Raises:
       OSError: no memory controller, or no right to make a group.
     """
 
-    def __init__(self, limit_bytes: int) -> None:
-        with open("/proc/self/cgroup") as own, open("/proc/self/mountinfo") as mounts:
-            self.version, parents = possible_parents(own.read(), mounts.read())
+    def __init__(self, limit_bytes: int, token: str) -> None:
+        self.version, paths = possible_paths(os.getpid(), token)
         problem = OSError("no cgroup with a memory controller is mounted")
-        for parent in parents:
-            self.path = f"{parent}/{_PREFIX}{os.getpid()}"
+        for path in paths:
+            self.path = path
             try:
-                if os.path.isdir(self.path):  # of an earlier process with this number
-                    os.rmdir(self.path)
                 os.mkdir(self.path)
             except OSError as error:
                 problem = error
@@ -85,14 +85,24 @@ def remove(path: str) -> None:
 
     A missing group is no error.
     """
-    for _ in range(_REMOVAL_ATTEMPTS):
+    deadline = time.monotonic() + _REMOVAL_LIMIT_S
+    while True:
         try:
             os.rmdir(path)
             return
         except FileNotFoundError:
             return
         except OSError:
+            if time.monotonic() > deadline:
+                return
             time.sleep(0.002)
+
+
+def possible_paths(pid: int, token: str) -> tuple[int, list[str]]:
+    """Returns the version of cgroups and where the group of process `pid` may be."""
+    with open("/proc/self/cgroup") as own, open("/proc/self/mountinfo") as mounts:
+        version, parents = possible_parents(own.read(), mounts.read())
+    return version, [f"{parent}/{_PREFIX}{pid}-{token}" for parent in parents]
 
 
 def possible_parents(own_groups: str, mounts: str) -> tuple[int, list[str]]:

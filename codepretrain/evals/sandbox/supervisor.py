@@ -62,7 +62,7 @@ def main() -> None:
         if spec["input_fd"] is not None:  # the program's end alone: it closes with the program
             os.close(spec["input_fd"])
         try:
-            _send(spec, {"layers": layers, "missing": missing, **child.traces()})
+            _send(spec, {"layers": layers, "missing": missing})
             _send(spec, child.wait())
         finally:
             child.remove_traces()
@@ -108,11 +108,15 @@ class _Child:
         if "memory_cgroup" in self.layers:
             limits = self.spec["limits"]
             try:
-                self._group = MemoryCgroup(limits["memory_bytes"] + limits["disk_bytes"])
+                self._group = MemoryCgroup(
+                    limits["memory_bytes"] + limits["disk_bytes"], self.spec["token"]
+                )
             except OSError as error:
                 raise _StartError("memory_cgroup", error) from error
         if "namespaces" not in self.layers:
-            self.folder = folder.create(self.spec["temporary"], self.spec["program"])
+            temporary, token = self.spec["temporary"], self.spec["token"]
+            self.folder = folder.path_of(temporary, os.getpid(), token)
+            folder.create(self.folder, self.spec["program"])
         proceed_read, proceed_write = os.pipe()
         report_read, report_write = os.pipe()
         try:
@@ -161,10 +165,6 @@ class _Child:
             "cpu_s": usage.ru_utime + usage.ru_stime,
             "memory_exhausted": self._group is not None and self._group.was_exhausted(),
         }
-
-    def traces(self) -> "dict[str, str | None]":
-        """Returns what the evaluator has to remove if this process is killed."""
-        return {"folder": self.folder, "group": self._group.path if self._group else None}
 
     def remove_traces(self) -> None:
         """Ends the program, if it runs, and removes its directory and cgroup."""

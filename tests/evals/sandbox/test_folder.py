@@ -5,7 +5,8 @@ from codepretrain.evals.sandbox import folder
 
 
 def test_a_folder_holds_the_program_and_a_place_to_work(tmp_path: Path) -> None:
-    path = folder.create(str(tmp_path), b"print(1)")
+    path = folder.path_of(str(tmp_path), 7, "ab")
+    folder.create(path, b"print(1)")
     assert sorted(os.listdir(path)) == ["program.py", "work"]
     assert os.stat(path).st_mode & 0o777 == 0o700
     folder.remove(path)
@@ -17,7 +18,8 @@ def test_links_are_removed_and_not_followed(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "file").write_text("x")
-    path = folder.create(str(tmp_path), b"")
+    path = folder.path_of(str(tmp_path), 7, "ab")
+    folder.create(path, b"")
     os.symlink(kept, f"{path}/work/link")
     folder.remove(path)
     assert (kept / "file").read_text() == "x"
@@ -25,7 +27,8 @@ def test_links_are_removed_and_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_deep_and_wide_tree_is_removed(tmp_path: Path) -> None:
-    path = folder.create(str(tmp_path), b"")
+    path = folder.path_of(str(tmp_path), 7, "ab")
+    folder.create(path, b"")
     here = os.getcwd()
     try:
         os.chdir(f"{path}/work")

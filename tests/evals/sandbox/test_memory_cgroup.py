@@ -50,7 +50,7 @@ def test_without_a_memory_controller_it_is_an_error(monkeypatch: pytest.MonkeyPa
         "codepretrain.evals.sandbox.memory_cgroup.possible_parents", lambda own, mounts: (0, [])
     )
     with pytest.raises(OSError, match="no cgroup with a memory controller"):
-        MemoryCgroup(1 << 20)
+        MemoryCgroup(1 << 20, "ab")
 
 
 def test_version_2_falls_back_to_a_group_beside(
@@ -64,7 +64,7 @@ def test_version_2_falls_back_to_a_group_beside(
         lambda *_: (2, [str(own), str(tmp_path)]),
     )
     with pytest.raises(FileNotFoundError, match=f"{tmp_path}/codepretrain-sandbox-.*/memory.max"):
-        MemoryCgroup(1 << 20)
+        MemoryCgroup(1 << 20, "ab")
     assert os.listdir(tmp_path) == ["own"]
     assert os.listdir(own) == []
 
@@ -72,7 +72,7 @@ def test_version_2_falls_back_to_a_group_beside(
 HUNGRY = """\
 import os, sys
 from codepretrain.evals.sandbox.memory_cgroup import MemoryCgroup, remove
-group = MemoryCgroup(32 << 20)
+group = MemoryCgroup(32 << 20, "ab")
 pid = os.fork()
 if pid == 0:
     group.enter()

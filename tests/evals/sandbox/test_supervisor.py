@@ -9,15 +9,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from codepretrain.evals.sandbox import launch
 from codepretrain.evals.sandbox.run import run_program, run_programs
 from tests.conftest import ROOT
 from tests.evals.sandbox.conftest import QUICK, error_of, granted, needs_linux, run_in
 
 DEADLINE_S = 30.0
 EVALUATOR = """\
+from codepretrain.evals.sandbox import launch
 from codepretrain.evals.sandbox.run import run_program
 run_program("import os, time\\nos.makedirs('a/b')\\nprint('x' * 10)\\ntime.sleep(600)",
             layers={layers!r}, required_layers={layers!r})
@@ -51,8 +54,8 @@ def left_folders() -> set[str]:
     return set(glob.glob(f"{tempfile.gettempdir()}/codepretrain-sandbox-*"))
 
 
-def cgroups_of(pid: int) -> list[str]:
-    return glob.glob(f"/sys/fs/cgroup/**/codepretrain-sandbox-{pid}", recursive=True)
+def cgroups_of(pid: int | str) -> list[str]:
+    return glob.glob(f"/sys/fs/cgroup/**/codepretrain-sandbox-{pid}-*", recursive=True)
 
 
 @pytest.fixture(params=[("limits",), ("limits", "namespaces", "memory_cgroup")], ids=str)
@@ -96,6 +99,32 @@ def test_a_program_dies_with_its_supervisor(running: tuple[int, int, int]) -> No
     os.kill(supervisor, signal.SIGKILL)
     assert until(lambda: not is_running(program))
     assert until(lambda: not is_running(evaluator))  # it reports an error and ends
+    assert not cgroups_of(supervisor)
+    assert not {path for path in left_folders() if f"-{supervisor}-" in path}
+
+
+@needs_linux
+@pytest.mark.parametrize("layers", [("limits",), ("limits", "namespaces", "memory_cgroup")])
+def test_a_supervisor_killed_before_its_report_leaves_nothing(
+    layers: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its program runs by then, in a directory or cgroup that no message has named."""
+    layers = granted(*layers)
+    dies = "supervisor._send = lambda *_: os.kill(os.getpid(), 9); supervisor.main()"
+    script = "import os; " + launch._START.replace("supervisor.main()", dies)
+    monkeypatch.setattr(launch, "_START", script)
+    started: list[int] = []
+    launched = subprocess.Popen
+
+    def record(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process = launched(*arguments, **options)
+        started.append(process.pid)
+        return process
+
+    monkeypatch.setattr(launch.subprocess, "Popen", record)
+    with pytest.raises(RuntimeError, match="could not be set up"):
+        run_program("", layers=layers, required_layers=layers)
+    (supervisor,) = started
     assert not cgroups_of(supervisor)
     assert not {path for path in left_folders() if f"-{supervisor}-" in path}
 
