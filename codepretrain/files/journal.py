@@ -44,7 +44,7 @@ def read(path: StrPath, *, fields: Fields = MappingProxyType({})) -> list[dict[s
     Raises:
       UserError: a line other than a torn last one is damaged, or lacks a field.
     """
-    return [record for _, record in _lines(_content(path), path, fields)]
+    return [record for _, record in parse_lines(_content(path), path, fields)]
 
 
 def remove(path: StrPath) -> None:
@@ -79,7 +79,7 @@ class Journal:
           UserError: a line other than a torn last one is damaged; or the journal cannot be written.
         """
         content = _content(path)
-        lines = _lines(content, path, fields)
+        lines = parse_lines(content, path, fields)
         kept, cut = [], []
         for text, record in lines:
             if keeps is None or keeps(record):
@@ -172,12 +172,21 @@ def _content(path: StrPath) -> bytes:
     return b""
 
 
-def _lines(content: bytes, path: StrPath, fields: Fields) -> list[tuple[str, dict[str, Any]]]:
-    """Returns each line's text and record, except for a torn last one."""
+def parse_lines(
+    content: bytes, path: StrPath, fields: Fields, *, first: int = 1
+) -> list[tuple[str, dict[str, Any]]]:
+    """Returns each line's text and record, except for a torn last one.
+
+    Args:
+      path: of the journal, for messages. first: the number of the first line, likewise.
+
+    Raises:
+      DamageError: a line other than a torn last one is damaged, or lacks a field.
+    """
     lines = content.split(b"\n")
     is_torn = lines[-1] != b""  # a whole journal ends with a newline
     pairs = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines, start=first):
         if not line:
             continue
         try:
@@ -189,7 +198,7 @@ def _lines(content: bytes, path: StrPath, fields: Fields) -> list[tuple[str, dic
                     raise ValueError(f"expected a field {name!r} of type {kind.__name__}")
             pairs.append((text, record))
         except ValueError as error:
-            if is_torn and number == len(lines):
+            if is_torn and number == first + len(lines) - 1:
                 break
             raise DamageError(
                 f"{shown(path)} line {number} is damaged ({error}): remove that line, or move the "

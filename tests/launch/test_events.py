@@ -11,6 +11,7 @@ from codepretrain.files import storage
 from codepretrain.files.atomic import write_text
 from codepretrain.launch.events import (
     Event,
+    EventReader,
     EventWriter,
     conductor_name,
     counts,
@@ -124,3 +125,24 @@ def test_times_are_exact_to_the_millisecond() -> None:
 
 def test_no_folder_is_no_events(tmp_path: Path) -> None:
     assert read_events(epath.Path(tmp_path / "none")) == []
+
+
+def test_a_reader_returns_what_one_that_begins_anew_would(tmp_path: Path) -> None:
+    """It reads only what is new; what later terms ignore is ignored all the same."""
+    folder = storage.parse(tmp_path)
+    reader = EventReader(folder)
+    assert reader.read() == []
+    old = EventWriter(folder, conductor_name(1))
+    old.append([{"event": "term", "time": utc(1), "term": 1, "seen": {}}])
+    old.append([{"event": "a", "time": utc(2)}])
+    assert [event["event"] for event in reader.read()] == ["term", "a"]
+    assert reader.read() is reader.read()
+    with EventWriter(folder, conductor_name(2)) as new:
+        new.append([{"event": "term", "time": utc(3), "term": 2, "seen": {"conductor-000001": 2}}])
+        old.append([{"event": "late", "time": utc(4)}])
+        with EventWriter(folder, "keeper-1") as keeper:
+            keeper.append([{"event": "keeper", "time": utc(1.5)}])
+        found = [event["event"] for event in reader.read()]
+        assert found == ["term", "keeper", "a", "term"]
+        assert reader.read() == read_events(folder)
+    old.close()
