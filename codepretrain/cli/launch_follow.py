@@ -1,6 +1,7 @@
 """Follows a job: prints its events until it is over."""
 
 import shlex
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -8,12 +9,13 @@ from typing import Any
 from codepretrain.errors import Interrupted, UserError
 from codepretrain.files.storage import is_local
 from codepretrain.launch import record_files
-from codepretrain.launch.events import read_events
+from codepretrain.launch.events import EventReader
 from codepretrain.launch.fold import fold_events
 from codepretrain.launch.job_folder import JobFolder
+from codepretrain.launch.patience import Patience
 from codepretrain.printable import printable
 
-_PERIOD_S, _STORE_PERIOD_S = 1.0, 10.0  # every look reads all events
+_PERIOD_S, _STORE_PERIOD_S = 1.0, 5.0
 _HIDDEN = ("event", "time", "writer", "number", "record", "boots", "seen", "chip_seconds")
 _UNTOLD = ("term", "chip_hours")
 
@@ -27,14 +29,18 @@ def follow(folder: JobFolder, *, request: int | None = None) -> int:
       request: the number of a request that the job is to take before it can be over.
 
     Raises:
-      UserError: it ended other than well.
+      UserError: it ended other than well, or could not be read for long.
     """
     job = record_files.read_job_record(folder)
     name, known = job.name, set[tuple[str, int]]()
     period_s = _PERIOD_S if is_local(folder.path) else _STORE_PERIOD_S
+    reader, patience = EventReader(folder.events), Patience(to_stderr)
     try:
         while True:
-            events = read_events(folder.events)
+            events = patience.read(reader.read)
+            if events is None:
+                time.sleep(period_s)
+                continue
             state = fold_events(events)
             for event in events:
                 # By identity: a keeper's event may come between two that were printed already.
@@ -54,6 +60,11 @@ def follow(folder: JobFolder, *, request: int | None = None) -> int:
     if state.state != "DONE":
         raise UserError(f"job {name} is {state.state}: {state.why}")
     return 0
+
+
+def to_stderr(text: str) -> None:
+    """Prints a line about the following, not about the job."""
+    print(f"codepretrain: {text}", file=sys.stderr, flush=True)
 
 
 def told(event: Mapping[str, Any]) -> str:

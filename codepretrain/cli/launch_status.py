@@ -19,6 +19,7 @@ from codepretrain.launch.cost import cost_of
 from codepretrain.launch.events import read_events
 from codepretrain.launch.job_folder import JobFolder, read_job
 from codepretrain.launch.looking import Looker
+from codepretrain.launch.patience import Patience
 from codepretrain.launch.record_files import read_job_record
 from codepretrain.launch.status import JobStatus
 
@@ -66,9 +67,13 @@ def _follow(folder: JobFolder, looker: Looker, page: Path | None) -> None:
     console = _console()
     is_live = console.is_terminal
     printed_s, before = -_PRINT_S, ""
+    patience = Patience(lambda text: console.print(f"codepretrain: {text}"))
     with Live(console=console, auto_refresh=False, screen=False) as live:
         while True:
-            status = looker.status()
+            status = patience.read(looker.status)
+            if status is None:
+                time.sleep(_PERIOD_S)
+                continue
             shown = status_terminal.render(status, width=console.width)
             if is_live:
                 live.update(shown, refresh=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from codepretrain.files.storage import is_local
 from codepretrain.launch import record_files
-from codepretrain.launch.events import Event, read_events
+from codepretrain.launch.events import Event, EventReader
 from codepretrain.launch.fold import fold_events
 from codepretrain.launch.host_status import Look
 from codepretrain.launch.job import Job
@@ -38,6 +38,7 @@ class Looker:
         self._folder, self._steady, self._sleep = folder, steady, sleep
         self.job: Job = record_files.read_job_record(folder)
         self.events: list[Event] = []
+        self._reader = EventReader(folder.events)
         self._sightings = Sightings(self.job.launch.watchdog.heartbeat_s)
         self._read_s: float | None = None
 
@@ -47,7 +48,7 @@ class Looker:
         Raises:
           UserError: a file is damaged or cannot be read.
         """
-        self.events = read_events(self._folder.events)
+        self.events = self._reader.read()
         return status_of(self.job, self.events, self._look())
 
     def status_after_a_beat(self) -> JobStatus:
