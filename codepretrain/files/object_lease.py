@@ -87,7 +87,12 @@ def _start(pid: int) -> str | None:
 
 
 class ObjectLease:
-    """A folder of an object store, held by this process from construction until `release`."""
+    """A folder of an object store, held by this process from construction until `release`.
+
+    Attributes:
+      watched_s: for how long the process that held it before was seen not to renew it; 0 if it
+        released it, if it is known to have ended, or if nobody held it.
+    """
 
     def __init__(
         self,
@@ -104,6 +109,7 @@ class ObjectLease:
         self._process = this_process()
         self._beat = 0
         self._problem = ""
+        self.watched_s = 0.0
         self._renewed_s = now_s()
         self._term = self._acquire(waits, announce)
         self._stop = threading.Event()
@@ -130,7 +136,7 @@ class ObjectLease:
         while True:
             terms = self._terms()
             if terms:
-                _wait_until_free(
+                self.watched_s = _wait_until_free(
                     self._object(terms[-1]), self._folder, self._ttl_s, waits, announce
                 )
             term = max(terms, default=0) + 1
@@ -195,8 +201,10 @@ def _wait_until_free(
     ttl_s: float,
     waits: bool,
     announce: Callable[[str], None] | None,
-) -> None:
+) -> float:
     """Waits until the holder of a term releases it, dies, or lets it expire.
+
+    Returns for how many seconds it was seen not to renew a lease that expired, else 0.
 
     Raises:
       UserError: the holder renewed it, and we do not wait.
@@ -206,12 +214,12 @@ def _wait_until_free(
         try:
             content = read_bytes(term)
         except MissingFileError:
-            return  # there is a later term: the caller lists again and finds it
+            return 0.0  # there is a later term: the caller lists again and finds it
         value = _parsed(content)
         holder = _holder(value)
         ttl_s = max(ttl_s, float(value.get("ttl_s", 0)))
         if value.get("state") == _RELEASED or (holder is not None and holder.is_dead()):
-            return
+            return 0.0
         if seen is None and announce is not None:
             announce(f"{folder} is held by {holder}: waiting to see whether it is alive")
         if content != seen:
@@ -219,7 +227,7 @@ def _wait_until_free(
                 raise in_use(folder, str(holder or "another process"))
             seen, since_s = content, time.monotonic()
         if time.monotonic() - since_s > ttl_s:
-            return
+            return time.monotonic() - since_s
         time.sleep(ttl_s / 20)
 
 
