@@ -3,6 +3,7 @@
 <workdir>/jobs/<job>/
     job.json                 what to run, on what; written once, by `launch submit`
     bundle/<sha256>/         the code, the lock and the configs that every host runs
+    code/<sha256>/           the code of a local job, unpacked from the bundle; made by its keeper
     requests/<number>.json   stop and resume; created by a command, never replaced
     conductor/.lease         held by the process that decides (`files/lease.py`)
     orders.json              what every host is to do now; rewritten by the conductor

@@ -1,0 +1,83 @@
+"""The code of a job on this machine: the wheel of its bundle, unpacked.
+
+Supervisors and workers of a job run the code that it was submitted with, whatever becomes of the
+checkout: they find it on PYTHONPATH, before anything else. On a pod `host_start.py` installs the
+same wheel.
+"""
+
+import io
+import os
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from codepretrain.errors import DamageError
+from codepretrain.files import storage
+from codepretrain.files.directory import check_directory
+from codepretrain.files.explain import explained
+from codepretrain.files.hashing import sha256_json
+from codepretrain.files.scratch import scratch_folder
+from codepretrain.launch.job import Job
+from codepretrain.launch.job_folder import JobFolder
+
+_REMEDY = "submit the study again; finished phases and checkpoints are kept"
+
+
+def unpack_code(folder: JobFolder, job: Job) -> Path:
+    """Returns the local folder with the code of a job, which is made unless it is there and whole.
+
+    Raises:
+      DamageError: the bundle is not the one that was submitted.
+      UserError: it cannot be read, or there is no space.
+    """
+    with zipfile.ZipFile(io.BytesIO(_wheel(folder, job.bundle))) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    target = _code_folder(folder, job.bundle)
+    if _is_whole(target, members):
+        return target
+    storage.remove_tree(target)
+    with explained("write", target), scratch_folder(target.parent, target.name) as scratch:
+        for name, content in members.items():
+            path = scratch / "code" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        try:
+            os.rename(scratch / "code", target)
+        except OSError:
+            if not _is_whole(target, members):  # not another keeper's
+                raise
+    return target
+
+
+def environment_with_code(environment: Mapping[str, str], code: Path) -> dict[str, str]:
+    """Returns an environment in which `python -m codepretrain` runs this code.
+
+    Python would look in the current directory first, which may be a checkout (PYTHONSAFEPATH); the
+    modules there that a study names are still found, after the code.
+    """
+    others = [path for path in environment.get("PYTHONPATH", "").split(os.pathsep) if path]
+    paths = [os.fspath(code), *others, os.getcwd()]
+    return {**environment, "PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+
+
+def _wheel(folder: JobFolder, bundle: str) -> bytes:
+    path = folder.bundle / bundle
+    hashes = check_directory(path, reads_contents=True, remedy=_REMEDY)
+    if sha256_json(dict(hashes)) != bundle:
+        raise DamageError(f"damaged {path}: it does not match its hash; {_REMEDY}")
+    (wheel,) = [name for name in hashes if name.endswith(".whl")]
+    return storage.read_bytes(path / wheel)
+
+
+def _code_folder(folder: JobFolder, bundle: str) -> Path:
+    if storage.is_local(folder.path):
+        return Path(folder.path) / "code" / bundle
+    return Path(tempfile.gettempdir()) / f"codepretrain-{folder.path.name}-code" / bundle
+
+
+def _is_whole(target: Path, members: Mapping[str, bytes]) -> bool:
+    try:
+        return all((target / name).read_bytes() == content for name, content in members.items())
+    except OSError:
+        return False
