@@ -43,9 +43,7 @@ class JournalTail:
         whole, newline, _ = added.rpartition(b"\n")
         if not newline:
             return False
-        found = parse_lines(
-            whole + newline, self._path, self._fields, first=len(self.records) + 1
-        )
+        found = parse_lines(whole + newline, self._path, self._fields, first=len(self.records) + 1)
         self._num_bytes += len(whole) + 1
         self.records += [record for _, record in found]
         return True

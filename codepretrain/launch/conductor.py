@@ -221,9 +221,7 @@ def conduct(
     """
     with (
         expiring(folder.conductor, ttl_s=ttl_s) as lease,
-        Conductor(
-            folder, host=host, silent_s=lease.watched_s, check=lease.check
-        ) as conductor,
+        Conductor(folder, host=host, silent_s=lease.watched_s, check=lease.check) as conductor,
     ):
         while True:
             conductor.round()

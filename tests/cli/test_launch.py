@@ -257,6 +257,24 @@ def test_the_keeper_of_tpu_vms_requests_slices_and_returns_them(
     assert f"{job.name}-1: deleted: the job is over" in messages
 
 
+def test_a_job_whose_slices_are_not_granted_yet_is_stopped_at_once(
+    memory: epath.Path,
+    no_wheel: None,
+    started: list[Job],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No host could take the request, and its keeper goes by the orders alone."""
+    monkeypatch.setattr(missing, "missing_parts", lambda *_: [])
+    assert submit(memory, "tpu_vm_v5e", *CLOUD) == 0
+    folder, job = the_job(memory)
+    watch = OrdersWatch(folder)
+    assert not watch.is_over()
+    assert main(["launch", "stop", job.name, "--workdir", str(memory)]) == 0
+    assert "no host was deciding: the job is STOPPED" in capsys.readouterr().out
+    assert watch.is_over()
+
+
 def test_secrets_are_found_by_name_or_as_the_machine_says(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*os.environ]:
         monkeypatch.delenv(name)

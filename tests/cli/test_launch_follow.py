@@ -1,5 +1,6 @@
 """What `launch submit` and `launch resume` print while a job goes on."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_a_storage_that_fails_for_a_while_does_not_end_it(
     assert {"follow": "state=DONE", "logs": "a line", "status": "DONE"}[command] in printed.out
 
 
-def _after_one(failing: object) -> type[EventReader]:
+def _after_one(failing: Callable[[EventReader], list]) -> type[EventReader]:
     """Returns a reader whose first read succeeds."""
 
     class Reader(EventReader):
@@ -115,7 +116,7 @@ def _after_one(failing: object) -> type[EventReader]:
             if self.is_first:
                 self.is_first = False
                 return super().read()
-            return failing(self)  # type: ignore[operator]
+            return failing(self)
 
     return Reader
 
