@@ -9,7 +9,7 @@ from codepretrain.errors import PeerError, PeerStopped, UserError
 from codepretrain.peers import LOST_CODE
 
 _SIGNALED = tuple(128 + number for number in (signal.SIGINT, signal.SIGTERM))
-# The status code of XLA, which gRPC and Cloud Storage use for quotas and message sizes too, and what
+# The status code of XLA; gRPC and Cloud Storage use it for quotas and message sizes too. And what
 # XLA says of memory, on devices and of hosts.
 _EXHAUSTED = "RESOURCE_EXHAUSTED"
 _OF_MEMORY = re.compile(r"out of memory|failed to allocate|attempting to (allocate|reserve)", re.I)
