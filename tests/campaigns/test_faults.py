@@ -20,8 +20,10 @@ from pathlib import Path
 import pytest
 from etils import epath
 
-from tests.campaigns.faults import activities, campaign, data, processes
+from tests.campaigns.faults import activities, campaign, data, machines, processes
 from tests.campaigns.faults.campaign import OPTIONS, SEED, Fault, Struck
+from tests.campaigns.faults.hosts import Hosts
+from tests.campaigns.faults.network import network
 from tests.campaigns.test_hosts import start
 from tests.fixtures.processes import wait_for_all
 from tests.fixtures.study_bits import assert_same_study
@@ -101,3 +103,45 @@ def test_faults_of_data(suffer: Callable, tiny_overrides: list[str]) -> None:
         campaign.plan(data.FAULTS, rng),
         rng,
     )
+
+
+def test_faults_of_hosts(suffer: Callable, tiny_overrides: list[str]) -> None:
+    """Missing at the start, gone, with a full disk, with a wrong clock."""
+    rng = random.Random(SEED)
+    skewed = machines.SKEWED if machines.FAKETIME.exists() else ()
+    if not skewed:
+        print("skipped: wrong clocks, which need libfaketime (FAKETIME_LIBRARY)")
+
+    def begin(workdir: Path) -> Hosts:
+        return machines.Late(make_job(workdir, [*tiny_overrides, *OPTIONS]))
+
+    suffer(begin, campaign.plan([*machines.FAULTS, *skewed], rng), rng)
+
+
+def test_partition(suffer: Callable, tmp_path: Path, tiny_overrides: list[str]) -> None:
+    """The hosts have addresses of their own, so the machine is not `local`."""
+    rng = random.Random(SEED)
+    options = [*tiny_overrides, *OPTIONS, "--cpu-devices=1"]
+    with network(tmp_path) as between:
+        suffer(
+            lambda workdir: Hosts(
+                make_job(workdir, options, kind="tpu_vm", topology="v5e:2x4"), between.wraps()
+            ),
+            [[machines.partition(between)] for _ in range(campaign.ROUNDS)],
+            rng,
+        )
+
+
+def test_full_disk(
+    prepared: Path, tmp_path: Path, unbroken: Path, tiny_overrides: list[str]
+) -> None:
+    rng = random.Random(SEED)
+    workdir = tmp_path / "workdir"
+    with data.small_disk(workdir):
+        shutil.copytree(prepared, workdir, dirs_exist_ok=True)
+        with Hosts(make_job(workdir, [*tiny_overrides, *OPTIONS])) as job:
+            for _ in range(campaign.ROUNDS):
+                if campaign.has_room(job):
+                    campaign.strike(job, data.FULL_DISK, rng)
+            job.wait_done()
+        print(assert_same_study(epath.Path(workdir), epath.Path(unbroken)))

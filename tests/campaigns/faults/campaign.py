@@ -159,8 +159,9 @@ def _ended(job: Launched, fault: Fault, host: int | None, observed: _Observed) -
     lost_steps = end["lost_steps"]
     if fault.mend is not None:
         fault.mend(job)
-    if fault.until is not None:
-        job.wait(lambda: fault.until(job), "the next attempt")
+    until = fault.until
+    if until is not None:
+        job.wait(lambda: until(job), "the next attempt")
     else:
         job.wait(lambda: _is_back(job, end["attempt"]), "steps after the restart")
         live = next(iter(job.state().live.values()))

@@ -1,11 +1,16 @@
 """Faults of what is on the disk: checkpoints, rows, listings, a full disk; and a flipped bit."""
 
+import contextlib
 import os
 import random
 import shutil
 import signal
+import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tests.campaigns.faults.activities import Held
 from tests.campaigns.faults.campaign import Fault, Noticed
@@ -165,3 +170,16 @@ FAULTS = (
     Fault("two jobs on one workdir", start_another_job),
 )
 FULL_DISK = Fault("disk full under all hosts", fill_disk, ("user_error",), mend=resume)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path) -> Iterator[None]:
+    """Mounts a small file system; skips the test where that is not allowed."""
+    folder.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)]
+    if subprocess.run(mounting, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a file system")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -42,4 +42,5 @@ def flip_a_bit(process: int, marker: Path) -> None:
         flip = jax.shard_map(flip, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False)
         return sums, {**gradients, "embedding": flip(gradients["embedding"])}
 
-    Program.copy_state, step._sums_and_gradients = copied, flipped  # type: ignore[method-assign]
+    Program.copy_state = copied  # type: ignore[assignment, method-assign]
+    step._sums_and_gradients = flipped
