@@ -59,6 +59,9 @@ class Hosts(Launched):
         if self._thread is not None:
             self._thread.join()
         super().kill_all()
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
 
     def set_host(self, host: int, wrap: Wrap) -> None:
         """Has a host start again as another one; its supervisor is killed."""

@@ -58,9 +58,11 @@ def stick_worker(job: Launched, rng: random.Random) -> int:
     host = host_of(job, rng)
     pid = job.workers()[host]
     words = [sys.executable, "-m", "tests.campaigns.faults.stop_thread", str(pid)]
-    stopping = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE)  # ends with the worker
+    stopping = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE)
+    job.attached.append(stopping)
     assert stopping.stdout is not None
-    assert stopping.stdout.readline() == b"stopped\n"
+    with stopping.stdout:
+        assert stopping.stdout.readline() == b"stopped\n"
     return host
 
 
