@@ -21,7 +21,7 @@ import pytest
 from etils import epath
 
 from tests.campaigns.faults import activities, campaign, data, machines, processes
-from tests.campaigns.faults.campaign import OPTIONS, SEED, Fault, Struck
+from tests.campaigns.faults.campaign import CACHED, OPTIONS, SEED, Fault, Struck
 from tests.campaigns.faults.hosts import Hosts
 from tests.campaigns.faults.network import network
 from tests.campaigns.test_hosts import start
@@ -78,7 +78,7 @@ def suffer(
 def test_faults_of_processes(suffer: Callable, tiny_overrides: list[str]) -> None:
     rng = random.Random(SEED)
     suffer(
-        lambda workdir: Launched(make_job(workdir, [*tiny_overrides, *OPTIONS])),
+        lambda workdir: Launched(make_job(workdir, [*tiny_overrides, *OPTIONS], env=CACHED)),
         campaign.plan(processes.FAULTS, rng),
         rng,
     )
@@ -113,7 +113,7 @@ def test_faults_of_hosts(suffer: Callable, tiny_overrides: list[str]) -> None:
         print("skipped: wrong clocks, which need libfaketime (FAKETIME_LIBRARY)")
 
     def begin(workdir: Path) -> Hosts:
-        return machines.Late(make_job(workdir, [*tiny_overrides, *OPTIONS]))
+        return machines.Late(make_job(workdir, [*tiny_overrides, *OPTIONS], env=CACHED))
 
     suffer(begin, campaign.plan([*machines.FAULTS, *skewed], rng), rng)
 
@@ -125,7 +125,8 @@ def test_partition(suffer: Callable, tmp_path: Path, tiny_overrides: list[str]) 
     with network(tmp_path) as between:
         suffer(
             lambda workdir: Hosts(
-                make_job(workdir, options, kind="tpu_vm", topology="v5e:2x4"), between.wraps()
+                make_job(workdir, options, kind="tpu_vm", topology="v5e:2x4", env=CACHED),
+                between.wraps(),
             ),
             [[machines.partition(between)] for _ in range(campaign.ROUNDS)],
             rng,
@@ -139,7 +140,7 @@ def test_full_disk(
     workdir = tmp_path / "workdir"
     with data.small_disk(workdir):
         shutil.copytree(prepared, workdir, dirs_exist_ok=True)
-        with Hosts(make_job(workdir, [*tiny_overrides, *OPTIONS])) as job:
+        with Hosts(make_job(workdir, [*tiny_overrides, *OPTIONS], env=CACHED)) as job:
             for _ in range(campaign.ROUNDS):
                 if campaign.has_room(job):
                     campaign.strike(job, data.FULL_DISK, rng)

@@ -18,7 +18,7 @@ from etils import epath
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_bytes
 from tests.campaigns.faults import campaign
-from tests.campaigns.faults.campaign import OPTIONS, SEED, Fault, Noticed
+from tests.campaigns.faults.campaign import CACHED, OPTIONS, SEED, Fault, Noticed
 from tests.campaigns.faults.hosts import Hosts, Wrap
 from tests.campaigns.faults.machines import remove_host
 from tests.campaigns.test_hosts import start
@@ -98,7 +98,8 @@ def test_faults_of_the_store(
     started = start("train", unbroken, tiny_overrides, num_processes=2, options=OPTIONS)
     for ended in wait_for_all(started, timeout_s=1800):
         assert ended.returncode == 0, ended.stdout
-    options = [*tiny_overrides, *OPTIONS, "--config.checkpoint.temporary_interval_s=4.0"]
+    others = [option for option in OPTIONS if "temporary_interval_s" not in option]
+    options = [*tiny_overrides, *others, "--config.checkpoint.temporary_interval_s=4.0"]
     with failing_store(gcs_server["STORAGE_EMULATOR_HOST"]) as store:
         wrap = Wrap(environment=dict.fromkeys(_STORES, store.address))
         faults = [
@@ -110,7 +111,7 @@ def test_faults_of_the_store(
         while left:
             workdir = storage.parse(f"gs://{BUCKET}/faults-{time.time_ns()}")
             upload(prepared, workdir)
-            folder = make_job(workdir, options)  # type: ignore[arg-type]
+            folder = make_job(workdir, options, env=CACHED)  # type: ignore[arg-type]
             with Stored(folder, {0: wrap, 1: wrap}, logs=tmp_path) as job:
                 while left and campaign.has_room(job):
                     for fault in left.pop(0):

@@ -8,7 +8,7 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-from tests.campaigns.faults.campaign import Fault
+from tests.campaigns.faults.campaign import CACHED, Fault
 from tests.campaigns.faults.hosts import Hosts
 from tests.campaigns.faults.processes import host_of
 from tests.conftest import ROOT
@@ -28,6 +28,7 @@ class Held(Hosts):
         self.stages.mkdir()
         self.hold("none")
         environment = {
+            **CACHED,
             "PYTHONPATH": f"{_SITE}:{ROOT}",
             "CODEPRETRAIN_FAULTS": str(self.stages),
         }

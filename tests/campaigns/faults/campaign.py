@@ -33,6 +33,11 @@ OPTIONS = [
     "--config.evals.validation.interval_steps=100",
     "--config.execution.replay_interval_steps=20",
 ]
+# All programs are kept, so that a restart takes a third of its time.
+CACHED = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 _RECORD = os.environ.get("FAULTS_RECORD")
 _STRAY_S = 3.0  # a fault strikes at a random moment of so many seconds of steps
 
