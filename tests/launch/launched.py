@@ -30,6 +30,7 @@ class Launched:
         self.folder = folder
         self.job = record_files.read_job_record(folder)
         self.keeper: subprocess.Popen[bytes] | None = None
+        self.attached: list[subprocess.Popen[bytes]] = []  # to workers, with which they end
 
     def __enter__(self) -> Self:
         self.start_keeper()
@@ -61,6 +62,8 @@ class Launched:
             send(pid, signal.SIGKILL)
         if self.keeper is not None:
             self.keeper.wait()
+        for process in self.attached:
+            process.wait()
         wait_for(lambda: not self.supervisors() and not self.workers(), "the end of all processes")
 
     # Processes
