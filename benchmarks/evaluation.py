@@ -48,7 +48,7 @@ from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
 from codepretrain.interop.load import read_leaves
 from codepretrain.interop.tensors import nested
 from codepretrain.model.attention_kernels import Target, choose_kernel
-from codepretrain.train.mesh_axes import AXES
+from codepretrain.hardware.mesh_axes import AXES
 from codepretrain.train.numerics import pin_numerics
 from codepretrain.train.sharding import make_mesh, replicated
 

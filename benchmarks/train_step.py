@@ -42,7 +42,7 @@ from codepretrain.model.presets import preset
 from codepretrain.model.size import flops_per_token, num_parameters
 from codepretrain.rows.format import Row
 from codepretrain.stream.batch import Batch, batch_from_rows
-from codepretrain.train.mesh_axes import AXES
+from codepretrain.hardware.mesh_axes import AXES
 from codepretrain.train.sharding import global_batch, make_mesh, replicated
 from codepretrain.train.state import init_state
 from codepretrain.train.step import compile_train_step

@@ -24,7 +24,7 @@ from codepretrain.podplan.hlo_cost import compiled_flops, hbm_bytes, silent_atte
 from codepretrain.podplan.roofline import roofline
 from codepretrain.podplan.topology import Topology, topology_devices
 from codepretrain.train.execution import step_kernel
-from codepretrain.train.mesh_axes import AXES, axes_of
+from codepretrain.hardware.mesh_axes import AXES, axes_of
 from codepretrain.train.sharding import make_mesh
 from codepretrain.train.state import abstract_state
 from codepretrain.train.step import abstract_batch, compile_train_step

@@ -19,7 +19,7 @@ from codepretrain.config.schema import MeshConfig
 from codepretrain.errors import UserError
 from codepretrain.hardware.mesh_rules import mesh_rule
 from codepretrain.stream.batch import Batch
-from codepretrain.train.mesh_axes import (
+from codepretrain.hardware.mesh_axes import (
     AXES,
     axes_of,
     axis_sizes,
