@@ -22,10 +22,10 @@ from codepretrain.launch.job import Job, Stage
 def num_microbatches(job: Job, stage: Stage, num_slices: int) -> int | None:
     """Returns the micro-batches of a stage on so many slices, None if it cannot run on them.
 
-    The rows per device and micro-batch are at most those on the whole machine. The whole machine
-    is left as it is: `launch submit` and `codepretrain train` check it.
+    The rows per device and micro-batch are at most those on the whole machine, which uses the
+    study's own number.
     """
-    if num_slices == job.num_slices or stage.batch_size is None:
+    if stage.batch_size is None:
         return stage.num_microbatches
     sizes = _mesh(job, stage, num_slices)
     if sizes is None:
@@ -34,8 +34,12 @@ def num_microbatches(job: Job, stage: Stage, num_slices: int) -> int | None:
     if batch % shards:
         return None
     rows = batch // shards  # of each shard
-    least = -(-stage.num_microbatches * job.num_slices // num_slices)
-    return next((number for number in range(least, rows + 1) if rows % number == 0), None)
+    if num_slices == job.num_slices:
+        return None if rows % stage.num_microbatches else stage.num_microbatches
+    all_shards = shards * job.num_slices // num_slices
+    at_once = -(-batch // (all_shards * stage.num_microbatches))
+    numbers = (number for number in range(1, rows + 1) if rows % number == 0)
+    return next(number for number in numbers if rows // number <= at_once)
 
 
 def feasible_slices(job: Job, stage: Stage, at_most: int) -> int:
@@ -46,7 +50,7 @@ def feasible_slices(job: Job, stage: Stage, at_most: int) -> int:
 
 def arguments(job: Job, stage: Stage, num_slices: int) -> tuple[str, ...]:
     """Returns a stage's arguments for a gang of so many slices."""
-    if stage.is_single:
+    if stage.is_single or num_slices == job.num_slices:
         return stage.arguments
     number, sizes = num_microbatches(job, stage, num_slices), _mesh(job, stage, num_slices)
     assert number is not None, (stage.name, num_slices)
@@ -69,8 +73,8 @@ def told(job: Job, stage: Stage, num_slices: int) -> str:
 
 
 def _mesh(job: Job, stage: Stage, num_slices: int) -> Mapping[str, int] | None:
-    """Returns the axes to set on so many slices, none to leave the study's own; None if none fit."""
-    if num_slices == job.num_slices or stage.mesh == MeshConfig():
+    """Returns the mesh on so many slices: {} for the machine's rule, None if there is none."""
+    if stage.mesh == MeshConfig():
         return {}
     devices = _num_devices(job, num_slices)
     try:

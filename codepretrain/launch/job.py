@@ -1,7 +1,7 @@
 """What a job runs: the stages of a study, and the machine. Written once as job.json, by submit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from codepretrain.config.schema import MeshConfig
@@ -31,7 +31,7 @@ class Stage:
     expected_chip_hours: float | None = None
     batch_size: int | None = None
     num_microbatches: int = 1
-    mesh: MeshConfig = MeshConfig()
+    mesh: MeshConfig = field(default_factory=MeshConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

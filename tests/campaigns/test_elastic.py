@@ -27,7 +27,7 @@ from tests.launch.launched import Launched, send, submit
 pytestmark = pytest.mark.campaign
 
 TOLERANCE = 1e-6
-STEPS, BATCH_SIZE = 240, 64
+STEPS, BATCH_SIZE = 160, 64
 STEP_TOKENS = BATCH_SIZE * 64
 OPTIONS = [
     f"--config.training.batch_size={BATCH_SIZE}",
@@ -36,7 +36,7 @@ OPTIONS = [
     f"--config.phases.branch.tokens={10 * STEP_TOKENS}",
     f"--config.phases.cooldown.tokens={10 * STEP_TOKENS}",
     "--config.checkpoint.temporary_interval_s=1.0",
-    "--config.evals.validation.interval_steps=80",
+    "--config.evals.validation.interval_steps=40",
 ]
 SLICES = [
     *("--machine", str(ROOT / "launch" / "local.py"), "--machine.machine.cpu_devices=1"),
@@ -125,7 +125,7 @@ def _compare(ours: Path, theirs: Path, name: str) -> None:
     evaluations = [
         {e["step"]: e["metrics"] for e in lines(run / "evals.jsonl")} for run in (ours, theirs)
     ]
-    assert evaluations[0].keys() == evaluations[1].keys() == {80, 160, 240}
+    assert evaluations[0].keys() == evaluations[1].keys() == {40, 80, 120, 160}
     values = [
         [found[step][n]["value"] for step in sorted(found) for n in sorted(found[step])]
         for found in evaluations

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,21 @@ __all__ = ["memory"]
 LOCAL = str(ROOT / "launch" / "local.py")
 CLOUD = ["--machine.machine.project=my-project", "--machine.machine.zone=us-west4-a"]
 GKE = [*CLOUD, "--machine.machine.cluster=pods", "--machine.machine.queue=research"]
+# Rows that divide over the devices of these machines.
+BATCH = [
+    "--config.training.batch_size=64",
+    f"--config.phases.trunk.tokens={40 * 64 * 64}",
+    f"--config.phases.branch.parent_tokens={20 * 64 * 64}",
+    f"--config.phases.branch.tokens={10 * 64 * 64}",
+    f"--config.phases.cooldown.tokens={10 * 64 * 64}",
+]
 SECRET = "hf_planted_in_the_environment"
 
 
 def submit(workdir: Any, machine: str, *arguments: str) -> int:
     path = str(ROOT / "launch" / f"{machine}.py")
     where = ["--config", str(TINY), "--machine", path, "--workdir", str(workdir), "--detach"]
-    return main(["launch", "submit", *where, *arguments])
+    return main(["launch", "submit", *where, *BATCH, *arguments])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -112,10 +121,10 @@ def test_mistakes_are_one_line_before_anything_is_created(
 def test_a_dry_run_creates_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], started: list[Job]
 ) -> None:
-    assert submit(tmp_path / "w", "local", "--dry-run", "--machine.machine.hosts=3") == 0
+    assert submit(tmp_path / "w", "local", "--dry-run", "--machine.machine.hosts=4") == 0
     printed = capsys.readouterr()
     assert "data: prepared first; missing:" in printed.out
-    assert printed.out.count("codepretrain launch host tiny-") == 3
+    assert printed.out.count("codepretrain launch host tiny-") == 4
     assert "nothing was created" in printed.err
     assert not list(tmp_path.iterdir())
     assert not started
@@ -203,7 +212,8 @@ def test_a_pod_is_refused_while_the_data_is_not_prepared(
     memory: epath.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert submit(memory, "gke_v5e", *GKE, "--config.seed=3") == 2
-    command = f"`codepretrain prepare --config {TINY} --workdir {memory} --config.seed=3`"
+    study = ["--config", str(TINY), "--workdir", str(memory), *BATCH, "--config.seed=3"]
+    command = f"`{shlex.join(['codepretrain', 'prepare', *study])}`"
     assert f"run {command} first" in capsys.readouterr().err
 
 

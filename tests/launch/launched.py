@@ -174,7 +174,8 @@ def submit(workdir: Path, *flags: str) -> Launched:
     )
     print(done.stdout, flush=True)
     name = re.search(r"^job (\S+)$", done.stdout, re.MULTILINE)
-    assert done.returncode == 0 and name is not None, done
+    assert done.returncode == 0, done
+    assert name is not None, done
     return Launched(job_folder(storage.parse(workdir), name[1]))
 
 

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from codepretrain.hardware.mesh_axes import axes_of
 from codepretrain.train.loss.blocks import Residuals, backward, forward
 from codepretrain.train.loss.layout import Axes, Blocks
 from codepretrain.train.loss.products import Gradients
 from codepretrain.train.loss.whole import forward_with_gradients, is_whole
-from codepretrain.hardware.mesh_axes import axes_of
 from codepretrain.train.sharding import named_sharding
 
 
