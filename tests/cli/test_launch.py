@@ -65,6 +65,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """The jobs whose machines would have been started."""
     jobs: list[Job] = []
     monkeypatch.setattr(launch_keep, "start", lambda job, folder: jobs.append(job))
+    monkeypatch.setattr(launch, "check_access", lambda job: None)
     return jobs
 
 
@@ -128,6 +129,67 @@ def test_a_dry_run_creates_nothing(
     assert "nothing was created" in printed.err
     assert not list(tmp_path.iterdir())
     assert not started
+
+
+def test_a_dry_run_checks_the_working_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    assert submit(tmp_path / "file", "local", "--dry-run") == 2
+    assert "one of its parents is a file" in capsys.readouterr().err
+
+
+def test_a_job_on_the_phases_of_another_one_needs_a_yes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], started: list[Job], no_wheel: None
+) -> None:
+    assert submit(tmp_path / "w", "local", "--phase", "branch") == 0
+    assert submit(tmp_path / "w", "local", "--config.seed=5") == 0  # other phases
+    capsys.readouterr()
+    assert submit(tmp_path / "w", "local") == 2
+    said = f"job {started[0].name} is PLANNED and is to train trunk, branch too"
+    assert f"codepretrain: {said}" in capsys.readouterr().err
+    assert submit(tmp_path / "w", "local", "--yes") == 0
+    assert len(started) == 3
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "program"),
+    [("tpu_vm_v5e", CLOUD, "gcloud"), ("gke_v5e", GKE, "kubectl")],
+)
+def test_a_pod_is_refused_without_the_program_that_requests_it(
+    machine: str,
+    flags: list[str],
+    program: str,
+    memory: epath.Path,
+    capsys: pytest.CaptureFixture[str],
+    no_wheel: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before anything is written; a dry run needs no program."""
+    monkeypatch.setattr(missing, "missing_parts", lambda *_: [])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert submit(memory, machine, *flags, "--dry-run") == 0
+    assert submit(memory, machine, *flags) == 2
+    assert f"{program} is not installed" in capsys.readouterr().err
+    assert not storage.exists(memory / "jobs")
+
+
+def test_a_pod_is_refused_without_a_login(
+    memory: epath.Path,
+    capsys: pytest.CaptureFixture[str],
+    no_wheel: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(missing, "missing_parts", lambda *_: [])
+    Gcloud(tmp_path, monkeypatch).fail("list", "tokens")
+    assert submit(memory, "tpu_vm_v5e", *CLOUD) == 2
+    assert "gcloud cannot list the queued resources of tiny-" in capsys.readouterr().err
+    Kubectl(tmp_path, monkeypatch).fail("get", "no_cluster")
+    assert submit(memory, "gke_v5e", *GKE) == 2
+    assert 'pods" does not exist' in capsys.readouterr().err
+    assert not storage.exists(memory / "jobs")
 
 
 def test_a_local_job_is_written_and_started(
