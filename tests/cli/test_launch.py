@@ -82,7 +82,7 @@ def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
         (["launch", "submt"], "there is no command 'launch submt'; did you mean submit?"),
         (["launch", "submit", "--machine", LOCAL], "arguments are required: --config"),
         (["launch", "submit", "--config", str(TINY)], "arguments are required: --machine"),
-        (["launch", "keep"], "arguments are required: JOB"),
+        (["launch", "keep"], "JOB: expected the name of a job in"),
         (["launch", "keep", "no-such-job"], "JOB: there is no job 'no-such-job' in"),
         (["launch", "keep", "a", "--config.seed=1"], "unknown argument '--config.seed=1'"),
         (["plan", "--config", str(TINY), "--machine.a=1"], "did you mean --config.a?"),

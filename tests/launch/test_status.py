@@ -148,6 +148,32 @@ def test_the_terminal_keeps_its_width_and_shows_the_numbers(width: int) -> None:
         assert shown in text, shown
 
 
+def test_no_number_is_cut_off_in_a_narrow_terminal() -> None:
+    """What there is no room for is left out whole, and what matters most stays."""
+    status = status_of(told.make_job(), told.numbered(*AGAIN), look())
+    stage = dataclasses.replace(
+        status.stages[0],
+        state="RESTARTING",
+        step=123_456,
+        num_steps=190_734,
+        loss=12.345,
+        goodput=0.995,
+        mfu=0.405,
+        left_s=86_399.0,
+        cost=dataclasses.replace(status.stages[0].cost, chip_hours=12_345.6),
+    )
+    status = dataclasses.replace(status, stages=(stage,))
+    text = "\n".join(show(status, 80))
+    for shown in ("train.a", "RESTARTING", "123,456/190,734", "12,345.6", "chip-h", "23h 59m"):
+        assert shown in text, shown
+
+
+def test_a_running_job_names_what_runs_now() -> None:
+    """Not what ran when it became RUNNING."""
+    before = told.numbered(*AGAIN[:-2], told.state(155, "RUNNING", "prepare-1"))
+    assert status_of(told.make_job(), before, look()).why == "train.a-2"
+
+
 def test_the_terminal_shows_no_control_characters_of_a_message() -> None:
     evil = told.state(200, "FAILED", "\x1b[2Jx")
     status = status_of(told.make_job(), told.numbered(*told.CRASHED, evil), look())
