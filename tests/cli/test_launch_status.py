@@ -49,7 +49,7 @@ def test_a_typo_in_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no command 'launch staus'; did you mean status?" in line_of(capsys)
 
 
-@pytest.mark.parametrize("command", (*COMMANDS, "stop", "resume"))
+@pytest.mark.parametrize("command", [*COMMANDS, "stop", "resume"])
 def test_without_a_job_those_that_there_are_are_named(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from codepretrain.files.lease import expiring
 from codepretrain.launch import record_files, status_page, status_terminal
 from codepretrain.launch.host_status import Look
+from codepretrain.launch.keeper import keeper_folder
 from codepretrain.launch.looking import Looker
 from codepretrain.launch.records import End, HostRecord
 from codepretrain.launch.status import JobStatus, status_of
@@ -226,6 +228,22 @@ def test_looking_waits_for_a_beat_of_every_host(tmp_path: Path) -> None:
     status = Looker(folder, steady=lambda: clock[0], sleep=sleep).status_after_a_beat()
     assert [host.state for host in status.hosts] == ["running", "silent"]
     assert clock[0] == status.observed_s == 3.0
+
+
+def test_a_job_without_a_keeper_says_how_to_start_one(tmp_path: Path) -> None:
+    """One that was killed released nothing, but its process is gone from this host."""
+    folder = told.write(tmp_path, *AGAIN)
+    with expiring(keeper_folder(folder), ttl_s=60.0):
+        assert Looker(folder).status().problems == ()
+        (lease,) = (keeper_folder(folder) / ".lease").glob("*[0-9]")
+        held = json.loads(lease.read_text())
+    assert held["state"] == "held"
+    advice = "no keeper runs, so nothing replaces a machine: codepretrain launch resume told"
+    assert Looker(folder).status().problems[0].startswith(advice)
+    lease.write_text(json.dumps({**held, "start": "another process with this number"}))
+    assert Looker(folder).status().problems[0].startswith(advice)
+    lease.write_text(json.dumps({**held, "host_boot": "another host"}))
+    assert Looker(folder).status().problems == ()  # it may be alive
 
 
 def test_a_job_in_an_object_store(tmp_path: Path) -> None:
