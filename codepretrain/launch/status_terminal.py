@@ -17,6 +17,7 @@ _MAX_HOSTS = 24
 _NUM_RECENT = 6
 _PADDING = (0, 1, 0, 0)
 _STAGE_WIDTH = 16
+_GAP = 2  # between two columns: the padding, and the box
 _ONLY_WIDE = ("tokens", "price", "failures")
 _DISPENSABLE = ("failures", "goodput", "tries", "MFU", "tokens", "loss", "left")  # least first
 _RIGHT = ("host", "step", "no progress", "step time")  # columns of numbers
@@ -67,7 +68,9 @@ def _head(status: JobStatus) -> Text:
 
 def _stages(status: JobStatus, width: int) -> Table:
     states = [stage.state for stage in status.stages]
-    columns = _fitting(_columns(status.stages, width), width - _STAGE_WIDTH - _widest(states) - 1)
+    columns = _fitting(
+        _columns(status.stages, width), width - _STAGE_WIDTH - _GAP - _widest(states)
+    )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=_PADDING, show_edge=False)
     table.add_column("stage", overflow="fold", min_width=_STAGE_WIDTH)
     table.add_column("state", no_wrap=True)
@@ -99,7 +102,7 @@ def _fitting(columns: dict[str, list[str]], width: int) -> dict[str, list[str]]:
     """Returns the columns without as many of `_DISPENSABLE` as it takes to fit: none is cut off."""
     shown = dict(columns)
     for name in _DISPENSABLE:
-        if sum(1 + _widest([head, *cells]) for head, cells in shown.items()) <= width:
+        if sum(_GAP + _widest([head, *cells]) for head, cells in shown.items()) <= width:
             break
         shown.pop(name, None)
     return shown
