@@ -3,7 +3,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .PHONY: demo test test-resume test-mesh test-hosts test-signals test-attempts test-pod test-parity test-harness \
-  test-serve test-storage test-preparation test-faults pod-demo lint format lock benchmark clean
+  test-serve test-storage test-preparation test-faults test-elastic test-slices pod-demo lint format \
+  lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -67,6 +68,14 @@ test-preparation: .venv/.installed
 # and the object store needs the extra storage-test; what is missing is skipped.
 test-faults: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_faults.py tests/campaigns/test_faults_of_storage.py -s
+
+# A launched job that loses half of its hosts, goes on with the others, and grows again.
+test-elastic: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_elastic.py -s
+
+# Two independent phases on two local slices at once, and one after the other: the same bits.
+test-slices: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_slices.py -s
 
 # The demo study by `launch` on four processes of this machine, with faults: the results of `make demo`.
 pod-demo: .venv/.installed

@@ -4,6 +4,7 @@ The commands about a job are in `launch_*.py`, a file per family, each with an `
 """
 
 import argparse
+import dataclasses
 import os
 import re
 import shlex
@@ -22,7 +23,8 @@ from codepretrain.files.writable import check_writable
 from codepretrain.launch.fit import check_fit
 from codepretrain.launch.load_machine import load_machine
 from codepretrain.launch.machine import LaunchConfig
-from codepretrain.launch.start_machines import describe_start
+from codepretrain.launch.other_jobs import shared_phases
+from codepretrain.launch.start_machines import check_access, describe_start
 from codepretrain.launch.submission import (
     Submission,
     Submitted,
@@ -63,14 +65,14 @@ def add_commands(add: Add, add_job_command: Add) -> None:
 
 def _submit(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     launch = load_machine(flags.machine, flags.machine_overrides)
-    if not flags.dry_run:
-        check_writable(flags.workdir, name="--workdir")
+    check_writable(flags.workdir, name="--workdir")
     submission = _prepared(config, launch, flags, argv)
     _print_checks(submission)
     if flags.dry_run:
         print("\n".join(["", *describe_start(submission.job, submission.shipment)]))
         print("\nnothing was created", file=sys.stderr)
         return 0
+    check_access(submission.job)
     _confirm(submission, flags)
     write_submission(submission)
     print(f"job {submission.job.name}")
@@ -88,7 +90,7 @@ def _prepared(
     workspace = Workspace(config, flags.workdir)
     overrides = [argument for argument in argv if argument.startswith("--config.")]
     study = ["--config", flags.config, "--workdir", os.fspath(flags.workdir), *overrides]
-    return prepare_submission(
+    made = prepare_submission(
         Submitted(
             study=config,
             launch=launch,
@@ -105,6 +107,8 @@ def _prepared(
         now=datetime.now(UTC),
         check_fit=(lambda: check_fit(launch, study)) if flags.check_fit else None,
     )
+    others = shared_phases(flags.workdir, made.job.stages)
+    return dataclasses.replace(made, warnings=(*made.warnings, *others))
 
 
 def _plan(config: StudyConfig, workspace: Any) -> dict[str, Any]:

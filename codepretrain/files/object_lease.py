@@ -86,6 +86,22 @@ def _start(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
+def is_certainly_free(folder: StrPath) -> bool:
+    """Returns whether nobody can hold a folder: released, or by a process of this host that ended.
+
+    It only reads: False may also mean that the holder is on another host and gone.
+    """
+    terms = [name for name in names(epath.Path(folder) / _FOLDER) if name.isdigit()]
+    if not terms:
+        return True
+    try:
+        value = _parsed(read_bytes(epath.Path(folder) / _FOLDER / terms[-1]))
+    except MissingFileError:
+        return False  # another process is taking it
+    holder = _holder(value)
+    return value.get("state") == _RELEASED or (holder is not None and holder.is_dead())
+
+
 class ObjectLease:
     """A folder of an object store, held by this process from construction until `release`.
 

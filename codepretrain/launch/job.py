@@ -1,9 +1,10 @@
 """What a job runs: the stages of a study, and the machine. Written once as job.json, by submit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from codepretrain.config.schema import MeshConfig
 from codepretrain.launch.machine import LaunchConfig
 
 
@@ -15,8 +16,8 @@ class Stage:
     a gang. parents: stages that must be done before. is_single: one process on one host.
     fingerprint: of a phase; two stages with one fingerprint never run at the same time. tokens,
     num_steps: of the whole phase. expected_chip_hours: None if not known. batch_size,
-    num_microbatches: rows and micro-batches of a step on the whole machine. tensor: devices that
-    share a row.
+    num_microbatches: rows and micro-batches of a step on the whole machine. mesh: as the study has
+    it, for the whole machine.
     """
 
     name: str
@@ -30,7 +31,7 @@ class Stage:
     expected_chip_hours: float | None = None
     batch_size: int | None = None
     num_microbatches: int = 1
-    tensor: int = 1
+    mesh: MeshConfig = field(default_factory=MeshConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

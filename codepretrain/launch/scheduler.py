@@ -117,9 +117,13 @@ def impossible(job: Job, stage: Stage) -> str | None:
     """Returns why a stage can never start, None if it can."""
     if stage.is_single or elastic.feasible_slices(job, stage, max_slices(job)):
         return None
+    devices, most = job.hosts_per_slice * job.chips_per_host, max_slices(job)
+    fits = devices * stage.num_microbatches
+    slices = "1 slice" if most == 1 else f"1 to {most} slices"
     return (
-        f"its batch of {stage.batch_size:,} rows is not divisible over any number of slices up to "
-        f"{max_slices(job)} (budget.max_slices)"
+        f"config.training.batch_size = {stage.batch_size:,} rows do not divide over {slices} of "
+        f"{devices:,} devices with config.execution.num_microbatches = {stage.num_microbatches}: "
+        f"use a multiple of {fits:,} rows, a mesh that fits a slice, or a smaller machine"
     )
 
 

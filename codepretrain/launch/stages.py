@@ -63,7 +63,7 @@ def make_stages(
             arguments=("train", *where, "--phase", phase["name"], *_devices(launch)),
             batch_size=study.training.batch_size,
             num_microbatches=study.execution.num_microbatches,
-            tensor=max(1, study.execution.mesh.tensor or 1),
+            mesh=study.execution.mesh,
         )
         for phase in phases
     ]

@@ -31,6 +31,21 @@ def describe_start(job: Job, shipment: Shipment) -> list[str]:
     return lines
 
 
+def check_access(job: Job, *, run: Run = run_command) -> None:
+    """Checks that the machines of a job can be asked for from here, by asking for their state.
+
+    Raises:
+      UserError: `gcloud` or `kubectl` is not installed, is not logged in, or gets no answer.
+    """
+    machine = job.launch.machine
+    if machine.kind == "tpu_vm":
+        tpu_vm.states(run(tpu_vm.list_command(machine, job.name), ""), job.name)
+    elif machine.kind == "gke":
+        done = run(gke.get_command(machine, job.name), "")
+        if done.code:
+            raise UserError(f"kubectl cannot look for the JobSet {job.name}: {done.reason}")
+
+
 def host_arguments(job: Job, host: int) -> Sequence[str]:
     """Returns the arguments of `codepretrain` that start the supervisor of a host."""
     return ["launch", "host", job.name, "--host", str(host), "--workdir", job.workdir]

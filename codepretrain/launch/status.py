@@ -105,7 +105,7 @@ def status_of(job: Job, events: Iterable[Event], look: Look) -> JobStatus:
         machine=_machine(job),
         chips=len(job.hosts) * job.chips_per_host,
         state=state.state,
-        why=state.why,
+        why=_why(state),
         since=utc(state.since_s) if events else None,
         created_at=job.created_at,
         is_over=state.is_over and not state.is_resumed,
@@ -126,6 +126,12 @@ def status_of(job: Job, events: Iterable[Event], look: Look) -> JobStatus:
         recent=tuple(_told(events, state)),
         problems=look.problems,
     )
+
+
+def _why(state: JobState) -> str:
+    """Returns why a job is in its state; of one that runs, the attempts that run now."""
+    running = [live.attempt.id for live in state.live.values() if live.closing is None]
+    return ", ".join(running) if running and state.state in ("STARTING", "RUNNING") else state.why
 
 
 def _stage_status(

@@ -2,7 +2,7 @@
 
 The checks are made in the order of their price, and nothing is written before the last one:
 the study and the machine (when they are loaded), the working directory, whether the step fits (if
-asked: it compiles), chip-hours and price against the budget, the data, and the bundle.
+asked: it compiles), chip-hours and price against the budget, the data, the mesh, and the bundle.
 """
 
 import re
@@ -33,6 +33,7 @@ from codepretrain.launch.job import Job
 from codepretrain.launch.job_folder import JobFolder, job_folder
 from codepretrain.launch.load_machine import chips_per_slice, hosts_per_slice, slice_of
 from codepretrain.launch.machine import LaunchConfig
+from codepretrain.launch.machine_mesh import check_mesh, describe_slices
 from codepretrain.launch.record_files import create_job
 from codepretrain.launch.stages import expected_chip_hours, make_stages, phases_to_train
 
@@ -132,6 +133,10 @@ def prepare_submission(
         created_by=given.command_line,
         extras=extras_for(launch, evaluators=[e.kind for e in study.evals.values()]),
     )
+    check_mesh(job)
+    about_slices, idle = describe_slices(job)
+    notes += about_slices
+    warnings += idle
     check_no_secrets({"job.json": encode(to_dict(job)).encode()}, given.secret_values)
     _check_names(launch, name)
     return Submission(

@@ -183,7 +183,8 @@ def test_a_user_error_is_tried_once() -> None:
     assert state.state == "FAILED"
     assert causes(events) == ["user_error"]
     assert state.why.startswith("train.a: host ")
-    assert state.why.endswith("To resume, run: codepretrain launch resume j --workdir w")
+    advice = "To change the study, submit it again. To resume, run: codepretrain launch resume j"
+    assert state.why.endswith(f"{advice} --workdir w")
 
 
 def test_other_branches_go_on_after_a_failure() -> None:

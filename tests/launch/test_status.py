@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from codepretrain.files.lease import expiring
 from codepretrain.launch import record_files, status_page, status_terminal
 from codepretrain.launch.host_status import Look
+from codepretrain.launch.keeper import keeper_folder
 from codepretrain.launch.looking import Looker
 from codepretrain.launch.records import End, HostRecord
 from codepretrain.launch.status import JobStatus, status_of
@@ -148,6 +150,32 @@ def test_the_terminal_keeps_its_width_and_shows_the_numbers(width: int) -> None:
         assert shown in text, shown
 
 
+def test_no_number_is_cut_off_in_a_narrow_terminal() -> None:
+    """What there is no room for is left out whole, and what matters most stays."""
+    status = status_of(told.make_job(), told.numbered(*AGAIN), look())
+    stage = dataclasses.replace(
+        status.stages[0],
+        state="RESTARTING",
+        step=123_456,
+        num_steps=190_734,
+        loss=12.345,
+        goodput=0.995,
+        mfu=0.405,
+        left_s=86_399.0,
+        cost=dataclasses.replace(status.stages[0].cost, chip_hours=12_345.6),
+    )
+    status = dataclasses.replace(status, stages=(stage,))
+    text = "\n".join(show(status, 80))
+    for shown in ("train.a", "RESTARTING", "123,456/190,734", "12,345.6", "chip-h", "23h 59m"):
+        assert shown in text, shown
+
+
+def test_a_running_job_names_what_runs_now() -> None:
+    """Not what ran when it became RUNNING."""
+    before = told.numbered(*AGAIN[:-2], told.state(155, "RUNNING", "prepare-1"))
+    assert status_of(told.make_job(), before, look()).why == "train.a-2"
+
+
 def test_the_terminal_shows_no_control_characters_of_a_message() -> None:
     evil = told.state(200, "FAILED", "\x1b[2Jx")
     status = status_of(told.make_job(), told.numbered(*told.CRASHED, evil), look())
@@ -200,6 +228,22 @@ def test_looking_waits_for_a_beat_of_every_host(tmp_path: Path) -> None:
     status = Looker(folder, steady=lambda: clock[0], sleep=sleep).status_after_a_beat()
     assert [host.state for host in status.hosts] == ["running", "silent"]
     assert clock[0] == status.observed_s == 3.0
+
+
+def test_a_job_without_a_keeper_says_how_to_start_one(tmp_path: Path) -> None:
+    """One that was killed released nothing, but its process is gone from this host."""
+    folder = told.write(tmp_path, *AGAIN)
+    with expiring(keeper_folder(folder), ttl_s=60.0):
+        assert Looker(folder).status().problems == ()
+        (lease,) = (keeper_folder(folder) / ".lease").glob("*[0-9]")
+        held = json.loads(lease.read_text())
+    assert held["state"] == "held"
+    advice = "no keeper runs, so nothing replaces a machine: codepretrain launch resume told"
+    assert Looker(folder).status().problems[0].startswith(advice)
+    lease.write_text(json.dumps({**held, "start": "another process with this number"}))
+    assert Looker(folder).status().problems[0].startswith(advice)
+    lease.write_text(json.dumps({**held, "host_boot": "another host"}))
+    assert Looker(folder).status().problems == ()  # it may be alive
 
 
 def test_a_job_in_an_object_store(tmp_path: Path) -> None:

@@ -34,9 +34,12 @@ from codepretrain.model.size import flops_per_token
 from codepretrain.study.describe import describe
 from codepretrain.study.graph import resolve
 from codepretrain.study.source_sizes import SourceSize
-from tests.configs import SMALL_VALUES, STEP_TOKENS
+from tests.configs import BATCH_SIZE as SMALL_BATCH_SIZE
+from tests.configs import MAX_SEQ_LEN, SMALL_VALUES
 
 ROOT = Path(__file__).parents[2]
+BATCH_SIZE = 64
+STEP_TOKENS = BATCH_SIZE * MAX_SEQ_LEN
 NOW = datetime(2026, 11, 27, 3, 15, 0, tzinfo=UTC)
 LOCAL = load_machine(ROOT / "launch" / "local.py")
 CLOUD = [
@@ -51,8 +54,16 @@ GKE = load_machine(
 BUCKET = epath.Path("gs://bucket/folder")
 
 
+PHASES = {
+    name: {**phase, "tokens": phase["tokens"] * BATCH_SIZE // SMALL_BATCH_SIZE}
+    for name, phase in SMALL_VALUES["phases"].items()
+}
+
+
 def study(**values: Any) -> StudyConfig:
-    return parse(StudyConfig, {**SMALL_VALUES, **values})
+    """A study whose batch divides over the machines below."""
+    own = {"training": {"batch_size": BATCH_SIZE}, "phases": PHASES}
+    return parse(StudyConfig, {**SMALL_VALUES, **own, **values})
 
 
 def plan_of(config: StudyConfig) -> dict[str, Any]:
@@ -137,9 +148,8 @@ def test_a_phase_is_trained_with_its_ancestors_and_no_report(experiment: str) ->
 
 def test_phases_with_one_fingerprint_are_one_stage(experiment: str) -> None:
     """Under the first name, whichever name was asked for; their children are told apart."""
-    phases = SMALL_VALUES["phases"]
     twin = study(
-        phases={**phases, "twin": phases["trunk"], "late": {**phases["anneal"], "parent": "twin"}}
+        phases={**PHASES, "twin": PHASES["trunk"], "late": {**PHASES["anneal"], "parent": "twin"}}
     )
     made = prepare_submission(given(experiment, TPUS, study=twin, only=["twin"]), now=NOW)
     assert [stage.name for stage in made.job.stages] == ["train.trunk"]
