@@ -76,8 +76,9 @@ class Readers:
 
     def _has_reader(self, step: int) -> bool:
         folder = _folder(self._checkpoints, step)
-        names = [name for name in storage.names(folder) if name != _DELETING]
-        return any([self._watch.is_held(os.path.join(folder, name)) for name in names])
+        readers = [os.path.join(folder, n) for n in storage.names(folder) if n != _DELETING]
+        held = [self._watch.is_held(reader) for reader in readers]  # looks at each of them
+        return any(held)
 
 
 def _is_left_alone(checkpoints: StrPath, step: int) -> bool:

@@ -148,8 +148,8 @@ def evaluate_phases(
     """Runs the evaluations that a phase's checkpoint lacks; by default at the end of each phase.
 
     Args:
-      watch_poll_s: evaluate the permanent checkpoints of the phases, as another job trains them, and
-        look for new ones after so many seconds; None evaluates what there is.
+      watch_poll_s: evaluate the permanent checkpoints of the phases, as another job trains them,
+        and look for new ones after so many seconds; None evaluates what there is.
       watches_temporary: the temporary checkpoints too.
       attempt: processes of another attempt do not join this run.
 

@@ -72,4 +72,5 @@ def watch(
             console.print(f"waiting for checkpoints of {names_left}", soft_wrap=True)
             is_told = True
         if waiting:
+            PROGRESS.set_activity("watch")
             time.sleep(poll_s)

@@ -12,9 +12,10 @@ import jax
 import pytest
 from etils import epath
 
-from codepretrain.checkpoint import manager, record
+from codepretrain.checkpoint import manager
 from codepretrain.checkpoint.arrays import read_arrays
 from codepretrain.checkpoint.reading import Readers
+from codepretrain.checkpoint.record import read_record, write_record
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.identity import identity_digest
@@ -110,7 +111,7 @@ def test_a_checkpoint_that_is_deleted_while_it_is_read_is_passed_over(
 
 def make_temporary(run: Path, step: int) -> None:
     folder = run / "checkpoints" / str(step)
-    record.write_record(folder, dataclasses.replace(record.read_record(folder), permanent=False))
+    write_record(folder, dataclasses.replace(read_record(folder), permanent=False))
 
 
 def test_temporary_checkpoints_are_followed_on_request(
