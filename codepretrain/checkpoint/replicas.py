@@ -54,7 +54,8 @@ def send_to_all(abstract_state: Any, state: Any) -> Any:
     """
     leaves, structure = jax.tree.flatten(abstract_state)
     own: Sequence[Any] = [None] * len(leaves) if state is None else jax.tree.leaves(state)
-    return structure.unflatten([_send(*pair) for pair in zip(leaves, own, strict=True)])
+    sent = [_send(*pair) for pair in zip(leaves, own, strict=True)]
+    return jax.tree.unflatten(structure, sent)
 
 
 def _is_replicated(leaf: Any) -> bool:
