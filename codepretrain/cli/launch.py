@@ -50,6 +50,12 @@ def add_commands(add: Add, add_job_command: Add) -> None:
     submit.add_argument("--machine", required=True, metavar="FILE", help="machine file")
     submit.add_argument("--phase", action="append", help="only this phase and its ancestors")
     submit.add_argument(
+        "--evaluations",
+        choices=("in-loop", "apart"),
+        default="in-loop",
+        help="apart: on a slice of their own, on permanent checkpoints (default: in-loop)",
+    )
+    submit.add_argument(
         "--check-fit", action="store_true", help="compile the step for the machine first (30 s)"
     )
     submit.add_argument(
@@ -103,6 +109,7 @@ def _prepared(
             prepare_command=shlex.join(["codepretrain", *prepare_command(flags, argv)]),
             command_line=flags.command_line,
             secret_values=_secret_values(launch),
+            evaluates_apart=flags.evaluations == "apart",
         ),
         now=datetime.now(UTC),
         check_fit=(lambda: check_fit(launch, study)) if flags.check_fit else None,

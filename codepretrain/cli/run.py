@@ -57,8 +57,11 @@ def add_commands(add: Add) -> None:
     task_data.add_flags(evaluate)
     evaluate.add_argument(
         "--watch",
-        action="store_true",
-        help="evaluate every checkpoint of phases that another job trains, until they are trained",
+        nargs="?",
+        const="permanent",
+        choices=("permanent", "all"),
+        help="evaluate the checkpoints of phases that another job trains, until they are trained: "
+        "the permanent ones, or all",
     )
     evaluate.add_argument(
         "--poll-s",
@@ -194,7 +197,7 @@ def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
         return task_data.fetch(config, flags.download)
     config = task_data.with_data(config, flags.data)
     if flags.watch and flags.step is not None:
-        raise UserError("--watch evaluates every checkpoint: expected no --step with it")
+        raise UserError("--watch evaluates all steps: expected no --step with it")
     start_machine(flags)
     from codepretrain.study.run import evaluate_phases
     from codepretrain.study.workspace import Workspace
@@ -204,6 +207,7 @@ def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
         only=flags.phase,
         step=flags.step,
         watch_poll_s=flags.poll_s if flags.watch else None,
+        watches_temporary=flags.watch == "all",
         attempt=flags.attempt,
         command_line=flags.command_line,
         environment=relevant_environment(),

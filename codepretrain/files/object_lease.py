@@ -86,20 +86,39 @@ def _start(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
+@dataclass(frozen=True)
+class SeenLease:
+    """A lease as another process finds it: is_over if it was released, or its holder is dead."""
+
+    content: bytes
+    ttl_s: float
+    is_over: bool
+
+
+def read_lease(folder: StrPath) -> SeenLease | None:
+    """Returns the newest lease of a folder, None if nobody has ever held it."""
+    while True:
+        terms = _terms(epath.Path(folder))
+        if not terms:
+            return None
+        try:
+            content = read_bytes(_object(epath.Path(folder), terms[-1]))
+        except MissingFileError:
+            time.sleep(0.05)  # there is a later term, or the folder is being removed
+            continue
+        value = _parsed(content)
+        holder = _holder(value)
+        is_over = value.get("state") == _RELEASED or (holder is not None and holder.is_dead())
+        return SeenLease(content, float(value.get("ttl_s", 0)), is_over)
+
+
 def is_certainly_free(folder: StrPath) -> bool:
     """Returns whether nobody can hold a folder: released, or by a process of this host that ended.
 
     It only reads: False may also mean that the holder is on another host and gone.
     """
-    terms = [name for name in names(epath.Path(folder) / _FOLDER) if name.isdigit()]
-    if not terms:
-        return True
-    try:
-        value = _parsed(read_bytes(epath.Path(folder) / _FOLDER / terms[-1]))
-    except MissingFileError:
-        return False  # another process is taking it
-    holder = _holder(value)
-    return value.get("state") == _RELEASED or (holder is not None and holder.is_dead())
+    found = read_lease(folder)
+    return found is None or found.is_over
 
 
 class ObjectLease:
@@ -146,27 +165,27 @@ class ObjectLease:
         if not self._problem:
             # Where this fails the lease expires.
             with suppress(Exception):
-                write_bytes(self._object(self._term), self._content(_RELEASED))
+                write_bytes(_object(self._folder, self._term), self._content(_RELEASED))
 
     def _acquire(self, waits: bool, announce: Callable[[str], None] | None) -> int:
         while True:
-            terms = self._terms()
+            terms = _terms(self._folder)
             if terms:
                 self.watched_s = _wait_until_free(
-                    self._object(terms[-1]), self._folder, self._ttl_s, waits, announce
+                    _object(self._folder, terms[-1]), self._folder, self._ttl_s, waits, announce
                 )
             term = max(terms, default=0) + 1
             self._renewed_s = now_s()
-            if not create(self._object(term), self._content(_HELD)):
+            if not create(_object(self._folder, term), self._content(_HELD)):
                 continue  # another process was first: see whether it lives
-            terms = self._terms()
+            terms = _terms(self._folder)
             if terms[-1] != term:
-                remove(self._object(term))
+                remove(_object(self._folder, term))
                 continue
-            if read_bytes(self._object(term)) != self._content(_HELD):
+            if read_bytes(_object(self._folder, term)) != self._content(_HELD):
                 continue  # by a store that ignores the condition of `create`
             for old in terms[:-1]:
-                remove(self._object(old))
+                remove(_object(self._folder, old))
             return term
 
     def _renew_often(self) -> None:
@@ -178,8 +197,8 @@ class ObjectLease:
         started_s = now_s()
         self._beat += 1
         try:
-            write_bytes(self._object(self._term), self._content(_HELD))
-            terms = self._terms()
+            write_bytes(_object(self._folder, self._term), self._content(_HELD))
+            terms = _terms(self._folder)
         except Exception:  # any error of the library: the clock decides
             return
         self._give_up_late()
@@ -193,12 +212,6 @@ class ObjectLease:
         age_s = now_s() - self._renewed_s
         if not self._problem and age_s > 0.75 * self._ttl_s:
             self._problem = f"it could not be renewed for {age_s:.0f} s"
-
-    def _terms(self) -> list[int]:
-        return sorted(int(n) for n in names(self._folder / _FOLDER) if n.isdigit())
-
-    def _object(self, term: int) -> epath.Path:
-        return self._folder / _FOLDER / f"{term:08d}"
 
     def _content(self, state: str) -> bytes:
         value = {
@@ -245,6 +258,14 @@ def _wait_until_free(
         if time.monotonic() - since_s > ttl_s:
             return time.monotonic() - since_s
         time.sleep(ttl_s / 20)
+
+
+def _terms(folder: epath.Path) -> list[int]:
+    return sorted(int(n) for n in names(folder / _FOLDER) if n.isdigit())
+
+
+def _object(folder: epath.Path, term: int) -> epath.Path:
+    return folder / _FOLDER / f"{term:08d}"
 
 
 def _parsed(content: bytes) -> dict[str, Any]:

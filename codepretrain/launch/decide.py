@@ -20,7 +20,7 @@ from codepretrain.launch.observe import observe
 from codepretrain.launch.outcome import begin, conclude, stop_if_asked, take_requests
 from codepretrain.launch.records import Orders
 from codepretrain.launch.sightings import View
-from codepretrain.launch.starting import give_up, grow, start_gangs
+from codepretrain.launch.starting import give_up, grow, make_room, start_gangs
 from codepretrain.launch.states import JobState
 
 
@@ -50,6 +50,7 @@ def decide(state: JobState, job: Job, view: View, now_s: float) -> Decision:
         if draft.state.stopping is None:
             give_up(draft)
             start_gangs(draft)
+            make_room(draft)
             grow(draft)
         measure(draft)
         conclude(draft)

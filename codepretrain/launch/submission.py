@@ -48,7 +48,8 @@ class Submitted:
     plan: what `codepretrain plan --json` prints. only: phases to train; all for none. experiment:
     the file of the study. package: the folder of the running package. missing_data: parts of the
     data that are not prepared, in words. prepare_command: the command that prepares it.
-    secret_values: environment variable → value that must not enter any file.
+    secret_values: environment variable → value that must not enter any file. evaluates_apart:
+    whether evaluations have a slice of their own.
     """
 
     study: StudyConfig
@@ -62,6 +63,7 @@ class Submitted:
     prepare_command: str
     command_line: str
     secret_values: Mapping[str, str]
+    evaluates_apart: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +94,13 @@ def prepare_submission(
     """
     launch, study = given.launch, given.study
     _check_workdir(given)
+    _check_evaluations(given)
     notes = [check_fit() if check_fit else "fit: not checked (--check-fit compiles the step)"]
     hours, warnings = _hours_and_price(given, phases_to_train(given.plan, given.only))
     notes += hours
     warnings += _paths_of_this_machine(given)
+    if given.evaluates_apart and launch.machine.num_slices == 1:
+        notes.append("evaluations: after all phases are trained, for there is one slice")
     if _must_prepare(given):
         notes.append(f"data: prepared first; missing: {'; '.join(given.missing_data)}")
     bundle = make_bundle(
@@ -135,6 +140,7 @@ def _job(given: Submitted, name: str, bundle: Bundle, *, config: str, now: datet
             where=("--config", config, "--workdir", str(given.workdir)),
             prepares=bool(given.missing_data),
             reports=not given.only,
+            evaluates_apart=given.evaluates_apart,
         ),
         launch=launch,
         hosts_per_slice=hosts_per_slice(machine),
@@ -175,6 +181,11 @@ def _check_workdir(given: Submitted) -> None:
             f"--workdir: expected gs://BUCKET/FOLDER, which every host can reach, for "
             f"machine.machine.kind={given.launch.machine.kind!r}, got {quoted(str(given.workdir))}"
         )
+
+
+def _check_evaluations(given: Submitted) -> None:
+    if given.evaluates_apart and not given.study.evals:
+        raise UserError("--evaluations apart: the study has no evaluations (config.evals)")
 
 
 def _hours_and_price(

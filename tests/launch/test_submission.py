@@ -11,7 +11,7 @@ from etils import epath
 import codepretrain
 from codepretrain.config.load import load_study
 from codepretrain.config.parse import parse
-from codepretrain.config.schema import StudyConfig
+from codepretrain.config.schema import EvaluatorConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.hardware.chips import CHIPS
@@ -107,6 +107,26 @@ def given(experiment: str, launch: LaunchConfig, **fields: Any) -> Submitted:
         "secret_values": {},
     }
     return Submitted(**{**defaults, **fields})
+
+
+def test_evaluations_apart(tmp_path: Path, experiment: str) -> None:
+    evals = {"validation": EvaluatorConfig(kind="validation_loss")}
+    config = dataclasses.replace(study(), evals=evals)
+    apart = {"workdir": epath.Path(tmp_path / "w"), "evaluates_apart": True}
+    made = prepare_submission(given(experiment, LOCAL, study=config, **apart), now=NOW)
+    stages = made.job.by_name
+    assert list(stages) == ["train.trunk", "train.anneal", "evaluate", "report"]
+    where = ("--config", made.job.config, "--workdir", str(tmp_path / "w"))
+    phases = ("--phase", "trunk", "--phase", "anneal")
+    assert stages["evaluate"].arguments == (
+        *("evaluate", *where, "--watch", *phases, "--cpu-devices=4"),
+    )
+    assert "--no-evaluations" in stages["train.trunk"].arguments
+    assert stages["evaluate"].parents == ()
+    assert "evaluate" in stages["report"].parents
+    assert any("after all phases" in note for note in made.notes)
+    with pytest.raises(UserError, match="apart: the study has no evaluations"):
+        prepare_submission(given(experiment, LOCAL, **apart), now=NOW)
 
 
 def test_the_stages_of_a_local_job(tmp_path: Path, experiment: str) -> None:
