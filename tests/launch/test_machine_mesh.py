@@ -45,7 +45,8 @@ def test_what_a_phase_can_use() -> None:
 
 
 def test_slices_that_are_idle_must_be_confirmed() -> None:
-    _, [idle] = check_slices(make_job(batch=8))
+    [note], [idle] = check_slices(make_job(batch=8))
+    assert note == "slices: a phase can run on 1 of 2 slices"
     assert idle.startswith("config.training.batch_size does not divide over 2 slices: a phase uses")
     assert check_slices(make_job(batch=8, max_slices=1))[1] == []
 
