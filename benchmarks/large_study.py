@@ -3,9 +3,9 @@
 Three phases, one after the other, each of 95,367 steps of 256 rows of 8,192 tokens (200B tokens),
 from six sources with 24.4M rows in 1,000 parts. The model is tiny.
 
-Written with the product's own writers, so every index, manifest and hash has its real size. One part
-of real rows is written, and the files of all others are hard links to it: 0.8 GB of rows stand for
-700 GB. So all rows that are read are in the page cache.
+Written with the product's own writers, so every index, manifest and hash has its real size. One
+part of rows is written, and the files of all others are hard links to it: 0.6 GB of rows stand for
+600 GB. So all rows that are read are in the page cache.
 """
 
 import os

@@ -6,22 +6,25 @@
     data      writes the study (`large_study.py`): 24.4M rows in 1,000 parts, joined as by `prepare`
     plan      opens the study, as `plan` does: phases, fingerprints, sizes
     loader    reads batches as host 7 of 64: 4 rows of 8,192 tokens each
+    hosts     the stop check and the comparison of step times, which only runs of several hosts have
     history   writes what a run leaves in 75,000 steps, with the writers of the trainer, without one
     train     trains from there on; ends before step 95,200 as if killed
     resume    trains again, from the save of step 95,000 to the end
     child     starts the third phase, whose ancestors have 190,734 steps
     report    writes the report of three phases, with the records of the first for all of them
 
-The trainer, its loader, records, checkpoints and stop checks are the real ones, with their defaults
-(a line per step, TensorBoard, saves every 10 minutes and every 1,000 steps). The compiled step does
-nothing, there is one device, and no other process: what is measured is the host's own work, on
-process 0, which has the most. Agreements of processes and large states are not in it. Each stage is a
-process of its own. `main`: CPU time of the main thread; `all`: of all threads.
+The trainer, its loader, records, checkpoints and stop checks are the real ones, with their
+defaults (a line per step, TensorBoard, saves every 10 minutes and every 1,000 steps). The compiled
+step does nothing, there is one device, and no other process: what is measured is the host's own
+work, on process 0, which has the most. Agreements of processes and large states are not in it. Each
+stage is a process of its own. `main`: CPU time of the main thread; `all`: of all threads.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -31,13 +34,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_json
 
 HISTORY = 75_000  # steps that only leave their records
 KILLED_AT = 95_200
+_TIMES = ("work", "data")
 
 
 def show(name: str, value: str) -> None:
@@ -135,7 +138,7 @@ def history(workdir: Path) -> None:
 
 def run(workdir: Path, name: str, *, last_step: int) -> None:
     """Trains until a step is handed over, or to the end."""
-    from empty_run import Ended, EmptyProgram, make_runner
+    from empty_run import EmptyProgram, Ended, make_runner
 
     from codepretrain.metrics.stopwatch import process_stopwatch
     from codepretrain.study.opening import open_workspace
@@ -146,10 +149,8 @@ def run(workdir: Path, name: str, *, last_step: int) -> None:
     program = EmptyProgram(workspace.config, last_step=last_step)
     runner = make_runner(workspace, program)
     show("study opened", f"{time.perf_counter() - wall:.2f} s")
-    try:
+    with contextlib.suppress(Ended):
         runner.train(name)
-    except Ended:
-        pass
     first_wall, _, first_cpu = program.times[0]
     show("first step since the start of the process", f"{first_wall - begun:.2f} s")
     show("first step since the imports", f"{first_wall - wall:.2f} s, CPU {first_cpu - cpu:.2f} s")
@@ -168,6 +169,35 @@ def show_steps(times: list[tuple[float, float, float]]) -> None:
         median, late, latest = np.percentile(column, [50, 99, 99.9])
         numbers = f"{column.mean():.2f}, {median:.2f}, {late:.2f}, {latest:.2f} ms"
         show(f"a step, {name}: mean, median, 99th, 99.9th", numbers)
+
+
+def hosts(workdir: Path) -> None:
+    """What a loop of 64 processes adds on each: the stop check, and the comparison of times."""
+    from types import SimpleNamespace
+
+    from empty_run import NUM_HOSTS
+
+    from codepretrain.peers import Peers
+    from codepretrain.train.stragglers import Stragglers
+
+    silent = SimpleNamespace(blocking_key_value_get=lambda *_: time.sleep(3600))
+    peers = Peers(
+        silent,
+        process_index=7,
+        process_count=NUM_HOSTS,
+        on_stop=lambda number: True,
+        on_exit=lambda code, message: None,
+    )
+    stragglers = Stragglers()
+    times = {kind: np.random.default_rng(0).uniform(1, 2, NUM_HOSTS).tolist() for kind in _TIMES}
+    for name, action in {
+        "stop check": peers.reached_stop,
+        "comparison of 64 hosts, at a logged step": lambda: stragglers.note(times, step_s=1.0),
+    }.items():
+        begun = time.thread_time()
+        for _ in range(1000):
+            action()
+        show(name, f"CPU {1e3 * (time.thread_time() - begun):.1f} µs")
 
 
 def child(workdir: Path) -> None:
@@ -203,6 +233,7 @@ def report(workdir: Path) -> None:
         copy_run(workspace, "trunk", name)
     timed("report", lambda: report_study(opened(workdir), command_line="run_growth.py"))
     show_memory("memory: own + mapped files")
+    show("peak", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:,.0f} MiB")
     page = workdir / "reports" / workspace.config.name / "index.html"
     show("page", f"{storage.size(page) / 2**20:.1f} MiB")
 
@@ -211,6 +242,7 @@ STAGES: dict[str, Callable[[Path], None]] = {
     "data": data,
     "plan": plan,
     "loader": loader,
+    "hosts": hosts,
     "history": history,
     "train": lambda workdir: run(workdir, "trunk", last_step=KILLED_AT),
     "resume": lambda workdir: run(workdir, "trunk", last_step=-1),
@@ -222,8 +254,10 @@ STAGES: dict[str, Callable[[Path], None]] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True)
-    parser.add_argument("stages", nargs="*", choices=[*STAGES, []], default=[])
+    parser.add_argument("stages", nargs="*", help=", ".join(STAGES))
     values = parser.parse_args()
+    if unknown := set(values.stages) - STAGES.keys():
+        parser.error(f"unknown stages: {', '.join(sorted(unknown))}")
     if len(values.stages) == 1:
         STAGES[values.stages[0]](values.folder.resolve())
         return

@@ -177,9 +177,7 @@ def _content(path: StrPath) -> bytes:
     return b""
 
 
-def _lines(
-    content: bytes, path: StrPath, fields: Fields
-) -> Iterator[tuple[bytes, dict[str, Any]]]:
+def _lines(content: bytes, path: StrPath, fields: Fields) -> Iterator[tuple[bytes, dict[str, Any]]]:
     """Yields each line and its record, except for a torn last one."""
     lines = content.split(b"\n")
     is_torn = lines[-1] != b""  # a whole journal ends with a newline
