@@ -152,7 +152,8 @@ def run(workdir: Path, name: str, *, last_step: int) -> None:
     with contextlib.suppress(Ended):
         runner.train(name)
     first_wall, _, first_cpu = program.times[0]
-    show("first step since the start of the process", f"{first_wall - begun:.2f} s")
+    since_start = f"{first_wall - begun:.2f} s, CPU {first_cpu:.2f} s"
+    show("first step since the start of the process", since_start)
     show("first step since the imports", f"{first_wall - wall:.2f} s, CPU {first_cpu - cpu:.2f} s")
     show_steps(program.times)
     for step, (own, files) in program.memory.items():
