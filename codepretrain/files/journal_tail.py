@@ -43,9 +43,10 @@ class JournalTail:
         whole, newline, _ = added.rpartition(b"\n")
         if not newline:
             return False
-        found = parse_lines(whole + newline, self._path, self._fields, first=len(self.records) + 1)
+        lines = parse_lines(whole + newline, self._path, self._fields, first=len(self.records) + 1)
+        found = [record for _, record in lines]
         self._num_bytes += len(whole) + 1
-        self.records += [record for _, record in found]
+        self.records += found
         return True
 
     def _start_over(self) -> None:

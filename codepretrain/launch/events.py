@@ -58,8 +58,8 @@ class EventWriter:
         """Opens the journal, and continues its numbers."""
         assert _WRITER.fullmatch(f"{writer}.jsonl"), writer
         self.writer = writer
-        self._journal = journal.Journal(folder / f"{writer}.jsonl", fields=FIELDS)
-        self._number = len(self._journal.kept)
+        self._journal = journal.Journal(folder / f"{writer}.jsonl", fields=FIELDS, remembers=False)
+        self._number = self._journal.num_kept
 
     def append(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Adds events, each with `event` and `time`, and makes them durable."""

@@ -157,5 +157,4 @@ def global_batch(local: Batch[np.ndarray], mesh: Mesh) -> Batch[jax.Array]:
 
     local: numpy [B/P, T]; process p of P provides rows p·B/P … (p+1)·B/P - 1. Returns [B, T].
     """
-    sharding = batch_sharding(mesh)
-    return Batch(*(jax.make_array_from_process_local_data(sharding, x) for x in local))
+    return jax.make_array_from_process_local_data(batch_sharding(mesh), local)
