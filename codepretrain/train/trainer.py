@@ -82,8 +82,8 @@ class Trainer:
             self._open_records(stack, step)
             with self.watch.spent("compile"):
                 self.program.compile()
-                # A process that found its program in a cache would wait for the others in its first
-                # collective operation: Gloo gives up after 30 s, less than compiling may take.
+                # The first to have compiled would wait for the others in its first collective
+                # operation: Gloo gives up after 30 s, and compiling may take longer than that.
                 gather("the end of compiling", lambda: None)
             self._evaluate(state, step)
             loader = stack.enter_context(self._loader(step))

@@ -226,7 +226,7 @@ def test_skipped_updates_between_two_log_points_stop_a_run(
 def test_no_step_begins_before_all_processes_have_compiled(
     workdir: Path, tiny_overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that finds its program in a cache would wait in a collective operation: Gloo, 30 s."""
+    """The first one would wait in a collective operation, where Gloo gives up after 30 s."""
     calls: list[str] = []
     compile_program, gather, train_step = Program.compile, Channel.gather, Program.train_step
 
