@@ -9,6 +9,7 @@ The store is the emulator of `tests/fixtures/gcs_emulator.py` behind the proxy o
 import os
 import random
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def harmed(store: FailingStore, mode: str) -> Fault:
 
 def kill_workers(job: Stored, rng: random.Random) -> None:
     for pid in job.workers().values():
-        send(pid, 9)
+        send(pid, signal.SIGKILL)
 
 
 def test_faults_of_the_store(
@@ -111,7 +112,7 @@ def test_faults_of_the_store(
         while left:
             workdir = storage.parse(f"gs://{BUCKET}/faults-{time.time_ns()}")
             upload(prepared, workdir)
-            folder = make_job(workdir, options, env=CACHED)  # type: ignore[arg-type]
+            folder = make_job(workdir, options, env=CACHED)
             with Stored(folder, {0: wrap, 1: wrap}, logs=tmp_path) as job:
                 while left and campaign.has_room(job):
                     for fault in left.pop(0):

@@ -71,7 +71,7 @@ class Hosts(Launched):
     def resume(self, *, retrain_lost: bool = False) -> None:
         """Does what `launch resume` does to a job that is over."""
         self.wait(lambda: self.state().is_over, "the end of the job")
-        self.wait(lambda: not self.supervisors(), "the end of the supervisors")
+        self.wait(lambda: self._done == set(self.job.hosts), "the end of the supervisors")
         requests.resume(self.folder, retrain_lost=retrain_lost)
         self._done.clear()
 
