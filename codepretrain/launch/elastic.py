@@ -65,11 +65,12 @@ def told(job: Job, stage: Stage, num_slices: int) -> str:
     if stage.is_single or num_slices == job.num_slices:
         return ""
     number, sizes = num_microbatches(job, stage, num_slices), _mesh(job, stage, num_slices)
-    words = [
-        f"on {num_slices} of {job.num_slices} slices",
-        f"{number} micro-batches instead of {stage.num_microbatches}",
-    ]
-    return ", ".join([*words, *([f"mesh {spell(sizes)}"] if sizes else [])])
+    words = [f"on {num_slices} of {job.num_slices} slices"]
+    if number != stage.num_microbatches:
+        words.append(f"{number} micro-batches instead of {stage.num_microbatches}")
+    if sizes:
+        words.append(f"mesh {spell(sizes)}")
+    return ", ".join(words)
 
 
 def _mesh(job: Job, stage: Stage, num_slices: int) -> Mapping[str, int] | None:

@@ -9,8 +9,12 @@ from codepretrain.launch import elastic, scheduler
 from codepretrain.launch.job import Job
 
 
-def check_mesh(job: Job) -> None:
-    """Raises UserError, naming the field, if a phase can run on no slices that it may use."""
+def check_slices(job: Job) -> tuple[list[str], list[str]]:
+    """Returns a note on the slices that a phase can use, and what the user must confirm.
+
+    Raises:
+      UserError: a phase can run on no slices that it may use; names the field.
+    """
     machine = job.launch.machine
     for stage in job.stages:
         if not stage.is_single and stage.mesh != MeshConfig():
@@ -20,10 +24,6 @@ def check_mesh(job: Job) -> None:
             check_spans(sizes, num_slices=num_slices, num_processes=len(job.hosts))
         if why := scheduler.impossible(job, stage):
             raise UserError(why)
-
-
-def describe_slices(job: Job) -> tuple[list[str], list[str]]:
-    """Returns a note on the slices that a phase can use, and what the user must confirm."""
     phases = [stage for stage in job.stages if not stage.is_single]
     if job.num_slices == 1 or not phases:
         return [], []

@@ -97,6 +97,7 @@ def _start(draft: Draft, start: Start) -> None:
         expected_step=known.saved_step,
         arguments=(*elastic.arguments(job, stage, len(start.slices)), *extra),
     )
+    on_fewer = elastic.told(job, stage, len(start.slices))
     draft.add(
         "attempt",
         attempt=attempt.id,
@@ -106,6 +107,7 @@ def _start(draft: Draft, start: Start) -> None:
         before={str(host): s.record.attempt for host, s in seen.items()},
         num_slices=len(start.slices),
         wanted_slices=start.wanted,
+        **({"message": on_fewer} if on_fewer else {}),
     )
 
 

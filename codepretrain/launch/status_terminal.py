@@ -113,10 +113,10 @@ def _widest(cells: Iterable[str]) -> int:
 
 
 def _stage_notes(stages: Iterable[StageStatus], width: int) -> list[str]:
-    """Returns what does not fit into the table: failures, and why a stage is in its state."""
+    """Returns what is not in the table: fewer slices, failures, why a stage is in its state."""
     notes = []
     for stage in stages:
-        said = [] if width >= _WIDE else [w.failures(stage.failures)]
+        said = [stage.on, *([] if width >= _WIDE else [w.failures(stage.failures)])]
         if stage.why and stage.state in ("RESTARTING", "FAILED", "STOPPED"):
             said.append(stage.why)
         words = "; ".join(filter(None, said))

@@ -33,7 +33,7 @@ from codepretrain.launch.job import Job
 from codepretrain.launch.job_folder import JobFolder, job_folder
 from codepretrain.launch.load_machine import chips_per_slice, hosts_per_slice, slice_of
 from codepretrain.launch.machine import LaunchConfig
-from codepretrain.launch.machine_mesh import check_mesh, describe_slices
+from codepretrain.launch.machine_mesh import check_slices
 from codepretrain.launch.record_files import create_job
 from codepretrain.launch.stages import expected_chip_hours, make_stages, phases_to_train
 
@@ -93,12 +93,10 @@ def prepare_submission(
     launch, study = given.launch, given.study
     _check_workdir(given)
     notes = [check_fit() if check_fit else "fit: not checked (--check-fit compiles the step)"]
-    phases = phases_to_train(given.plan, given.only)
-    hours, warnings = _hours_and_price(given, phases)
+    hours, warnings = _hours_and_price(given, phases_to_train(given.plan, given.only))
     notes += hours
     warnings += _paths_of_this_machine(given)
-    prepares = _must_prepare(given)
-    if prepares:
+    if _must_prepare(given):
         notes.append(f"data: prepared first; missing: {'; '.join(given.missing_data)}")
     bundle = make_bundle(
         study,
@@ -109,9 +107,22 @@ def prepare_submission(
     )
     name = job_name(study.name, now)
     folder = job_folder(given.workdir, name)
-    config = f"{folder.bundle / bundle.sha256 / STUDY}"
-    machine = launch.machine
-    job = Job(
+    job = _job(given, name, bundle, config=f"{folder.bundle / bundle.sha256 / STUDY}", now=now)
+    check_no_secrets({"job.json": encode(to_dict(job)).encode()}, given.secret_values)
+    _check_names(launch, name)
+    slices, idle = check_slices(job)
+    return Submission(
+        job=job,
+        bundle=bundle,
+        folder=folder,
+        notes=(*notes, *slices),
+        warnings=(*warnings, *idle),
+    )
+
+
+def _job(given: Submitted, name: str, bundle: Bundle, *, config: str, now: datetime) -> Job:
+    launch, study, machine = given.launch, given.study, given.launch.machine
+    return Job(
         name=name,
         study=study.name,
         config=config,
@@ -120,9 +131,9 @@ def prepare_submission(
         stages=make_stages(
             study,
             launch,
-            phases,
+            phases_to_train(given.plan, given.only),
             where=("--config", config, "--workdir", str(given.workdir)),
-            prepares=prepares,
+            prepares=bool(given.missing_data),
             reports=not given.only,
         ),
         launch=launch,
@@ -132,15 +143,6 @@ def prepare_submission(
         created_at=now.isoformat(timespec="seconds"),
         created_by=given.command_line,
         extras=extras_for(launch, evaluators=[e.kind for e in study.evals.values()]),
-    )
-    check_mesh(job)
-    about_slices, idle = describe_slices(job)
-    notes += about_slices
-    warnings += idle
-    check_no_secrets({"job.json": encode(to_dict(job)).encode()}, given.secret_values)
-    _check_names(launch, name)
-    return Submission(
-        job=job, bundle=bundle, folder=folder, notes=tuple(notes), warnings=tuple(warnings)
     )
 
 

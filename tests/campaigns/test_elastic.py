@@ -20,8 +20,9 @@ from pathlib import Path
 import pytest
 
 from codepretrain.launch.events import Event
-from tests.campaigns.test_hosts import finish, largest_difference, lines, run_dir, start
+from tests.campaigns.test_hosts import largest_difference, lines, run_dir, start
 from tests.conftest import ROOT, TINY
+from tests.fixtures.processes import wait_for_all
 from tests.launch.launched import Launched, send, submit
 
 pytestmark = pytest.mark.campaign
@@ -59,7 +60,9 @@ def test_four_processes_then_two_then_four(
     unbroken, workdir = (
         Path(shutil.copytree(prepared, tmp_path / name)) for name in ("unbroken", "workdir")
     )
-    finish(start("train", unbroken, tiny_overrides, num_processes=4, options=options))
+    processes = start("train", unbroken, tiny_overrides, num_processes=4, options=options)
+    for ended in wait_for_all(processes, timeout_s=1800):
+        assert ended.returncode == 0, ended.stdout
     study = ["--config", str(TINY), "--phase", "trunk", *tiny_overrides, *options]
     job = submit(workdir, *study, *SLICES)
     try:
@@ -125,7 +128,7 @@ def _compare(ours: Path, theirs: Path, name: str) -> None:
     evaluations = [
         {e["step"]: e["metrics"] for e in lines(run / "evals.jsonl")} for run in (ours, theirs)
     ]
-    assert evaluations[0].keys() == evaluations[1].keys() == {40, 80, 120, 160}
+    assert evaluations[0].keys() == evaluations[1].keys() == set(range(40, STEPS + 1, 40))
     values = [
         [found[step][n]["value"] for step in sorted(found) for n in sorted(found[step])]
         for found in evaluations

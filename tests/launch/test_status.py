@@ -59,6 +59,23 @@ def test_a_stage_that_trains_again() -> None:
     assert [e["event"] for e in status.recent][-3:] == ["state", "state", "state"]
 
 
+def test_a_stage_on_fewer_slices_says_so() -> None:
+    plan = told.make_job()
+    machine = dataclasses.replace(plan.launch.machine, num_slices=2)
+    stages = (dataclasses.replace(plan.stages[0], batch_size=8), plan.stages[1])
+    launch = dataclasses.replace(plan.launch, machine=machine)
+    plan = dataclasses.replace(plan, launch=launch, stages=stages)
+    words = "on 1 of 2 slices, 2 micro-batches instead of 1"
+    start = {**told.started(145, 2, expected=40), "message": words}
+    status = status_of(plan, told.numbered(*told.CRASHED, start), look())
+    assert status.stages[0].on == words
+    assert status.recent[-1]["text"] == f"train.a-2 starts {words}"
+    assert f"train.a: {words}; 1 × crash" in "\n".join(show(status, 80))
+    assert words in status_page.render(status, [], written_s=0.0, refreshes=False)
+    whole = status_of(told.make_job(), told.numbered(*AGAIN), look())
+    assert whole.stages[0].on == ""
+
+
 def test_the_first_step_says_nothing_about_the_time_left() -> None:
     """It compiles."""
     for step, left_s in ((41, None), (42, None), (43, 57 * 2.0)):
