@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from codepretrain.errors import DamageError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.files import storage
 from codepretrain.files.directory import check_directory
 from codepretrain.files.explain import explained
@@ -32,21 +32,17 @@ def unpack_code(folder: JobFolder, job: Job) -> Path:
       UserError: it cannot be read, or there is no space.
     """
     with zipfile.ZipFile(io.BytesIO(_wheel(folder, job.bundle))) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    target = _code_folder(folder, job.bundle)
-    if _is_whole(target, members):
-        return target
-    storage.remove_tree(target)
-    with explained("write", target), scratch_folder(target.parent, target.name) as scratch:
-        for name, content in members.items():
-            path = scratch / "code" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        try:
-            os.rename(scratch / "code", target)
-        except OSError:
-            if not _is_whole(target, members):  # not another keeper's
-                raise
+        target = _code_folder(folder, job.bundle)
+        if _is_whole(target, archive):
+            return target
+        storage.remove_tree(target)
+        with explained("write", target), scratch_folder(target.parent, target.name) as scratch:
+            archive.extractall(scratch / "code")
+            try:
+                os.rename(scratch / "code", target)
+            except OSError:
+                if not _is_whole(target, archive):  # not another keeper's
+                    raise
     return target
 
 
@@ -76,8 +72,10 @@ def _code_folder(folder: JobFolder, bundle: str) -> Path:
     return Path(tempfile.gettempdir()) / f"codepretrain-{folder.path.name}-code" / bundle
 
 
-def _is_whole(target: Path, members: Mapping[str, bytes]) -> bool:
+def _is_whole(target: Path, archive: zipfile.ZipFile) -> bool:
     try:
-        return all((target / name).read_bytes() == content for name, content in members.items())
-    except OSError:
+        return all(
+            storage.read_bytes(target / name) == archive.read(name) for name in archive.namelist()
+        )
+    except UserError:
         return False
