@@ -14,10 +14,9 @@ from pathlib import Path
 
 from codepretrain.errors import DamageError, UserError
 from codepretrain.files import storage
-from codepretrain.files.directory import check_directory
-from codepretrain.files.explain import explained
+from codepretrain.files.directory import check_directory, whole_directory
 from codepretrain.files.hashing import sha256_json
-from codepretrain.files.scratch import scratch_folder
+from codepretrain.files.storage import read_bytes
 from codepretrain.launch.job import Job
 from codepretrain.launch.job_folder import JobFolder
 
@@ -36,13 +35,8 @@ def unpack_code(folder: JobFolder, job: Job) -> Path:
         if _is_whole(target, archive):
             return target
         storage.remove_tree(target)
-        with explained("write", target), scratch_folder(target.parent, target.name) as scratch:
-            archive.extractall(scratch / "code")
-            try:
-                os.rename(scratch / "code", target)
-            except OSError:
-                if not _is_whole(target, archive):  # not another keeper's
-                    raise
+        with whole_directory(target) as scratch:
+            archive.extractall(scratch)
     return target
 
 
@@ -63,7 +57,7 @@ def _wheel(folder: JobFolder, bundle: str) -> bytes:
     if sha256_json(dict(hashes)) != bundle:
         raise DamageError(f"damaged {path}: it does not match its hash; {_REMEDY}")
     (wheel,) = [name for name in hashes if name.endswith(".whl")]
-    return storage.read_bytes(path / wheel)
+    return read_bytes(path / wheel)
 
 
 def _code_folder(folder: JobFolder, bundle: str) -> Path:
@@ -74,8 +68,6 @@ def _code_folder(folder: JobFolder, bundle: str) -> Path:
 
 def _is_whole(target: Path, archive: zipfile.ZipFile) -> bool:
     try:
-        return all(
-            storage.read_bytes(target / name) == archive.read(name) for name in archive.namelist()
-        )
+        return all(read_bytes(target / name) == archive.read(name) for name in archive.namelist())
     except UserError:
         return False
