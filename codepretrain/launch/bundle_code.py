@@ -12,12 +12,11 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from codepretrain.errors import DamageError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.files import storage
-from codepretrain.files.directory import check_directory
-from codepretrain.files.explain import explained
+from codepretrain.files.directory import check_directory, whole_directory
 from codepretrain.files.hashing import sha256_json
-from codepretrain.files.scratch import scratch_folder
+from codepretrain.files.storage import read_bytes
 from codepretrain.launch.job import Job
 from codepretrain.launch.job_folder import JobFolder
 
@@ -32,21 +31,12 @@ def unpack_code(folder: JobFolder, job: Job) -> Path:
       UserError: it cannot be read, or there is no space.
     """
     with zipfile.ZipFile(io.BytesIO(_wheel(folder, job.bundle))) as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    target = _code_folder(folder, job.bundle)
-    if _is_whole(target, members):
-        return target
-    storage.remove_tree(target)
-    with explained("write", target), scratch_folder(target.parent, target.name) as scratch:
-        for name, content in members.items():
-            path = scratch / "code" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        try:
-            os.rename(scratch / "code", target)
-        except OSError:
-            if not _is_whole(target, members):  # not another keeper's
-                raise
+        target = _code_folder(folder, job.bundle)
+        if _is_whole(target, archive):
+            return target
+        storage.remove_tree(target)
+        with whole_directory(target) as scratch:
+            archive.extractall(scratch)
     return target
 
 
@@ -67,7 +57,7 @@ def _wheel(folder: JobFolder, bundle: str) -> bytes:
     if sha256_json(dict(hashes)) != bundle:
         raise DamageError(f"damaged {path}: it does not match its hash; {_REMEDY}")
     (wheel,) = [name for name in hashes if name.endswith(".whl")]
-    return storage.read_bytes(path / wheel)
+    return read_bytes(path / wheel)
 
 
 def _code_folder(folder: JobFolder, bundle: str) -> Path:
@@ -76,8 +66,8 @@ def _code_folder(folder: JobFolder, bundle: str) -> Path:
     return Path(tempfile.gettempdir()) / f"codepretrain-{folder.path.name}-code" / bundle
 
 
-def _is_whole(target: Path, members: Mapping[str, bytes]) -> bool:
+def _is_whole(target: Path, archive: zipfile.ZipFile) -> bool:
     try:
-        return all((target / name).read_bytes() == content for name, content in members.items())
-    except OSError:
+        return all(read_bytes(target / name) == archive.read(name) for name in archive.namelist())
+    except UserError:
         return False
