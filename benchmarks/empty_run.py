@@ -87,8 +87,17 @@ class EmptyProgram(Program):
             number, zero = batch.loss_weights.sum() / batch.loss_weights.size, jnp.int32(0)
             state = jax.tree.map(lambda x: x, state)
             state = state.__class__(**{**vars(state), "step": state.step + 1})
-            numbers = [number] * 5
-            return state, StepMetrics(*numbers, number < 0, zero, zero)
+            metrics = StepMetrics(
+                loss=number,
+                z_loss=number,
+                num_targets=number,
+                gradient_norm=number,
+                parameter_norm=number,
+                skipped=number < 0,
+                num_skipped=zero,
+                num_consecutive_skipped=zero,
+            )
+            return state, metrics
 
         shape = (large_study.BATCH_SIZE // NUM_HOSTS, large_study.MAX_SEQ_LEN)
         integers, floats = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
@@ -135,7 +144,8 @@ class RandomScores:
     def __call__(self, params: Any, progress: Progress, /) -> EvalResult:
         rng = np.random.default_rng()
         names = sorted(large_study.SOURCES)
-        scores, metrics = {}, {}
+        scores: dict[str, Any] = {}
+        metrics = {}
         for index, source in enumerate(names):
             own = slice(index * NUM_ITEMS, (index + 1) * NUM_ITEMS)
             nats, tokens = np.full((2, len(names) * NUM_ITEMS), np.nan)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from codepretrain.config.schema import MeshConfig
 from codepretrain.launch.events import Event
 from codepretrain.launch.job import Job, Request
 from codepretrain.launch.machine import BudgetConfig
@@ -46,7 +47,7 @@ def test_on_one_slice_they_come_after_all_phases() -> None:
 
 def test_a_batch_that_needs_all_slices_gets_them() -> None:
     plan = job(phase("a", batch_size=4), evaluations(), slices=2, hosts=2)
-    odd = replace(plan, stages=(replace(plan.stages[0], tensor=4), plan.stages[1]))
+    odd = replace(plan, stages=(replace(plan.stages[0], mesh=MeshConfig(tensor=4)), plan.stages[1]))
     assert chosen(odd, state(), [0, 1]) == [("train.a", (0, 1), 2)]
 
 
