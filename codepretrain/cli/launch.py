@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -94,13 +95,14 @@ def _prepared(
     from codepretrain.study.workspace import Workspace
 
     workspace = Workspace(config, flags.workdir)
+    plan = _plan(config, workspace)
     overrides = [argument for argument in argv if argument.startswith("--config.")]
     study = ["--config", flags.config, "--workdir", os.fspath(flags.workdir), *overrides]
     made = prepare_submission(
         Submitted(
             study=config,
             launch=launch,
-            plan=_plan(config, workspace),
+            plan=plan,
             only=flags.phase or (),
             experiment=flags.config,
             workdir=flags.workdir,
@@ -110,6 +112,7 @@ def _prepared(
             command_line=flags.command_line,
             secret_values=_secret_values(launch),
             evaluates_apart=flags.evaluations == "apart",
+            finished=_finished(workspace, plan),
         ),
         now=datetime.now(UTC),
         check_fit=(lambda: check_fit(launch, study)) if flags.check_fit else None,
@@ -129,6 +132,17 @@ def _plan(config: StudyConfig, workspace: Any) -> dict[str, Any]:
         source_sizes=workspace.source_sizes,
         imports=workspace.imports,
     )
+
+
+def _finished(workspace: Any, plan: Mapping[str, Any]) -> list[str]:
+    """Returns the phases that are trained, with every evaluation at their end."""
+    from codepretrain.evals.identity import identity_digest
+    from codepretrain.study.evaluations import kept_identities
+    from codepretrain.study.progress import progress
+
+    digests = {name: identity_digest(i) for name, i in kept_identities(workspace).items()}
+    settled = [p["name"] for p in plan["phases"] if not p["fingerprint_is_provisional"]]
+    return [name for name in settled if progress(workspace, name, digests) == "trained"]
 
 
 def _secret_values(launch: LaunchConfig) -> dict[str, str]:

@@ -15,12 +15,15 @@ from codepretrain.podplan.cost import study_cost
 PREPARE, EVALUATE, REPORT = "prepare", "evaluate", "report"
 
 
-def phases_to_train(plan: Mapping[str, Any], only: Collection[str]) -> list[Mapping[str, Any]]:
+def phases_to_train(
+    plan: Mapping[str, Any], only: Collection[str], *, finished: Collection[str] = ()
+) -> list[Mapping[str, Any]]:
     """Returns the phases that a job trains, parents first: those of `only` and their ancestors.
 
     Args:
       plan: what `codepretrain plan --json` prints; phases with one fingerprint are one entry.
       only: names of phases; all for none.
+      finished: phases with nothing left to do, which are left out.
     """
     known = {name: p for p in plan["phases"] for name in (p["name"], *p["aliases"])}
     wanted: set[str] = set()
@@ -30,6 +33,7 @@ def phases_to_train(plan: Mapping[str, Any], only: Collection[str]) -> list[Mapp
         if phase["name"] not in wanted:
             wanted.add(phase["name"])
             waiting += [phase["parent"]] if phase["parent"] else []
+    wanted -= set(finished)
     return [phase for phase in plan["phases"] if phase["name"] in wanted]
 
 
@@ -54,14 +58,15 @@ def make_stages(
     hours = expected_chip_hours(study, launch, phases)
     in_loop = ("--no-evaluations",) if evaluates_apart else ()
     names = [word for phase in phases for word in ("--phase", phase["name"])]
+    there = {phase["name"] for phase in phases}
     prepare = [Stage(name=PREPARE, arguments=("prepare", *where), is_single=True)]
     trained = [
         Stage(
             name=_name(phase["name"]),
             phase=phase["name"],
             parents=(
-                *((_name(phase["parent"]),) if phase["parent"] else ()),
-                *((PREPARE,) if prepares and not phase["parent"] else ()),
+                *((_name(phase["parent"]),) if phase["parent"] in there else ()),
+                *((PREPARE,) if prepares and phase["parent"] not in there else ()),
             ),
             fingerprint=phase["fingerprint"],
             tokens=phase["tokens"],

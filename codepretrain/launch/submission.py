@@ -49,7 +49,7 @@ class Submitted:
     the file of the study. package: the folder of the running package. missing_data: parts of the
     data that are not prepared, in words. prepare_command: the command that prepares it.
     secret_values: environment variable → value that must not enter any file. evaluates_apart:
-    whether evaluations have a slice of their own.
+    whether evaluations have a slice of their own. finished: phases that are trained and evaluated.
     """
 
     study: StudyConfig
@@ -64,6 +64,12 @@ class Submitted:
     command_line: str
     secret_values: Mapping[str, str]
     evaluates_apart: bool = False
+    finished: Collection[str] = ()
+
+    @property
+    def phases(self) -> list[Mapping[str, Any]]:
+        """The phases that the job has something to do for."""
+        return phases_to_train(self.plan, self.only, finished=self.finished)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +101,13 @@ def prepare_submission(
     launch, study = given.launch, given.study
     _check_workdir(given)
     _check_evaluations(given)
+    if not given.phases:
+        names = ", ".join(phase["name"] for phase in phases_to_train(given.plan, given.only))
+        raise UserError(f"nothing is left to train or to evaluate of {names}: see the report")
     notes = [check_fit() if check_fit else "fit: not checked (--check-fit compiles the step)"]
-    hours, warnings = _hours_and_price(given, phases_to_train(given.plan, given.only))
+    if given.finished:
+        notes.append(f"trained and evaluated already: {', '.join(given.finished)}")
+    hours, warnings = _hours_and_price(given, given.phases)
     notes += hours
     warnings += _paths_of_this_machine(given)
     if given.evaluates_apart and launch.machine.num_slices == 1:
@@ -136,7 +147,7 @@ def _job(given: Submitted, name: str, bundle: Bundle, *, config: str, now: datet
         stages=make_stages(
             study,
             launch,
-            phases_to_train(given.plan, given.only),
+            given.phases,
             where=("--config", config, "--workdir", str(given.workdir)),
             prepares=bool(given.missing_data),
             reports=not given.only,

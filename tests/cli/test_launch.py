@@ -356,3 +356,17 @@ def test_secrets_are_found_by_name_or_as_the_machine_says(monkeypatch: pytest.Mo
 
     machine = LaunchConfig(machine=MachineConfig(secrets={"MY_THING": "thing"}))
     assert set(launch._secret_values(machine)) == {"HF_TOKEN", "WANDB_API_KEY", "MY_THING"}
+
+
+def test_finished_phases_need_no_machine(
+    trained_copy: Path, tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hosts = "--machine.machine.hosts=1"
+    where = ["--config", str(TINY), "--workdir", str(trained_copy), *tiny_overrides, hosts]
+    command = ["launch", "submit", "--machine", str(ROOT / "launch" / "local.py"), *where]
+    assert main([*command, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "trained and evaluated already: trunk, branch\n" in out
+    assert "study tiny: train.cooldown, report\n" in out
+    assert main([*command, "--phase=branch", "--dry-run"]) == 2
+    assert "nothing is left to train or to evaluate of trunk, branch" in capsys.readouterr().err

@@ -166,6 +166,15 @@ def test_a_phase_is_trained_with_its_ancestors_and_no_report(experiment: str) ->
     assert [stage.name for stage in both.job.stages] == ["train.trunk", "train.anneal"]
 
 
+def test_a_finished_phase_needs_no_machine(experiment: str) -> None:
+    made = prepare_submission(given(experiment, TPUS, finished=["trunk"]), now=NOW)
+    assert [stage.name for stage in made.job.stages] == ["train.anneal", "report"]
+    assert made.job.by_name["train.anneal"].parents == ()
+    assert "trained and evaluated already: trunk" in made.notes
+    with pytest.raises(UserError, match="nothing is left to train or to evaluate of trunk, anneal"):
+        prepare_submission(given(experiment, TPUS, finished=["trunk", "anneal"]), now=NOW)
+
+
 def test_phases_with_one_fingerprint_are_one_stage(experiment: str) -> None:
     """Under the first name, whichever name was asked for; their children are told apart."""
     twin = study(
