@@ -17,9 +17,12 @@ class Interval:
 def student_interval(
     value: float, standard_error: float, freedom: float, *, confidence: float = CONFIDENCE
 ) -> tuple[Interval, float]:
-    """Returns the interval and the two-sided p-value of an estimate with `freedom` degrees of freedom.
+    """Returns Student's interval and the two-sided p-value of an estimate.
 
     The interval is unbounded and p is 1 if the value or its standard error is unknown.
+
+    Args:
+      freedom: degrees of freedom of the standard error.
     """
     if not math.isfinite(value) or not math.isfinite(standard_error) or not freedom > 0:
         return Interval(-math.inf, math.inf), 1.0

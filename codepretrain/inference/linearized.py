@@ -62,9 +62,9 @@ class Linearized:
 def linearize(arms: Sequence[ArmScores]) -> Linearized:
     """Returns the metrics and errors of aligned arms (`scores.aligned`).
 
-    Items that are empty (value and weight 0) in every arm are left out. Where no answer differs, the
-    variance of a bounded score is that of two more pairs of which half an item each was won and
-    lost, item_range² / (C + 2)².
+    Items that are empty (value and weight 0) in every arm are left out. The floor of the variance
+    of a bounded score is that of C equal answers and two more pairs, of which half an item each was
+    won and lost: item_range² / (C + 2)².
     Source of the latter: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2".
     """
     columns = [(arm.values, arm.filled_weights) for arm in arms]

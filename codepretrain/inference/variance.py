@@ -13,18 +13,20 @@ the sum V_run + V_item has the variance of seed × item twice, so that the estim
 which is (MS_seed + MS_item - MS_residual)/(S·n), and not below the larger part: with two or three
 replicates the difference of mean squares can be close to 0 or negative. It has
 
-    ν = V² / (V_run²/ν_run + V_item²/ν_item)
+    ν = V² / (U²/ν_run + V_item²/ν_item)
+    U = V_run - max(1/2 - 1/ν₀, 0) · min(V_run, V_rest)
 
-degrees of freedom. All of V_run counts, not what is left of it after V_rest: V_run - V_rest is as
-uncertain as V_run. Without that, 5 to 8% of equal recipes differed with 2 replicates (LOG.md). ν_run
-is Welch's, since arms differ in spread. With 2 replicates of one arm and many of the other Welch's
-varies too much to be trusted: 9 to 11% of equal recipes differed with 2 and 8. It is bounded by its
-geometric mean with the degrees of freedom that arms of equal spread would have; for arms with
-equally many replicates that changes nothing.
+degrees of freedom, where ν₀ is that of runs of equally spread arms, 2(S - 1). V_run - V_rest is as
+uncertain as V_run, so U = V_run is safe, but too wide where runs hardly differ (98 to 99%
+coverage); with U = V_run - V_rest, 6 to 8% of equal recipes differ with 2 or 3 replicates. ν_run is
+Welch's, since arms differ in spread. With 2 replicates of one arm and many of the other Welch's
+varies too much: 9 to 11% of equal recipes differ with 2 and 8. It is bounded by its geometric mean
+with ν₀; for arms with equally many replicates that changes nothing.
 
 Source: Satterthwaite 1946, Biometrics Bulletin 2, 110–114; Welch 1947, Biometrika 34, 28–35; Imbens
 & Kolesár 2016, Review of Economics and Statistics 98, 701–712 (degrees of freedom under equal
-spreads). The bounds are ours, held to simulation: tests/campaigns/test_statistics.py.
+spreads). U and the two bounds are ours, from simulation (LOG.md;
+tests/campaigns/test_statistics.py).
 """
 
 import numpy as np
@@ -59,5 +61,6 @@ def combined(
         welch = np.where(total > 0, welch, of_design)
         bounded = np.minimum(welch, np.sqrt(welch * of_design))
         of_items = item**2 / item_freedom if item_freedom > 0 else np.where(item > 0, np.inf, 0.0)
-        freedom = variance**2 / (total**2 / bounded + of_items)
+        uncertain = total - max(0.5 - 1 / of_design, 0) * np.minimum(total, rest)
+        freedom = variance**2 / (uncertain**2 / bounded + of_items)
     return variance, np.where(variance > 0, freedom, 0.0)

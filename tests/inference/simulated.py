@@ -68,8 +68,15 @@ class Scenario:
             ]
         )
 
-    def draw(self, rng: np.random.Generator) -> list[ArmScores]:
-        """Returns the scores of each arm; runs, clusters and items are all new."""
+    def draw(
+        self, rng: np.random.Generator, runs: Sequence[np.ndarray] | None = None
+    ) -> list[ArmScores]:
+        """Returns the scores of each arm; clusters and items are new.
+
+        Args:
+          runs: of each arm, [S], where another task has the same; drawn where there are none.
+        """
+        runs = self.draw_runs(rng) if runs is None else runs
         sizes = np.full(self.num_clusters, self.cluster_size)
         if self.are_unequal:
             sizes = np.minimum(1 + rng.lognormal(0.7, 1.0, self.num_clusters).astype(int), 30)
@@ -78,19 +85,24 @@ class Scenario:
         difficulty = rng.normal(0, self.difficulty_sd, num_items)
         difficulty += rng.normal(0, self.cluster_sd, self.num_clusters)[cluster_of]
         weights = rng.lognormal(5, 1.0, num_items) if self.kind == "weighted" else None
-        shared = self._runs(rng, max(self.num_replicates))
         arms = []
-        for effect, spread, count in zip(
-            self.effects, self.spreads, self.num_replicates, strict=True
-        ):
-            own = np.sqrt(1 - self.run_correlation) * self._runs(rng, count)
-            run = spread * (own + np.sqrt(self.run_correlation) * shared[:count])
+        for effect, run in zip(self.effects, runs, strict=True):
+            count = len(run)
             of_cluster = rng.normal(0, self.arm_sd, self.num_clusters)
             of_cluster = of_cluster + rng.normal(0, self.rest_sd, (count, self.num_clusters))
             score = effect + run[:, None] + difficulty + of_cluster[:, cluster_of]
             score += rng.normal(0, self.noise_sd, score.shape)
             arms.append(self._scores(rng, score, cluster_of, weights))
         return arms
+
+    def draw_runs(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """Returns the effects of the replicates of each arm."""
+        shared = self._runs(rng, max(self.num_replicates))
+        own, common = np.sqrt(1 - self.run_correlation), np.sqrt(self.run_correlation)
+        return [
+            spread * (own * self._runs(rng, count) + common * shared[:count])
+            for spread, count in zip(self.spreads, self.num_replicates, strict=True)
+        ]
 
     def _runs(self, rng: np.random.Generator, count: int) -> np.ndarray:
         if self.run_freedom is None:
