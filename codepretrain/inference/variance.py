@@ -21,7 +21,7 @@ uncertain as V_run, so U = V_run is safe, but too wide where runs hardly differ 
 coverage); with U = V_run - V_rest, 6 to 8% of equal recipes differ with 2 or 3 replicates. ν_run is
 Welch's, since arms differ in spread. With 2 replicates of one arm and many of the other Welch's
 varies too much: 9 to 11% of equal recipes differ with 2 and 8. It is bounded by its geometric mean
-with ν₀; for arms with equally many replicates that changes nothing.
+with ν₀; for a difference of arms with equally many replicates that changes nothing.
 
 Source: Satterthwaite 1946, Biometrics Bulletin 2, 110–114; Welch 1947, Biometrika 34, 28–35; Imbens
 & Kolesár 2016, Review of Economics and Statistics 98, 701–712 (degrees of freedom under equal
