@@ -71,6 +71,8 @@ def linear_contrast(
             f"weights: expected one for each of {len(scores.values)} arms, found {len(weights)}"
         )
     sets = independent_sets(scores, np.asarray(weights, np.float64), is_paired=is_paired)
+    if not sets:
+        raise ValueError("weights: expected at least one that is not 0, found none")
     item, item_freedom = _of_items(scores, sets)
     item = max(item, scores.item_floor * float(np.square(weights).max()))
     value = float(sum(of.values.mean() for of in sets))

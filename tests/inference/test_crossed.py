@@ -140,6 +140,8 @@ def test_weights_of_a_contrast() -> None:
     assert halved.p_value == pytest.approx(difference(*arms[:2]).p_value)
     with pytest.raises(ValueError, match="expected one for each of 3 arms, found 2"):
         contrast(arms, [1, -1])
+    with pytest.raises(ValueError, match="expected at least one that is not 0"):
+        contrast(arms, [0, 0, 0])
 
 
 @pytest.mark.parametrize(
