@@ -18,8 +18,8 @@ replicates the difference of mean squares can be close to 0 or negative. It has
 
 degrees of freedom, where ν₀ is that of runs of equally spread arms, 2(S - 1). V_run - V_rest is as
 uncertain as V_run, so U = V_run is safe, but too wide where runs hardly differ (98 to 99%
-coverage); with U = V_run - V_rest, 7 to 11% of equal recipes differ with 2 or 3 replicates. ν_run is
-Welch's, since arms differ in spread. With 2 replicates of one arm and many of the other Welch's
+coverage); with U = V_run - V_rest, 7 to 11% of equal recipes differ with 2 or 3 replicates. ν_run
+is Welch's, since arms differ in spread. With 2 replicates of one arm and many of the other Welch's
 varies too much: 9 to 11% of equal recipes differ with 2 and 8. It is bounded by its geometric mean
 with ν₀; for a difference of arms with equally many replicates that changes nothing.
 
