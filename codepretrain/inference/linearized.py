@@ -56,7 +56,7 @@ class Linearized:
 
     @property
     def num_clusters(self) -> int:
-        return len(np.unique(np.concatenate([stratum.clusters for stratum in self.strata])))
+        return len({name for stratum in self.strata for name in stratum.clusters})
 
 
 def linearize(arms: Sequence[ArmScores]) -> Linearized:
@@ -105,13 +105,11 @@ def item_variance(strata: Sequence[Stratum], errors: Sequence[np.ndarray]) -> tu
     """
     if not strata:
         return np.nan, 0.0
-    names = np.concatenate([stratum.clusters for stratum in strata])
-    clusters, places = np.unique(names, return_inverse=True)
     freedoms = [stratum.freedom for stratum in strata]
     freedom = satterthwaite([float(np.sum(e**2)) for e in errors], freedoms)
-    if len(clusters) < len(places):
+    of_clusters = over_clusters(strata, [e[np.newaxis] for e in errors])
+    if of_clusters.shape[1] < sum(map(len, errors)):
         freedom = min(freedom, max(freedoms))
-    of_clusters = np.bincount(places, np.concatenate(errors))
     return float(np.sum(of_clusters**2)), freedom
 
 
@@ -121,6 +119,8 @@ def over_clusters(strata: Sequence[Stratum], errors: Sequence[np.ndarray]) -> np
     Args:
       errors: [S, C] for each stratum.
     """
+    if len(strata) == 1:
+        return errors[0]
     names = np.concatenate([stratum.clusters for stratum in strata])
     clusters, places = np.unique(names, return_inverse=True)
     joined = np.concatenate(errors, axis=1)

@@ -19,6 +19,7 @@ from codepretrain.inference.crossed import contrast, difference, linear_contrast
 from codepretrain.inference.equivalence import equivalence
 from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.families import adjusted
+from codepretrain.inference.linearized import linearize
 from codepretrain.inference.multibootstrap import multibootstrap
 from codepretrain.inference.power import Design, design_of, equivalence_power, power
 from codepretrain.inference.trend import dose_weights, factorial_weights
@@ -198,9 +199,9 @@ def test_family_wise_error(num_true: int) -> None:
     for _ in range(DRAWS):
         runs, p_values = scenario.draw_runs(rng), {}
         for category in range(3):
-            arms = scenario.draw(rng, runs)
-            for variant in (1, 2, 3):
-                p_values[variant, category] = difference(arms[variant], arms[0]).p_value
+            scores = linearize(scenario.draw(rng, runs))
+            for variant, weights in enumerate(np.eye(4)[1:] - np.eye(4)[0], start=1):
+                p_values[variant, category] = linear_contrast(scores, weights).p_value
         found = adjusted(p_values, method="holm")
         wrong += any(p < 0.05 for (variant, _), p in found.items() if variant > num_true)
     print(f"\n| family of 9, {num_true} of 3 variants better | {wrong / DRAWS:.1%} |")
