@@ -3,8 +3,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .PHONY: demo test test-resume test-mesh test-hosts test-signals test-attempts test-pod test-parity test-harness \
-  test-serve test-storage test-preparation test-faults test-elastic test-slices pod-demo lint format lock \
-  benchmark benchmark-growth clean
+  test-serve test-storage test-preparation test-faults test-elastic test-slices test-statistics pod-demo lint format \
+  lock benchmark benchmark-growth clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -76,6 +76,10 @@ test-elastic: .venv/.installed
 # Two independent phases on two local slices at once, and one after the other: the same bits.
 test-slices: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_slices.py -s
+
+# Coverage, error rates and power over 1,000 draws of scores whose effects are known.
+test-statistics: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_statistics.py -s
 
 # The demo study by `launch` on four processes of this machine, with faults: the results of `make demo`.
 pod-demo: .venv/.installed
