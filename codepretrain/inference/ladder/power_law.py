@@ -1,0 +1,237 @@
+"""The loss as a sum of power laws, L(N, D) = e^a/N^α + e^b/D^β + E.
+
+N counts parameters without embeddings: with 256k ids the embeddings outweigh the rest of a small
+model and bend the law. The same code fits a law of one input, L(C) = e^a/C^α + E.
+
+Sources: Hoffmann et al. 2203.15556, appendix D.2 ("approach 3"); Bhagia et al. 2412.04403
+(OLMo-ladder), which fits the loss of a task in the same way. Deviations: the scales are solved for
+at every start (non-negative least squares), so that starts need only span the exponents; the Huber
+threshold is lowered in stages. Hoffmann's own optimizer stopped early (Besiroglu et al. 2404.10102).
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares, nnls
+from scipy.special import logsumexp
+
+from codepretrain.inference.ladder.resampling import (
+    Groups,
+    Prediction,
+    bootstrap,
+    leave_one_out,
+    percentile_prediction,
+)
+
+HUBER_DELTA = 1e-3  # on log losses: Hoffmann et al.
+_STARTS = (0.1, 0.25, 0.5, 1.0)  # of each exponent
+_POLISHED = 4  # best starts that are optimized
+_MAX_EXPONENT = 3.0
+_LEAST_DISTINCT = 3  # values of an input that a scale and an exponent beside E need
+_FLAT = 1e-6  # spread of log inputs that counts as none
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """L(x) = Σ_v e^{log_scales[v]} / x_v^{exponents[v]} + irreducible.
+
+    Attributes:
+      log_scales: [V], a and b.
+      exponents: [V], α and β.
+      irreducible: E, in the unit of the losses.
+    """
+
+    log_scales: np.ndarray
+    exponents: np.ndarray
+    irreducible: float
+
+    def loss(self, inputs: np.ndarray) -> np.ndarray:
+        """Returns the losses [R] of `inputs` [R, V]."""
+        terms = self.log_scales - self.exponents * np.log(inputs)
+        return np.exp(terms).sum(axis=1) + self.irreducible
+
+
+def fit_power_law(
+    inputs: np.ndarray, losses: np.ndarray, *, start: PowerLaw | None = None
+) -> PowerLaw:
+    """Returns the law that minimizes the Huber loss of the log residuals.
+
+    Args:
+      inputs: [R, V], such as columns N (without embeddings) and D (training tokens).
+      losses: [R], positive.
+      start: the only starting point, instead of a grid over the exponents.
+
+    Raises:
+      ValueError: the runs do not determine the law: fewer runs than its 2V + 1 parameters, fewer
+        than 3 distinct values of an input, or one input a power of another (tokens = 20 N).
+    """
+    inputs, losses = np.asarray(inputs, float), np.asarray(losses, float)
+    problem = _problem(inputs, losses)
+    if problem:
+        raise ValueError(f"cannot fit a power law: {problem}")
+    logs = np.log(inputs)
+    center = logs.mean(axis=0)
+    centered, targets = logs - center, np.log(losses)
+    starts = _grid(centered, losses) if start is None else [_packed(start, center)]
+    solutions = [_polish(point, centered, targets) for point in starts]
+    best = solutions[int(np.argmin([cost for cost, _ in solutions]))][1]
+    heights, exponents, log_irreducible = _unpacked(best)
+    return PowerLaw(heights + exponents * center, exponents, float(np.exp(log_irreducible)))
+
+
+def bootstrap_power_laws(
+    inputs: np.ndarray,
+    losses: np.ndarray,
+    *,
+    groups: Groups | None = None,
+    num_draws: int = 200,
+    seed: int = 0,
+) -> list[PowerLaw]:
+    """Returns the laws of `num_draws` resamples of the runs (or of the groups of runs)."""
+    inputs, losses = np.asarray(inputs, float), np.asarray(losses, float)
+    law = fit_power_law(inputs, losses)
+    resamples = bootstrap(
+        len(losses),
+        lambda runs: has_enough_runs(inputs[runs], losses[runs]),
+        groups=groups,
+        num_draws=num_draws,
+        seed=seed,
+    )
+    return [fit_power_law(inputs[runs], losses[runs], start=law) for runs in resamples]
+
+
+def predict_loss(
+    inputs: np.ndarray,
+    losses: np.ndarray,
+    target: np.ndarray,
+    *,
+    groups: Groups | None = None,
+    num_draws: int = 200,
+    seed: int = 0,
+) -> Prediction:
+    """Returns the loss at `target` [V], with an interval over runs.
+
+    The interval is of the law, not of one training run: the spread between seeds at the target is
+    not part of it, nor is the error of the law's form.
+    """
+    point = np.asarray(target, float)[None]
+    laws = bootstrap_power_laws(inputs, losses, groups=groups, num_draws=num_draws, seed=seed)
+    draws = np.array([law.loss(point)[0] for law in laws])
+    return percentile_prediction(fit_power_law(inputs, losses).loss(point)[0], draws)
+
+
+def leave_one_out_losses(
+    inputs: np.ndarray, losses: np.ndarray, *, groups: Groups | None = None
+) -> np.ndarray:
+    """Returns [R]: each run's loss as predicted from the runs of all other groups."""
+    inputs, losses = np.asarray(inputs, float), np.asarray(losses, float)
+
+    def fit_and_predict(kept: np.ndarray, left_out: np.ndarray) -> np.ndarray:
+        return fit_power_law(inputs[kept], losses[kept]).loss(inputs[left_out])
+
+    return leave_one_out(fit_and_predict, len(losses), groups=groups)
+
+
+def has_enough_runs(inputs: np.ndarray, losses: np.ndarray) -> bool:
+    """Returns whether the runs determine a law."""
+    return not _problem(inputs, losses)
+
+
+def _problem(inputs: np.ndarray, losses: np.ndarray) -> str:
+    """Returns why the runs do not determine a law, or ""."""
+    num_inputs = inputs.shape[1]
+    if len(inputs) != len(losses):
+        return f"expected as many inputs as losses, found {len(inputs)} and {len(losses)}"
+    if not (np.isfinite(inputs) & (inputs > 0)).all() or not (
+        np.isfinite(losses) & (losses > 0)
+    ).all():
+        return "expected positive finite inputs and losses"
+    distinct = len(np.unique(inputs, axis=0))
+    if distinct < 2 * num_inputs + 1:
+        return (
+            f"{2 * num_inputs + 1} parameters need as many runs of distinct inputs, "
+            f"found {distinct}"
+        )
+    for column in range(num_inputs):
+        count = len(np.unique(inputs[:, column]))
+        if count < _LEAST_DISTINCT:
+            return f"input {column} needs {_LEAST_DISTINCT} distinct values, found {count}"
+    logs = np.log(inputs)
+    if np.linalg.svd(logs - logs.mean(axis=0), compute_uv=False)[-1] < _FLAT * len(logs):
+        return "one input is a power of the others: fit a law of fewer inputs"
+    return ""
+
+
+def _grid(centered: np.ndarray, losses: np.ndarray) -> list[np.ndarray]:
+    """Returns the best starting points of a grid over the exponents, scales solved for."""
+    candidates = []
+    for exponents in itertools.product(_STARTS, repeat=centered.shape[1]):
+        terms = np.exp(-np.array(exponents) * centered)
+        design = np.column_stack([terms, np.ones(len(losses))]) / losses[:, None]
+        scales, residual = nnls(design, np.ones(len(losses)))
+        log_scales = np.log(np.maximum(scales, 1e-3 * losses.min()))
+        point = np.concatenate([log_scales[:-1], exponents, log_scales[-1:]])
+        candidates.append((residual, point))
+    candidates.sort(key=lambda candidate: candidate[0])
+    return [point for _, point in candidates[:_POLISHED]]
+
+
+def _polish(
+    point: np.ndarray, centered: np.ndarray, targets: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Returns the cost and the parameters of the optimum reached from `point`.
+
+    Parameters: the log of each term at the center, the exponents, log E.
+    """
+    num_inputs = centered.shape[1]
+
+    def residuals(parameters: np.ndarray) -> np.ndarray:
+        return logsumexp(_log_terms(parameters, centered), axis=1) - targets
+
+    def jacobian(parameters: np.ndarray) -> np.ndarray:
+        terms = _log_terms(parameters, centered)
+        shares = np.exp(terms - logsumexp(terms, axis=1, keepdims=True))
+        return np.column_stack(
+            [shares[:, :-1], -shares[:, :-1] * centered, shares[:, -1:]],
+        )
+
+    lowest, highest = targets.min(), targets.max()
+    bounds = (
+        np.array([lowest - 15] * num_inputs + [1e-3] * num_inputs + [lowest - 10]),
+        np.array([highest + 3] * num_inputs + [_MAX_EXPONENT] * num_inputs + [lowest]),
+    )
+    cost = np.inf
+    for delta in (1.0, 10 * HUBER_DELTA, HUBER_DELTA):
+        inside = np.clip(point, bounds[0] + 1e-9, bounds[1] - 1e-9)
+        solution = least_squares(
+            residuals,
+            inside,
+            jacobian,
+            bounds=bounds,
+            loss="huber",
+            f_scale=delta,
+            xtol=1e-12,
+            ftol=1e-12,
+            gtol=1e-14,
+            max_nfev=300,
+        )
+        point, cost = solution.x, float(solution.cost)
+    return cost, point
+
+
+def _log_terms(parameters: np.ndarray, centered: np.ndarray) -> np.ndarray:
+    """Returns [R, V + 1]: the logs of the power terms and of E."""
+    heights, exponents, log_irreducible = _unpacked(parameters)
+    terms = heights - exponents * centered
+    return np.column_stack([terms, np.full(len(centered), log_irreducible)])
+
+
+def _unpacked(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    num_inputs = len(parameters) // 2
+    return parameters[:num_inputs], parameters[num_inputs:-1], float(parameters[-1])
+
+
+def _packed(law: PowerLaw, center: np.ndarray) -> np.ndarray:
+    heights = law.log_scales - law.exponents * center
+    return np.concatenate([heights, law.exponents, [np.log(law.irreducible)]])
