@@ -136,13 +136,9 @@ def predict_accuracy(
         return is_curve_determined and has_enough_runs(inputs[runs], losses[runs])
 
     draws = []
-    for runs in bootstrap(
-        len(losses), is_usable, groups=groups, num_draws=num_draws, seed=seed
-    ):
+    for runs in bootstrap(len(losses), is_usable, groups=groups, num_draws=num_draws, seed=seed):
         drawn = fit_power_law(inputs[runs], losses[runs], start=law)
-        drawn_curve = fit_accuracy_curve(
-            losses[runs], accuracies[runs], chance=chance, start=curve
-        )
+        drawn_curve = fit_accuracy_curve(losses[runs], accuracies[runs], chance=chance, start=curve)
         draws.append(_at(drawn, drawn_curve, point))
     return percentile_prediction(_at(law, curve, point), np.array(draws))
 

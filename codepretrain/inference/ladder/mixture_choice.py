@@ -4,8 +4,8 @@ A source of u_j unique tokens may supply at most 4·u_j training tokens: up to f
 almost as much as new data (Muennighoff et al. 2305.16264). The target is Σ_i w_i L_i(r) with w ≥ 0,
 which is convex, so its minimum under the limits is global.
 
-No method of choosing mixtures consistently beats stratified sampling (Chen et al. 2411.05735): train
-the choice beside the natural and the uniform mixture before believing it.
+No method of choosing mixtures consistently beats stratified sampling (Chen et al. 2411.05735):
+train the choice beside the natural and the uniform mixture before believing it.
 """
 
 from dataclasses import dataclass
@@ -184,7 +184,7 @@ def is_within(mixtures: np.ndarray, mixture: np.ndarray) -> bool:
 
     Outside of their convex hull a law extrapolates.
     """
-    mixtures = np.asarray(mixtures, float)
+    mixtures = checked_mixtures(mixtures)
     found = linprog(
         np.zeros(len(mixtures)),
         A_eq=np.vstack([mixtures.T, np.ones(len(mixtures))]),
@@ -228,7 +228,7 @@ def _minimize(
 
 
 def _steepest(slope: np.ndarray, caps: np.ndarray) -> np.ndarray:
-    """Returns the mixture under the caps with the lowest Σ_j slope_j r_j: fills the lowest first."""
+    """Returns the mixture under the caps with the lowest Σ_j slope_j r_j."""
     mixture, rest = np.zeros(len(caps)), 1.0
     for source in np.argsort(slope):
         mixture[source] = min(caps[source], rest)

@@ -6,7 +6,7 @@ model and bend the law. The same code fits a law of one input, L(C) = e^a/C^α +
 Sources: Hoffmann et al. 2203.15556, appendix D.2 ("approach 3"); Bhagia et al. 2412.04403
 (OLMo-ladder), which fits the loss of a task in the same way. Deviations: the scales are solved for
 at every start (non-negative least squares), so that starts need only span the exponents; the Huber
-threshold is lowered in stages. Hoffmann's own optimizer stopped early (Besiroglu et al. 2404.10102).
+threshold is lowered in stages. The original fit stopped early (Besiroglu et al. 2404.10102).
 """
 
 import itertools
@@ -140,12 +140,18 @@ def has_enough_runs(inputs: np.ndarray, losses: np.ndarray) -> bool:
 
 def _problem(inputs: np.ndarray, losses: np.ndarray) -> str:
     """Returns why the runs do not determine a law, or ""."""
+    if inputs.ndim != 2 or losses.ndim != 1:
+        return (
+            f"expected inputs of shape [runs, inputs] and losses of shape [runs], found "
+            f"{inputs.shape} and {losses.shape}"
+        )
     num_inputs = inputs.shape[1]
     if len(inputs) != len(losses):
         return f"expected as many inputs as losses, found {len(inputs)} and {len(losses)}"
-    if not (np.isfinite(inputs) & (inputs > 0)).all() or not (
-        np.isfinite(losses) & (losses > 0)
-    ).all():
+    if (
+        not (np.isfinite(inputs) & (inputs > 0)).all()
+        or not (np.isfinite(losses) & (losses > 0)).all()
+    ):
         return "expected positive finite inputs and losses"
     distinct = len(np.unique(inputs, axis=0))
     if distinct < 2 * num_inputs + 1:
