@@ -53,52 +53,65 @@ class PowerLaw:
 
 
 def fit_power_law(
-    inputs: np.ndarray, losses: np.ndarray, *, start: PowerLaw | None = None
+    inputs: np.ndarray,
+    losses: np.ndarray,
+    *,
+    irreducible: float | None = None,
+    start: PowerLaw | None = None,
 ) -> PowerLaw:
     """Returns the law that minimizes the Huber loss of the log residuals.
 
     Args:
       inputs: [R, V], such as columns N (without embeddings) and D (training tokens).
       losses: [R], positive.
+      irreducible: fixes E, so that two sizes are enough for a law of N alone: 0 for a pure power
+        law, or E of a fit to many arms. None fits it.
       start: the only starting point, instead of a grid over the exponents.
 
     Raises:
       ValueError: the runs do not determine the law: fewer runs than its 2V + 1 parameters, fewer
-        than 3 distinct values of an input, or one input a power of another (tokens = 20 N).
+        than 3 distinct values of an input (each one less if E is fixed), or one input a power of
+        another (tokens = 20 N).
     """
     inputs, losses = np.asarray(inputs, float), np.asarray(losses, float)
-    problem = _problem(inputs, losses)
+    problem = _problem(inputs, losses, irreducible)
     if problem:
         raise ValueError(f"cannot fit a power law: {problem}")
     logs = np.log(inputs)
     center = logs.mean(axis=0)
     centered, targets = logs - center, np.log(losses)
-    starts = _grid(centered, losses) if start is None else [_packed(start, center)]
-    solutions = [_polish(point, centered, targets) for point in starts]
-    best = solutions[int(np.argmin([cost for cost, _ in solutions]))][1]
-    heights, exponents, log_irreducible = _unpacked(best)
-    return PowerLaw(heights + exponents * center, exponents, float(np.exp(log_irreducible)))
+    starts = _grid(centered, losses, irreducible)
+    if start is not None:
+        starts = [_packed(start, center)]
+    solutions = [_polish(point, centered, targets, irreducible) for point in starts]
+    heights, exponents, log_irreducible = min(solutions, key=lambda solution: solution[0])[1]
+    found = float(np.exp(log_irreducible)) if irreducible is None else irreducible
+    return PowerLaw(heights + exponents * center, exponents, found)
 
 
 def bootstrap_power_laws(
     inputs: np.ndarray,
     losses: np.ndarray,
     *,
+    irreducible: float | None = None,
     groups: Groups | None = None,
     num_draws: int = 200,
     seed: int = 0,
 ) -> list[PowerLaw]:
     """Returns the laws of `num_draws` resamples of the runs (or of the groups of runs)."""
     inputs, losses = np.asarray(inputs, float), np.asarray(losses, float)
-    law = fit_power_law(inputs, losses)
+    law = fit_power_law(inputs, losses, irreducible=irreducible)
     resamples = bootstrap(
         len(losses),
-        lambda runs: has_enough_runs(inputs[runs], losses[runs]),
+        lambda runs: has_enough_runs(inputs[runs], losses[runs], irreducible=irreducible),
         groups=groups,
         num_draws=num_draws,
         seed=seed,
     )
-    return [fit_power_law(inputs[runs], losses[runs], start=law) for runs in resamples]
+    return [
+        fit_power_law(inputs[runs], losses[runs], irreducible=irreducible, start=law)
+        for runs in resamples
+    ]
 
 
 def predict_loss(
@@ -106,6 +119,7 @@ def predict_loss(
     losses: np.ndarray,
     target: np.ndarray,
     *,
+    irreducible: float | None = None,
     groups: Groups | None = None,
     num_draws: int = 200,
     seed: int = 0,
@@ -116,29 +130,39 @@ def predict_loss(
     not part of it, nor is the error of the law's form.
     """
     point = np.asarray(target, float)[None]
-    laws = bootstrap_power_laws(inputs, losses, groups=groups, num_draws=num_draws, seed=seed)
+    laws = bootstrap_power_laws(
+        inputs, losses, irreducible=irreducible, groups=groups, num_draws=num_draws, seed=seed
+    )
+    law = fit_power_law(inputs, losses, irreducible=irreducible)
     draws = np.array([law.loss(point)[0] for law in laws])
-    return percentile_prediction(fit_power_law(inputs, losses).loss(point)[0], draws)
+    return percentile_prediction(law.loss(point)[0], draws)
 
 
 def leave_one_out_losses(
-    inputs: np.ndarray, losses: np.ndarray, *, groups: Groups | None = None
+    inputs: np.ndarray,
+    losses: np.ndarray,
+    *,
+    irreducible: float | None = None,
+    groups: Groups | None = None,
 ) -> np.ndarray:
     """Returns [R]: each run's loss as predicted from the runs of all other groups."""
     inputs, losses = np.asarray(inputs, float), np.asarray(losses, float)
 
     def fit_and_predict(kept: np.ndarray, left_out: np.ndarray) -> np.ndarray:
-        return fit_power_law(inputs[kept], losses[kept]).loss(inputs[left_out])
+        law = fit_power_law(inputs[kept], losses[kept], irreducible=irreducible)
+        return law.loss(inputs[left_out])
 
     return leave_one_out(fit_and_predict, len(losses), groups=groups)
 
 
-def has_enough_runs(inputs: np.ndarray, losses: np.ndarray) -> bool:
+def has_enough_runs(
+    inputs: np.ndarray, losses: np.ndarray, *, irreducible: float | None = None
+) -> bool:
     """Returns whether the runs determine a law."""
-    return not _problem(inputs, losses)
+    return not _problem(inputs, losses, irreducible)
 
 
-def _problem(inputs: np.ndarray, losses: np.ndarray) -> str:
+def _problem(inputs: np.ndarray, losses: np.ndarray, irreducible: float | None) -> str:
     """Returns why the runs do not determine a law, or ""."""
     if inputs.ndim != 2 or losses.ndim != 1:
         return (
@@ -153,68 +177,80 @@ def _problem(inputs: np.ndarray, losses: np.ndarray) -> str:
         or not (np.isfinite(losses) & (losses > 0)).all()
     ):
         return "expected positive finite inputs and losses"
+    if irreducible is not None and not 0 <= irreducible < losses.min():
+        return f"irreducible: expected at least 0 and less than every loss, found {irreducible:g}"
+    needed = 2 * num_inputs + (irreducible is None)
     distinct = len(np.unique(inputs, axis=0))
-    if distinct < 2 * num_inputs + 1:
-        return (
-            f"{2 * num_inputs + 1} parameters need as many runs of distinct inputs, "
-            f"found {distinct}"
-        )
-    for column in range(num_inputs):
-        count = len(np.unique(inputs[:, column]))
-        if count < _LEAST_DISTINCT:
-            return f"input {column} needs {_LEAST_DISTINCT} distinct values, found {count}"
+    if distinct < needed:
+        return f"{needed} parameters need as many runs of distinct inputs, found {distinct}"
+    counts = [len(np.unique(column)) for column in inputs.T]
+    least = _LEAST_DISTINCT if irreducible is None else _LEAST_DISTINCT - 1
+    for column, count in enumerate(counts):
+        if count < least:
+            return f"input {column} needs {least} distinct values, found {count}"
+    if sum(counts) - num_inputs + 1 < needed:  # what a grid of these values determines
+        return f"{needed} parameters need more distinct values of an input, found {counts}"
     logs = np.log(inputs)
     if np.linalg.svd(logs - logs.mean(axis=0), compute_uv=False)[-1] < _FLAT * len(logs):
         return "one input is a power of the others: fit a law of fewer inputs"
     return ""
 
 
-def _grid(centered: np.ndarray, losses: np.ndarray) -> list[np.ndarray]:
+def _grid(centered: np.ndarray, losses: np.ndarray, irreducible: float | None) -> list[np.ndarray]:
     """Returns the best starting points of a grid over the exponents, scales solved for."""
     candidates = []
     for exponents in itertools.product(_STARTS, repeat=centered.shape[1]):
         terms = np.exp(-np.array(exponents) * centered)
-        design = np.column_stack([terms, np.ones(len(losses))]) / losses[:, None]
-        scales, residual = nnls(design, np.ones(len(losses)))
-        log_scales = np.log(np.maximum(scales, 1e-3 * losses.min()))
-        point = np.concatenate([log_scales[:-1], exponents, log_scales[-1:]])
+        if irreducible is None:
+            terms = np.column_stack([terms, np.ones(len(losses))])
+        scales, residual = nnls(terms / losses[:, None], 1 - (irreducible or 0.0) / losses)
+        logs = np.log(np.maximum(scales, 1e-3 * losses.min()))
+        num_inputs = len(exponents)
+        point = np.concatenate([logs[:num_inputs], exponents, logs[num_inputs:]])
         candidates.append((residual, point))
     candidates.sort(key=lambda candidate: candidate[0])
     return [point for _, point in candidates[:_POLISHED]]
 
 
+Solution = tuple[np.ndarray, np.ndarray, float]  # log terms at the center, exponents, log E
+
+
 def _polish(
-    point: np.ndarray, centered: np.ndarray, targets: np.ndarray
-) -> tuple[float, np.ndarray]:
+    point: np.ndarray, centered: np.ndarray, targets: np.ndarray, irreducible: float | None
+) -> tuple[float, Solution]:
     """Returns the cost and the parameters of the optimum reached from `point`.
 
-    Parameters: the log of each term at the center, the exponents, log E.
+    Parameters: the log of each term at the center, the exponents, and log E unless it is fixed.
     """
     num_inputs = centered.shape[1]
+    lowest, highest = targets.min(), targets.max()
+    low = np.array([lowest - 15] * num_inputs + [1e-3] * num_inputs + [lowest - 10])
+    high = np.array([highest + 3] * num_inputs + [_MAX_EXPONENT] * num_inputs + [lowest])
+    num_free = 2 * num_inputs + (irreducible is None)
+    low, high = low[:num_free], high[:num_free]
+    fixed = np.log(irreducible) if irreducible else -np.inf
+
+    def solution(parameters: np.ndarray) -> Solution:
+        log_irreducible = parameters[-1] if irreducible is None else fixed
+        heights, exponents = parameters[:num_inputs], parameters[num_inputs : 2 * num_inputs]
+        return heights, exponents, float(log_irreducible)
 
     def residuals(parameters: np.ndarray) -> np.ndarray:
-        return logsumexp(_log_terms(parameters, centered), axis=1) - targets
+        return logsumexp(_log_terms(solution(parameters), centered), axis=1) - targets
 
     def jacobian(parameters: np.ndarray) -> np.ndarray:
-        terms = _log_terms(parameters, centered)
+        terms = _log_terms(solution(parameters), centered)
         shares = np.exp(terms - logsumexp(terms, axis=1, keepdims=True))
-        return np.column_stack(
-            [shares[:, :-1], -shares[:, :-1] * centered, shares[:, -1:]],
-        )
+        powers = shares[:, :-1]
+        return np.column_stack([powers, -powers * centered, shares[:, -1:]])[:, :num_free]
 
-    lowest, highest = targets.min(), targets.max()
-    bounds = (
-        np.array([lowest - 15] * num_inputs + [1e-3] * num_inputs + [lowest - 10]),
-        np.array([highest + 3] * num_inputs + [_MAX_EXPONENT] * num_inputs + [lowest]),
-    )
     cost = np.inf
     for delta in (1.0, 10 * HUBER_DELTA, HUBER_DELTA):
-        inside = np.clip(point, bounds[0] + 1e-9, bounds[1] - 1e-9)
-        solution = least_squares(
+        found = least_squares(
             residuals,
-            inside,
+            np.clip(point[:num_free], low + 1e-9, high - 1e-9),
             jacobian,
-            bounds=bounds,
+            bounds=(low, high),
             loss="huber",
             f_scale=delta,
             xtol=1e-12,
@@ -222,22 +258,18 @@ def _polish(
             gtol=1e-14,
             max_nfev=300,
         )
-        point, cost = solution.x, float(solution.cost)
-    return cost, point
+        point, cost = found.x, float(found.cost)
+    return cost, solution(point)
 
 
-def _log_terms(parameters: np.ndarray, centered: np.ndarray) -> np.ndarray:
+def _log_terms(solution: Solution, centered: np.ndarray) -> np.ndarray:
     """Returns [R, V + 1]: the logs of the power terms and of E."""
-    heights, exponents, log_irreducible = _unpacked(parameters)
+    heights, exponents, log_irreducible = solution
     terms = heights - exponents * centered
     return np.column_stack([terms, np.full(len(centered), log_irreducible)])
 
 
-def _unpacked(parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    num_inputs = len(parameters) // 2
-    return parameters[:num_inputs], parameters[num_inputs:-1], float(parameters[-1])
-
-
 def _packed(law: PowerLaw, center: np.ndarray) -> np.ndarray:
     heights = law.log_scales - law.exponents * center
-    return np.concatenate([heights, law.exponents, [np.log(law.irreducible)]])
+    log_irreducible = np.log(max(law.irreducible, np.finfo(float).tiny))
+    return np.concatenate([heights, law.exponents, [log_irreducible]])

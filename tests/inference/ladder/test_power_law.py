@@ -81,6 +81,27 @@ def test_a_law_of_one_input_and_of_another_unit() -> None:
     assert in_bits.exponents[0] == pytest.approx(0.12, rel=1e-4)
 
 
+@pytest.mark.parametrize("irreducible", [0.0, 1.69])
+def test_two_sizes_are_enough_where_the_irreducible_loss_is_known(irreducible: float) -> None:
+    sizes = np.array([[3e7], [1.25e8]])
+    planted = PowerLaw(np.log([406.4]), np.array([0.34]), irreducible)
+    law = fit_power_law(sizes, planted.loss(sizes), irreducible=irreducible)
+    assert law.irreducible == irreducible
+    np.testing.assert_allclose(law.loss(TARGET[None, :1]), planted.loss(TARGET[None, :1]))
+    with pytest.raises(ValueError, match="3 parameters need as many runs of distinct inputs"):
+        fit_power_law(sizes, planted.loss(sizes))
+
+
+def test_a_law_of_both_inputs_with_known_irreducible_loss() -> None:
+    law = fit_power_law(RUNS[:8], HOFFMANN.loss(RUNS[:8]), irreducible=1.69)
+    np.testing.assert_allclose(law.exponents, HOFFMANN.exponents, rtol=1e-4)
+    message = r"4 parameters need more distinct values of an input, found \[2, 2\]"
+    with pytest.raises(ValueError, match=message):
+        fit_power_law(RUNS[[0, 1, 4, 5]], HOFFMANN.loss(RUNS[[0, 1, 4, 5]]), irreducible=1.69)
+    with pytest.raises(ValueError, match="less than every loss, found 9"):
+        fit_power_law(RUNS, HOFFMANN.loss(RUNS), irreducible=9.0)
+
+
 def test_the_interval_covers_the_target_and_grows_with_noise() -> None:
     little, much = (
         predict_loss(RUNS, noisy(scale), TARGET, num_draws=30) for scale in (0.001, 0.005)
