@@ -104,7 +104,7 @@ def test_a_law_of_both_inputs_with_known_irreducible_loss() -> None:
 
 def test_the_interval_covers_the_target_and_grows_with_noise() -> None:
     little, much = (
-        predict_loss(RUNS, noisy(scale), TARGET, num_draws=30) for scale in (0.001, 0.005)
+        predict_loss(RUNS, noisy(scale), TARGET, num_draws=20) for scale in (0.001, 0.005)
     )
     assert little.low <= HOFFMANN.loss(TARGET[None])[0] <= little.high
     assert much.high - much.low > 2 * (little.high - little.low)
@@ -119,7 +119,7 @@ def test_checkpoints_of_one_run_are_resampled_together() -> None:
         np.std(
             [
                 law.loss(TARGET[None])[0]
-                for law in bootstrap_power_laws(RUNS, losses, groups=groups, num_draws=30)
+                for law in bootstrap_power_laws(RUNS, losses, groups=groups, num_draws=20)
             ]
         )
         for groups in (None, list(sizes))

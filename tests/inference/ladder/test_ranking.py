@@ -46,6 +46,19 @@ def test_agreement_in_all_pairs_is_no_certainty() -> None:
     assert (found.low, found.high) == (pytest.approx(expected.low), 1.0)
 
 
+def test_effective_pairs_are_those_of_the_jackknife() -> None:
+    """The share is computed anew without each arm."""
+    small = np.array([1.0, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    target = np.array([5.0, 4, 2, 1, 3, 7, 0, 8, 6, 9])
+    found = decision_accuracy(small, target)
+    without = [
+        decision_accuracy(np.delete(small, arm), np.delete(target, arm)).share for arm in range(10)
+    ]
+    variance = 9 * np.var(without)
+    assert 5 < found.effective_pairs < 45
+    assert found.effective_pairs == pytest.approx(found.share * (1 - found.share) / variance)
+
+
 def test_shares_of_reversed_scores_are_complementary() -> None:
     rng = np.random.default_rng(0)
     small, target = rng.standard_normal((2, 9))
