@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .PHONY: demo test test-resume test-mesh test-hosts test-signals test-attempts test-pod test-parity test-harness \
-  test-serve test-storage test-preparation test-faults pod-demo lint format lock benchmark clean
+  test-serve test-storage test-preparation test-faults test-statistics pod-demo lint format lock benchmark clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -65,6 +65,10 @@ test-preparation: .venv/.installed
 # Launched jobs, killed, stopped and terminated in every way: the bits of a run that nobody touched.
 test-faults: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_faults.py -s
+
+# Coverage, error rates and power over 1,000 draws of scores whose effects are known.
+test-statistics: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_statistics.py -s
 
 # The demo study by `launch` on four processes of this machine, with faults: the results of `make demo`.
 pod-demo: .venv/.installed
