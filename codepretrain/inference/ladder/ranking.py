@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from codepretrain.inference.ladder.resampling import CONFIDENCE
+from codepretrain.inference.interval import CONFIDENCE, Interval
 
 _LEAST_ARMS = 3
 
@@ -26,15 +26,13 @@ class DecisionAccuracy:
 
     Attributes:
       share: NaN without pairs.
-      low: 95%, over arms.
-      high: 95%, over arms.
+      interval: 95%, over arms.
       num_pairs: pairs that count.
       effective_pairs: independent pairs with the variance of the share.
     """
 
     share: float
-    low: float
-    high: float
+    interval: Interval
     num_pairs: int
     effective_pairs: float
 
@@ -66,11 +64,10 @@ def decision_accuracy(
     right = np.where(counts, (1 + agreement) / 2, 0.0)
     num_pairs = int(counts.sum()) // 2
     if not num_pairs:
-        return DecisionAccuracy(math.nan, 0.0, 1.0, 0, 0.0)
+        return DecisionAccuracy(math.nan, Interval(0.0, 1.0), 0, 0.0)
     share = right.sum() / counts.sum()
     effective = _effective_pairs(right, counts, share)
-    low, high = _wilson(share, effective)
-    return DecisionAccuracy(float(share), low, high, num_pairs, effective)
+    return DecisionAccuracy(float(share), _wilson(share, effective), num_pairs, effective)
 
 
 def _effective_pairs(right: np.ndarray, counts: np.ndarray, share: float) -> float:
@@ -87,14 +84,14 @@ def _effective_pairs(right: np.ndarray, counts: np.ndarray, share: float) -> flo
     return float(np.clip(share * (1 - share) / variance, fewest, num_pairs))
 
 
-def _wilson(share: float, count: float) -> tuple[float, float]:
+def _wilson(share: float, count: float) -> Interval:
     """Returns the score interval of a share of `count` trials, a number that need not be whole."""
     z = float(special.ndtri((1 + CONFIDENCE) / 2))
     center = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2)
     low = 0.0 if share == 0 else max(0.0, float(center - half))
     high = 1.0 if share == 1 else min(1.0, float(center + half))
-    return low, high
+    return Interval(low, high)
 
 
 def _check(small: np.ndarray, target: np.ndarray, is_distinguishable: np.ndarray | None) -> None:

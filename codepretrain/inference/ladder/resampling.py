@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CONFIDENCE = 0.95
+from codepretrain.inference.interval import CONFIDENCE, Interval
+
 _TRIES = 20  # resamples tried per resample used, on average
 
 Groups = Sequence[Hashable]
@@ -16,15 +17,14 @@ class Prediction:
     """A predicted value with the 95% percentile interval of its bootstrap."""
 
     value: float
-    low: float
-    high: float
+    interval: Interval
 
 
 def percentile_prediction(value: float, draws: np.ndarray) -> Prediction:
     """Returns a value with the central 95% of its bootstrap draws, of shape [draws]."""
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
-    return Prediction(float(value), float(low), float(high))
+    return Prediction(float(value), Interval(float(low), float(high)))
 
 
 def bootstrap(

@@ -66,7 +66,7 @@ def test_accuracy_at_the_target_by_both_steps() -> None:
     prediction = predict_accuracy(RUNS, losses, accuracies, TARGET, chance=0.25, num_draws=30)
     actual = PLANTED.accuracy(LAW.loss(TARGET[None]))[0]
     assert prediction.value == pytest.approx(actual, abs=0.03)
-    assert prediction.low < actual < prediction.high
+    assert prediction.interval.low < actual < prediction.interval.high
 
 
 @pytest.mark.parametrize(

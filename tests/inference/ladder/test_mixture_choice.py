@@ -89,10 +89,10 @@ def test_the_gain_over_the_natural_mixture() -> None:
     chosen, natural = np.array([0.5, 0.5, 0]), np.array([0.2, 0.2, 0.6])
     gain = predict_gain(tried, losses, weights, chosen, natural, num_draws=40)
     actual = LAW.losses(np.stack([natural, chosen])) @ weights
-    assert gain.low < actual[0] - actual[1] < gain.high
-    assert gain.low > 0
+    assert gain.interval.low < actual[0] - actual[1] < gain.interval.high
+    assert gain.interval.low > 0
     same = predict_gain(tried, losses, weights, natural, natural, num_draws=5)
-    assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
+    assert (same.value, same.interval.low, same.interval.high) == (0.0, 0.0, 0.0)
 
 
 def test_errors() -> None:

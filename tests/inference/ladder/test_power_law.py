@@ -106,8 +106,8 @@ def test_the_interval_covers_the_target_and_grows_with_noise() -> None:
     little, much = (
         predict_loss(RUNS, noisy(scale), TARGET, num_draws=20) for scale in (0.001, 0.005)
     )
-    assert little.low <= HOFFMANN.loss(TARGET[None])[0] <= little.high
-    assert much.high - much.low > 2 * (little.high - little.low)
+    assert little.interval.low <= HOFFMANN.loss(TARGET[None])[0] <= little.interval.high
+    assert much.interval.high - much.interval.low > 2 * (little.interval.high - little.interval.low)
 
 
 def test_checkpoints_of_one_run_are_resampled_together() -> None:

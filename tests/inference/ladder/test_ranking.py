@@ -12,7 +12,7 @@ def test_a_share_by_hand() -> None:
     found = decision_accuracy(np.array([1.0, 2, 3, 4]), np.array([10.0, 30, 20, 40]))
     assert found.num_pairs == 6
     assert found.share == pytest.approx(5 / 6)
-    assert 0 < found.low < 5 / 6 < found.high < 1
+    assert 0 < found.interval.low < 5 / 6 < found.interval.high < 1
 
 
 def test_ties() -> None:
@@ -30,12 +30,12 @@ def test_only_distinguishable_pairs_count() -> None:
     found = decision_accuracy(
         np.array([1.0, 2, 3, 4]), np.array([10.0, 30, 20, 40]), is_distinguishable=mask
     )
-    assert (found.num_pairs, found.share, found.high) == (3, 1.0, 1.0)
+    assert (found.num_pairs, found.share, found.interval.high) == (3, 1.0, 1.0)
     nothing = decision_accuracy(
         np.arange(4.0), np.arange(4.0), is_distinguishable=np.zeros((4, 4), bool)
     )
     assert math.isnan(nothing.share)
-    assert (nothing.low, nothing.high, nothing.num_pairs) == (0.0, 1.0, 0)
+    assert (nothing.interval.low, nothing.interval.high, nothing.num_pairs) == (0.0, 1.0, 0)
 
 
 def test_agreement_in_all_pairs_is_no_certainty() -> None:
@@ -43,7 +43,7 @@ def test_agreement_in_all_pairs_is_no_certainty() -> None:
     found = decision_accuracy(np.arange(8.0), np.arange(8.0) ** 2)
     expected = wilson_interval(1.0, 4)
     assert found.effective_pairs == 4
-    assert (found.low, found.high) == (pytest.approx(expected.low), 1.0)
+    assert (found.interval.low, found.interval.high) == (pytest.approx(expected.low), 1.0)
 
 
 def test_effective_pairs_are_those_of_the_jackknife() -> None:
@@ -64,7 +64,7 @@ def test_shares_of_reversed_scores_are_complementary() -> None:
     small, target = rng.standard_normal((2, 9))
     found, reverse = decision_accuracy(small, target), decision_accuracy(-small, target)
     assert found.share == pytest.approx(1 - reverse.share)
-    assert found.low == pytest.approx(1 - reverse.high)
+    assert found.interval.low == pytest.approx(1 - reverse.interval.high)
 
 
 @pytest.mark.parametrize(("num_arms", "correlation"), [(6, 0.5), (12, 0.81), (25, 0.95)])
@@ -77,7 +77,7 @@ def test_the_interval_covers_the_true_share(num_arms: int, correlation: float) -
         small, noise = rng.standard_normal((2, num_arms))
         target = correlation * small + math.sqrt(1 - correlation**2) * noise
         found = decision_accuracy(small, target)
-        covered += found.low <= truth <= found.high
+        covered += found.interval.low <= truth <= found.interval.high
     assert covered >= 0.93 * 400
 
 

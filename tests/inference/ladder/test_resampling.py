@@ -60,5 +60,5 @@ def test_groups_must_match_the_runs() -> None:
 
 def test_percentiles_of_the_draws() -> None:
     prediction = percentile_prediction(0.5, np.linspace(0, 1, 201))
-    assert (prediction.value, prediction.low) == (0.5, pytest.approx(0.025))
-    assert prediction.high == pytest.approx(0.975)
+    assert (prediction.value, prediction.interval.low) == (0.5, pytest.approx(0.025))
+    assert prediction.interval.high == pytest.approx(0.975)
