@@ -50,6 +50,26 @@ def add_commands(add: Add) -> None:
         help="run no evaluations: another job does, by evaluate --watch, or later",
     )
     evaluate = add("evaluate", _evaluate, "run the evaluations that are missing on checkpoints")
+    _add_evaluation_flags(evaluate)
+    for command in (run, train):
+        command.add_argument(
+            "--retrain-lost",
+            action="store_true",
+            help="retrain the steps of lost checkpoints; old records are kept",
+        )
+        command.add_argument(
+            "--profile",
+            type=whole_number(0),
+            default=0,
+            metavar="STEPS",
+            help="profile this many steps of each phase, for TensorBoard and Perfetto",
+        )
+    for command in (run, train, evaluate):
+        _add_attempt_flag(command)
+        add_machine_flags(command)
+
+
+def _add_evaluation_flags(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--phase", action="append", help="only this phase")
     evaluate.add_argument(
         "--step", type=whole_number(0), help="a checkpoint's step (default: the phase's end)"
@@ -69,22 +89,6 @@ def add_commands(add: Add) -> None:
         default=30,
         help="with --watch: seconds between two looks for new checkpoints (default: 30)",
     )
-    for command in (run, train):
-        command.add_argument(
-            "--retrain-lost",
-            action="store_true",
-            help="retrain the steps of lost checkpoints; old records are kept",
-        )
-        command.add_argument(
-            "--profile",
-            type=whole_number(0),
-            default=0,
-            metavar="STEPS",
-            help="profile this many steps of each phase, for TensorBoard and Perfetto",
-        )
-    for command in (run, train, evaluate):
-        _add_attempt_flag(command)
-        add_machine_flags(command)
 
 
 def _add_attempt_flag(command: argparse.ArgumentParser) -> None:
