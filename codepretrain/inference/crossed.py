@@ -106,6 +106,7 @@ def linear_contrast(
         num_replicates=scores.num_replicates,
         num_items=scores.num_items,
         num_clusters=scores.num_clusters,
+        is_paired=is_paired,
     )
 
 
