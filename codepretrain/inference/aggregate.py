@@ -5,6 +5,7 @@ that of the replicates' weighted means. The items of different tasks are indepen
 add.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -23,7 +24,8 @@ def aggregate(
       shares: task → its weight, scaled to sum to one; equal where there are none.
 
     Raises:
-      ValueError: tasks with other arms or numbers of replicates, or shares of other tasks.
+      ValueError: tasks with other arms or numbers of replicates, or shares of other tasks or that
+        are not positive.
     """
     if not tasks:
         raise ValueError("tasks: expected at least one, found none")
@@ -33,6 +35,8 @@ def aggregate(
             f"shares: expected the tasks {', '.join(sorted(tasks))}; "
             f"found {', '.join(sorted(shares))}"
         )
+    if not all(0 < share < math.inf for share in shares.values()):
+        raise ValueError(f"shares: expected positive numbers, found {dict(shares)}")
     total = sum(shares.values())
     parts = {
         name: _scaled(linearize(aligned(arms)), name, shares[name] / total)

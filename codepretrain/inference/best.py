@@ -19,7 +19,8 @@ def probability_of_best(
     distribution, by √(2/3).
 
     Raises:
-      ValueError: an arm has fewer than 2 replicates.
+      ValueError: an arm has fewer than 2 replicates, a stratum has a single cluster, or a score is
+        not finite.
     """
     if min(scores.num_replicates) < 2:
         raise ValueError(
@@ -30,6 +31,11 @@ def probability_of_best(
     means = np.array([values.mean() for values in scores.values])
     sets = [independent_sets(scores, weights, is_paired=False)[0] for weights in np.eye(len(means))]
     errors = [over_clusters(scores.strata, of.errors).mean(axis=0) for of in sets]
+    if not all(np.isfinite(of).all() for of in (means, *errors)):
+        raise ValueError(
+            "expected finite scores and at least 2 clusters of items in every stratum: the spread "
+            "is unknown otherwise"
+        )
     draws = means + rng.normal(size=(_DRAWS, len(means))) @ _root(np.stack(errors))
     for arm, of in enumerate(sets):
         run, rest = of.parts(scores)

@@ -32,6 +32,7 @@ class Estimate:
       components: NaN where they are unknown.
       method: its name, for the reader of the report.
       num_replicates: of each arm, in their order.
+      is_paired: whether replicate k of all arms is one pair, so that pairs are independent.
     """
 
     value: float
@@ -44,6 +45,7 @@ class Estimate:
     num_replicates: tuple[int, ...]
     num_items: int
     num_clusters: int
+    is_paired: bool = False
 
     def interval_at(self, confidence: float) -> Interval:
         """Returns Student's interval with another confidence, such as 0.9."""
@@ -74,6 +76,7 @@ def student_estimate(
     num_replicates: tuple[int, ...],
     num_items: int,
     num_clusters: int,
+    is_paired: bool = False,
 ) -> Estimate:
     """Returns the estimate with Student's interval; unbounded where the variance is 0 or unknown.
 
@@ -93,4 +96,5 @@ def student_estimate(
         num_replicates=num_replicates,
         num_items=num_items,
         num_clusters=num_clusters,
+        is_paired=is_paired,
     )

@@ -11,6 +11,7 @@ Efron & Tibshirani 1993, ch. 12, for the statistic. The errors over clusters are
 `linearized.py`, not those of ratios computed anew.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from codepretrain.inference.linearized import Linearized, linearize, over_cluste
 from codepretrain.inference.scores import ArmScores, aligned
 from codepretrain.inference.variance import combined
 
+_METHOD = "multibootstrap, studentized"
 _MIN_REPLICATES = 5
 _CHUNK = 4_000_000  # elements of the largest array
 
@@ -37,6 +39,9 @@ def multibootstrap(
 ) -> Estimate:
     """Returns the contrast of `crossed.contrast` with the interval and p-value of the bootstrap.
 
+    Where the standard error is unknown (no spread at all, or a single cluster), the interval is
+    unbounded and p is 1, as there.
+
     Raises:
       ValueError: an arm has fewer than 5 replicates.
     """
@@ -47,6 +52,8 @@ def multibootstrap(
             f"found {scores.num_replicates}: use crossed.contrast"
         )
     estimate = linear_contrast(scores, weights, is_paired=is_paired)
+    if not math.isfinite(estimate.standard_error):
+        return replace(estimate, method=_METHOD)
     sets = independent_sets(scores, np.asarray(weights, np.float64), is_paired=is_paired)
     rng = np.random.default_rng(seed)
     errors = [over_clusters(scores.strata, of.errors) for of in sets]
@@ -65,7 +72,7 @@ def multibootstrap(
         estimate,
         interval=Interval(estimate.value - half, estimate.value + half),
         p_value=float((1 + np.sum(statistics >= observed)) / (1 + num_resamples)),
-        method="multibootstrap, studentized",
+        method=_METHOD,
     )
 
 

@@ -13,9 +13,13 @@ def places_of(
     """Returns the place of each id among the others: [len(ids)] int.
 
     Raises:
-      ValueError: the two have different ids.
+      ValueError: the two have different ids, or an id names two items.
     """
     place_of = {name: place for place, name in enumerate(others)}
+    if len(place_of) < len(others) or len(set(ids)) < len(ids):
+        raise ValueError(
+            f"cannot pair items with {named}'s: expected distinct ids, found an id more than once"
+        )
     missing = [name for name in ids if name not in place_of]
     extra = sorted(place_of.keys() - set(ids))
     if missing or extra:

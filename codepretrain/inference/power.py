@@ -121,13 +121,27 @@ def item_error(deviations: Sequence[float], counts: Sequence[int]) -> float:
 def design_of(estimate: Estimate, num_replicates: int) -> Design:
     """Returns the design of a difference with other replicates and the spreads of an estimate.
 
-    The arms are taken to be equally spread. Parts of the variance that come out negative are 0.
+    Paired if the estimate is: n pairs have n - 1 degrees of freedom, two arms about 2(n - 1). The
+    arms are taken to be equally spread. Parts of the variance that come out negative are 0.
+
+    Args:
+      estimate: of a difference of two arms.
+      num_replicates: n, of each arm.
+
+    Raises:
+      ValueError: the spread of runs is unknown, as between checkpoints.
     """
-    share = sum(1 / count for count in estimate.num_replicates)
     parts = estimate.components
-    return difference_design(
-        num_replicates=num_replicates,
-        run_sd=math.sqrt(max(parts.seed - parts.residual, 0.0) / share),
+    if not all(map(math.isfinite, (parts.seed, parts.item, parts.residual))):
+        raise ValueError(
+            "estimate: expected a difference of recipes with known spreads of runs and items, "
+            f"found {parts}"
+        )
+    counts = estimate.num_replicates[:1] if estimate.is_paired else estimate.num_replicates
+    share = sum(1 / count for count in counts)
+    return Design(
+        num_replicates=(num_replicates,) * len(counts),
+        run_sd=(math.sqrt(max(parts.seed - parts.residual, 0.0) / share),) * len(counts),
         item_error=math.sqrt(max(parts.item - parts.residual, 0.0)),
         item_freedom=float(estimate.num_clusters - 1),
         rest_sd=math.sqrt(parts.residual / share),

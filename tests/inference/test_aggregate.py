@@ -53,3 +53,5 @@ def test_messages() -> None:
         aggregate(tasks, {"boolq": 1.0})
     with pytest.raises(ValueError, match="expected at least one"):
         aggregate({})
+    with pytest.raises(ValueError, match="shares: expected positive numbers, found"):
+        aggregate({"a": SMALL.draw(rng), "b": SMALL.draw(rng)}, {"a": 1.0, "b": -1.0})

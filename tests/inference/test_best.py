@@ -40,3 +40,11 @@ def test_equal_arms_are_about_equally_likely() -> None:
     assert found == pytest.approx([0.25] * 4, abs=0.12)
     with pytest.raises(ValueError, match="at least 2 replicates"):
         probability_of_best(linearize([arm([1.0]), arm([1.0, 2.0])]))
+
+
+def test_a_single_cluster_has_no_known_spread() -> None:
+    ids = [f"{place}" for place in range(6)]
+    draws = np.random.default_rng(0).normal(size=(2, 3, 6))
+    arms = [ArmScores(ids=ids, clusters=["one"] * 6, values=of) for of in draws]
+    with pytest.raises(ValueError, match="at least 2 clusters of items in every stratum"):
+        probability_of_best(linearize(arms))

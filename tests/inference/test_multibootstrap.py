@@ -1,8 +1,11 @@
+import math
+
 import numpy as np
 import pytest
 
 from codepretrain.inference.crossed import difference
 from codepretrain.inference.multibootstrap import multibootstrap
+from codepretrain.inference.scores import ArmScores
 from tests.inference.simulated import Scenario
 
 
@@ -38,3 +41,18 @@ def test_unequal_clusters_and_pairs() -> None:
     apart = multibootstrap(arms, [1, -1], num_resamples=500)
     assert paired.standard_error < apart.standard_error
     assert paired.interval.high - paired.interval.low < apart.interval.high - apart.interval.low
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5], ids=["equal", "different"])
+def test_an_unknown_spread_is_no_finding(shift: float) -> None:
+    """Every replicate and item has the same value; or there is a single cluster of items."""
+    ids = [f"{place}" for place in range(6)]
+    ours, baseline = (
+        ArmScores(ids=ids, clusters=ids, values=np.full((5, 6), value)) for value in (3 + shift, 3)
+    )
+    found = multibootstrap([ours, baseline], [1, -1], num_resamples=100)
+    assert found.p_value == 1.0
+    assert (found.interval.low, found.interval.high) == (-math.inf, math.inf)
+    draws = np.random.default_rng(0).normal(size=(2, 5, 6))
+    arms = [ArmScores(ids=ids, clusters=["one"] * 6, values=of + shift) for of in draws]
+    assert multibootstrap(arms, [1, -1], num_resamples=100).p_value == 1.0

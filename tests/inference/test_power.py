@@ -72,6 +72,20 @@ def test_a_design_from_an_estimate_has_its_spreads() -> None:
     assert found[0].num_replicates == (3, 3)
 
 
+def test_a_design_from_paired_replicates_is_paired() -> None:
+    """Pairs have S - 1 degrees of freedom, not 2(S - 1)."""
+    scenario = Scenario(
+        num_replicates=(40, 40), run_sd=(0.5,), run_correlation=0.8, num_clusters=400
+    )
+    arms = scenario.draw(np.random.default_rng(0))
+    found = design_of(difference(*arms, is_paired=True), 3)
+    assert found.num_replicates == (3,)
+    assert found.run_sd[0] == pytest.approx(0.5 * math.sqrt(2 * (1 - 0.8)), rel=0.25)
+    assert found.rest_sd == pytest.approx(math.sqrt(2 * (0.3**2 + 0.5**2) / 400), rel=0.1)
+    with pytest.raises(ValueError, match="of recipes"):
+        design_of(difference(*arms, between="checkpoints"), 3)
+
+
 def test_the_power_is_that_of_the_test() -> None:
     """A short version of tests/campaigns/test_statistics.py."""
     scenario = Scenario(effects=(0.35, 0.0))
