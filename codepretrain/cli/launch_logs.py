@@ -1,6 +1,7 @@
 """The command `launch logs`."""
 
 import argparse
+import functools
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -76,7 +77,7 @@ def _follow(
     while True:
         events = for_events.read(reader.read)
         is_over = events is not None and follower.choose(events)
-        is_shown = for_logs.read(lambda last=is_over: follower.show(is_last=last))  # type: ignore[misc]
+        is_shown = for_logs.read(functools.partial(follower.show, is_last=is_over))
         if is_over and is_shown:
             return
         time.sleep(period_s)

@@ -25,11 +25,11 @@ def num_microbatches(job: Job, stage: Stage, num_slices: int) -> int | None:
     The rows per device and micro-batch are at most those on the whole machine, which uses the
     study's own number.
     """
-    if stage.batch_size is None:
-        return stage.num_microbatches
     sizes = _mesh(job, stage, num_slices)
     if sizes is None:
         return None
+    if stage.batch_size is None:
+        return stage.num_microbatches
     shards, batch = _num_devices(job, num_slices) // sizes.get("tensor", 1), stage.batch_size
     if batch % shards:
         return None
@@ -61,8 +61,8 @@ def arguments(job: Job, stage: Stage, num_slices: int) -> tuple[str, ...]:
 
 
 def told(job: Job, stage: Stage, num_slices: int) -> str:
-    """Returns in words how a stage runs on fewer slices than there are; "" on all of them."""
-    if stage.is_single or num_slices == job.num_slices:
+    """Returns in words how a phase runs on fewer slices than there are; "" on all of them."""
+    if stage.phase is None or num_slices == job.num_slices:
         return ""
     number, sizes = num_microbatches(job, stage, num_slices), _mesh(job, stage, num_slices)
     words = [f"on {num_slices} of {job.num_slices} slices"]

@@ -96,10 +96,10 @@ class EventReader:
         self._folder = folder
         self._tails: dict[str, JournalTail] = {}
         self._events: list[Event] = []
+        self._is_stale = False  # there are records that `_events` lacks
 
     def read(self) -> list[Event]:
         """Returns the events so far, as `read_events` does; the same list if nothing is new."""
-        is_new = False
         for name in storage.names(self._folder):
             match = _WRITER.fullmatch(name)
             if not match or match[1].endswith(".cut"):
@@ -108,11 +108,12 @@ class EventReader:
             tail = self._tails.setdefault(match[1], JournalTail(path, fields=FIELDS))
             known, num_known = tail.records, len(tail.records)
             if tail.update():
+                self._is_stale = True  # even if the next journal cannot be read now
                 is_same = tail.records is known
                 _check(tail.records, match[1], path, num_known if is_same else 0)
-                is_new = True
-        if is_new:
+        if self._is_stale:
             self._events = merged({writer: tail.records for writer, tail in self._tails.items()})
+            self._is_stale = False
         return self._events
 
 

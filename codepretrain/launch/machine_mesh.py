@@ -13,7 +13,8 @@ def check_slices(job: Job) -> tuple[list[str], list[str]]:
     """Returns a note on the slices that a phase can use, and what the user must confirm.
 
     Raises:
-      UserError: a phase can run on no slices that it may use; names the field.
+      UserError: a phase can run on no slices that it may use, or evaluations not on one; names
+        the field.
     """
     machine = job.launch.machine
     for stage in job.stages:
@@ -24,6 +25,12 @@ def check_slices(job: Job) -> tuple[list[str], list[str]]:
             check_spans(sizes, num_slices=num_slices, num_processes=len(job.hosts))
         if why := scheduler.impossible(job, stage):
             raise UserError(why)
+        if stage.is_evaluation and not elastic.feasible_slices(job, stage, 1):
+            raise UserError(
+                "--evaluations apart: config.execution.mesh does not fit one slice of "
+                f"{job.hosts_per_slice * job.chips_per_host} devices: use a mesh whose fsdp and "
+                "tensor fit a slice, or leave out --evaluations apart"
+            )
     phases = [stage for stage in job.stages if not stage.is_single]
     if job.num_slices == 1 or not phases:
         return [], []

@@ -84,6 +84,7 @@ def make_stages(
         parents=(PREPARE,) if prepares else (),
         arguments=("evaluate", *where, "--watch", *names, *_devices(launch)),
         is_evaluation=True,
+        mesh=study.execution.mesh,
     )
     evaluated = (evaluate,) if evaluates_apart else ()
     report = Stage(

@@ -9,6 +9,7 @@ from etils import epath
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_text
+from codepretrain.files.journal_tail import JournalTail
 from codepretrain.launch.events import (
     Event,
     EventReader,
@@ -39,6 +40,30 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> epath.Path:
     if request.param == "local":
         return epath.Path(tmp_path / "events")
     return storage.parse(f"memory://bucket/{tmp_path.name}/events")
+
+
+def test_what_was_read_is_not_lost_if_another_journal_fails(
+    folder: epath.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EventWriter(folder, conductor_name(1)) as one, EventWriter(folder, "keeper-a") as two:
+        one.append([event("term", 10, seen={})])
+        two.append([event("y", 11)])
+        reader = EventReader(folder)
+        assert kinds(reader.read()) == ["term", "y"]
+        one.append([event("z", 12)])
+        update = JournalTail.update
+        reached = []
+
+        def fail_second(tail: JournalTail) -> bool:
+            reached.append(tail)
+            if len(reached) == 2:
+                raise UserError("cannot read now")
+            return update(tail)
+
+        monkeypatch.setattr(JournalTail, "update", fail_second)
+        with pytest.raises(UserError, match="cannot read now"):
+            reader.read()
+        assert kinds(reader.read()) == ["term", "y", "z"]
 
 
 def test_readers_see_events_while_others_append(folder: epath.Path) -> None:

@@ -6,10 +6,11 @@ import pytest
 
 from codepretrain.config.schema import MeshConfig
 from codepretrain.errors import UserError
+from codepretrain.launch import elastic
 from codepretrain.launch.job import Job
 from codepretrain.launch.machine import BudgetConfig, LaunchConfig, MachineConfig
 from codepretrain.launch.machine_mesh import check_slices
-from tests.launch.random_faults import phase, single
+from tests.launch.random_faults import evaluations, phase, single
 
 
 def make_job(
@@ -42,6 +43,26 @@ def test_what_a_phase_can_use() -> None:
         ["slices: a phase can run on all 2 slices"],
         [],
     )
+
+
+def test_evaluations_need_a_mesh_for_one_slice() -> None:
+    def apart(mesh: MeshConfig) -> Job:
+        plan = make_job(batch=16, mesh=mesh)
+        return dataclasses.replace(
+            plan, stages=(*plan.stages, dataclasses.replace(evaluations(), mesh=mesh))
+        )
+
+    plan = apart(MeshConfig(data=2, fsdp=8))
+    check_slices(plan)
+    stage = plan.by_name["evaluate"]
+    assert elastic.arguments(plan, stage, 1)[-3:] == (
+        "--config.execution.mesh.data=1",
+        "--config.execution.mesh.fsdp=8",
+        "--config.execution.mesh.tensor=1",
+    )
+    assert elastic.told(plan, stage, 1) == ""  # one slice is all that they are to have
+    with pytest.raises(UserError, match=r"config.execution.mesh does not fit one slice of 8 dev"):
+        check_slices(apart(MeshConfig(fsdp=16)))
 
 
 def test_slices_that_are_idle_must_be_confirmed() -> None:
