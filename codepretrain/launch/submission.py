@@ -103,7 +103,9 @@ def prepare_submission(
     _check_evaluations(given)
     if not given.phases:
         names = ", ".join(phase["name"] for phase in phases_to_train(given.plan, given.only))
-        raise UserError(f"nothing is left to train or to evaluate of {names}: see `codepretrain report`")
+        raise UserError(
+            f"nothing is left to train or to evaluate of {names}: see `codepretrain report`"
+        )
     notes = [check_fit() if check_fit else "fit: not checked (--check-fit compiles the step)"]
     if given.finished:
         notes.append(f"trained and evaluated already: {', '.join(given.finished)}")

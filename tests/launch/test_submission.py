@@ -171,7 +171,10 @@ def test_a_finished_phase_needs_no_machine(experiment: str) -> None:
     assert [stage.name for stage in made.job.stages] == ["train.anneal", "report"]
     assert made.job.by_name["train.anneal"].parents == ()
     assert "trained and evaluated already: trunk" in made.notes
-    with pytest.raises(UserError, match="nothing is left to train or to evaluate of trunk, anneal: see `codepretrain report`"):
+    with pytest.raises(
+        UserError,
+        match="nothing is left to train or to evaluate of trunk, anneal: see `codepretrain report`",
+    ):
         prepare_submission(given(experiment, TPUS, finished=["trunk", "anneal"]), now=NOW)
 
 
