@@ -86,8 +86,7 @@ def watch(
                 _print_new(looker, printed)
             if page is not None:
                 write_page(page, status, looker)
-            state = looker.state()
-            if state.is_over and state.request >= (request or 0) and not state.is_resumed:
+            if status.is_over and (state := looker.state()).request >= (request or 0):
                 return state
             time.sleep(period_s)
 
@@ -95,7 +94,9 @@ def watch(
 def console() -> Console:
     """Returns a console that is at least 80 columns wide."""
     found = Console(highlight=False, markup=False)
-    return found if found.width >= _MIN_WIDTH else Console(highlight=False, width=_MIN_WIDTH)
+    if found.width < _MIN_WIDTH:
+        found.width = _MIN_WIDTH
+    return found
 
 
 def write_page(page: Path, status: JobStatus, looker: Looker) -> None:

@@ -97,8 +97,7 @@ class _Follower:
 
     def choose(self, events: Sequence[Event]) -> bool:
         """Goes on to the newest attempt, and returns whether the job is over."""
-        state = fold_events(events)
-        is_over = state.is_over and not state.is_resumed
+        is_over = not fold_events(events).goes_on
         newest, found = self._newest(events, is_over=is_over)
         if newest != self._name:
             self._before += self._logs

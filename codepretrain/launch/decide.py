@@ -41,7 +41,7 @@ def decide(state: JobState, job: Job, view: View, now_s: float) -> Decision:
     """
     draft = Draft(state, job, view, now_s)
     take_requests(draft)
-    if draft.state.is_resumed or not draft.state.is_over:
+    if draft.state.goes_on:
         begin(draft)
         observe(draft)
         find_faults(draft)

@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from etils import epath
 
 from codepretrain.errors import UserError
-from codepretrain.files import storage
 from codepretrain.launch import record_files
 from codepretrain.launch.events import read_events
 from codepretrain.launch.fold import fold_events
 from codepretrain.launch.job import Stage
-from codepretrain.launch.job_folder import job_folder
+from codepretrain.launch.job_folder import job_folder, job_names
 
 
 def shared_phases(workdir: epath.Path, stages: Iterable[Stage]) -> list[str]:
@@ -23,16 +22,14 @@ def shared_phases(workdir: epath.Path, stages: Iterable[Stage]) -> list[str]:
     """
     wanted = {stage.fingerprint: stage.phase for stage in stages if stage.fingerprint}
     found = []
-    for name in storage.names(workdir / "jobs"):
+    for name in job_names(workdir):
         try:
             folder = job_folder(workdir, name)
-            job, state = (
-                record_files.read_job_record(folder),
-                fold_events(read_events(folder.events)),
-            )
+            job = record_files.read_job_record(folder)
+            state = fold_events(read_events(folder.events))
         except UserError:
             continue
-        if state.is_over and not state.is_resumed:
+        if not state.goes_on:
             continue
         shared = [
             wanted[stage.fingerprint]

@@ -111,7 +111,7 @@ def status_of(job: Job, events: Iterable[Event], look: Look) -> JobStatus:
         why=_why(state),
         since=utc(state.since_s) if events else None,
         created_at=job.created_at,
-        is_over=state.is_over and not state.is_resumed,
+        is_over=not state.goes_on,
         stages=tuple(
             _stage_status(
                 stage,

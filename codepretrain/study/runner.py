@@ -230,7 +230,7 @@ class Runner:
                 return None
             try:
                 return self._kept_params(name, step)
-            except Exception:  # the lease has expired: this process could not renew it
+            except Exception:  # it was deleted just before the lease, or the lease expired
                 if step in checkpoints.steps():
                     raise
                 return None

@@ -160,3 +160,13 @@ def test_a_storage_that_fails_for_long_ends_it(
     with pytest.raises(UserError, match="no network; gave up after 600 s"):
         launch_follow.follow(done)
     assert clock.now_s == 1600.0
+
+
+def test_a_narrow_console_prints_brackets_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    screen = launch_follow.console()
+    screen.print("[red] is a name")
+    assert screen.width == 80
+    assert capsys.readouterr().out == "[red] is a name\n"

@@ -11,7 +11,7 @@ from etils import epath
 import codepretrain
 from codepretrain.config.load import load_study
 from codepretrain.config.parse import parse
-from codepretrain.config.schema import EvaluatorConfig, StudyConfig
+from codepretrain.config.schema import EvaluatorConfig, MeshConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.hardware.chips import CHIPS
@@ -112,6 +112,8 @@ def given(experiment: str, launch: LaunchConfig, **fields: Any) -> Submitted:
 def test_evaluations_apart(tmp_path: Path, experiment: str) -> None:
     evals = {"validation": EvaluatorConfig(kind="validation_loss")}
     config = dataclasses.replace(study(), evals=evals)
+    mesh = MeshConfig(fsdp=-1)
+    config = dataclasses.replace(config, execution=dataclasses.replace(config.execution, mesh=mesh))
     apart = {"workdir": epath.Path(tmp_path / "w"), "evaluates_apart": True}
     made = prepare_submission(given(experiment, LOCAL, study=config, **apart), now=NOW)
     stages = made.job.by_name
@@ -123,6 +125,7 @@ def test_evaluations_apart(tmp_path: Path, experiment: str) -> None:
     )
     assert "--no-evaluations" in stages["train.trunk"].arguments
     assert stages["evaluate"].parents == ()
+    assert stages["evaluate"].mesh == mesh
     assert "evaluate" in stages["report"].parents
     assert any("after all phases" in note for note in made.notes)
     with pytest.raises(UserError, match="apart: the study has no evaluations"):
