@@ -22,6 +22,7 @@ from codepretrain.train.loss.layout import (
     split,
     vocabulary_layout,
 )
+from codepretrain.train.loss.logit_gradient import Objective, logit_gradient
 from codepretrain.train.loss.products import (
     Gradients,
     gathered,
@@ -30,7 +31,6 @@ from codepretrain.train.loss.products import (
     reduced,
     unscaled_logits,
 )
-from codepretrain.train.loss.softmax_sums import softmax_sums
 
 
 def is_whole(num_ids: int, blocks: Blocks) -> bool:
@@ -59,7 +59,7 @@ def forward_with_gradients(
     parts = positions(hidden, targets, num_ids=layout.num_ids, blocks=blocks, axes=axes)
     part_weights = split(weights.reshape(-1), len(parts.targets))
     block = gathered(embedding, layout, jnp.int32(0), dtype=hidden.dtype, axes=axes)
-    ids = layout.ids(jnp.int32(0))
+    objective = Objective(logit_scale, z_loss_coefficient)
 
     def add(
         d_block: jax.Array, part: tuple[Positions, jax.Array]
@@ -67,18 +67,14 @@ def forward_with_gradients(
         (x, target), weight = part
         # Scaled where they are read: the kernel's input would otherwise be a second array [C, V].
         logits = unscaled_logits(x, block)
-        maximum, total = softmax_sums(logits, scale=logit_scale)
-        exponentials = jnp.exp(logit_scale * logits - maximum[:, None])
         target_logit = logit_scale * _targets_of(logits, target)
-        log_z = _log_z(maximum, total, axes)
         target_logit = lax.psum(target_logit, axes.vocab) if axes.vocab else target_logit
-        # d nats / d log Z and d z-loss / d log Z; softmax = exponentials · exp(maximum - log Z).
-        d_log_z = logit_scale * weight * (1 + 2 * z_loss_coefficient * log_z)
-        d_logits = (d_log_z * jnp.exp(maximum - log_z))[:, None] * exponentials
-        is_target = target[:, None] == ids[None]
-        d_logits -= jnp.where(is_target, logit_scale * weight[:, None], 0.0)
-        d_x, more = products(d_logits.astype(hidden.dtype), x, block)
-        return d_block + more, (target_logit, log_z, d_x)
+        d_logits, factor, log_z = logit_gradient(
+            logits, target, target_logit, weight, objective=objective, dtype=x.dtype, axes=axes
+        )
+        factor = factor[:, None]
+        d_x, more = products(d_logits, (factor * x.astype(jnp.float32)).astype(x.dtype), block)
+        return d_block + more, (target_logit, log_z, factor * d_x)
 
     start = jnp.zeros(block.shape[::-1], jnp.float32)
     d_block, (target_logit, log_z, d_parts) = lax.scan(add, start, (parts, part_weights))
@@ -95,11 +91,3 @@ def _targets_of(logits: jax.Array, target: jax.Array) -> jax.Array:
     index = jnp.where((target >= 0) & (target < num_ids), target, num_ids)  # the rest out of bounds
     found = jnp.take_along_axis(logits, index[:, None], axis=1, mode="fill", fill_value=0.0)
     return found[:, 0]
-
-
-def _log_z(maximum: jax.Array, total: jax.Array, axes: Axes) -> jax.Array:
-    """Returns log Σ exp(logits) over all devices' ids, from the device's maximum and sum."""
-    if axes.vocab is None:
-        return maximum + jnp.log(total)
-    overall = lax.pmax(maximum, axes.vocab)
-    return overall + jnp.log(lax.psum(total * jnp.exp(maximum - overall), axes.vocab))
