@@ -10,6 +10,9 @@ process of its own, so that its peak memory is its own and running out of it end
 `--peer` measures transformers' Cohere model of the same shape with `torch_peer.py` after each batch
 shape. `--rounds 2` goes through everything twice, so that a drift of the machine shows.
 
+A step's time is from the end of the previous step to its own: the host sends the next step before
+it waits for the last, as `codepretrain train` does, and so does the peer.
+
 MFU is model FLOPs (`model/size.py`: causal attention counted half, the output head counted,
 recomputation not) over the chip's dense bf16 peak, which `--peak-tflops` overrides.
 """
@@ -130,14 +133,15 @@ def measure(setting: dict) -> dict:
     rows = random_batch(setting["batch"], setting["seq_len"], config.model.vocab_size)
     batch = global_batch(rows, mesh)
     rates = jax.device_put((np.float32(1e-4), np.float32(0.1)), replicated(mesh))
-    seconds = []
-    for step in range(setting["warmup"] + setting["steps"]):
-        if setting["trace"] and step == setting["warmup"]:
+    ends, before = [], None
+    for step in range(setting["warmup"] + setting["steps"] + 1):
+        if setting["trace"] and step == setting["warmup"] + 1:
             jax.profiler.start_trace(setting["trace"])
-        started = time.perf_counter()
         state, metrics = train_step(state, batch, *rates)
-        jax.block_until_ready((state, metrics))
-        seconds.append(time.perf_counter() - started)
+        jax.block_until_ready(before)  # of the previous step: one is in flight, as in training
+        before = metrics.loss
+        ends.append(time.perf_counter())
+    seconds = np.diff(ends).tolist()
     if setting["trace"]:
         jax.profiler.stop_trace()
     device = jax.devices()[0]

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-_LANES = 2048  # logits of a row that one program holds at a time: a power of two
+_LANES = 1024  # logits of a row that one program holds at a time: a power of two
 _WARPS = 8
 _LOWEST = -1e30  # instead of -inf, since -inf - -inf is NaN
 _MAXIMUM_TOTAL = 1e38  # below the largest bfloat16
