@@ -41,8 +41,10 @@ if wanted curves; then
 fi
 # 3. Each model at its fastest, and the peer, which is fastest without recomputation if that fits.
 if wanted models; then
-  measure --size 470m --batch 8 --remat save_products --unroll --peer --peer-remat none
-  measure --size 2_8b --batch 4 --remat save_products --unroll --peer --peer-remat full
+  measure --size 470m --batch 8 --remat save_products --unroll --loss-token-block 8192 \
+    --peer --peer-remat none
+  measure --size 2_8b --batch 4 --remat save_products --unroll --loss-token-block 8192 \
+    --peer --peer-remat full
 fi
 # 4. Every policy and kernel at the same batches.
 if wanted policies; then

@@ -2,9 +2,9 @@
 
 XLA reads the logits three times for a softmax: for the maxima, for the sums and for the result. At
 a vocabulary of 256,000 the logits do not fit in a cache, so each pass takes the time of reading
-them from memory. The kernel subtracts a reference that is known beforehand, the target's logit, instead
-of the maximum, and so needs one pass. A row whose sum overflows or vanishes is computed again with
-its maximum.
+them from memory. The kernel subtracts a reference that is known beforehand, the target's logit,
+instead of the maximum, and so needs one pass. A row whose sum overflows or vanishes is computed
+again with its maximum.
 """
 
 import functools
