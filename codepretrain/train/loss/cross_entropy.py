@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
 from codepretrain.hardware.mesh_axes import axes_of
 from codepretrain.train.loss.blocks import Residuals, backward, forward
@@ -97,6 +98,12 @@ def _only(axes: tuple[str, ...]) -> str | None:
 _AXES = Axes(rows=axes_of("batch"), vocab=_only(axes_of("vocab")), embed=_only(axes_of("embed")))
 
 
+def _axes_on(mesh: Mesh) -> Axes:
+    """Returns the axes without that of the vocabulary if every device has all ids."""
+    is_split = _AXES.vocab is not None and mesh.shape[_AXES.vocab] > 1
+    return _AXES if is_split else _AXES._replace(vocab=None)
+
+
 def _on_each_device(function: Callable, blocks: Blocks, inputs: tuple, outputs: tuple) -> Callable:
     mesh = blocks.mesh
     if mesh is None or mesh.size == 1:
@@ -109,7 +116,7 @@ def _on_each_device(function: Callable, blocks: Blocks, inputs: tuple, outputs: 
         ),
     )
     return jax.shard_map(
-        functools.partial(function, axes=_AXES),
+        functools.partial(function, axes=_axes_on(mesh)),
         mesh=mesh,
         in_specs=inputs,
         out_specs=outputs,

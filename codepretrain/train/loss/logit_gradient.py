@@ -104,11 +104,12 @@ def by_kernel(
     d_log_z = 1 + 2 * coefficient * log_z
     d_log_z = jnp.where(jnp.abs(d_log_z) < _SMALLEST, _SMALLEST, d_log_z)
     at_target = jnp.exp(target_logit - reference) - total / d_log_z
-    rows = jnp.arange(len(target))
-    values = values.at[rows, target].set(
+    rows, num_ids = jnp.arange(len(target)), products.shape[1]
+    index = jnp.where(target < 0, num_ids, target)  # a negative index would count from the end
+    values = values.at[rows, index].set(
         at_target.astype(dtype), mode="drop", unique_indices=True, indices_are_sorted=True
     )
-    factor = scale * weight * d_log_z * jnp.exp(reference - log_z)
+    factor = scale * weight * d_log_z / total  # log Z would bring the rounding of large logits
     return LogitGradient(values, factor, log_z)
 
 

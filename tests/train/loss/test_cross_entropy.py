@@ -3,8 +3,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from codepretrain.train.loss import whole
 from codepretrain.train.loss.cross_entropy import cross_entropy, token_losses
 from codepretrain.train.loss.layout import Blocks
+from codepretrain.train.loss.logit_gradient import by_kernel
 
 SCALE, Z = 0.5, 0.1
 
@@ -139,9 +141,9 @@ def test_no_array_spans_tokens_and_vocabulary():
     assert max(sizes) == C * W
 
 
-def mesh_of_eight():
+def mesh_of_eight(shape=(2, 2, 2)):
     axes = ("data", "fsdp", "tensor")
-    return jax.make_mesh((2, 2, 2), axes, axis_types=(jax.sharding.AxisType.Auto,) * 3)
+    return jax.make_mesh(shape, axes, axis_types=(jax.sharding.AxisType.Auto,) * 3)
 
 
 def sharded(arguments, mesh):
@@ -183,3 +185,26 @@ def test_what_devices_send_each_other():
     gathers = [line for line in compiled.splitlines() if " all-gather(" in line]
     assert len(gathers) == 2  # in the loops of forward and backward: blocks of 16 ids
     assert all("[16,16]" in line for line in gathers)
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 4, 1)])
+def test_several_gpus_run_the_kernel_where_each_has_all_ids(shape):
+    arguments, mesh = example(B=8), mesh_of_eight(shape)
+    function = jax.jit(jax.grad(blocked, (0, 1)), static_argnums=(4, 5, 6))
+    traced = function.trace(*sharded(arguments, mesh), 100, 100, mesh)
+    assert "exponentials" in traced.lower(lowering_platforms=("cuda",)).as_text()
+
+
+def test_the_kernel_on_several_devices_equals_plain(monkeypatch):
+    def interpreted(*arguments, axes, **settings):
+        assert axes.vocab is None
+        return by_kernel(*arguments, **settings, interpret=True)
+
+    monkeypatch.setattr(whole, "logit_gradient", interpreted)
+    arguments, mesh = example(B=8), mesh_of_eight((2, 4, 1))
+    gradients = jax.grad(plain, (0, 1))(*arguments)
+    ours = jax.jit(jax.grad(blocked, (0, 1)), static_argnums=(4, 5, 6))(
+        *sharded(arguments, mesh), 100, 4, mesh
+    )
+    for gradient, our_gradient in zip(gradients, ours, strict=True):
+        np.testing.assert_allclose(our_gradient, gradient, rtol=1e-4, atol=1e-5)

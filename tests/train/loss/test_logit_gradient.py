@@ -58,11 +58,40 @@ def test_the_kernel_equals_the_formula(dtype, rtol):
     assert not gradient(found)[3].any()
 
 
+def rows_far_above_the_target(gaps):
+    """Rows with the target's logit at 0 and one logit as far above it as `gaps` say."""
+    products = jax.random.normal(jax.random.key(1), (len(gaps), V))
+    products = products.at[:, 5].set(2 * jnp.asarray(gaps)).at[:, 9].set(0.0)  # the scale is 1/2
+    return products, jnp.full(len(gaps), 9, jnp.int32), jnp.zeros(len(gaps))
+
+
+@pytest.mark.parametrize("weight", [1.0, 1e-7])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+def test_a_target_far_below_the_maximum_keeps_its_gradient(weight, dtype):
+    """The sum may be large, but neither the factor nor its product with a weight may vanish."""
+    gaps = [20.0, 40.0, 60.0, 75.0, 84.0, 86.0, 87.0, 87.4, 88.0, 100.0]
+    arguments = *rows_far_above_the_target(gaps), jnp.full(len(gaps), weight)
+    found, expected = (one(*arguments, dtype=dtype) for one in (KERNEL, FORMULA))
+    tiny = {"rtol": 2e-5 if dtype == jnp.float32 else 8e-3, "atol": 1e-9 * weight}
+    np.testing.assert_allclose(gradient(found), gradient(expected), **tiny)
+
+
+def test_the_gradient_at_the_target_does_not_share_the_rounding_of_log_z():
+    """log Z = 100,007 is known to 0.008; the sum of the exponentials, to a rounding."""
+    products, target = jnp.full((1, V), 2e5), jnp.array([3], jnp.int32)
+    plain = Objective(logit_scale=0.5, z_loss_coefficient=0.0)
+    found = KERNEL(
+        products, target, jnp.array([1e5]), jnp.ones(1), dtype=jnp.float32, objective=plain
+    )
+    np.testing.assert_allclose(gradient(found)[0, 3], 0.5 * (1 / V - 1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("nowhere", [V, -1])
 @pytest.mark.parametrize("form", [FORMULA, KERNEL])
-def test_a_target_on_no_id_takes_no_part(form):
+def test_a_target_on_no_id_takes_no_part(form, nowhere):
     products, _, _, weight = example()
-    nowhere = jnp.full((C,), V, jnp.int32)
-    found = form(products, nowhere, jnp.zeros(C), weight, dtype=jnp.float32)
+    target = jnp.full((C,), nowhere, jnp.int32)
+    found = form(products, target, jnp.zeros(C), weight, dtype=jnp.float32)
     assert np.isfinite(found.log_z).all()
     assert (gradient(found)[4] > 0).all()
 
@@ -76,6 +105,15 @@ def test_log_z_where_the_two_terms_of_its_gradient_cancel():
     arguments = products, target, 0.5 * products[0, target], jnp.ones(1)
     found, expected = (one(*arguments, dtype=jnp.float32) for one in (KERNEL, FORMULA))
     np.testing.assert_allclose(gradient(found), gradient(expected), rtol=1e-4, atol=1e-5)
+
+
+def test_the_two_terms_cancel_in_a_row_far_above_the_target():
+    products, target, target_logit = rows_far_above_the_target([80.0, 87.0])
+    shift = jax.nn.logsumexp(0.5 * products, axis=-1) + 5.0
+    products, target_logit = products - 2 * shift[:, None], target_logit - shift
+    arguments = products, target, target_logit, jnp.ones(2)
+    found, expected = (one(*arguments, dtype=jnp.bfloat16) for one in (KERNEL, FORMULA))
+    np.testing.assert_allclose(gradient(found), gradient(expected), rtol=8e-3, atol=1e-5)
 
 
 def test_a_gpu_gets_the_kernel():
