@@ -11,7 +11,7 @@ process of its own, so that its peak memory is its own and running out of it end
 shape. `--rounds 2` goes through everything twice, so that a drift of the machine shows.
 
 A step's time is from the end of the previous step to its own: the host sends the next step before
-it waits for the last, as `codepretrain train` does, and so does the peer.
+it waits for the last, and so does the peer; `codepretrain train` keeps two steps in flight.
 
 MFU is model FLOPs (`model/size.py`: causal attention counted half, the output head counted,
 recomputation not) over the chip's dense bf16 peak, which `--peak-tflops` overrides.
