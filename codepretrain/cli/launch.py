@@ -16,7 +16,7 @@ from typing import Any
 
 from codepretrain.cli import launch_host, launch_keep, launch_logs, launch_requests, launch_status
 from codepretrain.cli.interop import Add
-from codepretrain.cli.launch_follow import follow
+from codepretrain.cli.launch_follow import follow, how_to_see
 from codepretrain.cli.prepare_command import prepare_command
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
@@ -84,7 +84,10 @@ def _submit(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> 
     write_submission(submission)
     print(f"job {submission.job.name}")
     launch_keep.start(submission.job, submission.folder)
-    return 0 if flags.detach else follow(submission.folder)
+    if flags.detach:
+        print(how_to_see(submission.job))
+        return 0
+    return follow(submission.folder)
 
 
 def _prepared(

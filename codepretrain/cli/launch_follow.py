@@ -15,6 +15,7 @@ from codepretrain.errors import Interrupted, UserError
 from codepretrain.files.atomic import write_text
 from codepretrain.files.storage import is_local
 from codepretrain.launch import status_page, status_terminal
+from codepretrain.launch.job import Job
 from codepretrain.launch.job_folder import JobFolder
 from codepretrain.launch.looking import Looker
 from codepretrain.launch.patience import Patience
@@ -26,6 +27,7 @@ _PERIOD_S, _STORE_PERIOD_S = 1.0, 5.0
 _MIN_WIDTH = 80
 _HIDDEN = ("event", "time", "writer", "number", "record", "boots", "before", "seen", "chip_seconds")
 _UNTOLD = ("term", "chip_hours")
+_VERBS = ("status", "stop")
 
 
 def follow(folder: JobFolder, *, request: int | None = None) -> int:
@@ -44,14 +46,18 @@ def follow(folder: JobFolder, *, request: int | None = None) -> int:
     try:
         state = watch(folder, looker, request=request)
     except Interrupted as error:
-        where = ["--workdir", looker.job.workdir]
-        status = shlex.join(["codepretrain", "launch", "status", name, *where])
-        stop = shlex.join(["codepretrain", "launch", "stop", name, *where])
-        print(f"\njob {name} goes on. To see it: {status}\nTo stop it: {stop}", flush=True)
+        print(f"\njob {name} goes on. {how_to_see(looker.job)}", flush=True)
         return 128 + error.signal_number
     if state.state != "DONE":
         raise UserError(f"job {name} is {state.state}: {state.why}")
     return 0
+
+
+def how_to_see(job: Job) -> str:
+    """Returns the commands that show and stop a job, on two lines."""
+    where = [job.name, "--workdir", job.workdir]
+    status, stop = (shlex.join(["codepretrain", "launch", verb, *where]) for verb in _VERBS)
+    return f"To see it: {status}\nTo stop it: {stop}"
 
 
 def to_stderr(text: str) -> None:

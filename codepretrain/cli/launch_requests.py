@@ -8,7 +8,7 @@ import time
 
 from codepretrain.cli import launch_keep
 from codepretrain.cli.interop import Add
-from codepretrain.cli.launch_follow import follow
+from codepretrain.cli.launch_follow import follow, how_to_see
 from codepretrain.errors import UserError
 from codepretrain.files.hold_errors import InUseError, LeaseLostError
 from codepretrain.launch import requests
@@ -83,7 +83,10 @@ def _resume(flags: argparse.Namespace, argv: list[str]) -> int:
     if job.launch.machine.kind == "gke":
         renew_jobset(job, is_new_start=asked.number is not None)
     launch_keep.start(job, folder)
-    return 0 if flags.detach else follow(folder, request=asked.number)
+    if flags.detach:
+        print(how_to_see(job))
+        return 0
+    return follow(folder, request=asked.number)
 
 
 def _where(flags: argparse.Namespace) -> list[str]:

@@ -8,9 +8,7 @@ slice, when all phases are trained.
 from codepretrain.launch import budget
 from codepretrain.launch.draft import Draft
 from codepretrain.launch.job import Job, Stage
-from codepretrain.launch.states import JobState, Live
-
-_WAITING = ("WAITING", "RESTARTING")
+from codepretrain.launch.states import STARTABLE, JobState, Live
 
 
 def is_useful(job: Job, state: JobState) -> bool:
@@ -22,7 +20,7 @@ def is_useful(job: Job, state: JobState) -> bool:
 
 def num_reserved(job: Job, state: JobState) -> int:
     """Returns how many of several slices phases leave to evaluations that do not run, 0 or 1."""
-    waiting = [s for s in job.stages if s.is_evaluation and state.stage(s.name).state in _WAITING]
+    waiting = [s for s in job.stages if s.is_evaluation and state.stage(s.name).state in STARTABLE]
     return min(1, len(waiting))
 
 

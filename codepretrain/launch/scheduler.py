@@ -11,9 +11,7 @@ from dataclasses import dataclass
 
 from codepretrain.launch import budget, elastic, evaluation
 from codepretrain.launch.job import Job, Stage
-from codepretrain.launch.states import JobState
-
-_STARTABLE = ("WAITING", "RESTARTING")
+from codepretrain.launch.states import STARTABLE, JobState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +28,7 @@ def contenders(job: Job, state: JobState) -> list[Stage]:
     found = [
         stage
         for stage in job.stages
-        if state.stage(stage.name).state in _STARTABLE
+        if state.stage(stage.name).state in STARTABLE
         and all(state.stage(parent).state == "DONE" for parent in stage.parents)
         and (not stage.is_evaluation or evaluation.is_useful(job, state))
     ]

@@ -29,6 +29,7 @@ JOB_TRANSITIONS: Mapping[str, tuple[str, ...]] = {
 }
 OVER = frozenset((*_ENDS, "DONE"))
 BEFORE_START = ("PLANNED", "QUEUED", "PROVISIONING")
+STARTABLE = ("WAITING", "RESTARTING")  # of a stage
 
 STAGE_TRANSITIONS: Mapping[str, tuple[str, ...]] = {
     "WAITING": ("STARTING",),

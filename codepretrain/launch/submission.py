@@ -106,7 +106,7 @@ def prepare_submission(
         raise UserError(
             f"nothing is left to train or to evaluate of {names}: see `codepretrain report`"
         )
-    notes = [check_fit() if check_fit else "fit: not checked (--check-fit compiles the step)"]
+    notes = [check_fit()] if check_fit else _how_to_check_fit(launch)
     if given.finished:
         notes.append(f"trained and evaluated already: {', '.join(given.finished)}")
     hours, warnings = _hours_and_price(given, given.phases)
@@ -186,6 +186,13 @@ def job_name(study: str, now: datetime) -> str:
     """Returns a new name, valid for Kubernetes and Cloud TPU too: small-20261127-031500-4f2a."""
     words = re.sub(r"[^a-z0-9]+", "-", study.lower())[:_MAX_STUDY].strip("-")
     return f"{words}-{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _how_to_check_fit(launch: LaunchConfig) -> list[str]:
+    """Returns the note on a check that was not asked for; none where a step cannot be checked."""
+    chips = slice_of(launch.machine)
+    is_possible = chips is not None and chips.is_tpu
+    return ["fit: not checked (--check-fit compiles the step)"] if is_possible else []
 
 
 def _check_workdir(given: Submitted) -> None:

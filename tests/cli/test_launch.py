@@ -125,6 +125,7 @@ def test_a_dry_run_creates_nothing(
     assert submit(tmp_path / "w", "local", "--dry-run", "--machine.machine.hosts=4") == 0
     printed = capsys.readouterr()
     assert "data: prepared first; missing:" in printed.out
+    assert "fit:" not in printed.out  # a step is compiled ahead for TPUs only
     assert printed.out.count("codepretrain launch host tiny-") == 4
     assert "nothing was created" in printed.err
     assert not list(tmp_path.iterdir())
@@ -143,10 +144,13 @@ def test_a_job_on_the_phases_of_another_one_needs_a_yes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], started: list[Job], no_wheel: None
 ) -> None:
     assert submit(tmp_path / "w", "local", "--phase", "branch") == 0
+    where = f"{started[0].name} --workdir {tmp_path / 'w'}\n"
+    assert f"codepretrain launch status {where}" in capsys.readouterr().out
     assert submit(tmp_path / "w", "local", "--config.seed=5") == 0  # other phases
-    capsys.readouterr()
+    assert f"codepretrain launch stop {started[1].name} " in capsys.readouterr().out
     assert submit(tmp_path / "w", "local") == 2
-    said = f"job {started[0].name} is PLANNED and is to train trunk, branch too"
+    name = started[0].name
+    said = f"job {name} is PLANNED and is to train trunk, branch too"
     assert f"codepretrain: {said}" in capsys.readouterr().err
     assert submit(tmp_path / "w", "local", "--yes") == 0
     assert len(started) == 3
@@ -170,6 +174,7 @@ def test_a_pod_is_refused_without_the_program_that_requests_it(
     monkeypatch.setattr(missing, "missing_parts", lambda *_: [])
     monkeypatch.setenv("PATH", str(tmp_path))
     assert submit(memory, machine, *flags, "--dry-run") == 0
+    assert "fit: not checked (--check-fit compiles the step)" in capsys.readouterr().out
     assert submit(memory, machine, *flags) == 2
     assert f"{program} is not installed" in capsys.readouterr().err
     assert not storage.exists(memory / "jobs")
