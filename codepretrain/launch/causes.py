@@ -14,7 +14,8 @@ a lost host or a hang explains it. In order:
     8. hosts lost, or supervisors started again, meanwhile
     9. SIGTERM from nobody known                              preemption
    10. a worker killed because it did not end with the others  hang
-   11. cascades alone                                         crash
+   11. cascades alone: damage or divergence, which every worker may report before the one that has
+       it, else                                               crash
 """
 
 from collections.abc import Mapping
@@ -109,6 +110,10 @@ def _cascades_alone(gang: Gang) -> Cause:
     ends = {host: end for host, end in gang.ends.items() if end.cause != "done"}
     if not ends:
         return Cause(cause="crash", host=None, message="workers ended without a report")
+    for cause in ("damage", "divergence"):
+        host = _first(ends, cause)
+        if host is not None:
+            return Cause(cause=cause, host=None, message=ends[host].message)
     lost = [end.message for end in ends.values() if end.code == LOST_CODE]
     deaf = [host for host, end in ends.items() if end.is_cascade and end.cause == "stopped"]
     if lost and deaf:  # the others gave up on one that then had to be killed

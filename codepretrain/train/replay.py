@@ -15,6 +15,8 @@ Costs, with `config.execution.replay_interval_steps`: a copy of the state on the
 execution of one step in so many, and in every step one pass over gradients and state.
 """
 
+import time
+
 import jax
 import numpy as np
 
@@ -24,6 +26,9 @@ from codepretrain.stream.batch import Batch
 from codepretrain.train.program import Program
 from codepretrain.train.state import TrainState
 from codepretrain.train.step import StepMetrics
+
+
+_HEAD_START_S = 2.0  # for the processes whose devices differ
 
 
 class ReplayedSteps:
@@ -73,8 +78,11 @@ class ReplayedSteps:
             "memory or arithmetic of these devices is faulty; replace them, and resume from the "
             "last checkpoint"
         )
-        # A supervisor is to name the host of these devices, not the first that reports.
+        # A supervisor is to name the host of these devices, not the first that reports; a process
+        # that hears of the end of another does not report its own error any more.
         error.is_cascade = jax.process_index() not in self._processes(places)
+        if error.is_cascade:
+            time.sleep(_HEAD_START_S)
         raise error
 
     def _names(self, places: list[int]) -> str:

@@ -18,6 +18,7 @@ LOST = End(code=3, cause="lost_host", is_cascade=True, message="process 1 is los
 USER = End(code=2, cause="user_error", message="no such file")
 TOLD = End(code=2, cause="user_error", is_cascade=True, message="process 0: no such file")
 DAMAGE = End(code=2, cause="damage", message="damaged shard")
+DAMAGE_OF_A_PEER = End(code=2, cause="damage", is_cascade=True, message="device 2 differs")
 TERM = End(code=143, cause="stopped", message="stopped")
 
 
@@ -48,6 +49,9 @@ def silent(host: int) -> Closing:
         ([TOLD, USER], {}, "user_error", 1),
         ([CRASH, DAMAGE], {}, "damage", 1),
         ([USER, DAMAGE], {}, "damage", 1),
+        ([DAMAGE_OF_A_PEER, DAMAGE], {}, "damage", 1),
+        ([DAMAGE_OF_A_PEER, TOLD], {}, "damage", None),  # told before it could report its own
+        ([TOLD, TOLD], {}, "crash", 0),
         ([LOST, None], {"lost": {1: 25.0}}, "lost_host", 1),
         ([LOST, None], {"gone": (1,)}, "lost_host", 1),
         ([ABORT, None], {"lost": {1: 25.0}}, "lost_host", 1),
