@@ -25,12 +25,12 @@ from tests.launch.launched import Launched
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))  # of all faults of a test
 SEED = int(os.environ.get("FAULT_SEED", "11"))
-STEPS = 400
+STEPS = 1500  # of which a quiet machine makes 30 a second
 OPTIONS = [
     f"--config.phases.trunk.tokens={STEPS * 8 * 64}",
     "--config.checkpoint.temporary_interval_s=1.0",
-    "--config.checkpoint.permanent_interval_steps=100",
-    "--config.evals.validation.interval_steps=100",
+    "--config.checkpoint.permanent_interval_steps=300",
+    "--config.evals.validation.interval_steps=300",
     "--config.execution.replay_interval_steps=20",
 ]
 # All programs are kept, so that a restart takes a third of its time.
