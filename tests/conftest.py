@@ -49,6 +49,17 @@ def run_command(*arguments: str | Path, timeout_s: float = 300) -> subprocess.Co
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Programs that several tests compile are compiled once; half of the time was theirs.
+
+    For this process alone: the commands that a test starts compile everything themselves.
+    """
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
 @pytest.fixture(scope="session")
 def command() -> Command:
     return run_command
