@@ -27,6 +27,7 @@ from codepretrain.evals.averaged_scores import check_averaged_scores
 from codepretrain.evals.registry import check_evaluators
 from codepretrain.files import storage
 from codepretrain.files.writable import check_writable
+from codepretrain.study.replicates import all_phases
 
 _DESCRIPTION = "Pre-training studies of text and code: prepare data, train, evaluate, report."
 _DATA = "show what prepared data holds"
@@ -86,8 +87,9 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 def _check_phases(config: StudyConfig, flags: argparse.Namespace) -> None:
     given = getattr(flags, "phase", None) or []
     for name in [given] if isinstance(given, str) else given:
-        if name not in config.phases:
-            near = suggestion(name, list(config.phases))
+        known = all_phases(config)
+        if name not in known:
+            near = suggestion(name, known)
             raise UserError(f"--phase: there is no phase {quoted(name)}{near}")
 
 

@@ -10,9 +10,9 @@ default.
 Units are in the names: `_tokens` counts row positions (a row of `max_seq_len` positions is
 `max_seq_len` tokens), `_steps` counts optimizer updates, `_s` is seconds, `_bytes` bytes.
 
-`seed`, `model`, `data`, `training`, `optimizer` and the phase itself change a phase's result, and
-with it its fingerprint. `execution`, `checkpoint`, `evals`, `averages`, `logging` and `cost`
-do not.
+`model`, `data`, `training`, `optimizer`, a replicate's seeds and the phase itself change a phase's
+result, and with it its fingerprint. `execution`, `checkpoint`, `evals`, `averages`, `logging` and
+`cost` do not.
 """
 
 from collections.abc import Mapping
@@ -45,6 +45,7 @@ __all__ = [
     "ModelConfig",
     "OptimizerConfig",
     "PhaseConfig",
+    "ReplicateConfig",
     "ScheduleConfig",
     "SourceConfig",
     "StudyConfig",
@@ -150,6 +151,8 @@ class PhaseConfig:
     `data_order` "continue" starts each source where the parent stopped; "restart" starts it at the
     beginning, and so reads the same rows in the same order again.
     `carry_optimizer` keeps Adam's moments and step count from the parent.
+    `is_replicated=False` trains the phase in the first replicate alone; its children in the other
+    replicates start from it as well, and are not independent of one another.
     """
 
     tokens: int
@@ -162,6 +165,7 @@ class PhaseConfig:
     data_order: str = "continue"
     carry_optimizer: bool = True
     weight_decay: float | None = None
+    is_replicated: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,8 +253,24 @@ class CostConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReplicateConfig:
+    """One training of the study's phases among several that differ in their seeds alone.
+
+    `initialization_seed` is that of the random parameters, `data_order_seed` that of the order in
+    which the rows of every source are read.
+    """
+
+    initialization_seed: int
+    data_order_seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """One experiment file. `variants` maps a name to its last phase; `baseline` is one of them."""
+    """One experiment file. `variants` maps a name to its last phase; `baseline` is one of them.
+
+    `replicates` are trained of every variant, or only the first `num_replicates[variant]`. Without
+    any there is one, both of whose seeds are `seed`.
+    """
 
     name: str
     model: ModelConfig
@@ -260,6 +280,8 @@ class StudyConfig:
     variants: Mapping[str, str]
     baseline: str | None = None
     seed: int = 0
+    replicates: tuple[ReplicateConfig, ...] = ()
+    num_replicates: Mapping[str, int] = field(default_factory=_empty)
     optimizer: OptimizerConfig = OptimizerConfig()
     execution: ExecutionConfig = ExecutionConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
