@@ -21,6 +21,7 @@ CORE = [
     "markupsafe>=3.0",
     "matplotlib>=3.9",
     "scipy>=1.14",
+    "statsmodels>=0.14.5",
     "rich>=14.1",
     "safetensors>=0.7,<0.9",
     "tensorboardX>=2.6.2",

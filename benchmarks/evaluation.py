@@ -45,10 +45,10 @@ from evaluation_data import (
 from codepretrain.config.schema import MeshConfig
 from codepretrain.evals.language_model import LanguageModel
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
+from codepretrain.hardware.mesh_axes import AXES
 from codepretrain.interop.load import read_leaves
 from codepretrain.interop.tensors import nested
 from codepretrain.model.attention_kernels import Target, choose_kernel
-from codepretrain.train.mesh_axes import AXES
 from codepretrain.train.numerics import pin_numerics
 from codepretrain.train.sharding import make_mesh, replicated
 

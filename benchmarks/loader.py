@@ -41,13 +41,13 @@ SEGMENTS_PER_ROW = 8
 SOURCES = ("text", "web_code")
 
 
-def random_row(rng: np.random.Generator, max_seq_len: int) -> Row:
+def random_row(rng: np.random.Generator, max_seq_len: int, vocab_size: int = VOCAB_SIZE) -> Row:
     cuts = np.sort(rng.choice(np.arange(1, max_seq_len + 1), SEGMENTS_PER_ROW - 1, replace=False))
     starts = np.concatenate([[0], cuts]).astype(np.int32)
     lengths = np.diff(np.append(starts, max_seq_len + 1)).astype(np.int32)
     numbers = rng.integers(0, 2**31, SEGMENTS_PER_ROW)
     return Row(
-        tokens=rng.integers(3, VOCAB_SIZE, max_seq_len + 1, dtype=np.int32),
+        tokens=rng.integers(3, vocab_size, max_seq_len + 1, dtype=np.int32),
         segment_starts=starts,
         segment_lengths=lengths,
         documents=numbers,

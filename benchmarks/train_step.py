@@ -38,11 +38,11 @@ from codepretrain.config.schema import (
 )
 from codepretrain.hardware.chips import chip_of
 from codepretrain.hardware.host_memory import has_accelerator, keep_freed_memory
+from codepretrain.hardware.mesh_axes import AXES
 from codepretrain.model.presets import preset
 from codepretrain.model.size import flops_per_token, num_parameters
 from codepretrain.rows.format import Row
 from codepretrain.stream.batch import Batch, batch_from_rows
-from codepretrain.train.mesh_axes import AXES
 from codepretrain.train.sharding import global_batch, make_mesh, replicated
 from codepretrain.train.state import init_state
 from codepretrain.train.step import compile_train_step

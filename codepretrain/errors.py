@@ -16,7 +16,7 @@ class UserError(ValueError):
 
     Attributes:
       cause: what the message is about, for a supervisor (`launch/records.py` lists the causes).
-      is_cascade: another process of the run raised it first.
+      is_cascade: the cause is in another process of the run, which raises it too.
     """
 
     cause = "user_error"

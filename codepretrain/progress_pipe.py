@@ -45,7 +45,8 @@ class ProgressPipe:
         self._written: dict[str, Any] = {}
         self._counter = 0
         self._step_at = 0.0
-        self._durations: deque[float] = deque(maxlen=_NUM_DURATIONS)
+        self._first_s: float | None = None  # of the first step, which compiles
+        self._durations: deque[float] = deque(maxlen=_NUM_DURATIONS)  # of those after it
         self._has_ended = False
 
     @property
@@ -85,12 +86,22 @@ class ProgressPipe:
         """Reports the newest step whose result is there."""
         now, before = time.perf_counter(), self._state.get("step")
         if before is not None and step > before:
-            self._durations.append((now - self._step_at) / (step - before))
+            duration = (now - self._step_at) / (step - before)
+            if self._first_s is None:
+                self._first_s = duration
+            else:
+                self._durations.append(duration)
         self._step_at = now
         self._state["step"] = step
 
+    def step_s(self) -> float | None:
+        """Returns the median seconds of the last steps; of the first one until there are others."""
+        durations = [*self._durations]
+        return round(statistics.median(durations), 6) if durations else self._first_s
+
     def resume(self, phase: str, step: int) -> None:
         """Reports from which step a phase goes on, at once."""
+        self._first_s = None
         self._durations.clear()
         self._state.pop("step_s", None)
         self._step_at = time.perf_counter()
@@ -129,8 +140,8 @@ class ProgressPipe:
     def _run(self) -> None:
         while not self._has_ended:
             time.sleep(PERIOD_S)
-            if self._durations:
-                self._state["step_s"] = round(statistics.median([*self._durations]), 6)
+            if (step_s := self.step_s()) is not None:
+                self._state["step_s"] = step_s
             self._flush()
 
     def _flush(self) -> None:

@@ -5,7 +5,8 @@ Not run on a real cluster yet: docs/launch.md says what was tested and how.
 Needs:    a cluster with a node pool of TPU v5e slices (ct5lp-hightpu-4t);
           JobSet and Kueue installed;
           a Kueue LocalQueue in the namespace `default`, with quota for google.com/tpu;
-          `gcloud container clusters get-credentials CLUSTER` on this machine;
+          on this machine, `gcloud container clusters get-credentials CLUSTER` and, for the
+          bucket, `gcloud auth application-default login`;
           a bucket in the same region, and the data prepared there (`codepretrain prepare`);
           a Kubernetes service account, bound to one of Google Cloud that may read and write the
           bucket and read the secrets below (Workload Identity).

@@ -3,7 +3,8 @@ r"""TPU VMs with TPU v5p: queued resources, one for each slice.
 Not run on real TPUs yet: docs/launch.md says what was tested and how.
 
 Needs:    a Google Cloud project with quota for TPU v5p (v5p-128) in the zone, the Cloud
-          TPU API and Secret Manager API enabled, and `gcloud auth login` on this machine;
+          TPU API and Secret Manager API enabled; on this machine, `gcloud auth login` and, for the
+          bucket, `gcloud auth application-default login`;
           a bucket in the same region, and the data prepared there (`codepretrain prepare`);
           a service account that may read and write the bucket and read the secrets below.
 Set:      project, zone, service_account; secrets, if the study needs any.

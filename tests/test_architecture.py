@@ -71,6 +71,12 @@ NEVER = {
         "codepretrain.config codepretrain.data codepretrain.evals codepretrain.study jax numpy"
     ),
     "codepretrain.files": "codepretrain.config codepretrain.data codepretrain.study jax numpy",
+    # Arrays in, estimates out.
+    "codepretrain.inference": (
+        "codepretrain.config codepretrain.data codepretrain.files codepretrain.report "
+        "codepretrain.rows codepretrain.stream codepretrain.study codepretrain.train "
+        "codepretrain.evals.registry codepretrain.model ml_collections orbax absl argparse jax"
+    ),
     "codepretrain.report": "codepretrain.study codepretrain.train jax",
     "codepretrain.launch": (
         "codepretrain.study codepretrain.train codepretrain.stream codepretrain.checkpoint "
@@ -289,6 +295,18 @@ def test_the_training_process_starts_without_the_packages_that_prepare_data() ->
     code = f"import sys; sys.modules.update(dict.fromkeys({absent})); import {modules}"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
+
+
+def test_inference_imports_no_jax_and_reads_no_config() -> None:
+    modules = ", ".join(
+        m for m in map(module_name, FILES) if starts_with(m, "codepretrain.inference")
+    )
+    code = f"import sys, {modules}; print(*sorted(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    loaded = set(result.stdout.split())
+    assert not {name.split(".")[0] for name in loaded} & {"jax", "flax", "orbax"}
+    assert not {name for name in loaded if starts_with(name, "codepretrain.config")}
 
 
 def test_launching_imports_no_jax() -> None:

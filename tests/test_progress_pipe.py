@@ -152,3 +152,22 @@ def test_an_end_fits_a_line_and_the_first_one_counts(
     assert (end["code"], end["cause"], end["is_cascade"]) == (2, "damage", False)
     assert end["message"].startswith(letter * 100)
     assert len(json.dumps(line)) < 4096
+
+
+def test_the_time_of_a_step_does_not_include_the_compilation(
+    monkeypatch: pytest.MonkeyPatch, pipe: ProgressPipe
+) -> None:
+    """The first step after a resume compiles; it counts until there is a second one."""
+    now_s = 0.0
+    monkeypatch.setattr(progress_pipe.time, "perf_counter", lambda: now_s)
+    for phase in ("trunk", "cooldown"):
+        pipe.resume(phase, 100)
+        now_s += 600.0
+        pipe.finish_step(101)
+        assert pipe.step_s() == 600.0
+        now_s += 2.0
+        pipe.finish_step(102)
+        assert pipe.step_s() == 2.0
+        now_s += 8.0
+        pipe.finish_step(104)
+        assert pipe.step_s() == 3.0

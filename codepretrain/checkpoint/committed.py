@@ -5,7 +5,7 @@ from etils import epath
 from codepretrain.checkpoint import record
 from codepretrain.checkpoint.history import Event, History
 from codepretrain.checkpoint.policy import CheckpointPolicy
-from codepretrain.errors import UserError
+from codepretrain.checkpoint.reading import Readers
 
 
 class Committed:
@@ -15,6 +15,7 @@ class Committed:
         self._directory = directory
         self._policy = policy
         self._history: History | None = None
+        self._readers = Readers(directory)
         self._permanent: dict[int, bool] = {}  # from the records, read once
 
     def steps(self) -> list[int]:
@@ -23,13 +24,15 @@ class Committed:
         return [step for step, is_unfinished in steps.items() if not is_unfinished]
 
     def add(self, contents: record.Record) -> None:
-        """Commits a checkpoint, then deletes those that it supersedes."""
+        """Commits a checkpoint, then deletes those that it supersedes and that nobody reads."""
         record.write_record(self._path(contents.step), contents)
         self._permanent[contents.step] = contents.permanent
         self.note("committed", [contents.step])
         permanent = {step: self._stays(step) for step in self.steps()}
         for step in self._policy.superseded(permanent, saved_step=contents.step):
-            self.delete(step)
+            if self._readers.lock_out(step):
+                self.delete(step)
+                self._readers.forget(step)
 
     def make_permanent(self, step: int) -> None:
         """Turns a temporary checkpoint into a permanent one."""
@@ -47,6 +50,7 @@ class Committed:
     def begin(self) -> History:
         """Opens the journal, which creates it."""
         if self._history is None:
+            self._readers.begin()
             self._history = History(self._directory, present=self.steps())
         return self._history
 
@@ -56,12 +60,8 @@ class Committed:
             self._history = None
 
     def _stays(self, step: int) -> bool:
-        """Returns whether a checkpoint is permanent; with a damaged record it counts as such."""
         if step not in self._permanent:
-            try:
-                self._permanent[step] = record.read_record(self._path(step)).permanent
-            except UserError:
-                return True
+            self._permanent[step] = record.is_permanent(self._path(step))
         return self._permanent[step]
 
     def _path(self, step: int) -> epath.Path:

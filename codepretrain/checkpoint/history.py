@@ -38,7 +38,7 @@ class History:
             leaves one that the journal does not know; it is added.
         """
         path = history_path(checkpoints)
-        self._journal = Journal(path)
+        self._journal = Journal(path, remembers=False)
         known = last_events(path)
         self.append("committed", sorted(s for s in present if known.get(s) != "committed"))
 

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 from etils import epath
 
-from codepretrain.checkpoint import record
+from codepretrain.checkpoint import record, replicas
 from codepretrain.checkpoint.arrays import Writing, read_arrays, some
 from codepretrain.checkpoint.committed import Committed
 from codepretrain.checkpoint.history import history_path, last_events
@@ -198,13 +198,19 @@ class Checkpoints:
         return Restored(damaged=damaged)
 
     def _read(self, folder: epath.Path, abstract_state: Any, *, is_part: bool) -> Any:
+        """Returns the arrays; of several replicas one reads them (replicas.py)."""
+        is_sent = replicas.has_other_replicas(abstract_state)
+        wanted = replicas.first_replica(abstract_state) if is_sent else abstract_state
         arrays: list[Any] = []
-        gather(
-            f"the arrays of {folder}",
-            lambda: arrays.append(read_arrays(folder, abstract_state, is_part=is_part)),
-        )
+
+        def read() -> None:
+            if not is_sent or replicas.is_reader(abstract_state):
+                arrays.append(read_arrays(folder, wanted, is_part=is_part))
+
+        gather(f"the arrays of {folder}", read)
         PROGRESS.count()
-        return arrays[0]
+        state = arrays[0] if arrays else None
+        return replicas.send_to_all(abstract_state, state) if is_sent else state
 
     def _is_there(self, step: int) -> bool:
         """Removes leftovers of killed saves at the first save; returns whether `step` exists."""

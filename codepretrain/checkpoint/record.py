@@ -112,6 +112,14 @@ def mark_permanent(folder: StrPath) -> None:
     write_record(folder, replace(read_record(folder), permanent=True))
 
 
+def is_permanent(folder: StrPath) -> bool:
+    """Returns whether a committed checkpoint stays; with a damaged record it counts as such."""
+    try:
+        return read_record(folder).permanent
+    except UserError:
+        return True
+
+
 def steps_in(directory: StrPath) -> dict[int, bool]:
     """Returns the steps of a directory of checkpoints, with whether each is unfinished.
 

@@ -1,6 +1,7 @@
 """Why a command ends, in the terms of a supervisor (`launch/records.py`)."""
 
 import errno
+import re
 import signal
 from typing import NamedTuple
 
@@ -8,7 +9,10 @@ from codepretrain.errors import PeerError, PeerStopped, UserError
 from codepretrain.peers import LOST_CODE
 
 _SIGNALED = tuple(128 + number for number in (signal.SIGINT, signal.SIGTERM))
-_NO_MEMORY = "RESOURCE_EXHAUSTED"  # JAX's word for it
+# The status code of XLA; gRPC and Cloud Storage use it for quotas and message sizes too. And what
+# XLA says of memory, on devices and of hosts.
+_EXHAUSTED = "RESOURCE_EXHAUSTED"
+_OF_MEMORY = re.compile(r"out of memory|failed to allocate|attempting to (allocate|reserve)", re.I)
 # The file system refused: the path is wrong, not the program.
 REFUSALS = (
     errno.ENOSPC,
@@ -41,7 +45,7 @@ def cause_of(error: BaseException | None) -> Cause:
         return Cause(cause_of_code(error.code if isinstance(error.code, int | None) else 1))
     if isinstance(error, KeyboardInterrupt):
         return Cause("preemption")
-    if isinstance(error, MemoryError) or _NO_MEMORY in str(error):
+    if isinstance(error, MemoryError) or _is_of_memory(str(error)):
         return Cause("out_of_memory")
     if isinstance(error, OSError):
         if error.errno == errno.ENOMEM:
@@ -49,6 +53,11 @@ def cause_of(error: BaseException | None) -> Cause:
         if error.errno in REFUSALS:
             return Cause("user_error")
     return Cause("crash", is_cascade=isinstance(error, PeerError))
+
+
+def _is_of_memory(message: str) -> bool:
+    _, found, what = message.partition(_EXHAUSTED)
+    return bool(found) and _OF_MEMORY.search(what) is not None
 
 
 def cause_of_code(code: int | None) -> str:

@@ -4,10 +4,12 @@ The commands about a job are in `launch_*.py`, a file per family, each with an `
 """
 
 import argparse
+import dataclasses
 import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,8 @@ from codepretrain.files.writable import check_writable
 from codepretrain.launch.fit import check_fit
 from codepretrain.launch.load_machine import load_machine
 from codepretrain.launch.machine import LaunchConfig
-from codepretrain.launch.start_machines import describe_start
+from codepretrain.launch.other_jobs import shared_phases
+from codepretrain.launch.start_machines import check_access, describe_start
 from codepretrain.launch.submission import (
     Submission,
     Submitted,
@@ -48,6 +51,12 @@ def add_commands(add: Add, add_job_command: Add) -> None:
     submit.add_argument("--machine", required=True, metavar="FILE", help="machine file")
     submit.add_argument("--phase", action="append", help="only this phase and its ancestors")
     submit.add_argument(
+        "--evaluations",
+        choices=("in-loop", "apart"),
+        default="in-loop",
+        help="apart: on a slice of their own, on permanent checkpoints (default: in-loop)",
+    )
+    submit.add_argument(
         "--check-fit", action="store_true", help="compile the step for the machine first (30 s)"
     )
     submit.add_argument(
@@ -63,14 +72,14 @@ def add_commands(add: Add, add_job_command: Add) -> None:
 
 def _submit(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     launch = load_machine(flags.machine, flags.machine_overrides)
-    if not flags.dry_run:
-        check_writable(flags.workdir, name="--workdir")
+    check_writable(flags.workdir, name="--workdir")
     submission = _prepared(config, launch, flags, argv)
     _print_checks(submission)
     if flags.dry_run:
         print("\n".join(["", *describe_start(submission.job, submission.shipment)]))
         print("\nnothing was created", file=sys.stderr)
         return 0
+    check_access(submission.job)
     _confirm(submission, flags)
     write_submission(submission)
     print(f"job {submission.job.name}")
@@ -86,13 +95,14 @@ def _prepared(
     from codepretrain.study.workspace import Workspace
 
     workspace = Workspace(config, flags.workdir)
+    plan = _plan(config, workspace)
     overrides = [argument for argument in argv if argument.startswith("--config.")]
     study = ["--config", flags.config, "--workdir", os.fspath(flags.workdir), *overrides]
-    return prepare_submission(
+    made = prepare_submission(
         Submitted(
             study=config,
             launch=launch,
-            plan=_plan(config, workspace),
+            plan=plan,
             only=flags.phase or (),
             experiment=flags.config,
             workdir=flags.workdir,
@@ -101,10 +111,14 @@ def _prepared(
             prepare_command=shlex.join(["codepretrain", *prepare_command(flags, argv)]),
             command_line=flags.command_line,
             secret_values=_secret_values(launch),
+            evaluates_apart=flags.evaluations == "apart",
+            finished=_finished(workspace, plan),
         ),
         now=datetime.now(UTC),
         check_fit=(lambda: check_fit(launch, study)) if flags.check_fit else None,
     )
+    others = shared_phases(flags.workdir, made.job.stages)
+    return dataclasses.replace(made, warnings=(*made.warnings, *others))
 
 
 def _plan(config: StudyConfig, workspace: Any) -> dict[str, Any]:
@@ -118,6 +132,17 @@ def _plan(config: StudyConfig, workspace: Any) -> dict[str, Any]:
         source_sizes=workspace.source_sizes,
         imports=workspace.imports,
     )
+
+
+def _finished(workspace: Any, plan: Mapping[str, Any]) -> list[str]:
+    """Returns the phases that are trained, with every evaluation at their end."""
+    from codepretrain.evals.identity import identity_digest
+    from codepretrain.study.evaluations import kept_identities
+    from codepretrain.study.progress import progress
+
+    digests = {name: identity_digest(i) for name, i in kept_identities(workspace).items()}
+    settled = [p["name"] for p in plan["phases"] if not p["fingerprint_is_provisional"]]
+    return [name for name in settled if progress(workspace, name, digests) == "trained"]
 
 
 def _secret_values(launch: LaunchConfig) -> dict[str, str]:

@@ -1,25 +1,35 @@
-"""Follows a job: prints its events until it is over."""
+"""Follows a job until it is over: its status in a terminal, else its events as lines."""
 
+import contextlib
 import shlex
+import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.live import Live
+
 from codepretrain.errors import Interrupted, UserError
+from codepretrain.files.atomic import write_text
 from codepretrain.files.storage import is_local
-from codepretrain.launch import record_files
-from codepretrain.launch.events import read_events
-from codepretrain.launch.fold import fold_events
+from codepretrain.launch import status_page, status_terminal
 from codepretrain.launch.job_folder import JobFolder
+from codepretrain.launch.looking import Looker
+from codepretrain.launch.patience import Patience
+from codepretrain.launch.states import JobState
+from codepretrain.launch.status import JobStatus
 from codepretrain.printable import printable
 
-_PERIOD_S, _STORE_PERIOD_S = 1.0, 10.0  # every look reads all events
-_HIDDEN = ("event", "time", "writer", "number", "record", "boots", "seen", "chip_seconds")
+_PERIOD_S, _STORE_PERIOD_S = 1.0, 5.0
+_MIN_WIDTH = 80
+_HIDDEN = ("event", "time", "writer", "number", "record", "boots", "before", "seen", "chip_seconds")
 _UNTOLD = ("term", "chip_hours")
 
 
 def follow(folder: JobFolder, *, request: int | None = None) -> int:
-    """Prints what happens until a job is over; returns the exit code.
+    """Shows what happens until a job is over; returns the exit code.
 
     Ctrl-C ends this process alone: the job goes on.
 
@@ -27,26 +37,14 @@ def follow(folder: JobFolder, *, request: int | None = None) -> int:
       request: the number of a request that the job is to take before it can be over.
 
     Raises:
-      UserError: it ended other than well.
+      UserError: it ended other than well, or could not be read for long.
     """
-    job = record_files.read_job_record(folder)
-    name, known = job.name, set[tuple[str, int]]()
-    period_s = _PERIOD_S if is_local(folder.path) else _STORE_PERIOD_S
+    looker = Looker(folder)
+    name = looker.job.name
     try:
-        while True:
-            events = read_events(folder.events)
-            state = fold_events(events)
-            for event in events:
-                # By identity: a keeper's event may come between two that were printed already.
-                key = event["writer"], event["number"]
-                if key not in known and event["event"] not in _UNTOLD:
-                    print(printable(told(event)), flush=True)
-                known.add(key)
-            if state.is_over and state.request >= (request or 0) and not state.is_resumed:
-                break
-            time.sleep(period_s)
+        state = watch(folder, looker, request=request)
     except Interrupted as error:
-        where = ["--workdir", job.workdir]
+        where = ["--workdir", looker.job.workdir]
         status = shlex.join(["codepretrain", "launch", "status", name, *where])
         stop = shlex.join(["codepretrain", "launch", "stop", name, *where])
         print(f"\njob {name} goes on. To see it: {status}\nTo stop it: {stop}", flush=True)
@@ -54,6 +52,71 @@ def follow(folder: JobFolder, *, request: int | None = None) -> int:
     if state.state != "DONE":
         raise UserError(f"job {name} is {state.state}: {state.why}")
     return 0
+
+
+def to_stderr(text: str) -> None:
+    """Prints a line about the following, not about the job."""
+    print(f"codepretrain: {text}", file=sys.stderr, flush=True)
+
+
+def watch(
+    folder: JobFolder, looker: Looker, *, request: int | None = None, page: Path | None = None
+) -> JobState:
+    """Shows a job until it is over; returns its last state.
+
+    Args:
+      request: the number of a request that the job is to take before it can be over.
+      page: a file of the status, written at every look.
+
+    Raises:
+      UserError: the job is damaged, or could not be read for long.
+    """
+    screen, printed, patience = console(), set[tuple[str, int]](), Patience(to_stderr)
+    period_s = _PERIOD_S if is_local(folder.path) else _STORE_PERIOD_S
+    live = Live(console=screen, auto_refresh=False) if screen.is_terminal else None
+    with live or contextlib.nullcontext():
+        while True:
+            status = patience.read(looker.status)
+            if status is None:
+                time.sleep(period_s)
+                continue
+            if live is not None:
+                live.update(status_terminal.render(status, width=screen.width), refresh=True)
+            else:
+                _print_new(looker, printed)
+            if page is not None:
+                write_page(page, status, looker)
+            if status.is_over and (state := looker.state()).request >= (request or 0):
+                return state
+            time.sleep(period_s)
+
+
+def console() -> Console:
+    """Returns a console that is at least 80 columns wide."""
+    found = Console(highlight=False, markup=False)
+    if found.width < _MIN_WIDTH:
+        found.width = _MIN_WIDTH
+    return found
+
+
+def write_page(page: Path, status: JobStatus, looker: Looker) -> None:
+    """Writes the status as a page, which refreshes itself until the job is over."""
+    write_text(
+        page,
+        status_page.render(
+            status, looker.events, written_s=time.time(), refreshes=not status.is_over
+        ),
+    )
+
+
+def _print_new(looker: Looker, printed: set[tuple[str, int]]) -> None:
+    for event in looker.events:
+        # By identity: a keeper's event may come between two that were printed already.
+        key = event["writer"], event["number"]
+        if key not in printed and event["event"] not in _UNTOLD:
+            print(printable(told(event)))
+        printed.add(key)
+    sys.stdout.flush()
 
 
 def told(event: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from codepretrain.errors import UserError
 from codepretrain.files.log_file import last_line
 from codepretrain.files.scratch import scratch_folder
 from codepretrain.launch import requests
+from codepretrain.launch.bundle_code import environment_with_code, unpack_code
 from codepretrain.launch.job import Job
 from codepretrain.launch.job_folder import JobFolder, read_job
 from codepretrain.launch.keeper import PERIOD_S, Machines, Record, keep, keeper_command, log_file
@@ -68,6 +69,9 @@ def _keep(flags: argparse.Namespace, argv: list[str]) -> int:
     kind = job.launch.machine.kind
     if kind == "gke":
         raise UserError(f"job {job.name} runs on GKE, where JobSet keeps its pods: no keeper")
+    environment = dict(os.environ)
+    if kind == "local" and job.bundle:
+        environment = environment_with_code(environment, unpack_code(folder, job))
     with (
         interrupt.deferred(),
         scratch_folder(Path(tempfile.gettempdir()), f"codepretrain-keeper-{job.name}") as scratch,
@@ -78,7 +82,6 @@ def _keep(flags: argparse.Namespace, argv: list[str]) -> int:
                 record("keeper", message=text)
 
             if kind == "local":
-                environment = dict(os.environ)
                 return LocalHosts(folder, job, command=COMMAND, environment=environment, note=note)
             return Keeper(
                 job.launch,

@@ -27,10 +27,12 @@ from codepretrain.evals.averaged_scores import check_averaged_scores
 from codepretrain.evals.registry import check_evaluators
 from codepretrain.files import storage
 from codepretrain.files.writable import check_writable
+from codepretrain.launch.job_folder import check_given
 from codepretrain.study.replicates import all_phases
 
 _DESCRIPTION = "Pre-training studies of text and code: prepare data, train, evaluate, report."
 _DATA = "show what prepared data holds"
+_JOB = "the name that `launch submit` printed; left out: names the jobs in the workdir"
 _LAUNCH = "run a study on machines, and keep it running"
 _WRITING = ("run", "prepare", "train", "evaluate", "judge", "report", "import")
 
@@ -49,6 +51,7 @@ def _dispatch(argv: list[str]) -> int:
     flags.workdir = storage.parse(flags.workdir, name="--workdir")
     check_names(flags.workdir, name="--workdir")
     if not hasattr(flags, "config"):  # a command about a job, which has its own study
+        check_given(flags.workdir, flags.job)
         return flags.function(flags, argv)
     config = load_study(flags.config, [o for o in overrides if o.startswith("--config.")])
     _check_phases(config, flags)
@@ -160,7 +163,7 @@ def _add_job_command(
 ) -> argparse.ArgumentParser:
     """Adds a command about a job; its function is called with the flags and the arguments."""
     command = _add_command(commands, name, function, text)
-    command.add_argument("job", metavar="JOB", help="the name that `launch submit` printed")
+    command.add_argument("job", metavar="JOB", nargs="?", help=_JOB)
     return command
 
 

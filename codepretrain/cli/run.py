@@ -50,22 +50,7 @@ def add_commands(add: Add) -> None:
         help="run no evaluations: another job does, by evaluate --watch, or later",
     )
     evaluate = add("evaluate", _evaluate, "run the evaluations that are missing on checkpoints")
-    evaluate.add_argument("--phase", action="append", help="only this phase")
-    evaluate.add_argument(
-        "--step", type=whole_number(0), help="a checkpoint's step (default: the phase's end)"
-    )
-    task_data.add_flags(evaluate)
-    evaluate.add_argument(
-        "--watch",
-        action="store_true",
-        help="evaluate every checkpoint of phases that another job trains, until they are trained",
-    )
-    evaluate.add_argument(
-        "--poll-s",
-        type=whole_number(1, 86_400),
-        default=30,
-        help="with --watch: seconds between two looks for new checkpoints (default: 30)",
-    )
+    _add_evaluation_flags(evaluate)
     for command in (run, train):
         command.add_argument(
             "--retrain-lost",
@@ -82,6 +67,28 @@ def add_commands(add: Add) -> None:
     for command in (run, train, evaluate):
         _add_attempt_flag(command)
         add_machine_flags(command)
+
+
+def _add_evaluation_flags(evaluate: argparse.ArgumentParser) -> None:
+    evaluate.add_argument("--phase", action="append", help="only this phase")
+    evaluate.add_argument(
+        "--step", type=whole_number(0), help="a checkpoint's step (default: the phase's end)"
+    )
+    task_data.add_flags(evaluate)
+    evaluate.add_argument(
+        "--watch",
+        nargs="?",
+        const="permanent",
+        choices=("permanent", "all"),
+        help="evaluate the checkpoints of phases that another job trains, until they are trained: "
+        "the permanent ones, or all",
+    )
+    evaluate.add_argument(
+        "--poll-s",
+        type=whole_number(1, 86_400),
+        default=30,
+        help="with --watch: seconds between two looks for new checkpoints (default: 30)",
+    )
 
 
 def _add_attempt_flag(command: argparse.ArgumentParser) -> None:
@@ -194,7 +201,7 @@ def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
         return task_data.fetch(config, flags.download)
     config = task_data.with_data(config, flags.data)
     if flags.watch and flags.step is not None:
-        raise UserError("--watch evaluates every checkpoint: expected no --step with it")
+        raise UserError("--watch evaluates all steps: expected no --step with it")
     start_machine(flags)
     from codepretrain.study.run import evaluate_phases
     from codepretrain.study.workspace import Workspace
@@ -204,6 +211,7 @@ def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
         only=flags.phase,
         step=flags.step,
         watch_poll_s=flags.poll_s if flags.watch else None,
+        watches_temporary=flags.watch == "all",
         attempt=flags.attempt,
         command_line=flags.command_line,
         environment=relevant_environment(),

@@ -14,7 +14,7 @@ One process at a time has a journal open: the caller holds the folder (`lease.ex
 
 import errno
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Protocol, Self
@@ -44,7 +44,7 @@ def read(path: StrPath, *, fields: Fields = MappingProxyType({})) -> list[dict[s
     Raises:
       UserError: a line other than a torn last one is damaged, or lacks a field.
     """
-    return [record for _, record in _lines(_content(path), path, fields)]
+    return [record for _, record in parse_lines(_content(path), path, fields)]
 
 
 def remove(path: StrPath) -> None:
@@ -57,7 +57,8 @@ class Journal:
     """A journal open for appending.
 
     Attributes:
-      kept: the records that were in it and that `keeps` accepted.
+      kept: the records that were in it and that `keeps` accepted, unless `remembers` is not set.
+      num_kept: how many they are.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Journal:
         keeps: Callable[[dict[str, Any]], bool] | None = None,
         fields: Fields = MappingProxyType({}),
         cut_note: Mapping[str, Any] = MappingProxyType({}),
+        remembers: bool = True,
     ) -> None:
         """Keeps the accepted lines byte for byte, and repairs a torn end.
 
@@ -74,22 +76,25 @@ class Journal:
           keeps: which records stay; the others are cut. By default all stay.
           fields: what every record holds, by name and type; `object`: anything but null.
           cut_note: written with each record that is cut, such as the step of a resume.
+          remembers: hold the accepted records in `kept`: about 2 KB each, as long as it is open.
 
         Raises:
           UserError: a line other than a torn last one is damaged; or the journal cannot be written.
         """
-        content = _content(path)
-        lines = _lines(content, path, fields)
-        kept, cut = [], []
-        for text, record in lines:
-            if keeps is None or keeps(record):
-                kept.append((text, record))
-            else:
+        self.kept: list[dict[str, Any]] = []
+        texts, cut = [], []
+        for text, record in parse_lines(_content(path), path, fields):
+            if keeps is not None and not keeps(record):
                 cut.append(record)
+                continue
+            texts.append(text)
+            if remembers:
+                self.kept.append(record)
         if cut:
             keep_cut(path, cut, cut_note)
-        self.kept = [record for _, record in kept]
-        whole = "".join(text + "\n" for text, _ in kept).encode("utf-8")
+        self.num_kept = len(texts)
+        whole = b"".join(text + b"\n" for text in texts)
+        del texts
         self._lines: _Lines
         if is_local(path):
             self._lines = _LocalLines(path, whole)
@@ -172,30 +177,36 @@ def _content(path: StrPath) -> bytes:
     return b""
 
 
-def _lines(content: bytes, path: StrPath, fields: Fields) -> list[tuple[str, dict[str, Any]]]:
-    """Returns each line's text and record, except for a torn last one."""
+def parse_lines(
+    content: bytes, path: StrPath, fields: Fields, *, first: int = 1
+) -> Iterator[tuple[bytes, dict[str, Any]]]:
+    """Yields each line and its record, except for a torn last one.
+
+    Args:
+      path: of the journal, for messages. first: the number of the first line, likewise.
+
+    Raises:
+      DamageError: a line other than a torn last one is damaged, or lacks a field.
+    """
     lines = content.split(b"\n")
     is_torn = lines[-1] != b""  # a whole journal ends with a newline
-    pairs = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(lines, start=first):
         if not line:
             continue
         try:
-            text = line.decode("utf-8")
-            record = decode(text)
+            record = decode(line.decode("utf-8"))
             for name, kind in fields.items():
                 value = record.get(name)
                 if value is None or kind not in (object, type(value)):
                     raise ValueError(f"expected a field {name!r} of type {kind.__name__}")
-            pairs.append((text, record))
         except ValueError as error:
-            if is_torn and number == len(lines):
+            if is_torn and number == first + len(lines) - 1:
                 break
             raise DamageError(
                 f"{shown(path)} line {number} is damaged ({error}): remove that line, or move the "
                 "file away to start a new one"
             ) from error
-    return pairs
+        yield line, record
 
 
 def cut_path(path: StrPath) -> str:

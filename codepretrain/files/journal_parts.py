@@ -32,7 +32,7 @@ def folder(path: StrPath) -> epath.Path:
 def read_parts(path: StrPath) -> bytes:
     """Returns the lines of a journal. Raises MissingFileError if it has no parts."""
     for _ in range(10):
-        parts = _newest(path)
+        parts = newest(path)
         if not parts:
             break
         try:
@@ -100,8 +100,8 @@ class Parts:
         )
 
 
-def _newest(path: StrPath) -> list[epath.Path]:
-    """Returns the parts of the newest generation, in order."""
+def newest(path: StrPath) -> list[epath.Path]:
+    """Returns the parts of the newest generation, in order; none if there are no parts."""
     there = [name for name in names(folder(path)) if _number(name)]
     newest = [name for name in there if name[:6] == max(there)[:6]]
     for number, name in enumerate(newest):

@@ -70,7 +70,7 @@ def expiring(
     *,
     ttl_s: float = TTL_S,
     announce: Callable[[str], None] | None = None,
-) -> Iterator[Lease]:
+) -> Iterator[ObjectLease]:
     """As `exclusive`, with a lease that expires on a local file system too.
 
     A holder that is suspended, or on a host that is lost, then keeps nobody from taking over.

@@ -86,8 +86,48 @@ def _start(pid: int) -> str | None:
     return None if fields[0] in "ZX" else fields[19]
 
 
+@dataclass(frozen=True)
+class SeenLease:
+    """A lease as another process finds it: is_over if it was released, or its holder is dead."""
+
+    content: bytes
+    ttl_s: float
+    is_over: bool
+
+
+def read_lease(folder: StrPath) -> SeenLease | None:
+    """Returns the newest lease of a folder, None if nobody has ever held it."""
+    while True:
+        terms = _terms(epath.Path(folder))
+        if not terms:
+            return None
+        try:
+            content = read_bytes(_object(epath.Path(folder), terms[-1]))
+        except MissingFileError:
+            time.sleep(0.05)  # there is a later term, or the folder is being removed
+            continue
+        value = _parsed(content)
+        holder = _holder(value)
+        is_over = value.get("state") == _RELEASED or (holder is not None and holder.is_dead())
+        return SeenLease(content, float(value.get("ttl_s", 0)), is_over)
+
+
+def is_certainly_free(folder: StrPath) -> bool:
+    """Returns whether nobody can hold a folder: released, or by a process of this host that ended.
+
+    It only reads: False may also mean that the holder is on another host and gone.
+    """
+    found = read_lease(folder)
+    return found is None or found.is_over
+
+
 class ObjectLease:
-    """A folder of an object store, held by this process from construction until `release`."""
+    """A folder of an object store, held by this process from construction until `release`.
+
+    Attributes:
+      watched_s: for how long the process that held it before was seen not to renew it; 0 if it
+        released it, if it is known to have ended, or if nobody held it.
+    """
 
     def __init__(
         self,
@@ -104,6 +144,7 @@ class ObjectLease:
         self._process = this_process()
         self._beat = 0
         self._problem = ""
+        self.watched_s = 0.0
         self._renewed_s = now_s()
         self._term = self._acquire(waits, announce)
         self._stop = threading.Event()
@@ -124,27 +165,27 @@ class ObjectLease:
         if not self._problem:
             # Where this fails the lease expires.
             with suppress(Exception):
-                write_bytes(self._object(self._term), self._content(_RELEASED))
+                write_bytes(_object(self._folder, self._term), self._content(_RELEASED))
 
     def _acquire(self, waits: bool, announce: Callable[[str], None] | None) -> int:
         while True:
-            terms = self._terms()
+            terms = _terms(self._folder)
             if terms:
-                _wait_until_free(
-                    self._object(terms[-1]), self._folder, self._ttl_s, waits, announce
+                self.watched_s = _wait_until_free(
+                    _object(self._folder, terms[-1]), self._folder, self._ttl_s, waits, announce
                 )
             term = max(terms, default=0) + 1
             self._renewed_s = now_s()
-            if not create(self._object(term), self._content(_HELD)):
+            if not create(_object(self._folder, term), self._content(_HELD)):
                 continue  # another process was first: see whether it lives
-            terms = self._terms()
+            terms = _terms(self._folder)
             if terms[-1] != term:
-                remove(self._object(term))
+                remove(_object(self._folder, term))
                 continue
-            if read_bytes(self._object(term)) != self._content(_HELD):
+            if read_bytes(_object(self._folder, term)) != self._content(_HELD):
                 continue  # by a store that ignores the condition of `create`
             for old in terms[:-1]:
-                remove(self._object(old))
+                remove(_object(self._folder, old))
             return term
 
     def _renew_often(self) -> None:
@@ -156,8 +197,8 @@ class ObjectLease:
         started_s = now_s()
         self._beat += 1
         try:
-            write_bytes(self._object(self._term), self._content(_HELD))
-            terms = self._terms()
+            write_bytes(_object(self._folder, self._term), self._content(_HELD))
+            terms = _terms(self._folder)
         except Exception:  # any error of the library: the clock decides
             return
         self._give_up_late()
@@ -171,12 +212,6 @@ class ObjectLease:
         age_s = now_s() - self._renewed_s
         if not self._problem and age_s > 0.75 * self._ttl_s:
             self._problem = f"it could not be renewed for {age_s:.0f} s"
-
-    def _terms(self) -> list[int]:
-        return sorted(int(n) for n in names(self._folder / _FOLDER) if n.isdigit())
-
-    def _object(self, term: int) -> epath.Path:
-        return self._folder / _FOLDER / f"{term:08d}"
 
     def _content(self, state: str) -> bytes:
         value = {
@@ -195,8 +230,10 @@ def _wait_until_free(
     ttl_s: float,
     waits: bool,
     announce: Callable[[str], None] | None,
-) -> None:
+) -> float:
     """Waits until the holder of a term releases it, dies, or lets it expire.
+
+    Returns for how many seconds it was seen not to renew a lease that expired, else 0.
 
     Raises:
       UserError: the holder renewed it, and we do not wait.
@@ -206,12 +243,12 @@ def _wait_until_free(
         try:
             content = read_bytes(term)
         except MissingFileError:
-            return  # there is a later term: the caller lists again and finds it
+            return 0.0  # there is a later term: the caller lists again and finds it
         value = _parsed(content)
         holder = _holder(value)
         ttl_s = max(ttl_s, float(value.get("ttl_s", 0)))
         if value.get("state") == _RELEASED or (holder is not None and holder.is_dead()):
-            return
+            return 0.0
         if seen is None and announce is not None:
             announce(f"{folder} is held by {holder}: waiting to see whether it is alive")
         if content != seen:
@@ -219,8 +256,16 @@ def _wait_until_free(
                 raise in_use(folder, str(holder or "another process"))
             seen, since_s = content, time.monotonic()
         if time.monotonic() - since_s > ttl_s:
-            return
+            return time.monotonic() - since_s
         time.sleep(ttl_s / 20)
+
+
+def _terms(folder: epath.Path) -> list[int]:
+    return sorted(int(n) for n in names(folder / _FOLDER) if n.isdigit())
+
+
+def _object(folder: epath.Path, term: int) -> epath.Path:
+    return folder / _FOLDER / f"{term:08d}"
 
 
 def _parsed(content: bytes) -> dict[str, Any]:

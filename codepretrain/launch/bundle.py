@@ -105,15 +105,21 @@ def write_bundle(folder: epath.Path, bundle: Bundle) -> epath.Path:
 
 def check_no_secrets(files: Mapping[str, bytes], secret_values: Mapping[str, str]) -> None:
     """Raises UserError if a file contains the value of an environment variable that is secret."""
-    values = {n: v.encode() for n, v in secret_values.items() if len(v) >= _MIN_SECRET}
+    values = {n: _spellings(v) for n, v in secret_values.items() if len(v) >= _MIN_SECRET}
     for where, content in _contents(files):
-        for name, value in values.items():
-            if value in content:
+        for name, spellings in values.items():
+            if any(spelling in content for spelling in spellings):
                 raise UserError(
                     f"{where} contains the value of the environment variable {name}, and would be "
                     "stored with the job: remove it, and give the name of a secret as "
                     f"machine.machine.secrets.{name}"
                 )
+
+
+def _spellings(value: str) -> set[bytes]:
+    """Returns a text as files may hold it: as it is, and within JSON."""
+    within = (json.dumps(value, ensure_ascii=is_ascii)[1:-1] for is_ascii in (False, True))
+    return {text.encode("utf-8", "surrogateescape") for text in (value, *within)}
 
 
 def _code(package: Path) -> dict[str, bytes]:

@@ -22,11 +22,14 @@ class Conducting:
     """Conducts a job whenever no other process does, until it is over or `leave` is called.
 
     Args:
+      host: where this process runs.
       note: takes a line for the supervisor's output.
     """
 
-    def __init__(self, folder: JobFolder, *, period_s: float, note: Callable[[str], None]) -> None:
-        self._folder, self._period_s, self._note = folder, period_s, note
+    def __init__(
+        self, folder: JobFolder, *, host: int, period_s: float, note: Callable[[str], None]
+    ) -> None:
+        self._folder, self._host, self._period_s, self._note = folder, host, period_s, note
         self._pause_s = period_s if is_local(folder.path) else max(_PAUSE_S, period_s)
         self._is_leaving = threading.Event()
         self._is_over = False
@@ -45,7 +48,12 @@ class Conducting:
     def _try(self) -> float:
         """Conducts if it can; returns how long to wait before the next try."""
         try:
-            conduct(self._folder, wait=self._is_leaving.wait, period_s=self._period_s)
+            conduct(
+                self._folder,
+                wait=self._is_leaving.wait,
+                host=self._host,
+                period_s=self._period_s,
+            )
         except InUseError:
             return self._pause_s
         except LeaseLostError as error:

@@ -25,6 +25,7 @@ from codepretrain.files.object_lease import now_s as steady_s
 from codepretrain.launch import record_files
 from codepretrain.launch.decide import Decision, decide
 from codepretrain.launch.events import (
+    Event,
     EventWriter,
     conductor_name,
     counts,
@@ -53,6 +54,8 @@ class Conductor:
         self,
         folder: JobFolder,
         *,
+        host: int | None = None,
+        silent_s: float = 0.0,
         check: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = steady_s,
@@ -60,6 +63,8 @@ class Conductor:
         """Begins a term, and reads what has happened so far.
 
         Args:
+          host: where this process runs, None if on no host of the job. silent_s: for how long the
+            process of the term before was seen not to renew its lease, 0 if it ended it.
           check: raises if the lease is lost; called before each write.
           clock: UTC in seconds. steady: seconds of a clock that is never set.
 
@@ -73,14 +78,14 @@ class Conductor:
         events = read_events(folder.events)
         self.state = fold_events(events)
         self._used = record_files.used_numbers(folder)
-        self._sightings = Sightings(self.job.launch.watchdog.heartbeat_s)
+        self._sightings = self._new_sightings(events, silent_s)
         self._step_times = StepTimes()
         self._orders: Orders | None = None
         self._read_s = steady()
         newest = max((seconds(event["time"]) for event in events), default=0.0)
         self._offset_s = max(clock(), newest) - steady()
         self._writer = EventWriter(folder.events, conductor_name(self.term))
-        begun = {"event": "term", "time": utc(self._now_s()), "term": self.term}
+        begun = {"event": "term", "time": utc(self._now_s()), "term": self.term, "host": host}
         try:
             self._writer.append([{**begun, "seen": counts(events)}])
         except BaseException:
@@ -109,6 +114,17 @@ class Conductor:
             self._writer.append(decision.events)
         self.state = decision.state
         self._write_orders(replace(decision.orders, term=self.term))
+
+    def _new_sightings(self, events: list[Event], silent_s: float) -> Sightings:
+        """Returns sightings that know of the silence of the conductor before.
+
+        Its host has probably been silent for as long. At most half of the heartbeat counts: a host
+        that is alive shows itself in the other half.
+        """
+        heartbeat_s = self.job.launch.watchdog.heartbeat_s
+        before = next((e.get("host") for e in reversed(events) if e["event"] == "term"), None)
+        known_s = {} if before is None else {before: min(silent_s, heartbeat_s / 2)}
+        return Sightings(heartbeat_s, silent_s=known_s)
 
     def _begin_term(self) -> int:
         """Creates the next term. Of several processes one gets each number."""
@@ -190,6 +206,7 @@ def conduct(
     folder: JobFolder,
     *,
     wait: Callable[[float], bool],
+    host: int | None = None,
     period_s: float = 1.0,
     ttl_s: float = TTL_S,
 ) -> None:
@@ -197,13 +214,14 @@ def conduct(
 
     Args:
       wait: waits for so many seconds, and returns whether this process is to leave.
+      host: where this process runs, None if on no host of the job.
 
     Raises:
       UserError: another process conducts; a file is damaged, or cannot be written.
     """
     with (
         expiring(folder.conductor, ttl_s=ttl_s) as lease,
-        Conductor(folder, check=lease.check) as conductor,
+        Conductor(folder, host=host, silent_s=lease.watched_s, check=lease.check) as conductor,
     ):
         while True:
             conductor.round()

@@ -81,7 +81,7 @@ def cost_of_attempts(job: Job, state: JobState, found: Iterable[AttemptHistory])
         )
         for stage in job.stages
     }
-    expected = [stage.expected_chip_hours for stage in job.stages if not stage.is_single]
+    expected = [stage.expected_chip_hours for stage in job.stages if stage.phase is not None]
     known = [hours for hours in expected if hours is not None]
     return JobCost(
         job=job.name,
@@ -111,12 +111,12 @@ def _attempt_cost(job: Job, known: AttemptHistory) -> AttemptCost:
         cost=Cost(
             chip_hours=hours,
             price=price_of(job, hours),
-            by_kind=_by_kind(known, is_single=job.by_name[known.stage].is_single),
+            by_kind=_by_kind(known, has_steps=job.by_name[known.stage].phase is not None),
         ),
     )
 
 
-def _by_kind(known: AttemptHistory, *, is_single: bool) -> dict[str, float]:
+def _by_kind(known: AttemptHistory, *, has_steps: bool) -> dict[str, float]:
     """Returns an attempt's chip-hours by kind: in proportion to its seconds.
 
     The seconds that no conductor measured (all were gone) are in neither.
@@ -124,7 +124,7 @@ def _by_kind(known: AttemptHistory, *, is_single: bool) -> dict[str, float]:
     parts = known.parts()
     total = sum(parts.values())
     scale = known.chip_seconds / total / _HOUR if total else 0.0
-    if is_single:  # it has no steps: what it did counts if it was done
+    if not has_steps:  # what it did counts if it was done
         working = parts["restore"] + parts["compile"] + parts["train"] + parts["end"]
         working += parts["start"] if known.running_s is None else 0.0
         kept = known.cause in ("done", None)

@@ -20,7 +20,7 @@ from codepretrain.launch.observe import observe
 from codepretrain.launch.outcome import begin, conclude, stop_if_asked, take_requests
 from codepretrain.launch.records import Orders
 from codepretrain.launch.sightings import View
-from codepretrain.launch.starting import give_up, grow, start_gangs
+from codepretrain.launch.starting import give_up, grow, make_room, start_gangs
 from codepretrain.launch.states import JobState
 
 
@@ -41,7 +41,7 @@ def decide(state: JobState, job: Job, view: View, now_s: float) -> Decision:
     """
     draft = Draft(state, job, view, now_s)
     take_requests(draft)
-    if draft.state.is_resumed or not draft.state.is_over:
+    if draft.state.goes_on:
         begin(draft)
         observe(draft)
         find_faults(draft)
@@ -50,6 +50,7 @@ def decide(state: JobState, job: Job, view: View, now_s: float) -> Decision:
         if draft.state.stopping is None:
             give_up(draft)
             start_gangs(draft)
+            make_room(draft)
             grow(draft)
         measure(draft)
         conclude(draft)

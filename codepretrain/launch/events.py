@@ -15,9 +15,10 @@ from typing import Any, Self
 
 from etils import epath
 
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError, UserError
 from codepretrain.files import journal, storage
 from codepretrain.files.explain import shown
+from codepretrain.files.journal_tail import JournalTail
 
 Event = dict[str, Any]
 FIELDS = {"event": str, "time": str, "writer": str, "number": int}
@@ -57,8 +58,8 @@ class EventWriter:
         """Opens the journal, and continues its numbers."""
         assert _WRITER.fullmatch(f"{writer}.jsonl"), writer
         self.writer = writer
-        self._journal = journal.Journal(folder / f"{writer}.jsonl", fields=FIELDS)
-        self._number = len(self._journal.kept)
+        self._journal = journal.Journal(folder / f"{writer}.jsonl", fields=FIELDS, remembers=False)
+        self._number = self._journal.num_kept
 
     def append(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Adds events, each with `event` and `time`, and makes them durable."""
@@ -85,29 +86,50 @@ def read_events(folder: epath.Path) -> list[Event]:
     Raises:
       UserError: a journal is damaged: not JSON, a gap in its numbers, or no time.
     """
-    found: dict[str, list[Event]] = {}
-    for name in storage.names(folder):
-        match = _WRITER.fullmatch(name)
-        if match and match[1] not in found and not match[1].endswith(".cut"):
-            found[match[1]] = _read(folder, match[1])
-    return merged(found)
+    return EventReader(folder).read()
 
 
-def _read(folder: epath.Path, writer: str) -> list[Event]:
-    path = folder / f"{writer}.jsonl"
-    events = journal.read(path, fields=FIELDS)
-    for number, event in enumerate(events, start=1):
+class EventReader:
+    """The events of a job, for a process that reads them again and again: only what is new."""
+
+    def __init__(self, folder: epath.Path) -> None:
+        self._folder = folder
+        self._tails: dict[str, JournalTail] = {}
+        self._events: list[Event] = []
+        self._is_stale = False  # there are records that `_events` lacks
+
+    def read(self) -> list[Event]:
+        """Returns the events so far, as `read_events` does; the same list if nothing is new."""
+        for name in storage.names(self._folder):
+            match = _WRITER.fullmatch(name)
+            if not match or match[1].endswith(".cut"):
+                continue
+            path = self._folder / f"{match[1]}.jsonl"
+            tail = self._tails.setdefault(match[1], JournalTail(path, fields=FIELDS))
+            known, num_known = tail.records, len(tail.records)
+            if tail.update():
+                self._is_stale = True  # even if the next journal cannot be read now
+                is_same = tail.records is known
+                _check(tail.records, match[1], path, num_known if is_same else 0)
+        if self._is_stale:
+            self._events = merged({writer: tail.records for writer, tail in self._tails.items()})
+            self._is_stale = False
+        return self._events
+
+
+def _check(events: list[Event], writer: str, path: epath.Path, num_checked: int) -> None:
+    """Raises UserError if an event after the first `num_checked` is not what follows."""
+    for number, event in enumerate(events[num_checked:], start=num_checked + 1):
         where = f"{shown(path)} line {number} is damaged"
         if (event["writer"], event["number"]) != (writer, number):
-            raise UserError(
+            raise DamageError(
                 f"{where}: expected event {number} of {writer}, found event {event['number']} of "
                 f"{event['writer']}; restore the file"
             )
         try:
             seconds(event["time"])
         except ValueError as error:
-            raise UserError(f"{where}: expected a time, found {event['time']!r}") from error
-    return events
+            raise DamageError(f"{where}: expected a time, found {event['time']!r}") from error
 
 
 def merged(found: Mapping[str, list[Event]]) -> list[Event]:

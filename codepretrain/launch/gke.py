@@ -80,18 +80,26 @@ def get_command(machine: MachineConfig, job: str) -> list[str]:
     return ["kubectl", "get", KIND, job, "--output=json", "--ignore-not-found", *_where(machine)]
 
 
-def delete_command(machine: MachineConfig, job: str) -> list[str]:
-    return ["kubectl", "delete", KIND, job, "--ignore-not-found", "--wait=false", *_where(machine)]
+def delete_command(machine: MachineConfig, job: str, *, timeout_s: float) -> list[str]:
+    """Returns the command that deletes a JobSet and waits until its pods have ended.
+
+    Pods of a JobSet that is gone would be taken for those of the next one of the same name.
+    """
+    wait = ["--cascade=foreground", "--wait=true", f"--timeout={timeout_s:.0f}s"]
+    return ["kubectl", "delete", KIND, job, "--ignore-not-found", *wait, *_where(machine)]
 
 
 def state_of(answer: str) -> tuple[str, str]:
     """Returns the state of a job's machines, from the answer of `get`, and why in words.
 
-    STOPPED: there is no JobSet. The other states are those of a job.
+    STOPPED: there is no JobSet. DELETING: it is being deleted. The other states are those of a job:
+    QUEUED has no pods, DONE and FAILED will never have any again.
     """
     if not answer.strip():
         return "STOPPED", "there is no JobSet"
     found = json.loads(answer)
+    if found["metadata"].get("deletionTimestamp"):
+        return "DELETING", "it is being deleted"
     status = found.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", []) if c["status"] == "True"}
     for kind, state in (("Failed", "FAILED"), ("Completed", "DONE"), ("Suspended", "QUEUED")):
@@ -161,7 +169,9 @@ def _job(config: LaunchConfig, shipment: Shipment, found: Slice) -> dict[str, An
 def _pod(config: LaunchConfig, shipment: Shipment, found: Slice) -> dict[str, Any]:
     machine = config.machine
     account = {"serviceAccountName": machine.service_account} if machine.service_account else {}
-    settings = json.dumps(host_settings(config, shipment))
+    # Kubernetes expands $(NAME) in commands, and makes one $ of two.
+    settings = json.dumps(host_settings(config, shipment)).replace("$", "$$")
+    program = host_start_program().replace("$", "$$")
     index = {"fieldRef": {"fieldPath": _JOB_INDEX}}
     return {
         "restartPolicy": "Never",
@@ -178,7 +188,7 @@ def _pod(config: LaunchConfig, shipment: Shipment, found: Slice) -> dict[str, An
             {
                 "name": _CONTAINER,
                 "image": machine.image,
-                "command": ["python3", "-c", host_start_program(), settings],
+                "command": ["python3", "-c", program, settings],
                 "env": [{"name": "JOB_INDEX", "valueFrom": index}],
                 "resources": {"limits": {found.resource: str(found.chips_per_host)}},
                 "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],

@@ -1,22 +1,24 @@
 """What a job runs: the stages of a study, and the machine. Written once as job.json, by submit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
+from codepretrain.config.schema import MeshConfig
 from codepretrain.launch.machine import LaunchConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """One step of a study: its preparation, one phase, or its report.
+    """One step of a study: its preparation, one phase, its evaluations, or its report.
 
-    name: "prepare", "train.<phase>" or "report". arguments: of `codepretrain`, without the flags of
-    a gang. parents: stages that must be done before. is_single: one process on one host.
+    name: "prepare", "train.<phase>", "evaluate" or "report". arguments: of `codepretrain`, without
+    the flags of a gang. parents: stages that must be done before. is_single: one process on one
+    host. is_evaluation: follows the phases on a slice of its own (evaluation.py).
     fingerprint: of a phase; two stages with one fingerprint never run at the same time. tokens,
     num_steps: of the whole phase. expected_chip_hours: None if not known. batch_size,
-    num_microbatches: rows and micro-batches of a step on the whole machine. tensor: devices that
-    share a row.
+    num_microbatches: rows and micro-batches of a step on the whole machine. mesh: as the study has
+    it, for the whole machine.
     """
 
     name: str
@@ -25,12 +27,13 @@ class Stage:
     phase: str | None = None
     fingerprint: str | None = None
     is_single: bool = False
+    is_evaluation: bool = False
     tokens: int = 0
     num_steps: int | None = None
     expected_chip_hours: float | None = None
     batch_size: int | None = None
     num_microbatches: int = 1
-    tensor: int = 1
+    mesh: MeshConfig = field(default_factory=MeshConfig)
 
 
 @dataclass(frozen=True, kw_only=True)

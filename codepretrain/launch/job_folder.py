@@ -3,6 +3,7 @@
 <workdir>/jobs/<job>/
     job.json                 what to run, on what; written once, by `launch submit`
     bundle/<sha256>/         the code, the lock and the configs that every host runs
+    code/<sha256>/           the code of a local job, unpacked from the bundle; made by its keeper
     requests/<number>.json   stop and resume; created by a command, never replaced
     conductor/.lease         held by the process that decides (`files/lease.py`)
     orders.json              what every host is to do now; rewritten by the conductor
@@ -14,6 +15,7 @@
     stacks/<attempt>/<process>.txt
 """
 
+import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +27,9 @@ from codepretrain.errors import UserError, quoted
 from codepretrain.files import storage
 
 _JOB = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_TIME_LETTERS = len("20261127-031500-4f2a")  # at the end of a job's name
+_MAX_LISTED = 20
+_SIMILAR = 0.8  # jobs of one study differ in their times only
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,27 @@ def read_job(workdir: epath.Path, job: str) -> tuple[JobFolder, Mapping[str, Any
     """
     folder = job_folder(workdir, job)
     if not storage.is_file(folder.job):
-        known = [n for n in storage.names(workdir / "jobs") if _JOB.fullmatch(n)]
-        listing = f"; there are {', '.join(known[-20:])}" if known else ""
+        known = job_names(workdir)
+        near = difflib.get_close_matches(job, known, n=1, cutoff=_SIMILAR)
+        listing = f"; did you mean {near[0]}?" if near else _listing(known)
         raise UserError(f"JOB: there is no job {quoted(job)} in {workdir}{listing}")
     return folder, storage.read_json(folder.job)
+
+
+def check_given(workdir: epath.Path, job: str | None) -> None:
+    """Raises UserError, naming the jobs that there are, unless one is named."""
+    if job is None:
+        known = job_names(workdir)
+        there = _listing(known) if known else "; there are none"
+        raise UserError(f"JOB: expected the name of a job in {workdir}{there}")
+
+
+def job_names(workdir: epath.Path) -> list[str]:
+    """Returns the jobs of a working directory, the newest last."""
+    found = [name for name in storage.names(workdir / "jobs") if _JOB.fullmatch(name)]
+    return sorted(found, key=lambda name: name[-_TIME_LETTERS:])
+
+
+def _listing(known: list[str]) -> str:
+    """Returns "; there are X, Y", the newest first."""
+    return f"; there are {', '.join(reversed(known[-_MAX_LISTED:]))}" if known else ""

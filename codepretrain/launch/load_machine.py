@@ -48,7 +48,7 @@ RULES: Mapping[str, Rule] = {
     ),
     "machine.zone": _matching(
         "a zone, such as us-west4-a (or, for a regional cluster, its region)",
-        r"[a-z]+-[a-z]+[0-9]+(-[a-z])?",
+        r"[a-z]+-[a-z]+[0-9]+(-[a-z0-9]+)?",
     ),
     "machine.cluster": _matching(
         "the name of a cluster: lower-case letters, digits and -", r"[a-z][a-z0-9-]{0,39}"
@@ -72,13 +72,15 @@ RULES: Mapping[str, Rule] = {
     "restart.backoff_s": NOT_NEGATIVE,
     "restart.max_backoff_s": NOT_NEGATIVE,
     "restart.same_step_limit": whole(1),
+    # Hosts report every second, in an object store every other.
+    "watchdog.heartbeat_s": Rule("a number from 5", lambda value: value >= 5),
     "budget.max_chip_hours": POSITIVE,
     "budget.max_price": POSITIVE,
     "budget.max_slices": whole(1, 256),
     **{
         f"watchdog.{name}": POSITIVE
         for name in (
-            *("heartbeat_s", "init_s", "restore_s", "compile_s", "evaluate_s", "save_s"),
+            *("init_s", "restore_s", "compile_s", "evaluate_s", "save_s"),
             *("step_factor", "step_min_s", "grace_s"),
         )
     },
@@ -189,6 +191,12 @@ def _check_slices(config: LaunchConfig) -> None:
     found = slice_of(machine)
     if found is None or machine.kind != "tpu_vm":
         return
+    assert machine.zone is not None
+    if machine.zone.count("-") < 2:
+        raise UserError(
+            f"{_FIELDS}.zone: expected a zone for {_FIELDS}.kind='tpu_vm', such as us-west4-a, got "
+            f"the region {machine.zone!r}"
+        )
     if not found.is_tpu:
         raise UserError(
             f"{_FIELDS}.topology: expected a TPU for {_FIELDS}.kind='tpu_vm', got {found.name}: "

@@ -18,22 +18,26 @@ from codepretrain.launch.job import Job
 from codepretrain.launch.job_folder import JobFolder
 from codepretrain.launch.keeper import log_file
 from codepretrain.launch.start_machines import host_arguments
+from codepretrain.launch.troubles import EVENT_REMINDER_S, Troubles
 
 _MIN_PAUSE_S, _MAX_PAUSE_S = 1.0, 60.0
 _STABLE_S = 60.0  # a supervisor that lived that long had started well
 _LOOK_S = 5.0  # between two looks at a supervisor that another keeper has started
 _LEAVE_S = 60.0  # for supervisors to see that the job is over
+_KILL_S = 30.0  # after SIGTERM and the grace of its worker, for a supervisor to end
 
 
 @dataclass
 class _Host:
+    troubles: Troubles
     process: subprocess.Popen[bytes] | None = None
     started_s: float = 0.0
     due_s: float = 0.0
     pause_s: float = _MIN_PAUSE_S
     is_done: bool = False
     is_foreign: bool = False
-    is_told_to_end: bool = False
+    told_to_end_s: float | None = None
+    is_killed: bool = False
     stopped_since_s: float | None = None
 
 
@@ -56,7 +60,10 @@ class LocalHosts:
     ) -> None:
         self._folder, self._job = folder, job
         self._command, self._environment, self._note = command, environment, note
-        self._hosts = {host: _Host() for host in job.hosts}
+        self._hosts = {
+            host: _Host(Troubles(note, what=f"host {host}", reminder_s=EVENT_REMINDER_S))
+            for host in job.hosts
+        }
         self._over_s: float | None = None
 
     def tick(self, *, is_over: bool, now: float) -> bool:
@@ -66,7 +73,7 @@ class LocalHosts:
         for number, host in self._hosts.items():
             self._look(number, host, now)
             if is_over and self._over_s is not None and now - self._over_s > _LEAVE_S:
-                self._terminate(number, host)
+                self._end(number, host, now)
             if host.process is None and not host.is_done and not is_over and now >= host.due_s:
                 self._start(number, host, now)
         if is_over:
@@ -111,11 +118,18 @@ class LocalHosts:
             self._note(f"the supervisor of host {number} is stopped (SIGSTOP): kills it")
             host.process.kill()
 
-    def _terminate(self, number: int, host: _Host) -> None:
-        if host.process is not None and not host.is_told_to_end:
-            host.is_told_to_end = True
+    def _end(self, number: int, host: _Host, now: float) -> None:
+        """Ends a supervisor that stays: SIGTERM, and SIGKILL after the grace of its worker."""
+        if host.process is None or host.is_killed:
+            return
+        if host.told_to_end_s is None:
+            host.told_to_end_s = now
             self._note(f"the supervisor of host {number} does not end: SIGTERM")
             host.process.terminate()
+        elif now - host.told_to_end_s > self._job.launch.watchdog.grace_s + _KILL_S:
+            host.is_killed = True
+            self._note(f"the supervisor of host {number} does not end: SIGKILL")
+            host.process.kill()  # the system kills its worker with it
 
     def _start(self, number: int, host: _Host, now: float) -> None:
         host.due_s = now + _LOOK_S
@@ -129,7 +143,7 @@ class LocalHosts:
             host.is_foreign = True
             return
         except UserError as error:
-            self._note(f"cannot start the supervisor of host {number}: {error}; tries again")
+            host.troubles.found([f"cannot start the supervisor of host {number}: {error}"], now)
             return
         command = [*self._command, *host_arguments(self._job, number)]
         try:
@@ -143,8 +157,9 @@ class LocalHosts:
                     start_new_session=True,
                 )
         except (OSError, UserError) as error:
-            self._note(f"cannot start the supervisor of host {number}: {error}; tries again")
+            host.troubles.found([f"cannot start the supervisor of host {number}: {error}"], now)
             return
+        host.troubles.found([], now)
         host.started_s, host.is_foreign = now, False
         self._note(f"started the supervisor of host {number}: process {host.process.pid}")
 

@@ -1,15 +1,21 @@
 """Looks at a job from outside: reads its files again and again, and changes nothing."""
 
+import contextlib
+import dataclasses
 import time
 from collections.abc import Callable
 
+from codepretrain.errors import UserError
+from codepretrain.files.object_lease import is_certainly_free
 from codepretrain.files.storage import is_local
 from codepretrain.launch import record_files
-from codepretrain.launch.events import Event, read_events
+from codepretrain.launch.events import Event, EventReader
 from codepretrain.launch.fold import fold_events
 from codepretrain.launch.host_status import Look
 from codepretrain.launch.job import Job
 from codepretrain.launch.job_folder import JobFolder
+from codepretrain.launch.keeper import keeper_folder
+from codepretrain.launch.restart import resume_command
 from codepretrain.launch.sightings import Sightings
 from codepretrain.launch.states import JobState
 from codepretrain.launch.status import JobStatus, status_of
@@ -38,6 +44,7 @@ class Looker:
         self._folder, self._steady, self._sleep = folder, steady, sleep
         self.job: Job = record_files.read_job_record(folder)
         self.events: list[Event] = []
+        self._reader = EventReader(folder.events)
         self._sightings = Sightings(self.job.launch.watchdog.heartbeat_s)
         self._read_s: float | None = None
 
@@ -47,8 +54,12 @@ class Looker:
         Raises:
           UserError: a file is damaged or cannot be read.
         """
-        self.events = read_events(self._folder.events)
-        return status_of(self.job, self.events, self._look())
+        self.events = self._reader.read()
+        status = status_of(self.job, self.events, self._look())
+        if status.is_over or not self._lacks_keeper():
+            return status
+        problem = f"no keeper runs, so nothing replaces a machine: {resume_command(self.job)}"
+        return dataclasses.replace(status, problems=(*status.problems, problem))
 
     def status_after_a_beat(self) -> JobStatus:
         """Returns the status once every host has been seen alive, or there was time for that."""
@@ -63,6 +74,13 @@ class Looker:
     def state(self) -> JobState:
         """Returns the state as of the events that were last read."""
         return fold_events(self.events)
+
+    def _lacks_keeper(self) -> bool:
+        if self.job.launch.machine.kind == "gke" or not self.events:
+            return False  # it needs none; or `submit` is about to start it
+        with contextlib.suppress(UserError):
+            return is_certainly_free(keeper_folder(self._folder))
+        return False
 
     def _waits(self, status: JobStatus) -> bool:
         if status.is_over:

@@ -92,7 +92,7 @@ def _ended(draft: Draft) -> tuple[str, str] | None:
     open_stages = scheduler.contenders(job, state)
     if not open_stages and failed and state.stopping is None:
         named = "; ".join(f"{name}: {state.stage(name).why}" for name in failed)
-        return "FAILED", _to_go_on(draft, named)
+        return "FAILED", _to_go_on(draft, named, "To change the study, submit it again. ")
     refusals = [budget.refusal(job, state, stage, draft.now_s) for stage in open_stages]
     if state.stopping == "budget" or (refusals and all(refusals)):
         exhausted = budget.exhaustion(job, state, draft.now_s, 0.0)
@@ -101,10 +101,10 @@ def _ended(draft: Draft) -> tuple[str, str] | None:
     return None
 
 
-def _to_go_on(draft: Draft, why: str) -> str:
+def _to_go_on(draft: Draft, why: str, other: str = "") -> str:
     done = [s.name for s in draft.job.stages if draft.state.stage(s.name).state == "DONE"]
     kept = f"; done and kept: {', '.join(done)}" if done else ""
-    return f"{why}{kept}. To resume, run: {resume_command(draft.job)}"
+    return f"{why}{kept}. {other}To resume, run: {resume_command(draft.job)}"
 
 
 def _target(draft: Draft) -> str | None:

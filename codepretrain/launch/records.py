@@ -49,8 +49,9 @@ class WorkerReport:
 
     activity: "init", "restore", "compile", "train", "evaluate", "save", or another kind of
     `metrics/stopwatch.py`. idle_s: seconds since the activity, the step or the counter changed.
-    saved_step: the newest checkpoint that is committed. facts: loss, tokens, tokens_per_s, mfu,
-    goodput, phase, as they are known.
+    step_s: the median of the last steps, without the first one, which compiles. saved_step: the
+    newest checkpoint that is committed. facts: loss, tokens, tokens_per_s, mfu, goodput, phase, as
+    they are known.
     """
 
     activity: str

@@ -1,14 +1,15 @@
 """Which stages start now, and on which slices.
 
 Stages whose parents are done are *contenders*. Several contenders get a slice each, the one with
-the longest remaining path first; a single one gets every slice that is not in use. A stage waits
+the longest remaining path first; a single one gets every slice that is not in use. Evaluations that
+have a slice of their own come last, and get one (evaluation.py). A stage waits
 for its slices; after `watchdog.init_s` it starts with those there are, at least `min_slices`.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codepretrain.launch import budget, elastic
+from codepretrain.launch import budget, elastic, evaluation
 from codepretrain.launch.job import Job, Stage
 from codepretrain.launch.states import JobState
 
@@ -31,26 +32,27 @@ def contenders(job: Job, state: JobState) -> list[Stage]:
         for stage in job.stages
         if state.stage(stage.name).state in _STARTABLE
         and all(state.stage(parent).state == "DONE" for parent in stage.parents)
+        and (not stage.is_evaluation or evaluation.is_useful(job, state))
     ]
     if len(found) < 2:
         return found
     lengths = path_lengths(job, state)
-    return sorted(found, key=lambda stage: -lengths[stage.name])
+    return sorted(found, key=lambda stage: (stage.is_evaluation, -lengths[stage.name]))
 
 
 def path_lengths(job: Job, state: JobState) -> Mapping[str, float]:
     """Returns the remaining work of each stage and of the longest path of its descendants.
 
-    Work is in expected chip-hours, or in tokens if a phase has none; a stage of one process has 0.
+    Work is in expected chip-hours, or in tokens if a phase has none; other stages have 0.
     """
-    in_hours = all(s.expected_chip_hours is not None for s in job.stages if not s.is_single)
+    in_hours = all(s.expected_chip_hours is not None for s in job.stages if s.phase is not None)
     lengths: dict[str, float] = {}
 
     def length(stage: Stage) -> float:
         if stage.name not in lengths:
             after = [length(job.by_name[child]) for child in job.children[stage.name]]
             work = (stage.expected_chip_hours or 0.0) if in_hours else float(stage.tokens)
-            if stage.is_single:
+            if stage.phase is None:
                 work = 0.0
             own = work * budget.remaining_share(stage, state)
             is_done = state.stage(stage.name).state == "DONE"
@@ -78,14 +80,14 @@ def starts(
       waited_s: for how long each of them has been waiting for slices.
     """
     # A contender in its backoff will want a slice as well.
-    num_wanting = len(contenders(job, state))
+    num_wanting = sum(not stage.is_evaluation for stage in contenders(job, state))
     fingerprints = {job.by_name[v.attempt.stage].fingerprint for v in state.live.values()} - {None}
     free, num_used = list(available), num_slices_in_use(state)
     found = []
     for stage in ready:
         if stage.fingerprint in fingerprints:
             continue
-        wanted = _wanted(job, stage, num_wanting=num_wanting, num_used=num_used)
+        wanted = _wanted(job, state, stage, num_wanting=num_wanting, num_used=num_used)
         number = _number(job, stage, wanted=wanted, free=len(free), waited_s=waited_s[stage.name])
         if number:
             found.append(Start(stage=stage, slices=tuple(free[:number]), wanted=wanted))
@@ -104,10 +106,13 @@ def max_slices(job: Job) -> int:
     return min(job.launch.budget.max_slices or job.num_slices, job.num_slices)
 
 
-def _wanted(job: Job, stage: Stage, *, num_wanting: int, num_used: int) -> int:
+def _wanted(job: Job, state: JobState, stage: Stage, *, num_wanting: int, num_used: int) -> int:
     left = max_slices(job) - num_used
-    if stage.is_single:
+    if stage.is_single or stage.is_evaluation:
         return min(left, 1)
+    reserved = evaluation.num_reserved(job, state) if max_slices(job) > 1 else 0
+    if num_used or elastic.feasible_slices(job, stage, left - reserved):
+        left -= reserved
     if num_wanting == 1:
         return left
     return next((n for n in range(1, left + 1) if elastic.num_microbatches(job, stage, n)), 0)
@@ -115,17 +120,21 @@ def _wanted(job: Job, stage: Stage, *, num_wanting: int, num_used: int) -> int:
 
 def impossible(job: Job, stage: Stage) -> str | None:
     """Returns why a stage can never start, None if it can."""
-    if stage.is_single or elastic.feasible_slices(job, stage, max_slices(job)):
+    if stage.phase is None or elastic.feasible_slices(job, stage, max_slices(job)):
         return None
+    devices, most = job.hosts_per_slice * job.chips_per_host, max_slices(job)
+    fits = devices * stage.num_microbatches
+    slices = "1 slice" if most == 1 else f"1 to {most} slices"
     return (
-        f"its batch of {stage.batch_size:,} rows is not divisible over any number of slices up to "
-        f"{max_slices(job)} (budget.max_slices)"
+        f"config.training.batch_size = {stage.batch_size:,} rows do not divide over {slices} of "
+        f"{devices:,} devices with config.execution.num_microbatches = {stage.num_microbatches}: "
+        f"use a multiple of {fits:,} rows, a mesh that fits a slice, or a smaller machine"
     )
 
 
 def _number(job: Job, stage: Stage, *, wanted: int, free: int, waited_s: float) -> int:
     """Returns the slices to start on now, 0 to wait."""
-    if stage.is_single:
+    if stage.is_single or stage.is_evaluation:
         return 1 if wanted > 0 and free > 0 else 0
     best = elastic.feasible_slices(job, stage, wanted)
     if best and free >= best:

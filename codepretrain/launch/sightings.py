@@ -6,9 +6,12 @@ a record change, and trusts no record that it has not seen change.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from codepretrain.launch.job import Request
 from codepretrain.launch.records import HostRecord
+
+NO_SILENCE: Mapping[int, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,10 +65,14 @@ class Sightings:
     after the orders were written may be older than they are, and so may the orders that its host
     read next. The record after that was written before they were carried out. The one after that
     shows a host that has obeyed.
+
+    Args:
+      silent_s: seconds for which hosts were known to be silent before the first reading.
     """
 
-    def __init__(self, heartbeat_s: float) -> None:
+    def __init__(self, heartbeat_s: float, *, silent_s: Mapping[int, float] = NO_SILENCE) -> None:
         self._heartbeat_s = heartbeat_s
+        self._silent_s = dict(silent_s)
         self._hosts: dict[int, _Host] = {}
         self._has_orders = False
         self.watched_s = 0.0
@@ -82,7 +89,8 @@ class Sightings:
         for number, record in records.items():
             host = self._hosts.get(number)
             if host is None:
-                self._hosts[number] = _Host(record, first_beat=record.beat)
+                silent_s = self._silent_s.get(number, 0.0)
+                self._hosts[number] = _Host(record, silent_s=silent_s, first_beat=record.beat)
                 continue
             before, host.record = host.record, record
             if (record.boot, record.beat) == (before.boot, before.beat):

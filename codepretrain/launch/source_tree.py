@@ -17,6 +17,8 @@ from codepretrain.files.storage import read_bytes
 
 # What a wheel is built from, and the lock.
 PATHS = ("codepretrain", "setup.py", "pyproject.toml", "README.md", "LICENSE", "requirements.lock")
+# Whatever the user's settings say, so that `git apply` takes it.
+_PLAIN = ("--no-color", "--no-ext-diff", "--no-textconv", "--src-prefix=a/", "--dst-prefix=b/")
 _NOT_COPIED = ("__pycache__", ".pyc")
 
 
@@ -41,8 +43,11 @@ def copy_source(checkout: Path, scratch: Path) -> SourceTree:
       UserError: git fails.
     """
     folder = scratch / "source"
-    # Fails where a repository merely contains the folder, as an ignored one.
-    known = _run_git(checkout, ["ls-files", "--error-unmatch", "--", "setup.py"], {})
+    # Ends with 1 where a repository merely contains the folder, as an ignored one.
+    arguments = ["ls-files", "--error-unmatch", "--", "setup.py"]
+    known = _run_git(checkout, arguments, {})
+    if known.returncode > 1 and storage.exists(checkout / ".git"):
+        _git(checkout, arguments)  # raises: what git refuses to read is no plain folder
     if known.returncode:
         for path in _files(checkout):
             write_bytes(folder / path, read_bytes(checkout / path))
@@ -62,7 +67,7 @@ def copy_source(checkout: Path, scratch: Path) -> SourceTree:
         if storage.exists(checkout / path) or path in tracked or path == "codepretrain"
     ]
     _git(checkout, ["add", "--all", "--", *present], index)
-    diff = _git(checkout, ["diff", "--cached", "--binary", "HEAD", "--", *PATHS], index)
+    diff = _git(checkout, ["diff", *_PLAIN, "--cached", "--binary", "HEAD", "--", *PATHS], index)
     names = _git(checkout, ["ls-files", "-z", "--", *PATHS], index)
     _git(checkout, ["checkout-index", "-z", "--stdin", f"--prefix={folder}/"], index, stdin=names)
     commit = _git(checkout, ["rev-parse", "HEAD"]).decode().strip()

@@ -1,4 +1,7 @@
-"""The stages of a job, from the plan of a study: preparation, each phase, and the report."""
+"""The stages of a job, from the plan of a study.
+
+Preparation, each phase, the evaluations if they have a slice of their own, and the report.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -9,15 +12,18 @@ from codepretrain.launch.load_machine import slice_of
 from codepretrain.launch.machine import LaunchConfig
 from codepretrain.podplan.cost import study_cost
 
-PREPARE, REPORT = "prepare", "report"
+PREPARE, EVALUATE, REPORT = "prepare", "evaluate", "report"
 
 
-def phases_to_train(plan: Mapping[str, Any], only: Collection[str]) -> list[Mapping[str, Any]]:
+def phases_to_train(
+    plan: Mapping[str, Any], only: Collection[str], *, finished: Collection[str] = ()
+) -> list[Mapping[str, Any]]:
     """Returns the phases that a job trains, parents first: those of `only` and their ancestors.
 
     Args:
       plan: what `codepretrain plan --json` prints; phases with one fingerprint are one entry.
       only: names of phases; all for none.
+      finished: phases with nothing left to do, which are left out.
     """
     known = {name: p for p in plan["phases"] for name in (p["name"], *p["aliases"])}
     wanted: set[str] = set()
@@ -27,6 +33,7 @@ def phases_to_train(plan: Mapping[str, Any], only: Collection[str]) -> list[Mapp
         if phase["name"] not in wanted:
             wanted.add(phase["name"])
             waiting += [phase["parent"]] if phase["parent"] else []
+    wanted -= set(finished)
     return [phase for phase in plan["phases"] if phase["name"] in wanted]
 
 
@@ -38,6 +45,7 @@ def make_stages(
     where: Sequence[str],
     prepares: bool,
     reports: bool,
+    evaluates_apart: bool = False,
 ) -> tuple[Stage, ...]:
     """Returns the stages of a job.
 
@@ -45,35 +53,47 @@ def make_stages(
       where: the arguments that give the study and the working directory.
       prepares: whether the job prepares the data, which the phases wait for.
       reports: whether it ends with a report.
+      evaluates_apart: whether evaluations have a slice of their own, and do not run in the loop.
     """
     hours = expected_chip_hours(study, launch, phases)
+    in_loop = ("--no-evaluations",) if evaluates_apart else ()
+    names = [word for phase in phases for word in ("--phase", phase["name"])]
+    there = {phase["name"] for phase in phases}
     prepare = [Stage(name=PREPARE, arguments=("prepare", *where), is_single=True)]
     trained = [
         Stage(
             name=_name(phase["name"]),
             phase=phase["name"],
             parents=(
-                *((_name(phase["parent"]),) if phase["parent"] else ()),
-                *((PREPARE,) if prepares and not phase["parent"] else ()),
+                *((_name(phase["parent"]),) if phase["parent"] in there else ()),
+                *((PREPARE,) if prepares and phase["parent"] not in there else ()),
             ),
             fingerprint=phase["fingerprint"],
             tokens=phase["tokens"],
             num_steps=phase["steps"],
             expected_chip_hours=hours.get(phase["name"]),
-            arguments=("train", *where, "--phase", phase["name"], *_devices(launch)),
+            arguments=("train", *where, "--phase", phase["name"], *in_loop, *_devices(launch)),
             batch_size=study.training.batch_size,
             num_microbatches=study.execution.num_microbatches,
-            tensor=max(1, study.execution.mesh.tensor or 1),
+            mesh=study.execution.mesh,
         )
         for phase in phases
     ]
+    evaluate = Stage(
+        name=EVALUATE,
+        parents=(PREPARE,) if prepares else (),
+        arguments=("evaluate", *where, "--watch", *names, *_devices(launch)),
+        is_evaluation=True,
+        mesh=study.execution.mesh,
+    )
+    evaluated = (evaluate,) if evaluates_apart else ()
     report = Stage(
         name=REPORT,
-        parents=tuple(stage.name for stage in trained),
+        parents=tuple(stage.name for stage in (*trained, *evaluated)),
         arguments=("report", *where),
         is_single=True,
     )
-    return (*(prepare if prepares else ()), *trained, *((report,) if reports else ()))
+    return (*(prepare if prepares else ()), *trained, *evaluated, *((report,) if reports else ()))
 
 
 def expected_chip_hours(

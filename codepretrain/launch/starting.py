@@ -1,7 +1,7 @@
 """Starts gangs on hosts that are there, and says for which hosts a stage waits."""
 
 from codepretrain.config.parse import to_dict
-from codepretrain.launch import budget, elastic, scheduler
+from codepretrain.launch import budget, elastic, evaluation, scheduler
 from codepretrain.launch.draft import Draft
 from codepretrain.launch.job import Stage
 from codepretrain.launch.records import Attempt
@@ -46,9 +46,18 @@ def start_gangs(draft: Draft) -> None:
     _name_missing(draft, waiting)
 
 
+def make_room(draft: Draft) -> None:
+    """Ends evaluations on a slice of their own that training needs, or that wait for nothing."""
+    found = scheduler.contenders(draft.job, draft.state)
+    patience_s = draft.job.launch.watchdog.init_s
+    waited_s = [_waited_s(draft, stage) for stage in found if stage.phase is not None]
+    is_starved = min(max(waited_s, default=0.0), draft.view.watched_s) >= patience_s
+    evaluation.end_evaluations(draft, starved=is_starved, open_stages=found)
+
+
 def grow(draft: Draft) -> None:
     """Has a gang save and end that runs on fewer slices than there are again."""
-    if scheduler.contenders(draft.job, draft.state):
+    if any(not s.is_evaluation for s in scheduler.contenders(draft.job, draft.state)):
         return
     stable_s = draft.job.launch.watchdog.heartbeat_s
     free = [
@@ -62,7 +71,7 @@ def grow(draft: Draft) -> None:
         stage = draft.job.by_name[live.attempt.stage]
         at_most = min(live.num_slices + len(free), live.wanted_slices)
         number = elastic.feasible_slices(draft.job, stage, at_most)
-        if not stage.is_single and number > live.num_slices:
+        if stage.phase is not None and number > live.num_slices:
             message = f"goes on with {number} slices instead of {live.num_slices}"
             draft.close(live, how="end", reason="resize", message=message)
             free = free[number - live.num_slices :]
@@ -97,6 +106,7 @@ def _start(draft: Draft, start: Start) -> None:
         expected_step=known.saved_step,
         arguments=(*elastic.arguments(job, stage, len(start.slices)), *extra),
     )
+    on_fewer = elastic.told(job, stage, len(start.slices))
     draft.add(
         "attempt",
         attempt=attempt.id,
@@ -106,6 +116,7 @@ def _start(draft: Draft, start: Start) -> None:
         before={str(host): s.record.attempt for host, s in seen.items()},
         num_slices=len(start.slices),
         wanted_slices=start.wanted,
+        **({"message": on_fewer} if on_fewer else {}),
     )
 
 

@@ -150,3 +150,8 @@ class JobState:
     @property
     def is_over(self) -> bool:
         return self.conducted in OVER
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether something is to happen still: it is not over, or a resume was taken."""
+        return self.is_resumed or not self.is_over

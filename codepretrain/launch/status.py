@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from codepretrain.launch import elastic
 from codepretrain.launch.cost import Cost, cost_of_attempts
 from codepretrain.launch.events import Event, utc
 from codepretrain.launch.fold import fold_events
@@ -21,7 +22,7 @@ from codepretrain.launch.history import AttemptHistory, attempts_of
 from codepretrain.launch.host_status import HostStatus, Look, host_statuses
 from codepretrain.launch.job import Job, Stage
 from codepretrain.launch.records import WorkerReport
-from codepretrain.launch.states import JobState, StageState
+from codepretrain.launch.states import JobState, Live, StageState
 
 _FACTS = ("tokens", "loss", "mfu", "goodput", "tokens_per_s")
 _TOLD = ("state", "end", "hang", "lost_host", "missing", "warning", "stage_failed", "keeper")
@@ -34,6 +35,7 @@ class StageStatus:
     """A stage.
 
     attempt: that runs now. step: the newest one known. saved_step: of its newest checkpoint.
+    on: how it runs on fewer slices than there are, "" on all.
     failures: ended attempts by cause, without those that were done. left_s: at the current time per
     step, without evaluations, saves and restarts; None if it does not run.
     """
@@ -44,6 +46,7 @@ class StageStatus:
     why: str
     since: str | None
     attempt: str | None
+    on: str
     attempts: int
     failures: Mapping[str, int]
     step: int | None
@@ -98,24 +101,25 @@ def status_of(job: Job, events: Iterable[Event], look: Look) -> JobStatus:
     events = list(events)
     state, attempts = fold_events(events), attempts_of(events)
     cost = cost_of_attempts(job, state, attempts.values())
-    lives = {live.attempt.stage: live.attempt.id for live in state.live.values()}
+    lives = {live.attempt.stage: live for live in state.live.values()}
     return JobStatus(
         name=job.name,
         study=job.study,
         machine=_machine(job),
         chips=len(job.hosts) * job.chips_per_host,
         state=state.state,
-        why=state.why,
+        why=_why(state),
         since=utc(state.since_s) if events else None,
         created_at=job.created_at,
-        is_over=state.is_over and not state.is_resumed,
+        is_over=not state.goes_on,
         stages=tuple(
             _stage_status(
                 stage,
                 state.stage(stage.name),
-                attempt=lives.get(stage.name),
+                attempt=_id(lives.get(stage.name)),
+                on=_on(job, stage, lives.get(stage.name)),
                 attempts=[a for a in attempts.values() if a.stage == stage.name],
-                reports=look.reports(lives.get(stage.name)),
+                reports=look.reports(_id(lives.get(stage.name))),
                 cost=cost.stages[stage.name],
             )
             for stage in job.stages
@@ -128,11 +132,18 @@ def status_of(job: Job, events: Iterable[Event], look: Look) -> JobStatus:
     )
 
 
+def _why(state: JobState) -> str:
+    """Returns why a job is in its state; of one that runs, the attempts that run now."""
+    running = [live.attempt.id for live in state.live.values() if live.closing is None]
+    return ", ".join(running) if running and state.state in ("STARTING", "RUNNING") else state.why
+
+
 def _stage_status(
     stage: Stage,
     known: StageState,
     *,
     attempt: str | None,
+    on: str,
     attempts: Sequence[AttemptHistory],
     reports: Sequence[WorkerReport],
     cost: Cost,
@@ -151,6 +162,7 @@ def _stage_status(
         why="" if is_done else known.why,
         since=utc(known.since_s) if known.since_s else None,
         attempt=attempt,
+        on=on,
         attempts=known.attempts,
         failures={str(cause): number for cause, number in sorted(ends.items())},
         step=step,
@@ -163,6 +175,14 @@ def _stage_status(
         cost=cost,
         **{name: facts[name] for name in _FACTS[1:]},
     )
+
+
+def _id(live: Live | None) -> str | None:
+    return None if live is None else live.attempt.id
+
+
+def _on(job: Job, stage: Stage, live: Live | None) -> str:
+    return "" if live is None else elastic.told(job, stage, live.num_slices)
 
 
 def _facts(reports: Sequence[WorkerReport], attempts: Sequence[AttemptHistory]) -> dict[str, Any]:
@@ -195,8 +215,12 @@ def _median(values: Iterable[float | None]) -> float | None:
 
 def _told(events: Sequence[Event], state: JobState) -> list[dict[str, str]]:
     """Returns the newest events that a reader wants to know of, in words."""
-    kept = [event for event in events if event["event"] in _TOLD][-_NUM_RECENT:]
+    kept = [e for e in events if e["event"] in _TOLD or _is_on_fewer(e)][-_NUM_RECENT:]
     return [{"time": e["time"], "event": e["event"], "text": _words(e)} for e in kept]
+
+
+def _is_on_fewer(event: Event) -> bool:
+    return event["event"] == "attempt" and "message" in event
 
 
 def _words(event: Event) -> str:
@@ -215,6 +239,8 @@ def _words(event: Event) -> str:
         return f"host {event['host']} is lost: no sign of life for {event['silent_s']:.0f} s"
     if kind == "stage_failed":
         return f"{event['stage']} has failed: {event['why']}"
+    if kind == "attempt":
+        return f"{event['attempt']} starts {event['message']}"
     return str(event.get("message", ""))
 
 

@@ -1,6 +1,6 @@
 """The status of a job in a terminal, from 80 columns on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -16,6 +16,10 @@ _WIDE = 118
 _MAX_HOSTS = 24
 _NUM_RECENT = 6
 _PADDING = (0, 1, 0, 0)
+_STAGE_WIDTH = 16
+_GAP = 2  # between two columns: the padding, and the box
+_ONLY_WIDE = ("tokens", "price", "failures")
+_DISPENSABLE = ("failures", "goodput", "tries", "MFU", "tokens", "loss", "left")  # least first
 _RIGHT = ("host", "step", "no progress", "step time")  # columns of numbers
 _COLORS = {
     "RUNNING": "green",
@@ -63,37 +67,56 @@ def _head(status: JobStatus) -> Text:
 
 
 def _stages(status: JobStatus, width: int) -> Table:
-    is_wide = width >= _WIDE
+    states = [stage.state for stage in status.stages]
+    columns = _fitting(
+        _columns(status.stages, width), width - _STAGE_WIDTH - _GAP - _widest(states)
+    )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=_PADDING, show_edge=False)
-    table.add_column("stage", overflow="fold", min_width=16)
+    table.add_column("stage", overflow="fold", min_width=_STAGE_WIDTH)
     table.add_column("state", no_wrap=True)
-    names = ["step", *(["tokens"] if is_wide else []), "loss", "MFU", "goodput", "left", "tries"]
-    names += ["chip-h", "price", "failures"] if is_wide else ["chip-h"]
-    for name in names:
+    for name in columns:
         table.add_column(name, justify="left" if name == "failures" else "right", no_wrap=True)
-    for stage in status.stages:
-        loss = w.NOTHING if stage.loss is None else f"{stage.loss:.3f}"
-        cells = [
-            w.steps(stage),
-            *([w.large(stage.tokens)] if is_wide else []),
-            loss,
-            w.percent(stage.mfu),
-            w.percent(stage.goodput),
-            w.duration(stage.left_s),
-            str(stage.attempts),
-            w.hours(stage.cost.chip_hours),
-        ]
-        if is_wide:
-            cells += [w.price(stage.cost.price), w.failures(stage.failures)]
+    for stage, *cells in zip(status.stages, *columns.values(), strict=True):
         table.add_row(stage.name, _colored(stage.state), *cells)
     return table
 
 
+def _columns(stages: Sequence[StageStatus], width: int) -> dict[str, list[str]]:
+    """Returns the cells of each column of numbers, by its name."""
+    columns = {
+        "step": [w.steps(s) for s in stages],
+        "tokens": [w.large(s.tokens) for s in stages],
+        "loss": [w.NOTHING if s.loss is None else f"{s.loss:.3f}" for s in stages],
+        "MFU": [w.percent(s.mfu) for s in stages],
+        "goodput": [w.percent(s.goodput) for s in stages],
+        "left": [w.duration(s.left_s) for s in stages],
+        "tries": [str(s.attempts) for s in stages],
+        "chip-h": [w.hours(s.cost.chip_hours) for s in stages],
+        "price": [w.price(s.cost.price) for s in stages],
+        "failures": [w.failures(s.failures) for s in stages],
+    }
+    return {k: v for k, v in columns.items() if width >= _WIDE or k not in _ONLY_WIDE}
+
+
+def _fitting(columns: dict[str, list[str]], width: int) -> dict[str, list[str]]:
+    """Returns the columns without as many of `_DISPENSABLE` as it takes to fit: none is cut off."""
+    shown = dict(columns)
+    for name in _DISPENSABLE:
+        if sum(_GAP + _widest([head, *cells]) for head, cells in shown.items()) <= width:
+            break
+        shown.pop(name, None)
+    return shown
+
+
+def _widest(cells: Iterable[str]) -> int:
+    return max((len(cell) for cell in cells), default=0)
+
+
 def _stage_notes(stages: Iterable[StageStatus], width: int) -> list[str]:
-    """Returns what does not fit into the table: failures, and why a stage is in its state."""
+    """Returns what is not in the table: fewer slices, failures, why a stage is in its state."""
     notes = []
     for stage in stages:
-        said = [] if width >= _WIDE else [w.failures(stage.failures)]
+        said = [stage.on, *([] if width >= _WIDE else [w.failures(stage.failures)])]
         if stage.why and stage.state in ("RESTARTING", "FAILED", "STOPPED"):
             said.append(stage.why)
         words = "; ".join(filter(None, said))

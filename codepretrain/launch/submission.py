@@ -2,7 +2,7 @@
 
 The checks are made in the order of their price, and nothing is written before the last one:
 the study and the machine (when they are loaded), the working directory, whether the step fits (if
-asked: it compiles), chip-hours and price against the budget, the data, and the bundle.
+asked: it compiles), chip-hours and price against the budget, the data, the mesh, and the bundle.
 """
 
 import re
@@ -33,6 +33,7 @@ from codepretrain.launch.job import Job
 from codepretrain.launch.job_folder import JobFolder, job_folder
 from codepretrain.launch.load_machine import chips_per_slice, hosts_per_slice, slice_of
 from codepretrain.launch.machine import LaunchConfig
+from codepretrain.launch.machine_mesh import check_slices
 from codepretrain.launch.record_files import create_job
 from codepretrain.launch.stages import expected_chip_hours, make_stages, phases_to_train
 
@@ -47,7 +48,8 @@ class Submitted:
     plan: what `codepretrain plan --json` prints. only: phases to train; all for none. experiment:
     the file of the study. package: the folder of the running package. missing_data: parts of the
     data that are not prepared, in words. prepare_command: the command that prepares it.
-    secret_values: environment variable → value that must not enter any file.
+    secret_values: environment variable → value that must not enter any file. evaluates_apart:
+    whether evaluations have a slice of their own. finished: phases that are trained and evaluated.
     """
 
     study: StudyConfig
@@ -61,6 +63,13 @@ class Submitted:
     prepare_command: str
     command_line: str
     secret_values: Mapping[str, str]
+    evaluates_apart: bool = False
+    finished: Collection[str] = ()
+
+    @property
+    def phases(self) -> list[Mapping[str, Any]]:
+        """The phases that the job has something to do for."""
+        return phases_to_train(self.plan, self.only, finished=self.finished)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +100,21 @@ def prepare_submission(
     """
     launch, study = given.launch, given.study
     _check_workdir(given)
+    _check_evaluations(given)
+    if not given.phases:
+        names = ", ".join(phase["name"] for phase in phases_to_train(given.plan, given.only))
+        raise UserError(
+            f"nothing is left to train or to evaluate of {names}: see `codepretrain report`"
+        )
     notes = [check_fit() if check_fit else "fit: not checked (--check-fit compiles the step)"]
-    phases = phases_to_train(given.plan, given.only)
-    hours, warnings = _hours_and_price(given, phases)
+    if given.finished:
+        notes.append(f"trained and evaluated already: {', '.join(given.finished)}")
+    hours, warnings = _hours_and_price(given, given.phases)
     notes += hours
     warnings += _paths_of_this_machine(given)
-    prepares = _must_prepare(given)
-    if prepares:
+    if given.evaluates_apart and launch.machine.num_slices == 1:
+        notes.append("evaluations: after all phases are trained, for there is one slice")
+    if _must_prepare(given):
         notes.append(f"data: prepared first; missing: {'; '.join(given.missing_data)}")
     bundle = make_bundle(
         study,
@@ -108,9 +125,22 @@ def prepare_submission(
     )
     name = job_name(study.name, now)
     folder = job_folder(given.workdir, name)
-    config = f"{folder.bundle / bundle.sha256 / STUDY}"
-    machine = launch.machine
-    job = Job(
+    job = _job(given, name, bundle, config=f"{folder.bundle / bundle.sha256 / STUDY}", now=now)
+    check_no_secrets({"job.json": encode(to_dict(job)).encode()}, given.secret_values)
+    _check_names(launch, name)
+    slices, idle = check_slices(job)
+    return Submission(
+        job=job,
+        bundle=bundle,
+        folder=folder,
+        notes=(*notes, *slices),
+        warnings=(*warnings, *idle),
+    )
+
+
+def _job(given: Submitted, name: str, bundle: Bundle, *, config: str, now: datetime) -> Job:
+    launch, study, machine = given.launch, given.study, given.launch.machine
+    return Job(
         name=name,
         study=study.name,
         config=config,
@@ -119,10 +149,11 @@ def prepare_submission(
         stages=make_stages(
             study,
             launch,
-            phases,
+            given.phases,
             where=("--config", config, "--workdir", str(given.workdir)),
-            prepares=prepares,
+            prepares=bool(given.missing_data),
             reports=not given.only,
+            evaluates_apart=given.evaluates_apart,
         ),
         launch=launch,
         hosts_per_slice=hosts_per_slice(machine),
@@ -131,11 +162,6 @@ def prepare_submission(
         created_at=now.isoformat(timespec="seconds"),
         created_by=given.command_line,
         extras=extras_for(launch, evaluators=[e.kind for e in study.evals.values()]),
-    )
-    check_no_secrets({"job.json": encode(to_dict(job)).encode()}, given.secret_values)
-    _check_names(launch, name)
-    return Submission(
-        job=job, bundle=bundle, folder=folder, notes=tuple(notes), warnings=tuple(warnings)
     )
 
 
@@ -168,6 +194,11 @@ def _check_workdir(given: Submitted) -> None:
             f"--workdir: expected gs://BUCKET/FOLDER, which every host can reach, for "
             f"machine.machine.kind={given.launch.machine.kind!r}, got {quoted(str(given.workdir))}"
         )
+
+
+def _check_evaluations(given: Submitted) -> None:
+    if given.evaluates_apart and not given.study.evals:
+        raise UserError("--evaluations apart: the study has no evaluations (config.evals)")
 
 
 def _hours_and_price(

@@ -58,7 +58,7 @@ def supervise(
         settings = Settings(
             host=host, command=command, scratch=scratch, environment=environment, period_s=period_s
         )
-        conducting = Conducting(folder, period_s=period_s, note=note)
+        conducting = Conducting(folder, host=host, period_s=period_s, note=note)
         try:
             Supervisor(
                 folder, job, settings, check=hold.check, signal_number=signal_number, note=note

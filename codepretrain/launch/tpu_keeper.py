@@ -14,7 +14,6 @@ A request that is refused for want of quota or capacity is repeated after a wait
 and asks again. So no slice is requested twice, and none is left behind.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from codepretrain.launch import tpu_vm
 from codepretrain.launch.commands import Run, run_command
 from codepretrain.launch.host_settings import Shipment, startup_script
 from codepretrain.launch.machine import LaunchConfig
+from codepretrain.launch.troubles import EVENT_REMINDER_S, Troubles
 
 POLL_S = 15.0
 MIN_WAIT_S, MAX_WAIT_S = 30.0, 600.0
@@ -148,6 +148,8 @@ class Keeper:
         self._memory: dict[str, Memory] = {}
         self._states: Mapping[str, str] = {}
         self._has_created = False
+        self._list_troubles = Troubles(note, what="gcloud", reminder_s=EVENT_REMINDER_S)
+        self._delete_troubles = Troubles(note, what="deletion", reminder_s=EVENT_REMINDER_S)
 
     def tick(self, *, is_over: bool, now: float) -> bool:
         """Looks once and acts; returns whether nothing is left of a job that is over.
@@ -161,8 +163,9 @@ class Keeper:
         try:
             observed = tpu_vm.states(done, job)
         except UserError as error:
-            self._note(f"{error}; asks again")
+            self._list_troubles.found([str(error)], now)
             return False
+        self._list_troubles.found([], now)
         self._tell(observed)
         names = tpu_vm.resource_names(job, machine)
         state, why = job_state(names, observed)
@@ -170,24 +173,13 @@ class Keeper:
             self._job_state = state
             self._on_state(state, why)
         actions, self._memory = decide(names, observed, self._memory, is_over=is_over, now=now)
+        deletions = [self._delete(action) for action in actions if action.kind == "delete"]
+        self._delete_troubles.found([problem for problem in deletions if problem], now)
         for action in actions:
-            if action.kind == "delete":
-                self._delete(action)
-            else:
+            if action.kind == "create":
                 self._create(action, is_first=not observed and not self._has_created, now=now)
         self._states = observed
         return is_over and not observed
-
-    def keep(
-        self,
-        is_over: Callable[[], bool],
-        *,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """Keeps the slices until the job is over and they are deleted."""
-        while not self.tick(is_over=is_over(), now=clock()):
-            sleep(POLL_S)
 
     def _create(self, action: Action, *, is_first: bool, now: float) -> None:
         name = action.name
@@ -208,12 +200,13 @@ class Keeper:
         wait = memory.retry_at - now
         self._note(f"{name}: not requested ({kind}): {done.reason}; tries again in {wait:.0f} s")
 
-    def _delete(self, action: Action) -> None:
+    def _delete(self, action: Action) -> str:
+        """Deletes a slice, and returns why that failed, "" if it did not."""
         done = self._run(tpu_vm.delete_command(self._config.machine, action.name), "")
         if done.code:
-            self._note(f"{action.name}: not deleted: {done.reason}; tries again")
-        else:
-            self._note(f"{action.name}: deleted: {action.why}")
+            return f"{action.name}: not deleted: {done.reason}"
+        self._note(f"{action.name}: deleted: {action.why}")
+        return ""
 
     def _tell(self, observed: Mapping[str, str]) -> None:
         """Notes every state that is new."""

@@ -4,8 +4,6 @@ While one worker saves or evaluates, the others may wait for it in a collective 
 hangs when each of its workers has been idle for longer than its own activity allows.
 """
 
-import statistics
-from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -21,7 +19,6 @@ _DEADLINES = {
     "save": "save_s",
 }
 _ORDER = ("init", "start", "restore", "rebuild", "compile")  # then the loop
-_NUM_STEP_TIMES = 101
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,20 +39,18 @@ class Hang:
 
 
 class StepTimes:
-    """Measured step times of the attempts that run, for their medians."""
+    """The median step time of each attempt that runs, as its workers report it."""
 
     def __init__(self) -> None:
-        self._times: dict[str, deque[float]] = {}
         self._steps: dict[str, int] = {}
         self._medians: dict[str, float] = {}
 
     def update(self, records: Iterable[HostRecord], attempts: Iterable[str]) -> None:
-        """Notes the time of the newest step of each attempt, and forgets other attempts."""
+        """Notes what the worker that is ahead reports, and forgets other attempts."""
         known = set(attempts)
-        for gone in self._times.keys() - known:
-            del self._times[gone]
-            self._steps.pop(gone, None)
-            self._medians.pop(gone, None)
+        for gone in self._steps.keys() - known:
+            del self._steps[gone]
+            del self._medians[gone]
         for record in records:
             report, attempt = record.report, record.attempt
             if report is None or attempt is None or attempt not in known:
@@ -64,9 +59,7 @@ class StepTimes:
                 continue
             if report.step > self._steps.get(attempt, -1):
                 self._steps[attempt] = report.step
-                times = self._times.setdefault(attempt, deque(maxlen=_NUM_STEP_TIMES))
-                times.append(report.step_s)
-                self._medians[attempt] = statistics.median(times)
+                self._medians[attempt] = report.step_s
 
     def medians(self) -> Mapping[str, float]:
         """Returns the median step time of each attempt that has made steps, in seconds."""

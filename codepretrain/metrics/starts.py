@@ -21,8 +21,8 @@ def record_start(path: StrPath, purpose: Purpose, provenance: Mapping[str, Any])
     Raises:
       UserError: the file is damaged, or cannot be written.
     """
-    with journal.Journal(path) as starts:
-        number = len(starts.kept)
+    with journal.Journal(path, remembers=False) as starts:
+        number = starts.num_kept
         started_at = datetime.now(UTC).isoformat(timespec="seconds")
         start = {"start": number, "started_at": started_at, "purpose": purpose}
         starts.append({**start, **provenance})

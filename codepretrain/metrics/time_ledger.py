@@ -1,7 +1,6 @@
 """Accounts for the time of a run, session by session: `time.jsonl`."""
 
 import time
-from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -43,9 +42,11 @@ class TimeLedger:
         is_primary: bool = True,
     ) -> None:
         self._stopwatch = stopwatch
-        self._journal = journal.Journal(path, fields=_FIELDS) if is_primary else None
-        kept = self._journal.kept if self._journal else ()
-        self._earlier = last_records(kept, before=session)
+        self._earlier: list[dict[str, Any]] = []
+        self._journal: journal.Journal | None = None
+        if is_primary:
+            self._earlier = [one for one in read_sessions(path) if one["session"] < session]
+            self._journal = journal.Journal(path, fields=_FIELDS, remembers=False)
         self._last_save = time.perf_counter()
         started_at = datetime.now(UTC).timestamp() - (self._last_save - stopwatch.lap_started)
         self._record = {
@@ -93,12 +94,5 @@ def read_sessions(path: StrPath) -> list[dict[str, Any]]:
     Raises:
       UserError: a line is damaged, or lacks a field.
     """
-    return last_records(journal.read(path, fields=_FIELDS))
-
-
-def last_records(
-    records: Sequence[Mapping[str, Any]], *, before: int | None = None
-) -> list[dict[str, Any]]:
-    """Returns the last record of each session, of those with a number below `before`."""
-    last = {record["session"]: dict(record) for record in records}
-    return [last[number] for number in sorted(last) if before is None or number < before]
+    last = {record["session"]: record for record in journal.read(path, fields=_FIELDS)}
+    return [last[number] for number in sorted(last)]

@@ -64,17 +64,18 @@ class MetricsWriter:
         make_folder(folder)
         with ExitStack() as opened:
 
-            def open_journal(name: str, fields: Fields) -> Journal:
+            def open_journal(name: str, fields: Fields, *, remembers: bool) -> Journal:
                 lines = Journal(
                     folder / name,
                     keeps=lambda record: record["step"] <= resumed_step,
                     fields=fields,
                     cut_note={"resumed_step": resumed_step},
+                    remembers=remembers,
                 )
                 return opened.enter_context(lines)
 
-            self._metrics = open_journal("metrics.jsonl", {"step": int})
-            self._evals = open_journal(EVALUATIONS, EVALUATION_FIELDS)
+            self._metrics = open_journal("metrics.jsonl", {"step": int}, remembers=False)
+            self._evals = open_journal(EVALUATIONS, EVALUATION_FIELDS, remembers=True)
             if logging.wandb_project is not None:
                 self._copies.append(WeightsAndBiases(folder, logging.wandb_project, run_name))
             if logging.write_tensorboard:

@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
+from codepretrain.hardware.mesh_axes import AXES, axes_of
 from codepretrain.model.size import flops_per_token, forward_flops_per_token
 from codepretrain.podplan import hlo
 from codepretrain.podplan.collectives import Collective, collectives
@@ -24,7 +25,6 @@ from codepretrain.podplan.hlo_cost import compiled_flops, hbm_bytes, silent_atte
 from codepretrain.podplan.roofline import roofline
 from codepretrain.podplan.topology import Topology, topology_devices
 from codepretrain.train.execution import step_kernel
-from codepretrain.train.mesh_axes import AXES, axes_of
 from codepretrain.train.sharding import make_mesh
 from codepretrain.train.state import abstract_state
 from codepretrain.train.step import abstract_batch, compile_train_step

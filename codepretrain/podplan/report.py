@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from codepretrain.train.mesh_axes import AXES
+from codepretrain.hardware.mesh_axes import AXES
 
 _GIB = 2**30
 

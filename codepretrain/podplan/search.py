@@ -16,9 +16,9 @@ from typing import Any
 
 from codepretrain.config.schema import MeshConfig, StudyConfig
 from codepretrain.errors import UserError
+from codepretrain.hardware.mesh_axes import AXES, axis_sizes, inner_axes, num_parts, product
 from codepretrain.hardware.mesh_rules import mesh_rule
 from codepretrain.podplan.topology import Topology
-from codepretrain.train.mesh_axes import AXES, axis_sizes, inner_axes, num_parts, product
 
 _BY_MEMORY = (
     "offload",

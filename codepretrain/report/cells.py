@@ -5,14 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from codepretrain.evals.metric import Direction, Metric
+from codepretrain.inference.interval import CONFIDENCE, Interval, student_interval
 from codepretrain.report.collect import RunResults
-from codepretrain.report.statistics import (
-    CONFIDENCE,
-    Difference,
-    Interval,
-    student_interval,
-    wilson_interval,
-)
+from codepretrain.report.statistics import Difference, wilson_interval
 
 _NO_SPREAD = 1e-12  # a standard error of a fraction that is 0 but for rounding
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from codepretrain.evals.estimate import satterthwaite
-from codepretrain.evals.unequal_clusters import corrections
+from codepretrain.inference.linearized import item_variance, linearize
+from codepretrain.inference.pairing import check_groups, places_of
+from codepretrain.inference.scores import ArmScores
 from codepretrain.report.statistics import Difference, student_interval
 
 _MATCHED_PAIRS = "matched pairs, Agresti–Min"
-_SHOWN = 3  # ids in a message
 _EQUAL = 1e-12  # differences that differ by less, or by less of their value, are the same
 
 
@@ -85,27 +86,9 @@ def paired_difference(
 
 def _aligned(ours: PairedScores, baseline: PairedScores) -> PairedScores:
     """Returns the baseline's items in our order."""
-    place_of = {name: place for place, name in enumerate(baseline.ids)}
-    missing = [name for name in ours.ids if name not in place_of]
-    extra = sorted(place_of.keys() - set(ours.ids))
-    if missing or extra:
-        raise ValueError(
-            f"cannot pair {len(ours.ids)} items with the baseline's {len(baseline.ids)}: "
-            f"{_named(missing)} only here, {_named(extra)} only in the baseline"
-        )
-    aligned = baseline.take(np.array([place_of[name] for name in ours.ids], int))
-    if list(aligned.clusters) != list(ours.clusters):
-        raise ValueError("the items are in other clusters (documents) than the baseline's")
-    if not np.array_equal(_strata(ours), _strata(aligned)):
-        raise ValueError("the items are in other strata (sources) than the baseline's")
+    aligned = baseline.take(places_of(ours.ids, baseline.ids))
+    check_groups(ours.clusters, aligned.clusters, _strata(ours), _strata(aligned))
     return aligned
-
-
-def _named(names: Sequence[str]) -> str:
-    if not names:
-        return "none"
-    more = f", … ({len(names):,})" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
@@ -221,31 +204,23 @@ def ratio_error(scores: PairedScores) -> tuple[float, float]:
 def _linearized(ours: PairedScores, baseline: PairedScores) -> tuple[float, float, float]:
     """Returns the difference of the ratios, its standard error and its degrees of freedom.
 
-    By linearization, as the standard error of each ratio (`evals/estimate`): a cluster adds
-    e = (y - r·x) / Σx to the error of our ratio Σy / Σx, where y and x are sums over its items and
-    r is the ratio of its stratum, since the shares of the strata are known; likewise to the
-    baseline's. The variance is Σ d·e² of the differences of e, with the corrections of
-    `evals/unequal_clusters.py`; √d·e of a cluster that is in several strata are added first. The
-    degrees of freedom are Satterthwaite's, at most those of the stratum with most where strata
-    share clusters. The error is NaN if a stratum has a single cluster, or a value is not finite.
-    Source: Cochran, Sampling Techniques (3rd ed.), sections 5.4 and 6.10; see `ratio_of_sums`.
+    By linearization (`inference/linearized.py`). The error is NaN if a stratum has a single
+    cluster, or a value is not finite.
     """
-    sums = np.stack([ours.values, _weights(ours), baseline.values, _weights(baseline)], axis=1)
-    strata = _strata(ours)
-    is_filled = _is_filled(ours, baseline)
-    total = sums.sum(axis=0)
-    clusters = np.asarray(ours.clusters, object)
-    names, errors, freedoms = [], [], []
-    with np.errstate(invalid="ignore", divide="ignore"):
-        value = float(total[0] / total[1] - total[2] / total[3])
-        for stratum in np.unique(strata[is_filled]):
-            is_in = is_filled & (strata == stratum)
-            found, of_clusters = _cluster_sums(sums[is_in], clusters[is_in])
-            of_stratum, degrees = _errors(of_clusters, total)
-            names.append(found)
-            errors.append(of_stratum)
-            freedoms.append(degrees)
-    return (value, *_combined(names, errors, freedoms))
+    scores = linearize([_one_replicate(ours), _one_replicate(baseline)])
+    errors = [of.errors[0][0] - of.errors[1][0] for of in scores.strata]
+    variance, freedom = item_variance(scores.strata, errors)
+    return float(scores.values[0][0] - scores.values[1][0]), math.sqrt(variance), freedom
+
+
+def _one_replicate(scores: PairedScores) -> ArmScores:
+    return ArmScores(
+        ids=scores.ids,
+        clusters=scores.clusters,
+        values=scores.values[np.newaxis],
+        weights=None if scores.weights is None else scores.weights[np.newaxis],
+        strata=scores.strata,
+    )
 
 
 def _is_filled(ours: PairedScores, baseline: PairedScores) -> np.ndarray:
@@ -259,35 +234,6 @@ def _cluster_sums(sums: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, n
     names, cluster_of = np.unique(clusters, return_inverse=True)
     columns = [np.bincount(cluster_of, column, len(names)) for column in sums.T]
     return names, np.stack(columns, axis=1)
-
-
-def _errors(sums: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, float]:
-    """Returns √d·e of each cluster of a stratum, and the stratum's degrees of freedom.
-
-    Args:
-      sums: [C, 4], the sums of each cluster: our values and weights, the baseline's.
-      total: [4], the sums over all strata.
-    """
-    values, weights = sums[:, [0, 2]], sums[:, [1, 3]]
-    shares = weights / weights.sum(axis=0)
-    residuals = (values - values.sum(axis=0) * shares) / total[[1, 3]]
-    share = shares.mean(axis=1)  # the two models' weights are the same in most metrics
-    factors, freedom = corrections(share)
-    return np.sqrt(factors) * (residuals[:, 0] - residuals[:, 1]), freedom
-
-
-def _combined(
-    names: Sequence[np.ndarray], errors: Sequence[np.ndarray], freedoms: Sequence[float]
-) -> tuple[float, float]:
-    """Returns the standard error of the sum over strata, and its degrees of freedom."""
-    if not names:
-        return math.nan, 0.0
-    clusters, places = np.unique(np.concatenate(names), return_inverse=True)
-    of_clusters = np.bincount(places, np.concatenate(errors))
-    freedom = satterthwaite([float(np.sum(e**2)) for e in errors], freedoms)
-    if len(clusters) < len(places):
-        freedom = min(freedom, max(freedoms))
-    return float(np.sqrt(np.sum(of_clusters**2))), freedom
 
 
 def _weights(scores: PairedScores) -> np.ndarray:

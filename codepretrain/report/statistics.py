@@ -14,18 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scipy import special
+from codepretrain.inference.interval import Interval, student_interval
 
-CONFIDENCE = 0.95
-_Z = 1.959963984540054  # standard normal quantile at (1 + CONFIDENCE) / 2
+_Z = 1.959963984540054  # standard normal quantile at 0.975, for 95% intervals
 
 Verdict = Literal["higher", "lower", "not distinguishable"]
-
-
-@dataclass(frozen=True)
-class Interval:
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -138,20 +131,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = largest
     return adjusted
-
-
-def student_interval(value: float, standard_error: float, freedom: float) -> tuple[Interval, float]:
-    """Returns the interval and the p-value of an estimate with `freedom` degrees of freedom.
-
-    The interval is unbounded and p is 1 if the value or its standard error is unknown.
-    """
-    if not math.isfinite(value) or not math.isfinite(standard_error) or not freedom > 0:
-        return Interval(-math.inf, math.inf), 1.0
-    half = float(special.stdtrit(freedom, (1 + CONFIDENCE) / 2)) * standard_error
-    interval = Interval(value - half, value + half)
-    if value == 0 or not standard_error:
-        return interval, (1.0 if value == 0 else 0.0)
-    return interval, 2 * float(special.stdtr(freedom, -abs(value) / standard_error))
 
 
 def p_value(value: float, standard_error: float) -> float:

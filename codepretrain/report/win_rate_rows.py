@@ -11,7 +11,8 @@ from rich.text import Text
 
 from codepretrain.evals.judge.match import Judgment
 from codepretrain.evals.judge.result import JudgeResult
-from codepretrain.report.statistics import CONFIDENCE, holm
+from codepretrain.inference.interval import CONFIDENCE
+from codepretrain.report.statistics import holm
 from codepretrain.report.win_rate import Rate, WinRate, by_category, order_effect, win_rate
 
 SAME = "not distinguishable"

@@ -8,9 +8,9 @@
         files.json                               sealed: size and hash of every file, written last
 
 These folders are shared by the studies of a working directory; `rows/folders.py` says which a study
-uses. Opening reads and verifies the manifest, the indexes and the statistics; of the other files it
-compares the sizes. Each record's crc32, which is in the verified index, is compared when the record
-is read.
+uses. Opening reads and verifies the manifest, the rows' index and the statistics; of the other
+files it compares the sizes. The documents' index is verified when a document is first asked for.
+Each record's crc32, which is in a verified index, is compared when the record is read.
 """
 
 import dataclasses

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from etils import epath
 
 from codepretrain.errors import DamageError, UserError
 from codepretrain.files.cache import Cache
-from codepretrain.files.storage import StrPath
+from codepretrain.files.storage import StrPath, is_local
 from codepretrain.rows.format import Row, decode_row
 from codepretrain.rows.manifest import (
     DOCUMENTS,
@@ -23,7 +24,7 @@ from codepretrain.rows.manifest import (
 )
 from codepretrain.rows.records import Records, index_name, open_array, open_index
 from codepretrain.rows.shard_files import ShardFiles
-from codepretrain.rows.verify import folder_remedy
+from codepretrain.rows.verify import check_contents, folder_remedy
 
 
 class RowStore:
@@ -38,7 +39,9 @@ class RowStore:
     def __init__(
         self, directory: StrPath, *, source: str, split: str, cache: Cache | None = None
     ) -> None:
-        """Verifies the manifest, the indexes and the statistics, and the sizes of all files.
+        """Verifies the manifest, the rows' index and statistics, and the sizes of all files.
+
+        The index of the documents is verified and opened when the first document is asked for.
 
         Args:
           cache: for rows on an object store; by default the user's.
@@ -49,21 +52,18 @@ class RowStore:
         """
         self.directory = epath.Path(directory)
         self._cache = cache
-        self.manifest, hashes = open_rows(self.directory, source=source, split=split)
+        self.manifest, hashes = open_rows(
+            self.directory, source=source, split=split, reads=(index_name(ROWS), STATS)
+        )
         shards = (*self.manifest.row_shards, *self.manifest.document_shards)
         names = [*(shard.name for shard in shards), *INDEXES]
-        files = {name: hashes[name] for name in names if name in hashes}
-        self._files = ShardFiles(self.directory, files, cache=cache)
-        num_rows, num_documents = self.manifest.num_rows, self.manifest.num_documents
+        self._hashes = {name: hashes[name] for name in names if name in hashes}
+        self._files = ShardFiles(self.directory, self._hashes, cache=cache)
+        num_rows = self.manifest.num_rows
         counts = (part.num_documents for part in self.manifest.parts)
         self._first_documents = [0, *itertools.accumulate(counts)]  # of each part
         self._rows = Records(
             self._files, self.manifest.row_shards, self._index(ROWS, num_records=num_rows)
-        )
-        self._documents = Records(
-            self._files,
-            self.manifest.document_shards,
-            self._index(DOCUMENTS, num_records=num_documents),
         )
         self.stats = open_array(
             self._files.hold(STATS),
@@ -93,13 +93,21 @@ class RowStore:
         """Returns the provenance of document `index`: id, origin, language, license and counts.
 
         Raises:
-          UserError: the record is damaged or cannot be read; names source, record and file.
+          UserError: the record, or the index of the documents, is damaged or cannot be read.
         """
         content = self._read(self._documents, index)
         try:
             return json.loads(content)
         except ValueError as error:
             raise self._damaged(self._documents, index, error) from error
+
+    @cached_property
+    def _documents(self) -> Records:
+        name, remedy = index_name(DOCUMENTS), folder_remedy(self.directory)
+        if is_local(self.directory):  # elsewhere the copy that is read is compared
+            check_contents(self.directory, self._hashes, [name], remedy=remedy)
+        index = self._index(DOCUMENTS, num_records=self.manifest.num_documents)
+        return Records(self._files, self.manifest.document_shards, index)
 
     def close(self) -> None:
         """Closes the files; a later read opens them again."""

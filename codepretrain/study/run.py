@@ -140,6 +140,7 @@ def evaluate_phases(
     only: Sequence[str] | None = None,
     step: int | None = None,
     watch_poll_s: float | None = None,
+    watches_temporary: bool = False,
     attempt: str = "",
     command_line: str = "",
     environment: Mapping[str, str] | None = None,
@@ -147,8 +148,9 @@ def evaluate_phases(
     """Runs the evaluations that a phase's checkpoint lacks; by default at the end of each phase.
 
     Args:
-      watch_poll_s: evaluate all checkpoints of the phases, as another job trains them, and look for
-        new ones after so many seconds; None evaluates what there is.
+      watch_poll_s: evaluate the permanent checkpoints of the phases, as another job trains them,
+        and look for new ones after so many seconds; None evaluates what there is.
+      watches_temporary: the temporary checkpoints too.
       attempt: processes of another attempt do not join this run.
 
     Raises:
@@ -161,6 +163,7 @@ def evaluate_phases(
         phases=list(only or ()),
         step=step,
         watch_poll_s=watch_poll_s,
+        watches_temporary=watches_temporary,
     )
     program = _program(workspace.config)
     workspace = open_workspace(workspace)
@@ -174,7 +177,14 @@ def evaluate_phases(
     console = Console(quiet=jax.process_index() > 0)
     runner = Runner(workspace, program, _evaluators(workspace, program, console), console, start)
     if watch_poll_s is not None:
-        watch(workspace, runner, names, console, poll_s=watch_poll_s)
+        watch(
+            workspace,
+            runner,
+            names,
+            console,
+            poll_s=watch_poll_s,
+            includes_temporary=watches_temporary,
+        )
         return
     for name in names:
         runner.evaluate(name, steps[name])

@@ -10,6 +10,7 @@ import jax
 from etils import epath
 from rich.console import Console
 
+from codepretrain.checkpoint.reading import reading
 from codepretrain.config.parse import to_dict
 from codepretrain.evals.build import Evaluator
 from codepretrain.files.atomic import write_json
@@ -221,13 +222,18 @@ class Runner:
         return restored.state
 
     def _kept_params_if_there(self, name: str, step: int) -> Params | None:
-        """Returns the parameters, None if the checkpoint is deleted while it is read."""
-        try:
-            return self._kept_params(name, step)
-        except Exception:
-            if step in phase_checkpoints(self.workspace, name).steps():
-                raise
-            return None
+        """Returns the parameters, None if the checkpoint is deleted; holds it while it is read."""
+        checkpoints = phase_checkpoints(self.workspace, name)
+        with ExitStack() as stack:
+            lease = reading(checkpoints.directory, step)
+            if not decide("the lease of a checkpoint", lambda: stack.enter_context(lease)):
+                return None
+            try:
+                return self._kept_params(name, step)
+            except Exception:  # it was deleted just before the lease, or the lease expired
+                if step in checkpoints.steps():
+                    raise
+                return None
 
     def _state_at(self, name: str, step: int) -> TrainState:
         """Returns the state of a phase at `step`; trains up to there again if it was not saved."""

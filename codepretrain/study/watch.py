@@ -1,7 +1,8 @@
 """Follows running phases: evaluates their checkpoints in this job, as another one commits them.
 
 The job may run on other hardware. It needs no hold of the runs, only the same working directory,
-and writes records of its own (`metrics/evaluation_records.py`).
+and writes records of its own (`metrics/evaluation_records.py`). It holds a checkpoint against
+deletion while it reads it (`checkpoint/reading.py`).
 """
 
 import functools
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from codepretrain.checkpoint.record import steps_in
+from codepretrain.checkpoint.record import is_permanent, steps_in
 from codepretrain.hosts import decide
 from codepretrain.metrics.evaluation_records import recorded_digests
 from codepretrain.progress_pipe import PROGRESS
@@ -20,11 +21,19 @@ from codepretrain.study.workspace import Workspace
 
 
 def watch(
-    workspace: Workspace, runner: Runner, names: Sequence[str], console: Console, *, poll_s: float
+    workspace: Workspace,
+    runner: Runner,
+    names: Sequence[str],
+    console: Console,
+    *,
+    poll_s: float,
+    includes_temporary: bool = False,
 ) -> None:
-    """Evaluates every checkpoint of the phases `names` until all are trained and evaluated.
+    """Evaluates the checkpoints of the phases `names` until all are trained and evaluated.
 
     Args:
+      includes_temporary: also those that are saved by time or by a preemption, at steps that differ
+        from one execution to another.
       poll_s: seconds between two looks at the folders of the runs.
     """
     digests = {evaluator.name: evaluator.digest for evaluator in runner.evaluators}
@@ -38,8 +47,13 @@ def watch(
         committed = [
             s for s, unfinished in steps_in(run_dir / "checkpoints").items() if not unfinished
         ]
-        missing = [s for s in committed if not recorded_digests(run_dir, s) >= digests.items()]
-        return [step for step in missing if (name, step) not in tried], is_trained
+        new = [step for step in committed if (name, step) not in tried]
+        missing = [s for s in new if not recorded_digests(run_dir, s) >= digests.items()]
+        return [
+            step
+            for step in missing
+            if includes_temporary or is_permanent(run_dir / "checkpoints" / str(step))
+        ], is_trained
 
     is_told = False
     while waiting:
@@ -58,4 +72,5 @@ def watch(
             console.print(f"waiting for checkpoints of {names_left}", soft_wrap=True)
             is_told = True
         if waiting:
+            PROGRESS.set_activity("watch")
             time.sleep(poll_s)

@@ -66,19 +66,28 @@ class ReplayedSteps:
         states = sorted({place for one in found for place in one["state_digests"]})
         if not gradients and not states:
             return
-        raise DamageError(
+        places = gradients or states
+        error = DamageError(
             f"step {step:,}, executed twice from the same state and batch, gave different "
-            f"{'gradients' if gradients else 'states'} on {self._names(gradients or states)}: "
+            f"{'gradients' if gradients else 'states'} on {self._names(places)}: "
             "memory or arithmetic of these devices is faulty; replace them, and resume from the "
             "last checkpoint"
         )
+        # A supervisor is to name the host of these devices, not the first that reports.
+        error.is_cascade = jax.process_index() not in self._processes(places)
+        raise error
 
     def _names(self, places: list[int]) -> str:
-        devices = [self._program.mesh.devices.flat[place] for place in places]
-        processes = sorted({device.process_index for device in devices})
+        devices = self._devices(places)
         named = [
             f"process {process} (device{'s' if len(ids) > 1 else ''} {', '.join(ids)})"
-            for process in processes
+            for process in self._processes(places)
             if (ids := [str(d.id) for d in devices if d.process_index == process])
         ]
         return ", ".join(named)
+
+    def _processes(self, places: list[int]) -> list[int]:
+        return sorted({device.process_index for device in self._devices(places)})
+
+    def _devices(self, places: list[int]) -> list[jax.Device]:
+        return [self._program.mesh.devices.flat[place] for place in places]

@@ -17,17 +17,15 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from codepretrain.config.schema import MeshConfig
 from codepretrain.errors import UserError
-from codepretrain.hardware.mesh_rules import mesh_rule
-from codepretrain.stream.batch import Batch
-from codepretrain.train.mesh_axes import (
-    AXES,
+from codepretrain.hardware.mesh_axes import (
     axes_of,
     axis_sizes,
-    inner_axes,
+    check_spans,
     num_parts,
-    product,
     spell,
 )
+from codepretrain.hardware.mesh_rules import mesh_rule
+from codepretrain.stream.batch import Batch
 
 
 def make_mesh(
@@ -54,20 +52,7 @@ def make_mesh(
             devices[0].device_kind, devices_per_slice=devices_per_slice, d_model=d_model
         )
     sizes = axis_sizes(config, len(devices))
-    inner, innermost = inner_axes("slice"), inner_axes("process")
-    if devices_per_slice % product(sizes, inner):
-        outer = " × ".join(axis for axis in AXES if axis not in inner)
-        raise UserError(
-            f"config.execution.mesh: {spell(sizes, inner)} does not divide the "
-            f"{devices_per_slice} devices of each of the {num_slices} slices; these axes must lie "
-            f"within a slice: make {outer} a multiple of {num_slices}"
-        )
-    if len(devices) // num_processes % product(sizes, innermost):
-        raise UserError(
-            f"config.execution.mesh: {spell(sizes, innermost)} does not divide the "
-            f"{len(devices) // num_processes} devices of each process; {' and '.join(innermost)} "
-            "must lie within a process"
-        )
+    check_spans(sizes, num_slices=num_slices, num_processes=num_processes)
     shape = np.array(devices).reshape(tuple(sizes.values()))
     return Mesh(shape, tuple(sizes), axis_types=(AxisType.Auto,) * len(sizes))
 
@@ -172,5 +157,4 @@ def global_batch(local: Batch[np.ndarray], mesh: Mesh) -> Batch[jax.Array]:
 
     local: numpy [B/P, T]; process p of P provides rows p·B/P … (p+1)·B/P - 1. Returns [B, T].
     """
-    sharding = batch_sharding(mesh)
-    return Batch(*(jax.make_array_from_process_local_data(sharding, x) for x in local))
+    return jax.make_array_from_process_local_data(batch_sharding(mesh), local)

@@ -10,7 +10,7 @@ from codepretrain import interrupt
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.errors import DamageError, Interrupted
 from codepretrain.files import atomic
-from codepretrain.hosts import from_primary, values_of_processes
+from codepretrain.hosts import from_primary, gather, values_of_processes
 from codepretrain.metrics.progress import StepProgress
 from codepretrain.metrics.starts import Purpose, record_start
 from codepretrain.metrics.stopwatch import Stopwatch
@@ -82,6 +82,9 @@ class Trainer:
             self._open_records(stack, step)
             with self.watch.spent("compile"):
                 self.program.compile()
+                # The first to have compiled would wait for the others in its first collective
+                # operation: Gloo gives up after 30 s, and compiling may take longer than that.
+                gather("the end of compiling", lambda: None)
             self._evaluate(state, step)
             loader = stack.enter_context(self._loader(step))
             self.log = self._step_log(stack, step)

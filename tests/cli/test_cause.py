@@ -52,6 +52,39 @@ def test_a_cause(error: BaseException | None, cause: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("message", "is_memory"),
+    [
+        ("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 8 bytes.", True),
+        ("RESOURCE_EXHAUSTED: Out of memory allocating 4294967296 bytes.", True),
+        (
+            "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory "
+            "space hbm. Used 22.11G of 15.75G hbm.",
+            True,
+        ),
+        (
+            "RESOURCE_EXHAUSTED: Error allocating device buffer: Attempting to allocate 4.00G. "
+            "That was not possible. There are 3.01G free.; (0x0x0_HBM0)",
+            True,
+        ),
+        (
+            "RESOURCE_EXHAUSTED: Error loading program: Attempting to reserve 6.53G at the bottom "
+            "of memory. That was not possible. There are 4.03G free, 0B reserved.",
+            True,
+        ),
+        ("RESOURCE_EXHAUSTED: Failed to allocate request for 1.00GiB on device ordinal 0", True),
+        ("RESOURCE_EXHAUSTED: Quota exceeded for quota metric 'Read requests'", False),
+        ("RESOURCE_EXHAUSTED: Received message larger than max (5242880 vs. 4194304)", False),
+        ("429 RESOURCE_EXHAUSTED: rateLimitExceeded: too many requests", False),
+        ("RESOURCE_EXHAUSTED: quota: cannot allocate more requests", False),
+    ],
+)
+def test_memory_is_told_apart_from_quotas(message: str, is_memory: bool) -> None:
+    """Storage and gRPC use JAX's word for limits that have nothing to do with memory."""
+    for error in (jax.errors.JaxRuntimeError(message), RuntimeError(message)):
+        assert cause_of(error).name == ("out_of_memory" if is_memory else "crash")
+
+
+@pytest.mark.parametrize(
     ("error", "cause"),
     [
         (PeerStopped(2, "process 1: full"), "user_error"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,13 +33,21 @@ __all__ = ["memory"]
 LOCAL = str(ROOT / "launch" / "local.py")
 CLOUD = ["--machine.machine.project=my-project", "--machine.machine.zone=us-west4-a"]
 GKE = [*CLOUD, "--machine.machine.cluster=pods", "--machine.machine.queue=research"]
+# Rows that divide over the devices of these machines.
+BATCH = [
+    "--config.training.batch_size=64",
+    f"--config.phases.trunk.tokens={40 * 64 * 64}",
+    f"--config.phases.branch.parent_tokens={20 * 64 * 64}",
+    f"--config.phases.branch.tokens={10 * 64 * 64}",
+    f"--config.phases.cooldown.tokens={10 * 64 * 64}",
+]
 SECRET = "hf_planted_in_the_environment"
 
 
 def submit(workdir: Any, machine: str, *arguments: str) -> int:
     path = str(ROOT / "launch" / f"{machine}.py")
     where = ["--config", str(TINY), "--machine", path, "--workdir", str(workdir), "--detach"]
-    return main(["launch", "submit", *where, *arguments])
+    return main(["launch", "submit", *where, *BATCH, *arguments])
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -56,6 +65,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[Job]:
     """The jobs whose machines would have been started."""
     jobs: list[Job] = []
     monkeypatch.setattr(launch_keep, "start", lambda job, folder: jobs.append(job))
+    monkeypatch.setattr(launch, "check_access", lambda job: None)
     return jobs
 
 
@@ -72,7 +82,7 @@ def no_wheel(monkeypatch: pytest.MonkeyPatch) -> None:
         (["launch", "submt"], "there is no command 'launch submt'; did you mean submit?"),
         (["launch", "submit", "--machine", LOCAL], "arguments are required: --config"),
         (["launch", "submit", "--config", str(TINY)], "arguments are required: --machine"),
-        (["launch", "keep"], "arguments are required: JOB"),
+        (["launch", "keep"], "JOB: expected the name of a job in"),
         (["launch", "keep", "no-such-job"], "JOB: there is no job 'no-such-job' in"),
         (["launch", "keep", "a", "--config.seed=1"], "unknown argument '--config.seed=1'"),
         (["plan", "--config", str(TINY), "--machine.a=1"], "did you mean --config.a?"),
@@ -112,13 +122,74 @@ def test_mistakes_are_one_line_before_anything_is_created(
 def test_a_dry_run_creates_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], started: list[Job]
 ) -> None:
-    assert submit(tmp_path / "w", "local", "--dry-run", "--machine.machine.hosts=3") == 0
+    assert submit(tmp_path / "w", "local", "--dry-run", "--machine.machine.hosts=4") == 0
     printed = capsys.readouterr()
     assert "data: prepared first; missing:" in printed.out
-    assert printed.out.count("codepretrain launch host tiny-") == 3
+    assert printed.out.count("codepretrain launch host tiny-") == 4
     assert "nothing was created" in printed.err
     assert not list(tmp_path.iterdir())
     assert not started
+
+
+def test_a_dry_run_checks_the_working_directory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    assert submit(tmp_path / "file", "local", "--dry-run") == 2
+    assert "one of its parents is a file" in capsys.readouterr().err
+
+
+def test_a_job_on_the_phases_of_another_one_needs_a_yes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], started: list[Job], no_wheel: None
+) -> None:
+    assert submit(tmp_path / "w", "local", "--phase", "branch") == 0
+    assert submit(tmp_path / "w", "local", "--config.seed=5") == 0  # other phases
+    capsys.readouterr()
+    assert submit(tmp_path / "w", "local") == 2
+    said = f"job {started[0].name} is PLANNED and is to train trunk, branch too"
+    assert f"codepretrain: {said}" in capsys.readouterr().err
+    assert submit(tmp_path / "w", "local", "--yes") == 0
+    assert len(started) == 3
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "program"),
+    [("tpu_vm_v5e", CLOUD, "gcloud"), ("gke_v5e", GKE, "kubectl")],
+)
+def test_a_pod_is_refused_without_the_program_that_requests_it(
+    machine: str,
+    flags: list[str],
+    program: str,
+    memory: epath.Path,
+    capsys: pytest.CaptureFixture[str],
+    no_wheel: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before anything is written; a dry run needs no program."""
+    monkeypatch.setattr(missing, "missing_parts", lambda *_: [])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert submit(memory, machine, *flags, "--dry-run") == 0
+    assert submit(memory, machine, *flags) == 2
+    assert f"{program} is not installed" in capsys.readouterr().err
+    assert not storage.exists(memory / "jobs")
+
+
+def test_a_pod_is_refused_without_a_login(
+    memory: epath.Path,
+    capsys: pytest.CaptureFixture[str],
+    no_wheel: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(missing, "missing_parts", lambda *_: [])
+    Gcloud(tmp_path, monkeypatch).fail("list", "tokens")
+    assert submit(memory, "tpu_vm_v5e", *CLOUD) == 2
+    assert "gcloud cannot list the queued resources of tiny-" in capsys.readouterr().err
+    Kubectl(tmp_path, monkeypatch).fail("get", "no_cluster")
+    assert submit(memory, "gke_v5e", *GKE) == 2
+    assert 'pods" does not exist' in capsys.readouterr().err
+    assert not storage.exists(memory / "jobs")
 
 
 def test_a_local_job_is_written_and_started(
@@ -203,7 +274,8 @@ def test_a_pod_is_refused_while_the_data_is_not_prepared(
     memory: epath.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert submit(memory, "gke_v5e", *GKE, "--config.seed=3") == 2
-    command = f"`codepretrain prepare --config {TINY} --workdir {memory} --config.seed=3`"
+    study = ["--config", str(TINY), "--workdir", str(memory), *BATCH, "--config.seed=3"]
+    command = f"`{shlex.join(['codepretrain', 'prepare', *study])}`"
     assert f"run {command} first" in capsys.readouterr().err
 
 
@@ -257,6 +329,24 @@ def test_the_keeper_of_tpu_vms_requests_slices_and_returns_them(
     assert f"{job.name}-1: deleted: the job is over" in messages
 
 
+def test_a_job_whose_slices_are_not_granted_yet_is_stopped_at_once(
+    memory: epath.Path,
+    no_wheel: None,
+    started: list[Job],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No host could take the request, and its keeper goes by the orders alone."""
+    monkeypatch.setattr(missing, "missing_parts", lambda *_: [])
+    assert submit(memory, "tpu_vm_v5e", *CLOUD) == 0
+    folder, job = the_job(memory)
+    watch = OrdersWatch(folder)
+    assert not watch.is_over()
+    assert main(["launch", "stop", job.name, "--workdir", str(memory)]) == 0
+    assert "no host was deciding: the job is STOPPED" in capsys.readouterr().out
+    assert watch.is_over()
+
+
 def test_secrets_are_found_by_name_or_as_the_machine_says(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [*os.environ]:
         monkeypatch.delenv(name)
@@ -266,3 +356,17 @@ def test_secrets_are_found_by_name_or_as_the_machine_says(monkeypatch: pytest.Mo
 
     machine = LaunchConfig(machine=MachineConfig(secrets={"MY_THING": "thing"}))
     assert set(launch._secret_values(machine)) == {"HF_TOKEN", "WANDB_API_KEY", "MY_THING"}
+
+
+def test_finished_phases_need_no_machine(
+    trained_copy: Path, tiny_overrides: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hosts = "--machine.machine.hosts=1"
+    where = ["--config", str(TINY), "--workdir", str(trained_copy), *tiny_overrides, hosts]
+    command = ["launch", "submit", "--machine", str(ROOT / "launch" / "local.py"), *where]
+    assert main([*command, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert "trained and evaluated already: trunk, branch\n" in out
+    assert "study tiny: train.cooldown, report\n" in out
+    assert main([*command, "--phase=branch", "--dry-run"]) == 2
+    assert "nothing is left to train or to evaluate of trunk, branch" in capsys.readouterr().err

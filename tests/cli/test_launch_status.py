@@ -49,11 +49,26 @@ def test_a_typo_in_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no command 'launch staus'; did you mean status?" in line_of(capsys)
 
 
+@pytest.mark.parametrize("command", [*COMMANDS, "stop", "resume"])
+def test_without_a_job_those_that_there_are_are_named(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The newest first, whatever their study."""
+    assert main(["launch", command, "--workdir", str(tmp_path)]) == 2
+    assert f"JOB: expected the name of a job in {tmp_path}; there are none" in line_of(capsys)
+    for name in ("b-20261127-031500-4f2a", "a-20261127-041500-4f2a", "c-20261126-041500-4f2a"):
+        (tmp_path / "jobs" / name).mkdir(parents=True)
+    assert main(["launch", command, "--workdir", str(tmp_path)]) == 2
+    listed = "a-20261127-041500-4f2a, b-20261127-031500-4f2a, c-20261126-041500-4f2a"
+    assert f"; there are {listed}" in line_of(capsys)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     ("job", "message"),
     [
-        ("tolt", "there is no job 'tolt' in {workdir}; there are told"),
+        ("other", "there is no job 'other' in {workdir}; there are told"),
+        ("tolld", "there is no job 'tolld' in {workdir}; did you mean told?"),
         ("../told", "JOB: expected lower-case letters"),
     ],
 )

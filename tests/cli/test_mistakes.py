@@ -54,7 +54,7 @@ GRAMMAR = [
     ("evaluate {c} --step 1 --step=2", "--step is given twice: 1 and 2"),
     (
         "evaluate {c} --step 1 --watch",
-        "--watch evaluates every checkpoint: expected no --step with",
+        "--watch evaluates all steps: expected no --step with",
     ),
     ("evaluate {c} --watch --poll-s 0", "--poll-s: expected"),
     ("export {c} --phase trunk --output a --output b", "--output is given twice: 'a' and 'b'"),

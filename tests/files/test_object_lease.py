@@ -56,6 +56,8 @@ def test_a_released_folder_is_free_at_once(memory: epath.Path) -> None:
         with exclusive(memory, ttl_s=1000) as lease:
             lease.check()
             assert storage.names(memory / ".lease") == [f"{number:08d}"]
+            assert isinstance(lease, ObjectLease)
+            assert lease.watched_s == 0.0
 
 
 def test_a_live_holder_is_named(memory: epath.Path) -> None:
@@ -77,6 +79,7 @@ def test_a_dead_holder_is_replaced_when_its_lease_expires(memory: epath.Path) ->
             dead.check()
         dead.release()  # changes nothing
         assert isinstance(lease, ObjectLease)
+        assert lease.watched_s > TTL_S
         lease._renew()
         lease.check()
 

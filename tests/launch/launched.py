@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from codepretrain.errors import UserError
+from codepretrain.files import storage
 from codepretrain.launch import record_files
 from codepretrain.launch.events import Event, read_events, seconds
 from codepretrain.launch.fold import fold_events
-from codepretrain.launch.job_folder import JobFolder
+from codepretrain.launch.job_folder import JobFolder, job_folder
 from codepretrain.launch.records import HostRecord
 from codepretrain.launch.states import JobState
 from tests.conftest import ROOT
@@ -30,6 +32,7 @@ class Launched:
         self.folder = folder
         self.job = record_files.read_job_record(folder)
         self.keeper: subprocess.Popen[bytes] | None = None
+        self.attached: list[subprocess.Popen[bytes]] = []  # to workers, with which they end
 
     def __enter__(self) -> Self:
         self.start_keeper()
@@ -61,6 +64,8 @@ class Launched:
             send(pid, signal.SIGKILL)
         if self.keeper is not None:
             self.keeper.wait()
+        for process in self.attached:
+            process.wait()
         wait_for(lambda: not self.supervisors() and not self.workers(), "the end of all processes")
 
     # Processes
@@ -158,6 +163,23 @@ class Launched:
         newest = sorted(logs, key=lambda path: path.stat().st_mtime)[-6:]
         tails = {f"{p.parent.name}/{p.name}": p.read_text()[-1500:] for p in newest}
         return "\n".join([*map(str, events), *(f"== {name}\n{t}" for name, t in tails.items())])
+
+
+def submit(workdir: Path, *flags: str) -> Launched:
+    """Starts a job by `launch submit`, detached from this process."""
+    where = ["--workdir", str(workdir), "--detach", "--yes"]
+    done = subprocess.run(
+        [sys.executable, "-m", "codepretrain", "launch", "submit", *flags, *where],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        env={k: v for k, v in os.environ.items() if k not in ("XLA_FLAGS", "JAX_PLATFORMS")},
+    )
+    print(done.stdout, flush=True)
+    name = re.search(r"^job (\S+)$", done.stdout, re.MULTILINE)
+    assert done.returncode == 0, done
+    assert name is not None, done
+    return Launched(job_folder(storage.parse(workdir), name[1]))
 
 
 def processes() -> dict[int, list[str]]:

@@ -50,6 +50,12 @@ def single(name: str, *parents: str) -> Stage:
     return Stage(name=name, arguments=(name, "--config", "c.py"), parents=parents, is_single=True)
 
 
+def evaluations(*parents: str) -> Stage:
+    """A stage that evaluates on a slice of its own."""
+    arguments = ("evaluate", "--config", "c.py", "--watch")
+    return Stage(name="evaluate", arguments=arguments, parents=parents, is_evaluation=True)
+
+
 def job(*stages: Stage, slices: int = 1, hosts: int = 2, **fields) -> Job:
     """A job with short deadlines."""
     machine = MachineConfig(num_slices=slices, hosts=hosts, min_slices=fields.pop("min_slices", 1))
@@ -76,6 +82,8 @@ def random_job(rng: random.Random) -> Job:
     branches = [phase(n, "train.a", steps=rng.choice([3, 5])) for n in "bc"]
     alone = [phase("d", steps=4)]
     phases = rng.choice([[trunk], [trunk, *branches], [trunk, *branches, *alone]])
+    if rng.random() < 0.4:
+        phases = [*phases, evaluations()]
     stages = [*phases, single("report", *(stage.name for stage in phases))]
     if rng.random() < 0.3:
         stages = [single("prepare"), *(_after(stage, "prepare") for stage in stages)]

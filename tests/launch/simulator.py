@@ -286,6 +286,9 @@ class World:
             if cause == "user_error" or gang.step > 1:
                 self._fail(workers, End(code=2, cause=cause, message=f"{cause} of the test"))
                 return
+        if stage.is_evaluation:
+            self._evaluate(gang, workers)
+            return
         if gang.position < len(_ACTIVITIES) and not stage.is_single:
             for worker in workers.values():
                 worker.activity = _ACTIVITIES[gang.position]
@@ -296,6 +299,15 @@ class World:
                     worker.resumed_step = worker.step = gang.step
             return
         self._train(gang, workers, stage.num_steps or 2)
+
+    def _evaluate(self, gang: Gang, workers: Mapping[int, Worker]) -> None:
+        """Ends when all phases are trained."""
+        for worker in workers.values():
+            worker.activity = "watch"
+        if {stage.name for stage in self.job.stages if stage.phase is not None} <= self.done:
+            self.done.add(gang.attempt.stage)
+            for worker in workers.values():
+                self._end(worker, End(code=0, cause="done"))
 
     def _train(self, gang: Gang, workers: Mapping[int, Worker], num_steps: int) -> None:
         stage = gang.attempt.stage

@@ -53,6 +53,32 @@ def checkout(tmp_path: Path) -> Path:
     return folder
 
 
+def test_the_diff_applies_whatever_git_is_told_to_print(checkout: Path, tmp_path: Path) -> None:
+    """Colors, other prefixes and programs of the user's are for terminals."""
+    for name, value in (
+        ("color.ui", "always"),
+        ("diff.noprefix", "true"),
+        ("diff.external", "echo"),
+        ("diff.mnemonicPrefix", "true"),
+    ):
+        git(checkout, "config", name, value)
+    (checkout / "codepretrain" / "__init__.py").write_text("VALUE = 2\n")
+    tree = copy_source(checkout, tmp_path / "scratch")
+    (tmp_path / "change.diff").write_bytes(tree.diff)
+    git(checkout, "checkout", "-q", ".")
+    git(checkout, "apply", str(tmp_path / "change.diff"))
+    assert (checkout / "codepretrain" / "__init__.py").read_text() == "VALUE = 2\n"
+
+
+def test_a_checkout_that_git_refuses_is_not_taken_for_a_plain_folder(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its commit and its changes would be lost without a word."""
+    (checkout / ".git" / "config").write_text("[core\n")
+    with pytest.raises(UserError, match=r"git ls-files failed in .*: .*bad config"):
+        copy_source(checkout, tmp_path / "scratch")
+
+
 @pytest.fixture
 def experiment(tmp_path: Path) -> Path:
     path = tmp_path / "study.py"
@@ -216,3 +242,10 @@ def test_the_wheel_of_this_package_has_its_pages_and_tasks() -> None:
     assert "codepretrain/launch/bundle.py" in names
     assert not any(name.startswith(("tests/", "experiments/")) for name in names)
     assert json.loads(bundle.files["study.json"]) == to_dict(STUDY)
+
+
+def test_a_secret_with_characters_that_json_escapes_is_found() -> None:
+    secret = 'pass"word\\of the\tkeeper'
+    for content in (json.dumps({"a": secret}), json.dumps({"a": f"x{secret}é"}), secret):
+        with pytest.raises(UserError, match="contains the value of the environment variable S"):
+            check_no_secrets({"job.json": content.encode()}, {"S": secret})

@@ -28,7 +28,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *outcomes: Any) -> list
     monkeypatch.setattr(conducting, "conduct", conduct)
     monkeypatch.setattr(conducting, "_FAILED_S", 0.01)
     folder = job_folder(storage.parse(tmp_path), "job")
-    thread = Conducting(folder, period_s=0.01, note=notes.append)
+    thread = Conducting(folder, host=0, period_s=0.01, note=notes.append)
     wait_for(lambda: not left)
     thread.leave(30)
     return notes
@@ -53,13 +53,13 @@ def test_it_tries_until_the_job_is_over(monkeypatch: pytest.MonkeyPatch, tmp_pat
 def test_it_leaves_when_it_is_told_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     began, waits = threading.Event(), []
 
-    def conduct(folder: Any, *, wait: Any, period_s: float) -> None:
+    def conduct(folder: Any, *, wait: Any, host: int, period_s: float) -> None:
         began.set()
         waits.append(wait(60))
 
     monkeypatch.setattr(conducting, "conduct", conduct)
     folder = job_folder(storage.parse(tmp_path), "job")
-    thread = Conducting(folder, period_s=0.01, note=print)
+    thread = Conducting(folder, host=0, period_s=0.01, note=print)
     assert began.wait(30)
     thread.leave(30)
     assert waits == [True]

@@ -19,7 +19,7 @@ from codepretrain.launch.events import Event, read_events
 from codepretrain.launch.fold import fold_events
 from codepretrain.launch.job import Job, Request
 from codepretrain.launch.job_folder import JobFolder
-from codepretrain.launch.records import Attempt, End, Orders
+from codepretrain.launch.records import Attempt, End, HostRecord, Orders
 from codepretrain.launch.states import JobState
 from tests.launch.random_faults import job, phase, single
 from tests.launch.simulated_conductor import TICK_S
@@ -300,6 +300,39 @@ def test_events_never_go_back_in_time(folder: JobFolder) -> None:
     times = [event["time"] for event in events]
     assert times == sorted(times)
     assert events[-1]["writer"] == "conductor-000002"
+
+
+@pytest.mark.parametrize(("silent_s", "expected_s"), [(0.0, 20.0), (10.0, 10.0), (60.0, 10.0)])
+def test_the_host_of_a_conductor_that_was_silent_is_lost_the_sooner(
+    folder: JobFolder, silent_s: float, expected_s: float
+) -> None:
+    """Seconds in which its lease was not renewed are seconds of silence, up to half of them."""
+    record_files.create_job(folder, plan(), by="test")
+    clock_s, beats = 100.0, {0: 1, 1: 1}
+    records = {h: HostRecord(host=h, boot="a", beat=1, address=f"h{h}:1") for h in beats}
+
+    def beat(*hosts: int) -> None:
+        for host in hosts:
+            beats[host] += 1
+            record_files.write_host(folder, replace(records[host], beat=beats[host]))
+
+    def events(kind: str) -> list[Event]:
+        return [e for e in read_events(folder.events) if e["event"] == kind]
+
+    with Conductor(folder, host=0, steady=lambda: clock_s) as first:
+        while not events("attempt"):
+            clock_s += 1.0
+            beat(0, 1)
+            first.round()
+    with Conductor(folder, host=1, silent_s=silent_s, steady=lambda: clock_s) as second:
+        begun_s = clock_s
+        while not events("lost_host"):
+            second.round()
+            clock_s += 1.0
+            beat(1)
+            assert clock_s < begun_s + 60
+    assert [e["host"] for e in events("lost_host")] == [0]
+    assert clock_s - begun_s == pytest.approx(expected_s + 2)
 
 
 def test_conduct_holds_the_lease_and_ends_with_the_job(folder: JobFolder) -> None:

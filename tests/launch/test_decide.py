@@ -183,7 +183,8 @@ def test_a_user_error_is_tried_once() -> None:
     assert state.state == "FAILED"
     assert causes(events) == ["user_error"]
     assert state.why.startswith("train.a: host ")
-    assert state.why.endswith("To resume, run: codepretrain launch resume j --workdir w")
+    advice = "To change the study, submit it again. To resume, run: codepretrain launch resume j"
+    assert state.why.endswith(f"{advice} --workdir w")
 
 
 def test_other_branches_go_on_after_a_failure() -> None:
@@ -270,6 +271,8 @@ def test_fewer_slices_while_one_is_away_and_all_when_it_is_back() -> None:
     assert [a["hosts"] for a in attempts] == [[0, 1, 2, 3], [0, 1], [0, 1, 2, 3]]
     more = "--config.execution.num_microbatches=2"
     assert [more in a["arguments"] for a in attempts] == [False, True, False]
+    told = "on 1 of 2 slices, 2 micro-batches instead of 1"
+    assert [e.get("message") for e in of_kind(events, "attempt")] == [None, told, None]
     assert causes(events) == ["lost_host", "stopped", "done"]
     assert [e["lost_steps"] for e in of_kind(events, "end")][1:] == [0, 0]
     assert state.stage("train.a").failures == 0

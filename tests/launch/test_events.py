@@ -9,8 +9,10 @@ from etils import epath
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_text
+from codepretrain.files.journal_tail import JournalTail
 from codepretrain.launch.events import (
     Event,
+    EventReader,
     EventWriter,
     conductor_name,
     counts,
@@ -38,6 +40,30 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> epath.Path:
     if request.param == "local":
         return epath.Path(tmp_path / "events")
     return storage.parse(f"memory://bucket/{tmp_path.name}/events")
+
+
+def test_what_was_read_is_not_lost_if_another_journal_fails(
+    folder: epath.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EventWriter(folder, conductor_name(1)) as one, EventWriter(folder, "keeper-a") as two:
+        one.append([event("term", 10, seen={})])
+        two.append([event("y", 11)])
+        reader = EventReader(folder)
+        assert kinds(reader.read()) == ["term", "y"]
+        one.append([event("z", 12)])
+        update = JournalTail.update
+        reached = []
+
+        def fail_second(tail: JournalTail) -> bool:
+            reached.append(tail)
+            if len(reached) == 2:
+                raise UserError("cannot read now")
+            return update(tail)
+
+        monkeypatch.setattr(JournalTail, "update", fail_second)
+        with pytest.raises(UserError, match="cannot read now"):
+            reader.read()
+        assert kinds(reader.read()) == ["term", "y", "z"]
 
 
 def test_readers_see_events_while_others_append(folder: epath.Path) -> None:
@@ -124,3 +150,24 @@ def test_times_are_exact_to_the_millisecond() -> None:
 
 def test_no_folder_is_no_events(tmp_path: Path) -> None:
     assert read_events(epath.Path(tmp_path / "none")) == []
+
+
+def test_a_reader_returns_what_one_that_begins_anew_would(tmp_path: Path) -> None:
+    """It reads only what is new; what later terms ignore is ignored all the same."""
+    folder = storage.parse(tmp_path)
+    reader = EventReader(folder)
+    assert reader.read() == []
+    old = EventWriter(folder, conductor_name(1))
+    old.append([{"event": "term", "time": utc(1), "term": 1, "seen": {}}])
+    old.append([{"event": "a", "time": utc(2)}])
+    assert [event["event"] for event in reader.read()] == ["term", "a"]
+    assert reader.read() is reader.read()
+    with EventWriter(folder, conductor_name(2)) as new:
+        new.append([{"event": "term", "time": utc(3), "term": 2, "seen": {"conductor-000001": 2}}])
+        old.append([{"event": "late", "time": utc(4)}])
+        with EventWriter(folder, "keeper-1") as keeper:
+            keeper.append([{"event": "keeper", "time": utc(1.5)}])
+        found = [event["event"] for event in reader.read()]
+        assert found == ["term", "keeper", "a", "term"]
+        assert reader.read() == read_events(folder)
+    old.close()

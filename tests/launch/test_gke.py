@@ -3,6 +3,8 @@
 import ast
 import copy
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 
 from codepretrain.launch import gke
 from codepretrain.launch.commands import run_command
-from codepretrain.launch.host_settings import Shipment, extras_for
+from codepretrain.launch.host_settings import Shipment, extras_for, host_start_program
 from codepretrain.launch.load_machine import load_machine
 from codepretrain.launch.machine import LaunchConfig
 from tests.fixtures.fake_kubectl import Kubectl, job_failure
@@ -121,6 +123,29 @@ def test_the_fields_of_a_multislice_job() -> None:
     assert "slice" not in json.loads(settings)
 
 
+def expanded(text: str, variables: dict[str, str]) -> str:
+    """What a container gets of a command's word, by the rules of Kubernetes.
+
+    Source: Kubernetes API, Container.command: "$$" is "$"; "$(NAME)" is the variable's value, and
+    stays as it is if there is no such variable.
+    """
+    return re.sub(
+        r"\$\$|\$\((\w+)\)",
+        lambda found: "$" if found[0] == "$$" else variables.get(found[1], found[0]),
+        text,
+    )
+
+
+def test_values_with_dollar_signs_arrive_as_they_are() -> None:
+    values = {"FORMAT": "a$$b $(JOB_INDEX) $(OTHER) $HOME $"}
+    machine = replace(VARIANTS["v5e"].machine, env=values)
+    manifest = gke.manifest(replace(VARIANTS["v5e"], machine=machine), SHIPMENT)
+    command = job_of(manifest)["spec"]["template"]["spec"]["containers"][0]["command"]
+    program, settings = (expanded(word, {"JOB_INDEX": "3"}) for word in command[2:])
+    assert program == host_start_program()
+    assert json.loads(settings)["env"] == values
+
+
 def test_capacity_and_single_hosts() -> None:
     def pod(name: str) -> Any:
         return job_of(gke.manifest(VARIANTS[name], SHIPMENT))["spec"]["template"]["spec"]
@@ -174,8 +199,8 @@ def test_a_life_without_faults(kubectl: Kubectl) -> None:
     assert state(machine) == ("QUEUED", "Kueue has not admitted it")
     assert state(machine)[0] == "PROVISIONING"
     assert state(machine) == ("RUNNING", "2 of 2 slices are ready, 0 restarts")
-    assert run_command(gke.delete_command(machine.machine, JOB)).code == 0
-    assert run_command(gke.delete_command(machine.machine, JOB)).code == 0
+    for _ in range(2):
+        assert run_command(gke.delete_command(machine.machine, JOB, timeout_s=60)).code == 0
     assert kubectl.jobsets == {}
     assert all("--context=gke_my-project_us-west4-a_pods" in call for call in kubectl.calls)
 

@@ -76,6 +76,14 @@ def test_the_values_are_locked() -> None:
     assert "did you mean" in done.stderr.lower() or "KeyError" in done.stderr
 
 
+def test_zones_of_every_kind() -> None:
+    for zone in ("us-west4-a", "northamerica-northeast1-b", "us-central1-ai1a"):
+        where = [CLOUD[0], f"--machine.machine.zone={zone}"]
+        assert load_machine(ROOT / "launch" / "tpu_vm_v5e.py", where).machine.zone == zone
+    region = [CLOUD[0], *CLOUD[2:], "--machine.machine.zone=us-west4"]  # of a regional cluster
+    assert load_machine(ROOT / "launch" / "gke_v5e.py", region).machine.zone == "us-west4"
+
+
 def test_overrides_reach_every_part() -> None:
     config = load_machine(
         ROOT / "launch" / "local.py",
@@ -127,6 +135,11 @@ def test_mistakes_are_named(override: str, words: str) -> None:
         ("--machine.machine.topology=v5p:4x4x16", "a TPU VM of 256 chips (v5p-512) has the shape"),
         ("--machine.machine.capacity=reserved", "machine.machine.reservation: expected the name"),
         ("--machine.machine.reservation=r", "and None otherwise, got 'r' with 'spot'"),
+        ("--machine.machine.zone=us-west4", "machine.machine.zone: expected a zone for machine."),
+        (
+            "--machine.watchdog.heartbeat_s=2",
+            "machine.watchdog.heartbeat_s: expected a number from",
+        ),
         ("--machine.machine.zone=US", "machine.machine.zone: expected a zone, such as us-west4-a"),
         ("--machine.machine.hosts=4", "machine.machine.hosts is for local"),
         ("--machine.machine.runtime_version=None", "expected the TPU software version, got None"),

@@ -170,6 +170,32 @@ def test_one_that_stays_is_told_to_end_once(hosts: Hosts, monkeypatch: pytest.Mo
     assert sum(note.endswith("does not end: SIGTERM") for note in hosts.notes) == 2
 
 
+def test_one_that_ignores_sigterm_is_killed(hosts: Hosts) -> None:
+    """Without that its keeper would never end, and hold the machine for ever."""
+    ignores = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    (hosts.path / "fake.py").write_text(ignores + _FAKE)
+    hosts.tick()
+    for host in (0, 1):
+        wait_for(lambda host=host: hosts.log(host))  # type: ignore[misc]
+    hosts.tick(is_over=True)
+    hosts.tick(is_over=True, after_s=61)
+    assert len(hosts.hosts.pids()) == 2
+    hosts.tick(is_over=True, after_s=30)  # the grace of its worker
+    assert len(hosts.hosts.pids()) == 2
+    hosts.tick(is_over=True, after_s=31)
+    wait_for(lambda: hosts.tick(is_over=True))
+    killed = [note for note in hosts.notes if note.endswith("does not end: SIGKILL")]
+    assert len(killed) == 2
+
+
+def test_what_cannot_be_started_for_long_is_noted_once(hosts: Hosts) -> None:
+    hosts.hosts._command = [str(hosts.path / "there-is-no-such-program")]
+    for _ in range(20):
+        hosts.tick(after_s=6)
+    assert len(hosts.notes) == 2
+    assert all("cannot start the supervisor of host" in note for note in hosts.notes)
+
+
 def test_a_supervisor_of_an_earlier_keeper_is_left_alone(hosts: Hosts) -> None:
     with held(hosts.folder, 1, announce=print):
         hosts.tick()

@@ -139,6 +139,12 @@ def test_a_batch_that_needs_more_than_a_slice() -> None:
     assert chosen(plan, state(), [0, 1], 1e9) == [("train.a", (0,), 3)]
 
 
+def test_a_batch_that_all_slices_together_do_not_divide() -> None:
+    """8 rows on two slices of 8 devices: each phase on one of them."""
+    plan = replace(job(phase("a", batch_size=8), slices=2, hosts=2), chips_per_host=4)
+    assert chosen(plan, state(), [0, 1]) == [("train.a", (0,), 2)]
+
+
 @pytest.mark.parametrize(("batch", "is_possible"), [(48, True), (7, False)])
 def test_impossible(batch: int, is_possible: bool) -> None:
     plan = job(phase("a", batch_size=batch), slices=4, budget=BudgetConfig(max_slices=2))

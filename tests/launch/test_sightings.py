@@ -61,3 +61,11 @@ def test_a_supervisor_that_was_started_again_has_obeyed_nothing() -> None:
     found = [see(sightings, beat, "b") for beat in (1, 2, 3)]
     assert [seen.is_ours for seen in found] == [False, False, True]
     assert [seen.has_obeyed for seen in found] == [False, False, True]
+
+
+def test_silence_that_was_known_before_ends_with_the_first_sign_of_life() -> None:
+    sightings = Sightings(20.0, silent_s={0: 10.0})
+    assert see(sightings, 7).silent_s == 10.0
+    assert see(sightings, 7).silent_s == 11.0
+    assert see(sightings, 8).silent_s == 0.0
+    assert see(sightings, 8).silent_s == 1.0

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from codepretrain.files.lease import expiring
 from codepretrain.launch import record_files, status_page, status_terminal
 from codepretrain.launch.host_status import Look
+from codepretrain.launch.keeper import keeper_folder
 from codepretrain.launch.looking import Looker
 from codepretrain.launch.records import End, HostRecord
 from codepretrain.launch.status import JobStatus, status_of
@@ -55,6 +57,23 @@ def test_a_stage_that_trains_again() -> None:
     assert stage.left_s == 39 * 3.0  # steps times the median of the hosts' step times
     assert stage.cost.expected_chip_hours == 0.5
     assert [e["event"] for e in status.recent][-3:] == ["state", "state", "state"]
+
+
+def test_a_stage_on_fewer_slices_says_so() -> None:
+    plan = told.make_job()
+    machine = dataclasses.replace(plan.launch.machine, num_slices=2)
+    stages = (dataclasses.replace(plan.stages[0], batch_size=8), plan.stages[1])
+    launch = dataclasses.replace(plan.launch, machine=machine)
+    plan = dataclasses.replace(plan, launch=launch, stages=stages)
+    words = "on 1 of 2 slices, 2 micro-batches instead of 1"
+    start = {**told.started(145, 2, expected=40), "message": words}
+    status = status_of(plan, told.numbered(*told.CRASHED, start), look())
+    assert status.stages[0].on == words
+    assert status.recent[-1]["text"] == f"train.a-2 starts {words}"
+    assert f"train.a: {words}; 1 × crash" in "\n".join(show(status, 80))
+    assert words in status_page.render(status, [], written_s=0.0, refreshes=False)
+    whole = status_of(told.make_job(), told.numbered(*AGAIN), look())
+    assert whole.stages[0].on == ""
 
 
 def test_the_first_step_says_nothing_about_the_time_left() -> None:
@@ -148,6 +167,32 @@ def test_the_terminal_keeps_its_width_and_shows_the_numbers(width: int) -> None:
         assert shown in text, shown
 
 
+def test_no_number_is_cut_off_in_a_narrow_terminal() -> None:
+    """What there is no room for is left out whole, and what matters most stays."""
+    status = status_of(told.make_job(), told.numbered(*AGAIN), look())
+    stage = dataclasses.replace(
+        status.stages[0],
+        state="RESTARTING",
+        step=123_456,
+        num_steps=190_734,
+        loss=12.345,
+        goodput=0.995,
+        mfu=0.405,
+        left_s=86_399.0,
+        cost=dataclasses.replace(status.stages[0].cost, chip_hours=12_345.6),
+    )
+    status = dataclasses.replace(status, stages=(stage,))
+    text = "\n".join(show(status, 80))
+    for shown in ("train.a", "RESTARTING", "123,456/190,734", "12,345.6", "chip-h", "23h 59m"):
+        assert shown in text, shown
+
+
+def test_a_running_job_names_what_runs_now() -> None:
+    """Not what ran when it became RUNNING."""
+    before = told.numbered(*AGAIN[:-2], told.state(155, "RUNNING", "prepare-1"))
+    assert status_of(told.make_job(), before, look()).why == "train.a-2"
+
+
 def test_the_terminal_shows_no_control_characters_of_a_message() -> None:
     evil = told.state(200, "FAILED", "\x1b[2Jx")
     status = status_of(told.make_job(), told.numbered(*told.CRASHED, evil), look())
@@ -200,6 +245,22 @@ def test_looking_waits_for_a_beat_of_every_host(tmp_path: Path) -> None:
     status = Looker(folder, steady=lambda: clock[0], sleep=sleep).status_after_a_beat()
     assert [host.state for host in status.hosts] == ["running", "silent"]
     assert clock[0] == status.observed_s == 3.0
+
+
+def test_a_job_without_a_keeper_says_how_to_start_one(tmp_path: Path) -> None:
+    """One that was killed released nothing, but its process is gone from this host."""
+    folder = told.write(tmp_path, *AGAIN)
+    with expiring(keeper_folder(folder), ttl_s=60.0):
+        assert Looker(folder).status().problems == ()
+        (lease,) = (keeper_folder(folder) / ".lease").glob("*[0-9]")
+        held = json.loads(lease.read_text())
+    assert held["state"] == "held"
+    advice = "no keeper runs, so nothing replaces a machine: codepretrain launch resume told"
+    assert Looker(folder).status().problems[0].startswith(advice)
+    lease.write_text(json.dumps({**held, "start": "another process with this number"}))
+    assert Looker(folder).status().problems[0].startswith(advice)
+    lease.write_text(json.dumps({**held, "host_boot": "another host"}))
+    assert Looker(folder).status().problems == ()  # it may be alive
 
 
 def test_a_job_in_an_object_store(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from etils import epath
 import codepretrain
 from codepretrain.config.load import load_study
 from codepretrain.config.parse import parse
-from codepretrain.config.schema import StudyConfig
+from codepretrain.config.schema import EvaluatorConfig, MeshConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.hardware.chips import CHIPS
@@ -34,9 +34,12 @@ from codepretrain.model.size import flops_per_token
 from codepretrain.study.describe import describe
 from codepretrain.study.graph import resolve
 from codepretrain.study.source_sizes import SourceSize
-from tests.configs import SMALL_VALUES, STEP_TOKENS
+from tests.configs import BATCH_SIZE as SMALL_BATCH_SIZE
+from tests.configs import MAX_SEQ_LEN, SMALL_VALUES
 
 ROOT = Path(__file__).parents[2]
+BATCH_SIZE = 64
+STEP_TOKENS = BATCH_SIZE * MAX_SEQ_LEN
 NOW = datetime(2026, 11, 27, 3, 15, 0, tzinfo=UTC)
 LOCAL = load_machine(ROOT / "launch" / "local.py")
 CLOUD = [
@@ -51,8 +54,16 @@ GKE = load_machine(
 BUCKET = epath.Path("gs://bucket/folder")
 
 
+PHASES = {
+    name: {**phase, "tokens": phase["tokens"] * BATCH_SIZE // SMALL_BATCH_SIZE}
+    for name, phase in SMALL_VALUES["phases"].items()
+}
+
+
 def study(**values: Any) -> StudyConfig:
-    return parse(StudyConfig, {**SMALL_VALUES, **values})
+    """A study whose batch divides over the machines below."""
+    own = {"training": {"batch_size": BATCH_SIZE}, "phases": PHASES}
+    return parse(StudyConfig, {**SMALL_VALUES, **own, **values})
 
 
 def plan_of(config: StudyConfig) -> dict[str, Any]:
@@ -98,6 +109,29 @@ def given(experiment: str, launch: LaunchConfig, **fields: Any) -> Submitted:
     return Submitted(**{**defaults, **fields})
 
 
+def test_evaluations_apart(tmp_path: Path, experiment: str) -> None:
+    evals = {"validation": EvaluatorConfig(kind="validation_loss")}
+    config = dataclasses.replace(study(), evals=evals)
+    mesh = MeshConfig(fsdp=-1)
+    config = dataclasses.replace(config, execution=dataclasses.replace(config.execution, mesh=mesh))
+    apart = {"workdir": epath.Path(tmp_path / "w"), "evaluates_apart": True}
+    made = prepare_submission(given(experiment, LOCAL, study=config, **apart), now=NOW)
+    stages = made.job.by_name
+    assert list(stages) == ["train.trunk", "train.anneal", "evaluate", "report"]
+    where = ("--config", made.job.config, "--workdir", str(tmp_path / "w"))
+    phases = ("--phase", "trunk", "--phase", "anneal")
+    assert stages["evaluate"].arguments == (
+        *("evaluate", *where, "--watch", *phases, "--cpu-devices=4"),
+    )
+    assert "--no-evaluations" in stages["train.trunk"].arguments
+    assert stages["evaluate"].parents == ()
+    assert stages["evaluate"].mesh == mesh
+    assert "evaluate" in stages["report"].parents
+    assert any("after all phases" in note for note in made.notes)
+    with pytest.raises(UserError, match="apart: the study has no evaluations"):
+        prepare_submission(given(experiment, LOCAL, **apart), now=NOW)
+
+
 def test_the_stages_of_a_local_job(tmp_path: Path, experiment: str) -> None:
     workdir = epath.Path(tmp_path / "w")
     made = prepare_submission(
@@ -135,11 +169,22 @@ def test_a_phase_is_trained_with_its_ancestors_and_no_report(experiment: str) ->
     assert [stage.name for stage in both.job.stages] == ["train.trunk", "train.anneal"]
 
 
+def test_a_finished_phase_needs_no_machine(experiment: str) -> None:
+    made = prepare_submission(given(experiment, TPUS, finished=["trunk"]), now=NOW)
+    assert [stage.name for stage in made.job.stages] == ["train.anneal", "report"]
+    assert made.job.by_name["train.anneal"].parents == ()
+    assert "trained and evaluated already: trunk" in made.notes
+    with pytest.raises(
+        UserError,
+        match="nothing is left to train or to evaluate of trunk, anneal: see `codepretrain report`",
+    ):
+        prepare_submission(given(experiment, TPUS, finished=["trunk", "anneal"]), now=NOW)
+
+
 def test_phases_with_one_fingerprint_are_one_stage(experiment: str) -> None:
     """Under the first name, whichever name was asked for; their children are told apart."""
-    phases = SMALL_VALUES["phases"]
     twin = study(
-        phases={**phases, "twin": phases["trunk"], "late": {**phases["anneal"], "parent": "twin"}}
+        phases={**PHASES, "twin": PHASES["trunk"], "late": {**PHASES["anneal"], "parent": "twin"}}
     )
     made = prepare_submission(given(experiment, TPUS, study=twin, only=["twin"]), now=NOW)
     assert [stage.name for stage in made.job.stages] == ["train.trunk"]

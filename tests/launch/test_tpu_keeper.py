@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from codepretrain.errors import UserError
+from codepretrain.launch.commands import Done
 from codepretrain.launch.host_settings import Shipment
 from codepretrain.launch.load_machine import check_machine
 from codepretrain.launch.machine import LaunchConfig, MachineConfig
@@ -212,6 +213,31 @@ def test_no_answer_is_not_the_answer_that_nothing_is_there(
     assert gcloud.states == {}
 
 
+def test_a_failure_that_lasts_is_noted_once_and_again_after_long(tmp_path: Path) -> None:
+    """A note is an event of the job: one at each poll would be 5,760 a day."""
+    life = Life(tmp_path, num_slices=1)
+    failed = Done(1, "", "ERROR: no route to host")
+    active = f'[{{"name": "a/queuedResources/{SLICES[0]}", "state": {{"state": "ACTIVE"}}}}]'
+    answers = {"list": failed, "delete": failed}
+    life.keeper._run = lambda command, _: answers[command[4]]
+    life.ticks(30)
+    assert len(life.notes) == 1
+    assert life.notes[0].startswith("gcloud cannot list the queued resources of")
+    life.ticks(30)  # 15 minutes in all
+    assert len(life.notes) == 2
+    answers["list"] = Done(1, "", "ERROR: expired")
+    life.ticks(2)
+    answers["list"] = Done(0, active)
+    life.is_over = True
+    life.ticks(20)
+    assert "ERROR: expired; tries again" in life.notes[2]
+    assert life.notes[3].startswith("gcloud works again, after")
+    assert life.notes[4:] == [
+        f"{SLICES[0]}: ACTIVE",
+        f"{SLICES[0]}: not deleted: ERROR: no route to host; tries again",
+    ]
+
+
 def test_another_keeper_takes_over_what_is_there(tmp_path: Path, gcloud: Gcloud) -> None:
     life = Life(tmp_path)
     life.ticks(3)
@@ -236,15 +262,6 @@ def test_a_first_request_that_is_refused_for_what_it_asks_is_an_error(
     gcloud.fail("create", "permission")
     life.ticks(20)
     assert gcloud.states == dict.fromkeys(SLICES, "ACTIVE")
-
-
-def test_the_loop_ends_with_the_job(tmp_path: Path, gcloud: Gcloud) -> None:
-    life = Life(tmp_path)
-    answers = iter([False] * 6 + [True] * 10)
-    slept: list[float] = []
-    life.keeper.keep(lambda: next(answers), clock=lambda: 15.0 * len(slept), sleep=slept.append)
-    assert gcloud.states == {}
-    assert len(slept) == 8
 
 
 def test_the_startup_script_is_valid_shell_and_has_names_of_secrets_only(

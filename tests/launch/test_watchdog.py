@@ -62,7 +62,8 @@ def test_behind_by_steps_before_anything_else() -> None:
     assert behind(reports) == 7
 
 
-def test_medians_of_step_times() -> None:
+def test_the_newest_median_of_the_worker_that_is_ahead() -> None:
+    """A worker reports a median, and the time of the first step only until there is another."""
     times = StepTimes()
 
     def record(step: int, step_s: float, attempt: str = "a-1") -> HostRecord:
@@ -75,8 +76,8 @@ def test_medians_of_step_times() -> None:
             report=WorkerReport(activity="train", step=step, step_s=step_s),
         )
 
-    for step, step_s in ((1, 9.0), (2, 1.0), (2, 5.0), (3, 2.0)):
+    for step, step_s, expected in ((1, 900.0, 900.0), (2, 1.0, 1.0), (2, 5.0, 1.0), (3, 2.0, 2.0)):
         times.update([record(step, step_s)], ["a-1"])
-    assert times.medians() == {"a-1": 2.0}
+        assert times.medians() == {"a-1": expected}
     times.update([record(1, 7.0, "a-2")], ["a-2"])
     assert times.medians() == {"a-2": 7.0}

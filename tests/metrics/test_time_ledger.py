@@ -1,4 +1,5 @@
 import time
+import tracemalloc
 
 import pytest
 
@@ -86,3 +87,21 @@ def test_a_record_without_its_fields_is_named(tmp_path, line):
         read_sessions(tmp_path / "time.jsonl")
     with pytest.raises(UserError, match=r"time\.jsonl line 1 is damaged .*expected a field"):
         TimeLedger(tmp_path / "time.jsonl", Stopwatch(), session=1, first_step=0)
+
+
+def test_it_holds_no_record_of_earlier_savings(tmp_path):
+    """A record every 10 s makes 60,000 in a week; only the last of each session counts."""
+    path = tmp_path / "time.jsonl"
+    seconds = dict.fromkeys(TIME_KINDS, 1 / 3)
+    begun = {"session": 0, "started_at": "2026-01-01T00:00:00+00:00", "first_step": 0}
+    with journal.Journal(path) as lines:
+        for step in range(2000):
+            lines.append({**begun, "last_step": step, "seconds": seconds, "wall_s": 3.0})
+    tracemalloc.start()
+    try:
+        with TimeLedger(path, Stopwatch(), session=1, first_step=1999) as ledger:
+            held, _ = tracemalloc.get_traced_memory()
+            assert [record["last_step"] for record in ledger.sessions(2000)] == [1999, 2000]
+    finally:
+        tracemalloc.stop()
+    assert held < 50 * 2000

@@ -2,7 +2,7 @@ import itertools
 import os
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import grain
@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from codepretrain.errors import UserError
+from codepretrain.files.storage import StrPath
+from codepretrain.rows import verify
 from codepretrain.rows.manifest import rows_directory
 from codepretrain.rows.records import RecordWriter
 from codepretrain.rows.store import RowStore, open_sources
@@ -189,6 +191,38 @@ def test_damaged_statistics(make_source: Make) -> None:
     path.write_bytes(contents)
     with pytest.raises(UserError, match=r"row_stats.npy was altered: its sha256 differs"):
         reopen(store)
+
+
+def test_the_index_of_the_documents_is_read_when_one_is_asked_for(
+    make_source: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training never asks, and the index is larger than all else that opening reads."""
+    store = make_source("text", 4)
+    read: list[str] = []
+    original = verify.sha256_files
+
+    def noting(paths: Iterable[StrPath]) -> list[str]:
+        paths = [Path(path) for path in paths]
+        read.extend(path.name for path in paths)
+        return original(paths)
+
+    monkeypatch.setattr(verify, "sha256_files", noting)
+    store = reopen(store)
+    assert numbers(store, range(4)) == list(range(4))
+    assert sorted(read) == ["manifest.json", "row_stats.npy", "rows.index.npy"]
+    assert [store.document(number)["id"] for number in range(4)] == [f"text/{n}" for n in range(4)]
+    assert read[3:] == ["documents.index.npy"]
+
+
+def test_a_damaged_index_of_the_documents(make_source: Make) -> None:
+    store = make_source("text", 4)
+    path = Path(store.directory / "documents.index.npy")
+    contents = bytearray(path.read_bytes())
+    contents[-1] ^= 1
+    path.write_bytes(contents)
+    store = reopen(store)
+    with pytest.raises(UserError, match=r"documents.index.npy was altered: its sha256 differs"):
+        store.document(0)
 
 
 def test_open_sources(make_source: Make, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Evaluating beside the job that trains."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -13,9 +14,12 @@ from etils import epath
 
 from codepretrain.checkpoint import manager
 from codepretrain.checkpoint.arrays import read_arrays
+from codepretrain.checkpoint.reading import Readers
+from codepretrain.checkpoint.record import read_record, write_record
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.identity import identity_digest
+from codepretrain.files import storage
 from codepretrain.files.lease import exclusive
 from codepretrain.study.evaluations import kept_identities
 from codepretrain.study.progress import progress
@@ -103,6 +107,39 @@ def test_a_checkpoint_that_is_deleted_while_it_is_read_is_passed_over(
     monkeypatch.setattr(Runner, "_kept_params", delete_first)
     watch(config, trained_copy)
     assert [r["step"] for r in lines(run / "watch" / "evals.jsonl")] == [40]
+
+
+def make_temporary(run: Path, step: int) -> None:
+    folder = run / "checkpoints" / str(step)
+    write_record(folder, dataclasses.replace(read_record(folder), permanent=False))
+
+
+def test_temporary_checkpoints_are_followed_on_request(
+    trained_copy: Path, config: StudyConfig, run: Path
+) -> None:
+    """They are saved at other steps in each execution."""
+    make_temporary(run, 20)
+    watch(config, trained_copy)
+    assert [r["step"] for r in lines(run / "watch" / "evals.jsonl")] == [40]
+    workspace = Workspace(config, trained_copy)
+    evaluate_phases(workspace, only=["trunk"], watch_poll_s=0.1, watches_temporary=True)
+    assert [r["step"] for r in lines(run / "watch" / "evals.jsonl")] == [40, 20]
+
+
+def test_a_checkpoint_is_held_while_it_is_read(
+    trained_copy: Path, config: StudyConfig, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints, may_delete = run / "checkpoints", []
+
+    def noting(folder: epath.Path, wanted: Any, **options: Any) -> Any:
+        may_delete.append(Readers(checkpoints).lock_out(int(folder.parent.name)))
+        return read_arrays(folder, wanted, **options)
+
+    monkeypatch.setattr(manager, "read_arrays", noting)
+    watch(config, trained_copy)
+    assert may_delete == [False, False]
+    assert Readers(checkpoints).lock_out(20)
+    assert storage.names(run / "reading" / "40") == []
 
 
 def test_a_running_phase_is_followed_to_its_end(

@@ -122,6 +122,7 @@ try:
 except DamageError as error:
     print(error)
     assert error.cause == "damage"
+    print("is_cascade", error.is_cascade, flush=True)
 """
 
 
@@ -131,9 +132,10 @@ def test_one_flipped_bit_of_a_gradient_names_its_process_and_device(
 ) -> None:
     """Where parameters are sharded over all devices, and where every device has them all."""
     ended = run_job(_FLIP, str(bad_process), str(fsdp))
-    for one in ended:
+    for process, one in enumerate(ended):
         assert one.returncode == 0, one.stderr
-        *steps, message = one.stdout.splitlines()
+        *steps, message, cascade = one.stdout.splitlines()
+        assert cascade == f"is_cascade {process != bad_process}"
         assert steps == ["step 1", "step 2"]
         assert message.startswith(
             "step 3, executed twice from the same state and batch, gave different gradients on "

@@ -20,6 +20,7 @@ from codepretrain.errors import Interrupted, UserError
 from codepretrain.evals.evaluator import EvalResult
 from codepretrain.evals.validation_loss import ValidationLoss
 from codepretrain.files.lease import exclusive
+from codepretrain.hosts import Channel
 from codepretrain.metrics.goodput import goodput
 from codepretrain.metrics.time_ledger import read_sessions
 from codepretrain.model.attention_kernels import AttentionKernel
@@ -220,6 +221,34 @@ def test_skipped_updates_between_two_log_points_stop_a_run(
     monkeypatch.setattr(Program, "train_step", skipping)
     with pytest.raises(UserError, match=r"diverged: the updates of steps 1 to 3 were all skipped"):
         train_phases(Workspace(config, workdir), only=["trunk"], command_line="a test")
+
+
+def test_no_step_begins_before_all_processes_have_compiled(
+    workdir: Path, tiny_overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one would wait in a collective operation, where Gloo gives up after 30 s."""
+    calls: list[str] = []
+    compile_program, gather, train_step = Program.compile, Channel.gather, Program.train_step
+
+    def compiled(program: Program) -> None:
+        compile_program(program)
+        calls.append("compile")
+
+    def gathered(channel: Channel, what: str, *arguments: Any, **options: Any) -> Any:
+        calls.append(what)
+        return gather(channel, what, *arguments, **options)
+
+    def stepped(*arguments: Any) -> Any:
+        calls.append("step")
+        return train_step(*arguments)
+
+    monkeypatch.setattr(Program, "compile", compiled)
+    monkeypatch.setattr(Channel, "gather", gathered)
+    monkeypatch.setattr(Program, "train_step", stepped)
+    config = load_study(TINY, tiny_overrides)
+    train_phases(Workspace(config, workdir), only=["trunk"], command_line="a test")
+    assert calls[calls.index("compile") + 1] == "the end of compiling"
+    assert calls.count("step") == 40
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -16,6 +16,7 @@ PYTHON_LICENSE = "PSF-2.0"
 
 # Installed packages are below the standard library's folder in some layouts; the test suite is
 # mostly tables of expected values and files with deliberate syntax errors.
+_THIS_PACKAGE = "codepretrain"
 _NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "__pycache__"}
 
 
@@ -42,11 +43,15 @@ def python_files() -> tuple[PythonFile, ...]:
 
 
 def distributions() -> list[Distribution]:
-    """Returns installed distributions by name; of duplicates, the first on the path."""
+    """Returns installed distributions by name; of duplicates, the first on the path.
+
+    Without this package: it may be installed, be a checkout, or be the wheel of a launched job, and
+    a study must read the same corpus in each of them.
+    """
     found: dict[str, Distribution] = {}
     for distribution in importlib.metadata.distributions():
         found.setdefault(distribution.metadata["Name"] or "", distribution)
-    return [found[name] for name in sorted(found) if name]
+    return [found[name] for name in sorted(found) if name not in ("", _THIS_PACKAGE)]
 
 
 def license(distribution: Distribution) -> str | None:

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from codepretrain.hardware.mesh_axes import axes_of
 from codepretrain.train.loss.blocks import Residuals, backward, forward
 from codepretrain.train.loss.layout import Axes, Blocks
 from codepretrain.train.loss.products import Gradients
 from codepretrain.train.loss.whole import forward_with_gradients, is_whole
-from codepretrain.train.mesh_axes import axes_of
 from codepretrain.train.sharding import named_sharding
 
 
@@ -75,7 +75,7 @@ class _Settings(NamedTuple):
     blocks: Blocks
 
 
-# The dim names (`mesh_axes.AXES`) of arrays that are split over the devices.
+# The dim names (`hardware/mesh_axes.py`) of arrays that are split over the devices.
 _Names = tuple[str | None, ...]
 _HIDDEN: _Names = ("batch", "tokens", None)
 _EMBEDDING: _Names = ("vocab", "embed")

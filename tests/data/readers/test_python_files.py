@@ -1,3 +1,7 @@
+from pathlib import Path
+
+import pytest
+
 from codepretrain.data.readers.python_files import distributions, license, python_files
 
 
@@ -16,3 +20,17 @@ def test_distributions_are_in_order_and_named_once() -> None:
     names = [distribution.metadata["Name"] for distribution in distributions()]
     assert names == sorted(set(names))
     assert sum(license(distribution) is not None for distribution in distributions()) > 10
+
+
+def test_the_wheel_of_a_launched_job_is_no_part_of_the_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job's workers find it first on their path; `codepretrain prepare` elsewhere does not."""
+    before = [one.name for one in distributions()]
+    folder = tmp_path / "codepretrain-0.1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: codepretrain\nVersion: 0.1.0\n")
+    (folder / "RECORD").write_text("codepretrain/errors.py,,\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [one.name for one in distributions()] == before
+    assert "codepretrain" not in before

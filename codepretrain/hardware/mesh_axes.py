@@ -101,5 +101,25 @@ def axis_sizes(config: MeshConfig, num_devices: int) -> dict[str, int]:
     return sizes
 
 
+def check_spans(sizes: Mapping[str, int], *, num_slices: int, num_processes: int) -> None:
+    """Raises UserError if an axis spans more of a machine than it may."""
+    num_devices = math.prod(sizes.values())
+    devices_per_slice, devices_per_process = num_devices // num_slices, num_devices // num_processes
+    inner, innermost = inner_axes("slice"), inner_axes("process")
+    if devices_per_slice % product(sizes, inner):
+        outer = " × ".join(axis for axis in AXES if axis not in inner)
+        raise UserError(
+            f"config.execution.mesh: {spell(sizes, inner)} does not divide the "
+            f"{devices_per_slice} devices of each of the {num_slices} slices; these axes must lie "
+            f"within a slice: make {outer} a multiple of {num_slices}"
+        )
+    if devices_per_process % product(sizes, innermost):
+        raise UserError(
+            f"config.execution.mesh: {spell(sizes, innermost)} does not divide the "
+            f"{devices_per_process} devices of each process; {' and '.join(innermost)} "
+            "must lie within a process"
+        )
+
+
 def _divisors(number: int) -> str:
     return ", ".join(str(n) for n in range(1, number + 1) if number % n == 0)

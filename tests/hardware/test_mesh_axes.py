@@ -4,7 +4,7 @@ import pytest
 
 from codepretrain.config.schema import MeshConfig
 from codepretrain.errors import UserError
-from codepretrain.train.mesh_axes import (
+from codepretrain.hardware.mesh_axes import (
     AXES,
     MeshAxis,
     axes_of,

@@ -1,0 +1,46 @@
+"""Equivalence by two one-sided tests."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from codepretrain.inference.estimate import Estimate
+from codepretrain.inference.interval import Interval
+
+EquivalenceVerdict = Literal["equivalent", "inconclusive"]
+
+
+@dataclass(frozen=True)
+class Equivalence:
+    """Whether an effect is within ±margin.
+
+    Attributes:
+      interval: of confidence 1 - 2·alpha, 90% by default.
+      p_value: the larger of the two tests'.
+      verdict: "inconclusive" where equivalence is not shown, whether or not the effect differs
+        from 0.
+    """
+
+    margin: float
+    interval: Interval
+    p_value: float
+    verdict: EquivalenceVerdict
+
+
+def equivalence(estimate: Estimate, margin: float, *, alpha: float = 0.05) -> Equivalence:
+    """Returns the two one-sided tests of |true value| ≥ margin.
+
+    An interval of confidence 1 - 2·alpha within ±margin is the same as both tests at alpha.
+    Source: Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics 15, 657–680.
+
+    Args:
+      margin: the smallest effect of interest, in the unit of the estimate, fixed beforehand.
+    """
+    if not (math.isfinite(margin) and margin > 0):
+        raise ValueError(f"margin: expected a positive number, found {margin}")
+    p = max(
+        estimate.one_sided_p("higher", -margin),
+        estimate.one_sided_p("lower", margin),
+    )
+    verdict: EquivalenceVerdict = "equivalent" if p < alpha else "inconclusive"
+    return Equivalence(margin, estimate.interval_at(1 - 2 * alpha), p, verdict)

@@ -1,0 +1,224 @@
+"""What effect a comparison can find, before it is run.
+
+The minimum detectable effect of a two-sided test at level α with power 1 - β is about
+
+    MDE = (t_{1-α/2, ν} + t_{1-β, ν}) · √(2σ²(1 - ρ)/S + Σ ω_t²/(n_t·T²))
+
+for S replicates with a standard deviation σ between runs and a correlation ρ between paired ones,
+and T tasks of n_t items whose differences have a standard deviation ω_t. No number of seeds gets
+below the items' part. `minimum_detectable_effect` inverts the power of the test as it is made
+(`variance.py`), whose variance and degrees of freedom are themselves estimated.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, special
+
+from codepretrain.inference.estimate import Estimate
+from codepretrain.inference.variance import combined
+
+_DRAWS = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """A contrast of independent arms; all standard deviations are in the unit of the metric.
+
+    Attributes:
+      num_replicates: of each arm; a single entry for paired replicates.
+      run_sd: of the true score between replicates of each arm. For paired replicates the standard
+        deviation of their difference, σ·√(2(1 - ρ)).
+      item_error: the standard error of the contrast that is left with infinitely many replicates.
+      item_freedom: its degrees of freedom, about the number of clusters less one.
+      rest_sd: of one run's score from run × item; 0 where the score has none.
+      weights: of the arms in the contrast, 1 and -1 for a difference.
+    """
+
+    num_replicates: tuple[int, ...]
+    run_sd: tuple[float, ...]
+    item_error: float
+    item_freedom: float
+    rest_sd: float = 0.0
+    weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.run_sd) != len(self.num_replicates):
+            raise ValueError(
+                f"run_sd: expected one for each of {len(self.num_replicates)} arms, "
+                f"found {len(self.run_sd)}"
+            )
+        if min(self.num_replicates) < 2:
+            raise ValueError(
+                f"num_replicates: expected at least 2 in every arm, found {self.num_replicates}"
+            )
+
+    @property
+    def squared_weights(self) -> np.ndarray:
+        return np.square(self.weights) if self.weights else np.ones(len(self.run_sd))
+
+    @property
+    def variances(self) -> tuple[np.ndarray, float, float]:
+        """Returns the expected V_run of each arm, V_item and V_rest of `variance.py`."""
+        share = self.squared_weights / np.array(self.num_replicates)
+        rest = share * self.rest_sd**2
+        run = share * np.square(self.run_sd) + rest
+        return run, self.item_error**2 + float(rest.sum()), float(rest.sum())
+
+    @property
+    def standard_error(self) -> float:
+        """Returns the true standard error of the contrast."""
+        run, item, rest = self.variances
+        return math.sqrt(float(run.sum()) + item - rest)
+
+
+def difference_design(
+    *,
+    num_replicates: int,
+    run_sd: float,
+    item_error: float,
+    item_freedom: float,
+    correlation: float | None = None,
+    rest_sd: float = 0.0,
+) -> Design:
+    """Returns the design of a difference of two arms with equally many replicates.
+
+    Args:
+      correlation: ρ between paired replicates; None for independent ones.
+    """
+    if correlation is None:
+        return Design(
+            num_replicates=(num_replicates,) * 2,
+            run_sd=(run_sd,) * 2,
+            item_error=item_error,
+            item_freedom=item_freedom,
+            rest_sd=rest_sd,
+        )
+    return Design(
+        num_replicates=(num_replicates,),
+        run_sd=(run_sd * math.sqrt(2 * (1 - correlation)),),
+        item_error=item_error,
+        item_freedom=item_freedom,
+        rest_sd=rest_sd * math.sqrt(2),
+    )
+
+
+def item_error(deviations: Sequence[float], counts: Sequence[int]) -> float:
+    """Returns √(Σ ω_t²/(n_t·T²)): the items' part of the error of a mean over T tasks.
+
+    Args:
+      deviations: ω_t, the standard deviation over items (clusters) of the difference of the arms.
+      counts: n_t, the number of items (clusters) of each task.
+    """
+    omega, n = np.asarray(deviations, np.float64), np.asarray(counts, np.float64)
+    if omega.shape != n.shape or not len(n) or (n < 1).any():
+        raise ValueError(f"counts: expected {len(omega)} positive numbers, found {list(counts)}")
+    return float(np.sqrt(np.sum(omega**2 / n)) / len(n))
+
+
+def design_of(estimate: Estimate, num_replicates: int) -> Design:
+    """Returns the design of a difference with other replicates and the spreads of an estimate.
+
+    Paired if the estimate is: n pairs have n - 1 degrees of freedom, two arms about 2(n - 1). The
+    arms are taken to be equally spread. Parts of the variance that come out negative are 0.
+
+    Args:
+      estimate: of a difference of two arms.
+      num_replicates: n, of each arm.
+
+    Raises:
+      ValueError: the spread of runs is unknown, as between checkpoints.
+    """
+    parts = estimate.components
+    if not all(map(math.isfinite, (parts.seed, parts.item, parts.residual))):
+        raise ValueError(
+            "estimate: expected a difference of recipes with known spreads of runs and items, "
+            f"found {parts}"
+        )
+    counts = estimate.num_replicates[:1] if estimate.is_paired else estimate.num_replicates
+    share = sum(1 / count for count in counts)
+    return Design(
+        num_replicates=(num_replicates,) * len(counts),
+        run_sd=(math.sqrt(max(parts.seed - parts.residual, 0.0) / share),) * len(counts),
+        item_error=math.sqrt(max(parts.item - parts.residual, 0.0)),
+        item_freedom=float(estimate.num_clusters - 1),
+        rest_sd=math.sqrt(parts.residual / share),
+    )
+
+
+def power(design: Design, effect: float, *, alpha: float = 0.05) -> float:
+    """Returns the probability that a two-sided test at level alpha finds a true effect."""
+    return _power(_draws(design), effect / design.standard_error, alpha)
+
+
+def equivalence_power(
+    design: Design, margin: float, *, effect: float = 0.0, alpha: float = 0.05
+) -> float:
+    """Returns the probability that two one-sided tests find |effect| < margin."""
+    estimates, freedoms = _draws(design)
+    room = margin / design.standard_error - special.stdtrit(freedoms, 1 - alpha) * estimates
+    shift = effect / design.standard_error
+    inside = special.ndtr(room - shift) - special.ndtr(-room - shift)
+    return float(np.where(room > 0, inside, 0.0).mean())
+
+
+def minimum_detectable_effect(design: Design, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Returns the effect that the test finds with a given power."""
+    draws, error = _draws(design), design.standard_error
+
+    def excess(size: float) -> float:
+        return _power(draws, size, alpha) - power
+
+    high = 4.0
+    while excess(high) < 0 and high < 1e6:
+        high *= 2
+    return float(optimize.brentq(excess, 0.0, high)) * error
+
+
+def approximate_mde(design: Design, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Returns the minimum detectable effect by the formula at the top of this file."""
+    run, item, _ = design.variances
+    freedoms = np.array(design.num_replicates) - 1.0
+    parts = float(np.sum(run**2 / freedoms)) + item**2 / design.item_freedom
+    freedom = (float(run.sum()) + item) ** 2 / parts
+    quantiles = special.stdtrit(freedom, [1 - alpha / 2, power])
+    return float(quantiles.sum()) * design.standard_error
+
+
+def floor(item_error: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Returns the effect that is detectable with infinitely many replicates: 2.8 item errors."""
+    return float(special.ndtri(1 - alpha / 2) + special.ndtri(power)) * item_error
+
+
+Draws = tuple[np.ndarray, np.ndarray]
+
+
+def _draws(design: Design) -> Draws:
+    """Returns draws of the estimated standard error, in true ones, and of its freedom."""
+    run, item, rest = design.variances
+    freedoms = np.array(design.num_replicates) - 1.0
+    rng = np.random.default_rng(0)
+    of_runs = rng.chisquare(freedoms[:, None], (len(run), _DRAWS)) / freedoms[:, None]
+    of_items = rng.chisquare(design.item_freedom, _DRAWS) / design.item_freedom
+    variance, freedom = combined(
+        run[:, None] * of_runs,
+        item * of_items,
+        np.full(_DRAWS, rest),
+        run_freedoms=freedoms,
+        design=design.squared_weights / np.array(design.num_replicates),
+        item_freedom=design.item_freedom,
+    )
+    return np.sqrt(variance) / design.standard_error, freedom
+
+
+def _power(draws: Draws, effect: float, alpha: float) -> float:
+    """Returns the mean over draws of the normal probability beyond the critical value.
+
+    Args:
+      effect: in true standard errors. The estimate is independent of its estimated error.
+    """
+    errors, freedoms = draws
+    critical = special.stdtrit(freedoms, 1 - alpha / 2) * errors
+    return float(np.mean(special.ndtr(effect - critical) + special.ndtr(-effect - critical)))

@@ -1,0 +1,80 @@
+"""The mixture law on the published runs of RegMix (Liu et al. 2407.01492).
+
+    REGMIX_DATA=FOLDER pytest -m campaign tests/inference/ladder/test_regmix.py -s
+
+FOLDER is `data` of the repository sail-sg/regmix (MIT license, commit b004d3a), which is not part
+of this one: 512 proxies of 1M parameters and 64 models of 1B, 17 sources, 13 domains. Laws are fit
+to the losses of proxies, and rank the mixtures by the losses of the 1B models.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codepretrain.inference.ladder.mixture_law import (
+    Law,
+    fit_linear_law,
+    fit_mixture_law,
+    leave_one_out_domains,
+    rank_correlations,
+)
+
+FOLDER = os.environ.get("REGMIX_DATA", "")
+DOMAINS = {"Pile-CC": 8, "GitHub": 5}  # columns of the losses
+
+pytestmark = [
+    pytest.mark.campaign,
+    pytest.mark.skipif(not FOLDER, reason="REGMIX_DATA names no folder"),
+]
+
+
+def table(name: str) -> np.ndarray:
+    """Returns the columns of a file after its index."""
+    return np.genfromtxt(Path(FOLDER) / f"{name}.csv", delimiter=",", skip_header=1)[:, 1:]
+
+
+def correlations(fit: Callable[[np.ndarray, np.ndarray], Law], num_proxies: int) -> np.ndarray:
+    """Returns [O]: correlations at 1B, averaged over 25 random choices of the proxies."""
+    mixtures, losses = table("train_mixture_1m"), table("train_pile_loss_1m")
+    targets, actual = table("test_mixture_1B"), table("test_pile_loss_1B")
+    rng = np.random.default_rng(0)
+    draws = []
+    for _ in range(25 if num_proxies < len(losses) else 1):
+        chosen = rng.choice(len(losses), num_proxies, replace=False)
+        law = fit(mixtures[chosen], losses[chosen])
+        draws.append(rank_correlations(law.losses(targets), actual))
+    return np.mean(draws, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("fit", "num_proxies", "pile_cc", "github"),
+    [
+        (fit_mixture_law, 32, 0.96, 0.90),
+        (fit_mixture_law, 512, 0.99, 0.97),
+        (fit_linear_law, 512, 0.88, 0.66),
+    ],
+)
+def test_rank_correlations_at_1b(
+    fit: Callable[[np.ndarray, np.ndarray], Law], num_proxies: int, pile_cc: float, github: float
+) -> None:
+    found = correlations(fit, num_proxies)
+    print(
+        f"\n{fit.__name__}, {num_proxies} proxies: "
+        + ", ".join(f"{name} {found[column]:.3f}" for name, column in DOMAINS.items())
+        + f", mean of 13 domains {found.mean():.3f}"
+    )
+    assert found[DOMAINS["Pile-CC"]] == pytest.approx(pile_cc, abs=0.02)
+    assert found[DOMAINS["GitHub"]] == pytest.approx(github, abs=0.02)
+
+
+def test_left_out_proxies_are_ranked() -> None:
+    mixtures, losses = table("train_mixture_1m")[:64], table("train_pile_loss_1m")[:64]
+    law, line = (
+        rank_correlations(leave_one_out_domains(fit, mixtures, losses), losses).mean()
+        for fit in (fit_mixture_law, fit_linear_law)
+    )
+    print(f"\n64 proxies, leave one out, mean of 13 domains: law {law:.3f}, line {line:.3f}")
+    assert law > line

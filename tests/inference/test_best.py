@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from codepretrain.inference.best import probability_of_best
+from codepretrain.inference.linearized import linearize
+from codepretrain.inference.scores import ArmScores
+from tests.inference.simulated import Scenario
+
+
+def arm(runs, num_items: int = 20) -> ArmScores:
+    ids = [f"{place}" for place in range(num_items)]
+    values = np.tile(np.asarray(runs, float)[:, None], num_items)
+    return ArmScores(ids=ids, clusters=ids, values=values)
+
+
+def test_two_arms_that_differ_by_runs() -> None:
+    """A sure arm against one with Student's error: the probability is a tail of t."""
+    ours, sure = np.array([2.0, 2.6, 2.3, 2.9]), np.array([2.2, 2.2])
+    found = probability_of_best(linearize([arm(ours), arm(sure)]))
+    t = (ours.mean() - 2.2) / (ours.std(ddof=1) / 2)
+    assert found[0] == pytest.approx(stats.t.cdf(t, 3), abs=0.01)
+    assert found.sum() == pytest.approx(1)
+    lower = probability_of_best(linearize([arm(ours), arm(sure)]), is_higher_better=False)
+    assert lower[1] == pytest.approx(found[0], abs=0.01)
+
+
+def test_shared_difficulty_of_items_does_not_blur_the_order() -> None:
+    """Difficulty has a spread of 5, the arms differ by 0.5 on every item."""
+    scenario = Scenario(
+        effects=(0.0, 0.5), difficulty_sd=5.0, run_sd=(0.01,), arm_sd=0.01, rest_sd=0.0
+    )
+    found = probability_of_best(linearize(scenario.draw(np.random.default_rng(0))))
+    assert found[1] > 0.99
+
+
+def test_equal_arms_are_about_equally_likely() -> None:
+    rng, scenario = np.random.default_rng(0), Scenario(num_replicates=(3,) * 4, effects=(0.0,) * 4)
+    found = np.mean([probability_of_best(linearize(scenario.draw(rng))) for _ in range(30)], axis=0)
+    assert found == pytest.approx([0.25] * 4, abs=0.12)
+    with pytest.raises(ValueError, match="at least 2 replicates"):
+        probability_of_best(linearize([arm([1.0]), arm([1.0, 2.0])]))
+
+
+def test_a_single_cluster_has_no_known_spread() -> None:
+    ids = [f"{place}" for place in range(6)]
+    draws = np.random.default_rng(0).normal(size=(2, 3, 6))
+    arms = [ArmScores(ids=ids, clusters=["one"] * 6, values=of) for of in draws]
+    with pytest.raises(ValueError, match="at least 2 clusters of items in every stratum"):
+        probability_of_best(linearize(arms))
