@@ -16,7 +16,8 @@ from codepretrain.stream.repetition import check_repetition, most_reads
 from codepretrain.study.fingerprint import fingerprints
 from codepretrain.study.graph import Phase
 from codepretrain.study.imports import import_identities
-from codepretrain.study.replicates import last_phases
+from codepretrain.study.power_text import replication_lines
+from codepretrain.study.replicates import last_phases, replication
 from codepretrain.study.source_sizes import SourceSize
 
 
@@ -32,7 +33,8 @@ def describe(
     Phases with one fingerprint are one entry, under the first name; `aliases` names the others.
     `epochs_per_source` counts the phase only, `epochs_at_end` its whole path, rows that were read
     again after a restart included. `variants` has each variant's path in the first replicate,
-    `replicates` in all. `most_reads_of_a_row` bounds how often the path reads any one
+    `replicates` in all; `contrasts` has how many independent replicates the arms of each have.
+    `most_reads_of_a_row` bounds how often the path reads any one
     row (`stream/repetition.py`). All three are None for a source that is neither prepared nor
     declares its `num_tokens`.
     """
@@ -63,6 +65,13 @@ def describe(
                 for last in last_phases(config, variant)
             ]
             for variant in config.variants
+        },
+        "contrasts": {
+            name: {
+                "replicates": (of := replication(config, phases, prints, list(arms.arms))).counts,
+                "is_from_one_checkpoint": of.is_from_one_checkpoint,
+            }
+            for name, arms in config.contrasts.items()
         },
         "tokens_of_one_replicate": sum(
             phases[name].tokens for name in set(names.values()) if not phases[name].replicate
@@ -123,6 +132,8 @@ def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
     for variant, path in plan["variants"].items():
         console.print(f"variant {variant}: {' → '.join(path)}", soft_wrap=True, highlight=False)
     _print_replicates(console, plan)
+    for line in replication_lines(plan["contrasts"]):
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def _print_replicates(console: Console, plan: Mapping[str, Any]) -> None:

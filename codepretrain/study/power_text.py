@@ -1,0 +1,149 @@
+"""`plan --power` in the terminal: a paragraph for each contrast."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+_MANY = 5  # replicates from which Holm's method held its rate in simulations (LOG.md)
+
+
+def print_power(console: Console, plan: Mapping[str, Any]) -> None:
+    """Prints what `power_plan` returns."""
+    contrasts = plan["contrasts"]
+    lines = [
+        f"\npower: the effect that a two-sided test finds with probability {plan['power']:g}; "
+        f"chip-hours on {plan['chip']} at an MFU of {plan['mfu']:g} (config.cost.mfu)"
+    ]
+    if not contrasts:
+        lines.append("  config.contrasts is empty: register the contrasts that the study decides")
+    for name, contrast in contrasts.items():
+        lines += ["", *_contrast_lines(name, contrast)]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def replication_lines(contrasts: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Returns a line for each contrast that cannot be about recipes, with the reason."""
+    lines = []
+    for name, contrast in contrasts.items():
+        few = [variant for variant, count in contrast["replicates"].items() if count < 2]
+        if few:
+            lines.append(
+                f"contrast {name}: {' and '.join(few)} will have one independent replicate, so it "
+                "compares these checkpoints and says nothing about the recipes; give "
+                "config.replicates 3 or more, with a trunk each"
+            )
+        elif contrast["is_from_one_checkpoint"]:
+            lines.append(
+                f"contrast {name}: all runs start from one checkpoint, so it is about what follows "
+                "this checkpoint, not about recipes with another start"
+            )
+    return lines
+
+
+def _contrast_lines(name: str, contrast: Mapping[str, Any]) -> list[str]:
+    spell = _speller(contrast["unit"])
+    sides = [" + ".join(_spelled_arms(contrast["arms"], sign)) for sign in (1, -1)]
+    counts = ", ".join(f"{arm} {count}" for arm, count in contrast["replicates"].items())
+    correction = (
+        f", α = {contrast['alpha']:.3g}: Holm over {contrast['num_in_family']} contrasts"
+        if contrast["num_in_family"] > 1
+        else f", α = {contrast['alpha']:g}"
+    )
+    return [
+        f"contrast {name}: {contrast['metric']} of {sides[0]} − {sides[1]}, "
+        f"{contrast['direction']}{correction}",
+        f"  runs    {_source(contrast['run_sd'], 'standard deviation', spell)}",
+        f"  items   {contrast['num_items']:,}; "
+        f"{_source(contrast['item_error'], 'error of a difference', spell)}",
+        *_table(contrast, spell),
+        f"  here    {counts}: {_found_here(contrast, spell)}",
+        *(f"  {_target(target, contrast, spell)}" for target in contrast["targets"]),
+        *(f"  note    {line}" for line in _notes(contrast)),
+    ]
+
+
+def _spelled_arms(arms: Mapping[str, float], sign: int) -> list[str]:
+    return [
+        arm if abs(weight) == 1 else f"{abs(weight):.3g}·{arm}"
+        for arm, weight in arms.items()
+        if weight * sign > 0
+    ]
+
+
+def _source(known: Mapping[str, Any] | None, what: str, spell: Any) -> str:
+    if known is None:
+        return f"{what} unknown: measure it with finished runs"
+    kind = "assumed" if known["is_assumed"] else "measured"
+    return f"{what} {spell(known['value'])} ({kind}: {known['source']})"
+
+
+def _table(contrast: Mapping[str, Any], spell: Any) -> list[str]:
+    detectable = contrast["detectable_with"]
+    if all(value is None for value in detectable.values()):
+        return []
+    least = "" if contrast["item_error"] else "≥ "
+    cells = [
+        (str(n), f"{least}{spell(value)}", f"{contrast['chip_hours'][n]:,.0f}")
+        for n, value in detectable.items()
+    ]
+    floor = contrast["floor"]
+    cells.append(("∞", "unknown" if floor is None else spell(floor), ""))
+    widths = [max(map(len, cell)) for cell in cells]
+    names = ("replicates", "detectable", "chip-hours")
+    rows = zip(*cells, strict=True)
+    return [
+        f"  {name:<11} "
+        + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for name, row in zip(names, rows, strict=True)
+    ]
+
+
+def _found_here(contrast: Mapping[str, Any], spell: Any) -> str:
+    if min(contrast["replicates"].values()) < 2:
+        return "no effect between recipes, for the spread between runs stays unknown"
+    if contrast["detectable"] is None:
+        return "unknown without a standard deviation between runs: give one with --run-sd"
+    least = "" if contrast["item_error"] else "at least "
+    return f"detects {least}{spell(contrast['detectable'])}"
+
+
+def _target(target: Mapping[str, Any], contrast: Mapping[str, Any], spell: Any) -> str:
+    """Returns one line: whether the margin or the published effect is in reach."""
+    what = {"margin": "margin", "published_effect": "paper"}[target["what"]]
+    finds = "equivalence shown" if target["is_equivalence"] else "found"
+    line = f"{what:<7} {spell(target['effect'])}: "
+    if target["is_below_floor"]:
+        return f"{line}out of reach of any number of replicates; more items are needed"
+    if contrast["run_sd"] is None:
+        return f"{line}unknown"
+    probability, needed = target["probability"], target["num_replicates"]
+    reach = "" if probability is None else f"{finds} with probability {probability:.2f} here; "
+    if needed is None:
+        return f"{line}{reach}not in reach of 40 replicates of every arm"
+    if probability is not None and probability >= 0.8:
+        return f"{line}in reach, {reach}{needed} replicates of every arm would do"
+    return f"{line}{reach}needs {needed} replicates of every arm"
+
+
+def _notes(contrast: Mapping[str, Any]) -> list[str]:
+    lines = [line.partition(": ")[2] for line in replication_lines({"": contrast})]
+    is_small = 2 <= min(contrast["replicates"].values()) < _MANY
+    if contrast["num_in_family"] > 1 and is_small:
+        lines.append(
+            "in simulations families found a false effect in 5 to 7% of cases with 3 replicates; "
+            f"register them with {_MANY} or more"
+        )
+    return lines
+
+
+def _speller(unit: str) -> Any:
+    """Returns a function that spells a value of a unit; fractions in points."""
+
+    def spell(value: float) -> str:
+        if unit == "fraction":
+            return f"{100 * value:.2f} points"
+        return f"{value:.3g} {unit}"
+
+    return spell
