@@ -38,6 +38,9 @@ def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
         code_version=code_version(),
         baseline=config.baseline,
         variants={name: tuple(path) for name, path in plan["variants"].items()},
+        replicates={
+            name: tuple(tuple(path) for path in paths) for name, paths in plan["replicates"].items()
+        },
         phases=phases,
         evaluators=kept_identities(workspace),
         averages=full_scores(config),
