@@ -24,6 +24,7 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.data.readers import make_reader
 from codepretrain.errors import UserError, quoted
 from codepretrain.evals.averaged_scores import check_averaged_scores
+from codepretrain.evals.contrast_scores import check_contrast_scores
 from codepretrain.evals.registry import check_evaluators
 from codepretrain.files import storage
 from codepretrain.files.writable import check_writable
@@ -57,6 +58,7 @@ def _dispatch(argv: list[str]) -> int:
     _check_phases(config, flags)
     check_evaluators(config)
     check_averaged_scores(config)
+    check_contrast_scores(config)
     for source, chosen in config.data.sources.items():
         make_reader(source, chosen)
     check_jax_variables()

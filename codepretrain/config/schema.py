@@ -1,6 +1,7 @@
 """Every config field of a study, as frozen dataclasses. Standard library only.
 
-Those of the data are in `config/data_schema.py`, those of evaluations in `config/evals_schema.py`.
+Those of the data are in `config/data_schema.py`, those of evaluations in `config/evals_schema.py`,
+replicates and contrasts in `config/inference_schema.py`.
 
 A study file (`experiments/*.py`) defines `get_config()`, which returns these values as a locked
 `ml_collections.ConfigDict`. `config/load.py` applies the overrides of the command line and builds
@@ -11,8 +12,8 @@ Units are in the names: `_tokens` counts row positions (a row of `max_seq_len` p
 `max_seq_len` tokens), `_steps` counts optimizer updates, `_s` is seconds, `_bytes` bytes.
 
 `model`, `data`, `training`, `optimizer`, a replicate's seeds and the phase itself change a phase's
-result, and with it its fingerprint. `execution`, `checkpoint`, `evals`, `averages`, `logging` and
-`cost` do not.
+result, and with it its fingerprint. `execution`, `checkpoint`, `evals`, `averages`, `contrasts`,
+`logging` and `cost` do not.
 """
 
 from collections.abc import Mapping
@@ -28,10 +29,12 @@ from codepretrain.config.data_schema import (
     TokenizerConfig,
 )
 from codepretrain.config.evals_schema import AveragesConfig, EvaluatorConfig
+from codepretrain.config.inference_schema import ContrastConfig, ReplicateConfig
 
 __all__ = [
     "AveragesConfig",
     "CheckpointConfig",
+    "ContrastConfig",
     "CostConfig",
     "DataConfig",
     "DecontaminationConfig",
@@ -253,23 +256,11 @@ class CostConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplicateConfig:
-    """One training of the study's phases among several that differ in their seeds alone.
-
-    `initialization_seed` is that of the random parameters, `data_order_seed` that of the order in
-    which the rows of every source are read.
-    """
-
-    initialization_seed: int
-    data_order_seed: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class StudyConfig:
     """One experiment file. `variants` maps a name to its last phase; `baseline` is one of them.
 
     `replicates` are trained of every variant, or only the first `num_replicates[variant]`. Without
-    any there is one, both of whose seeds are `seed`.
+    any there is one, both of whose seeds are `seed`. `contrasts` are what the study is to decide.
     """
 
     name: str
@@ -287,5 +278,6 @@ class StudyConfig:
     checkpoint: CheckpointConfig = CheckpointConfig()
     evals: Mapping[str, EvaluatorConfig] = field(default_factory=_empty)
     averages: AveragesConfig = field(default_factory=AveragesConfig)
+    contrasts: Mapping[str, ContrastConfig] = field(default_factory=_empty)
     logging: LoggingConfig = LoggingConfig()
     cost: CostConfig = CostConfig()

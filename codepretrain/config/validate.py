@@ -8,9 +8,11 @@
 from collections.abc import Mapping
 
 from codepretrain.config.averages import check_averages
+from codepretrain.config.contrasts import check_contrasts
 from codepretrain.config.parse import suggestion
+from codepretrain.config.replicates import check_replicates
 from codepretrain.config.schema import EvaluatorConfig, PhaseConfig, StudyConfig
-from codepretrain.config.values import MAX_REPLICATES, NAME, check_values, require
+from codepretrain.config.values import NAME, check_values, require
 from codepretrain.errors import UserError
 
 _MAX_ROWS = 2**32  # of a phase: their order is computed in 64-bit integers
@@ -35,34 +37,10 @@ def check(config: StudyConfig) -> None:
         _check_phase(config, name, phase)
     for name, phase_name in config.variants.items():
         _check_reference(f"config.variants.{name}", phase_name, config.phases, "phase")
-    _check_replicates(config)
+    check_replicates(config)
+    check_contrasts(config)
     if config.baseline is not None:
         _check_reference("config.baseline", config.baseline, config.variants, "variant")
-
-
-def _check_replicates(config: StudyConfig) -> None:
-    replicates = config.replicates
-    if replicates and config.seed:
-        raise UserError(
-            f"config.seed = {config.seed} has no effect beside config.replicates: leave it out"
-        )
-    if len(replicates) > MAX_REPLICATES:
-        raise UserError(
-            f"config.replicates: expected at most {MAX_REPLICATES:,}, got {len(replicates):,}"
-        )
-    for i, replicate in enumerate(replicates):
-        if replicate in replicates[:i]:
-            raise UserError(
-                f"config.replicates[{i}] has the seeds of config.replicates"
-                f"[{replicates.index(replicate)}]: two equal trainings are one replicate"
-            )
-    for variant, count in config.num_replicates.items():
-        path = f"config.num_replicates.{variant}"
-        _check_reference(path, variant, config.variants, "variant")
-        if count > max(1, len(replicates)):
-            raise UserError(
-                f"{path} = {count:,}: config.replicates has {len(replicates):,} entries; add seeds"
-            )
 
 
 def check_import_name(path: str, name: str) -> None:
@@ -76,10 +54,12 @@ def _check_names(config: StudyConfig) -> None:
         "variants": config.variants,
         "data.sources": config.data.sources,
         "evals": config.evals,
+        "contrasts": config.contrasts,
         "data.decontamination.benchmarks": config.data.decontamination.benchmarks,
     }
+    may_be_empty = ("evals", "contrasts", "data.decontamination.benchmarks")
     for group, entries in groups.items():
-        if not entries and group not in ("evals", "data.decontamination.benchmarks"):
+        if not entries and group not in may_be_empty:
             raise UserError(f"config.{group}: expected at least one entry, got none")
         for name in entries:
             require(NAME, f"config.{group}", name)

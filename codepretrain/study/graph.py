@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
+from codepretrain.config.replicates import seeds
 from codepretrain.config.schema import PhaseConfig, ReplicateConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.optim import schedules
@@ -20,7 +21,7 @@ from codepretrain.optim.schedules import Rates
 from codepretrain.stream.mixture import MixtureStage, OrderPrefix, apportion, order_prefix
 from codepretrain.stream.order import RowOrder
 from codepretrain.stream.stages import num_steps, phase_stages
-from codepretrain.study.replicates import counts_of_phases, replicate_name, seeds
+from codepretrain.study.replicates import counts_of_phases, replicate_name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,18 +9,8 @@ replicates as the variant with the most; one that no variant needs has one, as h
 `is_replicated=False`, from which the children of all replicates start.
 """
 
-from codepretrain.config.schema import ReplicateConfig, StudyConfig
-
-
-def seeds(config: StudyConfig) -> tuple[ReplicateConfig, ...]:
-    """Returns the seeds of every replicate of the study, of which there is at least one."""
-    single = ReplicateConfig(initialization_seed=config.seed, data_order_seed=config.seed)
-    return config.replicates or (single,)
-
-
-def count_of_variant(config: StudyConfig, variant: str) -> int:
-    """Returns how many replicates of a variant are trained."""
-    return config.num_replicates.get(variant, len(seeds(config)))
+from codepretrain.config.replicates import count_of_variant, seeds
+from codepretrain.config.schema import StudyConfig
 
 
 def counts_of_phases(config: StudyConfig) -> dict[str, int]:
@@ -52,6 +42,5 @@ def all_phases(config: StudyConfig) -> list[str]:
 
 def last_phases(config: StudyConfig, variant: str) -> list[str]:
     """Returns the name of the last phase of every replicate of a variant."""
-    name = config.variants[variant]
-    count = count_of_variant(config, variant) if config.phases[name].is_replicated else 1
-    return [replicate_name(name, replicate) for replicate in range(count)]
+    count = count_of_variant(config, variant)
+    return [replicate_name(config.variants[variant], replicate) for replicate in range(count)]

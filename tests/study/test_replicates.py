@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from codepretrain.config.schema import PhaseConfig, ReplicateConfig, ScheduleConfig, StudyConfig
+from codepretrain.config.schema import (
+    ContrastConfig,
+    PhaseConfig,
+    ReplicateConfig,
+    ScheduleConfig,
+    StudyConfig,
+)
 from codepretrain.config.validate import check
 from codepretrain.errors import UserError
 from codepretrain.study.describe import describe
@@ -59,6 +65,12 @@ def test_every_replicate_has_a_trunk_of_its_own() -> None:
 def test_one_replicate_is_the_study_without_them() -> None:
     seed = ReplicateConfig(initialization_seed=7, data_order_seed=7)
     assert prints(study((seed,))) == prints(study((), seed=7))
+
+
+def test_contrasts_and_counts_change_no_fingerprint() -> None:
+    contrast = ContrastConfig(variants=("code", "plain"), metric="exam", direction="higher")
+    changed = study(contrasts={"main": contrast}, num_replicates={"plain": 2})
+    assert prints(changed) == prints(study())
 
 
 def test_a_variant_may_have_fewer() -> None:
