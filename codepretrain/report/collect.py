@@ -98,6 +98,8 @@ class ReportInput:
       evaluators: name → identity of the evaluation (`evals/identity.py`); its specification alone
         where it was never built on the study's data.
       rows: source → split → directory of the rows.
+      replicates: variant → its path in each replicate, as in `variants`, which has the first one's;
+        without an entry there is only that.
       averages: over the evaluations, with every score as `<evaluation>/<metric>`.
       details: more about the study for the head of the page, such as {"parameters": "468M"}.
     """
@@ -177,7 +179,13 @@ class StudyResults:
         return (*self.problems, *of_runs)
 
     def path(self, variant: str) -> tuple[RunResults, ...]:
-        return tuple(self.runs[phase] for phase in self.spec.variants[variant])
+        """Returns the runs of a variant's first replicate."""
+        return self.replicates(variant)[0]
+
+    def replicates(self, variant: str) -> tuple[tuple[RunResults, ...], ...]:
+        """Returns the runs of every replicate of a variant, in order from random parameters."""
+        paths = self.spec.replicates.get(variant) or (self.spec.variants[variant],)
+        return tuple(tuple(self.runs[phase] for phase in path) for path in paths)
 
     def last_run(self, variant: str) -> RunResults:
         return self.path(variant)[-1]

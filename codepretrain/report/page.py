@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from codepretrain.metrics.stopwatch import TIME_KINDS
-from codepretrain.report import accounts, figure_style, plots, tables, wording
+from codepretrain.report import accounts, figure_style, findings, plots, tables
 from codepretrain.report.answers import histograms, is_baseline_or_answer
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import StudyResults
@@ -42,16 +42,19 @@ def render(
 
 
 def _summary(results: StudyResults, comparison: Comparison, judged: Judged) -> dict[str, Any]:
-    runs = {variant: results.last_run(variant) for variant in results.spec.variants}
+    statuses = {v: accounts.variant_status(results, v) for v in results.spec.variants}
+    differences = [c.difference for c in comparison.headline_differences if c.difference]
     return {
         "spec": results.spec,
         "variants": list(results.spec.variants),
-        "statuses": {variant: accounts.status_text(run) for variant, run in runs.items()},
-        "num_complete": sum(run.status == "complete" for run in runs.values()),
-        "overview": wording.overview(comparison),
-        "caution": wording.CAUTION if comparison.headline_differences else "",
-        "findings": wording.findings(comparison),
-        "has_tentative": any(wording.is_tentative(cell) for cell in comparison.cells.values()),
+        "statuses": statuses,
+        "measured": {variant for _, variant in comparison.cells},
+        "num_complete": sum(status == "complete" for status in statuses.values()),
+        "overview": findings.overview(comparison),
+        "caution": findings.caution(comparison),
+        "has_recipes": any(difference.between.are_recipes for difference in differences),
+        "findings": findings.findings(comparison),
+        "has_tentative": any(findings.is_tentative(cell) for cell in comparison.cells.values()),
         "problems": list(
             dict.fromkeys([*results.all_problems, *comparison.problems, *judged.problems])
         ),
@@ -89,7 +92,7 @@ def _averages(averages: Averaged) -> dict[str, Any]:
         "other_blocks": tables.blocks(comparison, others) if others else [],
         "row_view": functools.partial(tables.row_view, comparison),
         "headline": headline,
-        "has_tentative": any(wording.is_tentative(cell) for cell in comparison.cells.values()),
+        "has_tentative": any(findings.is_tentative(cell) for cell in comparison.cells.values()),
         "pairs": tables.pair_rows(averages.pairs),
         "end_rows": tables.end_rows(averages.results, headline),
         "notes": averages.notes,

@@ -12,9 +12,10 @@ from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.curves import loss_curves, training_curve
 from codepretrain.report.judged import NOTHING_JUDGED, Judged
+from codepretrain.report.wording import sign_text
 from codepretrain.rows.manifest import RowsManifest
 
-FORMAT = 2  # increase it when a field is renamed, removed, or changes its meaning
+FORMAT = 3  # increase it when a field is renamed, removed, or changes its meaning
 _POINTS = 1_000  # of a training curve
 
 
@@ -64,7 +65,8 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
                 "variant": variant,
                 **dataclasses.asdict(row),
                 **dataclasses.asdict(cell),
-                "verdict": cell.difference.verdict if cell.difference else None,
+                "verdict": sign_text(row, cell.difference) if cell.difference else None,
+                "between": cell.difference.between.text if cell.difference else None,
                 "survives_holm": cell.survives_holm if cell.difference else None,
             }
             for (row, variant), cell in comparison.cells.items()

@@ -33,8 +33,18 @@ def test_the_format_number_stands_for_these_fields(results, comparison):
     numbers = results_json(results, comparison, pairs=[], written_at="now")
     (cell,) = [c for c in numbers["comparison"]["cells"] if c["name"] == "accuracy"][:1]
     evaluation = next(e for run in numbers["phases"].values() for e in run["evaluations"])
-    assert numbers["format"] == 2
+    assert numbers["format"] == 3
     assert {*numbers} >= {"study", "comparison", "pairs", "win_rates", "judge_agreement", "phases"}
-    assert {*cell} >= {"evaluator", "cluster", "metric", "interval", "difference", "not_compared"}
+    assert {*cell} >= {
+        "evaluator",
+        "cluster",
+        "runs",
+        "values",
+        "between",
+        "metric",
+        "interval",
+        "difference",
+        "not_compared",
+    }
     assert {*cell["metric"]} >= {"value", "standard_error", "count", "num_items", "freedom"}
     assert {*evaluation} >= {"step", "evaluator", "digest", "identity", "metrics"}
