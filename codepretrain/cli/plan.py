@@ -74,7 +74,8 @@ def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
 def _plan_study(config: StudyConfig, flags: argparse.Namespace, chip: "Chip") -> dict[str, Any]:
     """Returns the plan of one study, and prints it unless JSON is asked for."""
     from codepretrain.data.reading.corpora import find_corpora, missing_benchmarks
-    from codepretrain.study.describe import describe, print_plan
+    from codepretrain.study.describe import describe
+    from codepretrain.study.describe_text import print_plan
     from codepretrain.study.power_text import print_power
     from codepretrain.study.workspace import Workspace
 

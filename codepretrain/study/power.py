@@ -7,6 +7,7 @@ The level is 0.05, divided by the number of contrasts in the family: what Holm's
 smallest p-value. So the first finding of a family is planned for; later ones are easier.
 """
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,17 @@ def power_plan(
     *,
     chip: Chip,
 ) -> dict[str, Any]:
-    """Returns JSON-ready values: for each contrast what it can find, and what its runs cost."""
+    """Returns JSON-ready values: for each contrast what it can find, and what its runs cost.
+
+    Chip-hours of a contrast are those of its arms; contrasts may share them.
+    """
+
+    def hours(tokens: int) -> float:
+        seq_len = config.data.max_seq_len
+        return chip_hours(
+            tokens, model=config.model, seq_len=seq_len, chip=chip, mfu=config.cost.mfu
+        )
+
     contrasts = full_contrasts(config)
     sizes = {of.family: 0 for of in contrasts.values()}
     for of in contrasts.values():
@@ -62,7 +73,7 @@ def power_plan(
         unit = min(contrast_units(config, f"config.contrasts.{name}", contrast))[0]
         spread = assumptions.measured.get(name) or assumed_spread(
             config,
-            contrast.metric,
+            contrast,
             unit=unit,
             counts=assumptions.counts,
             run_sd=assumptions.run_sd.get(name),
@@ -73,34 +84,37 @@ def power_plan(
             "num_in_family": sizes[contrast.family],
             **_planned(contrast, spread, runs, alpha=ALPHA / sizes[contrast.family]),
             "chip_hours": {
-                number: chip_hours(
-                    _tokens(config, phases, fingerprints, list(contrast.arms), number),
-                    model=config.model,
-                    seq_len=config.data.max_seq_len,
-                    chip=chip,
-                    mfu=config.cost.mfu,
-                )
+                number: hours(_tokens(config, phases, fingerprints, list(contrast.arms), number))
                 for number in sorted({*NUMBERS, max(runs.counts.values())})
             },
         }
-    return {"chip": chip.name, "mfu": config.cost.mfu, "power": POWER, "contrasts": found}
+    once = {fingerprints[name]: phase.tokens for name, phase in phases.items()}
+    return {
+        "chip": chip.name,
+        "mfu": config.cost.mfu,
+        "power": POWER,
+        "chip_hours": hours(sum(once.values())),
+        "contrasts": found,
+    }
 
 
 def _planned(
     contrast: ContrastConfig, spread: Spread, runs: Replication, *, alpha: float
 ) -> dict[str, Any]:
     """Returns what a contrast can find with the replicates that it has, and with others."""
-    scale = math.sqrt(sum(weight**2 for weight in contrast.arms.values()) / 2)
-    item = scale * spread.item.value if spread.item else None
-    lowest = None if item is None else floor(item, alpha=alpha, power=POWER)
     counts = list(runs.counts.values())
 
-    def detectable(numbers: Sequence[int]) -> float | None:
+    @functools.cache
+    def detectable(numbers: tuple[int, ...]) -> float | None:
         if spread.run is None or min(numbers) < 2:
             return None
         design = _design(contrast, spread, numbers)
         return minimum_detectable_effect(design, alpha=alpha, power=POWER)
 
+    targets = [
+        _target(contrast, spread, counts, what, alpha=alpha)
+        for what in ("margin", "published_effect")
+    ]
     return {
         "metric": contrast.metric,
         "arms": contrast.arms,
@@ -111,53 +125,67 @@ def _planned(
         "run_sd": _known(spread.run),
         "item_error": _known(spread.item),
         "num_items": spread.num_items,
-        "floor": lowest,
-        "detectable": detectable(counts),
-        "detectable_with": {n: detectable([n] * len(counts)) for n in NUMBERS},
-        "targets": _targets(contrast, spread, counts, lowest, alpha=alpha),
+        "floor": _floor(contrast, spread, alpha),
+        "detectable": detectable(tuple(counts)),
+        "detectable_with": {n: detectable((n,) * len(counts)) for n in NUMBERS},
+        "targets": [target for target in targets if target is not None],
     }
 
 
-def _targets(
-    contrast: ContrastConfig,
-    spread: Spread,
-    counts: Sequence[int],
-    lowest: float | None,
-    *,
-    alpha: float,
-) -> list[dict[str, Any]]:
-    """Returns, for the margin and the published effect, with what probability each is found.
+def _target(
+    contrast: ContrastConfig, spread: Spread, counts: Sequence[int], what: str, *, alpha: float
+) -> dict[str, Any] | None:
+    """Returns with what probability the margin or the published effect is found; None without it.
 
     num_replicates: of every arm, that find it with probability 0.8; None if `_MOST` do not.
     """
-    found = []
-    for what in ("margin", "published_effect"):
-        effect = getattr(contrast, what)
-        if effect is None:
-            continue
-        is_equivalence = what == "margin" and contrast.direction == "equivalent"
-        finds = _equivalence_at(effect, alpha) if is_equivalence else _power_at(effect, alpha)
-        values: dict[str, Any] = {"what": what, "effect": effect, "is_equivalence": is_equivalence}
-        is_possible = spread.run is not None
-        has_replicates = is_possible and min(counts) > 1
-        below = lowest is not None and not is_equivalence and abs(effect) < lowest
-        values["probability"] = finds(_design(contrast, spread, counts)) if has_replicates else None
-        values["is_below_floor"] = below
-        numbers = range(2, _MOST + 1) if is_possible and not below else ()
-        values["num_replicates"] = next(
-            (n for n in numbers if finds(_design(contrast, spread, [n] * len(counts))) >= POWER),
-            None,
-        )
-        found.append(values)
-    return found
+    effect = getattr(contrast, what)
+    if effect is None:
+        return None
+    is_equivalence = what == "margin" and contrast.direction == "equivalent"
+
+    def probability(numbers: Sequence[int]) -> float:
+        design = _design(contrast, spread, numbers)
+        if is_equivalence:
+            return equivalence_power(design, effect, alpha=alpha)
+        return power(design, abs(effect), alpha=alpha)
+
+    lowest = _floor(contrast, spread, alpha)
+    is_below = lowest is not None and not is_equivalence and abs(effect) < lowest
+    is_known = spread.run is not None
+    return {
+        "what": what,
+        "effect": effect,
+        "is_equivalence": is_equivalence,
+        "is_below_floor": is_below,
+        "probability": probability(counts) if is_known and min(counts) > 1 else None,
+        "num_replicates": _fewest(lambda n: probability([n] * len(counts)))
+        if is_known and not is_below
+        else None,
+    }
 
 
-def _power_at(effect: float, alpha: float) -> Callable[[Design], float]:
-    return lambda design: power(design, abs(effect), alpha=alpha)
+def _fewest(probability: Callable[[int], float]) -> int | None:
+    """Returns the fewest replicates whose probability, which grows with them, is enough."""
+    low, high = 1, _MOST
+    if probability(high) < POWER:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if probability(middle) >= POWER else (middle, high)
+    return high
 
 
-def _equivalence_at(margin: float, alpha: float) -> Callable[[Design], float]:
-    return lambda design: equivalence_power(design, margin, alpha=alpha)
+def _floor(contrast: ContrastConfig, spread: Spread, alpha: float) -> float | None:
+    if spread.item is None:
+        return None
+    return floor(_item_error(contrast, spread), alpha=alpha, power=POWER)
+
+
+def _item_error(contrast: ContrastConfig, spread: Spread) -> float:
+    """Returns the items' part of the error of the contrast, 0 where it is unknown."""
+    squares = sum(weight**2 for weight in contrast.arms.values())
+    return math.sqrt(squares / 2) * spread.item.value if spread.item else 0.0
 
 
 def _design(contrast: ContrastConfig, spread: Spread, numbers: Sequence[int]) -> Design:
@@ -165,7 +193,7 @@ def _design(contrast: ContrastConfig, spread: Spread, numbers: Sequence[int]) ->
     assert spread.run is not None
     weights = tuple(contrast.arms.values())
     squares = sum(weight**2 for weight in weights)
-    item = math.sqrt(squares / 2) * spread.item.value if spread.item else 0.0
+    item = _item_error(contrast, spread)
     run, rest = spread.run.value, spread.rest_sd
     if contrast.is_paired:
         return Design(

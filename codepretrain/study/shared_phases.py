@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from codepretrain.study.describe import spell_tokens
+from codepretrain.study.describe_text import spell_tokens
 
 
 def describe_shared(

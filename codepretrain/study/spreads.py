@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from codepretrain.config.schema import StudyConfig
+from codepretrain.config.schema import ContrastConfig, StudyConfig
 from codepretrain.evals.averaged_scores import full_scores
 from codepretrain.evals.estimate import satterthwaite
 from codepretrain.inference.estimate import Estimate
@@ -52,30 +52,30 @@ _RUNS: Mapping[str, tuple[float, str]] = {
     ),
     "nats/token": (0.05, "reruns of experiments/demo.py on CPUs"),
 }
-# Standard deviation over items of the difference between two arms. Two answers of a model that is
-# right half of the time, with a correlation of 0.5: √(2·p(1 - p)·(1 - 0.5)).
-_ITEMS: Mapping[str, tuple[float, str]] = {
-    "fraction": (0.5, "answers right half of the time, correlated 0.5 between arms"),
-}
 
 
 def assumed_spread(
-    config: StudyConfig, metric: str, *, unit: str, counts: Counts, run_sd: float | None = None
+    config: StudyConfig,
+    contrast: ContrastConfig,
+    *,
+    unit: str,
+    counts: Counts,
+    run_sd: float | None = None,
 ) -> Spread:
-    """Returns the assumed spread of a metric: an average of the study, or a score.
+    """Returns the assumed spread of the metric of a contrast.
 
     Args:
-      metric: as in `evals/contrast_scores.py`.
+      contrast: from `full_contrasts`.
       run_sd: given by the user; None for the assumption.
     """
-    parts = [(share, counts(score)) for share, score in shares(config, metric)]
+    parts = [(share, counts(score)) for share, score in shares(config, contrast.metric)]
     found = [(share, count) for share, count in parts if count is not None]
     run = Known(run_sd, "--run-sd", True) if run_sd is not None else None
     if run is None and unit in _RUNS:
         run = Known(*_RUNS[unit], True)
     item, freedom = None, _NO_LIMIT
-    if unit in _ITEMS and len(found) == len(parts):
-        deviation, source = _ITEMS[unit]
+    if unit == "fraction" and len(found) == len(parts):
+        deviation, source = _deviation_of_answers(contrast.published_score)
         numbers = [of.count for _, of in found]
         deviations = [deviation * share * len(found) for share, _ in found]
         error = item_error(deviations, numbers)
@@ -84,7 +84,7 @@ def assumed_spread(
             [max(count - 1, 1) for count in numbers],
         )
         sources = ", ".join(dict.fromkeys(of.source for _, of in found))
-        item = Known(error, f"{source}; counts from: {sources}", True)
+        item = Known(error, f"{source}; number of items: {sources}", True)
     return Spread(
         run=run,
         item=item,
@@ -92,6 +92,17 @@ def assumed_spread(
         rest_sd=0.0,
         num_items=sum(of.count for _, of in found),
     )
+
+
+def _deviation_of_answers(score: float | None) -> tuple[float, str]:
+    """Returns the standard deviation over items of the difference between two arms.
+
+    Answers that are right with probability p and have a correlation of 0.5 between the arms differ
+    with a variance of 2·p(1 - p)·(1 - 0.5).
+    """
+    p = 0.5 if score is None or not 0 < score < 1 else score
+    known = "the worst case" if score is None else "published"
+    return math.sqrt(p * (1 - p)), f"{p:.1%} of answers right, {known}; correlated 0.5 between arms"
 
 
 def measured_spread(estimate: Estimate, *, num_finished: str) -> Spread:
