@@ -50,15 +50,15 @@ def add_plan_command(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
-    topology = _topology(flags)
-    chip = chip_of(topology.chip.name if topology else None)
     configs = [config, *flags.others]
-    check_power_flags(config, flags)
     if len(configs) > 1:
-        for name, is_given in (("--topology", topology), ("--run-sd", flags.run_sd)):
+        for name, is_given in (("--topology", flags.topology), ("--run-sd", flags.run_sd)):
             if is_given:
                 raise UserError(f"{name}: expected one --config file, got {len(configs)}")
         _check_names(configs)
+    topology = _topology(flags)
+    chip = chip_of(topology.chip.name if topology else None)
+    check_power_flags(config, flags)
     plans = [_plan_study(one, flags, chip) for one in configs]
     printed: dict[str, Any] = plans[0]
     if topology is not None:
