@@ -1,7 +1,6 @@
 """`results.json`: every number of the report in machine-readable form."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 from codepretrain.files.json_values import plain
@@ -10,8 +9,8 @@ from codepretrain.report.accounts import num_skipped, time_seconds, tokens_per_s
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.compare import Comparison
+from codepretrain.report.content import Content
 from codepretrain.report.curves import loss_curves, training_curve
-from codepretrain.report.judged import NOTHING_JUDGED, Judged
 from codepretrain.report.wording import sign_text
 from codepretrain.rows.manifest import RowsManifest
 
@@ -19,24 +18,18 @@ FORMAT = 3  # increase it when a field is renamed, removed, or changes its meani
 _POINTS = 1_000  # of a training curve
 
 
-def results_json(
-    results: StudyResults,
-    comparison: Comparison,
-    *,
-    pairs: Sequence[Comparison],
-    written_at: str,
-    judged: Judged = NOTHING_JUDGED,
-    averages: Averaged | None = None,
-) -> dict[str, Any]:
+def results_json(content: Content) -> dict[str, Any]:
     """Returns the report's numbers as JSON's own types; see `files/json_values.py` for NaN."""
+    results, comparison, judged = content.results, content.comparison, content.judged
     return plain(
         {
             "format": FORMAT,
-            "written_at": written_at,
+            "written_at": content.written_at,
             "study": results.spec.to_json(),
+            "contrasts": [one.to_json() for one in content.contrasts],
             "comparison": _comparison(comparison),
-            "pairs": [_comparison(pair) for pair in pairs],
-            "averages": _averages(averages),
+            "pairs": [_comparison(pair) for pair in content.pairs],
+            "averages": _averages(content.averages),
             "win_rates": judged.to_json(),
             "judge_agreement": [dataclasses.asdict(pair) for pair in judged.agreements],
             "phases": {name: _run(run) for name, run in results.runs.items()},

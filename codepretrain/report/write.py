@@ -1,5 +1,6 @@
 """Writes a study's report: `index.html` and `results.json`."""
 
+import dataclasses
 from datetime import UTC, datetime
 
 from etils import epath
@@ -11,10 +12,13 @@ from codepretrain.files.atomic import write_json, write_text
 from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline
+from codepretrain.report.content import Content
+from codepretrain.report.contrast_rows import print_contrasts
+from codepretrain.report.contrasts import decide_contrasts
 from codepretrain.report.judged import read_judged
 from codepretrain.report.page import render
 from codepretrain.report.results_json import results_json
-from codepretrain.report.terminal import print_averages, print_comparison
+from codepretrain.report.terminal import MAX_WIDTH, print_averages, print_comparison
 
 
 def write_report(
@@ -35,18 +39,25 @@ def write_report(
     folder = epath.Path(out_dir)
     judged = read_judged(results)
     averages = compare_averages(results)
-    numbers = results_json(
-        results, comparison, pairs=pairs, written_at=written_at, judged=judged, averages=averages
+    problems: list[str] = []
+    contrasts = decide_contrasts(results, averages, problems)
+    results = dataclasses.replace(results, problems=(*results.problems, *problems))
+    content = Content(
+        results=results,
+        comparison=comparison,
+        pairs=pairs,
+        written_at=written_at,
+        judged=judged,
+        averages=averages,
+        contrasts=contrasts,
     )
-    write_json(folder / "results.json", numbers)
+    write_json(folder / "results.json", results_json(content))
     page = folder / "index.html"
-    html = render(
-        results, comparison, pairs=pairs, written_at=written_at, judged=judged, averages=averages
-    )
-    write_text(page, html)
+    write_text(page, render(content))
     if console is not None:
         print_comparison(console, results, comparison)
         print_averages(console, averages)
+        print_contrasts(console, contrasts, width=min(MAX_WIDTH, console.width))
     return page
 
 

@@ -1,7 +1,6 @@
 """Studies with replicates: score files as runs write them, of effects that are known."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,9 @@ from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.item_scores import ItemScores, write_item_scores
 from codepretrain.evals.validation_loss import NATS_PER_TOKEN
 from codepretrain.metrics.writer import MetricsWriter
-from codepretrain.report.collect import PhaseInput, ReportInput
+from codepretrain.report.collect import PhaseInput, ReportInput, StudyResults
+from codepretrain.report.compare import Comparison
+from codepretrain.report.content import Content
 
 LOSS, QUIZ = "validation_loss", "quiz"
 LOSS_METRIC = "source/code/nats_per_token"
@@ -106,6 +107,6 @@ def write_run(
             )
 
 
-def only_first(study: ReportInput) -> ReportInput:
-    """Returns the study with its first replicate alone."""
-    return replace(study, replicates={})
+def content(results: StudyResults, comparison: Comparison) -> Content:
+    """Returns the content of a report that has nothing but a comparison."""
+    return Content(results=results, comparison=comparison, pairs=(), written_at="now")
