@@ -117,7 +117,7 @@ class ReportInput:
     details: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return json_values.plain(dataclasses.asdict(self))
+        return json_values.plain(self)
 
 
 @dataclass(frozen=True, kw_only=True)

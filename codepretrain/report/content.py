@@ -8,6 +8,7 @@ from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.contrasts import ContrastResult
 from codepretrain.report.judged import NOTHING_JUDGED, Judged
+from codepretrain.report.published import Published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,7 @@ class Content:
       pairs: of the variants other than the baseline.
       averages: None for a study without any.
       contrasts: those that the study registered, in its order.
+      published: numbers of a paper about the study's phases, None if there are none.
     """
 
     results: StudyResults
@@ -28,3 +30,4 @@ class Content:
     judged: Judged = NOTHING_JUDGED
     averages: Averaged | None = None
     contrasts: Sequence[ContrastResult] = ()
+    published: Published | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.inference import effects, power
-from codepretrain.inference.crossed import contrast
+from codepretrain.inference.crossed import Between, contrast
 from codepretrain.inference.effects import Effect
 from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.scores import ArmScores
@@ -60,24 +60,29 @@ def effects_of(
         # Equal arms of the harmonic mean have the same variance as these.
         design = power.design_of(estimate, max(2, round(len(counts) / sum(1 / n for n in counts))))
     return Effects(
-        relative=_relative(scores, config) if is_difference else None,
+        relative=relative(scores, is_paired=config.is_paired) if is_difference else None,
         chance_centered=_centered(arms, scores, config, read_centered),
         run_sd=spread,
-        in_run_sds=estimate.value / spread.value if spread.value > 0 else None,
+        in_run_sds=estimate.value / spread.value if is_difference and spread.value > 0 else None,
         item_error=design.item_error if design else None,
         detectable=power.minimum_detectable_effect(design) if design else None,
         floor=power.floor(design.item_error) if design else None,
     )
 
 
-def _relative(scores: Sequence[ArmScores], config: ContrastConfig) -> Effect | None:
-    """Returns the relative difference if the means of both arms are certainly above 0.
+def relative(scores: Sequence[ArmScores], *, is_paired: bool = False) -> Effect | None:
+    """Returns the relative difference of two arms if both means are certainly above 0.
 
-    Otherwise the logarithm of the ratio is not nearly normal.
+    Otherwise the logarithm of the ratio is not nearly normal. With one replicate in an arm it is
+    that of the checkpoints.
     """
-    if any(not contrast([arm], [1.0]).interval.low > 0 for arm in scores):
-        return None
-    return effects.relative_difference(scores[0], scores[1], is_paired=config.is_paired)
+    are_recipes = min(arm.num_replicates for arm in scores) > 1
+    between: Between = "recipes" if are_recipes else "checkpoints"
+    for arm in scores:
+        of_arm: Between = "recipes" if arm.num_replicates > 1 else "checkpoints"
+        if not contrast([arm], [1.0], between=of_arm).interval.low > 0:
+            return None
+    return effects.relative_difference(scores[0], scores[1], is_paired=is_paired, between=between)
 
 
 def _centered(

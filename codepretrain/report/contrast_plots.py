@@ -34,7 +34,9 @@ def forest_figure(results: Sequence[ContrastResult]) -> str:
     panels: dict[str, list[ContrastResult]] = {}
     for one in results:
         if one.row is not None and not one.missing:
-            panels.setdefault(f"{unit_text(one.row)}, {direction_text(one.row)}", []).append(one)
+            what = "difference" if one.config.variants else "weighted sum of scores"
+            title = f"{what} in {unit_text(one.row)}, {direction_text(one.row)}"
+            panels.setdefault(title, []).append(one)
     if not panels:
         return ""
     heights = [_ROW * len(of) for of in panels.values()]
@@ -44,7 +46,7 @@ def forest_figure(results: Sequence[ContrastResult]) -> str:
         axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
         for panel, (title, of) in zip(axes, panels.items(), strict=True):
             _draw_forest(panel, of)
-            panel.set_xlabel(f"contrast in {title}")
+            panel.set_xlabel(title)
         return svg_element(figure, name="contrasts")
 
 

@@ -149,7 +149,7 @@ def _decision(one: ContrastResult) -> str:
     if one.missing:
         return one.missing
     if one.decision == "not decided":
-        return f"not decided: {one.between.text}"
+        return "not decided"
     if one.decision == "opposite":
         return "the opposite"
     if one.decision == "equivalent" and one.config.direction != "equivalent":
@@ -171,8 +171,8 @@ def _sentence(one: ContrastResult, family: int) -> str:
     size = f"{points(one.row, one.value)} {unit_text(one.row)} ({ends(one.row, one.interval)})"
     if one.decision == "not decided":
         return (
-            f"{what}: not decided, for without replicates of every variant only the checkpoints "
-            f"are known. They differ by {size} ({one.between.text})."
+            f"{what}: not decided, because a variant has no replicates. The checkpoints differ by "
+            f"{size} ({one.between.text})."
         )
     p = f"p {_p_text(one)}" if _p_text(one).startswith("<") else f"p = {_p_text(one)}"
     after = f"{p} after Holm for {family}" if family > 1 else p

@@ -11,6 +11,7 @@ from codepretrain.report import (
     figure_style,
     findings,
     plots,
+    published_rows,
     tables,
 )
 from codepretrain.report.answers import histograms, is_baseline_or_answer
@@ -21,6 +22,7 @@ from codepretrain.report.content import Content
 from codepretrain.report.contrast_rows import contrast_overview, contrast_rows
 from codepretrain.report.contrasts import ContrastResult
 from codepretrain.report.judged import Judged
+from codepretrain.report.published import Published
 from codepretrain.report.starts import start_rows
 from codepretrain.report.templates import environment
 from codepretrain.report.win_rate_rows import rate_text
@@ -37,6 +39,7 @@ def render(content: Content) -> str:
         rate_text=rate_text,
         **_summary(results, comparison, content.judged),
         **_contrasts(content.contrasts),
+        **_published(content.published),
         **_comparison(comparison),
         pairs=tables.pair_rows(content.pairs),
         max_pairs=MAX_PAIRS,
@@ -74,6 +77,15 @@ def _summary(results: StudyResults, comparison: Comparison, judged: Judged) -> d
         "problems": list(
             dict.fromkeys([*results.all_problems, *comparison.problems, *judged.problems])
         ),
+    }
+
+
+def _published(published: Published | None) -> dict[str, Any]:
+    return {
+        "published": published,
+        "published_columns": published_rows.columns(published) if published else [],
+        "published_rows": published_rows.table_rows(published) if published else [],
+        "effect_rows": published_rows.effect_rows(published) if published else [],
     }
 
 

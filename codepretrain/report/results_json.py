@@ -11,6 +11,7 @@ from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.content import Content
 from codepretrain.report.curves import loss_curves, training_curve
+from codepretrain.report.published import Published
 from codepretrain.report.wording import sign_text
 from codepretrain.rows.manifest import RowsManifest
 
@@ -30,6 +31,7 @@ def results_json(content: Content) -> dict[str, Any]:
             "comparison": _comparison(comparison),
             "pairs": [_comparison(pair) for pair in content.pairs],
             "averages": _averages(content.averages),
+            "published": _published(content.published),
             "win_rates": judged.to_json(),
             "judge_agreement": [dataclasses.asdict(pair) for pair in judged.agreements],
             "phases": {name: _run(run) for name, run in results.runs.items()},
@@ -64,6 +66,22 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
             }
             for (row, variant), cell in comparison.cells.items()
         ],
+    }
+
+
+def _published(published: Published | None) -> dict[str, Any] | None:
+    if published is None:
+        return None
+    averages = [row.evaluator for row in published.rows]
+    return {
+        "paper": published.paper,
+        "place": published.place,
+        "percent": {
+            phase: dict(zip(averages, cells, strict=True))
+            for phase, cells in published.cells.items()
+        },
+        "effects": published.effects,
+        "contradictions": published.contradictions,
     }
 
 

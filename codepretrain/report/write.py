@@ -17,6 +17,7 @@ from codepretrain.report.contrast_rows import print_contrasts
 from codepretrain.report.contrasts import decide_contrasts
 from codepretrain.report.judged import read_judged
 from codepretrain.report.page import render
+from codepretrain.report.published import beside_published
 from codepretrain.report.results_json import results_json
 from codepretrain.report.terminal import MAX_WIDTH, print_averages, print_comparison
 
@@ -50,6 +51,7 @@ def write_report(
         judged=judged,
         averages=averages,
         contrasts=contrasts,
+        published=beside_published(results, averages),
     )
     write_json(folder / "results.json", results_json(content))
     page = folder / "index.html"
