@@ -28,8 +28,8 @@ def results_json(content: Content) -> dict[str, Any]:
             "written_at": content.written_at,
             "study": results.spec.to_json(),
             "contrasts": [one.to_json() for one in content.contrasts],
-            "comparison": _comparison(comparison),
-            "pairs": [_comparison(pair) for pair in content.pairs],
+            "comparison": comparison_json(comparison),
+            "pairs": [comparison_json(pair) for pair in content.pairs],
             "averages": _averages(content.averages),
             "published": _published(content.published),
             "win_rates": judged.to_json(),
@@ -51,7 +51,8 @@ def _manifest(manifest: RowsManifest) -> dict[str, Any]:
     return {**value, "parts": len(value["parts"]), "hash": manifest.hash}
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """Returns the cells of a comparison, each with what its difference is between."""
     return {
         "baseline": comparison.baseline,
         "variants": comparison.variants,
@@ -90,8 +91,8 @@ def _averages(averages: Averaged | None) -> dict[str, Any] | None:
         return None
     return {
         **averages.to_json(),
-        "comparison": _comparison(averages.comparison),
-        "pairs": [_comparison(pair) for pair in averages.pairs],
+        "comparison": comparison_json(averages.comparison),
+        "pairs": [comparison_json(pair) for pair in averages.pairs],
     }
 
 
