@@ -70,9 +70,7 @@ def compare_checkpoints(ours: Checkpoint, baseline: Checkpoint) -> Comparison:
     Raises:
       UserError: they share no evaluation.
     """
-    names = [baseline.name, ours.name]
-    if ours.name == baseline.name:  # two runs of one phase
-        names = [f"{of.folder.name}@{of.step}" for of in (baseline, ours)]
+    names = _names(baseline, ours)
     of_ours, of_baseline, problems = _shared(ours, baseline)
     if not of_ours:
         raise UserError(
@@ -114,6 +112,23 @@ def _folder(name: str, workdir: epath.Path) -> epath.Path:
         return folder
     known = f"; there are {', '.join(names[:_MAX_NAMED])}" if names else "; there are none"
     raise UserError(f"there is no run {quoted(name)} in {runs}{known}")
+
+
+def _names(baseline: Checkpoint, ours: Checkpoint) -> list[str]:
+    """Returns the shortest names that tell the two apart.
+
+    Raises:
+      UserError: they are one.
+    """
+    pair = (baseline, ours)
+    for names in (
+        [of.name for of in pair],
+        [f"{of.folder.name}@{of.step}" for of in pair],
+        [f"{of.folder}@{of.step}" for of in pair],
+    ):
+        if names[0] != names[1]:
+            return names
+    raise UserError(f"expected two checkpoints, found {baseline.name} twice")
 
 
 def _shared(

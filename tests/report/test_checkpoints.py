@@ -111,3 +111,13 @@ def test_the_command_says_what_is_known_of_these_checkpoints(tmp_path, capsys):
 def test_a_mistake_is_one_line(tmp_path, capsys):
     assert main(["compare", "plain", "coded", "--workdir", str(tmp_path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_run_of_another_working_directory_is_told_by_its_folder(tmp_path):
+    for place, seed in (("one", 0), ("two", 1)):
+        replicated_study(tmp_path / place, LEVELS, seed=seed)
+    pair = [found("plain", tmp_path / place) for place in ("one", "two")]
+    names = compare_checkpoints(*pair).variants
+    assert names == tuple(f"{tmp_path}/{place}/runs/plain@20" for place in ("two", "one"))
+    with pytest.raises(UserError, match="expected two checkpoints, found plain@20 twice"):
+        compare_checkpoints(pair[0], pair[0])
