@@ -9,7 +9,18 @@ from functools import partial
 import absl.logging
 
 from codepretrain.checkpoint.refusal import check_names
-from codepretrain.cli import data, interop, judge, launch, plan, run, serve, show, synthetic
+from codepretrain.cli import (
+    compare,
+    data,
+    interop,
+    judge,
+    launch,
+    plan,
+    run,
+    serve,
+    show,
+    synthetic,
+)
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
     Parser,
@@ -52,8 +63,9 @@ def _dispatch(argv: list[str]) -> int:
     flags.command_line = shlex.join(["codepretrain", *argv])
     flags.workdir = storage.parse(flags.workdir, name="--workdir")
     check_names(flags.workdir, name="--workdir")
-    if not hasattr(flags, "config"):  # a command about a job, which has its own study
-        check_given(flags.workdir, flags.job)
+    if not hasattr(flags, "config"):  # about a job, which has its own study, or about checkpoints
+        if hasattr(flags, "job"):
+            check_given(flags.workdir, flags.job)
         return flags.function(flags, argv)
     of_study = [o for o in overrides if o.startswith("--config.")]
     config, *flags.others = _load_studies(flags.config, of_study)
@@ -143,6 +155,7 @@ def _parser() -> Parser:
     run.add_commands(add)
     plan.add_plan_command(add)
     show.add_commands(add)
+    compare.add_command(partial(_add_command, commands))
     group = commands.add_parser("data", help=_DATA, description=_DATA)
     of_data = group.add_subparsers(
         dest="data_command", metavar="command", required=True, parser_class=Parser

@@ -119,12 +119,13 @@ def check_same_evaluation(arms: Sequence[Arm]) -> None:
 
 
 def arm_scores(
-    arm: Arm, read: ScoresReader, *, are_starts_replicates: bool = True
+    arm: Arm, read: ScoresReader, *, are_starts_replicates: bool = True, is_checked: bool = True
 ) -> ArmScores | None:
     """Returns the scores of all replicates, None if those of one were not kept.
 
     Args:
       are_starts_replicates: whether the runs of one start are averaged into one replicate.
+      is_checked: whether the scores must have the mean that was recorded as the metric.
 
     Raises:
       ValueError: the replicates have different items, or scores that are not those of their
@@ -135,7 +136,8 @@ def arm_scores(
         scores = read(evaluation).get(arm.row.name)
         if scores is None:
             return None
-        _check_value(run, arm.row, scores, metric)
+        if is_checked:
+            _check_value(run, arm.row, scores, metric)
         found.append(scores if not found else aligned(found[0], scores))
     first = found[0]
     is_weighted = any(scores.weights is not None for scores in found)

@@ -93,13 +93,12 @@ class ReportInput:
     Attributes:
       variants: name → its phases in order, from random parameters; each is a key of `phases`. Those
         of the first replicate, where there are several.
-      replicates: name → such a path for each replicate of the variant, the first one's included.
+      replicates: name → such a path for each replicate of the variant, the first one's included;
+        a variant without an entry has one.
       contrasts: registered before training; metrics are averages, or `<evaluation>/<metric>`.
       evaluators: name → identity of the evaluation (`evals/identity.py`); its specification alone
         where it was never built on the study's data.
       rows: source → split → directory of the rows.
-      replicates: variant → its path in each replicate, as in `variants`, which has the first one's;
-        without an entry there is only that.
       averages: over the evaluations, with every score as `<evaluation>/<metric>`.
       details: more about the study for the head of the page, such as {"parameters": "468M"}.
     """
@@ -118,7 +117,7 @@ class ReportInput:
     details: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return json_values.plain(dataclasses.asdict(self))
+        return json_values.plain(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,13 +31,11 @@ from codepretrain.report.cells import (
 from codepretrain.report.evaluations import Evaluation
 from codepretrain.report.paired import PairedScores, paired_difference
 from codepretrain.report.statistics import (
+    UNBOUNDED,
     Difference,
-    Interval,
     unpaired_difference,
     unpaired_proportions,
 )
-
-_UNKNOWN = Interval(-math.inf, math.inf)
 
 
 class Reader:
@@ -79,7 +77,7 @@ def arm_cell(arm: Arm, reader: Reader) -> Cell:
         return Cell(runs=names, step=step, metric=first, values=arm.values, interval=interval)
     mean = sum(arm.values) / len(arm.values)
     metric = dataclasses.replace(first, value=mean, standard_error=math.nan)
-    interval = _UNKNOWN
+    interval = UNBOUNDED
     try:
         check_same_evaluation([arm])
         scores = scores_of([arm], reader.of)
@@ -127,7 +125,7 @@ def _difference(ours: Arm, baseline: Arm, reader: Reader) -> Difference | None:
       ValueError: the item scores are not of the same items, or not those of the metrics.
     """
     if len(ours.runs) == len(baseline.runs) == 1:
-        return _of_two_checkpoints(ours, baseline, reader)
+        return two_checkpoints(ours, baseline, reader.of)
     scores = scores_of([ours, baseline], reader.of)
     if scores is None:
         return None
@@ -156,9 +154,14 @@ def scores_of(arms: Sequence[Arm], read: ScoresReader) -> list[ArmScores] | None
     return kept if len(kept) == len(found) else None
 
 
-def _of_two_checkpoints(ours: Arm, baseline: Arm, reader: Reader) -> Difference | None:
+def two_checkpoints(ours: Arm, baseline: Arm, read: ScoresReader) -> Difference | None:
+    """Returns the difference of the first runs of two arms, None if its items were not kept.
+
+    Raises:
+      ValueError: the item scores are not of the same items, or not those of the metrics.
+    """
     row = ours.row
-    scores = [reader.of(arm.evaluations[0]).get(row.name) for arm in (ours, baseline)]
+    scores = [read(arm.evaluations[0]).get(row.name) for arm in (ours, baseline)]
     if scores[0] is None or scores[1] is None:
         return None
     difference = paired_difference(scores[0], scores[1], is_fraction=row.is_percentage)

@@ -45,6 +45,11 @@ class PairedScores:
         """Returns the weights, ones where there are none: [I]."""
         return np.ones_like(self.values) if self.weights is None else self.weights
 
+    @property
+    def filled_strata(self) -> np.ndarray:
+        """Returns the strata, zeros where there are none: [I]."""
+        return np.zeros_like(self.values) if self.strata is None else self.strata
+
     def take(self, places: np.ndarray) -> "PairedScores":
         """Returns the items at some places."""
         return PairedScores(
@@ -96,7 +101,7 @@ def aligned(ours: PairedScores, baseline: PairedScores) -> PairedScores:
       ValueError: the two have other items, or place an item in other clusters or strata.
     """
     found = baseline.take(places_of(ours.ids, baseline.ids))
-    check_groups(ours.clusters, found.clusters, _strata(ours), _strata(found))
+    check_groups(ours.clusters, found.clusters, ours.filled_strata, found.filled_strata)
     return found
 
 
@@ -152,7 +157,7 @@ def _is_without_spread(ours: PairedScores, baseline: PairedScores) -> bool:
 
 def _by_stratum(ours: PairedScores, baseline: PairedScores) -> Iterator[tuple[float, np.ndarray]]:
     """Yields each stratum's share of our weights, and the difference of each of its clusters."""
-    strata, clusters = _strata(ours), np.asarray(ours.clusters, object)
+    strata, clusters = ours.filled_strata, np.asarray(ours.clusters, object)
     columns = (ours.values, ours.filled_weights, baseline.values, baseline.filled_weights)
     sums = np.stack(columns, axis=1)
     is_filled = _is_filled(ours, baseline)
@@ -243,7 +248,3 @@ def _cluster_sums(sums: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, n
     names, cluster_of = np.unique(clusters, return_inverse=True)
     columns = [np.bincount(cluster_of, column, len(names)) for column in sums.T]
     return names, np.stack(columns, axis=1)
-
-
-def _strata(scores: PairedScores) -> np.ndarray:
-    return np.zeros_like(scores.values) if scores.strata is None else scores.strata

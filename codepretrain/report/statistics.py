@@ -18,6 +18,7 @@ from typing import Literal
 from codepretrain.inference.interval import Interval, student_interval
 from codepretrain.report.between import TWO_CHECKPOINTS, Between
 
+UNBOUNDED = Interval(-math.inf, math.inf)
 _Z = 1.959963984540054  # standard normal quantile at 0.975, for 95% intervals
 
 Verdict = Literal["higher", "lower", "not distinguishable"]
@@ -50,7 +51,7 @@ class Difference:
 def normal_interval(value: float, standard_error: float) -> Interval:
     """Returns value ± 1.96 standard errors; unbounded if the standard error is unknown."""
     if not math.isfinite(standard_error):
-        return Interval(-math.inf, math.inf)
+        return UNBOUNDED
     return Interval(value - _Z * standard_error, value + _Z * standard_error)
 
 

@@ -33,23 +33,29 @@ def print_comparison(console: Console, results: StudyResults, comparison: Compar
     width = min(MAX_WIDTH, console.width)
     console.print(Text(f"\n{results.spec.study}", style="bold"))
     console.print(Text(overview(comparison)), width=width)
-    if warning := caution(comparison):
-        console.print(Text(warning, style="yellow"), width=width)
-    if comparison.rows:
-        num_columns = max(2, (width - _LABEL_WIDTH - 3) // (_CELL_WIDTH + 1))
-        for block in blocks(comparison, comparison.headline_rows, max_variants=num_columns):
-            console.print(_table(comparison, block), width=width)
-        for row in comparison.headline_rows:
-            if row.is_percentage and (notes := baseline_notes(comparison, row)):
-                line = f"{label(row, comparison.rows)}: {', '.join(notes)}"
-                console.print(Text(line, style="dim"), width=width)
+    print_tables(console, comparison, comparison.headline_rows)
     for variant in comparison.variants:
         status = variant_status(results, variant)
         if status != "complete":
             console.print(Text(f"{variant}: {status}", style="yellow"), soft_wrap=True)
     for problem in dict.fromkeys([*results.all_problems, *comparison.problems]):
         console.print(Text(f"problem: {problem}", style="yellow"), soft_wrap=True)
-    console.print(Text(_legend(comparison), style="dim"), width=width)
+    console.print(Text(legend(comparison), style="dim"), width=width)
+
+
+def print_tables(console: Console, comparison: Comparison, rows: tuple[MetricRow, ...]) -> None:
+    """Prints what may not be concluded, the table of some metrics, and their baselines."""
+    width = min(MAX_WIDTH, console.width)
+    if warning := caution(comparison):
+        console.print(Text(warning, style="yellow"), width=width)
+    if rows:
+        num_columns = max(2, (width - _LABEL_WIDTH - 3) // (_CELL_WIDTH + 1))
+        for block in blocks(comparison, rows, max_variants=num_columns):
+            console.print(_table(comparison, block), width=width)
+    for row in rows:
+        if row.is_percentage and (notes := baseline_notes(comparison, row)):
+            line = f"{label(row, comparison.rows)}: {', '.join(notes)}"
+            console.print(Text(line, style="dim"), width=width)
 
 
 def print_averages(console: Console, averages: Averaged | None) -> None:
@@ -103,7 +109,8 @@ def _cell(row: MetricRow, cell: Cell | None, missing: str) -> Text:
     return text
 
 
-def _legend(comparison: Comparison) -> str:
+def legend(comparison: Comparison) -> str:
+    """Returns what the marks and the half intervals of a table are."""
     text = (
         "±: half of a 95% interval over evaluation items; over runs and items where a variant has "
         "replicates."

@@ -81,37 +81,37 @@ def value_text(row: MetricRow, value: float) -> str:
 
 
 def interval_text(row: MetricRow, interval: Interval) -> str:
-    if not _is_known(interval):
+    if not is_known(interval):
         return UNKNOWN
-    scale, digits = _scale(row)
+    scale, digits = scale_of(row)
     low, high = (number(scale * end, digits=digits) for end in (interval.low, interval.high))
     return f"{low} – {high}"
 
 
 def half_text(row: MetricRow, interval: Interval) -> str:
     """Returns "±" and half the interval's width, for places without room for both ends."""
-    if not _is_known(interval):
+    if not is_known(interval):
         return UNKNOWN
-    scale, digits = _scale(row)
+    scale, digits = scale_of(row)
     return f"±{number(scale * (interval.high - interval.low) / 2, digits=digits)}"
 
 
 def difference_text(row: MetricRow, difference: Difference) -> str:
     """Returns the difference with its sign, proportions in percentage points."""
-    scale, digits = _scale(row)
+    scale, digits = scale_of(row)
     return signed(scale * difference.value, digits=digits)
 
 
 def difference_interval_text(row: MetricRow, difference: Difference) -> str:
-    if not _is_known(difference.interval):
+    if not is_known(difference.interval):
         return UNKNOWN
-    scale, digits = _scale(row)
+    scale, digits = scale_of(row)
     ends = difference.interval.low, difference.interval.high
     low, high = (signed(scale * end, digits=digits) for end in ends)
     return f"{low} to {high}"
 
 
-def _is_known(interval: Interval) -> bool:
+def is_known(interval: Interval) -> bool:
     """Returns whether the interval is bounded; a single item has no standard error."""
     return math.isfinite(interval.low) and math.isfinite(interval.high)
 
@@ -163,7 +163,7 @@ def duration_text(seconds: float) -> str:
     return f"{hours:,} h {minutes:02d} min"
 
 
-def _scale(row: MetricRow) -> tuple[float, int]:
+def scale_of(row: MetricRow) -> tuple[float, int]:
     """Returns the display factor of a value, and the number of decimals."""
     return (100.0, 1) if row.is_percentage else (1.0, 3)
 

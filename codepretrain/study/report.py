@@ -18,8 +18,12 @@ from codepretrain.study.provenance import code_version
 from codepretrain.study.workspace import Workspace, normalized_mixture
 
 
-def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
-    """Writes the page, prints the table, and returns the page's path."""
+def report_study(workspace: Workspace, *, command_line: str, has_items: bool = False) -> epath.Path:
+    """Writes the page, prints the table, and returns the page's path.
+
+    Args:
+      has_items: whether the scores of all items are written too.
+    """
     config = workspace.config
     plan = describe(
         config, workspace.phases, source_sizes=workspace.source_sizes, imports=workspace.imports
@@ -56,6 +60,7 @@ def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
         },
     )
     console = Console()
-    page = write_report(spec, workspace.workdir / "reports" / config.name, console=console)
+    folder = workspace.workdir / "reports" / config.name
+    page = write_report(spec, folder, console=console, has_items=has_items)
     console.print(f"report: {page}", soft_wrap=True)
     return page

@@ -1,7 +1,6 @@
 """Studies with replicates: score files as runs write them, of effects that are known."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +10,12 @@ from codepretrain.evals import estimate, multiple_choice
 from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.item_scores import ItemScores, write_item_scores
 from codepretrain.evals.validation_loss import NATS_PER_TOKEN
+from codepretrain.files import json_values
 from codepretrain.metrics.writer import MetricsWriter
-from codepretrain.report.collect import PhaseInput, ReportInput
+from codepretrain.report.collect import PhaseInput, ReportInput, StudyResults
+from codepretrain.report.compare import Comparison
+from codepretrain.report.content import Content
+from codepretrain.stream.ledger import Ledger
 
 LOSS, QUIZ = "validation_loss", "quiz"
 LOSS_METRIC = "source/code/nats_per_token"
@@ -81,6 +84,7 @@ def write_run(
         LOSS: (LOSS_METRIC, nats, targets),
         QUIZ: ("accuracy", right, None),
     }
+    ledger = Ledger(step=STEP, sources={}, manifests={}, digest="7f" * 32)
     with MetricsWriter(folder, LoggingConfig(write_tensorboard=False), name) as writer:
         writer.log_step({"step": STEP, "tokens": STEP, "loss": level})
         for evaluator, (metric, values, weights) in results.items():
@@ -104,8 +108,9 @@ def write_run(
                 identity=identity,
                 digest=digest,
             )
+    (folder / "ledger.json").write_text(json_values.encode(ledger.to_json()))
 
 
-def only_first(study: ReportInput) -> ReportInput:
-    """Returns the study with its first replicate alone."""
-    return replace(study, replicates={})
+def content(results: StudyResults, comparison: Comparison) -> Content:
+    """Returns the content of a report that has nothing but a comparison."""
+    return Content(results=results, comparison=comparison, pairs=(), written_at="now")
