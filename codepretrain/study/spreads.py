@@ -1,5 +1,6 @@
 """What a contrast is expected to vary by, before it is measured: assumptions with their sources."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,8 +8,7 @@ from dataclasses import dataclass
 from codepretrain.config.schema import ContrastConfig, StudyConfig
 from codepretrain.evals.averaged_scores import full_scores
 from codepretrain.evals.estimate import satterthwaite
-from codepretrain.inference.estimate import Estimate
-from codepretrain.inference.power import design_of, item_error
+from codepretrain.inference.power import item_error
 from codepretrain.study.item_counts import ItemCount
 
 _NO_LIMIT = 1e9  # degrees of freedom
@@ -105,22 +105,14 @@ def _deviation_of_answers(score: float | None) -> tuple[float, str]:
     return math.sqrt(p * (1 - p)), f"{p:.1%} of answers right, {known}; correlated 0.5 between arms"
 
 
-def measured_spread(estimate: Estimate, *, num_finished: str) -> Spread:
-    """Returns the spread behind a difference of two arms that have replicates.
-
-    Args:
-      num_finished: the runs it is from, in words.
-    """
-    design = design_of(estimate, 2)
-    run_sd = design.run_sd[0] / (math.sqrt(2) if estimate.is_paired else 1)
-    rest_sd = design.rest_sd / (math.sqrt(2) if estimate.is_paired else 1)
-    return Spread(
-        run=Known(run_sd, num_finished, False),
-        item=Known(design.item_error, num_finished, False),
-        item_freedom=design.item_freedom,
-        rest_sd=rest_sd,
-        num_items=estimate.num_items,
-    )
+def filled(measured: Spread | None, assumed: Spread) -> Spread:
+    """Returns what was measured, and what is assumed of the rest."""
+    if measured is None:
+        return assumed
+    run = measured.run or assumed.run
+    if measured.item is None:
+        return dataclasses.replace(assumed, run=run)
+    return dataclasses.replace(measured, run=run)
 
 
 def shares(config: StudyConfig, metric: str) -> list[tuple[float, str]]:
