@@ -136,7 +136,7 @@ def _target(target: Mapping[str, Any], contrast: Mapping[str, Any], spell: Any) 
     if needed is None:
         return f"{line}{reach}not in reach of 40 replicates of every arm"
     if probability is not None and probability >= 0.8:
-        return f"{line}in reach, {reach}{needed} replicates of every arm would do"
+        return f"{line}in reach, {reach}{needed} replicates of every arm are enough"
     return f"{line}{reach}needs {needed} replicates of every arm"
 
 
