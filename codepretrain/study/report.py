@@ -24,6 +24,16 @@ def report_study(workspace: Workspace, *, command_line: str, has_items: bool = F
     Args:
       has_items: whether the scores of all items are written too.
     """
+    console = Console()
+    spec = report_input(workspace, command_line=command_line)
+    folder = workspace.workdir / "reports" / workspace.config.name
+    page = write_report(spec, folder, console=console, has_items=has_items)
+    console.print(f"report: {page}", soft_wrap=True)
+    return page
+
+
+def report_input(workspace: Workspace, *, command_line: str) -> ReportInput:
+    """Returns the subject of the report on a working directory."""
     config = workspace.config
     plan = describe(
         config, workspace.phases, source_sizes=workspace.source_sizes, imports=workspace.imports
@@ -37,7 +47,7 @@ def report_study(workspace: Workspace, *, command_line: str, has_items: bool = F
         for phase in plan["phases"]
     }
     directories = rows_directories(workspace.data_dir, config.data.sources)
-    spec = ReportInput(
+    return ReportInput(
         study=config.name,
         command=command_line,
         code_version=code_version(),
@@ -59,8 +69,3 @@ def report_study(workspace: Workspace, *, command_line: str, has_items: bool = F
             "parameters without embeddings": f"{plan['phases'][0]['parameters_non_embedding']:,}",
         },
     )
-    console = Console()
-    folder = workspace.workdir / "reports" / config.name
-    page = write_report(spec, folder, console=console, has_items=has_items)
-    console.print(f"report: {page}", soft_wrap=True)
-    return page
