@@ -87,6 +87,8 @@ def _source(known: Mapping[str, Any] | None, what: str, spell: Any) -> str:
     if known is None:
         return f"{what} unknown: measure it with finished runs"
     kind = "assumed" if known["is_assumed"] else "measured"
+    if known["value"] == 0:
+        return f"{what} not seen above the noise of single runs ({kind}: {known['source']})"
     return f"{what} {spell(known['value'])} ({kind}: {known['source']})"
 
 
