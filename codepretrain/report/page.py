@@ -22,6 +22,7 @@ from codepretrain.report.content import Content
 from codepretrain.report.contrast_rows import contrast_overview, contrast_rows, origin_rows
 from codepretrain.report.contrasts import ContrastResult
 from codepretrain.report.judged import Judged
+from codepretrain.report.noise_rows import LAST, noise_rows
 from codepretrain.report.published import Published
 from codepretrain.report.starts import start_rows
 from codepretrain.report.templates import environment
@@ -40,6 +41,8 @@ def render(content: Content) -> str:
         **_summary(results, comparison, content.judged),
         **_contrasts(content.contrasts),
         **_published(content.published),
+        noise_rows=noise_rows(results, comparison),
+        num_last=LAST,
         **_comparison(comparison),
         pairs=tables.pair_rows(content.pairs),
         max_pairs=MAX_PAIRS,
