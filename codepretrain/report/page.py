@@ -30,12 +30,17 @@ from codepretrain.report.win_rate_rows import rate_text
 from codepretrain.report.wording import NOT_THERE
 
 
-def render(content: Content) -> str:
-    """Returns the page's HTML."""
+def render(content: Content, *, reload_s: int | None = None) -> str:
+    """Returns the page's HTML.
+
+    Args:
+      reload_s: seconds after which the page reloads itself; None: it does not.
+    """
     template = environment().get_template("page.html")
     results, comparison, averages = content.results, content.comparison, content.averages
     return template.render(
         written_at=content.written_at,
+        reload_s=reload_s,
         judged=content.judged,
         rate_text=rate_text,
         **_summary(results, comparison, content.judged),
