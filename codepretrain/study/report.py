@@ -7,6 +7,7 @@ from etils import epath
 from rich.console import Console
 
 from codepretrain.evals.averaged_scores import full_scores
+from codepretrain.evals.contrast_scores import full_contrasts
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
 from codepretrain.rows.format import SPLITS
@@ -17,8 +18,22 @@ from codepretrain.study.provenance import code_version
 from codepretrain.study.workspace import Workspace, normalized_mixture
 
 
-def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
-    """Writes the page, prints the table, and returns the page's path."""
+def report_study(workspace: Workspace, *, command_line: str, has_items: bool = False) -> epath.Path:
+    """Writes the page, prints the table, and returns the page's path.
+
+    Args:
+      has_items: whether the scores of all items are written too.
+    """
+    console = Console()
+    spec = report_input(workspace, command_line=command_line)
+    folder = workspace.workdir / "reports" / workspace.config.name
+    page = write_report(spec, folder, console=console, has_items=has_items)
+    console.print(f"report: {page}", soft_wrap=True)
+    return page
+
+
+def report_input(workspace: Workspace, *, command_line: str) -> ReportInput:
+    """Returns the subject of the report on a working directory."""
     config = workspace.config
     plan = describe(
         config, workspace.phases, source_sizes=workspace.source_sizes, imports=workspace.imports
@@ -32,15 +47,19 @@ def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
         for phase in plan["phases"]
     }
     directories = rows_directories(workspace.data_dir, config.data.sources)
-    spec = ReportInput(
+    return ReportInput(
         study=config.name,
         command=command_line,
         code_version=code_version(),
         baseline=config.baseline,
         variants={name: tuple(path) for name, path in plan["variants"].items()},
+        replicates={
+            name: tuple(tuple(path) for path in paths) for name, paths in plan["replicates"].items()
+        },
         phases=phases,
         evaluators=kept_identities(workspace),
         averages=full_scores(config),
+        contrasts=full_contrasts(config),
         rows={
             source: {split: str(directories[source, split]) for split in SPLITS}
             for source in sorted(config.data.sources)
@@ -50,7 +69,3 @@ def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
             "parameters without embeddings": f"{plan['phases'][0]['parameters_non_embedding']:,}",
         },
     )
-    console = Console()
-    page = write_report(spec, workspace.workdir / "reports" / config.name, console=console)
-    console.print(f"report: {page}", soft_wrap=True)
-    return page
