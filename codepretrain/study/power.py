@@ -9,8 +9,9 @@ smallest p-value. So the first finding of a family is planned for; later ones ar
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from codepretrain.config.schema import ContrastConfig, StudyConfig
@@ -25,8 +26,8 @@ from codepretrain.inference.power import (
 )
 from codepretrain.podplan.cost import chip_hours
 from codepretrain.study.graph import Phase
-from codepretrain.study.replicates import Replication, replication
-from codepretrain.study.spreads import Counts, Spread, assumed_spread
+from codepretrain.study.replication import Replication, replication
+from codepretrain.study.spreads import Counts, Spread, assumed_spread, filled
 
 ALPHA, POWER = 0.05, 0.8
 NUMBERS = (2, 3, 5, 8)  # of replicates, in the table of every contrast
@@ -37,7 +38,7 @@ _MOST = 40  # replicates that are tried to reach an effect
 class Assumptions:
     """counts: of items. run_sd: contrast → standard deviation of runs that the user gives.
 
-    measured: contrast → its spread in finished runs.
+    measured: contrast → its spread in finished runs, as far as they show it.
     """
 
     counts: Counts
@@ -65,19 +66,18 @@ def power_plan(
         )
 
     contrasts = full_contrasts(config)
-    sizes = {of.family: 0 for of in contrasts.values()}
-    for of in contrasts.values():
-        sizes[of.family] += 1
+    sizes = Counter(contrast.family for contrast in contrasts.values())
     found = {}
     for name, contrast in contrasts.items():
         unit = min(contrast_units(config, f"config.contrasts.{name}", contrast))[0]
-        spread = assumptions.measured.get(name) or assumed_spread(
-            config,
-            contrast,
-            unit=unit,
-            counts=assumptions.counts,
-            run_sd=assumptions.run_sd.get(name),
+        given = assumptions.run_sd.get(name)
+        assumed = assumed_spread(
+            config, contrast, unit=unit, counts=assumptions.counts, run_sd=given
         )
+        measured = assumptions.measured.get(name)
+        if measured is not None and given is not None:
+            measured = replace(measured, run=None)
+        spread = filled(measured, assumed)
         runs = replication(config, phases, fingerprints, list(contrast.arms))
         found[name] = {
             "unit": unit,

@@ -1,5 +1,6 @@
 """What a contrast is expected to vary by, before it is measured: assumptions with their sources."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,8 +8,7 @@ from dataclasses import dataclass
 from codepretrain.config.schema import ContrastConfig, StudyConfig
 from codepretrain.evals.averaged_scores import full_scores
 from codepretrain.evals.estimate import satterthwaite
-from codepretrain.inference.estimate import Estimate
-from codepretrain.inference.power import design_of, item_error
+from codepretrain.inference.power import item_error
 from codepretrain.study.item_counts import ItemCount
 
 _NO_LIMIT = 1e9  # degrees of freedom
@@ -45,7 +45,7 @@ class Spread:
 
 # Standard deviation of a score between runs of one recipe, by unit.
 _RUNS: Mapping[str, tuple[float, str]] = {
-    "fraction": (0.0063, "0.63 points in reruns of an OLMo-ladder recipe"),
+    "fraction": (0.0063, "as in reruns of an OLMo-ladder recipe"),
     "bits/byte": (
         0.041,
         "the larger of two arms' in marin-community/marin 2345, 0.0016 and 0.0409",
@@ -79,10 +79,8 @@ def assumed_spread(
         numbers = [of.count for _, of in found]
         deviations = [deviation * share * len(found) for share, _ in found]
         error = item_error(deviations, numbers)
-        freedom = satterthwaite(
-            [share**2 / count for share, count in zip((s for s, _ in found), numbers, strict=True)],
-            [max(count - 1, 1) for count in numbers],
-        )
+        variances = [share**2 / of.count for share, of in found]
+        freedom = satterthwaite(variances, [max(count - 1, 1) for count in numbers])
         sources = ", ".join(dict.fromkeys(of.source for _, of in found))
         item = Known(error, f"{source}; number of items: {sources}", True)
     return Spread(
@@ -100,27 +98,21 @@ def _deviation_of_answers(score: float | None) -> tuple[float, str]:
     Answers that are right with probability p and have a correlation of 0.5 between the arms differ
     with a variance of 2·p(1 - p)·(1 - 0.5).
     """
-    p = 0.5 if score is None or not 0 < score < 1 else score
-    known = "the worst case" if score is None else "published"
-    return math.sqrt(p * (1 - p)), f"{p:.1%} of answers right, {known}; correlated 0.5 between arms"
+    p, origin = 0.5, "the worst case"
+    if score is not None and 0 < score < 1:
+        p, origin = score, "published"
+    text = f"{p:.1%} of answers right, {origin}; correlated 0.5 between arms"
+    return math.sqrt(p * (1 - p)), text
 
 
-def measured_spread(estimate: Estimate, *, num_finished: str) -> Spread:
-    """Returns the spread behind a difference of two arms that have replicates.
-
-    Args:
-      num_finished: the runs it is from, in words.
-    """
-    design = design_of(estimate, 2)
-    run_sd = design.run_sd[0] / (math.sqrt(2) if estimate.is_paired else 1)
-    rest_sd = design.rest_sd / (math.sqrt(2) if estimate.is_paired else 1)
-    return Spread(
-        run=Known(run_sd, num_finished, False),
-        item=Known(design.item_error, num_finished, False),
-        item_freedom=design.item_freedom,
-        rest_sd=rest_sd,
-        num_items=estimate.num_items,
-    )
+def filled(measured: Spread | None, assumed: Spread) -> Spread:
+    """Returns what was measured, and what is assumed of the rest."""
+    if measured is None:
+        return assumed
+    run = measured.run or assumed.run
+    if measured.item is None:
+        return dataclasses.replace(assumed, run=run)
+    return dataclasses.replace(measured, run=run)
 
 
 def shares(config: StudyConfig, metric: str) -> list[tuple[float, str]]:
