@@ -6,7 +6,7 @@ workdir/runs/<phase>-<fingerprint>/          run.json  metrics.jsonl  evals.json
                                              ledger.json  checkpoints/  items/  tensorboard/
 workdir/imported/<name>/                     import.json  checkpoints/
 workdir/evaluation_cache/                    completions and grades of evaluations, as they come
-workdir/reports/<study>/                     index.html  results.json
+workdir/reports/<study>/                     index.html  results.json  tables.tex  items/
 """
 
 from collections.abc import Mapping
