@@ -27,7 +27,6 @@ from codepretrain.train.program import Program
 from codepretrain.train.state import TrainState
 from codepretrain.train.step import StepMetrics
 
-
 _HEAD_START_S = 2.0  # for the processes whose devices differ
 
 
