@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,20 +122,21 @@ def resume(job: Hosts) -> None:
 
 
 def start_another_job(job: Launched, rng: random.Random) -> Noticed:
-    """On the same phase: it is refused, and the first one goes on."""
+    """On the same phase: its attempts are refused, and the first one goes on."""
     began_s = time.monotonic()
     stage = job.job.stages[0]
     options = stage.arguments[stage.arguments.index("--workdir") + 2 : -2]
     other = make_job(Path(job.job.workdir), options, name="other")
     with Hosts(other) as second:
-        second.wait(lambda: second.state().is_over, "the end of the other job")
-        state = second.state()
-        assert state.state == "FAILED", second.described()
-        end = next(e for e in second.events() if e["event"] == "end")
-        assert end["cause"] == "user_error", end
-        assert "another" in end["message"] or "is in use" in end["message"], end
+
+        def refusals() -> list[dict[str, Any]]:
+            return [event for event in second.events() if event["event"] == "end"]
+
+        second.wait(lambda: len(refusals()) >= 2, "the refusal of two attempts")
+        assert all("is in use" in end["message"] for end in refusals()), second.described()
     shutil.rmtree(os.fspath(other.path))
-    return Noticed("the other job FAILED, refused; goes on", time.monotonic() - began_s)
+    action = "attempts of the other job are refused; goes on"
+    return Noticed(action, time.monotonic() - began_s)
 
 
 def _aside(job: Hosts) -> Path:
