@@ -193,3 +193,13 @@ def test_replicates_that_are_not_there_yet_are_left_out(tmp_path):
     assert cells[LOSS].difference.between.text == "recipes, 2 and 3 replicates"
     assert cells[QUIZ].not_compared == "the item scores of a replicate are missing"
     assert cells[QUIZ].interval.high == np.inf
+
+
+def test_the_interval_of_a_fraction_ends_at_one(tmp_path):
+    """Accuracies near 1 in all runs: Student's interval of their mean would go beyond."""
+    study = replicated_study(tmp_path, {"plain": (1.2, 1.0, 1.5), "coded": (1.3, 1.6, 1.0)})
+    comparison = compare_to_baseline(collect(study))
+    for (row, _), cell in comparison.cells.items():
+        if row.evaluator == QUIZ:
+            assert cell.metric.value > 0.9
+            assert cell.interval.high <= 1.0
