@@ -203,3 +203,14 @@ def test_the_interval_of_a_fraction_ends_at_one(tmp_path):
         if row.evaluator == QUIZ:
             assert cell.metric.value > 0.9
             assert cell.interval.high <= 1.0
+
+
+def test_replicates_of_one_fingerprint_are_one_run(tmp_path):
+    """Seeds of initialization that differ alone change nothing where an imported model starts."""
+    study = replicated_study(tmp_path, {name: of[:1] for name, of in LEVELS.items()})
+    twice = {variant: 2 * paths for variant, paths in study.replicates.items()}
+    results = collect(replace(study, replicates=twice))
+    assert [len(arm_of(results, variant).runs) for variant in LEVELS] == [1, 1]
+    for cell in compare_to_baseline(results).headline_differences:
+        assert cell.difference is not None
+        assert cell.difference.between.text == "two checkpoints"
