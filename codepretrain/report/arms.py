@@ -58,8 +58,12 @@ class Arm:
 
 
 def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
-    """Returns the measured replicates of a variant, None if there are none."""
+    """Returns the measured replicates of a variant, None if there are none.
+
+    Replicates whose phases have one fingerprint are one run, and one replicate.
+    """
     places, runs, evaluations, starts = [], [], [], []
+    seen: set[str] = set()
     for place, path in enumerate(results.replicates(variant)):
         evaluation = path[-1].at_end(row.evaluator)
         metric = evaluation.metrics.get(row.name) if evaluation else None
@@ -67,6 +71,9 @@ def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
             continue
         if row != MetricRow.of(row.evaluator, row.name, metric):
             continue
+        if path[-1].plan.run_dir in seen:
+            continue
+        seen.add(path[-1].plan.run_dir)
         places.append(place)
         runs.append(path[-1])
         evaluations.append(evaluation)

@@ -86,6 +86,11 @@ def metric_interval(row: MetricRow, metric: Metric) -> Interval:
     if is_share_of_items(row, metric) or is_unanimous(row, metric):
         return wilson_interval(metric.value, metric.count)
     interval, _ = student_interval(metric.value, metric.standard_error, metric.freedom)
+    return within_bounds(row, interval)
+
+
+def within_bounds(row: MetricRow, interval: Interval) -> Interval:
+    """Returns the interval of a value, cut at 0 and 1 for a fraction; an unknown one as it is."""
     if row.is_percentage and math.isfinite(interval.high):
         return Interval(max(interval.low, 0.0), min(interval.high, 1.0))
     return interval

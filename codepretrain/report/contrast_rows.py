@@ -116,7 +116,7 @@ def _row(one: ContrastResult, family: int) -> ContrastRow:
         metric=one.config.metric,
         unit=unit_text(row),
         hypothesis=_hypothesis(one),
-        between=one.between.text if one.arms else NOT_THERE,
+        between=one.between_text if one.arms else NOT_THERE,
         value=NOT_THERE if one.missing else points(row, one.value),
         interval=NOT_THERE if one.missing else ends(row, one.interval),
         relative=_percent(effects.relative),
@@ -201,11 +201,11 @@ def _sentence(one: ContrastResult, family: int) -> str:
     if one.decision == "not decided":
         return (
             f"{what}: not decided, because a variant has no replicates. The checkpoints differ by "
-            f"{size} ({one.between.text})."
+            f"{size} ({one.between_text})."
         )
     p = f"p {_p_text(one)}" if _p_text(one).startswith("<") else f"p = {_p_text(one)}"
     after = f"{p} after Holm for {family}" if family > 1 else p
-    return f"{what}: {_decision(one)}, {size}, {after} ({one.between.text})."
+    return f"{what}: {_decision(one)}, {size}, {after} ({one.between_text})."
 
 
 def _p_text(one: ContrastResult) -> str:

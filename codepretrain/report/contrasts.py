@@ -24,7 +24,7 @@ from codepretrain.report.arms import Arm, ScoresReader, between, check_same_eval
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.averages import METRIC
 from codepretrain.report.between import TWO_CHECKPOINTS, Between
-from codepretrain.report.cells import MetricRow
+from codepretrain.report.cells import MetricRow, within_bounds
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import metric_rows
 from codepretrain.report.contrast_effects import NO_EFFECTS, Effects, effects_of
@@ -71,6 +71,12 @@ class ContrastResult:
     missing: str = ""
 
     @property
+    def between_text(self) -> str:
+        """What it is between, and whether replicate k is compared with replicate k."""
+        is_paired = self.estimate is not None and self.estimate.is_paired
+        return f"{self.between.text}, paired" if is_paired else self.between.text
+
+    @property
     def decision(self) -> Decision:
         """What the runs decide about the registered hypothesis."""
         if self.adjusted_p is None:
@@ -94,7 +100,7 @@ class ContrastResult:
             "direction": self.config.direction,
             "margin": self.config.margin,
             "family": self.config.family,
-            "between": self.between.text if self.arms else None,
+            "between": self.between_text if self.arms else None,
             "decision": self.decision,
             "value": self.value,
             "interval": self.interval,
@@ -191,7 +197,7 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
     result = replace(
         result,
         arms=tuple(arms),
-        arm_intervals=tuple(_mean_interval(arm) for arm in scores),
+        arm_intervals=tuple(within_bounds(source.row, _mean_interval(arm)) for arm in scores),
         between=between(arms),
     )
     if not result.between.are_recipes:

@@ -27,6 +27,7 @@ from codepretrain.report.cells import (
     is_share_of_items,
     is_unanimous,
     metric_interval,
+    within_bounds,
 )
 from codepretrain.report.evaluations import Evaluation
 from codepretrain.report.paired import PairedScores, paired_difference
@@ -93,7 +94,7 @@ def arm_cell(arm: Arm, reader: Reader) -> Cell:
     if scores is not None:
         are_recipes = between([arm]).are_recipes
         estimate = contrast(scores, [1.0], between="recipes" if are_recipes else "checkpoints")
-        interval = estimate.interval
+        interval = within_bounds(row, estimate.interval)
         metric = dataclasses.replace(
             metric, standard_error=estimate.standard_error, freedom=estimate.freedom
         )

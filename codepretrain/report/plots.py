@@ -83,7 +83,8 @@ def loss_figure(results: StudyResults) -> str:
                 for replicate in range(1, len(results.replicates(variant))):
                     other = loss_curves(results, variant, replicate).get(source)
                     if other is not None:
-                        axes.plot(other.tokens, other.values, color=style["color"], linewidth=0.7)
+                        thin = {"color": style["color"], "linewidth": 0.7, "markersize": 2}
+                        axes.plot(other.tokens, other.values, marker="o", **thin)
             axes.set_ylim(*_loss_limits(drawn.values(), end=end))
             axes.set_title(source)
             axes.set_ylabel(unit)

@@ -193,3 +193,24 @@ def test_replicates_that_are_not_there_yet_are_left_out(tmp_path):
     assert cells[LOSS].difference.between.text == "recipes, 2 and 3 replicates"
     assert cells[QUIZ].not_compared == "the item scores of a replicate are missing"
     assert cells[QUIZ].interval.high == np.inf
+
+
+def test_the_interval_of_a_fraction_ends_at_one(tmp_path):
+    """Accuracies near 1 in all runs: Student's interval of their mean would go beyond."""
+    study = replicated_study(tmp_path, {"plain": (1.2, 1.0, 1.5), "coded": (1.3, 1.6, 1.0)})
+    comparison = compare_to_baseline(collect(study))
+    for (row, _), cell in comparison.cells.items():
+        if row.evaluator == QUIZ:
+            assert cell.metric.value > 0.9
+            assert cell.interval.high <= 1.0
+
+
+def test_replicates_of_one_fingerprint_are_one_run(tmp_path):
+    """Seeds of initialization that differ alone change nothing where an imported model starts."""
+    study = replicated_study(tmp_path, {name: of[:1] for name, of in LEVELS.items()})
+    twice = {variant: 2 * paths for variant, paths in study.replicates.items()}
+    results = collect(replace(study, replicates=twice))
+    assert [len(arm_of(results, variant).runs) for variant in LEVELS] == [1, 1]
+    for cell in compare_to_baseline(results).headline_differences:
+        assert cell.difference is not None
+        assert cell.difference.between.text == "two checkpoints"

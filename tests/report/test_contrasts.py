@@ -125,6 +125,9 @@ def test_pairs_are_compared_only_where_registered(tmp_path):
     assert found["apart"].decision == "inconclusive"
     assert found["paired"].decision == "confirmed"
     assert found["paired"].method.startswith("paired runs")
+    rows = {row.name: row for row in contrast_rows(list(found.values()))}
+    assert rows["paired"].between == "recipes, 3 replicates, paired"
+    assert rows["apart"].between == "recipes, 3 replicates"
 
 
 def test_pairs_are_of_the_replicates_that_both_have(tmp_path):
