@@ -45,7 +45,10 @@ def test_the_papers_averages_are_those_of_its_categories():
     assert "human_eval/pass_at_1" not in shares["natural_language"]
 
 
-PRESETS = ("STUDY", "STARCODER", "STARCODER_2", "REDACTIONS", "WEB_CODE", "MARKUP", "TEXT")
+PRESETS = (
+    *("STUDY", "STARCODER", "STARCODER_2", "REDACTIONS", "WEB_CODE", "MARKUP", "TEXT"),
+    *("SCRAMBLED_CODE", "SCRAMBLED_MARKUP", "CODE_SAMPLE"),
+)
 
 
 @pytest.mark.parametrize("name", PRESETS)
