@@ -80,8 +80,10 @@ def from_table(
 def dose_trend(
     doses: Mapping[str, float], metric: str, direction: str, *, family: str = "doses"
 ) -> ContrastConfig:
-    """Returns the least-squares slope of a score over doses: its change from 0 to 100%."""
-    return _weighted(doses, dose_weights(list(doses.values())), metric, direction, family)
+    """Returns the change of a score from the least to the largest dose, on a line through all."""
+    shares = list(doses.values())
+    weights = dose_weights(shares) * (max(shares) - min(shares))
+    return _weighted(doses, weights, metric, direction, family)
 
 
 def factorial(
