@@ -103,7 +103,9 @@ def _weighted(
     names: Iterable[str], weights: Iterable[float], metric: str, direction: str, family: str
 ) -> ContrastConfig:
     return ContrastConfig(
-        weights={name: float(weight) for name, weight in zip(names, weights, strict=True) if weight},
+        weights={
+            name: float(weight) for name, weight in zip(names, weights, strict=True) if weight
+        },
         metric=metric,
         direction=direction,
         margin=margin_of(metric),

@@ -20,6 +20,7 @@ from codepretrain.config.schema import PhaseConfig, SourceConfig, StudyConfig
 MAX_SEQ_LEN, BATCH_SIZE, VOCAB_SIZE = 64, 4, 512
 STEP_TOKENS = MAX_SEQ_LEN * BATCH_SIZE
 TOKENS_PER_STEP = 5e9  # of the study, for each step of the miniature
+LEAST_STEPS = 3  # a warm-up, a peak and an end
 LEAST_WEIGHT = 0.1  # of sources so rare that they would have no row
 MAX_BYTES = 200_000  # of each source
 _TASKS = str(Path(__file__).parents[1] / "tasks")
@@ -104,7 +105,7 @@ def _phase(phase: PhaseConfig) -> dict[str, object]:
 
 
 def _tokens(tokens: int) -> int:
-    return max(1, round(tokens / TOKENS_PER_STEP)) * STEP_TOKENS
+    return max(LEAST_STEPS, round(tokens / TOKENS_PER_STEP)) * STEP_TOKENS
 
 
 def _common(mixture: Mapping[str, float]) -> dict[str, float]:
