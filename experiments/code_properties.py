@@ -16,15 +16,15 @@ The synthetic code is Python, small and often repeated. Controls that the paper 
     with_synthetic_4_epochs synthetic held to 4 epochs, 6.4%
 
 Run:      codepretrain plan --config experiments/code_properties.py [--power]
-Cost:     the paper reports 4,736 chip-hours (TPU v5e) per 200B tokens at 470M: 47,000 for these 10
+Cost:     the paper reports 4,736 chip-hours (TPU v5e) per 200B tokens at 470M: 52,000 for these 11
           phases of 200B, once (our sum), of which 14,000 are shared with `initialization`.
 Expected: relative to web_code: markup reasoning +2.8%, code -15.7%; adjacent +6.3%, -9.4%;
           synthetic +9%, +44.9%. Relative to balanced_text: synthetic reasoning +2%, code +35% (its
           introduction says 1.9% and 41%).
 
-The published effects are inferred: with_markup is in Table 2 (reasoning 44.7, code 15.5), so web_code
-had 43.5 and 18.4, if both are the same runs. The paper's 21.4B tokens of adjacent data include
-commits, which its mixture does not; how they are divided is not said.
+The published effects are inferred: with_markup is in Table 2 (reasoning 44.7, code 15.5), so
+web_code had 43.5 and 18.4, if both are the same runs. The paper's 21.4B tokens of adjacent data
+include commits, which its mixture does not; how they are divided is not said.
 
 `# paper`, `# inferred` and `# ours` as in `experiments/study/sources.py`.
 """

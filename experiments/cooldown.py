@@ -2,17 +2,20 @@
 
 Four trunks, those of Table 2: text_only, balanced_only, balanced_text and code_text. From each
 
-    …_trunk         no cooldown                        …_cooled         40B, 20% code
-    …_without_code  40B of the cooldown's data, no code …_own            40B of the trunk's own mixture
+    …_trunk                 no cooldown
+    …_cooled                40B of the cooldown's data, 20% code
+    …_without_code          the same without code
+    …_own                   40B of the trunk's own mixture, annealed
 
-The paper has the first three, of balanced_text alone. Of balanced_text also (ours):
+The paper has the first three, of balanced_text alone, and `…_cooled` of all. Of balanced_text also
+(ours):
 
     …_code_10, …_code_40    10% and 40% code, for the dose
     …_constant              the cooldown's data with 20% code, without annealing
     …_own_constant          the trunk's own mixture, without annealing: 40B more of the same
 
-`own`, `own_constant`, `cooled` and `constant` are a factorial of data × annealing: the paper's "none
-against with code" changes both, and 40B tokens more.
+`own`, `own_constant`, `cooled` and `constant` are a factorial of data × annealing: with code against
+none, the paper's comparison, changes both, and has 40B tokens more.
 
 Run:      codepretrain plan --config experiments/cooldown.py [--power]
           codepretrain plan --config experiments/initialization.py experiments/cooldown.py
@@ -23,7 +26,8 @@ Expected: with code against none: reasoning +3.6%, knowledge +10.1%, code +20%; 
           4.8 → 5.8). The introduction's 3.7, 6.8 and 20% are against the cooldown without code. For
           text_only, Table 2 has reasoning +5.1 points; for code_text, -1.2.
 
-Arms of one trunk are compared trunk by trunk (`is_paired`): replicate k of each starts from trunk k.
+Arms of one trunk are compared trunk by trunk (`is_paired`): replicate k of each starts from trunk
+k.
 
 `# paper`, `# inferred` and `# ours` as in `experiments/study/sources.py`.
 """

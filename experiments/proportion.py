@@ -1,7 +1,8 @@
 """How much code? (§3.3 of arXiv 2408.10914, 470M parameters.)
 
-Six models from scratch, 200B tokens each, with 0, 25, 50, 75, 90 and 100% code: `code_0` … `code_100`.
-50% is the balanced initializer and 100% the code initializer of `experiments/initialization.py`.
+Six models from scratch, 200B tokens each, with 0, 25, 50, 75, 90 and 100% code: `code_0` to
+`code_100`. 50% is the balanced initializer and 100% the code initializer of
+`experiments/initialization.py`.
 
 With equally many tokens in all arms, more code is less text. Controls that the paper lacks (ours):
 
@@ -15,13 +16,13 @@ With equally many tokens in all arms, more code is less text. Controls that the 
 Run:      codepretrain plan --config experiments/proportion.py [--power]
           codepretrain plan --config experiments/initialization.py experiments/proportion.py
 Cost:     the paper reports 4,736 chip-hours (TPU v5e) per 200B tokens at 470M: about 28,000 for its
-          six arms and 25,000 for the controls, once (our sums); 16,500 of both are shared with
+          six arms and 23,000 for the controls, once (our sums); 19,000 of both are shared with
           `initialization`. `plan` has the sums at an assumed utilization.
 Expected: reasoning best at 25% (+3.4% over none), -18.3% at 100%. Knowledge -3.4% at 25%, -31% at
           75%, -86% at 100%. Code linear in the share; at 100% 2.6 times that of 25%. In percent of
-          scores that were not published, so the contrasts have no published effect. The paper's 44.7
-          (100%) and 52.0 (50%) of Table 2 are at odds with these percentages; "linear" from 0 would
-          be 4 times, not 2.6.
+          scores that were not published, so the contrasts have no published effect. Table 2's 44.7
+          (100%) and 52.0 (50%) are at odds with these percentages; "linear" from 0 would be 4
+          times, not 2.6.
 
 `# paper`, `# inferred` and `# ours` as in `experiments/study/sources.py`.
 """

@@ -1,7 +1,7 @@
 """Whole recipes: when should code appear? (§3.6 and Table 2 of arXiv 2408.10914, 470M parameters.)
 
-    Table 2         text_only, balanced_only, balanced_text and code_text after the cooldown, `…_trunk`
-                    before it, and the initializers `balanced_init` and `code_init`
+    Table 2         text_only, balanced_only, balanced_text and code_text after the cooldown,
+                    `…_trunk` before it, and the initializers `balanced_init` and `code_init`
     factorial       pre-training 0 or 50% code × continued 0 or 10% × cooldown 0 or 20% (ours):
                     text_text_text … text_code_code, code_text_text … code_code_text; the eighth
                     is balanced_text
@@ -13,8 +13,8 @@
 Run:      codepretrain plan --config experiments/recipes.py [--power]
           codepretrain plan --config experiments/initialization.py experiments/recipes.py
 Cost:     the paper reports 4,736 chip-hours (TPU v5e) per 200B tokens at 470M and 1,024 per 40B:
-          beyond `initialization`, 10 × 200B and 9 × 40B, about 57,000, once (our sums); `plan` with
-          several files says what `proportion`, `cooldown` and `code_properties` share.
+          beyond `initialization`, 10 × 200B and 10 × 40B, about 58,000, once (our sums); `plan`
+          with several files says what `proportion`, `cooldown` and `code_properties` share.
 Expected: Table 2. It says that balanced_text is best for natural language after the cooldown (32.9
           against 32.6 of text_only), and balanced_only best in total (24.2). §3.6's leads of 20%
           and 55% in code compare balanced_only before the cooldown with others after it; like with

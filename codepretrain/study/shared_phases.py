@@ -76,7 +76,8 @@ def _shared_lines(shared: Sequence[Mapping[str, Any]]) -> list[str]:
         # No name in a study has a hyphen: what follows it is the replicate's number.
         names = [f"{study}/{name.partition('-')[0]}" for study, name in phase["names"].items()]
         tokens.setdefault(", ".join(names), []).append(phase["tokens"])
-    return [
-        f"  shared {spell_tokens(of[0])} tokens{f' × {len(of)} replicates' * (len(of) > 1)}: {names}"
-        for names, of in tokens.items()
-    ]
+    lines = []
+    for names, of in tokens.items():
+        replicates = f" × {len(of)} replicates" if len(of) > 1 else ""
+        lines.append(f"  shared {spell_tokens(of[0])} tokens{replicates}: {names}")
+    return lines

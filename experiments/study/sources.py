@@ -155,7 +155,7 @@ DATA = DataConfig(
     max_seq_len=8192,  # paper
     tokenizer=TokenizerConfig(
         vocab_size=256_000,  # paper
-        training_weights={name: 0.0 for name in OF_CONTROLS},  # ours
+        training_weights=dict.fromkeys(OF_CONTROLS, 0.0),  # ours
     ),
     packing="concatenate",  # ours: not said
     # ours: `deduplication` and `validation_fraction` keep their defaults.
