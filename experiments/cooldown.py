@@ -14,8 +14,8 @@ The paper has the first three, of balanced_text alone, and `…_cooled` of all. 
     …_constant              the cooldown's data with 20% code, without annealing
     …_own_constant          the trunk's own mixture, without annealing: 40B more of the same
 
-`own`, `own_constant`, `cooled` and `constant` are a factorial of data × annealing: with code against
-none, the paper's comparison, changes both, and has 40B tokens more.
+`own`, `own_constant`, `cooled` and `constant` are a factorial of data × annealing. The paper's
+comparison, with code against none, changes both, and has 40B tokens more.
 
 Run:      codepretrain plan --config experiments/cooldown.py [--power]
           codepretrain plan --config experiments/initialization.py experiments/cooldown.py
