@@ -3,6 +3,7 @@
     WEB_CODE = STARCODER + STUDY + REDACTIONS        The Stack, 25 languages
     MARKUP   = STARCODER + REDACTIONS                The Stack, 10 languages
     TEXT                                             SlimPajama and other prose
+    SCRAMBLED_CODE, SCRAMBLED_MARKUP, CODE_SAMPLE    controls: the same without structure, a part
 
 Each filter is documented in `codepretrain/data/filters`, with its options and its thresholds, which
 are those of the papers. The first filter that drops a document is counted, so the order here
@@ -43,3 +44,9 @@ MARKUP = (*STARCODER, *REDACTIONS)  # inferred: the study's four are filters of 
 
 # ours: SlimPajama's own rule, which drops nothing of SlimPajama.
 TEXT = (FilterConfig(name="text_length"),)
+
+# ours: controls that the paper lacks.
+SCRAMBLED_CODE = (*WEB_CODE, FilterConfig(name="scramble"))
+SCRAMBLED_MARKUP = (*MARKUP, FilterConfig(name="scramble"))
+# 2.3% of 139B tokens are 3.2B, as many as the paper's synthetic code.
+CODE_SAMPLE = (FilterConfig(name="subsample", options={"share": 3.2 / 139}), *WEB_CODE)

@@ -1,6 +1,5 @@
-"""The experiment files that need machines: they parse, and say what they claim."""
+"""The filters of the study's sources, and the demo; `tests/experiments` has the experiments."""
 
-import dataclasses
 import sysconfig
 from pathlib import Path
 
@@ -13,39 +12,16 @@ from codepretrain.data.document import Document
 from codepretrain.data.filters import FILTERS, make_filters
 from codepretrain.data.filters.chain import apply_filters
 from codepretrain.data.filters.drop_report import DropReport
-from codepretrain.evals.averaged_scores import check_averaged_scores, full_scores
-from codepretrain.evals.registry import check_evaluators
-from codepretrain.model.presets import preset
-from codepretrain.report.averages import all_shares
 from experiments import filters
 from tests.data.readers.repositories import Repository
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
 
-def test_scale_differs_from_initialization_in_the_model_alone():
-    small = load_study(EXPERIMENTS / "initialization.py")
-    large = load_study(EXPERIMENTS / "scale.py")
-    assert large.model == preset("2_8b")
-    assert dataclasses.replace(large, name=small.name, model=small.model) == small
-
-
-def test_the_papers_averages_are_those_of_its_categories():
-    """Section 2.3 and Table 2: 2, 11 and 2 tasks; the total is the mean of three categories."""
-    config = load_study(EXPERIMENTS / "initialization.py")
-    check_evaluators(config)
-    check_averaged_scores(config)
-    averages = full_scores(config)
-    sizes = {name: len(scores) for name, scores in averages.categories.items()}
-    assert sizes == {"world_knowledge": 2, "reasoning": 11, "code": 2}
-    shares = all_shares(averages)
-    assert shares["total"]["mbpp/pass_at_1"] == pytest.approx(1 / 6)
-    assert shares["total"]["suite/boolq/accuracy"] == pytest.approx(1 / 33)
-    assert shares["natural_language"]["suite/nq_open/score/exact_match"] == 1 / 4
-    assert "human_eval/pass_at_1" not in shares["natural_language"]
-
-
-PRESETS = ("STUDY", "STARCODER", "STARCODER_2", "REDACTIONS", "WEB_CODE", "MARKUP", "TEXT")
+PRESETS = (
+    *("STUDY", "STARCODER", "STARCODER_2", "REDACTIONS", "WEB_CODE", "MARKUP", "TEXT"),
+    *("SCRAMBLED_CODE", "SCRAMBLED_MARKUP", "CODE_SAMPLE"),
+)
 
 
 @pytest.mark.parametrize("name", PRESETS)

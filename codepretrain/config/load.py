@@ -44,7 +44,8 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:
     given = _split_overrides(overrides, "config")  # also checks that none is given twice
     config = overridden(StudyConfig, values, fields, root="config")
     if counts:
-        config = with_replicates(config, int(given["replicates"]))
+        named = [name.removeprefix("num_replicates.") for name in given]
+        config = with_replicates(config, int(given["replicates"]), is_given=named)
     check(config)
     return config
 

@@ -1,6 +1,7 @@
 """The replicates of a study: their number from the command line, and their checks."""
 
 import dataclasses
+from collections.abc import Container
 
 from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import ReplicateConfig, StudyConfig
@@ -20,11 +21,14 @@ def count_of_variant(config: StudyConfig, variant: str) -> int:
     return config.num_replicates.get(variant, len(seeds(config))) if last.is_replicated else 1
 
 
-def with_replicates(config: StudyConfig, count: int) -> StudyConfig:
+def with_replicates(
+    config: StudyConfig, count: int, *, is_given: Container[str] = ()
+) -> StudyConfig:
     """Returns the study with its first `count` replicates, and others if it has fewer.
 
     Both seeds of an added replicate are the smallest number that is not a seed of the study yet,
-    so that the first replicate remains the study without replicates.
+    so that the first replicate remains the study without replicates. A variant of which the study
+    has more than `count` replicates has `count`, unless its number `is_given` with it.
 
     Raises:
       UserError: the count is 0, or too large.
@@ -39,7 +43,11 @@ def with_replicates(config: StudyConfig, count: int) -> StudyConfig:
     while len(found) < count:
         seed = next(unused)
         found.append(ReplicateConfig(initialization_seed=seed, data_order_seed=seed))
-    return dataclasses.replace(config, replicates=tuple(found), seed=0)
+    fewer = {
+        variant: number if variant in is_given else min(number, count)
+        for variant, number in config.num_replicates.items()
+    }
+    return dataclasses.replace(config, replicates=tuple(found), num_replicates=fewer, seed=0)
 
 
 def check_replicates(config: StudyConfig) -> None:

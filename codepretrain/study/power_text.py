@@ -51,7 +51,7 @@ def replication_lines(contrasts: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 def _contrast_lines(name: str, contrast: Mapping[str, Any]) -> list[str]:
     spell = _speller(contrast["unit"])
-    sides = [" + ".join(_spelled_arms(contrast["arms"], sign)) for sign in (1, -1)]
+    sides = [_spelled_sum(contrast["arms"], sign) for sign in (1, -1)]
     counts = ", ".join(f"{arm} {count}" for arm, count in contrast["replicates"].items())
     correction = (
         f", α = {contrast['alpha']:.3g}: Holm over {contrast['num_in_family']} contrasts"
@@ -76,12 +76,13 @@ def _is_small_family(contrast: Mapping[str, Any]) -> bool:
     return bool(contrast["num_in_family"] > 1 and 2 <= least < _MANY)
 
 
-def _spelled_arms(arms: Mapping[str, float], sign: int) -> list[str]:
-    return [
+def _spelled_sum(arms: Mapping[str, float], sign: int) -> str:
+    terms = [
         arm if abs(weight) == 1 else f"{abs(weight):.3g}·{arm}"
         for arm, weight in arms.items()
         if weight * sign > 0
     ]
+    return f"({' + '.join(terms)})" if len(terms) > 1 else terms[0]
 
 
 def _source(known: Mapping[str, Any] | None, what: str, spell: Any) -> str:

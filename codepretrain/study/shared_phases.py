@@ -46,12 +46,10 @@ def describe_shared(
 
 
 def print_shared(console: Console, shared: Mapping[str, Any], *, chip: str) -> None:
-    """Prints a line for each shared phase, a line for each study, and the total."""
+    """Prints a line for each shared phase of the studies, one for each study, and the total."""
     studies = shared["studies"]
     lines = [f"\n{len(studies)} studies; chip-hours on {chip} at each study's config.cost.mfu"]
-    for phase in shared["shared"]:
-        names = ", ".join(f"{study}/{name}" for study, name in phase["names"].items())
-        lines.append(f"  shared {spell_tokens(phase['tokens'])} tokens: {names}")
+    lines += _shared_lines(shared["shared"])
     if not shared["shared"]:
         lines.append("  no phase is shared: no two have the same fingerprint")
     for study, cost in studies.items():
@@ -69,3 +67,17 @@ def print_shared(console: Console, shared: Mapping[str, Any], *, chip: str) -> N
     )
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _shared_lines(shared: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns a line for each shared phase; its replicates are one line."""
+    tokens: dict[str, list[int]] = {}
+    for phase in shared:
+        # No name in a study has a hyphen: what follows it is the replicate's number.
+        names = [f"{study}/{name.partition('-')[0]}" for study, name in phase["names"].items()]
+        tokens.setdefault(", ".join(names), []).append(phase["tokens"])
+    lines = []
+    for names, of in tokens.items():
+        replicates = f" × {len(of)} replicates" if len(of) > 1 else ""
+        lines.append(f"  shared {spell_tokens(of[0])} tokens{replicates}: {names}")
+    return lines

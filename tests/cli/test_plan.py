@@ -18,7 +18,8 @@ def test_plan_prints_the_documented_json(
     assert main(["plan", "--config", str(ROOT / "experiments/initialization.py"), "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
     assert plan["study"] == "initialization"
-    assert set(plan["variants"]) == {"text_only", "balanced_only", "balanced_text", "code_text"}
+    names = ("text_only", "balanced_only", "balanced_text", "code_text")
+    assert set(plan["variants"]) == {*names, *(f"{name}_trunk" for name in names)}
     phases = {phase["name"]: phase for phase in plan["phases"]}
     cooldown = phases["code_text_cooldown"]
     assert cooldown["parent"] == "code_text_continued"
@@ -65,7 +66,7 @@ def test_a_plan_names_raw_files_that_are_missing(
         (folder / f"example_{number}.jsonl.zst").write_bytes(b"")
     assert main(["plan", "--config", str(STUDY)]) == 0
     out = capsys.readouterr().out
-    assert "raw files: text 3, text_quality 3\n" in out
+    assert "raw files: stackexchange 3, text 3, text_quality 3\n" in out
     assert "config.data.sources.web_code: reader 'the_stack': no file matches path" in out
     assert "config.data.decontamination.benchmarks.mbpp: no file matches 'corpora/bench" in out
     assert main(["plan", "--config", str(STUDY), "--json"]) == 0

@@ -54,6 +54,22 @@ def test_the_number_of_one_variant_is_overridden(tmp_path: Path) -> None:
         load_study(path, given[1:])
 
 
+def test_fewer_replicates_than_a_variant_has_in_the_file(tmp_path: Path) -> None:
+    """The file's number is lowered with them; one on the command line must fit."""
+    path = tmp_path / "study.py"
+    changes = "replicates=[{'initialization_seed': i, 'data_order_seed': i} for i in range(4)], "
+    changes += "num_replicates={'annealed': 3}"
+    path.write_text(FILE.replace("{changes}", changes))
+    numbers = [
+        load_study(path, [f"--config.replicates={count}"]).num_replicates["annealed"]
+        for count in (1, 2, 4, 6)
+    ]
+    assert numbers == [1, 2, 3, 3]
+    given = ["--config.replicates=2", "--config.num_replicates.annealed=3"]
+    with pytest.raises(UserError, match=r"num_replicates.annealed = 3: config.replicates has 2"):
+        load_study(path, given)
+
+
 @pytest.mark.parametrize("override", ["0", "1001", "-1", "2.5", "two"])
 def test_a_number_that_cannot_be(tmp_path: Path, override: str) -> None:
     path = tmp_path / "study.py"

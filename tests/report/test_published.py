@@ -41,7 +41,8 @@ def test_the_published_phases_and_averages_are_those_of_the_experiment():
     averages = {*config.averages.categories, *config.averages.totals}
     (table,) = (one for one in tables()["tables"] if "initialization" in one["studies"])
     assert table["phases"].keys() == config.phases.keys()
-    assert {name for of in table["phases"].values() for name in of} == averages
+    ours = {"reasoning_9_tasks"}
+    assert {name for of in table["phases"].values() for name in of} == averages - ours
     for one in [*table["effects"], *table["contradictions"]]:
         phases = one.get("phases") or [one["phase"], one["reference"]]
         assert set(phases) <= config.phases.keys()

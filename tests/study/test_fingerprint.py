@@ -24,7 +24,8 @@ def fingerprint(*overrides: str, rows: dict[str, str] = ROWS) -> str:
 @pytest.mark.parametrize(
     "override",
     [
-        "seed=1",
+        "replicates=({'initialization_seed': 1, 'data_order_seed': 0},)",
+        "replicates=({'initialization_seed': 0, 'data_order_seed': 1},)",
         "model.num_layers=17",
         "model.compute_dtype=float32",
         "training.batch_size=256",

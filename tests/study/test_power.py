@@ -268,5 +268,17 @@ def test_what_is_printed() -> None:
     )
 
 
+def test_several_arms_of_one_sign_are_in_parentheses() -> None:
+    weights = {"plain": 1.0, "code": -0.5, "third": -0.5}
+    contrast = dataclasses.replace(HIGHER, variants=(), weights=weights)
+    config = study({})
+    config = dataclasses.replace(
+        config, variants={**config.variants, "third": "other"}, contrasts={"main": contrast}
+    )
+    assert printed(planned(config)).splitlines()[4] == (
+        "contrast main: mean of plain − (0.5·code + 0.5·third), higher, α = 0.05"
+    )
+
+
 def test_a_study_without_contrasts() -> None:
     assert "config.contrasts is empty" in printed(planned(study({})))

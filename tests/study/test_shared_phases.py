@@ -54,6 +54,19 @@ def test_what_is_printed() -> None:
     ]
 
 
+def test_replicates_of_a_shared_phase_are_one_line() -> None:
+    """The third replicate of the second study is not shared."""
+    first = {"trunk": ("a", 100), "trunk-r1": ("b", 100)}
+    plans = [plan("first", **first), plan("second", base=("a", 100), **{"base-r1": ("b", 100)})]
+    plans[1]["phases"].append({"name": "base-r2", "fingerprint": "c", "tokens": 100})
+    console = io.StringIO()
+    print_shared(Console(file=console, width=200), describe_shared(plans, [1, 1]), chip="v5e")
+    assert console.getvalue().splitlines()[2:4] == [
+        "  shared 100 tokens × 2 replicates: first/trunk, second/base",
+        "  first: 200 tokens, 200 chip-hours",
+    ]
+
+
 @pytest.mark.parametrize("plans", [PLANS[:1], [PLANS[0], plan("other", x=("z", 5))]])
 def test_nothing_is_shared(plans: list[dict]) -> None:
     console = io.StringIO()

@@ -19,7 +19,9 @@ from codepretrain.data.filters.hexadecimal_prefix import HexadecimalPrefix
 from codepretrain.data.filters.html_text import HtmlText
 from codepretrain.data.filters.licenses import Licenses
 from codepretrain.data.filters.line_lengths import LineLengths
+from codepretrain.data.filters.scramble import Scramble
 from codepretrain.data.filters.secret_keys import SecretKeys
+from codepretrain.data.filters.subsample import Subsample
 from codepretrain.data.filters.text_length import TextLength
 from codepretrain.data.filters.top_level_domains import TopLevelDomains
 from codepretrain.data.filters.xml_header import XmlHeader
@@ -36,7 +38,9 @@ FILTERS: dict[str, type[Filter] | type[Redactor]] = {
     "html_text": HtmlText,
     "licenses": Licenses,
     "line_lengths": LineLengths,
+    "scramble": Scramble,
     "secret_keys": SecretKeys,
+    "subsample": Subsample,
     "text_length": TextLength,
     "top_level_domains": TopLevelDomains,
     "xml_header": XmlHeader,
