@@ -21,7 +21,7 @@ _SESSION_STEPS = 10  # between two records of the time: one every 10 s, at a sec
 def write_history(workspace: Workspace, name: str, num_steps: int) -> None:
     """Writes records, evaluations and checkpoints of a phase's first steps."""
     program = Program(workspace.config)
-    state, evaluators = program.initial_state(), make_evaluators(workspace)
+    state, evaluators = program.initial_state(seed=0), make_evaluators(workspace)
     run_dir, phase = workspace.run_dir(name), workspace.phases[name]
     identity = workspace.identity(name)
     ledger = LedgerKeeper(workspace.row_order(name), workspace.stores)

@@ -88,7 +88,7 @@ def batch(step: int) -> Batch:
 def train(flags: argparse.Namespace) -> dict:
     """Returns losses, digest of the parameters and what they were computed with."""
     program = Program(config(flags), jax.devices()[:1])
-    state, losses = program.initial_state(), []
+    state, losses = program.initial_state(seed=0), []
     started = time.perf_counter()
     for step in range(flags.steps):
         rate = 1e-3 * min(1.0, (step + 1) / 20)

@@ -125,7 +125,7 @@ def measure(setting: dict) -> dict:
     started = time.perf_counter()
     train_step = compile_train_step(config, mesh)
     compile_s = time.perf_counter() - started
-    state, planned = init_state(config, mesh), train_step.memory_analysis()
+    state, planned = init_state(config, mesh, seed=config.seed), train_step.memory_analysis()
     assert planned is not None
     rows = random_batch(setting["batch"], setting["seq_len"], config.model.vocab_size)
     batch = global_batch(rows, mesh)

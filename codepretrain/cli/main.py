@@ -24,10 +24,12 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.data.readers import make_reader
 from codepretrain.errors import UserError, quoted
 from codepretrain.evals.averaged_scores import check_averaged_scores
+from codepretrain.evals.contrast_scores import check_contrast_scores
 from codepretrain.evals.registry import check_evaluators
 from codepretrain.files import storage
 from codepretrain.files.writable import check_writable
 from codepretrain.launch.job_folder import check_given
+from codepretrain.study.replicates import all_phases
 
 _DESCRIPTION = "Pre-training studies of text and code: prepare data, train, evaluate, report."
 _DATA = "show what prepared data holds"
@@ -56,6 +58,7 @@ def _dispatch(argv: list[str]) -> int:
     _check_phases(config, flags)
     check_evaluators(config)
     check_averaged_scores(config)
+    check_contrast_scores(config)
     for source, chosen in config.data.sources.items():
         make_reader(source, chosen)
     check_jax_variables()
@@ -89,8 +92,9 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
 def _check_phases(config: StudyConfig, flags: argparse.Namespace) -> None:
     given = getattr(flags, "phase", None) or []
     for name in [given] if isinstance(given, str) else given:
-        if name not in config.phases:
-            near = suggestion(name, list(config.phases))
+        known = all_phases(config)
+        if name not in known:
+            near = suggestion(name, known)
             raise UserError(f"--phase: there is no phase {quoted(name)}{near}")
 
 

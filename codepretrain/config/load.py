@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from codepretrain.config.parse import apply_override, parse, to_dict
 from codepretrain.config.python_file import to_config_dict, values_of
+from codepretrain.config.replicates import with_replicates
 from codepretrain.config.schema import StudyConfig
 from codepretrain.config.validate import check
 from codepretrain.errors import UserError, quoted
@@ -19,6 +20,7 @@ from codepretrain.files import storage
 __all__ = ["load_study", "overridden", "to_config_dict"]
 
 T = TypeVar("T")
+_REPLICATES = re.compile(r"--config\.replicates=\d{1,9}")
 
 
 def load_study(path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:
@@ -27,7 +29,8 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:
     Args:
       path: a Python file, of which only `get_config()` is called; or the values as a JSON object,
         in a local file or an object store.
-      overrides: flags such as `--config.model.num_layers=4`.
+      overrides: flags such as `--config.model.num_layers=4`. `--config.replicates=4` is four
+        replicates; their seeds are the file's, and others where it has fewer.
 
     Raises:
       UserError: the file is missing or fails, has no `get_config`, or its values are wrong.
@@ -36,7 +39,12 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:
         values = storage.read_json(storage.parse(path, name="--config"))
     else:
         values = values_of(Path(path), function="get_config", cls=StudyConfig, what="config file")
-    config = overridden(StudyConfig, values, overrides, root="config")
+    counts = [o for o in overrides if _REPLICATES.fullmatch(o)]
+    fields = [o for o in overrides if o not in counts]
+    given = _split_overrides(overrides, "config")  # also checks that none is given twice
+    config = overridden(StudyConfig, values, fields, root="config")
+    if counts:
+        config = with_replicates(config, int(given["replicates"]))
     check(config)
     return config
 

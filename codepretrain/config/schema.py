@@ -1,6 +1,7 @@
 """Every config field of a study, as frozen dataclasses. Standard library only.
 
-Those of the data are in `config/data_schema.py`, those of evaluations in `config/evals_schema.py`.
+Those of the data are in `config/data_schema.py`, those of evaluations in `config/evals_schema.py`,
+replicates and contrasts in `config/inference_schema.py`.
 
 A study file (`experiments/*.py`) defines `get_config()`, which returns these values as a locked
 `ml_collections.ConfigDict`. `config/load.py` applies the overrides of the command line and builds
@@ -10,9 +11,9 @@ default.
 Units are in the names: `_tokens` counts row positions (a row of `max_seq_len` positions is
 `max_seq_len` tokens), `_steps` counts optimizer updates, `_s` is seconds, `_bytes` bytes.
 
-`seed`, `model`, `data`, `training`, `optimizer` and the phase itself change a phase's result, and
-with it its fingerprint. `execution`, `checkpoint`, `evals`, `averages`, `logging` and `cost`
-do not.
+`model`, `data`, `training`, `optimizer`, a replicate's seeds and the phase itself change a phase's
+result, and with it its fingerprint. `execution`, `checkpoint`, `evals`, `averages`, `contrasts`,
+`logging` and `cost` do not.
 """
 
 from collections.abc import Mapping
@@ -28,10 +29,12 @@ from codepretrain.config.data_schema import (
     TokenizerConfig,
 )
 from codepretrain.config.evals_schema import AveragesConfig, EvaluatorConfig
+from codepretrain.config.inference_schema import ContrastConfig, ReplicateConfig
 
 __all__ = [
     "AveragesConfig",
     "CheckpointConfig",
+    "ContrastConfig",
     "CostConfig",
     "DataConfig",
     "DecontaminationConfig",
@@ -45,6 +48,7 @@ __all__ = [
     "ModelConfig",
     "OptimizerConfig",
     "PhaseConfig",
+    "ReplicateConfig",
     "ScheduleConfig",
     "SourceConfig",
     "StudyConfig",
@@ -150,6 +154,8 @@ class PhaseConfig:
     `data_order` "continue" starts each source where the parent stopped; "restart" starts it at the
     beginning, and so reads the same rows in the same order again.
     `carry_optimizer` keeps Adam's moments and step count from the parent.
+    `is_replicated=False` trains the phase in the first replicate alone; its children in the other
+    replicates start from it as well, and are not independent of one another.
     """
 
     tokens: int
@@ -162,6 +168,7 @@ class PhaseConfig:
     data_order: str = "continue"
     carry_optimizer: bool = True
     weight_decay: float | None = None
+    is_replicated: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,7 +257,11 @@ class CostConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-    """One experiment file. `variants` maps a name to its last phase; `baseline` is one of them."""
+    """One experiment file. `variants` maps a name to its last phase; `baseline` is one of them.
+
+    `replicates` are trained of every variant, or only the first `num_replicates[variant]`. Without
+    any there is one, both of whose seeds are `seed`. `contrasts` are what the study is to decide.
+    """
 
     name: str
     model: ModelConfig
@@ -260,10 +271,13 @@ class StudyConfig:
     variants: Mapping[str, str]
     baseline: str | None = None
     seed: int = 0
+    replicates: tuple[ReplicateConfig, ...] = ()
+    num_replicates: Mapping[str, int] = field(default_factory=_empty)
     optimizer: OptimizerConfig = OptimizerConfig()
     execution: ExecutionConfig = ExecutionConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     evals: Mapping[str, EvaluatorConfig] = field(default_factory=_empty)
     averages: AveragesConfig = field(default_factory=AveragesConfig)
+    contrasts: Mapping[str, ContrastConfig] = field(default_factory=_empty)
     logging: LoggingConfig = LoggingConfig()
     cost: CostConfig = CostConfig()

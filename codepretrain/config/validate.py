@@ -8,7 +8,9 @@
 from collections.abc import Mapping
 
 from codepretrain.config.averages import check_averages
+from codepretrain.config.contrasts import check_contrasts
 from codepretrain.config.parse import suggestion
+from codepretrain.config.replicates import check_replicates
 from codepretrain.config.schema import EvaluatorConfig, PhaseConfig, StudyConfig
 from codepretrain.config.values import NAME, check_values, require
 from codepretrain.errors import UserError
@@ -35,6 +37,8 @@ def check(config: StudyConfig) -> None:
         _check_phase(config, name, phase)
     for name, phase_name in config.variants.items():
         _check_reference(f"config.variants.{name}", phase_name, config.phases, "phase")
+    check_replicates(config)
+    check_contrasts(config)
     if config.baseline is not None:
         _check_reference("config.baseline", config.baseline, config.variants, "variant")
 
@@ -50,10 +54,12 @@ def _check_names(config: StudyConfig) -> None:
         "variants": config.variants,
         "data.sources": config.data.sources,
         "evals": config.evals,
+        "contrasts": config.contrasts,
         "data.decontamination.benchmarks": config.data.decontamination.benchmarks,
     }
+    may_be_empty = ("evals", "contrasts", "data.decontamination.benchmarks")
     for group, entries in groups.items():
-        if not entries and group not in ("evals", "data.decontamination.benchmarks"):
+        if not entries and group not in may_be_empty:
             raise UserError(f"config.{group}: expected at least one entry, got none")
         for name in entries:
             require(NAME, f"config.{group}", name)

@@ -22,6 +22,7 @@ MAX_TEXT = 4096  # a path
 # The names in `model/remat.py` and `model/attention_kernels.py`, which need JAX.
 REMAT_POLICIES = ("full", "none", "offload", "save_attention", "save_products")
 ATTENTION_KERNELS = ("blocked", "cudnn", "pallas_gpu", "reference", "splash")
+MAX_REPLICATES = 1000
 _MAX_NAME = 64  # names become parts of file names
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -53,6 +54,7 @@ _FRACTION = Rule("a number in (0, 1]", lambda value: 0 < value <= 1)
 _WEIGHT = Rule(
     "a weight of 0, or from 1e-9 to 1e15", lambda value: value == 0 or 1e-9 <= value <= 1e15
 )
+_SEED = whole(0, 2**32 - 1)  # JAX's random keys take 32-bit seeds
 FILLED = Rule("text that is not empty", lambda value: value.strip() != "")
 _AXIS = Rule(
     "a number of devices from 1, or -1", lambda value: 1 <= value <= MAX_INT32 or value == -1
@@ -65,7 +67,10 @@ NAME = Rule(
 
 RULES: Mapping[str, Rule] = {
     "name": NAME,
-    "seed": whole(0, 2**32 - 1),  # JAX's random keys take 32-bit seeds
+    "seed": _SEED,
+    "replicates.*.initialization_seed": _SEED,
+    "replicates.*.data_order_seed": _SEED,
+    "num_replicates.*": whole(1, MAX_REPLICATES),
     "model.vocab_size": whole(1),
     "model.d_model": whole(1),
     "model.num_layers": whole(1),
@@ -149,6 +154,10 @@ RULES: Mapping[str, Rule] = {
     "averages.categories.*.*": FILLED,
     "averages.totals.*.*": FILLED,
     "averages.excluded.*": FILLED,
+    "contrasts.*.metric": FILLED,
+    "contrasts.*.direction": one_of("higher", "lower", "different", "equivalent"),
+    "contrasts.*.margin": POSITIVE,
+    "contrasts.*.family": NAME,
     "logging.interval_steps": whole(1, MAX_TOKENS),
     "logging.wandb_project": FILLED,
     "cost.mfu": _FRACTION,

@@ -6,7 +6,7 @@
 check a study's evaluations; `build` gets its resources from `Resources`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -82,6 +82,8 @@ class EvaluatorKind(Generic[Options]):
       build: makes the evaluation; reads items, computes nothing.
       check: raises UserError for an option's value that cannot be used; reads no data.
       check_study: raises UserError for an option that does not fit the study; reads no data.
+      subjects: returns what `*` at the start of a metric's name stands for, None if that is only
+        known once data is read.
       check_machine: raises UserError if this machine cannot run it. Process 0 is asked, before any
         data is prepared and before a phase starts.
       check_data: raises UserError for data that the evaluation reads beside the prepared data, and
@@ -96,6 +98,9 @@ class EvaluatorKind(Generic[Options]):
     build: Callable[[Request[Options], "Resources"], Evaluation]
     check: Callable[[Request[Options]], None] = lambda request: None
     check_study: Callable[[Request[Options], StudyConfig], None] = lambda request, config: None
+    subjects: Callable[[Request[Options], StudyConfig], Collection[str] | None] = (
+        lambda request, config: None
+    )
     check_machine: Callable[[Request[Options]], None] = lambda request: None
     check_data: Callable[[Request[Options]], None] = lambda request: None
     reads_held_out: bool = True

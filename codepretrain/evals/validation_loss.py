@@ -33,6 +33,7 @@ from codepretrain.evals.document_sample import DocumentSample, sample_documents
 from codepretrain.evals.estimate import Estimate
 from codepretrain.evals.evaluator import EvalResult, EvaluatorKind, Request
 from codepretrain.evals.item_scores import ItemScores
+from codepretrain.evals.loss_groups import loss_groups
 from codepretrain.evals.metric import Metric, MetricSpec
 from codepretrain.evals.progress import Progress
 from codepretrain.evals.scored_rows import PackedRows, StoredRows, pieces_of
@@ -100,7 +101,7 @@ class ValidationLoss:
         self._rows = rows
         self._samples = samples
         self._nats_of_a_guess = math.log(vocab_size)
-        self._groups = _groups({source: kinds[source] for source in samples})
+        self._groups = loss_groups({source: kinds[source] for source in samples})
         counts = [len(sample) for sample in samples.values()]
         self._source_of = np.repeat(np.array(list(samples)), counts)
         self._ids = [f"{source}/{name}" for source in samples for name in ids[source]]
@@ -215,16 +216,6 @@ class ValidationLoss:
         return ItemScores(self._ids, scores, records, clusters)
 
 
-def _groups(kinds: Mapping[str, str]) -> dict[str, list[str]]:
-    """Returns group → its sources: single sources, then kinds and `all` if they have several."""
-    sources = {f"source/{source}": [source] for source in kinds}
-    averages = {
-        f"kind/{kind}": [source for source in kinds if kinds[source] == kind]
-        for kind in dict.fromkeys(kinds.values())
-    } | {"all": list(kinds)}
-    return sources | {name: members for name, members in averages.items() if len(members) > 1}
-
-
 def _chosen_sources(request: Request[ValidationLossOptions], config: StudyConfig) -> list[str]:
     """Returns the sources of the option. Raises UserError for one that the study lacks."""
     sources = config.data.sources
@@ -248,6 +239,11 @@ def _check(request: Request[ValidationLossOptions]) -> None:
 
 def _check_study(request: Request[ValidationLossOptions], config: StudyConfig) -> None:
     _chosen_sources(request, config)
+
+
+def _subjects(request: Request[ValidationLossOptions], config: StudyConfig) -> list[str]:
+    kinds = {name: config.data.sources[name].kind for name in _chosen_sources(request, config)}
+    return list(loss_groups(kinds))
 
 
 def _build(request: Request[ValidationLossOptions], resources: "Resources") -> ValidationLoss:
@@ -296,4 +292,5 @@ EVALUATOR = EvaluatorKind(
     build=_build,
     check=_check,
     check_study=_check_study,
+    subjects=_subjects,
 )

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from etils import epath
 
-from codepretrain.config.schema import AveragesConfig
+from codepretrain.config.schema import AveragesConfig, ContrastConfig
 from codepretrain.files import journal, json_values, storage
 from codepretrain.metrics.evaluation_records import EVALUATIONS, watch_folder
 from codepretrain.metrics.time_ledger import read_sessions
@@ -91,7 +91,10 @@ class ReportInput:
     """The subject of a report. Contains only strings and numbers, so it can be stored.
 
     Attributes:
-      variants: name → its phases in order, from random parameters; each is a key of `phases`.
+      variants: name → its phases in order, from random parameters; each is a key of `phases`. Those
+        of the first replicate, where there are several.
+      replicates: name → such a path for each replicate of the variant, the first one's included.
+      contrasts: registered before training; metrics are averages, or `<evaluation>/<metric>`.
       evaluators: name → identity of the evaluation (`evals/identity.py`); its specification alone
         where it was never built on the study's data.
       rows: source → split → directory of the rows.
@@ -107,7 +110,9 @@ class ReportInput:
     phases: Mapping[str, PhaseInput]
     evaluators: Identities
     rows: Mapping[str, Mapping[str, str]]
+    replicates: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     averages: AveragesConfig = field(default_factory=AveragesConfig)
+    contrasts: Mapping[str, ContrastConfig] = field(default_factory=dict)
     details: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

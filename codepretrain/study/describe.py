@@ -16,6 +16,7 @@ from codepretrain.stream.repetition import check_repetition, most_reads
 from codepretrain.study.fingerprint import fingerprints
 from codepretrain.study.graph import Phase
 from codepretrain.study.imports import import_identities
+from codepretrain.study.replicates import last_phases
 from codepretrain.study.source_sizes import SourceSize
 
 
@@ -30,7 +31,8 @@ def describe(
 
     Phases with one fingerprint are one entry, under the first name; `aliases` names the others.
     `epochs_per_source` counts the phase only, `epochs_at_end` its whole path, rows that were read
-    again after a restart included. `most_reads_of_a_row` bounds how often the path reads any one
+    again after a restart included. `variants` has each variant's path in the first replicate,
+    `replicates` in all. `most_reads_of_a_row` bounds how often the path reads any one
     row (`stream/repetition.py`). All three are None for a source that is neither prepared nor
     declares its `num_tokens`.
     """
@@ -55,6 +57,16 @@ def describe(
             variant: [names[prints[phase.name]] for phase in phases[last].path]
             for variant, last in config.variants.items()
         },
+        "replicates": {
+            variant: [
+                [names[prints[phase.name]] for phase in phases[last].path]
+                for last in last_phases(config, variant)
+            ]
+            for variant in config.variants
+        },
+        "tokens_of_one_replicate": sum(
+            phases[name].tokens for name in set(names.values()) if not phases[name].replicate
+        ),
     }
 
 
@@ -110,6 +122,32 @@ def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
         )
     for variant, path in plan["variants"].items():
         console.print(f"variant {variant}: {' → '.join(path)}", soft_wrap=True, highlight=False)
+    _print_replicates(console, plan)
+
+
+def _print_replicates(console: Console, plan: Mapping[str, Any]) -> None:
+    """Prints how many replicates there are, which phases they share, and what they cost."""
+    counts = {variant: len(paths) for variant, paths in plan["replicates"].items()}
+    if max(counts.values()) == 1:
+        return
+    spelled = ", ".join(f"{variant} {count}" for variant, count in counts.items())
+    console.print(f"replicates: {spelled}", soft_wrap=True, highlight=False)
+    for variant, paths in plan["replicates"].items():
+        shared = [name for name in paths[0] if sum(name in path for path in paths) > 1]
+        if shared:
+            console.print(
+                f"  the replicates of {variant} share {', '.join(shared)}: they are not "
+                "independent of one another",
+                soft_wrap=True,
+                highlight=False,
+            )
+    once, tokens = plan["tokens_of_one_replicate"], sum(p["tokens"] for p in plan["phases"])
+    console.print(
+        f"  {spell_tokens(tokens)} tokens in all, {spell_tokens(once)} in the first replicate "
+        f"({tokens / once:.2f}×)",
+        soft_wrap=True,
+        highlight=False,
+    )
 
 
 def spell_tokens(tokens: float) -> str:

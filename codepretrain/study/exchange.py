@@ -71,7 +71,8 @@ def export_phase(
                 "fingerprint": workspace.fingerprint(name),
                 "initial_weights": import_identities(workspace.imports).get(initial or ""),
                 "tokens": phase.tokens_before + step * (phase.tokens // phase.num_steps),
-                "seed": config.seed,
+                "initialization_seed": phase.path[0].seeds.initialization_seed,
+                "data_order_seed": phase.seeds.data_order_seed,
                 "code_version": code_version(),
             },
         )

@@ -30,7 +30,7 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.files.hashing import sha256_json
 from codepretrain.study.graph import Phase
 
-FORMAT = 2
+FORMAT = 3
 
 
 def contents(
@@ -55,7 +55,7 @@ def contents(
     prefix = phase.prefix(step)
     return {
         "format": FORMAT,
-        "seed": config.seed,
+        "data_order_seed": phase.seeds.data_order_seed,
         "model": to_dict(config.model),
         "training": training,
         "optimizer": {**to_dict(config.optimizer), "weight_decay": phase.weight_decay},
@@ -90,7 +90,12 @@ def _origin(
     initial = phase.config.initial_checkpoint
     if phase.parent is None:
         parent = imports[initial] if initial else None
-        return {"parent": parent, "parent_step": None, "carry_optimizer": None}
+        return {
+            "parent": parent,
+            "initialization_seed": None if initial else phase.seeds.initialization_seed,
+            "parent_step": None,
+            "carry_optimizer": None,
+        }
     at_branch = contents(config, phase.parent, rows=rows, imports=imports, step=phase.parent_step)
     return {
         "parent": sha256_json(at_branch),

@@ -13,13 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
-from codepretrain.config.schema import PhaseConfig, StudyConfig
+from codepretrain.config.replicates import seeds
+from codepretrain.config.schema import PhaseConfig, ReplicateConfig, StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.optim import schedules
 from codepretrain.optim.schedules import Rates
 from codepretrain.stream.mixture import MixtureStage, OrderPrefix, apportion, order_prefix
 from codepretrain.stream.order import RowOrder
 from codepretrain.stream.stages import num_steps, phase_stages
+from codepretrain.study.replicates import counts_of_phases, replicate_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,12 +31,15 @@ class Phase:
     parent_step: the parent's step count at the branch point.
     start_ordinals: where each source's cursor is when the phase starts; 0 for a source that is
     absent.
+    name: with the replicate's number, except for the first (`study/replicates.py`).
     earlier_draws: rows that each cursor of the path had drawn when a phase restarted it, one entry
     per restart.
     """
 
     name: str
     config: PhaseConfig
+    replicate: int
+    seeds: ReplicateConfig
     parent: "Phase | None"
     parent_step: int
     num_steps: int
@@ -120,25 +125,28 @@ class Phase:
 
 
 def resolve(config: StudyConfig) -> dict[str, Phase]:
-    """Returns the study's phases by name, parents before children.
+    """Returns the phases of every replicate by name, parents before children.
 
     Raises:
       UserError: a schedule that does not fit its phase, or a mixture that cannot be apportioned.
     """
     phases: dict[str, Phase] = {}
-    for name in config.phases:
-        _resolve_into(phases, name, config)
+    counts = counts_of_phases(config)
+    for replicate in range(len(seeds(config))):
+        for name, count in counts.items():
+            if replicate < count:
+                _resolve_into(phases, name, replicate, config)
     return phases
 
 
-def row_order(phase: Phase, *, seed: int, rows_available: Mapping[str, int]) -> RowOrder:
+def row_order(phase: Phase, *, rows_available: Mapping[str, int]) -> RowOrder:
     """Returns which row of which source is at every position of the phase."""
     return RowOrder.build(
         phase.stages,
         batch_size=phase.batch_size,
         start_ordinals=phase.start_ordinals,
         path_rows_before=phase.path_rows_before,
-        seed=seed,
+        seed=phase.seeds.data_order_seed,
         rows_available=rows_available,
     )
 
@@ -152,19 +160,26 @@ def branch_steps(phases: Mapping[str, Phase], name: str) -> set[int]:
     return steps
 
 
-def _resolve_into(phases: dict[str, Phase], name: str, config: StudyConfig) -> Phase:
-    if name in phases:
-        return phases[name]
+def _resolve_into(
+    phases: dict[str, Phase], name: str, replicate: int, config: StudyConfig
+) -> Phase:
     phase_config = config.phases[name]
+    if not phase_config.is_replicated:
+        replicate = 0
+    full_name = replicate_name(name, replicate)
+    if full_name in phases:
+        return phases[full_name]
     parent = None
     if phase_config.parent is not None:
-        parent = _resolve_into(phases, phase_config.parent, config)
+        parent = _resolve_into(phases, phase_config.parent, replicate, config)
     parent_step = _parent_step(phase_config, parent, config)
     start_ordinals, earlier_draws = _cursors(phase_config, parent, parent_step)
     decay = phase_config.weight_decay
     phase = Phase(
-        name=name,
+        name=full_name,
         config=phase_config,
+        replicate=replicate,
+        seeds=seeds(config)[replicate],
         parent=parent,
         parent_step=parent_step,
         num_steps=num_steps(phase_config.tokens, config),
@@ -180,7 +195,7 @@ def _resolve_into(phases: dict[str, Phase], name: str, config: StudyConfig) -> P
         _ = phase.rates
     with _prefixed(f"config.phases.{name}.mixture: "):
         phase.rows_per_source()
-    phases[name] = phase
+    phases[full_name] = phase
     return phase
 
 

@@ -7,6 +7,7 @@ from etils import epath
 from rich.console import Console
 
 from codepretrain.evals.averaged_scores import full_scores
+from codepretrain.evals.contrast_scores import full_contrasts
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
 from codepretrain.rows.format import SPLITS
@@ -38,9 +39,13 @@ def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
         code_version=code_version(),
         baseline=config.baseline,
         variants={name: tuple(path) for name, path in plan["variants"].items()},
+        replicates={
+            name: tuple(tuple(path) for path in paths) for name, paths in plan["replicates"].items()
+        },
         phases=phases,
         evaluators=kept_identities(workspace),
         averages=full_scores(config),
+        contrasts=full_contrasts(config),
         rows={
             source: {split: str(directories[source, split]) for split in SPLITS}
             for source in sorted(config.data.sources)

@@ -190,7 +190,7 @@ class Runner:
             params = imported_params(self.workspace, initial, self.program.abstract_state.params)
             return state_from_params(self.workspace.config, self.program.mesh, params)
         if phase.parent is None:
-            return self.program.initial_state()
+            return self.program.initial_state(seed=phase.seeds.initialization_seed)
         parent = self._state_at(phase.parent.name, phase.parent_step)
         return branch_state(
             self.workspace.config,

@@ -116,7 +116,7 @@ class Workspace:
     def row_order(self, name: str) -> RowOrder:
         """Returns which row is at every position of the phase."""
         available = {source: len(store) for source, store in self.stores.items()}
-        return row_order(self.phases[name], seed=self.config.seed, rows_available=available)
+        return row_order(self.phases[name], rows_available=available)
 
     def parent_digest(self, name: str) -> str:
         """Returns the ledger's digest where the phase branches off its parent, "" without one."""

@@ -58,9 +58,9 @@ class Program:
         """Returns a copy, which stays when `state` is donated."""
         return self._copy(state)
 
-    def initial_state(self) -> TrainState:
+    def initial_state(self, *, seed: int) -> TrainState:
         """Returns random parameters and a fresh optimizer, initialized sharded."""
-        return init_state(self.config, self.mesh)
+        return init_state(self.config, self.mesh, seed=seed)
 
     def train_step(
         self, state: TrainState, batch: Batch[jax.Array], learning_rate: float, weight_decay: float

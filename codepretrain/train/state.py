@@ -42,13 +42,13 @@ _COUNTERS = {
 }
 
 
-def init_state(config: StudyConfig, mesh: Mesh) -> TrainState:
+def init_state(config: StudyConfig, mesh: Mesh, *, seed: int) -> TrainState:
     """Returns the state of a phase without a parent: random parameters, initialized sharded.
 
-    It depends only on the model, the optimizer and `seed`: it is bitwise equal on every mesh.
+    It depends only on the model, the optimizer and the seed: it is bitwise equal on every mesh.
     """
     init = jax.jit(lambda key: _init(config, key), out_shardings=state_shardings(config, mesh))
-    return init(jax.random.key(config.seed, impl=PRNG_IMPL))
+    return init(jax.random.key(seed, impl=PRNG_IMPL))
 
 
 def _init(config: StudyConfig, key: jax.Array) -> TrainState:

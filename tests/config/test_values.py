@@ -30,6 +30,9 @@ WITHOUT_RULE = {
     "data.deduplication.priority.*",
     "evals.*.options.*",
     "evals.*.benchmarks.*",
+    "contrasts.*.variants.*",
+    "contrasts.*.weights.*",
+    "contrasts.*.published_effect",
 }
 
 
@@ -69,6 +72,23 @@ def whole_study() -> StudyConfig:
                 "benchmarks": ["quiz"],
             },
             "exam": {"kind": "multiple_choice", "interval_tokens": 5 * STEP_TOKENS},
+        },
+        "replicates": [{"initialization_seed": i, "data_order_seed": 10 + i} for i in range(2)],
+        "num_replicates": {"annealed": 2},
+        "variants": {"annealed": "anneal", "trunk": "trunk"},
+        "contrasts": {
+            "code": {
+                "variants": ["annealed", "trunk"],
+                "metric": "text",
+                "direction": "higher",
+                "margin": 0.1,
+                "published_effect": 0.2,
+            },
+            "trend": {
+                "weights": {"annealed": 0.5, "trunk": -0.5},
+                "metric": "exam",
+                "direction": "different",
+            },
         },
         "logging": {"wandb_project": "p"},
         "cost": {"price_per_chip_hour": 1.0},

@@ -9,7 +9,7 @@ from codepretrain.evals.averaged_scores import check_averaged_scores, full_score
 from tests.configs import small_study
 
 EVALS = {
-    "suite": EvaluatorConfig(kind="harness", options={"tasks": "boolq"}),
+    "suite": EvaluatorConfig(kind="harness", options={"tasks": "boolq,mbpp"}),
     "human_eval": EvaluatorConfig(kind="code_generation"),
     "loss": EvaluatorConfig(kind="validation_loss"),
     "dolly": EvaluatorConfig(kind="completions"),

@@ -80,7 +80,7 @@ def test_mixture_changes_between_steps() -> None:
     )
     resolved = resolve(small_study(a=phase))["a"]
     assert resolved.rows_per_source() == {"text": 16, "code": 24}
-    order = row_order(resolved, seed=0, rows_available={"text": 100, "code": 100})
+    order = row_order(resolved, rows_available={"text": 100, "code": 100})
     assert order.counts(16) == {"text": 16, "code": 0}
 
 

@@ -50,7 +50,7 @@ def test_the_step_is_compiled_once(monkeypatch):
 
     monkeypatch.setattr(module, "compile_train_step", counted)
     program = Program(CONFIG, jax.devices()[:1])
-    state = program.initial_state()
+    state = program.initial_state(seed=0)
     program.compile()
     for step in range(2):
         batch = global_batch(rows(step), program.mesh)

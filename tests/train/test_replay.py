@@ -23,7 +23,7 @@ def replaying(interval: int | None):
 
 
 def run(program: Program, interval: int | None, num_steps: int):
-    steps, state = ReplayedSteps(program, interval), program.initial_state()
+    steps, state = ReplayedSteps(program, interval), program.initial_state(seed=0)
     for step in range(1, num_steps + 1):
         batch = global_batch(rows(step), program.mesh)
         state, metrics = steps.run(state, batch, step=step, learning_rate=1e-3, weight_decay=0.1)
@@ -111,7 +111,7 @@ execution = dataclasses.replace(
     mesh=dataclasses.replace(CONFIG.execution.mesh, fsdp=fsdp, data=4 // fsdp),
 )
 program = Program(dataclasses.replace(CONFIG, execution=execution))
-steps, state = ReplayedSteps(program, 3), program.initial_state()
+steps, state = ReplayedSteps(program, 3), program.initial_state(seed=0)
 try:
     for step in range(1, 7):
         whole = rows(step)

@@ -30,7 +30,9 @@ def same_bits(a, b):
 @functools.cache  # one compilation takes seconds
 def initial(**mesh):
     num_devices = math.prod(mesh.values())
-    return init_state(CONFIG, make_mesh(MeshConfig(**mesh), jax.devices()[:num_devices]))
+    return init_state(
+        CONFIG, make_mesh(MeshConfig(**mesh), jax.devices()[:num_devices]), seed=CONFIG.seed
+    )
 
 
 def test_the_mesh_changes_no_bit():

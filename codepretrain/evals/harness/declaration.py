@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from codepretrain.evals.evaluator import EvaluatorKind, Request
 from codepretrain.evals.harness.libraries import PACKAGES, require
 from codepretrain.evals.harness.metrics import SPECS
-from codepretrain.evals.harness.options import HarnessOptions, check_options
+from codepretrain.evals.harness.options import HarnessOptions, check_options, suite_tasks
 
 if TYPE_CHECKING:
     from codepretrain.evals.evaluator import Evaluation
@@ -33,6 +33,7 @@ EVALUATOR = EvaluatorKind(
     build=_build,
     check=check_options,
     check_data=_check_data,
+    subjects=lambda request, config: suite_tasks(request.options),
     reads_held_out=False,
     execution_options=frozenset({"data", "include_path"}),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from codepretrain.config.parse import suggestion
 from codepretrain.errors import UserError
 from codepretrain.evals.evaluator import Request
-from codepretrain.evals.harness.suite import CATEGORIES
+from codepretrain.evals.harness.suite import CATEGORIES, TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,14 @@ class HarnessOptions:
 def names(text: str) -> list[str]:
     """Returns the names in a list separated by commas, each once."""
     return list(dict.fromkeys(name for part in text.split(",") if (name := part.strip())))
+
+
+def suite_tasks(options: HarnessOptions) -> list[str] | None:
+    """Returns the tasks, None where one of the names may be a group of the harness."""
+    chosen = names(options.tasks)
+    if not all(name in CATEGORIES or name in TASKS for name in chosen):
+        return None
+    return [task for name in chosen for task in CATEGORIES.get(name, (name,))]
 
 
 def check_options(request: Request[HarnessOptions]) -> None:

@@ -1,0 +1,51 @@
+"""The config fields that conclusions about recipes rest on. Standard library only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+
+def _empty() -> Mapping:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplicateConfig:
+    """One training of the study's phases among several that differ in their seeds alone.
+
+    `initialization_seed` is that of the random parameters, `data_order_seed` that of the order in
+    which the rows of every source are read.
+    """
+
+    initialization_seed: int
+    data_order_seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastConfig:
+    """A hypothesis about the recipes of variants, registered before they are trained.
+
+    The contrast is the score of the first of two `variants` minus that of the second, or the sum of
+    scores times `weights` (of a dose trend or a factorial; they sum to 0), at the end of the
+    variants. `metric` is a category or a total of `averages`, `<evaluation>/<metric>`, or
+    `<evaluation>` for its only primary metric. `direction` is the hypothesis: that the contrast is
+    "higher" or "lower" than 0, "different" from 0, or "equivalent" to 0 within `margin`. `margin`
+    is the smallest effect of interest and `published_effect` what a paper found; both are in the
+    unit of the metric: 0.01 is one point of an accuracy. Contrasts of one `family` are corrected
+    together for their number. `is_paired` compares replicate k with replicate k, which have the
+    same seeds.
+    """
+
+    metric: str
+    direction: str
+    variants: tuple[str, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=_empty)
+    margin: float | None = None
+    published_effect: float | None = None
+    family: str = "main"
+    is_paired: bool = False
+
+    @property
+    def arms(self) -> dict[str, float]:
+        """The weight of each variant: 1 and -1 for a difference."""
+        return dict(self.weights or zip(self.variants, (1.0, -1.0), strict=True))

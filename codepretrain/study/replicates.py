@@ -1,0 +1,46 @@
+"""Which phases are trained in which replicates, and what they are called.
+
+    trunk      ── cooldown            variants: with_code → cooldown, 3 replicates
+    trunk-r1   ── cooldown-r1
+    trunk-r2   ── cooldown-r2         initialization and data order from the replicate's two seeds
+
+The phases of the first replicate keep their names. A phase that several variants share has as many
+replicates as the variant with the most; one that no variant needs has one, as has a phase with
+`is_replicated=False`, from which the children of all replicates start.
+"""
+
+from codepretrain.config.replicates import count_of_variant, seeds
+from codepretrain.config.schema import StudyConfig
+
+
+def counts_of_phases(config: StudyConfig) -> dict[str, int]:
+    """Returns how many replicates of each phase are trained, by the phase's name."""
+    counts = dict.fromkeys(config.phases, 1)
+    for variant, last in config.variants.items():
+        name: str | None = last
+        while name is not None and config.phases[name].is_replicated:
+            counts[name] = max(counts[name], count_of_variant(config, variant))
+            name = config.phases[name].parent
+    return counts
+
+
+def replicate_name(name: str, replicate: int) -> str:
+    """Returns what a replicate of a phase is called; no phase of a study file has such a name."""
+    return f"{name}-r{replicate}" if replicate else name
+
+
+def all_phases(config: StudyConfig) -> list[str]:
+    """Returns the names of the phases of all replicates, the first replicate's first."""
+    counts = counts_of_phases(config)
+    return [
+        replicate_name(name, replicate)
+        for replicate in range(len(seeds(config)))
+        for name, count in counts.items()
+        if replicate < count
+    ]
+
+
+def last_phases(config: StudyConfig, variant: str) -> list[str]:
+    """Returns the name of the last phase of every replicate of a variant."""
+    count = count_of_variant(config, variant)
+    return [replicate_name(config.variants[variant], replicate) for replicate in range(count)]

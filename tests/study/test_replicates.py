@@ -1,0 +1,147 @@
+"""Phase × replicate: names, seeds, what is shared, and what each seed changes."""
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from codepretrain.config.schema import (
+    ContrastConfig,
+    PhaseConfig,
+    ReplicateConfig,
+    ScheduleConfig,
+    StudyConfig,
+)
+from codepretrain.config.validate import check
+from codepretrain.errors import UserError
+from codepretrain.study.describe import describe
+from codepretrain.study.fingerprint import fingerprints
+from codepretrain.study.graph import branch_steps, resolve, row_order
+from codepretrain.study.replicates import all_phases, last_phases
+from codepretrain.study.source_sizes import SourceSize
+from tests.study.test_graph import CONSTANT, STEP, small_study
+
+ROWS = {"text": "a", "code": "b"}
+SIZES = {
+    name: SourceSize(identity=name, num_rows=200, num_tokens=12_800) for name in ("text", "code")
+}
+SEEDS = tuple(ReplicateConfig(initialization_seed=i, data_order_seed=10 + i) for i in range(3))
+TRUNK = PhaseConfig(tokens=STEP * 4, mixture={"text": 3, "code": 1}, schedule=CONSTANT)
+ANNEAL = PhaseConfig(
+    parent="trunk",
+    parent_tokens=STEP * 2,
+    tokens=STEP * 2,
+    mixture={"code": 1},
+    schedule=ScheduleConfig(shape="linear", end_learning_rate=1e-6),
+)
+
+
+def study(seeds: tuple[ReplicateConfig, ...] = SEEDS, **changes: Any) -> StudyConfig:
+    phases = changes.pop("phases", {"trunk": TRUNK, "with_code": ANNEAL})
+    variants = changes.pop("variants", {"plain": "trunk", "code": "with_code"})
+    return dataclasses.replace(
+        small_study(**phases), replicates=seeds, variants=variants, **changes
+    )
+
+
+def prints(config: StudyConfig) -> dict[str, str]:
+    return fingerprints(config, resolve(config), rows=ROWS, imports={"model": "w"})
+
+
+def test_every_replicate_has_a_trunk_of_its_own() -> None:
+    phases = resolve(study())
+    assert list(phases) == [
+        *("trunk", "with_code"),
+        *("trunk-r1", "with_code-r1"),
+        *("trunk-r2", "with_code-r2"),
+    ]
+    assert all_phases(study()) == list(phases)
+    assert [phase.name for phase in phases["with_code-r2"].path] == ["trunk-r2", "with_code-r2"]
+    assert phases["with_code-r2"].seeds == SEEDS[2]
+    assert branch_steps(phases, "trunk-r1") == {2, 4}
+    assert len(set(prints(study()).values())) == 6
+
+
+def test_one_replicate_is_the_study_without_them() -> None:
+    seed = ReplicateConfig(initialization_seed=7, data_order_seed=7)
+    assert prints(study((seed,))) == prints(study((), seed=7))
+
+
+def test_contrasts_and_counts_change_no_fingerprint() -> None:
+    contrast = ContrastConfig(variants=("code", "plain"), metric="exam", direction="higher")
+    changed = study(contrasts={"main": contrast}, num_replicates={"plain": 2})
+    assert prints(changed) == prints(study())
+
+
+def test_a_variant_may_have_fewer() -> None:
+    config = study(num_replicates={"code": 1})
+    assert list(resolve(config)) == ["trunk", "with_code", "trunk-r1", "trunk-r2"]
+    assert last_phases(config, "code") == ["with_code"]
+    assert last_phases(config, "plain") == ["trunk", "trunk-r1", "trunk-r2"]
+
+
+def test_a_phase_that_no_variant_needs_has_one() -> None:
+    assert list(resolve(study(variants={"plain": "trunk"})))[:3] == [
+        "trunk",
+        "with_code",
+        "trunk-r1",
+    ]
+    assert "with_code-r1" not in resolve(study(variants={"plain": "trunk"}))
+
+
+def test_replicates_of_a_child_may_share_one_trunk() -> None:
+    trunk = dataclasses.replace(TRUNK, is_replicated=False)
+    config = study(phases={"trunk": trunk, "with_code": ANNEAL})
+    phases = resolve(config)
+    assert list(phases) == ["trunk", "with_code", "with_code-r1", "with_code-r2"]
+    assert {phase.path[0].name for phase in phases.values()} == {"trunk"}
+    assert len(set(prints(config).values())) == 4, "they differ in the order of their data"
+    plan = describe(config, phases, source_sizes=SIZES, imports={})
+    assert plan["replicates"] == {
+        "plain": [["trunk"]],
+        "code": [["trunk", "with_code"], ["trunk", "with_code-r1"], ["trunk", "with_code-r2"]],
+    }
+    assert plan["tokens_of_one_replicate"] == STEP * 6
+
+
+def test_ancestors_of_a_phase_that_is_not_replicated_are_trained_once() -> None:
+    anneal = dataclasses.replace(ANNEAL, is_replicated=False)
+    config = study(phases={"trunk": TRUNK, "with_code": anneal}, variants={"code": "with_code"})
+    assert list(resolve(config)) == ["trunk", "with_code"]
+    assert last_phases(config, "code") == ["with_code"]
+
+
+def test_the_two_seeds_change_what_they_name() -> None:
+    first = ReplicateConfig(initialization_seed=0, data_order_seed=0)
+    order = ReplicateConfig(initialization_seed=0, data_order_seed=1)
+    weights = ReplicateConfig(initialization_seed=1, data_order_seed=0)
+    phases = resolve(study((first, order, weights)))
+
+    def rows(name: str) -> list[int]:
+        rows_of = row_order(phases[name], rows_available={"text": 100, "code": 100})
+        return [int(record) for record in rows_of.batch(0).record]
+
+    assert rows("trunk") == rows("trunk-r2") != rows("trunk-r1")
+    assert len(set(prints(study((first, order, weights))).values())) == 6
+
+
+def test_an_imported_model_has_no_initialization_seed() -> None:
+    """Replicates that differ in it alone would be one training, under one fingerprint."""
+    imported = dataclasses.replace(TRUNK, initial_checkpoint="model")
+    seeds = (SEEDS[0], ReplicateConfig(initialization_seed=9, data_order_seed=10))
+    found = prints(study(seeds, phases={"trunk": imported}, variants={"plain": "trunk"}))
+    assert found["trunk"] == found["trunk-r1"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 3}, "config.seed = 3 has no effect beside config.replicates"),
+        ({"replicates": (*SEEDS, SEEDS[1])}, r"replicates\[3\] has the seeds of .*replicates\[1\]"),
+        ({"num_replicates": {"plain": 4}}, "num_replicates.plain = 4: .*has 3 entries"),
+        ({"num_replicates": {"plan": 2}}, "config.num_replicates.plan.*plain"),
+    ],
+)
+def test_mistakes(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        check(dataclasses.replace(study(), **changes))
