@@ -3,8 +3,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 
 .PHONY: demo test test-resume test-mesh test-hosts test-signals test-attempts test-pod test-parity test-harness \
-  test-serve test-storage test-preparation test-faults test-elastic test-slices test-statistics pod-demo lint format \
-  lock benchmark benchmark-growth clean
+  test-serve test-storage test-preparation test-faults test-elastic test-slices test-statistics test-replicates \
+  pod-demo lint format lock benchmark benchmark-growth clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -80,6 +80,10 @@ test-slices: .venv/.installed
 # Coverage, error rates and power over 1,000 draws of scores whose effects are known.
 test-statistics: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_statistics.py -s
+
+# A launched job of a study with two replicates: every trunk and every fingerprint trained once.
+test-replicates: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_replicates.py -s
 
 # The demo study by `launch` on four processes of this machine, with faults: the results of `make demo`.
 pod-demo: .venv/.installed

@@ -119,7 +119,7 @@ setup(
     package_data={
         "codepretrain": ["py.typed"],
         "codepretrain.launch": ["*.html"],
-        "codepretrain.report": ["*.html"],
+        "codepretrain.report": ["*.html", "published.json"],
         "codepretrain.evals.harness.tasks": ["*.yaml"],
     },
     install_requires=CORE,

@@ -9,7 +9,18 @@ from functools import partial
 import absl.logging
 
 from codepretrain.checkpoint.refusal import check_names
-from codepretrain.cli import data, interop, judge, launch, plan, run, serve, show, synthetic
+from codepretrain.cli import (
+    compare,
+    data,
+    interop,
+    judge,
+    launch,
+    plan,
+    run,
+    serve,
+    show,
+    synthetic,
+)
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
     Parser,
@@ -27,6 +38,7 @@ from codepretrain.evals.averaged_scores import check_averaged_scores
 from codepretrain.evals.contrast_scores import check_contrast_scores
 from codepretrain.evals.registry import check_evaluators
 from codepretrain.files import storage
+from codepretrain.files.explain import shown
 from codepretrain.files.writable import check_writable
 from codepretrain.launch.job_folder import check_given
 from codepretrain.study.replicates import all_phases
@@ -51,21 +63,37 @@ def _dispatch(argv: list[str]) -> int:
     flags.command_line = shlex.join(["codepretrain", *argv])
     flags.workdir = storage.parse(flags.workdir, name="--workdir")
     check_names(flags.workdir, name="--workdir")
-    if not hasattr(flags, "config"):  # a command about a job, which has its own study
-        check_given(flags.workdir, flags.job)
+    if not hasattr(flags, "config"):  # about a job, which has its own study, or about checkpoints
+        if hasattr(flags, "job"):
+            check_given(flags.workdir, flags.job)
         return flags.function(flags, argv)
-    config = load_study(flags.config, [o for o in overrides if o.startswith("--config.")])
+    of_study = [o for o in overrides if o.startswith("--config.")]
+    config, *flags.others = _load_studies(flags.config, of_study)
     _check_phases(config, flags)
-    check_evaluators(config)
-    check_averaged_scores(config)
-    check_contrast_scores(config)
-    for source, chosen in config.data.sources.items():
-        make_reader(source, chosen)
     check_jax_variables()
     check_arithmetic_variables()
     if flags.command in _WRITING:
         check_writable(flags.workdir, name="--workdir")
     return flags.function(config, flags, argv)
+
+
+def _load_studies(files: str | list[str], overrides: list[str]) -> list[StudyConfig]:
+    """Returns the studies of one or several files, each checked as far as that needs no data."""
+    configs = []
+    for file in [files] if isinstance(files, str) else files:
+        try:
+            config = load_study(file, overrides)
+            check_evaluators(config)
+            check_averaged_scores(config)
+            check_contrast_scores(config)
+            for source, chosen in config.data.sources.items():
+                make_reader(source, chosen)
+        except UserError as error:
+            if isinstance(files, str) or len(files) == 1:
+                raise
+            raise UserError(f"{shown(file)}: {error}") from error
+        configs.append(config)
+    return configs
 
 
 def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -127,6 +155,7 @@ def _parser() -> Parser:
     run.add_commands(add)
     plan.add_plan_command(add)
     show.add_commands(add)
+    compare.add_command(partial(_add_command, commands))
     group = commands.add_parser("data", help=_DATA, description=_DATA)
     of_data = group.add_subparsers(
         dest="data_command", metavar="command", required=True, parser_class=Parser
@@ -149,11 +178,16 @@ def _add(
     name: str,
     function: Callable[..., int],
     text: str,
+    *,
+    takes_several_studies: bool = False,
 ) -> argparse.ArgumentParser:
     """Adds a command with the flags that all have."""
     command = _add_command(commands, name, function, text)
     command.epilog = "Any field of the study is overridden by --config.path.to.field=value."
-    command.add_argument("--config", required=True, metavar="FILE", help="experiment file")
+    nargs = "+" if takes_several_studies else None
+    command.add_argument(
+        "--config", required=True, nargs=nargs, metavar="FILE", help="experiment file"
+    )
     return command
 
 

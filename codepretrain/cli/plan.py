@@ -2,27 +2,35 @@
 
 import argparse
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from codepretrain.cli.environment import import_jax
 from codepretrain.cli.flags import whole_number
-from codepretrain.cli.interop import Add
 from codepretrain.cli.output import print_json
+from codepretrain.cli.plan_power import add_power_flags, check_power_flags, chip_of, plan_power
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.registry import missing_data
 
 if TYPE_CHECKING:
     from codepretrain.data.reading.corpora import Corpus
+    from codepretrain.hardware.chips import Chip
     from codepretrain.podplan.topology import Topology
 
 
-def add_plan_command(add: Add) -> None:
+def add_plan_command(add: Callable[..., argparse.ArgumentParser]) -> None:
     """Adds the command and its flags to the command line."""
-    plan = add("plan", _plan, "show the study's phases; needs no data and trains nothing")
+    plan = add(
+        "plan",
+        _plan,
+        "show the study's phases; needs no data and trains nothing",
+        takes_several_studies=True,
+    )
     plan.add_argument("--json", action="store_true", help="print JSON")
+    add_power_flags(plan)
     group = plan.add_argument_group("target pod (no hardware needed; needs the extra `tpu`)")
     group.add_argument(
         "--topology", metavar="CHIP:AxB", help="compile the step for it; example: v5e:16x16"
@@ -42,33 +50,86 @@ def add_plan_command(add: Add) -> None:
 
 
 def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    configs = [config, *flags.others]
+    if len(configs) > 1:
+        for name, is_given in (("--topology", flags.topology), ("--run-sd", flags.run_sd)):
+            if is_given:
+                raise UserError(f"{name}: expected one --config file, got {len(configs)}")
+        _check_names(configs)
     topology = _topology(flags)
+    chip = chip_of(topology.chip.name if topology else None)
+    check_power_flags(config, flags)
+    plans = [_plan_study(one, flags, chip) for one in configs]
+    printed: dict[str, Any] = plans[0]
+    if topology is not None:
+        phase_tokens = {phase["name"]: phase["tokens"] for phase in plans[0]["phases"]}
+        plans[0]["pod"] = _plan_pod(config, flags, argv, topology, phase_tokens)
+    if len(configs) > 1:
+        printed = {"plans": plans, "together": _plan_together(configs, plans, flags, chip)}
+    if flags.json:
+        print_json(printed)
+    return 0
+
+
+def _plan_study(config: StudyConfig, flags: argparse.Namespace, chip: "Chip") -> dict[str, Any]:
+    """Returns the plan of one study, and prints it unless JSON is asked for."""
     from codepretrain.data.reading.corpora import find_corpora, missing_benchmarks
-    from codepretrain.study.describe import describe, print_plan
+    from codepretrain.study.describe import describe
+    from codepretrain.study.describe_text import print_plan
+    from codepretrain.study.power_text import print_power
     from codepretrain.study.workspace import Workspace
 
     workspace = Workspace(config, flags.workdir)
     workspace.check_caps()
-    phases = workspace.phases
-    plan = describe(config, phases, source_sizes=workspace.source_sizes, imports=workspace.imports)
+    plan = describe(
+        config,
+        workspace.phases,
+        source_sizes=workspace.source_sizes,
+        imports=workspace.imports,
+    )
     corpora = find_corpora(config)
     plan["raw_files"] = {
         corpus.source: {"files": corpus.num_files, "problem": corpus.problem} for corpus in corpora
     }
     plan["missing_benchmarks"] = missing_benchmarks(config)
     plan["missing_task_data"] = missing_data(config)
+    if flags.power:
+        plan["power"] = plan_power(workspace, flags, chip)
     if not flags.json:
         console = Console()
         print_plan(console, plan)
         _print_corpora(console, corpora, plan["missing_benchmarks"])
         for problem in plan["missing_task_data"]:
             console.print(f"evaluations: {problem}", markup=False, highlight=False, soft_wrap=True)
-    if topology is not None:
-        phase_tokens = {name: phases[name].tokens for name in (p["name"] for p in plan["phases"])}
-        plan["pod"] = _plan_pod(config, flags, argv, topology, phase_tokens)
-    if flags.json:
-        print_json(plan)
-    return 0
+        if flags.power:
+            print_power(console, plan["power"])
+    return plan
+
+
+def _check_names(configs: "list[StudyConfig]") -> None:
+    names = [config.name for config in configs]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise UserError(f"--config: two studies are called {min(twice)}: expected different names")
+
+
+def _plan_together(
+    configs: "list[StudyConfig]",
+    plans: list[dict[str, Any]],
+    flags: argparse.Namespace,
+    chip: "Chip",
+) -> dict[str, Any]:
+    from codepretrain.podplan.cost import chip_hours
+    from codepretrain.study.shared_phases import describe_shared, print_shared
+
+    hours = [
+        chip_hours(1, model=one.model, seq_len=one.data.max_seq_len, chip=chip, mfu=one.cost.mfu)
+        for one in configs
+    ]
+    together = describe_shared(plans, hours)
+    if not flags.json:
+        print_shared(Console(), together, chip=chip.name)
+    return together
 
 
 def _print_corpora(console: Console, corpora: "list[Corpus]", benchmarks: list[str]) -> None:

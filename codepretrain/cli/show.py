@@ -13,7 +13,10 @@ from codepretrain.progress_pipe import PROGRESS
 
 def add_commands(add: Add) -> None:
     """Adds the commands and their flags to the command line."""
-    add("report", _report, "write the report page and print the table of results")
+    report = add("report", _report, "write the report page and print the table of results")
+    report.add_argument(
+        "--items", action="store_true", help="write the scores of all items too: items/*.csv"
+    )
     show_batch = add("show-batch", _show_batch, "list the rows and documents of one batch")
     show_batch.add_argument("--phase", required=True)
     show_batch.add_argument(
@@ -28,7 +31,9 @@ def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> 
     from codepretrain.study.report import report_study
     from codepretrain.study.workspace import Workspace
 
-    report_study(Workspace(config, flags.workdir), command_line=flags.command_line)
+    report_study(
+        Workspace(config, flags.workdir), command_line=flags.command_line, has_items=flags.items
+    )
     return 0
 
 

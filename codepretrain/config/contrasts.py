@@ -31,14 +31,6 @@ def check_contrasts(config: StudyConfig) -> None:
             )
 
 
-def unreplicated(config: StudyConfig, contrast: ContrastConfig) -> list[str]:
-    """Returns the variants of a contrast with fewer than 2 replicates.
-
-    Where there is one, the contrast is of checkpoints: it says nothing about recipes.
-    """
-    return [variant for variant in contrast.arms if count_of_variant(config, variant) < 2]
-
-
 def _check_arms(config: StudyConfig, path: str, contrast: ContrastConfig) -> None:
     if bool(contrast.variants) == bool(contrast.weights):
         found = "both" if contrast.variants else "neither"

@@ -30,8 +30,9 @@ class ContrastConfig:
     variants. `metric` is a category or a total of `averages`, `<evaluation>/<metric>`, or
     `<evaluation>` for its only primary metric. `direction` is the hypothesis: that the contrast is
     "higher" or "lower" than 0, "different" from 0, or "equivalent" to 0 within `margin`. `margin`
-    is the smallest effect of interest and `published_effect` what a paper found; both are in the
-    unit of the metric: 0.01 is one point of an accuracy. Contrasts of one `family` are corrected
+    is the smallest effect of interest, `published_effect` what a paper found and `published_score`
+    its score of the second variant; all are in the unit of the metric: 0.01 is one point of an
+    accuracy. Contrasts of one `family` are corrected
     together for their number. `is_paired` compares replicate k with replicate k, which have the
     same seeds.
     """
@@ -42,6 +43,7 @@ class ContrastConfig:
     weights: Mapping[str, float] = field(default_factory=_empty)
     margin: float | None = None
     published_effect: float | None = None
+    published_score: float | None = None
     family: str = "main"
     is_paired: bool = False
 

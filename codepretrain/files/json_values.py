@@ -5,6 +5,7 @@ written as the strings "NaN", "Infinity" and "-Infinity" and read back as floats
 of these is written by `encode` with "text:" in front: a model may write just that.
 """
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -34,11 +35,17 @@ def decode(line: str) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Returns `value` as JSON's own types: numbers that are not finite become strings."""
+    """Returns `value` as JSON's own types: numbers that are not finite become strings.
+
+    A dataclass becomes an object of its fields.
+    """
     return _plain(value, lambda text: text)
 
 
 def _plain(value: Any, as_text: Callable[[str], str]) -> Any:
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return _plain(fields, as_text)
     if isinstance(value, Mapping):
         return {str(key): _plain(item, as_text) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -150,7 +150,7 @@ def design_of(estimate: Estimate, num_replicates: int) -> Design:
 
 def power(design: Design, effect: float, *, alpha: float = 0.05) -> float:
     """Returns the probability that a two-sided test at level alpha finds a true effect."""
-    return _power(_draws(design), effect / design.standard_error, alpha)
+    return _beyond(_criticals(_draws(design), alpha), effect / design.standard_error)
 
 
 def equivalence_power(
@@ -166,10 +166,10 @@ def equivalence_power(
 
 def minimum_detectable_effect(design: Design, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """Returns the effect that the test finds with a given power."""
-    draws, error = _draws(design), design.standard_error
+    critical, error = _criticals(_draws(design), alpha), design.standard_error
 
     def excess(size: float) -> float:
-        return _power(draws, size, alpha) - power
+        return _beyond(critical, size) - power
 
     high = 4.0
     while excess(high) < 0 and high < 1e6:
@@ -213,12 +213,16 @@ def _draws(design: Design) -> Draws:
     return np.sqrt(variance) / design.standard_error, freedom
 
 
-def _power(draws: Draws, effect: float, alpha: float) -> float:
+def _criticals(draws: Draws, alpha: float) -> np.ndarray:
+    """Returns the critical value of the estimate in true standard errors, of each draw."""
+    errors, freedoms = draws
+    return np.asarray(special.stdtrit(freedoms, 1 - alpha / 2) * errors)
+
+
+def _beyond(critical: np.ndarray, effect: float) -> float:
     """Returns the mean over draws of the normal probability beyond the critical value.
 
     Args:
       effect: in true standard errors. The estimate is independent of its estimated error.
     """
-    errors, freedoms = draws
-    critical = special.stdtrit(freedoms, 1 - alpha / 2) * errors
     return float(np.mean(special.ndtr(effect - critical) + special.ndtr(-effect - critical)))

@@ -26,6 +26,15 @@ def status_text(run: RunResults) -> str:
     return run.status
 
 
+def variant_status(results: StudyResults, variant: str) -> str:
+    """Returns "complete", or how far the last phases of a variant's replicates are."""
+    runs = [path[-1] for path in results.replicates(variant)]
+    complete = sum(run.status == "complete" for run in runs)
+    if complete == len(runs):
+        return "complete"
+    return status_text(runs[0]) if len(runs) == 1 else f"{complete} of {len(runs)} replicates"
+
+
 def parent_text(results: StudyResults, run: RunResults) -> str:
     """Returns where the phase's first parameters come from."""
     plan = run.plan

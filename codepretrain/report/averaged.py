@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codepretrain.config.schema import AveragesConfig
-from codepretrain.report.averages import Missing, average
+from codepretrain.report.averages import Averages, Missing, average
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison, compare_pairs, compare_to_baseline
 
@@ -16,17 +16,22 @@ class Averaged:
     """The averages of a study.
 
     Attributes:
-      results: the study with its averages in place of evaluations (`averages.py`).
+      averages: with the items of each.
       comparison: of the variants, with a correction of p-values of its own.
       missing: of all steps.
     """
 
     config: AveragesConfig
-    results: StudyResults
+    averages: Averages
     comparison: Comparison
     pairs: Sequence[Comparison]
     missing: Sequence[Missing]
     problems: Sequence[str]
+
+    @property
+    def results(self) -> StudyResults:
+        """The study with its averages in place of evaluations (`averages.py`)."""
+        return self.averages.results
 
     @property
     def notes(self) -> list[str]:
@@ -66,7 +71,7 @@ def compare_averages(results: StudyResults) -> Averaged | None:
     problems = [*averages.problems, *comparison.problems]
     return Averaged(
         config=config,
-        results=averages.results,
+        averages=averages,
         comparison=comparison,
         pairs=pairs,
         missing=averages.missing,

@@ -52,10 +52,15 @@ class Items:
         return found
 
 
-def combined(parts: Sequence[Part], items: Items) -> PairedScores | None:
+def combined(
+    parts: Sequence[Part], items: Items, *, is_centered: bool = False
+) -> PairedScores | None:
     """Returns the items of all parts, each a stratum; None if some were not kept.
 
     Σ values / Σ weights is the average, and the weights of a part sum to its share.
+
+    Args:
+      is_centered: whether each part is (a - c) / (1 - c) for its chance c, 0 where it has none.
 
     Raises:
       ValueError: a file of item scores is damaged.
@@ -72,7 +77,11 @@ def combined(parts: Sequence[Part], items: Items) -> PairedScores | None:
         strata = np.zeros_like(scores.values) if scores.strata is None else scores.strata
         names, stratum = np.unique(strata, return_inverse=True)
         scale = part.share / weights.sum()
-        columns.append(np.stack([scale * scores.values, scale * weights, num_strata + stratum]))
+        values = scores.values
+        if is_centered:
+            chance = part.metric.null_value or 0.0
+            values = (values - chance * weights) / (1 - chance)
+        columns.append(np.stack([scale * values, scale * weights, num_strata + stratum]))
         ids += [f"{part.evaluation.evaluator}/{part.name}/{name}" for name in scores.ids]
         clusters += scores.clusters
         num_strata += len(names)

@@ -61,14 +61,17 @@ class Averages:
     items: Items
     parts: Mapping[tuple[str, str, int], Sequence[Part]] = field(default_factory=dict)
 
-    def read(self, average: Evaluation) -> dict[str, PairedScores]:
+    def read(self, average: Evaluation, *, is_centered: bool = False) -> dict[str, PairedScores]:
         """Returns the scores of the items of an average, {} if they were not all kept.
+
+        Args:
+          is_centered: whether each score is (a - c) / (1 - c) for its chance c.
 
         Raises:
           ValueError: a file of item scores is damaged.
         """
         parts = self.parts[average.folder, average.evaluator, average.step]
-        found = combined(parts, self.items)
+        found = combined(parts, self.items, is_centered=is_centered)
         return {} if found is None else {METRIC: found}
 
 

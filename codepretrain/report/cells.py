@@ -11,7 +11,7 @@ from codepretrain.report.statistics import Difference, wilson_interval
 
 _NO_SPREAD = 1e-12  # a standard error of a fraction that is 0 but for rounding
 
-# Whether a difference is in the metric's direction, in this pair of runs.
+# Whether a difference is in the metric's direction; `Difference.between` tells of what.
 Outcome = Literal["favorable", "unfavorable", "not distinguishable"]
 
 
@@ -52,14 +52,18 @@ class Cell:
     """One variant's value.
 
     Attributes:
+      runs: of each replicate.
+      metric: as recorded; with several replicates, its value is their mean.
+      values: of each replicate.
       difference: from the baseline; None for the baseline itself and where there is none.
       not_compared: why there is none, where the baseline was measured in another way.
       adjusted_p: the p-value of the difference after Holm over all differences of the table.
     """
 
-    run: str
+    runs: tuple[str, ...]
     step: int
     metric: Metric
+    values: tuple[float, ...]
     interval: Interval
     difference: Difference | None = None
     not_compared: str = ""
@@ -114,5 +118,9 @@ def cell_at_end(row: MetricRow, run: RunResults) -> Cell | None:
     if evaluation is None or metric is None or row != MetricRow.of(row.evaluator, row.name, metric):
         return None
     return Cell(
-        run=run.name, step=evaluation.step, metric=metric, interval=metric_interval(row, metric)
+        runs=(run.name,),
+        step=evaluation.step,
+        metric=metric,
+        values=(metric.value,),
+        interval=metric_interval(row, metric),
     )

@@ -93,7 +93,8 @@ class ReportInput:
     Attributes:
       variants: name → its phases in order, from random parameters; each is a key of `phases`. Those
         of the first replicate, where there are several.
-      replicates: name → such a path for each replicate of the variant, the first one's included.
+      replicates: name → such a path for each replicate of the variant, the first one's included;
+        a variant without an entry has one.
       contrasts: registered before training; metrics are averages, or `<evaluation>/<metric>`.
       evaluators: name → identity of the evaluation (`evals/identity.py`); its specification alone
         where it was never built on the study's data.
@@ -116,7 +117,7 @@ class ReportInput:
     details: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        return json_values.plain(dataclasses.asdict(self))
+        return json_values.plain(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +178,13 @@ class StudyResults:
         return (*self.problems, *of_runs)
 
     def path(self, variant: str) -> tuple[RunResults, ...]:
-        return tuple(self.runs[phase] for phase in self.spec.variants[variant])
+        """Returns the runs of a variant's first replicate."""
+        return self.replicates(variant)[0]
+
+    def replicates(self, variant: str) -> tuple[tuple[RunResults, ...], ...]:
+        """Returns the runs of every replicate of a variant, in order from random parameters."""
+        paths = self.spec.replicates.get(variant) or (self.spec.variants[variant],)
+        return tuple(tuple(self.runs[phase] for phase in path) for path in paths)
 
     def last_run(self, variant: str) -> RunResults:
         return self.path(variant)[-1]

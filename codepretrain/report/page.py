@@ -5,35 +5,43 @@ from collections.abc import Sequence
 from typing import Any
 
 from codepretrain.metrics.stopwatch import TIME_KINDS
-from codepretrain.report import accounts, figure_style, plots, tables, wording
+from codepretrain.report import (
+    accounts,
+    contrast_plots,
+    figure_style,
+    findings,
+    plots,
+    published_rows,
+    tables,
+)
 from codepretrain.report.answers import histograms, is_baseline_or_answer
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import MAX_PAIRS, Comparison
-from codepretrain.report.judged import NOTHING_JUDGED, Judged
+from codepretrain.report.content import Content
+from codepretrain.report.contrast_rows import contrast_overview, contrast_rows
+from codepretrain.report.contrasts import ContrastResult
+from codepretrain.report.judged import Judged
+from codepretrain.report.published import Published
 from codepretrain.report.starts import start_rows
 from codepretrain.report.templates import environment
 from codepretrain.report.win_rate_rows import rate_text
+from codepretrain.report.wording import NOT_THERE
 
 
-def render(
-    results: StudyResults,
-    comparison: Comparison,
-    *,
-    pairs: Sequence[Comparison],
-    written_at: str,
-    judged: Judged = NOTHING_JUDGED,
-    averages: Averaged | None = None,
-) -> str:
+def render(content: Content) -> str:
     """Returns the page's HTML."""
     template = environment().get_template("page.html")
+    results, comparison, averages = content.results, content.comparison, content.averages
     return template.render(
-        written_at=written_at,
-        judged=judged,
+        written_at=content.written_at,
+        judged=content.judged,
         rate_text=rate_text,
-        **_summary(results, comparison, judged),
+        **_summary(results, comparison, content.judged),
+        **_contrasts(content.contrasts),
+        **_published(content.published),
         **_comparison(comparison),
-        pairs=tables.pair_rows(pairs),
+        pairs=tables.pair_rows(content.pairs),
         max_pairs=MAX_PAIRS,
         **_figures(results, comparison),
         **_tables(results, comparison),
@@ -41,20 +49,43 @@ def render(
     )
 
 
+def _contrasts(contrasts: Sequence[ContrastResult]) -> dict[str, Any]:
+    rows = contrast_rows(contrasts)
+    return {
+        "contrast_rows": rows,
+        "contrast_overview": contrast_overview(contrasts) if contrasts else "",
+        "power_rows": [row for row in rows if row.run_sd != NOT_THERE],
+        "forest_svg": contrast_plots.forest_figure(contrasts),
+        "trend_svg": contrast_plots.trend_figure(contrasts),
+    }
+
+
 def _summary(results: StudyResults, comparison: Comparison, judged: Judged) -> dict[str, Any]:
-    runs = {variant: results.last_run(variant) for variant in results.spec.variants}
+    statuses = {v: accounts.variant_status(results, v) for v in results.spec.variants}
+    differences = [c.difference for c in comparison.headline_differences if c.difference]
     return {
         "spec": results.spec,
         "variants": list(results.spec.variants),
-        "statuses": {variant: accounts.status_text(run) for variant, run in runs.items()},
-        "num_complete": sum(run.status == "complete" for run in runs.values()),
-        "overview": wording.overview(comparison),
-        "caution": wording.CAUTION if comparison.headline_differences else "",
-        "findings": wording.findings(comparison),
-        "has_tentative": any(wording.is_tentative(cell) for cell in comparison.cells.values()),
+        "statuses": statuses,
+        "measured": {variant for _, variant in comparison.cells},
+        "num_complete": sum(status == "complete" for status in statuses.values()),
+        "overview": findings.overview(comparison),
+        "caution": findings.caution(comparison),
+        "has_recipes": any(difference.between.are_recipes for difference in differences),
+        "findings": findings.findings(comparison),
+        "has_tentative": any(findings.is_tentative(cell) for cell in comparison.cells.values()),
         "problems": list(
             dict.fromkeys([*results.all_problems, *comparison.problems, *judged.problems])
         ),
+    }
+
+
+def _published(published: Published | None) -> dict[str, Any]:
+    return {
+        "published": published,
+        "published_columns": published_rows.columns(published) if published else [],
+        "published_rows": published_rows.table_rows(published) if published else [],
+        "effect_rows": published_rows.effect_rows(published) if published else [],
     }
 
 
@@ -89,7 +120,7 @@ def _averages(averages: Averaged) -> dict[str, Any]:
         "other_blocks": tables.blocks(comparison, others) if others else [],
         "row_view": functools.partial(tables.row_view, comparison),
         "headline": headline,
-        "has_tentative": any(wording.is_tentative(cell) for cell in comparison.cells.values()),
+        "has_tentative": any(findings.is_tentative(cell) for cell in comparison.cells.values()),
         "pairs": tables.pair_rows(averages.pairs),
         "end_rows": tables.end_rows(averages.results, headline),
         "notes": averages.notes,

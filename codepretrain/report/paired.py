@@ -40,6 +40,16 @@ class PairedScores:
     weights: np.ndarray | None = None
     strata: np.ndarray | None = None
 
+    @property
+    def filled_weights(self) -> np.ndarray:
+        """Returns the weights, ones where there are none: [I]."""
+        return np.ones_like(self.values) if self.weights is None else self.weights
+
+    @property
+    def filled_strata(self) -> np.ndarray:
+        """Returns the strata, zeros where there are none: [I]."""
+        return np.zeros_like(self.values) if self.strata is None else self.strata
+
     def take(self, places: np.ndarray) -> "PairedScores":
         """Returns the items at some places."""
         return PairedScores(
@@ -68,7 +78,7 @@ def paired_difference(
     Raises:
       ValueError: the two have other items, or place an item in other clusters or strata.
     """
-    baseline = _aligned(ours, baseline)
+    baseline = aligned(ours, baseline)
     is_weighted = ours.weights is not None or baseline.weights is not None
     has_single_items = len(set(ours.clusters)) == len(ours.ids)
     both = np.concatenate([ours.values, baseline.values])
@@ -84,11 +94,15 @@ def paired_difference(
     return _paired_ratio(ours, baseline)
 
 
-def _aligned(ours: PairedScores, baseline: PairedScores) -> PairedScores:
-    """Returns the baseline's items in our order."""
-    aligned = baseline.take(places_of(ours.ids, baseline.ids))
-    check_groups(ours.clusters, aligned.clusters, _strata(ours), _strata(aligned))
-    return aligned
+def aligned(ours: PairedScores, baseline: PairedScores) -> PairedScores:
+    """Returns the baseline's items in our order.
+
+    Raises:
+      ValueError: the two have other items, or place an item in other clusters or strata.
+    """
+    found = baseline.take(places_of(ours.ids, baseline.ids))
+    check_groups(ours.clusters, found.clusters, ours.filled_strata, found.filled_strata)
+    return found
 
 
 def _paired_proportion(ours: np.ndarray, baseline: np.ndarray) -> Difference:
@@ -143,8 +157,8 @@ def _is_without_spread(ours: PairedScores, baseline: PairedScores) -> bool:
 
 def _by_stratum(ours: PairedScores, baseline: PairedScores) -> Iterator[tuple[float, np.ndarray]]:
     """Yields each stratum's share of our weights, and the difference of each of its clusters."""
-    strata, clusters = _strata(ours), np.asarray(ours.clusters, object)
-    columns = (ours.values, _weights(ours), baseline.values, _weights(baseline))
+    strata, clusters = ours.filled_strata, np.asarray(ours.clusters, object)
+    columns = (ours.values, ours.filled_weights, baseline.values, baseline.filled_weights)
     sums = np.stack(columns, axis=1)
     is_filled = _is_filled(ours, baseline)
     for stratum in np.unique(strata[is_filled]):
@@ -225,7 +239,7 @@ def _one_replicate(scores: PairedScores) -> ArmScores:
 
 def _is_filled(ours: PairedScores, baseline: PairedScores) -> np.ndarray:
     """Returns which items are not empty; empty ones are no sample."""
-    columns = [ours.values, _weights(ours), baseline.values, _weights(baseline)]
+    columns = [ours.values, ours.filled_weights, baseline.values, baseline.filled_weights]
     return np.asarray(np.stack(columns).any(axis=0))
 
 
@@ -234,11 +248,3 @@ def _cluster_sums(sums: np.ndarray, clusters: np.ndarray) -> tuple[np.ndarray, n
     names, cluster_of = np.unique(clusters, return_inverse=True)
     columns = [np.bincount(cluster_of, column, len(names)) for column in sums.T]
     return names, np.stack(columns, axis=1)
-
-
-def _weights(scores: PairedScores) -> np.ndarray:
-    return np.ones_like(scores.values) if scores.weights is None else scores.weights
-
-
-def _strata(scores: PairedScores) -> np.ndarray:
-    return np.zeros_like(scores.values) if scores.strata is None else scores.strata

@@ -1,7 +1,6 @@
 """`results.json`: every number of the report in machine-readable form."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 from codepretrain.files.json_values import plain
@@ -10,32 +9,29 @@ from codepretrain.report.accounts import num_skipped, time_seconds, tokens_per_s
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.compare import Comparison
+from codepretrain.report.content import Content
 from codepretrain.report.curves import loss_curves, training_curve
-from codepretrain.report.judged import NOTHING_JUDGED, Judged
+from codepretrain.report.published import Published
+from codepretrain.report.wording import sign_text
 from codepretrain.rows.manifest import RowsManifest
 
-FORMAT = 2  # increase it when a field is renamed, removed, or changes its meaning
+FORMAT = 3  # increase it when a field is renamed, removed, or changes its meaning
 _POINTS = 1_000  # of a training curve
 
 
-def results_json(
-    results: StudyResults,
-    comparison: Comparison,
-    *,
-    pairs: Sequence[Comparison],
-    written_at: str,
-    judged: Judged = NOTHING_JUDGED,
-    averages: Averaged | None = None,
-) -> dict[str, Any]:
+def results_json(content: Content) -> dict[str, Any]:
     """Returns the report's numbers as JSON's own types; see `files/json_values.py` for NaN."""
+    results, comparison, judged = content.results, content.comparison, content.judged
     return plain(
         {
             "format": FORMAT,
-            "written_at": written_at,
+            "written_at": content.written_at,
             "study": results.spec.to_json(),
-            "comparison": _comparison(comparison),
-            "pairs": [_comparison(pair) for pair in pairs],
-            "averages": _averages(averages),
+            "contrasts": [one.to_json() for one in content.contrasts],
+            "comparison": comparison_json(comparison),
+            "pairs": [comparison_json(pair) for pair in content.pairs],
+            "averages": _averages(content.averages),
+            "published": _published(content.published),
             "win_rates": judged.to_json(),
             "judge_agreement": [dataclasses.asdict(pair) for pair in judged.agreements],
             "phases": {name: _run(run) for name, run in results.runs.items()},
@@ -55,7 +51,8 @@ def _manifest(manifest: RowsManifest) -> dict[str, Any]:
     return {**value, "parts": len(value["parts"]), "hash": manifest.hash}
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
+def comparison_json(comparison: Comparison) -> dict[str, Any]:
+    """Returns the cells of a comparison, each with what its difference is between."""
     return {
         "baseline": comparison.baseline,
         "variants": comparison.variants,
@@ -64,11 +61,28 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
                 "variant": variant,
                 **dataclasses.asdict(row),
                 **dataclasses.asdict(cell),
-                "verdict": cell.difference.verdict if cell.difference else None,
+                "verdict": sign_text(row, cell.difference) if cell.difference else None,
+                "between": cell.difference.between.text if cell.difference else None,
                 "survives_holm": cell.survives_holm if cell.difference else None,
             }
             for (row, variant), cell in comparison.cells.items()
         ],
+    }
+
+
+def _published(published: Published | None) -> dict[str, Any] | None:
+    if published is None:
+        return None
+    averages = [row.evaluator for row in published.rows]
+    return {
+        "paper": published.paper,
+        "place": published.place,
+        "percent": {
+            phase: dict(zip(averages, cells, strict=True))
+            for phase, cells in published.cells.items()
+        },
+        "effects": published.effects,
+        "contradictions": published.contradictions,
     }
 
 
@@ -77,8 +91,8 @@ def _averages(averages: Averaged | None) -> dict[str, Any] | None:
         return None
     return {
         **averages.to_json(),
-        "comparison": _comparison(averages.comparison),
-        "pairs": [_comparison(pair) for pair in averages.pairs],
+        "comparison": comparison_json(averages.comparison),
+        "pairs": [comparison_json(pair) for pair in averages.pairs],
     }
 
 

@@ -1,8 +1,9 @@
 """Intervals and differences for metrics over evaluation items; `paired.py` has paired differences.
 
-All intervals are 95% intervals over items: they show how much a value would vary if other items
-were drawn from the same population. They do not include the variation between training runs with
-other seeds. "Not distinguishable" means that the interval of a difference contains zero.
+These are 95% intervals over items: they show how much a value would vary if other items were drawn
+from the same population. They do not include the variation between training runs with other seeds,
+which `inference/crossed.py` has. "Not distinguishable" means that the interval of a difference
+contains zero.
 
 Standard errors of means and ratios are estimates from a few to a few hundred clusters of items, so
 intervals use Student's t: with few clusters, the normal quantile would find differences between
@@ -15,7 +16,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from codepretrain.inference.interval import Interval, student_interval
+from codepretrain.report.between import TWO_CHECKPOINTS, Between
 
+UNBOUNDED = Interval(-math.inf, math.inf)
 _Z = 1.959963984540054  # standard normal quantile at 0.975, for 95% intervals
 
 Verdict = Literal["higher", "lower", "not distinguishable"]
@@ -27,6 +30,7 @@ class Difference:
 
     p_value: two-sided, for the hypothesis of no difference, by the method of the interval.
     method: its name, for the reader of the report.
+    between: two checkpoints, or recipes with replicates.
     """
 
     value: float
@@ -35,6 +39,7 @@ class Difference:
     num_items: int
     is_paired: bool
     method: str
+    between: Between = TWO_CHECKPOINTS
 
     @property
     def verdict(self) -> Verdict:
@@ -46,7 +51,7 @@ class Difference:
 def normal_interval(value: float, standard_error: float) -> Interval:
     """Returns value ± 1.96 standard errors; unbounded if the standard error is unknown."""
     if not math.isfinite(standard_error):
-        return Interval(-math.inf, math.inf)
+        return UNBOUNDED
     return Interval(value - _Z * standard_error, value + _Z * standard_error)
 
 

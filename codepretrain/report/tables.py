@@ -9,6 +9,7 @@ from codepretrain.report.answers import baseline_notes
 from codepretrain.report.cells import Cell, MetricRow, cell_at_end
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
+from codepretrain.report.findings import is_tentative
 from codepretrain.report.wording import (
     AVERAGE,
     NOT_THERE,
@@ -17,9 +18,7 @@ from codepretrain.report.wording import (
     difference_unit,
     direction_text,
     interval_text,
-    is_tentative,
     label,
-    sign_text,
     value_text,
     verdict_text,
 )
@@ -77,7 +76,7 @@ def number_rows(comparison: Comparison) -> list[dict[str, str]]:
             {
                 "metric": f"{row.evaluator}: {row.name}",
                 "variant": variant,
-                "run": cell.run,
+                "run": ", ".join(cell.runs),
                 "step": f"{cell.step:,}",
                 "value": value_text(row, cell.metric.value),
                 "interval": interval_text(row, cell.interval),
@@ -85,6 +84,7 @@ def number_rows(comparison: Comparison) -> list[dict[str, str]]:
                 "clusters": f"{cell.metric.count:,} × {row.cluster}",
                 "difference": difference_text(row, difference) if difference else NOT_THERE,
                 "adjusted_p": f"{cell.adjusted_p:.2g}" if cell.adjusted_p is not None else "",
+                "between": difference.between.text if difference else "",
                 "method": difference.method if difference else "",
             }
         )
@@ -103,7 +103,6 @@ def cell_view(row: MetricRow, cell: Cell) -> dict[str, Any]:
         view["not_compared"] = cell.not_compared
     if cell.difference is not None:
         view["verdict"] = verdict_text(row, cell.difference)
-        view["sign"] = sign_text(row, cell.difference)
         view["difference"] = difference_text(row, cell.difference)
         view["difference_interval"] = difference_interval_text(row, cell.difference)
     return view

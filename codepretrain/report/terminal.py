@@ -9,22 +9,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from codepretrain.report.accounts import status_text
+from codepretrain.report.accounts import variant_status
 from codepretrain.report.answers import baseline_notes
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
+from codepretrain.report.findings import caution, is_tentative, overview
 from codepretrain.report.tables import Block, blocks
-from codepretrain.report.wording import (
-    CAUTION,
-    difference_text,
-    half_text,
-    is_tentative,
-    label,
-    overview,
-    value_text,
-)
+from codepretrain.report.wording import difference_text, half_text, label, value_text
 
 MAX_WIDTH = 100
 _CELL_WIDTH, _LABEL_WIDTH = 15, 16
@@ -40,23 +33,29 @@ def print_comparison(console: Console, results: StudyResults, comparison: Compar
     width = min(MAX_WIDTH, console.width)
     console.print(Text(f"\n{results.spec.study}", style="bold"))
     console.print(Text(overview(comparison)), width=width)
-    if comparison.headline_differences:
-        console.print(Text(CAUTION, style="yellow"), width=width)
-    if comparison.rows:
-        num_columns = max(2, (width - _LABEL_WIDTH - 3) // (_CELL_WIDTH + 1))
-        for block in blocks(comparison, comparison.headline_rows, max_variants=num_columns):
-            console.print(_table(comparison, block), width=width)
-        for row in comparison.headline_rows:
-            if row.is_percentage and (notes := baseline_notes(comparison, row)):
-                line = f"{label(row, comparison.rows)}: {', '.join(notes)}"
-                console.print(Text(line, style="dim"), width=width)
+    print_tables(console, comparison, comparison.headline_rows)
     for variant in comparison.variants:
-        run = results.last_run(variant)
-        if run.status != "complete":
-            console.print(Text(f"{variant}: {run.name} is {status_text(run)}", style="yellow"))
+        status = variant_status(results, variant)
+        if status != "complete":
+            console.print(Text(f"{variant}: {status}", style="yellow"), soft_wrap=True)
     for problem in dict.fromkeys([*results.all_problems, *comparison.problems]):
         console.print(Text(f"problem: {problem}", style="yellow"), soft_wrap=True)
-    console.print(Text(_legend(comparison), style="dim"), width=width)
+    console.print(Text(legend(comparison), style="dim"), width=width)
+
+
+def print_tables(console: Console, comparison: Comparison, rows: tuple[MetricRow, ...]) -> None:
+    """Prints what may not be concluded, the table of some metrics, and their baselines."""
+    width = min(MAX_WIDTH, console.width)
+    if warning := caution(comparison):
+        console.print(Text(warning, style="yellow"), width=width)
+    if rows:
+        num_columns = max(2, (width - _LABEL_WIDTH - 3) // (_CELL_WIDTH + 1))
+        for block in blocks(comparison, rows, max_variants=num_columns):
+            console.print(_table(comparison, block), width=width)
+    for row in rows:
+        if row.is_percentage and (notes := baseline_notes(comparison, row)):
+            line = f"{label(row, comparison.rows)}: {', '.join(notes)}"
+            console.print(Text(line, style="dim"), width=width)
 
 
 def print_averages(console: Console, averages: Averaged | None) -> None:
@@ -110,17 +109,27 @@ def _cell(row: MetricRow, cell: Cell | None, missing: str) -> Text:
     return text
 
 
-def _legend(comparison: Comparison) -> str:
-    text = "±: half of a 95% interval over evaluation items."
+def legend(comparison: Comparison) -> str:
+    """Returns what the marks and the half intervals of a table are."""
+    text = (
+        "±: half of a 95% interval over evaluation items; over runs and items where a variant has "
+        "replicates."
+    )
     if comparison.headline_differences:
         text += (
             f" Second line: difference from {comparison.baseline}, {_pairing(comparison)}."
-            f" In this pair of runs: ✓ favors the variant, ✗ favors {comparison.baseline},"
-            " ≈ not distinguishable."
+            f" ✓ in the metric’s direction, ✗ against it, ≈ not distinguishable: of"
+            f" {_compared(comparison)}."
         )
     if any(is_tentative(cell) for cell in comparison.headline_differences):
         text += " †: not distinguishable after Holm’s correction."
     return text
+
+
+def _compared(comparison: Comparison) -> str:
+    """Returns what was compared: "two checkpoints" or "recipes, 3 replicates"."""
+    found = [c.difference.between.text for c in comparison.headline_differences if c.difference]
+    return " or ".join(dict.fromkeys(found))
 
 
 def _pairing(comparison: Comparison) -> str:

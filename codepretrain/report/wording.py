@@ -1,54 +1,14 @@
-"""Numbers and findings as text, shared by the page and the terminal."""
+"""Numbers and verdicts as text, shared by the page, the terminal and the exports."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from codepretrain.report.cells import Cell, MetricRow
-from codepretrain.report.compare import Comparison
+from codepretrain.report.cells import MetricRow
 from codepretrain.report.statistics import Difference, Interval
 
 NOT_THERE = "–"
 UNKNOWN = "unknown"
 AVERAGE = "average"  # the metric of an evaluation of several tasks
-# Holds until a study has replicates: runs of the same recipe with other seeds.
-CAUTION = (
-    "Each variant was trained once, so every comparison is between two checkpoints, not between "
-    "two recipes."
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One metric's difference from the baseline.
-
-    is_tentative: distinguishable from zero by itself, but not after Holm's correction.
-    """
-
-    label: str
-    difference: str
-    interval: str
-    is_tentative: bool
-
-    @property
-    def text(self) -> str:
-        dagger = "†" if self.is_tentative else ""
-        return f"{self.label} {self.difference}{dagger} ({self.interval})"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """How one variant differs from the baseline, in this pair of runs.
-
-    Attributes:
-      favorable: metrics whose difference is in the better direction.
-      unfavorable: metrics whose difference is in the worse direction.
-    """
-
-    variant: str
-    favorable: tuple[Entry, ...]
-    unfavorable: tuple[Entry, ...]
-    not_distinguishable: tuple[Entry, ...]
 
 
 def label(row: MetricRow, rows: Sequence[MetricRow]) -> str:
@@ -79,16 +39,19 @@ def _spaced(name: str) -> str:
 
 
 def verdict_text(row: MetricRow, difference: Difference) -> str:
-    """Returns the finding about the two runs that were compared, as text."""
-    sign = sign_text(row, difference)
-    return sign if sign == "not distinguishable" else f"{sign} in this pair of runs"
+    """Returns the finding and what it is about: "better (recipes, 3 replicates)"."""
+    return f"{sign_text(row, difference)} ({difference.between.text})"
 
 
 def sign_text(row: MetricRow, difference: Difference) -> str:
-    """Returns "better" or "worse"; "higher" or "lower" for a metric that only describes."""
-    if difference.verdict == "not distinguishable" or not row.direction:
-        return difference.verdict
-    return "better" if difference.verdict == row.direction else "worse"
+    """Returns "better" or "worse" for recipes; "higher" or "lower" for checkpoints.
+
+    A metric that only describes is higher or lower in any case.
+    """
+    verdict = difference.verdict
+    if verdict == "not distinguishable" or not row.direction or not difference.between.are_recipes:
+        return verdict
+    return "better" if verdict == row.direction else "worse"
 
 
 def direction_text(row: MetricRow) -> str:
@@ -118,37 +81,37 @@ def value_text(row: MetricRow, value: float) -> str:
 
 
 def interval_text(row: MetricRow, interval: Interval) -> str:
-    if not _is_known(interval):
+    if not is_known(interval):
         return UNKNOWN
-    scale, digits = _scale(row)
+    scale, digits = scale_of(row)
     low, high = (number(scale * end, digits=digits) for end in (interval.low, interval.high))
     return f"{low} – {high}"
 
 
 def half_text(row: MetricRow, interval: Interval) -> str:
     """Returns "±" and half the interval's width, for places without room for both ends."""
-    if not _is_known(interval):
+    if not is_known(interval):
         return UNKNOWN
-    scale, digits = _scale(row)
+    scale, digits = scale_of(row)
     return f"±{number(scale * (interval.high - interval.low) / 2, digits=digits)}"
 
 
 def difference_text(row: MetricRow, difference: Difference) -> str:
     """Returns the difference with its sign, proportions in percentage points."""
-    scale, digits = _scale(row)
+    scale, digits = scale_of(row)
     return signed(scale * difference.value, digits=digits)
 
 
 def difference_interval_text(row: MetricRow, difference: Difference) -> str:
-    if not _is_known(difference.interval):
+    if not is_known(difference.interval):
         return UNKNOWN
-    scale, digits = _scale(row)
+    scale, digits = scale_of(row)
     ends = difference.interval.low, difference.interval.high
     low, high = (signed(scale * end, digits=digits) for end in ends)
     return f"{low} to {high}"
 
 
-def _is_known(interval: Interval) -> bool:
+def is_known(interval: Interval) -> bool:
     """Returns whether the interval is bounded; a single item has no standard error."""
     return math.isfinite(interval.low) and math.isfinite(interval.high)
 
@@ -200,66 +163,7 @@ def duration_text(seconds: float) -> str:
     return f"{hours:,} h {minutes:02d} min"
 
 
-def findings(comparison: Comparison) -> tuple[Finding, ...]:
-    """Returns one finding per variant that was compared, in the study's order."""
-    found = []
-    for variant in comparison.variants:
-        by_outcome: dict[str, list[Entry]] = {
-            "favorable": [],
-            "unfavorable": [],
-            "not distinguishable": [],
-        }
-        for row in comparison.headline_rows:
-            cell = comparison.cells.get((row, variant))
-            if cell is not None and cell.outcome is not None:
-                by_outcome[cell.outcome].append(_entry(comparison, row, cell))
-        if any(by_outcome.values()):
-            favorable, unfavorable, neither = (tuple(e) for e in by_outcome.values())
-            found.append(
-                Finding(
-                    variant=variant,
-                    favorable=favorable,
-                    unfavorable=unfavorable,
-                    not_distinguishable=neither,
-                )
-            )
-    return tuple(found)
-
-
-def is_tentative(cell: Cell) -> bool:
-    """Returns whether a difference is distinguishable from zero only before Holm's correction."""
-    return cell.outcome in ("favorable", "unfavorable") and not cell.survives_holm
-
-
-def overview(comparison: Comparison) -> str:
-    """Returns how many differences there are, and how many are distinguishable from zero."""
-    if comparison.baseline is None:
-        return "The study names no baseline, so its variants are listed without comparison."
-    cells = comparison.headline_differences
-    if not cells:
-        return f"Nothing can be compared with {comparison.baseline} yet."
-    found = sum(cell.outcome != "not distinguishable" for cell in cells)
-    tentative = sum(is_tentative(cell) for cell in cells)
-    text = (
-        f"{found} of {len(cells)} differences from the checkpoint of {comparison.baseline} are "
-        "distinguishable from zero at 95%"
-    )
-    if tentative:
-        return f"{text}, {found - tentative} of them also after Holm’s correction for {len(cells)}."
-    return f"{text}, also after Holm’s correction." if found else f"{text}."
-
-
-def _entry(comparison: Comparison, row: MetricRow, cell: Cell) -> Entry:
-    assert cell.difference is not None
-    return Entry(
-        label=label(row, comparison.rows),
-        difference=f"{difference_text(row, cell.difference)} {difference_unit(row)}",
-        interval=difference_interval_text(row, cell.difference),
-        is_tentative=is_tentative(cell),
-    )
-
-
-def _scale(row: MetricRow) -> tuple[float, int]:
+def scale_of(row: MetricRow) -> tuple[float, int]:
     """Returns the display factor of a value, and the number of decimals."""
     return (100.0, 1) if row.is_percentage else (1.0, 3)
 

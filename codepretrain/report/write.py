@@ -1,5 +1,6 @@
-"""Writes a study's report: `index.html` and `results.json`."""
+"""Writes a study's report: `index.html`, `results.json`, `tables.tex` and `items/*.csv`."""
 
+import dataclasses
 from datetime import UTC, datetime
 
 from etils import epath
@@ -11,43 +12,68 @@ from codepretrain.files.atomic import write_json, write_text
 from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline
+from codepretrain.report.content import Content
+from codepretrain.report.contrast_rows import print_contrasts
+from codepretrain.report.contrasts import decide_contrasts
+from codepretrain.report.item_csv import evaluators, item_csv
 from codepretrain.report.judged import read_judged
+from codepretrain.report.latex import latex_tables
 from codepretrain.report.page import render
+from codepretrain.report.published import beside_published
 from codepretrain.report.results_json import results_json
-from codepretrain.report.terminal import print_averages, print_comparison
+from codepretrain.report.terminal import MAX_WIDTH, print_averages, print_comparison
 
 
 def write_report(
-    spec: ReportInput, out_dir: storage.StrPath, *, console: Console | None = None
+    spec: ReportInput,
+    out_dir: storage.StrPath,
+    *,
+    console: Console | None = None,
+    has_items: bool = False,
 ) -> epath.Path:
     """Writes the page and returns its path; also prints the table, if `console` is given.
 
-    Phases that are missing or unfinished are shown as such. Both files are replaced atomically.
+    Phases that are missing or unfinished are shown as such. Every file is replaced atomically.
+
+    Args:
+      has_items: whether the scores of all items are written too, which may be large.
 
     Raises:
       UserError: no phase of the study was trained; nothing is written.
     """
     results = collect(spec)
     _check_trained(results)
-    comparison = compare_to_baseline(results)
-    pairs = compare_pairs(results)
-    written_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    content = content_of(results)
     folder = epath.Path(out_dir)
-    judged = read_judged(results)
-    averages = compare_averages(results)
-    numbers = results_json(
-        results, comparison, pairs=pairs, written_at=written_at, judged=judged, averages=averages
-    )
-    write_json(folder / "results.json", numbers)
+    write_json(folder / "results.json", results_json(content))
     page = folder / "index.html"
-    html = render(
-        results, comparison, pairs=pairs, written_at=written_at, judged=judged, averages=averages
-    )
-    write_text(page, html)
+    write_text(page, render(content))
+    write_text(folder / "tables.tex", latex_tables(content))
+    if has_items:
+        for evaluator in evaluators(results):
+            write_text(folder / "items" / f"{evaluator}.csv", item_csv(results, evaluator))
     if console is not None:
-        print_comparison(console, results, comparison)
-        print_averages(console, averages)
+        print_comparison(console, content.results, content.comparison)
+        print_averages(console, content.averages)
+        print_contrasts(console, content.contrasts, width=min(MAX_WIDTH, console.width))
     return page
+
+
+def content_of(results: StudyResults) -> Content:
+    """Returns everything that a study's report shows."""
+    problems: list[str] = []
+    averages = compare_averages(results)
+    contrasts = decide_contrasts(results, averages, problems)
+    return Content(
+        results=dataclasses.replace(results, problems=(*results.problems, *problems)),
+        comparison=compare_to_baseline(results),
+        pairs=compare_pairs(results),
+        written_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        judged=read_judged(results),
+        averages=averages,
+        contrasts=contrasts,
+        published=beside_published(results, averages),
+    )
 
 
 def _check_trained(results: StudyResults) -> None:

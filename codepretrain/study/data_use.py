@@ -16,13 +16,16 @@ def data_use(
 
     available: source → tokens of its training rows. phases: what each draws by itself. variants:
     what the path to the end of each draws in all, rows that are read again after a restart
-    included. Epochs are tokens drawn per token available; `most_reads` bounds how often any one row
-    is read (`stream/repetition.py`).
+    included. Both are of the first replicate: the others draw as much, in another order. Epochs are
+    tokens drawn per token available; `most_reads` bounds how often any one row is read
+    (`stream/repetition.py`).
     """
     available = {source: size.num_tokens for source, size in source_sizes.items()}
     return {
         "available": available,
-        "phases": [_phase_use(phase, available) for phase in phases.values()],
+        "phases": [
+            _phase_use(phase, available) for phase in phases.values() if not phase.replicate
+        ],
         "variants": [
             _variant_use(config, variant, phases[last], available)
             for variant, last in config.variants.items()

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-
 from codepretrain.config.schema import StudyConfig
 from codepretrain.interop.import_record import ImportRecord
 from codepretrain.model.size import (
@@ -16,7 +14,7 @@ from codepretrain.stream.repetition import check_repetition, most_reads
 from codepretrain.study.fingerprint import fingerprints
 from codepretrain.study.graph import Phase
 from codepretrain.study.imports import import_identities
-from codepretrain.study.replicates import last_phases
+from codepretrain.study.replicates import last_phases, replication
 from codepretrain.study.source_sizes import SourceSize
 
 
@@ -32,7 +30,8 @@ def describe(
     Phases with one fingerprint are one entry, under the first name; `aliases` names the others.
     `epochs_per_source` counts the phase only, `epochs_at_end` its whole path, rows that were read
     again after a restart included. `variants` has each variant's path in the first replicate,
-    `replicates` in all. `most_reads_of_a_row` bounds how often the path reads any one
+    `replicates` in all; `contrasts` has how many independent replicates the arms of each have.
+    `most_reads_of_a_row` bounds how often the path reads any one
     row (`stream/repetition.py`). All three are None for a source that is neither prepared nor
     declares its `num_tokens`.
     """
@@ -64,6 +63,13 @@ def describe(
             ]
             for variant in config.variants
         },
+        "contrasts": {
+            name: {
+                "replicates": (of := replication(config, phases, prints, list(arms.arms))).counts,
+                "is_from_one_checkpoint": of.is_from_one_checkpoint,
+            }
+            for name, arms in config.contrasts.items()
+        },
         "tokens_of_one_replicate": sum(
             phases[name].tokens for name in set(names.values()) if not phases[name].replicate
         ),
@@ -83,79 +89,6 @@ def check_caps(
             max_epochs={s: config.data.sources[s].max_epochs for s in draws},
             max_seq_len=config.data.max_seq_len,
         )
-
-
-def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
-    """Prints three lines per phase, then the variants."""
-    console.print(f"study {plan['study']}", style="bold")
-    for phase in plan["phases"]:
-        rate = phase["learning_rate"]
-        also = f" (also {', '.join(phase['aliases'])})" if phase["aliases"] else ""
-        lines = [
-            f"\n{phase['name']}{also}  {phase['fingerprint'][:12]}"
-            + ("?" if phase["fingerprint_is_provisional"] else ""),
-            f"  {_spell_parent(phase)}, {phase['steps']:,} steps, "
-            f"{spell_tokens(phase['tokens'])} tokens, learning rate "
-            f"{rate['start']:.3g} → {rate['peak']:.3g} → {rate['end']:.3g}"
-            + (f" after {rate['warmup_steps']:,} warm-up steps" if rate["warmup_steps"] else ""),
-            f"  {_spell_sources(phase)}",
-        ]
-        console.print("\n".join(lines), soft_wrap=True, highlight=False)
-    first = plan["phases"][0]
-    console.print(
-        f"\n{first['parameters']:,} parameters ({first['parameters_non_embedding']:,} without "
-        f"embeddings), {first['flops_per_token'] / 1e6:,.1f} MFLOPs per token "
-        f"(forward and backward) in every phase",
-        soft_wrap=True,
-        highlight=False,
-    )
-    for line in _rounded(plan["phases"]):
-        console.print(line, soft_wrap=True)
-    if plan["unread_sources"]:
-        console.print(
-            f"sources that no mixture reads: {', '.join(plan['unread_sources'])}", soft_wrap=True
-        )
-    if any(p["fingerprint_is_provisional"] for p in plan["phases"]):
-        console.print(
-            "? provisional fingerprint: it changes when rows are prepared or models imported",
-            soft_wrap=True,
-        )
-    for variant, path in plan["variants"].items():
-        console.print(f"variant {variant}: {' → '.join(path)}", soft_wrap=True, highlight=False)
-    _print_replicates(console, plan)
-
-
-def _print_replicates(console: Console, plan: Mapping[str, Any]) -> None:
-    """Prints how many replicates there are, which phases they share, and what they cost."""
-    counts = {variant: len(paths) for variant, paths in plan["replicates"].items()}
-    if max(counts.values()) == 1:
-        return
-    spelled = ", ".join(f"{variant} {count}" for variant, count in counts.items())
-    console.print(f"replicates: {spelled}", soft_wrap=True, highlight=False)
-    for variant, paths in plan["replicates"].items():
-        shared = [name for name in paths[0] if sum(name in path for path in paths) > 1]
-        if shared:
-            console.print(
-                f"  the replicates of {variant} share {', '.join(shared)}: they are not "
-                "independent of one another",
-                soft_wrap=True,
-                highlight=False,
-            )
-    once, tokens = plan["tokens_of_one_replicate"], sum(p["tokens"] for p in plan["phases"])
-    console.print(
-        f"  {spell_tokens(tokens)} tokens in all, {spell_tokens(once)} in the first replicate "
-        f"({tokens / once:.2f}×)",
-        soft_wrap=True,
-        highlight=False,
-    )
-
-
-def spell_tokens(tokens: float) -> str:
-    """Returns 400_000_000_000 as "400B"; four significant digits."""
-    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(tokens) >= 0.99995 * size:  # rounds to 1 of this unit, not to 1000 of the next
-            return f"{tokens / size:.4g}{unit}"
-    return f"{tokens:.4g}"
 
 
 def _first_names(prints: Mapping[str, str]) -> dict[str, str]:
@@ -185,6 +118,7 @@ def _describe_phase(
     seq_len = config.data.max_seq_len
     return {
         "name": phase.name,
+        "replicate": phase.replicate,
         "initial_checkpoint": phase.config.initial_checkpoint,
         "parent_step": phase.parent_step if phase.parent else None,
         "parent_tokens": phase.parent_step * phase.tokens // phase.num_steps,
@@ -236,41 +170,6 @@ def _epochs(tokens: int, size: SourceSize) -> float | None:
     return tokens / size.num_tokens if size.num_tokens else None
 
 
-def _rounded(phases: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Returns a line about the budgets, and one about the branch points, that were rounded."""
-    lines = []
-    for what, tokens in (("budgets", "tokens"), ("branch points", "parent_tokens")):
-        off = {
-            phase["name"]: phase[tokens] - phase[f"requested_{tokens}"]
-            for phase in phases
-            if phase[f"requested_{tokens}"] is not None
-        }
-        spelled = ", ".join(f"{name} {rest:+,}" for name, rest in off.items() if rest)
-        if spelled:
-            lines.append(f"{what} rounded to whole steps (tokens): {spelled}")
-    return lines
-
-
 def _unread_sources(config: StudyConfig, phases: Mapping[str, Phase]) -> list[str]:
     read = {s for phase in phases.values() for s, rows in phase.rows_per_source().items() if rows}
     return [source for source in config.data.sources if source not in read]
-
-
-def _spell_parent(phase: Mapping[str, Any]) -> str:
-    if phase["initial_checkpoint"] is not None:
-        return f"from imported {phase['initial_checkpoint']}"
-    if phase["parent"] is None:
-        return "from random parameters"
-    place = "its end" if phase["parent_is_at_its_end"] else f"step {phase['parent_step']:,}"
-    return f"from {phase['parent']} at {place}"
-
-
-def _spell_sources(phase: Mapping[str, Any]) -> str:
-    spelled = []
-    for source, tokens in phase["tokens_per_source"].items():
-        epochs = phase["epochs_per_source"][source]
-        at_end = phase["epochs_at_end"][source]
-        count = "? epochs" if epochs is None else f"{epochs:.2f} epochs"
-        path = "" if at_end == epochs else f", {at_end:.2f} with its ancestors"
-        spelled.append(f"{source} {spell_tokens(tokens)} ({count}{path})")
-    return ", ".join(spelled)

@@ -18,8 +18,22 @@ from codepretrain.study.provenance import code_version
 from codepretrain.study.workspace import Workspace, normalized_mixture
 
 
-def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
-    """Writes the page, prints the table, and returns the page's path."""
+def report_study(workspace: Workspace, *, command_line: str, has_items: bool = False) -> epath.Path:
+    """Writes the page, prints the table, and returns the page's path.
+
+    Args:
+      has_items: whether the scores of all items are written too.
+    """
+    spec = report_input(workspace, command_line=command_line)
+    console = Console()
+    folder = workspace.workdir / "reports" / spec.study
+    page = write_report(spec, folder, console=console, has_items=has_items)
+    console.print(f"report: {page}", soft_wrap=True)
+    return page
+
+
+def report_input(workspace: Workspace, *, command_line: str) -> ReportInput:
+    """Returns what the report of a study is about: its plan, and where its runs are."""
     config = workspace.config
     plan = describe(
         config, workspace.phases, source_sizes=workspace.source_sizes, imports=workspace.imports
@@ -33,7 +47,7 @@ def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
         for phase in plan["phases"]
     }
     directories = rows_directories(workspace.data_dir, config.data.sources)
-    spec = ReportInput(
+    return ReportInput(
         study=config.name,
         command=command_line,
         code_version=code_version(),
@@ -55,7 +69,3 @@ def report_study(workspace: Workspace, *, command_line: str) -> epath.Path:
             "parameters without embeddings": f"{plan['phases'][0]['parameters_non_embedding']:,}",
         },
     )
-    console = Console()
-    page = write_report(spec, workspace.workdir / "reports" / config.name, console=console)
-    console.print(f"report: {page}", soft_wrap=True)
-    return page

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from codepretrain.config.contrasts import check_contrasts, unreplicated
+from codepretrain.config.contrasts import check_contrasts
 from codepretrain.config.parse import parse
 from codepretrain.config.schema import (
     AveragesConfig,
@@ -100,14 +100,6 @@ def test_the_name_of_a_contrast() -> None:
     config = study()
     with pytest.raises(UserError, match=r"^config\.contrasts: expected a name"):
         check(dataclasses.replace(config, contrasts={"A": config.contrasts["main"]}))
-
-
-def test_an_arm_with_one_replicate_is_allowed_and_named() -> None:
-    phases = {**study().phases, "some": dataclasses.replace(TRUNK, is_replicated=False)}
-    config = study(changes={"num_replicates": {"text": 1}, "phases": phases})
-    check(config)
-    assert unreplicated(config, config.contrasts["main"]) == ["code", "text"]
-    assert unreplicated(study(), study().contrasts["main"]) == []
 
 
 def test_an_evaluation_without_averages_can_be_contrasted() -> None:

@@ -33,6 +33,7 @@ WITHOUT_RULE = {
     "contrasts.*.variants.*",
     "contrasts.*.weights.*",
     "contrasts.*.published_effect",
+    "contrasts.*.published_score",
 }
 
 
@@ -83,6 +84,7 @@ def whole_study() -> StudyConfig:
                 "direction": "higher",
                 "margin": 0.1,
                 "published_effect": 0.2,
+                "published_score": 0.4,
             },
             "trend": {
                 "weights": {"annealed": 0.5, "trunk": -0.5},

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from codepretrain.config.schema import ContrastConfig
 from codepretrain.files.json_values import decode, encode, plain
 
 
@@ -42,3 +43,9 @@ def test_what_is_no_value() -> None:
 def test_what_is_no_object(line: str) -> None:
     with pytest.raises(ValueError, match=r"\S"):
         decode(line)
+
+
+def test_a_dataclass_is_an_object_of_its_fields():
+    contrast = ContrastConfig(metric="quiz", direction="lower", variants=("a", "b"))
+    found = plain({"contrast": contrast})["contrast"]
+    assert (found["metric"], found["variants"], found["weights"]) == ("quiz", ["a", "b"], {})

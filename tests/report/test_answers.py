@@ -15,7 +15,9 @@ def comparison_of(evaluator, **metrics):
     for name, (spec, value) in metrics.items():
         metric = spec.metric(Estimate(value, 0.1, 9))
         row = MetricRow.of(evaluator, name.replace("__", "/"), metric)
-        cells[row, "v"] = Cell(run="r", step=1, metric=metric, interval=Interval(0, 1))
+        cells[row, "v"] = Cell(
+            runs=("r",), step=1, metric=metric, values=(metric.value,), interval=Interval(0, 1)
+        )
     rows = tuple(row for row, _ in cells)
     return Comparison(baseline=None, variants=("v",), rows=rows, cells=cells, problems=())
 

@@ -43,7 +43,7 @@ def kept_at_end(study, phase, evaluator):
 def test_every_variant_has_every_metric_at_the_end_of_its_last_phase(comparison):
     assert len(comparison.cells) == len(comparison.rows) * 5
     cell = comparison.cells[CODE_LOSS, "cooldown_with_code"]
-    assert (cell.run, cell.step, cell.metric.count) == ("cooldown_code", 60, 120)
+    assert (cell.runs, cell.step, cell.metric.count) == (("cooldown_code",), 60, 120)
     assert comparison.problems == ()
 
 

@@ -6,6 +6,7 @@ from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline
 from codepretrain.report.page import render
 from codepretrain.report.starts import start_rows
+from tests.report.replicated import content
 
 CPU = {
     "command": "codepretrain run",
@@ -56,12 +57,10 @@ def test_starts_that_differ_tell_where(results):
 
 def test_the_page_shows_them(results):
     shown = with_starts(results, start(0, "train", CPU), start(1, "train", OTHER))
-    page = render(shown, compare_to_baseline(shown), pairs=(), written_at="now")
+    page = render(content(shown, compare_to_baseline(shown)))
     assert "<h2>Starts</h2>" in page
     assert "0.10.2 → 0.10.3" in page
-    assert "<h2>Starts</h2>" not in render(
-        results, compare_to_baseline(results), pairs=(), written_at="now"
-    )
+    assert "<h2>Starts</h2>" not in render(content(results, compare_to_baseline(results)))
 
 
 def test_they_are_read_from_the_run(study, tmp_path):

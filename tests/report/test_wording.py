@@ -2,22 +2,19 @@ import math
 
 import pytest
 
+from codepretrain.report.between import TWO_CHECKPOINTS, Between
 from codepretrain.report.cells import MetricRow
-from codepretrain.report.compare import Comparison
 from codepretrain.report.statistics import Difference, Interval
 from codepretrain.report.wording import (
-    CAUTION,
     bytes_text,
     difference_interval_text,
     difference_text,
     direction_text,
     duration_text,
-    findings,
     half_text,
     interval_text,
     label,
     number,
-    overview,
     rate_text,
     signed,
     tick_text,
@@ -110,17 +107,21 @@ def test_labels_that_two_evaluators_share_tell_the_evaluator():
     assert label(LOSS, [LOSS, bits]) == "code"
 
 
-def test_a_verdict_is_confined_to_the_pair_of_runs():
-    def of(metric, low, high):
-        difference = Difference((low + high) / 2, Interval(low, high), 0.0, 9, True, "")
+def test_only_recipes_are_called_better_or_worse():
+    def of(metric, low, high, between=TWO_CHECKPOINTS):
+        interval = Interval(low, high)
+        difference = Difference((low + high) / 2, interval, 0.0, 9, True, "", between)
         return verdict_text(metric, difference)
 
     share = row("prose", "predicted/0", "fraction", None)
-    assert of(LOSS, 0.1, 0.2) == "worse in this pair of runs"
-    assert of(LOSS, -0.2, -0.1) == "better in this pair of runs"
-    assert of(TASK, 0.1, 0.2) == "better in this pair of runs"
-    assert of(share, 0.1, 0.2) == "higher in this pair of runs"
-    assert of(LOSS, -0.1, 0.1) == "not distinguishable"
+    assert of(LOSS, 0.1, 0.2) == "higher (two checkpoints)"
+    assert of(LOSS, -0.2, -0.1) == "lower (two checkpoints)"
+    assert of(LOSS, -0.1, 0.1) == "not distinguishable (two checkpoints)"
+    assert of(LOSS, -0.2, -0.1, Between((1, 3))) == "lower (these checkpoints, 1 and 3 runs)"
+    recipes = Between((3, 3))
+    assert of(LOSS, 0.1, 0.2, recipes) == "worse (recipes, 3 replicates)"
+    assert of(TASK, 0.1, 0.2, recipes) == "better (recipes, 3 replicates)"
+    assert of(share, 0.1, 0.2, recipes) == "higher (recipes, 3 replicates)"
 
 
 def test_the_interval_of_a_single_item_is_unknown():
@@ -131,29 +132,6 @@ def test_the_interval_of_a_single_item_is_unknown():
     assert half_text(LOSS, Interval(1.0, 1.5)) == "±0.250"
 
 
-def test_the_caution_speaks_of_checkpoints():
-    assert "between two checkpoints, not between two recipes" in CAUTION
-
-
 def test_directions():
     assert direction_text(LOSS) == "lower is better"
     assert direction_text(row("prose", "predicted/0", "fraction", None)) == ""
-
-
-def test_findings_are_in_favor_of_one_or_not_distinguishable(study, comparison):
-    found = {finding.variant: finding for finding in findings(comparison)}
-    assert list(found) == [v for v in study.variants if v != "text_only"]
-    code_first = found["code_to_text"]
-    assert "code" in [entry.label for entry in code_first.favorable]
-    assert "text_reference" in [entry.label for entry in code_first.unfavorable]
-    (entry,) = found["cooldown_text"].not_distinguishable
-    assert entry.text == f"prose continuation {entry.difference} ({entry.interval})"
-
-
-def test_the_overview_counts_differences_between_checkpoints(comparison):
-    text = overview(comparison)
-    assert "differences from the checkpoint of text_only are distinguishable" in text
-    nothing = Comparison(
-        baseline="text_only", variants=("text_only",), rows=(), cells={}, problems=()
-    )
-    assert overview(nothing) == "Nothing can be compared with text_only yet."

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from codepretrain.config.schema import MixtureChange, PhaseConfig, StudyConfig
 from codepretrain.errors import UserError
-from codepretrain.study.describe import check_caps, describe, print_plan
+from codepretrain.study.describe import check_caps, describe
+from codepretrain.study.describe_text import print_plan
 from codepretrain.study.graph import resolve
 from codepretrain.study.source_sizes import SourceSize
 from tests.configs import CONSTANT, STEP_TOKENS, small_study

@@ -1,0 +1,165 @@
+"""The arms of a comparison: the replicates of a variant, and the scores of their items."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from codepretrain.evals.identity import differing
+from codepretrain.evals.metric import Metric
+from codepretrain.inference.scores import ArmScores, averaged_over_trunks
+from codepretrain.report.between import Between
+from codepretrain.report.cells import MetricRow
+from codepretrain.report.collect import RunResults, StudyResults
+from codepretrain.report.evaluations import Evaluation
+from codepretrain.report.paired import PairedScores, aligned
+
+ScoresReader = Callable[[Evaluation], Mapping[str, PairedScores]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arm:
+    """The replicates of a variant that have a score at the end of their last phase.
+
+    Attributes:
+      places: which replicates of the variant these are, from 0.
+      runs: the last run of each.
+      starts: the first run of each, or the imported model that it starts from. Replicates with
+        equal starts are not independent of each other.
+    """
+
+    variant: str
+    row: MetricRow
+    places: tuple[int, ...]
+    runs: tuple[RunResults, ...]
+    evaluations: tuple[Evaluation, ...]
+    starts: tuple[str, ...]
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        return tuple(evaluation.metrics[self.row.name] for evaluation in self.evaluations)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        return tuple(metric.value for metric in self.metrics)
+
+    def take(self, places: Sequence[int]) -> "Arm":
+        """Returns the given replicates of the variant, each of which must be here."""
+        kept = [self.places.index(place) for place in places]
+        return dataclasses.replace(
+            self,
+            places=tuple(places),
+            runs=tuple(self.runs[i] for i in kept),
+            evaluations=tuple(self.evaluations[i] for i in kept),
+            starts=tuple(self.starts[i] for i in kept),
+        )
+
+
+def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
+    """Returns the measured replicates of a variant, None if there are none."""
+    places, runs, evaluations, starts = [], [], [], []
+    for place, path in enumerate(results.replicates(variant)):
+        evaluation = path[-1].at_end(row.evaluator)
+        metric = evaluation.metrics.get(row.name) if evaluation else None
+        if evaluation is None or metric is None:
+            continue
+        if row != MetricRow.of(row.evaluator, row.name, metric):
+            continue
+        places.append(place)
+        runs.append(path[-1])
+        evaluations.append(evaluation)
+        starts.append(path[0].plan.initial_checkpoint or path[0].plan.run_dir)
+    if not runs:
+        return None
+    return Arm(
+        variant=variant,
+        row=row,
+        places=tuple(places),
+        runs=tuple(runs),
+        evaluations=tuple(evaluations),
+        starts=tuple(starts),
+    )
+
+
+def between(arms: Sequence[Arm]) -> Between:
+    """Returns what a comparison of the arms is between.
+
+    The replicates of an arm are the starts of its runs: cooldowns of one trunk are one replicate.
+    If all runs of all arms share their start, its spread is no part of the comparison, and the runs
+    are the replicates.
+    """
+    if is_from_one_checkpoint(arms):
+        return Between(tuple(len(arm.runs) for arm in arms), is_from_one_checkpoint=True)
+    return Between(tuple(len(set(arm.starts)) for arm in arms))
+
+
+def is_from_one_checkpoint(arms: Sequence[Arm]) -> bool:
+    """Returns whether all runs start from one checkpoint, and an arm has several of them."""
+    starts = {start for arm in arms for start in arm.starts}
+    return len(starts) == 1 and max(len(arm.runs) for arm in arms) > 1
+
+
+def check_same_evaluation(arms: Sequence[Arm]) -> None:
+    """Checks that all runs were measured by the evaluation of the last arm's first run.
+
+    Raises:
+      ValueError: one was not.
+    """
+    last = arms[-1]
+    expected = last.evaluations[0]
+    reference = last.variant if len(last.runs) == 1 else last.runs[0].name
+    for arm in arms:
+        for run, evaluation in zip(arm.runs, arm.evaluations, strict=True):
+            if evaluation.digest != expected.digest:
+                what = differing(evaluation.identity, expected.identity)
+                which = "" if len(arm.runs) == 1 else f"{run.name} "
+                raise ValueError(f"{which}differs from {reference} in {what}")
+
+
+def arm_scores(
+    arm: Arm, read: ScoresReader, *, are_starts_replicates: bool = True, is_checked: bool = True
+) -> ArmScores | None:
+    """Returns the scores of all replicates, None if those of one were not kept.
+
+    Args:
+      are_starts_replicates: whether the runs of one start are averaged into one replicate.
+      is_checked: whether the scores must have the mean that was recorded as the metric.
+
+    Raises:
+      ValueError: the replicates have different items, or scores that are not those of their
+        metrics.
+    """
+    found: list[PairedScores] = []
+    for run, evaluation, metric in zip(arm.runs, arm.evaluations, arm.metrics, strict=True):
+        scores = read(evaluation).get(arm.row.name)
+        if scores is None:
+            return None
+        if is_checked:
+            _check_value(run, arm.row, scores, metric)
+        found.append(scores if not found else aligned(found[0], scores))
+    first = found[0]
+    is_weighted = any(scores.weights is not None for scores in found)
+    stacked = ArmScores(
+        ids=first.ids,
+        clusters=first.clusters,
+        values=np.stack([scores.values for scores in found]),
+        weights=np.stack([scores.filled_weights for scores in found]) if is_weighted else None,
+        strata=first.strata,
+        item_range=1.0 if arm.row.is_percentage else None,
+    )
+    if are_starts_replicates and len(set(arm.starts)) < len(arm.starts):
+        return averaged_over_trunks(stacked, arm.starts)
+    return stacked
+
+
+def _check_value(run: RunResults, row: MetricRow, scores: PairedScores, metric: Metric) -> None:
+    value = float(scores.values.sum() / scores.filled_weights.sum())
+    if math.isnan(value) and math.isnan(metric.value):
+        return
+    if not math.isclose(value, metric.value, rel_tol=1e-4, abs_tol=1e-6):
+        raise ValueError(
+            f"{run.name}: the item scores of {row.name} have a mean of {value:.6g} and the metric "
+            f"is {metric.value:.6g}: the kept items are not those of this evaluation"
+        )

@@ -1,0 +1,33 @@
+"""Everything that a report shows, computed once for the page, the terminal and the exports."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from codepretrain.report.averaged import Averaged
+from codepretrain.report.collect import StudyResults
+from codepretrain.report.compare import Comparison
+from codepretrain.report.contrasts import ContrastResult
+from codepretrain.report.judged import NOTHING_JUDGED, Judged
+from codepretrain.report.published import Published
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """The content of a study's report.
+
+    Attributes:
+      comparison: of all variants with the baseline.
+      pairs: of the variants other than the baseline.
+      averages: None for a study without any.
+      contrasts: those that the study registered, in its order.
+      published: numbers of a paper about the study's phases, None if there are none.
+    """
+
+    results: StudyResults
+    comparison: Comparison
+    pairs: Sequence[Comparison]
+    written_at: str
+    judged: Judged = NOTHING_JUDGED
+    averages: Averaged | None = None
+    contrasts: Sequence[ContrastResult] = ()
+    published: Published | None = None

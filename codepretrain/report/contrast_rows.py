@@ -1,0 +1,228 @@
+"""Registered contrasts as text: a row each, and a sentence each for the answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.text import Text
+
+from codepretrain.inference.effects import Effect
+from codepretrain.report.cells import MetricRow
+from codepretrain.report.contrasts import ContrastResult
+from codepretrain.report.statistics import Interval
+from codepretrain.report.wording import NOT_THERE, UNKNOWN, is_known, number, scale_of, signed
+
+_DIRECTIONS = {
+    "higher": "is higher",
+    "lower": "is lower",
+    "different": "differs",
+    "equivalent": "is equivalent",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastRow:
+    """A contrast as text; `NOT_THERE` where a number does not apply.
+
+    detectable: with these replicates, at a power of 80%. floor: with infinitely many.
+    """
+
+    name: str
+    arms: str
+    metric: str
+    unit: str
+    hypothesis: str
+    between: str
+    value: str
+    interval: str
+    relative: str
+    chance_centered: str
+    in_run_sds: str
+    p: str
+    decision: str
+    outcome: str
+    sentence: str
+    run_sd: str
+    item_error: str
+    detectable: str
+    floor: str
+    published: str
+    reach: str
+    method: str
+    missing: str
+
+
+def contrast_rows(results: Sequence[ContrastResult]) -> list[ContrastRow]:
+    """Returns the rows of contrasts, in their order."""
+    sizes: dict[str, int] = {}
+    for one in results:
+        sizes[one.config.family] = sizes.get(one.config.family, 0) + 1
+    return [_row(one, sizes[one.config.family]) for one in results]
+
+
+def contrast_overview(results: Sequence[ContrastResult]) -> str:
+    """Returns how many registered contrasts are decided, and how."""
+    counts: dict[str, int] = {}
+    for one in results:
+        counts[one.decision] = counts.get(one.decision, 0) + 1
+    spelled = ", ".join(f"{count} {decision}" for decision, count in counts.items())
+    return f"Of {len(results)} registered contrasts: {spelled}."
+
+
+def print_contrasts(console: Console, results: Sequence[ContrastResult], *, width: int) -> None:
+    """Prints a sentence for every registered contrast."""
+    if not results:
+        return
+    console.print(Text("\nregistered contrasts", style="bold"))
+    for row in contrast_rows(results):
+        console.print(Text(f"{row.name}: {row.sentence}"), width=width)
+
+
+def _row(one: ContrastResult, family: int) -> ContrastRow:
+    row, effects = one.row, one.effects
+    published = one.config.published_effect
+    return ContrastRow(
+        name=one.name.replace("_", " "),
+        arms=arms_text(one),
+        metric=one.config.metric,
+        unit=unit_text(row),
+        hypothesis=_hypothesis(one),
+        between=one.between.text if one.arms else NOT_THERE,
+        value=NOT_THERE if one.missing else points(row, one.value),
+        interval=NOT_THERE if one.missing else ends(row, one.interval),
+        relative=_percent(effects.relative),
+        chance_centered=_effect(row, effects.chance_centered),
+        in_run_sds=_optional(effects.in_run_sds, digits=1),
+        p=_p_text(one),
+        decision=_decision(one),
+        outcome=_outcome(one),
+        sentence=_sentence(one, family),
+        run_sd=_spread(row, effects.run_sd),
+        item_error=_unsigned(row, effects.item_error),
+        detectable=_unsigned(row, effects.detectable),
+        floor=_unsigned(row, effects.floor),
+        published=NOT_THERE if published is None else points(row, published),
+        reach=_reach(one),
+        method=one.method,
+        missing=one.missing,
+    )
+
+
+def arms_text(one: ContrastResult) -> str:
+    """Returns "with_code − text_only", or the weights of several variants."""
+    if one.config.variants:
+        return " − ".join(one.config.variants)
+    terms = [f"{signed(w, digits=3)}·{variant}" for variant, w in one.config.weights.items()]
+    return " ".join(terms)
+
+
+def unit_text(row: MetricRow | None) -> str:
+    """Returns "points" for a fraction, else the metric's unit."""
+    if row is None:
+        return ""
+    return "points" if row.is_percentage else row.unit
+
+
+def points(row: MetricRow | None, value: float) -> str:
+    """Returns a difference with its sign, a fraction in points."""
+    scale, digits = scale_of(row) if row else (1.0, 3)
+    return signed(scale * value, digits=digits)
+
+
+def ends(row: MetricRow | None, interval: Interval) -> str:
+    """Returns "−0.60 to −0.36"."""
+    if not is_known(interval):
+        return UNKNOWN
+    return f"{points(row, interval.low)} to {points(row, interval.high)}"
+
+
+def _hypothesis(one: ContrastResult) -> str:
+    text = _DIRECTIONS[one.config.direction]
+    if one.config.margin is None:
+        return text
+    margin = _unsigned(one.row, one.config.margin)
+    within = f"within ±{margin}" if one.config.direction == "equivalent" else f"margin ±{margin}"
+    return f"{text}, {within}" if one.config.direction != "equivalent" else f"{text} {within}"
+
+
+def _decision(one: ContrastResult) -> str:
+    if one.missing:
+        return one.missing
+    if one.decision == "not decided":
+        return "not decided"
+    if one.decision == "opposite":
+        return "the opposite"
+    if one.decision == "equivalent" and one.config.direction != "equivalent":
+        return "equivalent within the margin"
+    return one.decision
+
+
+def _outcome(one: ContrastResult) -> str:
+    """Returns the class of the decision on the page."""
+    return {"confirmed": "favorable", "opposite": "unfavorable", "equivalent": "favorable"}.get(
+        one.decision, "not-distinguishable"
+    )
+
+
+def _sentence(one: ContrastResult, family: int) -> str:
+    what = f"{arms_text(one)} on {one.config.metric}"
+    if one.missing:
+        return f"{what}: {one.missing}."
+    size = f"{points(one.row, one.value)} {unit_text(one.row)} ({ends(one.row, one.interval)})"
+    if one.decision == "not decided":
+        return (
+            f"{what}: not decided, because a variant has no replicates. The checkpoints differ by "
+            f"{size} ({one.between.text})."
+        )
+    p = f"p {_p_text(one)}" if _p_text(one).startswith("<") else f"p = {_p_text(one)}"
+    after = f"{p} after Holm for {family}" if family > 1 else p
+    return f"{what}: {_decision(one)}, {size}, {after} ({one.between.text})."
+
+
+def _p_text(one: ContrastResult) -> str:
+    if one.adjusted_p is None:
+        return NOT_THERE
+    return f"{one.adjusted_p:.2g}" if one.adjusted_p >= 1e-4 else "< 0.0001"
+
+
+def _reach(one: ContrastResult) -> str:
+    """Returns whether the published effect could have been found with these replicates."""
+    published, found = one.config.published_effect, one.effects
+    if published is None or found.detectable is None or found.floor is None:
+        return NOT_THERE
+    if abs(published) >= found.detectable:
+        return "in reach"
+    if abs(published) >= found.floor:
+        return "needs more replicates"
+    return "needs more items"
+
+
+def _percent(effect: Effect | None) -> str:
+    if effect is None or not is_known(effect.interval):
+        return NOT_THERE
+    low, high = (signed(100 * end, digits=1) for end in (effect.interval.low, effect.interval.high))
+    return f"{signed(100 * effect.value, digits=1)}% ({low} to {high})"
+
+
+def _effect(row: MetricRow | None, effect: Effect | None) -> str:
+    if effect is None:
+        return NOT_THERE
+    return f"{points(row, effect.value)} ({ends(row, effect.interval)})"
+
+
+def _spread(row: MetricRow | None, effect: Effect | None) -> str:
+    if effect is None:
+        return NOT_THERE
+    low, high = (_unsigned(row, end) for end in (effect.interval.low, effect.interval.high))
+    return f"{_unsigned(row, effect.value)} ({low} – {high})"
+
+
+def _unsigned(row: MetricRow | None, value: float | None) -> str:
+    if value is None:
+        return NOT_THERE
+    scale, digits = scale_of(row) if row else (1.0, 3)
+    return number(scale * value, digits=digits)
+
+
+def _optional(value: float | None, *, digits: int) -> str:
+    return NOT_THERE if value is None else signed(value, digits=digits)

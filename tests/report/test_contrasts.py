@@ -1,0 +1,207 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codepretrain.config.schema import AveragesConfig, ContrastConfig
+from codepretrain.inference.crossed import difference
+from codepretrain.inference.effects import relative_difference
+from codepretrain.inference.scores import ArmScores
+from codepretrain.report.arms import arm_scores, find_arm
+from codepretrain.report.averaged import compare_averages
+from codepretrain.report.collect import collect
+from codepretrain.report.compare import metric_rows
+from codepretrain.report.contrast_rows import contrast_overview, contrast_rows
+from codepretrain.report.contrasts import decide_contrasts
+from codepretrain.report.evaluations import read_scores
+from codepretrain.report.paired import paired_difference
+from tests.report.replicated import LOSS, LOSS_METRIC, replicated_study
+
+LOSS_NAME = f"{LOSS}/{LOSS_METRIC}"
+LEVELS = {
+    "plain": (3.0, 3.02, 2.97, 3.01),
+    "coded": (2.5, 2.55, 2.52, 2.49),
+    "scrambled": (3.01, 2.99, 3.0, 2.98),
+}
+HELPS = ContrastConfig(metric=LOSS_NAME, direction="lower", variants=("coded", "plain"))
+SAME = ContrastConfig(
+    metric=LOSS_NAME, direction="equivalent", variants=("scrambled", "plain"), margin=0.1
+)
+
+
+def decided(study, **contrasts):
+    problems: list[str] = []
+    results = collect(replace(study, contrasts=contrasts))
+    found = decide_contrasts(results, compare_averages(results), problems)
+    assert problems == []
+    return {one.name: one for one in found}
+
+
+def scores_of(study, variant) -> ArmScores:
+    results = collect(study)
+    (row,) = [row for row in metric_rows(results) if row.evaluator == LOSS]
+    arm = find_arm(results, variant, row)
+    assert arm is not None
+    scores = arm_scores(arm, read_scores)
+    assert scores is not None
+    return scores
+
+
+def test_what_is_planted_is_found_and_nothing_else(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    found = decided(
+        study,
+        helps=HELPS,
+        harms=replace(HELPS, direction="higher"),
+        same=SAME,
+        differs=replace(SAME, direction="different", margin=None),
+    )
+    assert {name: one.decision for name, one in found.items()} == {
+        "helps": "confirmed",
+        "harms": "opposite",
+        "same": "equivalent",
+        "differs": "inconclusive",
+    }
+    assert contrast_overview(list(found.values())) == (
+        "Of 4 registered contrasts: 1 confirmed, 1 opposite, 1 equivalent, 1 inconclusive."
+    )
+
+
+def test_the_numbers_are_those_of_runs_and_items_crossed(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    (one,) = decided(study, helps=HELPS).values()
+    coded, plain = scores_of(study, "coded"), scores_of(study, "plain")
+    expected = difference(coded, plain)
+    assert one.estimate == expected
+    assert one.adjusted_p == one.p_value == expected.p_value
+    assert one.effects.relative == relative_difference(coded, plain)
+    spread = np.sqrt((np.var(coded.metrics, ddof=1) + np.var(plain.metrics, ddof=1)) / 2)
+    assert one.effects.run_sd.value == pytest.approx(spread)
+    assert one.effects.in_run_sds == pytest.approx(expected.value / spread)
+    assert one.effects.floor < one.effects.detectable
+
+
+def test_a_family_is_corrected_as_registered_whatever_was_measured(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    (alone,) = decided(study, helps=HELPS).values()
+    absent = replace(HELPS, metric="exam/accuracy")
+    found = decided(
+        study, helps=HELPS, absent=absent, apart=replace(HELPS, family="secondary"), same=SAME
+    )
+    assert found["helps"].adjusted_p == pytest.approx(3 * alone.p_value)
+    assert found["apart"].adjusted_p == alone.p_value
+    assert (found["absent"].decision, found["absent"].missing) == (
+        "not decided",
+        "exam/accuracy was not measured",
+    )
+
+
+def test_equivalence_needs_its_margin(tmp_path):
+    levels = {"plain": (3.0, 3.2, 2.9), "scrambled": (3.1, 2.9, 3.15)}
+    study = replicated_study(tmp_path, levels)
+    found = decided(study, same=SAME, wide=replace(SAME, margin=2.0, family="other"))
+    assert found["same"].decision == "inconclusive"
+    assert found["wide"].decision == "equivalent"
+    wide = found["wide"].equivalence
+    assert found["wide"].p_value == wide.p_value < 0.05
+
+
+def test_a_margin_makes_a_difference_that_is_not_found_equivalent_or_inconclusive(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    found = decided(study, differs=replace(SAME, direction="different"))
+    assert found["differs"].decision == "equivalent"
+    (row,) = contrast_rows(list(found.values()))
+    assert row.decision == "equivalent within the margin"
+    assert row.hypothesis == "differs, margin ±0.100"
+
+
+def test_pairs_are_compared_only_where_registered(tmp_path):
+    """Runs of one seed that move together: pairs have no spread, independent arms have."""
+    levels = {"plain": (3.0, 3.4, 2.7), "coded": (2.9, 3.31, 2.6)}
+    study = replicated_study(tmp_path, levels)
+    paired = replace(HELPS, is_paired=True)
+    found = decided(study, apart=HELPS, paired=paired)
+    assert found["apart"].decision == "inconclusive"
+    assert found["paired"].decision == "confirmed"
+    assert found["paired"].method.startswith("paired runs")
+
+
+def test_pairs_are_of_the_replicates_that_both_have(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    for name in ("plain-r1", "coded-r3"):
+        (Path(study.phases[name].run_dir) / "evals.jsonl").unlink()
+    (one,) = decided(study, paired=replace(HELPS, is_paired=True)).values()
+    assert [arm.places for arm in one.arms] == [(0, 2), (0, 2)]
+
+
+@pytest.mark.parametrize("counts", [(1, 1), (1, 4), (4, 1)])
+def test_without_replicates_nothing_is_decided(tmp_path, counts):
+    levels = {
+        "plain": LEVELS["plain"][: counts[0]],
+        "coded": LEVELS["coded"][: counts[1]],
+    }
+    study = replicated_study(tmp_path, levels)
+    (one,) = decided(study, helps=HELPS).values()
+    assert (one.decision, one.p_value, one.adjusted_p) == ("not decided", None, None)
+    assert one.value < -0.4
+    (row,) = contrast_rows([one])
+    assert "not decided" in row.sentence
+    assert "because a variant has no replicates. The checkpoints differ by −0." in row.sentence
+    for word in ("better", "worse", "confirmed"):
+        assert word not in row.sentence
+
+
+def test_two_checkpoints_have_the_interval_of_the_pair_table(tmp_path):
+    study = replicated_study(tmp_path, {name: of[:1] for name, of in LEVELS.items()})
+    (one,) = decided(study, helps=HELPS).values()
+    results = collect(study)
+    found = [results.runs[name].at_end(LOSS) for name in ("coded", "plain")]
+    ours, baseline = (read_scores(one)[LOSS_METRIC] for one in found if one is not None)
+    expected = paired_difference(ours, baseline)
+    assert (one.value, one.interval) == (expected.value, expected.interval)
+
+
+def test_weights_are_a_contrast_of_all_arms(tmp_path):
+    levels = {"d0": (3.0, 3.01), "d25": (2.8, 2.83), "d50": (2.6, 2.57)}
+    study = replicated_study(tmp_path, levels)
+    trend = ContrastConfig(
+        metric=LOSS_NAME,
+        direction="lower",
+        weights={"d0": -0.02, "d25": 0.0001, "d50": 0.0199},
+    )
+    (one,) = decided(study, trend=trend).values()
+    assert one.decision == "confirmed"
+    assert one.value == pytest.approx(-0.4 * 0.02, rel=0.1)
+    assert one.effects.relative is None
+    assert len(one.arm_intervals) == 3
+
+
+def test_contrasts_of_averages_are_of_their_items_and_above_chance_task_by_task(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    averages = AveragesConfig(categories={"answers": ("quiz/accuracy",)})
+    of_average = ContrastConfig(
+        metric="answers", direction="higher", variants=("coded", "plain"), published_effect=0.02
+    )
+    found = decided(
+        replace(study, averages=averages),
+        average=of_average,
+        single=replace(of_average, metric="quiz/accuracy", family="other"),
+    )
+    average, single = found["average"], found["single"]
+    assert average.value == pytest.approx(single.value)
+    assert average.effects.chance_centered.value == pytest.approx(single.value / 0.75)
+    assert single.effects.chance_centered.value == pytest.approx(single.value / 0.75)
+    row = contrast_rows([average])[0]
+    assert row.unit == "points"
+    assert row.published == "+2.0"
+    assert row.reach in ("in reach", "needs more replicates", "needs more items")
+
+
+def test_a_relative_effect_is_told_only_where_both_means_are_surely_positive(tmp_path):
+    levels = {"plain": (0.02, 0.6, 0.01), "coded": (2.5, 2.55, 2.52)}
+    study = replicated_study(tmp_path, levels)
+    (one,) = decided(study, helps=replace(HELPS, direction="higher")).values()
+    assert one.effects.relative is None
+    (row,) = contrast_rows([one])
+    assert row.relative == "–"

@@ -1,0 +1,49 @@
+import re
+from dataclasses import replace
+
+from codepretrain.config.schema import AveragesConfig, ContrastConfig
+from codepretrain.report.collect import collect
+from codepretrain.report.latex import escaped, latex_tables
+from codepretrain.report.write import content_of
+from tests.report.replicated import LOSS, LOSS_METRIC, replicated_study
+
+LEVELS = {"text_pretrain": (3.0, 3.02, 2.97), "balanced_pretrain": (2.5, 2.55, 2.52)}
+HELPS = ContrastConfig(
+    metric=f"{LOSS}/{LOSS_METRIC}",
+    direction="lower",
+    variants=("balanced_pretrain", "text_pretrain"),
+)
+
+
+def tables_of(tmp_path, levels):
+    study = replicated_study(tmp_path, levels)
+    averages = AveragesConfig(categories={"reasoning": ("quiz/accuracy",)})
+    study = replace(study, study="initialization", averages=averages, contrasts={"helps": HELPS})
+    return latex_tables(content_of(collect(study)))
+
+
+def test_every_table_is_whole_and_has_as_many_fields_as_columns(tmp_path):
+    text = tables_of(tmp_path, LEVELS)
+    found = re.findall(r"\\begin\{tabular\}\{(\w+)\}\n(.*?)\\end\{tabular\}", text, re.DOTALL)
+    assert len(found) == 4
+    for columns, body in found:
+        assert [body.count(rule) for rule in (r"\toprule", r"\midrule", r"\bottomrule")] == [1] * 3
+        for line in body.splitlines():
+            if line.endswith(r"\\"):
+                assert len(re.findall(r"(?<!\\)&", line)) == len(columns) - 1
+    assert text.isascii() or not re.search("[−±×–→∞σΔ]", text)
+
+
+def test_what_is_special_in_latex_is_escaped():
+    assert escaped("a_b & 5% of $x$ {y} #1 ~ ^ \\") == (
+        r"a\_b \& 5\% of \$x\$ \{y\} \#1 \textasciitilde{} \textasciicircum{} \textbackslash{}"
+    )
+
+
+def test_only_recipes_are_called_better(tmp_path):
+    text = tables_of(tmp_path / "many", LEVELS)
+    assert "confirmed & recipes, 3 replicates" in text
+    assert "better & recipes, 3 replicates" in text
+    alone = tables_of(tmp_path / "one", {name: of[:1] for name, of in LEVELS.items()})
+    assert "not decided & two checkpoints" in alone
+    assert not re.search("better|worse|confirmed|recipes", alone)
