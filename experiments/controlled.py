@@ -4,18 +4,18 @@ Documents of a small language (`codepretrain/data/controlled_language.py`): page
 and rare stories in which names get values; programs in which the same bindings happen in code; and
 the same programs with random values printed, which have the words of code and nothing to learn.
 
-    text_trunk ──┬─ cooldown_without_code      variant text
-                 └─ cooldown_with_code         variant cooldown_code
-    code                                       25% code from the first step on
-    scrambled_code                             25% scrambled code
+    text                                          text alone
+    code_trunk ──┬─ cooldown_with_code            25% code to the end: variant code
+                 └─ cooldown_without_code         text alone at the end: variant code_then_text
+    scrambled_code                                25% scrambled code to the end
 
 All variants have equally many tokens and one schedule: warmup, stable, a linear decay to 0.
 
 Run:      codepretrain run --config experiments/controlled.py     (make demo runs it as well)
 Cost:     see docs/controlled.md.
-Expected: stories are answered with fewer bits after code, and after code in the cooldown; with
-          scrambled code as with text alone. Docs/controlled.md says what was seen. Every value here
-          is `# ours`.
+Expected: stories are answered with fewer bits after code than after text alone, and with fewer if
+          code stays in the cooldown; scrambled code is equivalent to text alone; all that replaces
+          text costs facts. docs/controlled.md says what was seen. Every value here is `# ours`.
 """
 
 from ml_collections import ConfigDict
@@ -23,6 +23,7 @@ from ml_collections import ConfigDict
 from codepretrain.config.load import to_config_dict
 from codepretrain.config.schema import (
     CheckpointConfig,
+    ContrastConfig,
     DataConfig,
     DeduplicationConfig,
     EvaluatorConfig,
@@ -31,6 +32,7 @@ from codepretrain.config.schema import (
     ModelConfig,
     OptimizerConfig,
     PhaseConfig,
+    ReplicateConfig,
     ScheduleConfig,
     SourceConfig,
     StudyConfig,
@@ -39,11 +41,13 @@ from codepretrain.config.schema import (
 )
 
 MAX_SEQ_LEN = 64  # the longest page has 64 tokens
-BATCH_SIZE = 16
+BATCH_SIZE = 8
 STEP_TOKENS = MAX_SEQ_LEN * BATCH_SIZE
-TRUNK_STEPS, COOLDOWN_STEPS, WARMUP_STEPS = 200, 80, 20
+TRUNK_STEPS, COOLDOWN_STEPS, WARMUP_STEPS = 240, 160, 20
 NUM_STEPS = TRUNK_STEPS + COOLDOWN_STEPS
 PEAK_LEARNING_RATE = 5e-3
+NUM_REPLICATES = 4
+EQUIVALENT_BITS = 0.25  # a value is one of 12: 3.58 bits
 
 STABLE = ScheduleConfig(
     shape="constant", warmup_steps=WARMUP_STEPS, peak_learning_rate=PEAK_LEARNING_RATE
@@ -75,13 +79,36 @@ def whole(mixture: dict[str, float]) -> PhaseConfig:
 
 
 def cooldown(mixture: dict[str, float]) -> PhaseConfig:
+    """Anneals from the trunk's last rate. Both cooldowns share the trunk of their replicate."""
     return PhaseConfig(
-        parent="text_trunk", tokens=COOLDOWN_STEPS * STEP_TOKENS, mixture=mixture, schedule=COOLDOWN
+        parent="code_trunk", tokens=COOLDOWN_STEPS * STEP_TOKENS, mixture=mixture, schedule=COOLDOWN
     )
 
 
 def answers(task: str) -> EvaluatorConfig:
     return EvaluatorConfig(kind="multiple_choice", num_examples=320, options={"task": task})
+
+
+def contrasts() -> dict[str, ContrastConfig]:
+    """The planted truths, registered before anything is trained."""
+    bits = "story/bits_per_answer"
+    return {
+        "code_helps": ContrastConfig(variants=("code", "text"), metric=bits, direction="lower"),
+        "scrambled_code_does_not": ContrastConfig(
+            variants=("scrambled_code", "text"),
+            metric=bits,
+            direction="equivalent",
+            margin=EQUIVALENT_BITS,
+        ),
+        # Both cooldowns of a replicate have one trunk: the differences per trunk are independent.
+        "code_in_the_cooldown_helps": ContrastConfig(
+            variants=("code", "code_then_text"), metric=bits, direction="lower", is_paired=True
+        ),
+        # A quarter less text states a quarter fewer facts.
+        "code_costs_facts": ContrastConfig(
+            variants=("code", "text"), metric="fact/bits_per_answer", direction="higher"
+        ),
+    }
 
 
 def get_config() -> ConfigDict:
@@ -124,20 +151,25 @@ def get_config() -> ConfigDict:
                 "code": answers("controlled_code"),
             },
             phases={
-                "text_trunk": PhaseConfig(
-                    tokens=TRUNK_STEPS * STEP_TOKENS, mixture=TEXT, schedule=STABLE
+                "text": whole(TEXT),
+                "code_trunk": PhaseConfig(
+                    tokens=TRUNK_STEPS * STEP_TOKENS, mixture=WITH_CODE, schedule=STABLE
                 ),
-                "cooldown_without_code": cooldown(TEXT),
                 "cooldown_with_code": cooldown(WITH_CODE),
-                "code": whole(WITH_CODE),
+                "cooldown_without_code": cooldown(TEXT),
                 "scrambled_code": whole(WITH_SCRAMBLED_CODE),
             },
             variants={
-                "text": "cooldown_without_code",
-                "cooldown_code": "cooldown_with_code",
-                "code": "code",
+                "text": "text",
+                "code": "cooldown_with_code",
+                "code_then_text": "cooldown_without_code",
                 "scrambled_code": "scrambled_code",
             },
             baseline="text",
+            replicates=tuple(
+                ReplicateConfig(initialization_seed=seed, data_order_seed=seed)
+                for seed in range(NUM_REPLICATES)
+            ),
+            contrasts=contrasts(),
         )
     )
