@@ -59,7 +59,7 @@ WHOLE = ScheduleConfig(
     warmup_steps=WARMUP_STEPS,
     peak_learning_rate=PEAK_LEARNING_RATE,
     end_learning_rate=0.0,
-    decay_fraction=COOLDOWN_STEPS / (NUM_STEPS - WARMUP_STEPS),
+    decay_fraction=(COOLDOWN_STEPS - 1) / (NUM_STEPS - 1 - WARMUP_STEPS),
 )
 TEXT = {"text": 1.0}
 WITH_CODE = {"text": 0.75, "code": 0.25}
