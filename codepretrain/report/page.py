@@ -19,7 +19,7 @@ from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.content import Content
-from codepretrain.report.contrast_rows import contrast_overview, contrast_rows
+from codepretrain.report.contrast_rows import contrast_overview, contrast_rows, origin_rows
 from codepretrain.report.contrasts import ContrastResult
 from codepretrain.report.judged import Judged
 from codepretrain.report.published import Published
@@ -53,6 +53,7 @@ def _contrasts(contrasts: Sequence[ContrastResult]) -> dict[str, Any]:
     rows = contrast_rows(contrasts)
     return {
         "contrast_rows": rows,
+        "contrast_origins": origin_rows(contrasts),
         "contrast_overview": contrast_overview(contrasts) if contrasts else "",
         "power_rows": [row for row in rows if row.run_sd != NOT_THERE],
         "forest_svg": contrast_plots.forest_figure(contrasts),
@@ -67,6 +68,7 @@ def _summary(results: StudyResults, comparison: Comparison, judged: Judged) -> d
         "spec": results.spec,
         "variants": list(results.spec.variants),
         "statuses": statuses,
+        "counts": {v: len(results.replicates(v)) for v in results.spec.variants},
         "measured": {variant for _, variant in comparison.cells},
         "num_complete": sum(status == "complete" for status in statuses.values()),
         "overview": findings.overview(comparison),
@@ -122,7 +124,7 @@ def _averages(averages: Averaged) -> dict[str, Any]:
         "headline": headline,
         "has_tentative": any(findings.is_tentative(cell) for cell in comparison.cells.values()),
         "pairs": tables.pair_rows(averages.pairs),
-        "end_rows": tables.end_rows(averages.results, headline),
+        "end_rows": tables.end_rows(averages.results, headline, read=averages.averages.read),
         "notes": averages.notes,
         "problems": averages.problems,
         "number_rows": tables.number_rows(comparison),

@@ -42,7 +42,7 @@ def spread_of(result: ContrastResult) -> Spread | None:
     if not result.arms:
         return None
     counts = ", ".join(f"{arm.variant} {len(arm.runs)}" for arm in result.arms)
-    source = f"finished runs: {counts}"
+    source = f"{counts} finished runs"
     weights = list(result.config.arms.values())
     if result.estimate is not None and sorted(weights) == [-1.0, 1.0]:
         design = design_of(result.estimate, 2)

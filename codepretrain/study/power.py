@@ -25,7 +25,7 @@ from codepretrain.inference.power import (
 )
 from codepretrain.podplan.cost import chip_hours
 from codepretrain.study.graph import Phase
-from codepretrain.study.replicates import Replication, replication
+from codepretrain.study.replication import Replication, replication
 from codepretrain.study.spreads import Counts, Spread, assumed_spread, filled
 
 ALPHA, POWER = 0.05, 0.8

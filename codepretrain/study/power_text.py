@@ -87,6 +87,8 @@ def _source(known: Mapping[str, Any] | None, what: str, spell: Any) -> str:
     if known is None:
         return f"{what} unknown: measure it with finished runs"
     kind = "assumed" if known["is_assumed"] else "measured"
+    if known["value"] == 0:
+        return f"{what} not seen above the noise of single runs ({kind}: {known['source']})"
     return f"{what} {spell(known['value'])} ({kind}: {known['source']})"
 
 
@@ -136,7 +138,7 @@ def _target(target: Mapping[str, Any], contrast: Mapping[str, Any], spell: Any) 
     if needed is None:
         return f"{line}{reach}not in reach of 40 replicates of every arm"
     if probability is not None and probability >= 0.8:
-        return f"{line}in reach, {reach}{needed} replicates of every arm would do"
+        return f"{line}in reach, {reach}{needed} replicates of every arm are enough"
     return f"{line}{reach}needs {needed} replicates of every arm"
 
 

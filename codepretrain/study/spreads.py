@@ -45,7 +45,7 @@ class Spread:
 
 # Standard deviation of a score between runs of one recipe, by unit.
 _RUNS: Mapping[str, tuple[float, str]] = {
-    "fraction": (0.0063, "0.63 points in reruns of an OLMo-ladder recipe"),
+    "fraction": (0.0063, "as in reruns of an OLMo-ladder recipe"),
     "bits/byte": (
         0.041,
         "the larger of two arms' in marin-community/marin 2345, 0.0016 and 0.0409",

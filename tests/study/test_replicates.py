@@ -1,9 +1,11 @@
 """Phase × replicate: names, seeds, what is shared, and what each seed changes."""
 
 import dataclasses
+import io
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from codepretrain.config.schema import (
     ContrastConfig,
@@ -14,7 +16,9 @@ from codepretrain.config.schema import (
 )
 from codepretrain.config.validate import check
 from codepretrain.errors import UserError
+from codepretrain.study.data_use import data_use
 from codepretrain.study.describe import describe
+from codepretrain.study.describe_text import print_plan
 from codepretrain.study.fingerprint import fingerprints
 from codepretrain.study.graph import branch_steps, resolve, row_order
 from codepretrain.study.replicates import all_phases, last_phases
@@ -131,6 +135,36 @@ def test_an_imported_model_has_no_initialization_seed() -> None:
     seeds = (SEEDS[0], ReplicateConfig(initialization_seed=9, data_order_seed=10))
     found = prints(study(seeds, phases={"trunk": imported}, variants={"plain": "trunk"}))
     assert found["trunk"] == found["trunk-r1"]
+
+
+def test_what_a_plan_prints() -> None:
+    """A phase once, with the names of the others; what replicates share and cost."""
+    trunk = dataclasses.replace(TRUNK, is_replicated=False)
+    contrast = ContrastConfig(variants=("code", "plain"), metric="exam", direction="higher")
+    config = study(phases={"trunk": trunk, "with_code": ANNEAL}, contrasts={"main": contrast})
+    plan = describe(config, resolve(config), source_sizes=SIZES, imports={})
+    console = io.StringIO()
+    print_plan(Console(file=console, width=200), plan)
+    lines = console.getvalue().splitlines()
+    assert [line for line in lines if line.startswith(("trunk", "with_code"))] == [
+        f"trunk  {plan['phases'][0]['fingerprint'][:12]}",
+        f"with_code  {plan['phases'][1]['fingerprint'][:12]}",
+    ]
+    prints = [phase["fingerprint"][:12] for phase in plan["phases"][2:]]
+    assert f"  with other seeds: with_code-r1  {prints[0]}, with_code-r2  {prints[1]}" in lines
+    assert lines[-4] == "replicates: plain 1, code 3"
+    assert lines[-3] == (
+        "  the replicates of code share trunk: they are not independent of one another"
+    )
+    assert lines[-2] == "  2.56k tokens in all, 1.536k in the first replicate (1.67×)"
+    assert lines[-1].startswith("contrast main: plain will have one independent replicate")
+    assert plan["contrasts"]["main"]["replicates"] == {"code": 3, "plain": 1}
+
+
+def test_data_use_counts_one_replicate() -> None:
+    config = study()
+    use = data_use(config, resolve(config), source_sizes=SIZES)
+    assert [phase["name"] for phase in use["phases"]] == ["trunk", "with_code"]
 
 
 @pytest.mark.parametrize(
