@@ -13,9 +13,9 @@ All variants have equally many tokens and one schedule: warmup, stable, a linear
 
 Run:      codepretrain run --config experiments/controlled.py     (make demo runs it as well)
 Cost:     see docs/controlled.md.
-Expected: stories are answered with fewer bits after code than after text alone, and with fewer if
-          code stays in the cooldown, which costs facts; scrambled code is equivalent to text alone.
-          docs/controlled.md says what was seen. Every value here is `# ours`.
+Expected: stories are answered with fewer bits after code than after text alone, also if the
+          cooldown has no code; scrambled code is equivalent to text alone; code in the cooldown
+          helps code and costs facts. docs/controlled.md says what was seen. All values are `# ours`.
 """
 
 from ml_collections import ConfigDict
@@ -100,9 +100,15 @@ def contrasts() -> dict[str, ContrastConfig]:
             direction="equivalent",
             margin=EQUIVALENT_BITS,
         ),
+        "early_code_helps": ContrastConfig(
+            variants=("code_then_text", "text"), metric=bits, direction="lower"
+        ),
         # Both cooldowns of a replicate have one trunk: the differences per trunk are independent.
-        "code_in_the_cooldown_helps": ContrastConfig(
-            variants=("code", "code_then_text"), metric=bits, direction="lower", is_paired=True
+        "code_in_the_cooldown_helps_code": ContrastConfig(
+            variants=("code", "code_then_text"),
+            metric="code/bits_per_answer",
+            direction="lower",
+            is_paired=True,
         ),
         # It replaces a quarter of the text, so facts are stated less often.
         "code_in_the_cooldown_costs_facts": ContrastConfig(
@@ -131,13 +137,13 @@ def get_config() -> ConfigDict:
             data=DataConfig(
                 max_seq_len=MAX_SEQ_LEN,
                 tokenizer=TokenizerConfig(vocab_size=384, training_bytes_per_source=500_000),
-                validation_fraction=0.3,  # for some 300 items of stories
+                validation_fraction=0.3,
                 # Any two programs are similar: similar texts are what the language consists of.
                 deduplication=DeduplicationConfig(near="ignore"),
                 sources={
-                    "text": source("text", 24_000),
-                    "code": source("code", 8_000),
-                    "scrambled_code": source("scrambled_code", 8_000),
+                    "text": source("text", 16_000),
+                    "code": source("code", 6_000),
+                    "scrambled_code": source("scrambled_code", 6_000),
                 },
             ),
             training=TrainingConfig(batch_size=BATCH_SIZE),
