@@ -18,8 +18,11 @@ from codepretrain.study.workspace import Workspace
 _NORMAL = 1.96  # half of a 95% interval in standard errors
 
 
-def measured_spreads(workspace: Workspace) -> Mapping[str, Spread]:
+def measured_spreads(workspace: Workspace, problems: list[str]) -> Mapping[str, Spread]:
     """Returns contrast → its spread, of those whose arms were evaluated at their end.
+
+    Args:
+      problems: gets a line for every file of a run that cannot be read.
 
     Raises:
       UserError: a file in the working directory is damaged.
@@ -27,7 +30,8 @@ def measured_spreads(workspace: Workspace) -> Mapping[str, Spread]:
     if not workspace.config.contrasts or not storage.names(workspace.workdir / "runs"):
         return {}
     results = collect(report_input(workspace, command_line=""))
-    found = decide_contrasts(results, compare_averages(results), [])
+    problems += [problem for run in results.runs.values() for problem in run.problems]
+    found = decide_contrasts(results, compare_averages(results), problems)
     spreads = {one.name: spread_of(one) for one in found}
     return {name: spread for name, spread in spreads.items() if spread is not None}
 

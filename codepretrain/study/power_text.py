@@ -25,6 +25,7 @@ def print_power(console: Console, plan: Mapping[str, Any]) -> None:
         )
     for name, contrast in contrasts.items():
         lines += ["", *_contrast_lines(name, contrast)]
+    lines += [f"not used: {problem}" for problem in plan.get("problems", ())]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
