@@ -15,7 +15,8 @@ Run:      codepretrain run --config experiments/controlled.py     (make demo run
 Cost:     see docs/controlled.md.
 Expected: stories are answered with fewer bits after code than after text alone, also if the
           cooldown has no code; scrambled code is equivalent to text alone; code in the cooldown
-          helps code and costs facts. docs/controlled.md says what was seen. All values are `# ours`.
+          helps code and costs facts. docs/controlled.md says what was seen.
+          All values are `# ours`.
 """
 
 from ml_collections import ConfigDict

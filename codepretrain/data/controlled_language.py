@@ -7,8 +7,8 @@
     filler           fa fq fc fq .
 
 Code and stories have the same bindings: two to four names, each with a value or with the value of a
-name before it. In code every name is printed, so a model is asked for values at every other
-statement; stories are rare. Scrambled code has the words and the statements of code, and prints
+name before it. In code every name is printed, so half of the statements ask for a value; stories
+are rare. Scrambled code has the words and the statements of code, and prints
 values at random: it teaches nothing about bindings. Facts are a fixed table of relation × name,
 which only text states. Every word follows a space, so that a byte-level BPE has one token for it
 wherever it stands, the first word included; letters number the words, because digits are tokens of
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 NUM_NAMES, NUM_VALUES, NUM_RELATIONS, NUM_FILLERS = 12, 12, 20, 24
 COPY_SHARE = 0.5  # of the names after the first
 FACT_SHARE = 0.4  # of the sentences that are no stories
-PAGE_STORY_SHARE = 0.12  # of the pages, with one story each: 3% of the sentences
+PAGE_STORY_SHARE = 0.05  # of the pages, with one story each: 3% of the words
 MIN_SENTENCES, MAX_SENTENCES = 3, 5
 NUM_SUCCESSORS = 4  # of a filler word
 
@@ -73,6 +73,15 @@ def draw_bindings(rng: random.Random) -> Bindings:
     ]
 
 
+def draw_story(rng: random.Random) -> Bindings:
+    """Returns bindings of a story: with a copy, and with two values or more to choose from."""
+    while True:
+        bindings = draw_bindings(rng)
+        has_copy = any(bound in NAMES for _, bound in bindings)
+        if has_copy and len(set(values_of(bindings).values())) > 1:
+            return bindings
+
+
 def values_of(bindings: Bindings) -> dict[str, str]:
     """Returns the value of every name."""
     found: dict[str, str] = {}
@@ -100,12 +109,11 @@ def _program(bindings: Bindings, values: Mapping[str, str] | None, rng: random.R
 
 
 def story(bindings: Bindings, rng: random.Random) -> list[str]:
-    """Returns the words of a story: it asks for a name that copies another one, if one does."""
+    """Returns the words of a story, which asks for a name that copies another one."""
     words: list[str] = []
     for name, bound in bindings:
         words += [name, "copies" if bound in NAMES else "holds", bound, "."]
-    copies = [name for name, bound in bindings if bound in NAMES]
-    asked = rng.choice(copies or [name for name, _ in bindings])
+    asked = rng.choice([name for name, bound in bindings if bound in NAMES])
     return [*words, "what", "has", asked, "?", values_of(bindings)[asked], "."]
 
 

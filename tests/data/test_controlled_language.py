@@ -11,6 +11,7 @@ from codepretrain.data.controlled_language import (
     answers,
     code,
     draw_bindings,
+    draw_story,
     page,
     scrambled_code,
     story,
@@ -65,6 +66,14 @@ def test_a_story_asks_for_a_copy() -> None:
         assert words[-6:] == ["what", "has", words[-4], "?", VALUES_BY_NAME[words[-4]], "."]
         asked.add(words[-4])
     assert asked == {"na", "nd"}
+
+
+def test_a_story_can_be_answered_in_two_ways_by_its_own_values() -> None:
+    rng = random.Random(0)
+    for _ in range(200):
+        (answer,) = answers(story(draw_story(rng), rng))
+        assert answer.kind == "story"
+        assert answer.wrong
 
 
 def test_facts_are_one_table_and_the_same_on_every_page() -> None:

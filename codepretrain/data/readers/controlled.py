@@ -12,6 +12,7 @@ from codepretrain.data.controlled_language import (
     Tables,
     code,
     draw_bindings,
+    draw_story,
     page,
     scrambled_code,
 )
@@ -62,13 +63,13 @@ class Controlled(Reader):
 
     def document(self, number: int, tables: Tables, source: str) -> Document:
         """Returns one document, a function of the options and its number."""
-        is_text = self.contents == "text"
-        rng = random.Random(f"{self.seed}/{'text' if is_text else 'code'}/{number}")
-        has_bindings = not is_text or rng.random() < PAGE_STORY_SHARE
-        bindings = draw_bindings(rng) if has_bindings else None
-        if is_text or bindings is None:
+        if self.contents == "text":
+            rng = random.Random(f"{self.seed}/text/{number}")
+            bindings = draw_story(rng) if rng.random() < PAGE_STORY_SHARE else None
             words = page(bindings, tables, rng)
-        else:
+        else:  # equal draws: a program and its scrambled form
+            rng = random.Random(f"{self.seed}/code/{number}")
+            bindings = draw_bindings(rng)
             words = (code if self.contents == "code" else scrambled_code)(bindings, rng)
         return Document(
             id=f"{self.contents}/{number:08d}",

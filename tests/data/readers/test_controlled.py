@@ -50,28 +50,31 @@ def test_a_scrambled_program_is_in_the_group_of_the_program() -> None:
             assert text.partition("print")[0] == other.partition("print")[0]
 
 
-def test_a_story_and_the_program_of_its_bindings_are_one_group() -> None:
-    code, text = by_group("code", num_documents=9000), by_group("text", num_documents=9000)
+def test_a_story_and_the_program_of_its_bindings_are_one_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bindings = [("nc", "vh"), ("na", "nc"), ("nb", "va")]
+    monkeypatch.setattr(controlled, "draw_bindings", lambda rng: bindings)
+    monkeypatch.setattr(controlled, "draw_story", lambda rng: bindings[:1] + bindings[2:0:-1])
+    text = by_group("text", num_documents=200)
+    assert text.keys() == {None, "bindings:na=nc nb=va nc=vh"}
+    assert by_group("code", num_documents=1).keys() < text.keys()
+
+
+def test_a_page_without_a_story_is_a_group_of_its_own() -> None:
+    text = by_group("text", num_documents=4000)
     alone = text.pop(None)
     assert not any("holds" in page for page in alone)
     assert all("holds" in page for pages in text.values() for page in pages)
-    assert 0.11 < sum(map(len, text.values())) / 9000 < 0.13
-    shared = code.keys() & text.keys()
-    assert len(shared) > 10
-    for group in list(shared)[:10]:
-        assert group is not None
-        bound = dict(pair.split("=") for pair in group.removeprefix("bindings:").split(" "))
-        statements = [f" {n} = {b} ;" for n, b in bound.items()]
-        assert all(statement in program for program in code[group] for statement in statements)
-        sentences = [f" {n} {'holds' if b[0] == 'v' else 'copies'} {b} ." for n, b in bound.items()]
-        assert all(sentence in page for page in text[group] for sentence in sentences)
+    assert 0.04 < sum(map(len, text.values())) / 4000 < 0.06
 
 
-def test_held_out_stories_are_many_enough_to_be_items() -> None:
-    documents, _ = read(reader("controlled", contents="text", num_documents=4000))
+def test_every_story_and_fact_is_an_answer() -> None:
+    documents, _ = read(reader("controlled", contents="text", num_documents=1000))
+    words = [word for document in documents for word in document.text.split()]
     found = [a.kind for document in documents for a in answers(document.text.split())]
-    assert found.count("story") > 150
-    assert found.count("fact") > 4000
+    assert found.count("story") == words.count("?") > 30
+    assert found.count("fact") == words.count("is") > 1000
 
 
 def test_a_change_of_the_language_is_a_change_of_its_material(
