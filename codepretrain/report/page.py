@@ -22,6 +22,7 @@ from codepretrain.report.content import Content
 from codepretrain.report.contrast_rows import contrast_overview, contrast_rows, origin_rows
 from codepretrain.report.contrasts import ContrastResult
 from codepretrain.report.judged import Judged
+from codepretrain.report.noise_rows import LAST, noise_rows
 from codepretrain.report.published import Published
 from codepretrain.report.starts import start_rows
 from codepretrain.report.templates import environment
@@ -29,17 +30,24 @@ from codepretrain.report.win_rate_rows import rate_text
 from codepretrain.report.wording import NOT_THERE
 
 
-def render(content: Content) -> str:
-    """Returns the page's HTML."""
+def render(content: Content, *, reload_s: int | None = None) -> str:
+    """Returns the page's HTML.
+
+    Args:
+      reload_s: seconds after which the page reloads itself; None: it does not.
+    """
     template = environment().get_template("page.html")
     results, comparison, averages = content.results, content.comparison, content.averages
     return template.render(
         written_at=content.written_at,
+        reload_s=reload_s,
         judged=content.judged,
         rate_text=rate_text,
         **_summary(results, comparison, content.judged),
         **_contrasts(content.contrasts),
         **_published(content.published),
+        noise_rows=noise_rows(results, comparison),
+        num_last=LAST,
         **_comparison(comparison),
         pairs=tables.pair_rows(content.pairs),
         max_pairs=MAX_PAIRS,
