@@ -44,11 +44,11 @@ from codepretrain.config.schema import (
 MAX_SEQ_LEN = 64  # the longest page has 64 tokens
 BATCH_SIZE = 8
 STEP_TOKENS = MAX_SEQ_LEN * BATCH_SIZE
-TRUNK_STEPS, COOLDOWN_STEPS, WARMUP_STEPS = 200, 200, 20
+TRUNK_STEPS, COOLDOWN_STEPS, WARMUP_STEPS = 280, 200, 20
 NUM_STEPS = TRUNK_STEPS + COOLDOWN_STEPS
 PEAK_LEARNING_RATE = 5e-3
 NUM_REPLICATES = 4
-EQUIVALENT_BITS = 0.25  # a value is one of 12: 3.58 bits
+EQUIVALENT_BITS = 0.5  # a guess among the 12 values takes 3.58 bits
 
 STABLE = ScheduleConfig(
     shape="constant", warmup_steps=WARMUP_STEPS, peak_learning_rate=PEAK_LEARNING_RATE
