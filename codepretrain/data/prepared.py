@@ -225,7 +225,8 @@ def summary(prepared: PreparedData) -> Group:
             "than the held-out share; config.data.validation_fraction is "
             f"{prepared.selection.settings['validation_fraction']:g}"
         )
-    items = ", ".join(f"{count} {task}" for task, count in prepared.num_items.items())
+    found = [f"{count} {task}" for task, count in prepared.num_items.items() if count]
+    items = ", ".join(found) or "none"
     filtered = drop_table(prepared.documents)
     tables = [selection_table(prepared.documents, prepared.selection), table]
     lines += selection_lines(prepared.selection)

@@ -3,7 +3,7 @@
 A small model may always choose the same position, or prefer short choices. So accuracy is reported
 with accuracy per byte, the accuracy of the best constant answer and of always taking the shortest
 or the longest choice, and how often each position was chosen; the null value is the accuracy of a
-random answer.
+random answer. Bits per answer change long before accuracy does.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from codepretrain.evals.resources import Resources
     from codepretrain.model.transformer import Params
 
-TASKS = ("prose_continuation", "code_continuation")
+TASKS = (
+    *("prose_continuation", "code_continuation"),
+    *("controlled_story", "controlled_fact", "controlled_code"),
+)
 
 # Correct if the right choice has the largest Σ log p of its tokens.
 ACCURACY = MetricSpec(
@@ -38,6 +41,8 @@ ACCURACY = MetricSpec(
 ACCURACY_PER_BYTE = MetricSpec(
     name="accuracy_per_byte", unit="fraction", direction="higher", cluster="document"
 )
+# -log2 of the probability of the right choice among all texts, whatever the other choices are.
+BITS = MetricSpec(name="bits_per_answer", unit="bits", direction="lower", cluster="document")
 # The accuracy of always answering the most common right position.
 MAJORITY = MetricSpec(name="baseline/majority", unit="fraction", direction=None, cluster="document")
 # The accuracy of always answering with the shortest or longest text; one of k equals counts 1/k.
@@ -46,7 +51,7 @@ LONGEST = MetricSpec(name="baseline/longest", unit="fraction", direction=None, c
 # How often a position was chosen, by Σ log p.
 PREDICTED = MetricSpec(name="predicted/*", unit="fraction", direction=None, cluster="document")
 
-GRADER = "1"  # increase it with every change of `grade` that can change a grade
+GRADER = "2"  # increase it with every change of `grade` that can change a grade
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,23 +114,30 @@ def grade(items: Sequence[MultipleChoiceItem], log_probabilities: list[np.ndarra
     scores = {
         ACCURACY.name: chosen == answers,
         ACCURACY_PER_BYTE.name: chosen_per_byte == answers,
+        BITS.name: np.array(
+            [
+                -values[answer] / np.log(2)
+                for values, answer in zip(log_probabilities, answers, strict=True)
+            ]
+        ),
     }
     clusters = [item.document for item in items]
 
-    def share(is_so: np.ndarray) -> Estimate:
-        return clustered_mean(is_so, clusters)
+    def mean(values: np.ndarray) -> Estimate:
+        return clustered_mean(values, clusters)
 
     chance = float(np.mean([1 / len(item.choices) for item in items]))
     majority = np.bincount(answers).argmax()
     metrics = {
-        spec.name: spec.metric(share(scores[spec.name]), null_value=chance)
+        spec.name: spec.metric(mean(scores[spec.name]), null_value=chance)
         for spec in (ACCURACY, ACCURACY_PER_BYTE)
     }
-    metrics[MAJORITY.name] = MAJORITY.metric(share(answers == majority))
+    metrics[BITS.name] = BITS.metric(mean(scores[BITS.name]))
+    metrics[MAJORITY.name] = MAJORITY.metric(mean(answers == majority))
     for spec, extreme in ((SHORTEST, min), (LONGEST, max)):
-        metrics[spec.name] = spec.metric(share(np.array([_by_length(i, extreme) for i in items])))
+        metrics[spec.name] = spec.metric(mean(np.array([_by_length(i, extreme) for i in items])))
     for position in range(max(len(item.choices) for item in items)):
-        metrics[f"predicted/{position}"] = PREDICTED.metric(share(chosen == position))
+        metrics[f"predicted/{position}"] = PREDICTED.metric(mean(chosen == position))
     records = [
         {
             "id": item.id,
@@ -164,7 +176,7 @@ def _build(request: Request[MultipleChoiceOptions], resources: "Resources") -> M
 EVALUATOR = EvaluatorKind(
     name="multiple_choice",
     options=MultipleChoiceOptions,
-    metrics=(ACCURACY, ACCURACY_PER_BYTE, MAJORITY, SHORTEST, LONGEST, PREDICTED),
+    metrics=(ACCURACY, ACCURACY_PER_BYTE, BITS, MAJORITY, SHORTEST, LONGEST, PREDICTED),
     build=_build,
     check=_check,
 )

@@ -107,6 +107,8 @@ def test_the_summary_says_what_was_skipped_and_where(prepared_data) -> None:
     assert "text: reading stopped at config.data.sources.text.options.max_bytes; there is" in text
     assert "code: reading stopped" not in text
     assert f"{prepared.num_items['code_continuation']} code_continuation" in text
+    assert prepared.num_items["controlled_story"] == 0
+    assert "controlled_story" not in text
 
 
 def test_documents_read_anew_do_not_match_the_rows(

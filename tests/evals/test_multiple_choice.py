@@ -52,6 +52,7 @@ def test_grades_by_hand() -> None:
     assert values == {
         "accuracy": 0.5,
         "accuracy_per_byte": 1.0,
+        "bits_per_answer": pytest.approx((6 + 5 + 8 + 1) / 4 / np.log(2)),
         "baseline/majority": 0.5,
         "baseline/shortest": (0 + 1 / 2 + 0 + 1 / 2) / 4,
         "baseline/longest": (0 + 0 + 1 + 1 / 2) / 4,
@@ -70,7 +71,10 @@ def test_grades_by_hand() -> None:
     assert result.items.scores["accuracy"].tolist() == [False, True, False, True]
     assert list(result.items.ids) == ["q0", "q1", "q2", "q3"]
     assert list(result.items.clusters) == ["a", "b", "c", "b"]
-    assert set(result.items.scores) == {"accuracy", "accuracy_per_byte"}
+    assert set(result.items.scores) == {"accuracy", "accuracy_per_byte", "bits_per_answer"}
+    bits: Any = pytest.approx(np.array([6, 5, 8, 1]) / np.log(2))
+    assert result.items.scores["bits_per_answer"] == bits
+    assert result.metrics["bits_per_answer"].direction == "lower"
     assert result.items.records[2] == {
         "id": "q2",
         "answer": 1,

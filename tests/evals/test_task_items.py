@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from codepretrain.data.items.eval_items import KINDS, write_items
+from codepretrain.data.items.eval_items import TASKS, write_items
 from codepretrain.errors import UserError
 from codepretrain.evals import multiple_choice, python_expression
 from codepretrain.evals.multiple_choice import MultipleChoiceItem
@@ -39,7 +39,7 @@ def load(directory: Path, num_examples: int = 9) -> list[MultipleChoiceItem]:
 
 
 def test_the_tasks_are_those_that_are_prepared() -> None:
-    assert {*multiple_choice.TASKS, *python_expression.TASKS} == set(KINDS)
+    assert {*multiple_choice.TASKS, *python_expression.TASKS} == set(TASKS)
 
 
 def test_the_first_items_are_taken(tmp_path: Path) -> None:

@@ -7,10 +7,14 @@ every item names as `<source>/<id>`: their scores are correlated.
 
 import json
 import random
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.items.continuation_items import continuation_items
+from codepretrain.data.items.controlled_items import controlled_items
 from codepretrain.data.items.expression_items import expression_items
 from codepretrain.data.items.held_out import held_out_documents
 from codepretrain.data.selection.selected import load_selection_manifest
@@ -32,22 +36,30 @@ from codepretrain.rows.vocabulary import load_vocabulary, tokenizer_hashes, toke
 
 MAX_ITEMS = 512
 
-# Task → the kind of source that its documents come from.
-KINDS = {"prose_continuation": "text", "code_continuation": "code", "python_expression": "code"}
+# Task → the kind of source that its documents come from, and what makes its items.
+TASKS: Mapping[str, tuple[str, Callable[..., list[dict[str, Any]]]]] = MappingProxyType(
+    {
+        "prose_continuation": ("text", continuation_items),
+        "code_continuation": ("code", continuation_items),
+        "python_expression": ("code", expression_items),
+        "controlled_story": ("controlled_text", partial(controlled_items, kind="story")),
+        "controlled_fact": ("controlled_text", partial(controlled_items, kind="fact")),
+        "controlled_code": ("controlled_code", partial(controlled_items, kind="code")),
+    }
+)
 
 
 def write_eval_items(config: StudyConfig, data_dir: StrPath) -> None:
     """Writes `<data_dir>/evals/`: the items of every task, and their manifest."""
-    items: dict[str, list[dict[str, Any]]] = {task: [] for task in KINDS}
+    items: dict[str, list[dict[str, Any]]] = {task: [] for task in TASKS}
     tokenizer = load_tokenizer(tokenizer_path(data_dir), config.data.tokenizer)
     encoder = DocumentEncoder(tokenizer, config.data.tokenizer)
     vocabulary = load_vocabulary(data_dir)
     selection = load_selection_manifest(data_dir)
     for source, chosen in sorted(config.data.sources.items()):
         documents = held_out_documents(data_dir, source, encoder, vocabulary, config=config)
-        for task, kind in KINDS.items():
+        for task, (kind, make) in TASKS.items():
             if chosen.kind == kind:
-                make = expression_items if task == "python_expression" else continuation_items
                 rng = random.Random(f"{task}/{source}")
                 for item in make(documents, max_seq_len=config.data.max_seq_len, rng=rng):
                     # Ids of documents are unique within a source only.

@@ -3,6 +3,7 @@
 from codepretrain.config.parse import parse, suggestion
 from codepretrain.config.schema import SourceConfig
 from codepretrain.data.readers.commits import Commits
+from codepretrain.data.readers.controlled import Controlled
 from codepretrain.data.readers.folder import Folder
 from codepretrain.data.readers.git import Git
 from codepretrain.data.readers.instruct import Instruct
@@ -21,6 +22,7 @@ from codepretrain.errors import UserError
 
 READERS: dict[str, type[Reader]] = {
     "commits": Commits,
+    "controlled": Controlled,
     "folder": Folder,
     "git": Git,
     "instruct": Instruct,

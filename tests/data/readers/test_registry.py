@@ -73,7 +73,7 @@ def test_shards_of_every_kind_are_read_alike_by_other_processes(tmp_path: Path) 
     )
     (tmp_path / "n.ipynb").write_text("{}")
     (tmp_path / "Posts.xml").write_text("<row Id='1' PostTypeId='1' Body='b' />\n<row />")
-    without_path = ("python_code", "python_prose", "synthetic_code")
+    without_path = ("controlled", "python_code", "python_prose", "synthetic_code")
     patterns = {name: "a.*" for name in READERS if name not in without_path}
     patterns |= {"git": "code", "folder": "code", "stackexchange": "Posts.xml", "jsonl": "a.jsonl*"}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
