@@ -7,6 +7,7 @@ BIN := .venv/bin
   test-same-recipe pod-demo lint format lock benchmark benchmark-growth clean
 
 demo: .venv/.installed
+	$(BIN)/codepretrain run --config experiments/controlled.py
 	$(BIN)/codepretrain run --config experiments/demo.py
 
 test: .venv/.installed

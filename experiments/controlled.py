@@ -12,7 +12,7 @@ the same programs with random values printed, which have the words of code and n
 All variants have equally many tokens and one schedule: warmup, stable, a linear decay to 0.
 
 Run:      codepretrain run --config experiments/controlled.py     (make demo runs it as well)
-Cost:     see docs/controlled.md.
+Cost:     96 s on two cores (docs/controlled.md).
 Expected: stories are answered with fewer bits after code than after text alone, also if the
           cooldown has no code; scrambled code is equivalent to text alone; code in the cooldown
           helps code and costs facts. docs/controlled.md says what was seen.
