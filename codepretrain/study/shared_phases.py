@@ -65,8 +65,8 @@ def print_shared(console: Console, shared: Mapping[str, Any], *, chip: str) -> N
         f"  together: {spell_tokens(total['tokens'])} tokens, {total['chip_hours']:,.0f} "
         f"chip-hours ({apart:,.0f} apart)"
     )
-    for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for text in lines:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _shared_lines(shared: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -77,7 +77,7 @@ def _shared_lines(shared: Sequence[Mapping[str, Any]]) -> list[str]:
         names = [f"{study}/{name.partition('-')[0]}" for study, name in phase["names"].items()]
         tokens.setdefault(", ".join(names), []).append(phase["tokens"])
     lines = []
-    for names, of in tokens.items():
+    for joined, of in tokens.items():
         replicates = f" × {len(of)} replicates" if len(of) > 1 else ""
-        lines.append(f"  shared {spell_tokens(of[0])} tokens{replicates}: {names}")
+        lines.append(f"  shared {spell_tokens(of[0])} tokens{replicates}: {joined}")
     return lines
