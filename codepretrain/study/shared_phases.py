@@ -74,8 +74,8 @@ def _shared_lines(shared: Sequence[Mapping[str, Any]]) -> list[str]:
     tokens: dict[str, list[int]] = {}
     for phase in shared:
         # No name in a study has a hyphen: what follows it is the replicate's number.
-        names = [f"{study}/{name.partition('-')[0]}" for study, name in phase["names"].items()]
-        tokens.setdefault(", ".join(names), []).append(phase["tokens"])
+        where = [f"{study}/{name.partition('-')[0]}" for study, name in phase["names"].items()]
+        tokens.setdefault(", ".join(where), []).append(phase["tokens"])
     lines = []
     for joined, of in tokens.items():
         replicates = f" × {len(of)} replicates" if len(of) > 1 else ""
