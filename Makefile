@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 .PHONY: demo test test-resume test-mesh test-hosts test-signals test-attempts test-pod test-parity test-harness \
   test-serve test-storage test-preparation test-faults test-elastic test-slices test-statistics test-replicates \
-  pod-demo lint format lock benchmark benchmark-growth clean
+  test-same-recipe pod-demo lint format lock benchmark benchmark-growth clean
 
 demo: .venv/.installed
 	$(BIN)/codepretrain run --config experiments/demo.py
@@ -80,6 +80,10 @@ test-slices: .venv/.installed
 # Coverage, error rates and power over 1,000 draws of scores whose effects are known.
 test-statistics: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_statistics.py -s
+
+# Eight trained runs of one recipe, split at random into two arms: at most 2 of 20 splits may differ.
+test-same-recipe: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_same_recipe.py -s
 
 # A launched job of a study with two replicates: every trunk and every fingerprint trained once.
 test-replicates: .venv/.installed

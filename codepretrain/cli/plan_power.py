@@ -44,17 +44,19 @@ def plan_power(workspace: "Workspace", flags: argparse.Namespace, chip: Chip) ->
     from codepretrain.study.power import Assumptions, power_plan
 
     config = workspace.config
-    return power_plan(
+    problems: list[str] = []
+    plan = power_plan(
         config,
         workspace.phases,
         workspace.fingerprints,
         Assumptions(
             counts=lambda score: item_count(config, workspace.data_dir, score),
             run_sd=_run_sds(config, flags.run_sd),
-            measured=measured_spreads(workspace),
+            measured=measured_spreads(workspace, problems),
         ),
         chip=chip,
     )
+    return {**plan, "problems": problems}
 
 
 def chip_of(name: str | None) -> Chip:

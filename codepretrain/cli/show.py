@@ -17,6 +17,17 @@ def add_commands(add: Add) -> None:
     report.add_argument(
         "--items", action="store_true", help="write the scores of all items too: items/*.csv"
     )
+    report.add_argument(
+        "--watch",
+        action="store_true",
+        help="write the page again as the runs record more, until the study is complete",
+    )
+    report.add_argument(
+        "--poll-s",
+        type=whole_number(1, 86_400),
+        default=60,
+        help="with --watch: seconds between two looks at the runs (default: 60)",
+    )
     show_batch = add("show-batch", _show_batch, "list the rows and documents of one batch")
     show_batch.add_argument("--phase", required=True)
     show_batch.add_argument(
@@ -29,8 +40,15 @@ def add_commands(add: Add) -> None:
 def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     PROGRESS.set_activity("report")
     from codepretrain.study.report import report_study
+    from codepretrain.study.report_watch import watch_report
     from codepretrain.study.workspace import Workspace
 
+    if flags.watch:
+        watch_report(
+            lambda: Workspace(config, flags.workdir),
+            command_line=flags.command_line,
+            poll_s=flags.poll_s,
+        )
     report_study(
         Workspace(config, flags.workdir), command_line=flags.command_line, has_items=flags.items
     )

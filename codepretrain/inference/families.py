@@ -4,7 +4,6 @@ from collections.abc import Hashable, Mapping
 from typing import Literal, TypeVar
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
 
 Key = TypeVar("Key", bound=Hashable)
 Method = Literal["holm", "benjamini-hochberg"]
@@ -30,5 +29,8 @@ def adjusted(p_values: Mapping[Key, float], *, method: Method) -> dict[Key, floa
             raise ValueError(f"p-value of {key}: expected a number from 0 to 1, found {p}")
     if not p_values:
         return {}
+    # Imports pandas and, if it is there, pyarrow: not for every process that can write a report.
+    from statsmodels.stats.multitest import multipletests
+
     _, found, _, _ = multipletests(np.array(list(p_values.values())), method=_STATSMODELS[method])
     return dict(zip(p_values, map(float, found), strict=True))

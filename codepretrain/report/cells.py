@@ -6,7 +6,6 @@ from typing import Literal
 
 from codepretrain.evals.metric import Direction, Metric
 from codepretrain.inference.interval import CONFIDENCE, Interval, student_interval
-from codepretrain.report.collect import RunResults
 from codepretrain.report.statistics import Difference, wilson_interval
 
 _NO_SPREAD = 1e-12  # a standard error of a fraction that is 0 but for rounding
@@ -53,6 +52,7 @@ class Cell:
 
     Attributes:
       runs: of each replicate.
+      digest: of the evaluation's identity, its items included.
       metric: as recorded; with several replicates, its value is their mean.
       values: of each replicate.
       difference: from the baseline; None for the baseline itself and where there is none.
@@ -62,6 +62,7 @@ class Cell:
 
     runs: tuple[str, ...]
     step: int
+    digest: str
     metric: Metric
     values: tuple[float, ...]
     interval: Interval
@@ -109,18 +110,3 @@ def is_share_of_items(row: MetricRow, metric: Metric) -> bool:
 def is_unanimous(row: MetricRow, metric: Metric) -> bool:
     """Returns whether it is a fraction that is the same in all clusters."""
     return row.is_percentage and metric.standard_error < _NO_SPREAD
-
-
-def cell_at_end(row: MetricRow, run: RunResults) -> Cell | None:
-    """Returns a run's metric at its last step, None if it was not measured."""
-    evaluation = run.at_end(row.evaluator)
-    metric = evaluation.metrics.get(row.name) if evaluation else None
-    if evaluation is None or metric is None or row != MetricRow.of(row.evaluator, row.name, metric):
-        return None
-    return Cell(
-        runs=(run.name,),
-        step=evaluation.step,
-        metric=metric,
-        values=(metric.value,),
-        interval=metric_interval(row, metric),
-    )

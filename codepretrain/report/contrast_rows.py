@@ -10,7 +10,15 @@ from codepretrain.inference.effects import Effect
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.contrasts import ContrastResult
 from codepretrain.report.statistics import Interval
-from codepretrain.report.wording import NOT_THERE, UNKNOWN, is_known, number, scale_of, signed
+from codepretrain.report.wording import (
+    NOT_THERE,
+    UNKNOWN,
+    is_known,
+    number,
+    scale_of,
+    signed,
+    value_text,
+)
 
 _DIRECTIONS = {
     "higher": "is higher",
@@ -24,7 +32,10 @@ _DIRECTIONS = {
 class ContrastRow:
     """A contrast as text; `NOT_THERE` where a number does not apply.
 
-    detectable: with these replicates, at a power of 80%. floor: with infinitely many.
+    Attributes:
+      relative: the value and its interval, as `chance_centered`.
+      detectable: with these replicates, at a power of 80%.
+      floor: with infinitely many replicates.
     """
 
     name: str
@@ -35,8 +46,8 @@ class ContrastRow:
     between: str
     value: str
     interval: str
-    relative: str
-    chance_centered: str
+    relative: tuple[str, str]
+    chance_centered: tuple[str, str]
     in_run_sds: str
     p: str
     decision: str
@@ -58,6 +69,24 @@ def contrast_rows(results: Sequence[ContrastResult]) -> list[ContrastRow]:
     for one in results:
         sizes[one.config.family] = sizes.get(one.config.family, 0) + 1
     return [_row(one, sizes[one.config.family]) for one in results]
+
+
+def origin_rows(results: Sequence[ContrastResult]) -> list[dict[str, str]]:
+    """Returns the origin of each contrast, arm by arm: runs, step, evaluation and values."""
+    return [
+        {
+            "name": one.name.replace("_", " "),
+            "metric": one.config.metric,
+            "variant": arm.variant,
+            "runs": ", ".join(run.name for run in arm.runs),
+            "step": f"{arm.evaluations[0].step:,}",
+            "digest": arm.evaluations[0].digest[:12],
+            "values": ", ".join(value_text(arm.row, value) for value in arm.values),
+            "method": one.method,
+        }
+        for one in results
+        for arm in one.arms
+    ]
 
 
 def contrast_overview(results: Sequence[ContrastResult]) -> str:
@@ -197,17 +226,17 @@ def _reach(one: ContrastResult) -> str:
     return "needs more items"
 
 
-def _percent(effect: Effect | None) -> str:
+def _percent(effect: Effect | None) -> tuple[str, str]:
     if effect is None or not is_known(effect.interval):
-        return NOT_THERE
+        return NOT_THERE, ""
     low, high = (signed(100 * end, digits=1) for end in (effect.interval.low, effect.interval.high))
-    return f"{signed(100 * effect.value, digits=1)}% ({low} to {high})"
+    return f"{signed(100 * effect.value, digits=1)}%", f"{low} to {high}"
 
 
-def _effect(row: MetricRow | None, effect: Effect | None) -> str:
+def _effect(row: MetricRow | None, effect: Effect | None) -> tuple[str, str]:
     if effect is None:
-        return NOT_THERE
-    return f"{points(row, effect.value)} ({ends(row, effect.interval)})"
+        return NOT_THERE, ""
+    return points(row, effect.value), ends(row, effect.interval)
 
 
 def _spread(row: MetricRow | None, effect: Effect | None) -> str:

@@ -252,7 +252,7 @@ def _corrected(family: Sequence[ContrastResult]) -> list[ContrastResult]:
     """Returns the contrasts of a family with Holm's p-values; what is not decided counts as 1."""
     decided = adjusted(_filled({r.name: r.p_value for r in family}), method="holm")
     margins = {r.name: r.equivalence.p_value if r.equivalence else None for r in family}
-    within = adjusted(_filled(margins), method="holm")
+    within = adjusted(_filled(margins), method="holm") if any(margins.values()) else {}
     return [
         replace(
             one,

@@ -51,9 +51,9 @@ class Span:
         ]
 
 
-def spans(results: StudyResults, variant: str) -> list[Span]:
-    """Returns the spans of a variant's path, in order."""
-    runs = results.path(variant)
+def spans(results: StudyResults, variant: str, replicate: int = 0) -> list[Span]:
+    """Returns the spans of the path of a variant's replicate, in order."""
+    runs = results.replicates(variant)[replicate]
     starts = [run.plan.tokens_before for run in runs]
     ends = [*starts[1:], starts[-1] + runs[-1].plan.tokens]
     return [Span(*span) for span in zip(runs, starts, ends, strict=True)]
@@ -82,13 +82,13 @@ def loss_metrics(results: StudyResults) -> dict[str, tuple[str, str, str]]:
     return {source: found[source] for source in results.spec.rows if source in found}
 
 
-def loss_curves(results: StudyResults, variant: str) -> dict[str, Curve]:
-    """Returns source → held-out loss over the variant's path."""
+def loss_curves(results: StudyResults, variant: str, replicate: int = 0) -> dict[str, Curve]:
+    """Returns source → held-out loss over the path of a variant's replicate."""
     curves = {}
     for source, (evaluator, name, _) in loss_metrics(results).items():
         curves[source] = _curve(
             (span.position(evaluation.step), evaluation.metrics[name].value)
-            for span in spans(results, variant)
+            for span in spans(results, variant, replicate)
             for evaluation in span.run.evaluations
             if evaluation.evaluator == evaluator
             and name in evaluation.metrics

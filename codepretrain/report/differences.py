@@ -71,10 +71,16 @@ def arm_cell(arm: Arm, reader: Reader) -> Cell:
     """
     first, row = arm.metrics[0], arm.row
     names = tuple(run.name for run in arm.runs)
-    step = arm.evaluations[0].step
+    of = arm.evaluations[0]
     if len(arm.runs) == 1:
-        interval = metric_interval(row, first)
-        return Cell(runs=names, step=step, metric=first, values=arm.values, interval=interval)
+        return Cell(
+            runs=names,
+            step=of.step,
+            digest=of.digest,
+            metric=first,
+            values=arm.values,
+            interval=metric_interval(row, first),
+        )
     mean = sum(arm.values) / len(arm.values)
     metric = dataclasses.replace(first, value=mean, standard_error=math.nan)
     interval = UNBOUNDED
@@ -91,7 +97,14 @@ def arm_cell(arm: Arm, reader: Reader) -> Cell:
         metric = dataclasses.replace(
             metric, standard_error=estimate.standard_error, freedom=estimate.freedom
         )
-    return Cell(runs=names, step=step, metric=metric, values=arm.values, interval=interval)
+    return Cell(
+        runs=names,
+        step=of.step,
+        digest=of.digest,
+        metric=metric,
+        values=arm.values,
+        interval=interval,
+    )
 
 
 def with_difference(cell: Cell, ours: Arm, baseline: Arm, reader: Reader) -> Cell:

@@ -19,9 +19,10 @@ from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.content import Content
-from codepretrain.report.contrast_rows import contrast_overview, contrast_rows
+from codepretrain.report.contrast_rows import contrast_overview, contrast_rows, origin_rows
 from codepretrain.report.contrasts import ContrastResult
 from codepretrain.report.judged import Judged
+from codepretrain.report.noise_rows import LAST, noise_rows
 from codepretrain.report.published import Published
 from codepretrain.report.starts import start_rows
 from codepretrain.report.templates import environment
@@ -29,17 +30,24 @@ from codepretrain.report.win_rate_rows import rate_text
 from codepretrain.report.wording import NOT_THERE
 
 
-def render(content: Content) -> str:
-    """Returns the page's HTML."""
+def render(content: Content, *, reload_s: int | None = None) -> str:
+    """Returns the page's HTML.
+
+    Args:
+      reload_s: seconds after which the page reloads itself; None: it does not.
+    """
     template = environment().get_template("page.html")
     results, comparison, averages = content.results, content.comparison, content.averages
     return template.render(
         written_at=content.written_at,
+        reload_s=reload_s,
         judged=content.judged,
         rate_text=rate_text,
         **_summary(results, comparison, content.judged),
         **_contrasts(content.contrasts),
         **_published(content.published),
+        noise_rows=noise_rows(results, comparison),
+        num_last=LAST,
         **_comparison(comparison),
         pairs=tables.pair_rows(content.pairs),
         max_pairs=MAX_PAIRS,
@@ -53,6 +61,7 @@ def _contrasts(contrasts: Sequence[ContrastResult]) -> dict[str, Any]:
     rows = contrast_rows(contrasts)
     return {
         "contrast_rows": rows,
+        "contrast_origins": origin_rows(contrasts),
         "contrast_overview": contrast_overview(contrasts) if contrasts else "",
         "power_rows": [row for row in rows if row.run_sd != NOT_THERE],
         "forest_svg": contrast_plots.forest_figure(contrasts),
@@ -67,6 +76,7 @@ def _summary(results: StudyResults, comparison: Comparison, judged: Judged) -> d
         "spec": results.spec,
         "variants": list(results.spec.variants),
         "statuses": statuses,
+        "counts": {v: len(results.replicates(v)) for v in results.spec.variants},
         "measured": {variant for _, variant in comparison.cells},
         "num_complete": sum(status == "complete" for status in statuses.values()),
         "overview": findings.overview(comparison),
@@ -122,7 +132,7 @@ def _averages(averages: Averaged) -> dict[str, Any]:
         "headline": headline,
         "has_tentative": any(findings.is_tentative(cell) for cell in comparison.cells.values()),
         "pairs": tables.pair_rows(averages.pairs),
-        "end_rows": tables.end_rows(averages.results, headline),
+        "end_rows": tables.end_rows(averages.results, headline, read=averages.averages.read),
         "notes": averages.notes,
         "problems": averages.problems,
         "number_rows": tables.number_rows(comparison),

@@ -61,6 +61,8 @@ def difference_figure(comparison: Comparison) -> str:
 def loss_figure(results: StudyResults) -> str:
     """Draws held-out loss over tokens: a panel per source, a line per variant.
 
+    Other replicates of a variant are thin lines.
+
     Returns "" if no loss was measured.
     """
     units = {source: unit for source, (_, _, unit) in loss_metrics(results).items()}
@@ -76,8 +78,12 @@ def loss_figure(results: StudyResults) -> str:
         for axes, (source, unit) in zip(panels, units.items(), strict=False):
             drawn = {v: of[source] for v, of in curves.items() if source in of}
             for variant, curve in drawn.items():
-                index = list(curves).index(variant)
-                axes.plot(curve.tokens, curve.values, **variant_style(index))
+                style = variant_style(list(curves).index(variant))
+                axes.plot(curve.tokens, curve.values, **style)
+                for replicate in range(1, len(results.replicates(variant))):
+                    other = loss_curves(results, variant, replicate).get(source)
+                    if other is not None:
+                        axes.plot(other.tokens, other.values, color=style["color"], linewidth=0.7)
             axes.set_ylim(*_loss_limits(drawn.values(), end=end))
             axes.set_title(source)
             axes.set_ylabel(unit)

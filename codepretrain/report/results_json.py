@@ -11,6 +11,7 @@ from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.content import Content
 from codepretrain.report.curves import loss_curves, training_curve
+from codepretrain.report.noise_rows import metric_noise
 from codepretrain.report.published import Published
 from codepretrain.report.wording import sign_text
 from codepretrain.rows.manifest import RowsManifest
@@ -31,6 +32,7 @@ def results_json(content: Content) -> dict[str, Any]:
             "comparison": comparison_json(comparison),
             "pairs": [comparison_json(pair) for pair in content.pairs],
             "averages": _averages(content.averages),
+            "noise": metric_noise(results, comparison),
             "published": _published(content.published),
             "win_rates": judged.to_json(),
             "judge_agreement": [dataclasses.asdict(pair) for pair in judged.agreements],

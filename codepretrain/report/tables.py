@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from codepretrain.report.answers import baseline_notes
-from codepretrain.report.cells import Cell, MetricRow, cell_at_end
+from codepretrain.report.arms import Arm, ScoresReader, find_arm
+from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
+from codepretrain.report.differences import Reader, arm_cell
+from codepretrain.report.evaluations import read_scores
 from codepretrain.report.findings import is_tentative
+from codepretrain.report.phases import by_phase
 from codepretrain.report.wording import (
     AVERAGE,
     NOT_THERE,
@@ -78,6 +82,8 @@ def number_rows(comparison: Comparison) -> list[dict[str, str]]:
                 "variant": variant,
                 "run": ", ".join(cell.runs),
                 "step": f"{cell.step:,}",
+                "digest": cell.digest[:12],
+                "command": _evaluate(cell),
                 "value": value_text(row, cell.metric.value),
                 "interval": interval_text(row, cell.interval),
                 "count": f"{cell.metric.num_items:,}",
@@ -89,6 +95,12 @@ def number_rows(comparison: Comparison) -> list[dict[str, str]]:
             }
         )
     return rows
+
+
+def _evaluate(cell: Cell) -> str:
+    """Returns the command that evaluates a cell's checkpoints again, if they have no result."""
+    phases = " ".join(f"--phase {run}" for run in cell.runs)
+    return f"codepretrain evaluate {phases} --step {cell.step}"
 
 
 def cell_view(row: MetricRow, cell: Cell) -> dict[str, Any]:
@@ -131,6 +143,8 @@ def _averaged(comparison: Comparison, row: MetricRow) -> list[str]:
         parts = parts or ["the others"]
     if not parts:
         parts = list(dict.fromkeys(name.split("/")[0] for name in names if "/" in name))
+    if not parts:
+        return []  # an average of the study, whose section says what it is of
     shown = ", ".join(parts[:_MAX_TASKS]) + (" …" if len(parts) > _MAX_TASKS else "")
     return [f"{what} {shown.replace('_', ' ')}"]
 
@@ -148,21 +162,26 @@ def pair_rows(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:
 
 
 def end_rows(
-    results: StudyResults, rows: Sequence[MetricRow]
+    results: StudyResults, rows: Sequence[MetricRow], *, read: ScoresReader = read_scores
 ) -> list[tuple[str, list[dict[str, str] | None]]]:
-    """Returns the metrics `rows` at the end of every phase: (phase, value and interval of each)."""
+    """Returns the metrics `rows` at the end of every phase: (phase, value and interval of each).
+
+    Those of a phase with replicates are means. What cannot be read has an unknown interval; the
+    comparison of the variants tells why.
+    """
+    phases = by_phase(results)
+    reader = Reader(read, [])
     table = []
-    for run in results.runs.values():
-        cells = [cell_at_end(row, run) for row in rows]
-        if any(cells):
-            views = [
-                {
-                    "value": value_text(row, cell.metric.value),
-                    "interval": interval_text(row, cell.interval),
-                }
-                if cell
-                else None
-                for row, cell in zip(rows, cells, strict=True)
-            ]
-            table.append((run.name, views))
+    for phase in phases.spec.variants:
+        arms = [find_arm(phases, phase, row) for row in rows]
+        if any(arms):
+            table.append((phase, [_end_view(arm, reader) if arm else None for arm in arms]))
     return table
+
+
+def _end_view(arm: Arm, reader: Reader) -> dict[str, str]:
+    cell = arm_cell(arm, reader)
+    return {
+        "value": value_text(arm.row, cell.metric.value),
+        "interval": interval_text(arm.row, cell.interval),
+    }

@@ -30,6 +30,7 @@ def write_report(
     *,
     console: Console | None = None,
     has_items: bool = False,
+    reload_s: int | None = None,
 ) -> epath.Path:
     """Writes the page and returns its path; also prints the table, if `console` is given.
 
@@ -37,6 +38,7 @@ def write_report(
 
     Args:
       has_items: whether the scores of all items are written too, which may be large.
+      reload_s: seconds after which the page reloads itself, for a study that is running.
 
     Raises:
       UserError: no phase of the study was trained; nothing is written.
@@ -47,7 +49,7 @@ def write_report(
     folder = epath.Path(out_dir)
     write_json(folder / "results.json", results_json(content))
     page = folder / "index.html"
-    write_text(page, render(content))
+    write_text(page, render(content, reload_s=reload_s))
     write_text(folder / "tables.tex", latex_tables(content))
     if has_items:
         for evaluator in evaluators(results):

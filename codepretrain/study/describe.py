@@ -14,7 +14,8 @@ from codepretrain.stream.repetition import check_repetition, most_reads
 from codepretrain.study.fingerprint import fingerprints
 from codepretrain.study.graph import Phase
 from codepretrain.study.imports import import_identities
-from codepretrain.study.replicates import last_phases, replication
+from codepretrain.study.replicates import last_phases
+from codepretrain.study.replication import replication
 from codepretrain.study.source_sizes import SourceSize
 
 

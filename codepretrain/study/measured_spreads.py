@@ -18,8 +18,11 @@ from codepretrain.study.workspace import Workspace
 _NORMAL = 1.96  # half of a 95% interval in standard errors
 
 
-def measured_spreads(workspace: Workspace) -> Mapping[str, Spread]:
+def measured_spreads(workspace: Workspace, problems: list[str]) -> Mapping[str, Spread]:
     """Returns contrast → its spread, of those whose arms were evaluated at their end.
+
+    Args:
+      problems: gets a line for every file of a run that cannot be read.
 
     Raises:
       UserError: a file in the working directory is damaged.
@@ -27,7 +30,8 @@ def measured_spreads(workspace: Workspace) -> Mapping[str, Spread]:
     if not workspace.config.contrasts or not storage.names(workspace.workdir / "runs"):
         return {}
     results = collect(report_input(workspace, command_line=""))
-    found = decide_contrasts(results, compare_averages(results), [])
+    problems += [problem for run in results.runs.values() for problem in run.problems]
+    found = decide_contrasts(results, compare_averages(results), problems)
     spreads = {one.name: spread_of(one) for one in found}
     return {name: spread for name, spread in spreads.items() if spread is not None}
 
@@ -42,7 +46,7 @@ def spread_of(result: ContrastResult) -> Spread | None:
     if not result.arms:
         return None
     counts = ", ".join(f"{arm.variant} {len(arm.runs)}" for arm in result.arms)
-    source = f"finished runs: {counts}"
+    source = f"{counts} finished runs"
     weights = list(result.config.arms.values())
     if result.estimate is not None and sorted(weights) == [-1.0, 1.0]:
         design = design_of(result.estimate, 2)

@@ -9,6 +9,7 @@ smallest p-value. So the first finding of a family is planned for; later ones ar
 
 import functools
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,7 +26,7 @@ from codepretrain.inference.power import (
 )
 from codepretrain.podplan.cost import chip_hours
 from codepretrain.study.graph import Phase
-from codepretrain.study.replicates import Replication, replication
+from codepretrain.study.replication import Replication, replication
 from codepretrain.study.spreads import Counts, Spread, assumed_spread, filled
 
 ALPHA, POWER = 0.05, 0.8
@@ -65,9 +66,7 @@ def power_plan(
         )
 
     contrasts = full_contrasts(config)
-    sizes = {of.family: 0 for of in contrasts.values()}
-    for of in contrasts.values():
-        sizes[of.family] += 1
+    sizes = Counter(contrast.family for contrast in contrasts.values())
     found = {}
     for name, contrast in contrasts.items():
         unit = min(contrast_units(config, f"config.contrasts.{name}", contrast))[0]

@@ -25,6 +25,7 @@ def print_power(console: Console, plan: Mapping[str, Any]) -> None:
         )
     for name, contrast in contrasts.items():
         lines += ["", *_contrast_lines(name, contrast)]
+    lines += [f"not used: {problem}" for problem in plan.get("problems", ())]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -88,6 +89,8 @@ def _source(known: Mapping[str, Any] | None, what: str, spell: Any) -> str:
     if known is None:
         return f"{what} unknown: measure it with finished runs"
     kind = "assumed" if known["is_assumed"] else "measured"
+    if known["value"] == 0:
+        return f"{what} not seen above the noise of single runs ({kind}: {known['source']})"
     return f"{what} {spell(known['value'])} ({kind}: {known['source']})"
 
 

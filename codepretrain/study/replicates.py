@@ -9,15 +9,8 @@ replicates as the variant with the most; one that no variant needs has one, as h
 `is_replicated=False`, from which the children of all replicates start.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from codepretrain.config.replicates import count_of_variant, seeds
 from codepretrain.config.schema import StudyConfig
-
-if TYPE_CHECKING:
-    from codepretrain.study.graph import Phase
 
 
 def counts_of_phases(config: StudyConfig) -> dict[str, int]:
@@ -51,43 +44,3 @@ def last_phases(config: StudyConfig, variant: str) -> list[str]:
     """Returns the name of the last phase of every replicate of a variant."""
     count = count_of_variant(config, variant)
     return [replicate_name(config.variants[variant], replicate) for replicate in range(count)]
-
-
-@dataclass(frozen=True)
-class Replication:
-    """What the replicates of the arms of a contrast allow to be concluded.
-
-    Attributes:
-      counts: variant → replicates that are independent of each other. Runs that start from one
-        checkpoint, such as cooldowns of one trunk, are one.
-      is_from_one_checkpoint: whether all runs of all arms start from one checkpoint. Then its
-        spread is no part of the contrast, which is about what follows it, and `counts` has all.
-    """
-
-    counts: Mapping[str, int]
-    is_from_one_checkpoint: bool
-
-    @property
-    def are_recipes(self) -> bool:
-        """Whether the spread between runs will be known, so that recipes can be compared."""
-        return min(self.counts.values()) > 1
-
-
-def replication(
-    config: StudyConfig,
-    phases: "Mapping[str, Phase]",
-    fingerprints: Mapping[str, str],
-    variants: Sequence[str],
-) -> Replication:
-    """Returns how many independent replicates each variant has."""
-    starts, runs = {}, {}
-    for variant in variants:
-        lasts = [phases[name] for name in last_phases(config, variant)]
-        starts[variant] = {
-            last.path[0].config.initial_checkpoint or fingerprints[last.path[0].name]
-            for last in lasts
-        }
-        runs[variant] = len({fingerprints[last.name] for last in lasts})
-    is_one = len(set().union(*starts.values())) == 1 and max(runs.values()) > 1
-    counts = runs if is_one else {variant: len(of) for variant, of in starts.items()}
-    return Replication(counts=counts, is_from_one_checkpoint=is_one)

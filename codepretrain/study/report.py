@@ -24,16 +24,16 @@ def report_study(workspace: Workspace, *, command_line: str, has_items: bool = F
     Args:
       has_items: whether the scores of all items are written too.
     """
-    spec = report_input(workspace, command_line=command_line)
     console = Console()
-    folder = workspace.workdir / "reports" / spec.study
+    spec = report_input(workspace, command_line=command_line)
+    folder = workspace.workdir / "reports" / workspace.config.name
     page = write_report(spec, folder, console=console, has_items=has_items)
     console.print(f"report: {page}", soft_wrap=True)
     return page
 
 
 def report_input(workspace: Workspace, *, command_line: str) -> ReportInput:
-    """Returns what the report of a study is about: its plan, and where its runs are."""
+    """Returns the subject of the report on a working directory."""
     config = workspace.config
     plan = describe(
         config, workspace.phases, source_sizes=workspace.source_sizes, imports=workspace.imports

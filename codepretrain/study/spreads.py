@@ -79,10 +79,8 @@ def assumed_spread(
         numbers = [of.count for _, of in found]
         deviations = [deviation * share * len(found) for share, _ in found]
         error = item_error(deviations, numbers)
-        freedom = satterthwaite(
-            [share**2 / count for share, count in zip((s for s, _ in found), numbers, strict=True)],
-            [max(count - 1, 1) for count in numbers],
-        )
+        variances = [share**2 / of.count for share, of in found]
+        freedom = satterthwaite(variances, [max(count - 1, 1) for count in numbers])
         sources = ", ".join(dict.fromkeys(of.source for _, of in found))
         item = Known(error, f"{source}; number of items: {sources}", True)
     return Spread(
@@ -100,9 +98,11 @@ def _deviation_of_answers(score: float | None) -> tuple[float, str]:
     Answers that are right with probability p and have a correlation of 0.5 between the arms differ
     with a variance of 2·p(1 - p)·(1 - 0.5).
     """
-    p = 0.5 if score is None or not 0 < score < 1 else score
-    known = "the worst case" if score is None else "published"
-    return math.sqrt(p * (1 - p)), f"{p:.1%} of answers right, {known}; correlated 0.5 between arms"
+    p, origin = 0.5, "the worst case"
+    if score is not None and 0 < score < 1:
+        p, origin = score, "published"
+    text = f"{p:.1%} of answers right, {origin}; correlated 0.5 between arms"
+    return math.sqrt(p * (1 - p)), text
 
 
 def filled(measured: Spread | None, assumed: Spread) -> Spread:

@@ -1,11 +1,12 @@
 """Studies with replicates: score files as runs write them, of effects that are known."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from codepretrain.config.schema import LoggingConfig
+from codepretrain.config.schema import ContrastConfig, LoggingConfig
 from codepretrain.evals import estimate, multiple_choice
 from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.item_scores import ItemScores, write_item_scores
@@ -114,3 +115,30 @@ def write_run(
 def content(results: StudyResults, comparison: Comparison) -> Content:
     """Returns the content of a report that has nothing but a comparison."""
     return Content(results=results, comparison=comparison, pairs=(), written_at="now")
+
+
+def split_at_random(
+    study: ReportInput, variant: str, metrics: Sequence[str], rng: np.random.Generator
+) -> ReportInput:
+    """Returns a study of two variants, "first" and "second", of one recipe.
+
+    Each has half of the variant's replicates. Its contrasts are that each metric differs.
+    """
+    paths = study.replicates[variant]
+    order = rng.permutation(len(paths))
+    halves = {
+        "first": tuple(paths[i] for i in sorted(order[: len(paths) // 2])),
+        "second": tuple(paths[i] for i in sorted(order[len(paths) // 2 :])),
+    }
+    return replace(
+        study,
+        variants={name: of[0] for name, of in halves.items()},
+        replicates=halves,
+        baseline="first",
+        contrasts={
+            metric: ContrastConfig(
+                metric=metric, direction="different", variants=("second", "first")
+            )
+            for metric in metrics
+        },
+    )

@@ -16,7 +16,12 @@ def comparison_of(evaluator, **metrics):
         metric = spec.metric(Estimate(value, 0.1, 9))
         row = MetricRow.of(evaluator, name.replace("__", "/"), metric)
         cells[row, "v"] = Cell(
-            runs=("r",), step=1, metric=metric, values=(metric.value,), interval=Interval(0, 1)
+            runs=("r",),
+            step=1,
+            digest="d",
+            metric=metric,
+            values=(metric.value,),
+            interval=Interval(0, 1),
         )
     rows = tuple(row for row, _ in cells)
     return Comparison(baseline=None, variants=("v",), rows=rows, cells=cells, problems=())

@@ -204,4 +204,4 @@ def test_a_relative_effect_is_told_only_where_both_means_are_surely_positive(tmp
     (one,) = decided(study, helps=replace(HELPS, direction="higher")).values()
     assert one.effects.relative is None
     (row,) = contrast_rows([one])
-    assert row.relative == "–"
+    assert row.relative == ("–", "")

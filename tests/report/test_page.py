@@ -1,7 +1,13 @@
+import json
+import re
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
+from codepretrain.report.collect import collect
 from codepretrain.report.page import render
-from tests.report.replicated import content
+from codepretrain.report.write import content_of
+from tests.report.replicated import LOSS, LOSS_METRIC, content, replicated_study
 
 
 def test_the_caution_is_there_only_with_a_comparison(results, comparison):
@@ -10,3 +16,48 @@ def test_the_caution_is_there_only_with_a_comparison(results, comparison):
 
     assert has_caution(comparison)
     assert not has_caution(replace(comparison, baseline=None, cells={}))
+
+
+def with_two_losses(study, values):
+    """Gives every run two losses called by the same source, with the given values."""
+    for name, of in values.items():
+        run = Path(study.phases[name].run_dir)
+        shutil.rmtree(run / "items")
+        lines = [json.loads(line) for line in (run / "evals.jsonl").read_text().splitlines()]
+        (loss,) = [line for line in lines if line["evaluator"] == LOSS]
+        records = []
+        for evaluator, value in of.items():
+            metrics = {LOSS_METRIC: {**loss["metrics"][LOSS_METRIC], "value": value}}
+            records.append({**loss, "evaluator": evaluator, "metrics": metrics})
+        (run / "evals.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records))
+    identity = study.evaluators[LOSS]
+    return replace(study, evaluators=dict.fromkeys(("first_loss", "second_loss"), identity))
+
+
+def test_a_column_of_the_pair_table_is_named_by_its_metric_and_has_its_numbers(tmp_path):
+    """Two losses with one label: −0.034 was once shown as −0.017, the other one's difference."""
+    study = replicated_study(tmp_path, {"base": (3.0,), "one": (3.0,), "two": (3.0,)})
+    study = with_two_losses(
+        study,
+        {
+            "base": {"first_loss": 3.0, "second_loss": 3.0},
+            "one": {"first_loss": 2.9, "second_loss": 2.9},
+            "two": {"first_loss": 2.866, "second_loss": 2.883},
+        },
+    )
+    page = render(content_of(collect(study)))
+    (table,) = re.findall(r'<table class="comparison pairs">(.*?)</table>', page, re.DOTALL)[:1]
+    head, body = table.split("</thead>")
+    headers = [
+        re.sub(r"<[^>]+>", "", header).split()
+        for header in re.findall(r'<th scope="col">(.*?)</th>', head, re.DOTALL)[1:]
+    ]
+    names = [" ".join(header) for header in headers]
+    differences = re.findall(r'<span class="delta">(.*?)</span>', body)
+    found = dict(zip(names, differences, strict=True))
+    assert {name.split(" loss")[0]: value for name, value in found.items()} == {
+        "first": "−0.034",
+        "second": "−0.017",
+    }
+    for name, which in zip(names, ("first_loss", "second_loss"), strict=True):
+        assert f"{which}: {LOSS_METRIC}" in name

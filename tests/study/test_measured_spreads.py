@@ -36,8 +36,8 @@ def test_between_recipes_it_is_the_design_of_the_estimate(tmp_path: Path) -> Non
     assert found.estimate is not None
     design, spread = design_of(found.estimate, 3), spread_of(found)
     assert spread is not None
-    assert spread.run == Known(design.run_sd[0], "finished runs: coded 4, plain 4", False)
-    assert spread.item == Known(design.item_error, "finished runs: coded 4, plain 4", False)
+    assert spread.run == Known(design.run_sd[0], "coded 4, plain 4 finished runs", False)
+    assert spread.item == Known(design.item_error, "coded 4, plain 4 finished runs", False)
     assert (spread.rest_sd, spread.num_items) == (design.rest_sd, 80)
     assert 0.03 < spread.run.value < 0.15, "the planted deviations are about 0.08"
 

@@ -151,6 +151,21 @@ def test_equivalence() -> None:
     assert plan["unit"] == "bits/byte"
 
 
+def test_items_that_do_not_vary_more_than_single_runs() -> None:
+    spread = Spread(
+        run=Known(0.01, "4 runs", False),
+        item=Known(0.0, "4 runs", False),
+        item_freedom=15,
+        rest_sd=0.02,
+        num_items=16,
+    )
+    plan = planned(study({"main": HIGHER}), measured={"main": spread})
+    assert plan["contrasts"]["main"]["floor"] == 0
+    assert "error of a difference not seen above the noise of single runs" in printed(plan)
+    given = planned(study({"main": HIGHER}), run_sd={"main": 0.5}, measured={"main": spread})
+    assert given["contrasts"]["main"]["run_sd"]["value"] == 0.5
+
+
 def test_a_published_score_says_how_much_answers_vary() -> None:
     low = dataclasses.replace(HIGHER, published_score=0.05)
     errors = [

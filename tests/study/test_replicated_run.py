@@ -38,6 +38,20 @@ def test_every_replicate_is_trained_once_by_one_run(
     assert main(["evaluate", *where, "--phase", "trunk-r2"]) == 2
     assert "there is no phase 'trunk-r2'; did you mean trunk-r1?" in capsys.readouterr().err
 
+    # The trained replicates say how much a score varies; a damaged file is named and not used.
+    assert main(["plan", *where, "--power", "--json"]) == 0
+    planned = json.loads(capsys.readouterr().out)["power"]
+    measured = planned["contrasts"]["code"]
+    assert measured["run_sd"]["source"] == "code 2, plain 2 finished runs"
+    assert not measured["run_sd"]["is_assumed"]
+    assert planned["problems"] == []
+    [scores] = (workdir / "runs").glob("trunk-r1-*/items/*-00000008-*.npz")
+    scores.write_bytes(b"x")
+    assert main(["plan", *where, "--power"]) == 0
+    out = capsys.readouterr().out
+    assert f"not used: {scores} is damaged" in out
+    assert "0.05 nats/token (assumed" in out
+
     exported = workdir.parent / "exported"
     assert command("export", *where, "--phase", "trunk-r1", "--output", exported).returncode == 0
     provenance = json.loads((exported / "codepretrain.json").read_text())

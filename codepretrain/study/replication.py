@@ -1,0 +1,43 @@
+"""What the replicates of the arms of a contrast allow to be concluded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from codepretrain.config.schema import StudyConfig
+from codepretrain.study.graph import Phase
+from codepretrain.study.replicates import last_phases
+
+
+@dataclass(frozen=True)
+class Replication:
+    """The independent replicates of each arm of a contrast.
+
+    Attributes:
+      counts: variant → replicates that are independent of each other. Runs that start from one
+        checkpoint, such as cooldowns of one trunk, are one.
+      is_from_one_checkpoint: whether all runs of all arms start from one checkpoint. Then its
+        spread is no part of the contrast, which is about what follows it, and `counts` has all.
+    """
+
+    counts: Mapping[str, int]
+    is_from_one_checkpoint: bool
+
+
+def replication(
+    config: StudyConfig,
+    phases: Mapping[str, Phase],
+    fingerprints: Mapping[str, str],
+    variants: Sequence[str],
+) -> Replication:
+    """Returns how many independent replicates each variant has."""
+    starts, runs = {}, {}
+    for variant in variants:
+        lasts = [phases[name] for name in last_phases(config, variant)]
+        starts[variant] = {
+            last.path[0].config.initial_checkpoint or fingerprints[last.path[0].name]
+            for last in lasts
+        }
+        runs[variant] = len({fingerprints[last.name] for last in lasts})
+    is_one = len(set().union(*starts.values())) == 1 and max(runs.values()) > 1
+    counts = runs if is_one else {variant: len(of) for variant, of in starts.items()}
+    return Replication(counts=counts, is_from_one_checkpoint=is_one)
