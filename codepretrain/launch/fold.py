@@ -77,7 +77,7 @@ def _state(state: JobState, event: Mapping[str, Any]) -> JobState:
 def _request(state: JobState, event: Mapping[str, Any]) -> JobState:
     state = replace(state, request=event["number_of_request"])
     if event["request"] == "stop":
-        return state if state.is_over else replace(state, stopping="stop")
+        return replace(state, stopping="stop") if state.goes_on else state
     if state.conducted == "DONE":
         return state
     now_s = seconds(event["time"])
