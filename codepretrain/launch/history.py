@@ -113,7 +113,7 @@ def _with_lost_steps(found: Mapping[str, AttemptHistory]) -> dict[str, AttemptHi
     """
     again_from: dict[str, int] = {}
     settled = dict(found)
-    for name, known in reversed(found.items()):
+    for name, known in reversed(list(found.items())):
         start, step = known.resumed_step, again_from.get(known.stage)
         if start is None or known.cause == "damage":
             continue
