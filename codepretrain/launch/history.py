@@ -109,13 +109,17 @@ def _with_lost_steps(found: Mapping[str, AttemptHistory]) -> dict[str, AttemptHi
     """Returns attempts that have lost the steps that later ones have made again.
 
     A checkpoint may have been saved and not reported, and one that counted may be lost later. Until
-    a stage is resumed, an attempt has lost what its end says. An end by damage is no such resume.
+    a stage is resumed, an attempt has lost what its end says. One that resumed earlier than expected
+    was ended for that: none of its steps count.
     """
     again_from: dict[str, int] = {}
     settled = dict(found)
     for name, known in reversed(list(found.items())):
         start, step = known.resumed_step, again_from.get(known.stage)
-        if start is None or known.cause == "damage":
+        if start is None:
+            continue
+        if known.expected_step is not None and start < known.expected_step:
+            settled[name] = replace(known, lost_steps=known.num_steps)
             continue
         if step is not None:
             lost_steps = max(0, start + known.num_steps - max(start, step))

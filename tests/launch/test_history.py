@@ -109,6 +109,6 @@ def test_steps_that_a_later_attempt_makes_again_are_lost() -> None:
     ]
     found = attempts_of(told.numbered(*told.CRASHED, *again))
     assert [a.lost_steps for a in found.values()] == [20, 0]
-    again[1] = {**again[1], "step": 0, "expected": 40}
-    found = attempts_of(told.numbered(*told.CRASHED, *again[:2], told.ended(240, 2, "damage")))
-    assert [a.lost_steps for a in found.values()] == [10, 0]
+    again[0] = told.started(200, 2, expected=40)
+    found = attempts_of(told.numbered(*told.CRASHED, *again, told.ended(240, 2, "damage")))
+    assert [a.lost_steps for a in found.values()] == [10, 1]  # it resumed before step 40
