@@ -109,7 +109,7 @@ def _with_lost_steps(found: Mapping[str, AttemptHistory]) -> dict[str, AttemptHi
     """Returns attempts that have lost the steps that later ones have made again.
 
     A checkpoint may have been saved and not reported, and one that counted may be lost later. Until
-    a stage is resumed, an attempt has lost what its end says. One that resumed earlier than expected
+    a stage is resumed, an attempt has lost what its end says. One that resumed too early
     was ended for that: none of its steps count.
     """
     again_from: dict[str, int] = {}
