@@ -41,6 +41,13 @@ class PassingError(UserError):
     cause = "crash"
 
 
+class AbsentPeersError(UserError):
+    """Other processes of the run did not come, or left while this one joined them."""
+
+    cause = "lost_host"
+    is_cascade = True
+
+
 def user_error(message: str, *, cause: str) -> UserError:
     """Returns a UserError of another process, given its message and cause."""
     kinds = {kind.cause: kind for kind in (DivergenceError, DamageError, PassingError)}

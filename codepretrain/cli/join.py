@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from codepretrain import interrupt
-from codepretrain.errors import PeerStopped, UserError
+from codepretrain.errors import AbsentPeersError, PeerStopped, UserError
 from codepretrain.peer_watch import PeerWatch, jax_timeout_s
 from codepretrain.peers import LOST_CODE, Peers
 
@@ -54,7 +54,9 @@ def join(flags: argparse.Namespace, *, end: Callable[[BaseException], None]) -> 
                 heartbeat_timeout_seconds=jax_timeout_s(flags.heartbeat_timeout_s),
             )
     except (ValueError, RuntimeError) as error:
-        raise UserError(
+        # JAX refuses values by a ValueError; the rest is about the others or the network.
+        kind = UserError if isinstance(error, ValueError) else AbsentPeersError
+        raise kind(
             f"{where}: cannot join the other processes: {error}; check --coordinator, "
             "--num-processes and --process-id of every process"
         ) from error
@@ -146,13 +148,13 @@ def _absent(where: str, flags: argparse.Namespace, state: object) -> UserError:
     waited = f"waited {flags.join_timeout_s} s (--join-timeout-s)"
     address = getattr(state, "coordinator_address", None) or flags.coordinator
     if address is None:
-        return UserError(f"{where}: {waited} to discover the other processes of the pod")
+        return AbsentPeersError(f"{where}: {waited} to discover the other processes of the pod")
     if problem := _unreachable(address):
-        return UserError(
+        return AbsentPeersError(
             f"{where}: {waited} for process 0 at {address}: {problem}; check that process 0 runs, "
             "and that its address can be reached from this host"
         )
-    return UserError(
+    return AbsentPeersError(
         f"{where}: {waited}, and not all {getattr(state, 'num_processes', '?')} processes have "
         f"joined process 0 at {address}; check that each runs, with a --process-id of its own and "
         "the same --num-processes"

@@ -105,7 +105,7 @@ def write_bundle(folder: epath.Path, bundle: Bundle) -> epath.Path:
 
 def check_no_secrets(files: Mapping[str, bytes], secret_values: Mapping[str, str]) -> None:
     """Raises UserError if a file contains the value of an environment variable that is secret."""
-    values = {n: _spellings(v) for n, v in secret_values.items() if len(v) >= _MIN_SECRET}
+    values = {n: _spellings(v) for n, v in secret_values.items() if len(v.strip()) >= _MIN_SECRET}
     for where, content in _contents(files):
         for name, spellings in values.items():
             if any(spelling in content for spelling in spellings):
@@ -117,9 +117,11 @@ def check_no_secrets(files: Mapping[str, bytes], secret_values: Mapping[str, str
 
 
 def _spellings(value: str) -> set[bytes]:
-    """Returns a text as files may hold it: as it is, and within JSON."""
-    within = (json.dumps(value, ensure_ascii=is_ascii)[1:-1] for is_ascii in (False, True))
-    return {text.encode("utf-8", "surrogateescape") for text in (value, *within)}
+    """Returns a text as files may hold it: as it is, within JSON, and as lines of a diff."""
+    text = value.strip()
+    within = (json.dumps(text, ensure_ascii=is_ascii)[1:-1] for is_ascii in (False, True))
+    lines = (text.replace("\n", f"\n{sign}") for sign in "+- ")
+    return {found.encode("utf-8", "surrogateescape") for found in (text, *within, *lines)}
 
 
 def _code(package: Path) -> dict[str, bytes]:

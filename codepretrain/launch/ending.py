@@ -61,6 +61,7 @@ def _measure(draft: Draft, live: Live) -> None:
         stage=live.attempt.stage,
         seconds=seconds,
         chip_seconds=round(seconds * budget.num_chips(draft.job, live), 3),
+        step=last_step(draft, live),
     )
 
 

@@ -77,7 +77,7 @@ def _state(state: JobState, event: Mapping[str, Any]) -> JobState:
 def _request(state: JobState, event: Mapping[str, Any]) -> JobState:
     state = replace(state, request=event["number_of_request"])
     if event["request"] == "stop":
-        return state if state.is_over else replace(state, stopping="stop")
+        return replace(state, stopping="stop") if state.goes_on else state
     if state.conducted == "DONE":
         return state
     now_s = seconds(event["time"])
@@ -139,11 +139,12 @@ def _resumed(state: JobState, event: Mapping[str, Any]) -> JobState:
 
 
 def _first_step(state: JobState, event: Mapping[str, Any]) -> JobState:
-    return _with_live(state, _live(state, event), has_stepped=True)
+    return _with_step(_with_live(state, _live(state, event), has_stepped=True), event)
 
 
 def _saved(state: JobState, event: Mapping[str, Any]) -> JobState:
     name = _live(state, event).attempt.stage
+    state = _with_step(state, event)
     before = state.stage(name).saved_step
     if before is not None and event["step"] <= before:
         return state
@@ -182,6 +183,7 @@ def _chip_hours(state: JobState, event: Mapping[str, Any]) -> JobState:
     live = _live(state, event)
     seconds_ = live.seconds + event["seconds"]
     state = _with_live(state, live, seconds=seconds_, measured_s=seconds(event["time"]))
+    state = _with_step(state, event)
     stage = state.stage(live.attempt.stage)
     return _with_stage(
         state,
@@ -235,6 +237,12 @@ def _live(state: JobState, event: Mapping[str, Any]) -> Live:
 
 def _with_live(state: JobState, live: Live, **changes: Any) -> JobState:
     return replace(state, live={**state.live, live.attempt.id: replace(live, **changes)})
+
+
+def _with_step(state: JobState, event: Mapping[str, Any]) -> JobState:
+    live, step = _live(state, event), event.get("step")
+    is_newer = step is not None and (live.step is None or step > live.step)
+    return _with_live(state, live, step=step) if is_newer else state
 
 
 def _with_stage(state: JobState, name: str, **changes: Any) -> JobState:

@@ -91,16 +91,41 @@ def attempts_of(events: Iterable[Event]) -> dict[str, AttemptHistory]:
                 saves.setdefault(name, []).append((seconds(event["time"]), event["step"]))
             elif kind in _STEPS:
                 found[name] = _STEPS[kind](found[name], event)
-    return {
-        name: replace(
-            known,
-            saves=tuple(saves.get(name, ())),
-            newest_s=max(known.newest_s, seconds(newest[name]))
-            if name in newest
-            else known.newest_s,
-        )
-        for name, known in found.items()
-    }
+    return _with_lost_steps(
+        {
+            name: replace(
+                known,
+                saves=tuple(saves.get(name, ())),
+                newest_s=max(known.newest_s, seconds(newest[name]))
+                if name in newest
+                else known.newest_s,
+            )
+            for name, known in found.items()
+        }
+    )
+
+
+def _with_lost_steps(found: Mapping[str, AttemptHistory]) -> dict[str, AttemptHistory]:
+    """Returns attempts that have lost the steps that later ones have made again.
+
+    A checkpoint may have been saved and not reported, and one that counted may be lost later. Until
+    a stage is resumed, an attempt has lost what its end says. One that resumed too early
+    was ended for that: none of its steps count.
+    """
+    again_from: dict[str, int] = {}
+    settled = dict(found)
+    for name, known in reversed(list(found.items())):
+        start, step = known.resumed_step, again_from.get(known.stage)
+        if start is None:
+            continue
+        if known.expected_step is not None and start < known.expected_step:
+            settled[name] = replace(known, lost_steps=known.num_steps)
+            continue
+        if step is not None:
+            lost_steps = max(0, start + known.num_steps - max(start, step))
+            settled[name] = replace(known, lost_steps=lost_steps)
+        again_from[known.stage] = start if step is None else min(start, step)
+    return settled
 
 
 def _started(event: Event) -> AttemptHistory:

@@ -24,6 +24,8 @@ _FIELDS = f"{ROOT}.machine"
 _MAX_HOSTS = 4096
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _SECRET_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?")
+_OBJECT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _SOUNDS_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_KEY", re.I)
 
 
@@ -153,6 +155,7 @@ def check_machine(config: LaunchConfig) -> None:
             )
     _check_slices(config)
     _check_capacity(machine)
+    _check_gke_names(machine)
     _check_variables(machine)
 
 
@@ -220,6 +223,23 @@ def _check_capacity(machine: MachineConfig) -> None:
             f"{_FIELDS}.reservation: expected the name of the reservation with "
             f"{_FIELDS}.capacity='reserved' and None otherwise, got {machine.reservation!r} with "
             f"{machine.capacity!r}"
+        )
+
+
+def _check_gke_names(machine: MachineConfig) -> None:
+    """Checks names of which a manifest makes a label or the name of an object."""
+    if machine.kind != "gke":
+        return
+    if machine.reservation is not None and not _LABEL.fullmatch(machine.reservation):
+        raise UserError(
+            f"{_FIELDS}.reservation: expected the short name of a reservation for "
+            f"{_FIELDS}.kind='gke', which is a label of nodes: at most 63 letters, digits, - and "
+            f"_, got {quoted(machine.reservation)}"
+        )
+    if machine.service_account is not None and not _OBJECT.fullmatch(machine.service_account):
+        raise UserError(
+            f"{_FIELDS}.service_account: expected the name of a Kubernetes service account for "
+            f"{_FIELDS}.kind='gke', got {quoted(machine.service_account)}"
         )
 
 

@@ -26,8 +26,12 @@ def reports_of(draft: Draft, live: Live) -> dict[int, WorkerReport]:
 
 
 def last_step(draft: Draft, live: Live) -> int | None:
-    """Returns the last step that any worker of a gang has reported."""
-    steps = [report.step for report in _of_phase(draft, live, reports_of(draft, live))]
+    """Returns the last step that any worker of a gang is known to have made.
+
+    The record of a host that was started again says nothing of it; events do.
+    """
+    reports = _of_phase(draft, live, reports_of(draft, live))
+    steps = [live.step, *(report.step for report in reports)]
     for host in live.attempt.hosts:
         record = draft.record(live, host)
         if record is not None and record.end is not None:

@@ -97,7 +97,7 @@ def has_keeper(folder: JobFolder) -> bool:
 def _check_budget(
     job: Job, state: JobState, *, max_chip_hours: float | None, max_price: float | None
 ) -> None:
-    if state.state == "OVER_BUDGET" and max_chip_hours is None and max_price is None:
+    if state.conducted == "OVER_BUDGET" and max_chip_hours is None and max_price is None:
         raise UserError(
             f"job {job.name} is OVER_BUDGET: {state.why}; raise the cap with --max-chip-hours or "
             "--max-price"

@@ -67,7 +67,8 @@ class Live:
     """An attempt that has started and whose end is not recorded yet.
 
     boots, before: the supervisors of its hosts and the attempts that they had run last, when it
-    started. seconds: measured up to `measured_s`. lost: hosts that were named as lost.
+    started. seconds: measured up to `measured_s`. lost: hosts that were named as lost. step: the
+    newest one that an event names.
     """
 
     attempt: Attempt
@@ -80,6 +81,7 @@ class Live:
     seconds: float = 0.0
     is_running: bool = False
     resumed_step: int | None = None
+    step: int | None = None
     has_stepped: bool = False
     closing: Closing | None = None
     lost: frozenset[int] = frozenset()

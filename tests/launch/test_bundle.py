@@ -249,3 +249,12 @@ def test_a_secret_with_characters_that_json_escapes_is_found() -> None:
     for content in (json.dumps({"a": secret}), json.dumps({"a": f"x{secret}é"}), secret):
         with pytest.raises(UserError, match="contains the value of the environment variable S"):
             check_no_secrets({"job.json": content.encode()}, {"S": secret})
+
+
+@pytest.mark.parametrize(
+    "content", ["+first line\n+second line", "key = 'first line\\nsecond line'"]
+)
+def test_a_secret_of_several_lines_is_found_in_a_diff(content: str) -> None:
+    """An environment variable that was read from a file ends with a newline."""
+    with pytest.raises(UserError, match="environment variable S"):
+        check_no_secrets({"change.diff": content.encode()}, {"S": "first line\nsecond line\n"})

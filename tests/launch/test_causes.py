@@ -15,6 +15,7 @@ KILL = End(code=-9, cause="crash", message="killed by SIGKILL")
 OOM = End(code=-9, cause="out_of_memory", message="oom")
 ABORT = End(code=-6, cause="crash", message="aborted")
 LOST = End(code=3, cause="lost_host", is_cascade=True, message="process 1 is lost")
+ABSENT = End(code=2, cause="lost_host", is_cascade=True, message="waited 900 s")
 USER = End(code=2, cause="user_error", message="no such file")
 TOLD = End(code=2, cause="user_error", is_cascade=True, message="process 0: no such file")
 DAMAGE = End(code=2, cause="damage", message="damaged shard")
@@ -56,6 +57,9 @@ def silent(host: int) -> Closing:
         ([LOST, None], {"gone": (1,)}, "lost_host", 1),
         ([ABORT, None], {"lost": {1: 25.0}}, "lost_host", 1),
         ([DONE, None], {"lost": {1: 25.0}}, "lost_host", 1),
+        ([ABSENT, KILLED], {"closing": closing()}, "lost_host", 0),
+        ([ABSENT, None], {"preempted": (1,)}, "preemption", 1),
+        ([ABSENT, USER], {}, "user_error", 1),
         ([LOST, KILLED], {}, "hang", 1),  # it had stopped answering, and had to be killed
         ([LOST, KILLED, LOST], {"closing": closing()}, "hang", 1),
         ([KILLED, KILLED], {"closing": hang(1)}, "hang", 1),

@@ -145,3 +145,13 @@ def test_a_resume_clears_failures_and_waits_for_its_state() -> None:
     found = fold_events(numbered(*again))
     assert (found.state, found.is_resumed, found.max_chip_hours) == ("QUEUED", False, 7.5)
     assert found.stage("train.a").saved_step == 6
+
+
+def test_a_stop_after_a_resume_counts_though_the_conductor_died_between_them() -> None:
+    """It had recorded the request, and not yet that the job is QUEUED again."""
+    asked = [
+        {"event": "request", "request": kind, "number_of_request": number}
+        for number, kind in enumerate(("resume", "stop"), start=1)
+    ]
+    found = fold_events(numbered(state("STOPPED"), *asked, state("QUEUED")))
+    assert (found.state, found.stopping, found.request) == ("QUEUED", "stop", 2)

@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 
@@ -12,7 +13,7 @@ from codepretrain.launch.host_status import Look
 from codepretrain.launch.status import status_of
 from tests.launch import random_faults
 from tests.launch import told_job as told
-from tests.launch.simulator import World
+from tests.launch.simulator import Fault, World
 
 
 def test_the_parts_of_an_attempt_by_hand() -> None:
@@ -82,3 +83,32 @@ def test_what_holds_for_every_schedule_of_faults(seed: int) -> None:
     assert (status.state, status.is_over) == (state.state, True)
     failures = sum(sum(stage.failures.values()) for stage in status.stages)
     assert failures == sum(a.cause != "done" for a in attempts.values())
+
+
+@pytest.mark.parametrize("make", [random_faults.kill_supervisor, random_faults.lose_all])
+def test_steps_of_a_machine_that_is_gone_are_lost(make: Callable[[random.Random], Fault]) -> None:
+    """Its supervisor, once started again, knows nothing of the worker."""
+    num_lost = 0
+    for tick in range(20, 60):
+        rng = random.Random(tick)
+        plan = random_faults.job(random_faults.phase("a", steps=40), hosts=1)
+        world = World(plan, seed=tick, faults={tick: [make(rng)]})
+        world.run(900)
+        found = list(attempts_of(merged(world.journals)).values())
+        assert sum(a.num_steps - a.lost_steps for a in found) <= 40, tick
+        num_lost += sum(a.lost_steps for a in found)
+    assert num_lost > 10
+
+
+def test_steps_that_a_later_attempt_makes_again_are_lost() -> None:
+    """The first one saves 40 of 50 steps. They count for as long as its checkpoint is there."""
+    again = [
+        told.started(200, 2),
+        told.event(215, "resumed", attempt="train.a-2", step=30, expected=None),
+        told.event(235, "first_step", attempt="train.a-2", step=31),
+    ]
+    found = attempts_of(told.numbered(*told.CRASHED, *again))
+    assert [a.lost_steps for a in found.values()] == [20, 0]
+    again[0] = told.started(200, 2, expected=40)
+    found = attempts_of(told.numbered(*told.CRASHED, *again, told.ended(240, 2, "damage")))
+    assert [a.lost_steps for a in found.values()] == [10, 1]  # it resumed before step 40

@@ -152,6 +152,27 @@ def test_mistakes_on_tpu_vms_are_named(override: str, words: str) -> None:
     assert words in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (
+            ("capacity=reserved", "reservation=projects/p/reservations/r"),
+            "machine.machine.reservation: expected the short name of a reservation",
+        ),
+        (("capacity=reserved", f"reservation={'r' * 64}"), "at most 63 letters"),
+        (
+            ("service_account=trainer@my-project.iam.gserviceaccount.com",),
+            "machine.machine.service_account: expected the name of a Kubernetes service account",
+        ),
+    ],
+)
+def test_names_that_kubernetes_refuses_are_named(overrides: tuple[str, ...], words: str) -> None:
+    given = [f"--machine.machine.{override}" for override in overrides]
+    with pytest.raises(UserError) as error:
+        load_machine(ROOT / "launch" / "gke_v5p.py", [*CLOUD, *given])
+    assert words in str(error.value)
+
+
 def test_a_secret_is_given_by_name_and_its_value_never_quoted() -> None:
     value = "hf_" + "x" * 10 + "/+="
     with pytest.raises(UserError) as error:

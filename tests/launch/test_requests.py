@@ -76,6 +76,17 @@ def test_a_cap_that_is_reached_must_be_raised(folder: JobFolder) -> None:
     assert asked(folder) == []
 
 
+def test_a_keeper_with_a_wrong_clock_does_not_hide_that_a_cap_is_reached(
+    folder: JobFolder,
+) -> None:
+    happened(folder, *_BEGUN, "OVER_BUDGET")
+    with EventWriter(folder.events, "keeper-1") as writer:
+        writer.append([{"event": "state", "time": utc(3600), "state": "QUEUED", "why": "slices"}])
+    assert requests.state_of(folder).state == "QUEUED"
+    with pytest.raises(UserError, match="raise the cap with --max-chip"):
+        resume(folder)
+
+
 def test_one_that_runs_gets_a_keeper_only_if_it_has_none(
     folder: JobFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
