@@ -95,7 +95,9 @@ def _start(draft: Draft, start: Start) -> None:
         hosts = hosts[:1]
     known = draft.state.stage(stage.name)
     number = max(known.attempts, draft.view.used.get(stage.name, 0)) + 1
-    extra = ("--retrain-lost",) if stage.phase and draft.state.retrains_lost else ()
+    # Until there is a checkpoint again: another loss is to be accepted by another request.
+    accepts_loss = draft.state.retrains_lost and known.saved_step is None
+    extra = ("--retrain-lost",) if stage.phase and accepts_loss else ()
     seen = {host: draft.view.hosts[host] for host in hosts}
     attempt = Attempt(
         id=f"{stage.name}-{number}",

@@ -216,6 +216,23 @@ def test_an_older_checkpoint_than_expected_is_damage() -> None:
     assert "resumed from step 0, expected step 3" in state.why
 
 
+def test_an_accepted_loss_is_accepted_once() -> None:
+    """Attempts after the next checkpoint may not train lost steps again in silence."""
+
+    def resume(world: World) -> None:
+        world.requests.append(Request(number=1, kind="resume", retrain_lost=True))
+
+    lost = made(random_faults.lose_checkpoints)
+    kill = made(random_faults.end_worker(-9, "crash"))
+    plan = job(phase("a", steps=20))
+    _, state, events = one(plan, (16, lost), (16, kill), (60, resume), (80, kill))
+    assert state.state == "DONE"
+    assert causes(events) == ["crash", "damage", "crash", "done"]
+    attempts = of_kind(events, "attempt")
+    accepts = ["--retrain-lost" in attempt["record"]["arguments"] for attempt in attempts]
+    assert accepts == [False, False, True, False]
+
+
 def test_stop_saves_and_resume_goes_on() -> None:
     plan = job(phase("a"))
     _, state, events = one(plan, (11, made(request("stop"))), (40, made(request("resume"))))
