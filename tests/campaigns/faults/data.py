@@ -127,13 +127,17 @@ def start_another_job(job: Launched, rng: random.Random) -> Noticed:
     stage = job.job.stages[0]
     options = stage.arguments[stage.arguments.index("--workdir") + 2 : -2]
     other = make_job(Path(job.job.workdir), options, name="other")
-    with Hosts(other) as second:
+    with contextlib.ExitStack() as stack:
+        second = stack.enter_context(Hosts(other))
 
         def refusals() -> list[dict[str, Any]]:
             return [event for event in second.events() if event["event"] == "end"]
 
         second.wait(lambda: len(refusals()) >= 2, "the refusal of two attempts")
         assert all("is in use" in end["message"] for end in refusals()), second.described()
+        assert second.command("stop").wait() == 0
+        second.wait(lambda: second.state().is_over and not second.supervisors(), "its end")
+        stack.pop_all()  # leaving it would kill all workers on the working directory
     shutil.rmtree(os.fspath(other.path))
     action = "attempts of the other job are refused; goes on"
     return Noticed(action, time.monotonic() - began_s)
