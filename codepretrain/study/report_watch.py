@@ -37,7 +37,7 @@ def watch_report(
         state = _state(results)
         if all(run.status == "missing" for run in results.runs.values()):
             if written is None:
-                console.print("waiting for the first run", soft_wrap=True)
+                console.print(f"waiting for the first run in {workspace.workdir}", soft_wrap=True)
             written = ()
         elif state != written:
             folder = workspace.workdir / "reports" / workspace.config.name
