@@ -33,7 +33,6 @@ _REPLICATED_JOB = "slice"
 _NODE_POOL = "cloud.google.com/gke-nodepool"
 _JOB_INDEX = "metadata.labels['jobset.sigs.k8s.io/job-index']"
 _EXTRA_GRACE_S = 15  # after the supervisor's own, for its last record
-_LONGEST = 63  # a pod's name: <job>-slice-<slice>-<host>-<5 letters>
 
 
 def manifest(config: LaunchConfig, shipment: Shipment) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from codepretrain.report.compare import metric_rows
 from codepretrain.report.contrast_effects import NO_EFFECTS, Effects, effects_of
 from codepretrain.report.differences import Reader, scores_of, two_checkpoints
 from codepretrain.report.evaluations import read_scores
-from codepretrain.report.statistics import UNBOUNDED, Interval
+from codepretrain.report.statistics import UNBOUNDED, Difference, Interval
 
 ALPHA = 1 - CONFIDENCE
 
@@ -201,16 +201,12 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         between=between(arms),
     )
     if not result.between.are_recipes:
-        return _of_checkpoints(result, source.read, weights)
+        return _of_checkpoints(result, source.read, scores, weights)
     estimate = contrast(scores, weights, is_paired=config.is_paired)
     margin = equivalence(estimate, config.margin) if config.margin is not None else None
     is_equivalence = config.direction == "equivalent" and margin is not None
     return replace(
-        result,
-        value=estimate.value,
-        interval=estimate.interval,
-        method=estimate.method,
-        num_items=estimate.num_items,
+        _with_value(result, estimate),
         estimate=estimate,
         p_value=margin.p_value if is_equivalence and margin else estimate.p_value,
         equivalence=margin,
@@ -232,25 +228,26 @@ def _paired(arms: Sequence[Arm]) -> list[Arm]:
 
 
 def _of_checkpoints(
-    result: ContrastResult, read: ScoresReader, weights: Sequence[float]
+    result: ContrastResult,
+    read: ScoresReader,
+    scores: Sequence[ArmScores],
+    weights: Sequence[float],
 ) -> ContrastResult:
     """Returns the difference of the checkpoints, which decides nothing about recipes."""
     if result.config.variants and all(len(arm.runs) == 1 for arm in result.arms):
         difference = two_checkpoints(result.arms[0], result.arms[1], read)
         assert difference is not None, "the scores were read"
-        value, interval, method = difference.value, difference.interval, difference.method
-        return replace(
-            result, value=value, interval=interval, method=method, num_items=difference.num_items
-        )
-    scores = scores_of(result.arms, read)
-    assert scores is not None, "the scores were read"
-    estimate = contrast(scores, weights, between="checkpoints")
+        return _with_value(result, difference)
+    return _with_value(result, contrast(scores, weights, between="checkpoints"))
+
+
+def _with_value(result: ContrastResult, found: Estimate | Difference) -> ContrastResult:
     return replace(
         result,
-        value=estimate.value,
-        interval=estimate.interval,
-        method=estimate.method,
-        num_items=estimate.num_items,
+        value=found.value,
+        interval=found.interval,
+        method=found.method,
+        num_items=found.num_items,
     )
 
 

@@ -3,10 +3,8 @@
 A number that the paper does not state is absent there.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
 from codepretrain.inference.effects import Effect
@@ -19,6 +17,7 @@ from codepretrain.report.compare import compare, metric_rows
 from codepretrain.report.contrast_effects import relative
 from codepretrain.report.differences import scores_of
 from codepretrain.report.phases import by_phase
+from codepretrain.report.published_tables import tables
 
 _AGREE = 0.5  # points of percent within which a stated effect is that of the published table
 
@@ -69,13 +68,6 @@ class Published:
     cells: Mapping[str, Sequence[PublishedCell]]
     effects: Sequence[PublishedEffect]
     contradictions: Sequence[str]
-
-
-def tables() -> Mapping[str, Any]:
-    """Returns the published numbers: percent by table, phase and average."""
-    text = resources.files("codepretrain.report").joinpath("published.json").read_text("utf-8")
-    found: Mapping[str, Any] = json.loads(text)
-    return found
 
 
 def beside_published(results: StudyResults, averages: Averaged | None) -> Published | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.inference.trend import dose_weights, factorial_weights
-from codepretrain.report.published import tables
+from codepretrain.report.published_tables import tables
 from experiments.study.evaluations import BITS_OF_CODE, BITS_OF_TEXT
 
 POINT = 0.01

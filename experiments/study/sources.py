@@ -13,6 +13,8 @@ Values are marked: `# paper` is stated in arXiv 2408.10914, `# inferred` follows
 there, `# ours` is our choice where the paper does not say.
 """
 
+from typing import Any
+
 from codepretrain.config.schema import (
     DataConfig,
     DecontaminationConfig,
@@ -26,6 +28,17 @@ SLIMPAJAMA = "corpora/slimpajama/train/*/*.jsonl.zst"
 # inferred: The Stack after "StarCoder's deduplication" is Stack-dedup.
 STACK = "corpora/the_stack_dedup/data/*/*.parquet"
 
+
+def the_stack(languages: str, **fields: Any) -> SourceConfig:
+    """Returns a source of languages of The Stack: "web_code", "markup" or a single one.
+
+    Args:
+      fields: of `SourceConfig`.
+    """
+    options = {"path": STACK, "languages": languages}
+    return SourceConfig(reader="the_stack", options=options, **fields)
+
+
 TEXT = {
     "text": SourceConfig(
         reader="slimpajama",
@@ -38,18 +51,16 @@ TEXT = {
 }
 
 CODE = {
-    "web_code": SourceConfig(
-        reader="the_stack",
+    "web_code": the_stack(
+        "web_code",  # paper: 25 languages
         kind="code",
-        options={"path": STACK, "languages": "web_code"},  # paper: 25 languages
         filters=filters.WEB_CODE,
         num_tokens=int(139e9),  # paper
         max_epochs=2.0,  # ours: 200B of web code alone are 1.44 epochs
     ),
-    "markup": SourceConfig(
-        reader="the_stack",
+    "markup": the_stack(
+        "markup",  # paper: 10 languages
         kind="code",
-        options={"path": STACK, "languages": "markup"},  # paper: 10 languages
         filters=filters.MARKUP,
         num_tokens=int(180e9),  # paper
         max_epochs=2.0,  # ours
@@ -118,31 +129,27 @@ OF_COOLDOWNS = {
 
 # ours: the paper has none of these. Their documents are also in `web_code` and `markup`.
 OF_CONTROLS = {
-    "scrambled_web_code": SourceConfig(
-        reader="the_stack",
+    "scrambled_web_code": the_stack(
+        "web_code",
         kind="scrambled_code",
-        options={"path": STACK, "languages": "web_code"},
         filters=filters.SCRAMBLED_CODE,
         num_tokens=int(139e9),
     ),
-    "scrambled_markup": SourceConfig(
-        reader="the_stack",
+    "scrambled_markup": the_stack(
+        "markup",
         kind="scrambled_code",
-        options={"path": STACK, "languages": "markup"},
         filters=filters.SCRAMBLED_MARKUP,
         num_tokens=int(180e9),
     ),
-    "web_python": SourceConfig(
-        reader="the_stack",
+    "web_python": the_stack(
+        "python",
         kind="code",
-        options={"path": STACK, "languages": "python"},
         filters=filters.WEB_CODE,
         num_tokens=int(13.3e9),  # inferred: 9.6% of 139B, its share of the documents
     ),
-    "web_code_sample": SourceConfig(
-        reader="the_stack",
+    "web_code_sample": the_stack(
+        "web_code",
         kind="code",
-        options={"path": STACK, "languages": "web_code"},
         filters=filters.CODE_SAMPLE,
         num_tokens=int(3.2e9),  # as large as the synthetic code
         max_epochs=6.3,  # and as often read

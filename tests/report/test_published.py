@@ -9,8 +9,9 @@ from codepretrain.report.arms import arm_scores, find_arm
 from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import collect
 from codepretrain.report.phases import by_phase
-from codepretrain.report.published import beside_published, tables
+from codepretrain.report.published import beside_published
 from codepretrain.report.published_rows import effect_rows, table_rows
+from codepretrain.report.published_tables import tables
 from tests.report.replicated import replicated_study
 from tests.test_experiments import EXPERIMENTS
 
