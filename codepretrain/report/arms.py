@@ -90,6 +90,13 @@ def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
     )
 
 
+def share_a_run(ours: Arm, baseline: Arm) -> bool:
+    """Returns whether two variants end in the same run, as every variant and itself do."""
+    return bool(
+        {run.plan.run_dir for run in ours.runs} & {run.plan.run_dir for run in baseline.runs}
+    )
+
+
 def between(arms: Sequence[Arm]) -> Between:
     """Returns what a comparison of the arms is between.
 

@@ -7,6 +7,7 @@ the runs is not more lenient than the last one. With one replicate in an arm the
 checkpoints is told, without a decision.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,14 @@ from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.families import adjusted
 from codepretrain.inference.interval import CONFIDENCE
 from codepretrain.inference.scores import ArmScores
-from codepretrain.report.arms import Arm, ScoresReader, between, check_same_evaluation, find_arm
+from codepretrain.report.arms import (
+    Arm,
+    ScoresReader,
+    between,
+    check_same_evaluation,
+    find_arm,
+    share_a_run,
+)
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.averages import METRIC
 from codepretrain.report.between import TWO_CHECKPOINTS, Between
@@ -186,6 +194,7 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         absent = ", ".join(variant for variant, arm in found.items() if arm is None)
         return replace(result, missing=f"not measured: {absent}")
     try:
+        _check_distinct(arms)
         arms = _paired(arms) if config.is_paired else arms
         check_same_evaluation(arms)
         scores = scores_of(arms, source.read)
@@ -223,6 +232,13 @@ def _mean_interval(arm: ArmScores) -> Interval:
     return contrast([arm], [1.0], between="recipes" if has_replicates else "checkpoints").interval
 
 
+def _check_distinct(arms: Sequence[Arm]) -> None:
+    """Raises ValueError if two variants end in one run: their scores are not independent."""
+    for first, second in itertools.combinations(arms, 2):
+        if share_a_run(first, second):
+            raise ValueError(f"{first.variant} and {second.variant} end in the same runs")
+
+
 def _paired(arms: Sequence[Arm]) -> list[Arm]:
     """Returns the replicates that all arms have."""
     places = sorted(set.intersection(*(set(arm.places) for arm in arms)))
@@ -258,7 +274,7 @@ def _corrected(family: Sequence[ContrastResult]) -> list[ContrastResult]:
     """Returns the contrasts of a family with Holm's p-values; what is not decided counts as 1."""
     decided = adjusted(_filled({r.name: r.p_value for r in family}), method="holm")
     margins = {r.name: r.equivalence.p_value if r.equivalence else None for r in family}
-    within = adjusted(_filled(margins), method="holm") if any(margins.values()) else {}
+    within = adjusted(_filled(margins), method="holm")
     return [
         replace(
             one,

@@ -116,6 +116,34 @@ def test_a_margin_makes_a_difference_that_is_not_found_equivalent_or_inconclusiv
     assert row.hypothesis == "differs, margin ±0.100"
 
 
+def test_a_p_value_of_equivalence_may_be_0(tmp_path):
+    """A margin far beyond the error, such as one of points for a fraction."""
+    study = replicated_study(tmp_path, LEVELS, num_items=20)
+    found = decided(study, same=replace(SAME, margin=1e100))
+    assert found["same"].p_value == 0.0
+    assert found["same"].decision == "equivalent"
+
+
+def test_variants_that_end_in_the_same_runs_are_not_compared(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    twin = {f"{name}-twin": study.phases[name] for (name,) in study.replicates["coded"]}
+    study = replace(
+        study,
+        phases={**study.phases, **twin},
+        variants={**study.variants, "twin": ("coded-twin",)},
+        replicates={**study.replicates, "twin": tuple((name,) for name in twin)},
+    )
+    weights = {"plain": 1.0, "coded": -0.5, "twin": -0.5}
+    found = decided(
+        study,
+        same=replace(SAME, variants=("coded", "twin")),
+        trend=replace(HELPS, variants=(), weights=weights),
+    )
+    for one in found.values():
+        assert one.decision == "not decided"
+        assert one.missing == "coded and twin end in the same runs"
+
+
 def test_pairs_are_compared_only_where_registered(tmp_path):
     """Runs of one seed that move together: pairs have no spread, independent arms have."""
     levels = {"plain": (3.0, 3.4, 2.7), "coded": (2.9, 3.31, 2.6)}
