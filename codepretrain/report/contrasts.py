@@ -27,7 +27,9 @@ from codepretrain.report.arms import (
     between,
     check_same_evaluation,
     find_arm,
+    groups_of,
     share_a_run,
+    with_common_replicates,
 )
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.averages import METRIC
@@ -195,7 +197,8 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         return replace(result, missing=f"not measured: {absent}")
     try:
         _check_distinct(arms)
-        arms = _paired(arms) if config.is_paired else arms
+        groups = _groups(config, arms)
+        arms = with_common_replicates(arms, groups)
         check_same_evaluation(arms)
         scores = scores_of(arms, source.read)
     except ValueError as error:
@@ -211,7 +214,7 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
     )
     if not result.between.are_recipes:
         return _of_checkpoints(result, source.read, weights)
-    estimate = contrast(scores, weights, is_paired=config.is_paired)
+    estimate = contrast(scores, weights, is_paired=config.is_paired, groups=groups)
     margin = equivalence(estimate, config.margin) if config.margin is not None else None
     is_equivalence = config.direction == "equivalent" and margin is not None
     return replace(
@@ -223,7 +226,7 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         estimate=estimate,
         p_value=margin.p_value if is_equivalence and margin else estimate.p_value,
         equivalence=margin,
-        effects=effects_of(arms, scores, estimate, config, source.read_centered),
+        effects=effects_of(arms, scores, estimate, config, groups, source.read_centered),
     )
 
 
@@ -239,12 +242,15 @@ def _check_distinct(arms: Sequence[Arm]) -> None:
             raise ValueError(f"{first.variant} and {second.variant} end in the same runs")
 
 
-def _paired(arms: Sequence[Arm]) -> list[Arm]:
-    """Returns the replicates that all arms have."""
-    places = sorted(set.intersection(*(set(arm.places) for arm in arms)))
-    if not places:
-        raise ValueError("no replicate was measured in every variant")
-    return [arm.take(places) for arm in arms]
+def _groups(config: ContrastConfig, arms: Sequence[Arm]) -> list[int]:
+    """Returns which arms are compared replicate by replicate, as a group of each.
+
+    Two variants only where that is registered: without it, what they share makes the interval of
+    their difference too wide. With weights of one sign it would make it too narrow.
+    """
+    if config.is_paired:
+        return [0] * len(arms)
+    return groups_of(arms) if config.weights else list(range(len(arms)))
 
 
 def _of_checkpoints(
