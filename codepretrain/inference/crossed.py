@@ -41,6 +41,7 @@ def contrast(
     weights: Sequence[float] | np.ndarray,
     *,
     is_paired: bool = False,
+    groups: Sequence[int] = (),
     between: Between = "recipes",
 ) -> Estimate:
     """Returns Σ weight · mean metric over arms, with its standard error.
@@ -49,6 +50,8 @@ def contrast(
       weights: one for each arm. They sum to 0 in a contrast; the mean of one arm has weight 1.
       is_paired: whether replicate k of all arms shares its seeds, or its trunk. Only where that was
         registered before the runs.
+      groups: of each arm; empty for independent arms. Replicate k of all arms of a group descends
+        from one run, such as cooldowns of one trunk: their weighted sum is one observation.
       between: "recipes" for runs with other seeds and other items. "checkpoints" for the models at
         hand, with other items: it says nothing about the recipes, and is all that one replicate
         allows. For two checkpoints and binary scores `report/paired.py` has better intervals.
@@ -56,7 +59,8 @@ def contrast(
     Raises:
       ValueError: arms with different items, or with too few replicates.
     """
-    return linear_contrast(linearize(aligned(arms)), weights, is_paired=is_paired, between=between)
+    scores = linearize(aligned(arms))
+    return linear_contrast(scores, weights, is_paired=is_paired, groups=groups, between=between)
 
 
 def linear_contrast(
@@ -64,6 +68,7 @@ def linear_contrast(
     weights: Sequence[float] | np.ndarray,
     *,
     is_paired: bool = False,
+    groups: Sequence[int] = (),
     between: Between = "recipes",
 ) -> Estimate:
     """Returns the contrast of arms that are already linearized; see `contrast`."""
@@ -71,7 +76,8 @@ def linear_contrast(
         raise ValueError(
             f"weights: expected one for each of {len(scores.values)} arms, found {len(weights)}"
         )
-    sets = independent_sets(scores, np.asarray(weights, np.float64), is_paired=is_paired)
+    groups = [0] * len(weights) if is_paired else groups
+    sets = _joined_sets(scores, np.asarray(weights, np.float64), groups)
     if not sets:
         raise ValueError("weights: expected at least one that is not 0, found none")
     item, item_freedom = _of_items(scores, sets)
@@ -98,6 +104,8 @@ def linear_contrast(
         variance, freedom = float(of_all), float(of_freedom)
         components = Components(seed=float(run.sum()), item=item, residual=float(rest))
         method = f"{'paired ' if is_paired else ''}runs × items, Student’s t"
+        if not is_paired and len(set(groups)) < len(groups):
+            method += ", replicates of shared runs together"
     return student_estimate(
         value,
         variance,
@@ -138,28 +146,36 @@ def independent_sets(
     scores: Linearized, weights: np.ndarray, *, is_paired: bool
 ) -> list[IndependentSet]:
     """Returns one set for each arm that has a weight; a single one if the arms are paired."""
-    sets = [
-        IndependentSet(
-            weight * values, tuple(weight * of.errors[arm] for of in scores.strata), weight**2
-        )
-        for arm, (weight, values) in enumerate(zip(weights, scores.values, strict=True))
-        if weight != 0
-    ]
-    if not is_paired or not sets:
-        return sets
-    if len({len(of.values) for of in sets}) > 1:
+    return _joined_sets(scores, weights, [0] * len(weights) if is_paired else [])
+
+
+def _joined_sets(
+    scores: Linearized, weights: np.ndarray, groups: Sequence[int]
+) -> list[IndependentSet]:
+    """Returns one set for each group of arms that have a weight; one for each arm by default."""
+    members: dict[int, list[IndependentSet]] = {}
+    groups = groups or range(len(weights))
+    for arm, (group, weight) in enumerate(zip(groups, weights, strict=True)):
+        if weight == 0:
+            continue
+        errors = tuple(weight * of.errors[arm] for of in scores.strata)
+        one = IndependentSet(weight * scores.values[arm], errors, weight**2)
+        members.setdefault(group, []).append(one)
+    return [_joined(of) for of in members.values()]
+
+
+def _joined(sets: Sequence[IndependentSet]) -> IndependentSet:
+    """Returns the sum of the sets, replicate by replicate."""
+    counts = [len(of.values) for of in sets]
+    if len(set(counts)) > 1:
         raise ValueError(
-            "is_paired: expected the same number of replicates in every arm, "
-            f"found {scores.num_replicates}"
+            f"is_paired: expected the same number of replicates in every arm, found {tuple(counts)}"
         )
-    errors = (np.sum(of, axis=0) for of in zip(*(one.errors for one in sets), strict=True))
-    return [
-        IndependentSet(
-            np.sum([of.values for of in sets], axis=0),
-            tuple(errors),
-            sum(of.design for of in sets),
-        )
-    ]
+    return IndependentSet(
+        np.sum([of.values for of in sets], axis=0),
+        tuple(np.sum(of, axis=0) for of in zip(*(one.errors for one in sets), strict=True)),
+        sum(of.design for of in sets),
+    )
 
 
 def _of_items(scores: Linearized, sets: Sequence[IndependentSet]) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """The arms of a comparison: the replicates of a variant, and the scores of their items."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ class Arm:
       runs: the last run of each.
       starts: the first run of each, or the imported model that it starts from. Replicates with
         equal starts are not independent of each other.
+      ancestors: all runs of each, the last one too.
     """
 
     variant: str
@@ -36,6 +38,7 @@ class Arm:
     runs: tuple[RunResults, ...]
     evaluations: tuple[Evaluation, ...]
     starts: tuple[str, ...]
+    ancestors: tuple[frozenset[str], ...]
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -54,6 +57,7 @@ class Arm:
             runs=tuple(self.runs[i] for i in kept),
             evaluations=tuple(self.evaluations[i] for i in kept),
             starts=tuple(self.starts[i] for i in kept),
+            ancestors=tuple(self.ancestors[i] for i in kept),
         )
 
 
@@ -62,7 +66,7 @@ def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
 
     Replicates whose phases have one fingerprint are one run, and one replicate.
     """
-    places, runs, evaluations, starts = [], [], [], []
+    places, runs, evaluations, starts, ancestors = [], [], [], [], []
     seen: set[str] = set()
     for place, path in enumerate(results.replicates(variant)):
         evaluation = path[-1].at_end(row.evaluator)
@@ -78,6 +82,7 @@ def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
         runs.append(path[-1])
         evaluations.append(evaluation)
         starts.append(path[0].plan.initial_checkpoint or path[0].plan.run_dir)
+        ancestors.append(frozenset(run.plan.run_dir for run in path))
     if not runs:
         return None
     return Arm(
@@ -87,7 +92,49 @@ def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
         runs=tuple(runs),
         evaluations=tuple(evaluations),
         starts=tuple(starts),
+        ancestors=tuple(ancestors),
     )
+
+
+def share_a_run(ours: Arm, baseline: Arm) -> bool:
+    """Returns whether two variants end in the same run, as every variant and itself do."""
+    return bool(
+        {run.plan.run_dir for run in ours.runs} & {run.plan.run_dir for run in baseline.runs}
+    )
+
+
+def groups_of(arms: Sequence[Arm]) -> list[int]:
+    """Returns the group of each arm: arms are in one if some of their replicates share a run.
+
+    A run that all replicates of all arms share is no part of the comparison.
+    """
+    everyone = frozenset.intersection(*(of for arm in arms for of in arm.ancestors))
+    owned = [frozenset().union(*arm.ancestors) - everyone for arm in arms]
+    groups = list(range(len(arms)))
+    for first, second in itertools.combinations(range(len(arms)), 2):
+        if owned[first] & owned[second]:
+            old, new = groups[second], groups[first]
+            groups = [new if group == old else group for group in groups]
+    return groups
+
+
+def with_common_replicates(arms: Sequence[Arm], groups: Sequence[int]) -> list[Arm]:
+    """Returns of each arm the replicates that all arms of its group have.
+
+    Raises:
+      ValueError: there are none in a group.
+    """
+    found = list(arms)
+    for group in set(groups):
+        members = [i for i, one in enumerate(groups) if one == group]
+        if len(members) == 1:
+            continue
+        places = sorted(set.intersection(*(set(arms[i].places) for i in members)))
+        if not places:
+            raise ValueError("no replicate was measured in every variant")
+        for i in members:
+            found[i] = arms[i].take(places)
+    return found
 
 
 def between(arms: Sequence[Arm]) -> Between:

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codepretrain.report.arms import Arm, ScoresReader, find_arm
+from codepretrain.report.arms import ScoresReader, find_arm, share_a_run
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.differences import Reader, arm_cell, with_difference
@@ -84,7 +84,7 @@ def compare(
         reference = arms.get(baseline) if baseline is not None else None
         for variant, arm in arms.items():
             cell = arm_cell(arm, reader)
-            if reference is not None and row.is_score and not _share_a_run(arm, reference):
+            if reference is not None and row.is_score and not share_a_run(arm, reference):
                 cell = with_difference(cell, arm, reference, reader)
             cells[row, variant] = cell
     headline = headline_rows(rows)
@@ -116,13 +116,6 @@ def metric_rows(results: StudyResults) -> tuple[MetricRow, ...]:
 def headline_rows(rows: Sequence[MetricRow]) -> tuple[MetricRow, ...]:
     """Returns the primary metrics. Others are secondary or descriptive."""
     return tuple(row for row in rows if row.is_primary)
-
-
-def _share_a_run(ours: Arm, baseline: Arm) -> bool:
-    """Returns whether two variants end in the same run, as every variant and itself do."""
-    return bool(
-        {run.plan.run_dir for run in ours.runs} & {run.plan.run_dir for run in baseline.runs}
-    )
 
 
 def _adjusted(

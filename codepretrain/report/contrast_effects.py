@@ -44,11 +44,13 @@ def effects_of(
     scores: Sequence[ArmScores],
     estimate: Estimate,
     config: ContrastConfig,
+    groups: Sequence[int],
     read_centered: ScoresReader | None,
 ) -> Effects:
     """Returns the other scales of a contrast between recipes.
 
     Args:
+      groups: of the arms; see `crossed.contrast`.
       read_centered: the item scores above chance of an average; None for a single evaluation,
         whose chance is in its metric.
     """
@@ -61,7 +63,7 @@ def effects_of(
         design = power.design_of(estimate, max(2, round(len(counts) / sum(1 / n for n in counts))))
     return Effects(
         relative=relative(scores, is_paired=config.is_paired) if is_difference else None,
-        chance_centered=_centered(arms, scores, config, read_centered),
+        chance_centered=_centered(arms, scores, config, groups, read_centered),
         run_sd=spread,
         in_run_sds=estimate.value / spread.value if is_difference and spread.value > 0 else None,
         item_error=design.item_error if design else None,
@@ -89,6 +91,7 @@ def _centered(
     arms: Sequence[Arm],
     scores: Sequence[ArmScores],
     config: ContrastConfig,
+    groups: Sequence[int],
     read_centered: ScoresReader | None,
 ) -> Effect | None:
     chance = arms[0].metrics[0].null_value
@@ -103,5 +106,7 @@ def _centered(
             for arm in arms
         ]
         centered = [arm for arm in read if arm is not None]
-    estimate = contrast(centered, list(config.arms.values()), is_paired=config.is_paired)
+    estimate = contrast(
+        centered, list(config.arms.values()), is_paired=config.is_paired, groups=groups
+    )
     return Effect(estimate.value, estimate.interval)

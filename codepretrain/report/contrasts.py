@@ -7,6 +7,7 @@ the runs is not more lenient than the last one. With one replicate in an arm the
 checkpoints is told, without a decision.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +21,16 @@ from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.families import adjusted
 from codepretrain.inference.interval import CONFIDENCE
 from codepretrain.inference.scores import ArmScores
-from codepretrain.report.arms import Arm, ScoresReader, between, check_same_evaluation, find_arm
+from codepretrain.report.arms import (
+    Arm,
+    ScoresReader,
+    between,
+    check_same_evaluation,
+    find_arm,
+    groups_of,
+    share_a_run,
+    with_common_replicates,
+)
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.averages import METRIC
 from codepretrain.report.between import TWO_CHECKPOINTS, Between
@@ -186,7 +196,9 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         absent = ", ".join(variant for variant, arm in found.items() if arm is None)
         return replace(result, missing=f"not measured: {absent}")
     try:
-        arms = _paired(arms) if config.is_paired else arms
+        _check_distinct(arms)
+        groups = _groups(config, arms)
+        arms = with_common_replicates(arms, groups)
         check_same_evaluation(arms)
         scores = scores_of(arms, source.read)
     except ValueError as error:
@@ -202,7 +214,7 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
     )
     if not result.between.are_recipes:
         return _of_checkpoints(result, source.read, scores, weights)
-    estimate = contrast(scores, weights, is_paired=config.is_paired)
+    estimate = contrast(scores, weights, is_paired=config.is_paired, groups=groups)
     margin = equivalence(estimate, config.margin) if config.margin is not None else None
     is_equivalence = config.direction == "equivalent" and margin is not None
     return replace(
@@ -210,7 +222,7 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         estimate=estimate,
         p_value=margin.p_value if is_equivalence and margin else estimate.p_value,
         equivalence=margin,
-        effects=effects_of(arms, scores, estimate, config, source.read_centered),
+        effects=effects_of(arms, scores, estimate, config, groups, source.read_centered),
     )
 
 
@@ -219,12 +231,22 @@ def _mean_interval(arm: ArmScores) -> Interval:
     return contrast([arm], [1.0], between="recipes" if has_replicates else "checkpoints").interval
 
 
-def _paired(arms: Sequence[Arm]) -> list[Arm]:
-    """Returns the replicates that all arms have."""
-    places = sorted(set.intersection(*(set(arm.places) for arm in arms)))
-    if not places:
-        raise ValueError("no replicate was measured in every variant")
-    return [arm.take(places) for arm in arms]
+def _check_distinct(arms: Sequence[Arm]) -> None:
+    """Raises ValueError if two variants end in one run: their scores are not independent."""
+    for first, second in itertools.combinations(arms, 2):
+        if share_a_run(first, second):
+            raise ValueError(f"{first.variant} and {second.variant} end in the same runs")
+
+
+def _groups(config: ContrastConfig, arms: Sequence[Arm]) -> list[int]:
+    """Returns which arms are compared replicate by replicate, as a group of each.
+
+    Two variants only where that is registered: without it, what they share makes the interval of
+    their difference too wide. With weights of one sign it would make it too narrow.
+    """
+    if config.is_paired:
+        return [0] * len(arms)
+    return groups_of(arms) if config.weights else list(range(len(arms)))
 
 
 def _of_checkpoints(
@@ -255,7 +277,7 @@ def _corrected(family: Sequence[ContrastResult]) -> list[ContrastResult]:
     """Returns the contrasts of a family with Holm's p-values; what is not decided counts as 1."""
     decided = adjusted(_filled({r.name: r.p_value for r in family}), method="holm")
     margins = {r.name: r.equivalence.p_value if r.equivalence else None for r in family}
-    within = adjusted(_filled(margins), method="holm") if any(margins.values()) else {}
+    within = adjusted(_filled(margins), method="holm")
     return [
         replace(
             one,

@@ -68,8 +68,11 @@ def _arms(results: StudyResults, row: MetricRow) -> Iterator[Arm]:
     seen = set()
     for variant in results.spec.variants:
         arm = find_arm(results, variant, row)
-        if arm is not None and (names := tuple(run.name for run in arm.runs)) not in seen:
-            seen.add(names)
+        if (
+            arm is not None
+            and (runs := frozenset(run.plan.run_dir for run in arm.runs)) not in seen
+        ):
+            seen.add(runs)
             yield arm
 
 

@@ -16,7 +16,7 @@ from codepretrain.report.contrast_rows import contrast_overview, contrast_rows
 from codepretrain.report.contrasts import decide_contrasts
 from codepretrain.report.evaluations import read_scores
 from codepretrain.report.paired import paired_difference
-from tests.report.replicated import LOSS, LOSS_METRIC, replicated_study
+from tests.report.replicated import LOSS, LOSS_METRIC, phase, replicated_study
 
 LOSS_NAME = f"{LOSS}/{LOSS_METRIC}"
 LEVELS = {
@@ -116,6 +116,34 @@ def test_a_margin_makes_a_difference_that_is_not_found_equivalent_or_inconclusiv
     assert row.hypothesis == "differs, margin ±0.100"
 
 
+def test_a_p_value_of_equivalence_may_be_0(tmp_path):
+    """A margin far beyond the error, such as one of points for a fraction."""
+    study = replicated_study(tmp_path, LEVELS, num_items=20)
+    found = decided(study, same=replace(SAME, margin=1e100))
+    assert found["same"].p_value == 0.0
+    assert found["same"].decision == "equivalent"
+
+
+def test_variants_that_end_in_the_same_runs_are_not_compared(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    twin = {f"{name}-twin": study.phases[name] for (name,) in study.replicates["coded"]}
+    study = replace(
+        study,
+        phases={**study.phases, **twin},
+        variants={**study.variants, "twin": ("coded-twin",)},
+        replicates={**study.replicates, "twin": tuple((name,) for name in twin)},
+    )
+    weights = {"plain": 1.0, "coded": -0.5, "twin": -0.5}
+    found = decided(
+        study,
+        same=replace(SAME, variants=("coded", "twin")),
+        trend=replace(HELPS, variants=(), weights=weights),
+    )
+    for one in found.values():
+        assert one.decision == "not decided"
+        assert one.missing == "coded and twin end in the same runs"
+
+
 def test_pairs_are_compared_only_where_registered(tmp_path):
     """Runs of one seed that move together: pairs have no spread, independent arms have."""
     levels = {"plain": (3.0, 3.4, 2.7), "coded": (2.9, 3.31, 2.6)}
@@ -178,6 +206,33 @@ def test_weights_are_a_contrast_of_all_arms(tmp_path):
     assert one.value == pytest.approx(-0.4 * 0.02, rel=0.1)
     assert one.effects.relative is None
     assert len(one.arm_intervals) == 3
+
+
+def test_weighted_variants_of_shared_trunks_are_one_observation_per_trunk(tmp_path):
+    """Two cooldowns of each trunk move together: their mean varies as much as each of them."""
+    trunk, apart = np.array([3.0, 3.3, 2.8]), np.array([2.9, 3.1, 2.7])
+    levels = {"plain": apart, "coded": trunk - 0.01, "mixed": trunk + 0.01}
+    study = replicated_study(tmp_path, levels)
+    trunks = {f"trunk-r{k}": phase(tmp_path, f"trunk-r{k}") for k in range(3)}
+    shared = {
+        name: tuple((f"trunk-r{k}", *path) for k, path in enumerate(study.replicates[name]))
+        for name in ("coded", "mixed")
+    }
+    study = replace(
+        study,
+        phases={**study.phases, **trunks},
+        variants={**study.variants, **{name: of[0] for name, of in shared.items()}},
+        replicates={**study.replicates, **shared},
+    )
+    of_trunks = replace(HELPS, variants=(), weights={"plain": -1.0, "coded": 0.5, "mixed": 0.5})
+    (one,) = decided(study, of_trunks=of_trunks).values()
+    of_runs = (np.var(trunk, ddof=1) + np.var(apart, ddof=1)) / 3
+    assert one.estimate.components.seed == pytest.approx(of_runs, rel=0.15)
+    assert "replicates of shared runs together" in one.method
+
+    (Path(study.phases["mixed-r1"].run_dir) / "evals.jsonl").unlink()
+    (one,) = decided(study, of_trunks=of_trunks).values()
+    assert [arm.places for arm in one.arms] == [(0, 1, 2), (0, 2), (0, 2)]
 
 
 def test_contrasts_of_averages_are_of_their_items_and_above_chance_task_by_task(tmp_path):

@@ -23,6 +23,22 @@ def test_the_spread_between_replicates_is_pooled_over_variants(tmp_path):
     assert (loss.num_runs, loss.checkpoint_sd) == (5, None)
 
 
+def test_runs_that_several_variants_end_in_count_once(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    twin = {f"{name}-twin": study.phases[name] for (name,) in study.replicates["coded"]}
+    twice = replace(
+        study,
+        phases={**study.phases, **twin},
+        variants={**study.variants, "twin": ("coded-twin",)},
+        replicates={**study.replicates, "twin": tuple((name,) for name in twin)},
+    )
+    once, again = (
+        metric_noise(results, compare_to_baseline(results))
+        for results in (collect(study), collect(twice))
+    )
+    assert again == once
+
+
 def test_the_noise_of_checkpoints_is_that_of_the_last_five_evaluations(study):
     def of(*names):
         results = collect(replace(study, variants={name: study.variants[name] for name in names}))
