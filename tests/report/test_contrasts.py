@@ -212,7 +212,7 @@ def test_weighted_variants_of_shared_trunks_are_one_observation_per_trunk(tmp_pa
     """Two cooldowns of each trunk move together: their mean varies as much as each of them."""
     trunk, apart = np.array([3.0, 3.3, 2.8]), np.array([2.9, 3.1, 2.7])
     levels = {"plain": apart, "coded": trunk - 0.01, "mixed": trunk + 0.01}
-    study = replicated_study(tmp_path, levels)
+    study = replicated_study(tmp_path, {name: of.tolist() for name, of in levels.items()})
     trunks = {f"trunk-r{k}": phase(tmp_path, f"trunk-r{k}") for k in range(3)}
     shared = {
         name: tuple((f"trunk-r{k}", *path) for k, path in enumerate(study.replicates[name]))
