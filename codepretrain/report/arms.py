@@ -100,10 +100,9 @@ def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
 def _starts(path: Sequence[RunResults]) -> list[str]:
     """Returns what a run starts from: one of them, or several if it is an average."""
     plans = [run.plan for run in path]
-    if any(plan.members for plan in plans):
-        roots = [plan for plan in plans if plan.parent is None and not plan.members]
-    else:
-        roots = plans[:1]
+    has_average = any(plan.members for plan in plans)
+    found = [plan for plan in plans if plan.parent is None and not plan.members]
+    roots = found if has_average and found else plans[:1]
     return [root.initial_checkpoint or root.run_dir for root in roots]
 
 
