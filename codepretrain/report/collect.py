@@ -104,6 +104,7 @@ class ReportInput:
         where it was never built on the study's data.
       rows: source → split → directory of the rows.
       averages: over the evaluations, with every score as `<evaluation>/<metric>`.
+      num_parameters, num_parameters_non_embedding: of the model.
       details: more about the study for the head of the page, such as {"parameters": "468M"}.
     """
 
@@ -118,6 +119,8 @@ class ReportInput:
     replicates: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     averages: AveragesConfig = field(default_factory=AveragesConfig)
     contrasts: Mapping[str, ContrastConfig] = field(default_factory=dict)
+    num_parameters: int | None = None
+    num_parameters_non_embedding: int | None = None
     details: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

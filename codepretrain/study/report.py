@@ -3,19 +3,15 @@
 Imports no JAX, so it runs anywhere and starts fast.
 """
 
+from collections.abc import Sequence
+
 from etils import epath
 from rich.console import Console
 
-from codepretrain.evals.averaged_scores import full_scores
-from codepretrain.evals.contrast_scores import full_contrasts
-from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
-from codepretrain.rows.format import SPLITS
-from codepretrain.rows.manifest import rows_directories
-from codepretrain.study.describe import describe
-from codepretrain.study.evaluations import kept_identities
-from codepretrain.study.provenance import code_version
-from codepretrain.study.workspace import Workspace, normalized_mixture
+from codepretrain.report.write_together import write_together
+from codepretrain.study.report_input import report_input
+from codepretrain.study.workspace import Workspace
 
 
 def report_study(workspace: Workspace, *, command_line: str, has_items: bool = False) -> epath.Path:
@@ -32,40 +28,17 @@ def report_study(workspace: Workspace, *, command_line: str, has_items: bool = F
     return page
 
 
-def report_input(workspace: Workspace, *, command_line: str) -> ReportInput:
-    """Returns the subject of the report on a working directory."""
-    config = workspace.config
-    plan = describe(
-        config, workspace.phases, source_sizes=workspace.source_sizes, imports=workspace.imports
-    )
-    phases = {
-        phase["name"]: PhaseInput.from_plan(
-            phase,
-            run_dir=workspace.run_dir(phase["name"]),
-            mixture=normalized_mixture(workspace.phases[phase["name"]]),
-        )
-        for phase in plan["phases"]
-    }
-    directories = rows_directories(workspace.data_dir, config.data.sources)
-    return ReportInput(
-        study=config.name,
-        command=command_line,
-        code_version=code_version(),
-        baseline=config.baseline,
-        variants={name: tuple(path) for name, path in plan["variants"].items()},
-        replicates={
-            name: tuple(tuple(path) for path in paths) for name, paths in plan["replicates"].items()
-        },
-        phases=phases,
-        evaluators=kept_identities(workspace),
-        averages=full_scores(config),
-        contrasts=full_contrasts(config),
-        rows={
-            source: {split: str(directories[source, split]) for split in SPLITS}
-            for source in sorted(config.data.sources)
-        },
-        details={
-            "parameters": f"{plan['phases'][0]['parameters']:,}",
-            "parameters without embeddings": f"{plan['phases'][0]['parameters_non_embedding']:,}",
-        },
-    )
+def report_studies(
+    workspaces: Sequence[Workspace], *, command_line: str, has_items: bool = False
+) -> epath.Path:
+    """Writes one report of several studies of a working directory, and returns the page's path.
+
+    Args:
+      workspaces: of one working directory; the names of the studies differ.
+    """
+    console = Console()
+    specs = [report_input(workspace, command_line=command_line) for workspace in workspaces]
+    reports = workspaces[0].workdir / "reports"
+    page = write_together(specs, reports, console=console, has_items=has_items)
+    console.print(f"report: {page}", soft_wrap=True)
+    return page

@@ -105,7 +105,7 @@ def test_the_command_judges_locally(
     study = Study(tmp_path, tiny_overrides, workdir, prompts=prompts, max_new_tokens=12)
     flags = ["--evaluator", "dolly", "--pairs", "branched:trunk_only", "--local", "trunk"]
     assert main(["judge", *study.flags, *flags, "--dry-run"]) == 0
-    assert "1 pairs of variants, 5 matches, nothing to pay" in capsys.readouterr().err
+    assert "1 pairs of runs, 5 matches, nothing to pay" in capsys.readouterr().err
     assert main(["judge", *study.flags, *flags]) == 0
     printed = capsys.readouterr().out
     assert "branched against trunk_only" in printed
