@@ -39,7 +39,7 @@ class Folder(Reader):
         found = self._local_names() if is_local(self.path) else sizes_below(self._root())
         names = sorted(name for name in found if self._is_listed(name))
         if not names:
-            raise UserError(
+            raise MissingCorpusError(
                 f"reader 'folder': no file below {self.path!r} matches {self.pattern!r}"
             )
         return chunks(names)

@@ -17,6 +17,7 @@ from codepretrain.data.reading.raw_files import check_all_raw_files
 from codepretrain.data.selection.selected import selection_directory
 from codepretrain.errors import UserError
 from codepretrain.files.storage import remove_tree
+from tests.data.readers.repositories import Repository
 from tests.fixtures.corpus import study
 
 
@@ -38,6 +39,22 @@ def test_every_source_that_changed_is_named(corpus, tmp_path: Path) -> None:
     shutil.rmtree(raw)
     check_all_raw_files(config, data_dir, notes.append)
     assert [note.split(":")[0] for note in notes] == ["config.data.sources.text"]
+
+
+def test_own_repositories_need_not_be_where_a_model_is_trained(tmp_path: Path) -> None:
+    raw, data_dir = tmp_path / "raw", tmp_path / "data" / "study"
+    for name in ("one", "two"):
+        repository = Repository(raw / name)
+        files = {f"{number}.py": f"{name} = {number}\n" * 40 for number in range(20)}
+        repository.commit("Begin", files)
+    options = {"path": f"{raw}/*", "languages": "python"}
+    config = study(raw, sources={"code": SourceConfig(reader="git", kind="code", options=options)})
+    prepare(config, data_dir, num_workers=1, console=Console(file=io.StringIO()))
+    shutil.rmtree(raw)
+    notes: list[str] = []
+    check_all_raw_files(config, data_dir, notes.append)
+    assert len(notes) == 1
+    assert "no git repository matches" in notes[0]
 
 
 def test_evaluation_sets_that_changed_are_named(corpus, tmp_path: Path) -> None:
