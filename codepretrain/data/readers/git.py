@@ -33,7 +33,7 @@ from codepretrain.data.readers.git_trees import (
 from codepretrain.data.readers.groups import repository_group
 from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of_file
 from codepretrain.data.readers.notebooks import rendered_notebook
-from codepretrain.data.readers.raw_files import fixed_folder
+from codepretrain.data.readers.raw_files import file_name, fixed_folder
 from codepretrain.data.readers.reader import (
     MissingCorpusError,
     RawFile,
@@ -134,7 +134,7 @@ class Git(Reader):
         folder = fixed_folder(os.path.abspath(pattern))
         repositories = []
         for path, directory in found:
-            name = os.path.relpath(os.path.abspath(path), folder)
+            name = file_name(os.path.relpath(os.path.abspath(path), folder))
             repositories.append(Repository(path, name, self._groups(path, directory)))
         return repositories
 
