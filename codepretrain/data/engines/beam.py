@@ -64,7 +64,12 @@ class BeamEngine(Engine):
             return run_direct(self._options, build)
         pipeline = beam.Pipeline(options=self._options)
         build(pipeline)
-        return pipeline.run().wait_until_finish()
+        runner = runner_name(self._options)
+        try:
+            job = pipeline.run()
+        except Exception as error:  # runners raise what their clients do
+            raise UserError(f"{FLAG}: {runner} did not accept the pipeline: {error}") from error
+        return job.wait_until_finish()
 
 
 class _Part(Generic[Task, Summary]):

@@ -10,7 +10,7 @@ from pathlib import Path
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.groups import file_group
 from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of_file
-from codepretrain.data.readers.raw_files import read_text_file
+from codepretrain.data.readers.raw_files import file_name, read_text_file
 from codepretrain.data.readers.reader import MissingCorpusError, RawFile, Reader, chunks
 from codepretrain.errors import UserError
 from codepretrain.files.storage import is_local, parse, sizes_below
@@ -39,14 +39,14 @@ class Folder(Reader):
         found = self._local_names() if is_local(self.path) else sizes_below(self._root())
         names = sorted(name for name in found if self._is_listed(name))
         if not names:
-            raise UserError(
+            raise MissingCorpusError(
                 f"reader 'folder': no file below {self.path!r} matches {self.pattern!r}"
             )
         return chunks(names)
 
     def files(self, shard: Sequence[str]) -> Sequence[RawFile]:
         root = self._root()
-        return [RawFile(f"{root}/{name}", name) for name in shard]
+        return [RawFile(f"{root}/{name}", file_name(name)) for name in shard]
 
     def read(self, shard: Sequence[str], source: str) -> Iterator[Document | Skipped]:
         chosen = chosen_languages(self.languages, reader="folder")

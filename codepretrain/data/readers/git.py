@@ -33,8 +33,14 @@ from codepretrain.data.readers.git_trees import (
 from codepretrain.data.readers.groups import repository_group
 from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of_file
 from codepretrain.data.readers.notebooks import rendered_notebook
-from codepretrain.data.readers.raw_files import fixed_folder
-from codepretrain.data.readers.reader import RawFile, Reader, chunks, decoded
+from codepretrain.data.readers.raw_files import file_name, fixed_folder
+from codepretrain.data.readers.reader import (
+    MissingCorpusError,
+    RawFile,
+    Reader,
+    chunks,
+    decoded,
+)
 from codepretrain.errors import UserError
 from codepretrain.files.storage import is_local
 
@@ -124,11 +130,11 @@ class Git(Reader):
             if (directory := git_directory(path)) is not None
         ]
         if not found:
-            raise UserError(f"reader 'git': no git repository matches path {self.path!r}")
+            raise MissingCorpusError(f"reader 'git': no git repository matches path {self.path!r}")
         folder = fixed_folder(os.path.abspath(pattern))
         repositories = []
         for path, directory in found:
-            name = os.path.relpath(os.path.abspath(path), folder)
+            name = file_name(os.path.relpath(os.path.abspath(path), folder))
             repositories.append(Repository(path, name, self._groups(path, directory)))
         return repositories
 

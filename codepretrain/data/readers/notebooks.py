@@ -13,7 +13,7 @@ from codepretrain.data.readers.notebook_cells import (
     cells_of_json,
     cells_of_parsed,
 )
-from codepretrain.data.readers.raw_files import read_text_file
+from codepretrain.data.readers.raw_files import file_name, read_text_file
 from codepretrain.data.readers.reader import RawFile, chunks
 from codepretrain.data.readers.records import Record, RecordReader, record_shards
 from codepretrain.data.readers.the_stack import LICENSE, PATH, REPOSITORY, STARS
@@ -63,7 +63,7 @@ class Notebooks(RecordReader):
         if isinstance(rendered, Skipped):
             return rendered
         text, language = rendered
-        folder = posixpath.basename(file.path.removesuffix(f"/{file.name}"))
+        folder = posixpath.basename(file_name(file.path).removesuffix(f"/{file.name}"))
         return Document(
             id=file.name,
             text=text,

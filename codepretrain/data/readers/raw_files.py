@@ -44,12 +44,17 @@ def raw_files(pattern: str, *, reader: str, option: str = "path") -> Sequence[Ra
                 + (f" (nor {len(unreadable) - 1} others)" if len(unreadable) > 1 else "")
             )
         folder = os.path.dirname(expanded) if is_file else fixed_folder(expanded)
-        found = [RawFile(path, os.path.relpath(path, folder)) for path in paths]
+        found = [RawFile(path, file_name(os.path.relpath(path, folder))) for path in paths]
     else:
         found = _stored(pattern, reader, option)
     if not found:
         raise MissingCorpusError(f"reader {reader!r}: no file matches {option} {pattern!r}")
     return found
+
+
+def file_name(path: str) -> str:
+    """Returns a path as a name that has UTF-8: bytes of it that have none are written `\\xff`."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def read_text_file(file: RawFile, origin: str) -> str | Skipped:

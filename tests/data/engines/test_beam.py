@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from apache_beam.runners.portability.flink_runner import FlinkRunner
 
 from codepretrain.data.engines.beam import BeamEngine, beam_options
 from codepretrain.errors import UserError
@@ -87,6 +88,17 @@ def test_wrong_options_are_one_error(options, message, tmp_path, capfd):
     with pytest.raises(UserError, match=message):
         beam_options(options, tmp_path)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_runner_that_cannot_be_reached_is_one_error(tmp_path, monkeypatch):
+    def no_server(self, pipeline, options):
+        raise RuntimeError("Unable to fetch remote job server")
+
+    monkeypatch.setattr(FlinkRunner, "run_pipeline", no_server)
+    engine = BeamEngine(beam_options("--runner=FlinkRunner", tmp_path))
+    message = r"^--beam: FlinkRunner did not accept the pipeline: Unable to fetch"
+    with pytest.raises(UserError, match=message):
+        engine.map(make, [Part(str(tmp_path), 1)])
 
 
 def test_a_working_directory_in_an_object_store_is_seen_by_other_machines():

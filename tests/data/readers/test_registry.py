@@ -12,6 +12,7 @@ import pytest
 import zstandard
 
 from codepretrain.data.readers import READERS
+from codepretrain.data.readers.reader import MissingCorpusError
 from codepretrain.errors import UserError
 from tests.data.readers.reading import read_shards, reader
 from tests.data.readers.repositories import Repository
@@ -51,6 +52,16 @@ def test_limits_that_leave_nothing_are_refused_before_anything_is_read(options, 
     name = "git" if "max_files_per_commit" in options else "folder"
     with pytest.raises(UserError, match=rf"^config.data.sources.s.options.{message}$"):
         reader(name, path="/corpus", **options)
+
+
+@pytest.mark.parametrize("name", sorted({*READERS} - {"controlled", "python_code", "python_prose"}))
+def test_an_absent_corpus_is_told_from_a_wrong_option(name: str, tmp_path: Path) -> None:
+    """Data that is prepared may be used on machines without the corpora."""
+    option = "candidates" if name == "synthetic_code" else "path"
+    absent = reader(name, **{option: str(tmp_path / "absent" / "*")})
+    for listed in (absent.shards, absent.list_files, lambda: list(absent.all_files())):
+        with pytest.raises(MissingCorpusError):
+            listed()
 
 
 @pytest.mark.parametrize("name", ["python_code", "python_prose"])

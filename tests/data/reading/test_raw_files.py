@@ -1,4 +1,6 @@
 import io
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from codepretrain.data.reading.raw_files import check_all_raw_files
 from codepretrain.data.selection.selected import selection_directory
 from codepretrain.errors import UserError
 from codepretrain.files.storage import remove_tree
+from tests.data.readers.repositories import Repository
 from tests.fixtures.corpus import study
 
 
@@ -38,6 +41,47 @@ def test_every_source_that_changed_is_named(corpus, tmp_path: Path) -> None:
     shutil.rmtree(raw)
     check_all_raw_files(config, data_dir, notes.append)
     assert [note.split(":")[0] for note in notes] == ["config.data.sources.text"]
+
+
+def test_own_repositories_need_not_be_where_a_model_is_trained(tmp_path: Path) -> None:
+    raw, data_dir = tmp_path / "raw", tmp_path / "data" / "study"
+    for name in ("one", "two"):
+        repository = Repository(raw / name)
+        files = {f"{number}.py": f"{name} = {number}\n" * 40 for number in range(20)}
+        repository.commit("Begin", files)
+    options = {"path": f"{raw}/*", "languages": "python"}
+    config = study(raw, sources={"code": SourceConfig(reader="git", kind="code", options=options)})
+    prepare(config, data_dir, num_workers=1, console=Console(file=io.StringIO()))
+    shutil.rmtree(raw)
+    notes: list[str] = []
+    check_all_raw_files(config, data_dir, notes.append)
+    assert len(notes) == 1
+    assert "no git repository matches" in notes[0]
+
+
+@pytest.mark.parametrize("name", ["folder", "records", "notebooks", "git"])
+def test_names_of_files_need_not_be_utf8(name: str, tmp_path: Path) -> None:
+    raw, data_dir = tmp_path / "raw", tmp_path / "data" / "study"
+    raw.mkdir()
+    for number in range(30):
+        odd = os.fsdecode(b"\xfe%d" % number) if number else "a"
+        words = " ".join(f"word{number * word}" for word in range(9))
+        if name == "git":
+            Repository(raw / odd).commit("Begin", {"a.py": words})
+            continue
+        cells = [{"cell_type": "markdown", "source": [words]}]
+        text = {"notebooks": json.dumps({"cells": cells}), "folder": words}
+        suffix = {"notebooks": ".ipynb", "folder": ".txt", "records": ".jsonl"}[name]
+        (raw / f"{odd}{suffix}").write_text(text.get(name, json.dumps({"text": words})))
+    options = {"path": str(raw) if name == "folder" else f"{raw}/*"}
+    config = study(raw, sources={"s": SourceConfig(reader=name, kind="text", options=options)})
+    prepare(config, data_dir, num_workers=1, console=Console(file=io.StringIO()))
+    found = open_documents(data_dir, "s")
+    assert not found.manifest.skipped
+    ids = {document.id for document in found.read()}
+    assert len(ids) == 30
+    assert any("\\xfe7" in text for text in ids)
+    check_all_raw_files(config, data_dir, lambda note: None)
 
 
 def test_evaluation_sets_that_changed_are_named(corpus, tmp_path: Path) -> None:
