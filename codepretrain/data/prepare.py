@@ -94,9 +94,7 @@ def prepare(
     seconds: dict[str, float] = {}
     pools = epath.Path(data_dir).parent
     with exclusive(pools, waits=True, announce=tell):
-        shards = check_inputs(
-            config, data_dir, readers, rereads_changed=rereads_changed, note=tell
-        )
+        shards = check_inputs(config, data_dir, readers, rereads_changed=rereads_changed, note=tell)
         if rereads_changed:
             changed = [*shards] if not changed_benchmarks(config, data_dir) else [*readers]
             remove_outdated(config, data_dir, changed)

@@ -1,7 +1,7 @@
 """The progress display of `prepare`: stages at work are bars, a finished one becomes a line.
 
-So the bars fit a terminal however many sources there are. A log file has no bars: it has a line when
-a stage is finished, and one each minute while it is at work.
+So the bars fit a terminal however many sources there are. A log file has no bars: it has a line
+when a stage is finished, and one each minute while it is at work.
 """
 
 import threading
@@ -24,6 +24,7 @@ from rich.table import Column
 from codepretrain.progress_pipe import PROGRESS
 
 _LINE_INTERVAL_S = 60.0  # in a log file
+
 
 def progress_display(console: Console) -> Progress:
     """Returns a display in bytes, with a line per task; it leaves no bars behind."""
@@ -71,7 +72,9 @@ def progress_line(
         line = f"{description}: {size} {word} {seconds}"
         progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    with nullcontext() if progress.console.is_terminal else _each(interval_s, lambda: show("after")):
+    with (
+        nullcontext() if progress.console.is_terminal else _each(interval_s, lambda: show("after"))
+    ):
         yield advance
     show("in")
     progress.remove_task(number)

@@ -6,7 +6,6 @@ Lists names only: no file of a corpus is opened, and no package that reads one i
 from dataclasses import dataclass
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.data.filters import make_filters
 from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.raw_files import raw_files
 from codepretrain.data.readers.reader import MissingCorpusError
@@ -40,10 +39,8 @@ def find_corpora(config: StudyConfig) -> list[Corpus]:
     """Returns what there is of each source, in the order of the config.
 
     Raises:
-      UserError: an unknown reader, filter or option.
+      UserError: an unknown reader or option.
     """
-    for name, chosen in config.data.sources.items():
-        make_filters(f"config.data.sources.{name}.filters", chosen.filters)
     readers = {name: make_reader(name, chosen) for name, chosen in config.data.sources.items()}
     corpora = []
     for source, reader in readers.items():

@@ -48,5 +48,5 @@ def test_records_without_the_text_field_are_counted(tmp_path: Path) -> None:
 
 def test_a_misspelled_text_field_is_told_before_anything_is_read(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "a.parquet")
-    with pytest.raises(UserError, match="has no field 'text'; .* set the option text_field$"):
+    with pytest.raises(UserError, match=r"has no field 'text'; .* set the option text_field$"):
         reader("records", path=f"{tmp_path}/*").shards()

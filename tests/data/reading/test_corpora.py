@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from codepretrain.config.schema import DecontaminationConfig, FilterConfig, SourceConfig, StudyConfig
+from codepretrain.config.schema import DecontaminationConfig, SourceConfig, StudyConfig
 from codepretrain.data.readers import git
 from codepretrain.data.readers import parquet as parquet_module
 from codepretrain.data.reading.corpora import Corpus, find_corpora, missing_benchmarks
@@ -132,22 +132,3 @@ def test_a_missing_corpus_and_its_missing_list_are_both_named(tmp_path: Path) ->
         f"reader 'instruct': no file matches path '{tmp_path}/dolly.jsonl'; "
         f"excluded_prompts: there is no file {tmp_path}/prompts.jsonl"
     )
-
-
-@pytest.mark.parametrize(
-    ("chosen", "message"),
-    [
-        (FilterConfig(name="license"), r"filters\[1\].name: no filter named 'license'; did you"),
-        (FilterConfig(name="licenses", options={"alowed": ()}), r"filters\[1\].options.alowed: no"),
-    ],
-)
-def test_a_mistake_in_a_filter_is_told_before_anything_is_prepared(
-    stack: Path, chosen: FilterConfig, message: str
-) -> None:
-    config = study_of(stack / "*.parquet", code="the_stack")
-    source = dataclasses.replace(
-        config.data.sources["code"], filters=(FilterConfig(name="emails"), chosen)
-    )
-    data = dataclasses.replace(config.data, sources={"code": source})
-    with pytest.raises(UserError, match=rf"config.data.sources.code.{message}"):
-        find_corpora(dataclasses.replace(config, data=data))
