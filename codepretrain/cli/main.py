@@ -34,6 +34,7 @@ from codepretrain.cli.process import prepare_memory, run_command
 from codepretrain.config.load import load_study
 from codepretrain.config.parse import suggestion
 from codepretrain.config.schema import StudyConfig
+from codepretrain.data.filters import make_filters
 from codepretrain.data.readers import make_reader
 from codepretrain.errors import UserError, quoted
 from codepretrain.evals.averaged_scores import check_averaged_scores
@@ -65,6 +66,8 @@ def _dispatch(argv: list[str]) -> int:
     flags.command_line = shlex.join(["codepretrain", *argv])
     flags.workdir = storage.parse(flags.workdir, name="--workdir")
     check_names(flags.workdir, name="--workdir")
+    if storage.is_local(flags.workdir) and storage.is_file(flags.workdir):
+        raise UserError(f"--workdir {shown(flags.workdir)}: expected a folder, found a file")
     if not hasattr(flags, "config"):  # about a job, which has its own study, or about checkpoints
         if hasattr(flags, "job"):
             check_given(flags.workdir, flags.job)
@@ -90,6 +93,7 @@ def _load_studies(files: str | list[str], overrides: list[str]) -> list[StudyCon
             check_contrast_scores(config)
             for source, chosen in config.data.sources.items():
                 make_reader(source, chosen)
+                make_filters(f"config.data.sources.{source}.filters", chosen.filters)
         except UserError as error:
             if isinstance(files, str) or len(files) == 1:
                 raise

@@ -129,7 +129,7 @@ def _print_corpora(console: Console, corpora: "list[Corpus]", benchmarks: list[s
     found = ", ".join(f"{c.source} {c.num_files:,}" for c in corpora if c.problem is None)
     lines = [f"raw files: {found or 'none'}"]
     if missing or benchmarks:
-        lines.append("files that `codepretrain prepare` needs and does not find:")
+        lines.append("what keeps `codepretrain prepare` from running:")
         lines += [f"  config.data.sources.{c.source}: {c.problem}" for c in missing]
         lines += [f"  {problem}" for problem in benchmarks]
     for line in lines:

@@ -166,6 +166,8 @@ def _prepare(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) ->
     from codepretrain.data.prepare import prepare
     from codepretrain.rows.data_dir import data_dir
 
+    if flags.beam is not None and flags.num_workers is not None:
+        raise UserError("--num-workers: expected no --beam with it, which has its own options")
     num_workers = flags.num_workers or os.cpu_count() or 1
     prepare(
         config,

@@ -5,7 +5,7 @@ and does nothing if all are finished.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import chain
@@ -89,13 +89,12 @@ def prepare(
     check_num_workers(num_workers)
     engines = _engines(num_workers, beam, data_dir)
     console = console or Console(stderr=True)
+    tell = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     readers, filters = _readers(config), _filters(config)
     seconds: dict[str, float] = {}
     pools = epath.Path(data_dir).parent
-    with exclusive(pools, waits=True, announce=partial(console.print, soft_wrap=True)):
-        shards = check_inputs(
-            config, data_dir, readers, rereads_changed=rereads_changed, note=console.print
-        )
+    with exclusive(pools, waits=True, announce=tell):
+        shards = check_inputs(config, data_dir, readers, rereads_changed=rereads_changed, note=tell)
         if rereads_changed:
             changed = [*shards] if not changed_benchmarks(config, data_dir) else [*readers]
             remove_outdated(config, data_dir, changed)
@@ -106,7 +105,7 @@ def prepare(
                 stages: dict[str, Callable[[], None]] = {
                     "read": lambda: _read(readings, data_dir, engines, progress),
                     "select": lambda: _select(config, data_dir, engines, progress),
-                    "tokenizer": lambda: _make_tokenizer(config, data_dir),
+                    "tokenizer": lambda: _make_tokenizer(config, data_dir, progress),
                     "pack": lambda: _pack(config, data_dir, engines, progress),
                     "held out": lambda: _list_held_out(config, data_dir),
                     "items": lambda: _make_items(config, data_dir),
@@ -193,7 +192,7 @@ def _select(config: StudyConfig, data_dir: StrPath, engines: Engines, progress: 
         select_documents(config, data_dir, engine, advance=advance)
 
 
-def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:
+def _make_tokenizer(config: StudyConfig, data_dir: StrPath, progress: Progress) -> None:
     """Trains the tokenizer on a sample of the training documents, or copies the given one."""
     settings = config.data.tokenizer
     if has_tokenizer(data_dir):
@@ -214,8 +213,14 @@ def _make_tokenizer(config: StudyConfig, data_dir: StrPath) -> None:
         )
         for source in sorted(config.data.sources)
     )
-    texts = (document.text for document in chain.from_iterable(samples))
-    save_tokenizer(train_tokenizer(texts, settings), settings, data_dir)
+    with progress_line(progress, "training the tokenizer", None) as advance:
+
+        def texts() -> Iterator[str]:
+            for document in chain.from_iterable(samples):
+                yield document.text
+                advance(document.num_bytes)
+
+        save_tokenizer(train_tokenizer(texts(), settings), settings, data_dir)
 
 
 def _pack(config: StudyConfig, data_dir: StrPath, engines: Engines, progress: Progress) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from rich.console import Group
+from rich.text import Text
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.reading.documents import (
@@ -25,6 +26,7 @@ from codepretrain.data.uncut_table import UncutTable
 from codepretrain.errors import UserError
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.storage import StrPath, exists
+from codepretrain.printable import printable
 from codepretrain.rows.data_dir import current_tokenizer, reading_settings, require_prepared
 from codepretrain.rows.eval_items import items_directory, load_items_manifest
 from codepretrain.rows.format import SPLITS
@@ -185,7 +187,8 @@ def _verify_documents(data_dir: StrPath, source: str) -> None:
 def summary(prepared: PreparedData) -> Group:
     """Returns sources × counts, what was skipped and why, and items per task, for the terminal.
 
-    Print it with `crop=False`: lines of its tables may be longer than the terminal is wide.
+    Print it with `crop=False`: its lines may be longer than the terminal is wide. They are not
+    wrapped, so that a path can be copied, and hold file names, which are no markup.
     """
     lines: list[str] = []
     table = UncutTable(f"Prepared data (tokenizer {prepared.tokenizer_hash[:12]})")
@@ -230,6 +233,6 @@ def summary(prepared: PreparedData) -> Group:
     filtered = drop_table(prepared.documents)
     tables = [selection_table(prepared.documents, prepared.selection), table]
     lines += selection_lines(prepared.selection)
-    return Group(
-        *tables, *([filtered] if filtered else []), *lines, f"items of held-out documents: {items}"
-    )
+    lines.append(f"items of held-out documents: {items}")
+    texts = [Text(printable(line), no_wrap=True, overflow="ignore") for line in lines]
+    return Group(*tables, *([filtered] if filtered else []), *texts)

@@ -58,7 +58,8 @@ def ask_all(
       record: returns what the journal keeps of an answer, beside its request and its tokens; of a
         text, which says why there is no answer. Its `error` is None if the answer can be used.
       keeps_bad: an answer in no valid form (not JSON, no text) is the request's answer, after two
-        of them. Otherwise the request has failed, and the next run sends it again.
+        of them, if this run has had a valid one: else it may be no endpoint. Otherwise the request
+        has failed, and the next run sends it again.
       pace: for tests; by default it follows `terms`.
       announce: called with a message when a request failed for good, and when the first one is
         attempted again.
@@ -107,7 +108,7 @@ class _Run(Generic[R]):
         self._answered = {record["request"] for record in journal.kept}
         self._reserved = self._lost = 0.0
         self._num_refused = self._failures_in_a_row = 0
-        self._has_waited = False
+        self._has_waited = self._has_answer = False
         self.account = Account()
         for record in journal.kept:
             self.account.add(record, self._terms)
@@ -197,7 +198,8 @@ class _Run(Generic[R]):
                 except BadAnswerError as error:
                     bad_answers, reason = bad_answers + 1, str(error)
                     if bad_answers == _MAX_BAD_ANSWERS:
-                        conclude = self._paid if self.keeps_bad else self._fail
+                        keeps = self.keeps_bad and self._has_answer
+                        conclude = self._paid if keeps else self._fail
                         return conclude(request, reason, bad_answers)
                 except RefusedError as error:
                     self._refuse(str(error))
@@ -219,7 +221,7 @@ class _Run(Generic[R]):
         tokens = [bad_answers * count for count in most]
         is_counted = False
         if isinstance(answer, Answer):
-            self._failures_in_a_row = 0
+            self._failures_in_a_row, self._has_answer = 0, True
             found = answer.prompt_tokens, answer.completion_tokens
             is_counted = None not in found
             last = found if is_counted else most

@@ -111,6 +111,21 @@ def test_the_summary_says_what_was_skipped_and_where(prepared_data) -> None:
     assert "controlled_story" not in text
 
 
+def test_the_summary_holds_file_names_as_they_are(prepared_data) -> None:
+    """Brackets are no markup, and a path is in one line however narrow the terminal is."""
+    name = "/data/app/[slug]/" + 12 * "long/" + "bad[/b].txt"
+    documents = dict(prepared_data.data.documents)
+    documents["text"] = dataclasses.replace(
+        documents["text"],
+        skipped={"not UTF-8": 1},
+        skipped_examples={"not UTF-8": name + "\x1b[2J"},
+    )
+    prepared = dataclasses.replace(prepared_data.data, documents=documents)
+    printed = io.StringIO()
+    Console(width=60, file=printed).print(summary(prepared), crop=False)
+    assert f"text: skipped 1 not UTF-8 (the first: {name}\\x1b[2J)\n" in printed.getvalue()
+
+
 def test_documents_read_anew_do_not_match_the_rows(
     prepared_data, copied, quiet, monkeypatch
 ) -> None:

@@ -1,4 +1,5 @@
 import io
+import threading
 
 from rich.console import Console
 
@@ -29,7 +30,7 @@ def test_bars_of_stages_at_work_fit_a_terminal_with_many_sources() -> None:
                 assert "MB" in printed.getvalue()
 
 
-def test_a_stage_that_fails_is_not_reported_as_finished() -> None:
+def test_a_stage_that_fails_leaves_neither_a_line_nor_a_bar_in_a_log_file() -> None:
     printed = io.StringIO()
     try:
         with (
@@ -39,4 +40,31 @@ def test_a_stage_that_fails_is_not_reported_as_finished() -> None:
             raise ValueError
     except ValueError:
         pass
-    assert " in 0:00" not in printed.getvalue()
+    assert printed.getvalue() == ""
+
+
+class Log(io.StringIO):
+    """A log file; knows when a line with "after" was written to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_line = threading.Event()
+
+    def write(self, text: str) -> int:
+        if "after" in text:
+            self.has_line.set()
+        return super().write(text)
+
+
+def test_a_log_file_has_lines_while_a_part_is_at_work() -> None:
+    """A part of a large file takes minutes, in which nothing advances."""
+    log = Log()
+    with (
+        progress_display(Console(file=log, width=40)) as progress,
+        progress_line(progress, "selecting", 3000, interval_s=0.001) as advance,
+    ):
+        advance(1000)
+        assert log.has_line.wait(60)
+    lines = log.getvalue().splitlines()
+    assert lines[0] == "selecting: 1.0 kB of 3.0 kB after 0:00:00"
+    assert lines[-1] == "selecting: 1.0 kB in 0:00:00"

@@ -73,11 +73,13 @@ def test_bad_answers_are_sent_again_by_the_next_run_if_they_are_not_kept(tmp_pat
     assert (num_requests, account.num_failed) == (1, 0)
 
 
+@pytest.mark.parametrize("keeps_bad", [True, False])
 def test_an_endpoint_with_bad_answers_only_ends_the_run_and_its_cost_is_kept(
-    tmp_path: Path,
+    tmp_path: Path, keeps_bad: bool
 ) -> None:
+    """The page of a proxy, say; the requests are sent again when the address is right."""
     with pytest.raises(UserError, match="none of the last 3 requests: no text in the answer"):
-        ask(tmp_path, [raw(b"<html>")], 50, keeps_bad=False)
+        ask(tmp_path, [raw(b"<html>")], 50, keeps_bad=keeps_bad)
     kept = journals.read(tmp_path / "answers.jsonl")
     assert [line["request"] for line in kept] == [f"r{i}/unanswered" for i in range(3)]
     assert sum(line["completion_tokens"] for line in kept) == 3 * 2 * 50

@@ -136,7 +136,17 @@ class Git(Reader):
         for path, directory in found:
             name = file_name(os.path.relpath(os.path.abspath(path), folder))
             repositories.append(Repository(path, name, self._groups(path, directory)))
+        if self.revision != "HEAD" and not any(map(self._head, (path for path, _ in found))):
+            raise UserError(
+                f"reader 'git': revision: no repository that matches path {self.path!r} has "
+                f"{self.revision!r}"
+            )
         return repositories
+
+    def _head(self, path: str) -> str | None:
+        """Returns the hash of the revision, None if the repository does not have it."""
+        directory = git_directory(path) or path
+        return git_output(directory, ["rev-parse", "--verify", "--quiet", self.revision])
 
     def _groups(self, path: str, directory: str) -> tuple[str, ...]:
         """Returns the names that copies of a repository share: its address, its first commit."""
@@ -153,7 +163,7 @@ class Git(Reader):
 
     def _list(self, repository: Repository) -> list[Shard]:
         directory = git_directory(repository.path) or repository.path
-        name = git_output(directory, ["rev-parse", "--verify", "--quiet", self.revision])
+        name = self._head(repository.path)
         with Objects(directory) as objects:
             try:
                 if name is None:

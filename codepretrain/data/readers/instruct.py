@@ -16,8 +16,14 @@ from typing import Any, ClassVar
 
 from codepretrain.data.document import Document, Skipped
 from codepretrain.data.readers.lines import read_lines
+from codepretrain.data.readers.named_fields import check_fields
 from codepretrain.data.readers.reader import MissingCorpusError, RawFile
-from codepretrain.data.readers.records import Record, RecordReader, field_names
+from codepretrain.data.readers.records import (
+    Record,
+    RecordReader,
+    field_names,
+    record_shards,
+)
 from codepretrain.errors import UserError
 from codepretrain.files.storage import is_file
 from codepretrain.instructions import render_instruction
@@ -65,6 +71,20 @@ class Instruct(RecordReader):
             raise MissingCorpusError(f"{error}; {absent}" if absent else str(error)) from None
         self._excluded()
         return files
+
+    def shards(self) -> Sequence[Any]:
+        files = self.list_files()
+        if self.messages_field:
+            named = [("messages_field", self.messages_field)]
+        else:
+            # Dolly's `context` may be absent; a field that the user names is somewhere.
+            is_default = self.prompt_fields == type(self).prompt_fields
+            prompts = self._prompt_fields[:1] if is_default else self._prompt_fields
+            named = [("prompt_fields", field) for field in prompts]
+            named.append(("response_field", self.response_field))
+        for option, field in named:
+            check_fields(files[0], {option: field}, reader=self.name)
+        return record_shards(files)
 
     def files(self, shard: Any) -> Sequence[RawFile]:
         files = super().files(shard)
@@ -118,9 +138,12 @@ class Instruct(RecordReader):
 
     def _messages(self, record: Record) -> tuple[list[str], list[str]] | Skipped:
         """Returns the user's messages that are not blank, and all messages."""
-        found = record.value.get(self.messages_field or "")
+        name = self.messages_field or ""
+        if name not in record.value:
+            return Skipped(record.place, f"no field {name!r}")
+        found = record.value[name]
         if not isinstance(found, list):
-            return Skipped(record.place, f"field {self.messages_field!r} is not a list")
+            return Skipped(record.place, f"field {name!r} is not a list")
         try:
             messages = [(message["role"], message["content"] or "") for message in found]
         except (KeyError, TypeError):

@@ -40,6 +40,7 @@ class TextRecords(RecordReader):
         options = ("page_field", "repository_field", "group_field")
         named = {option: getattr(self, option) for option in options}
         check_fields(files[0], named, reader=self.name)
+        check_fields(files[0], {"text_field": self.text_field}, reader=self.name)
         return record_shards(files)
 
     def document(self, record: Record, source: str) -> Document | Skipped:

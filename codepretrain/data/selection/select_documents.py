@@ -141,7 +141,7 @@ def _check_training(codes: Mapping[str, np.ndarray]) -> None:
             )
             raise UserError(
                 f"config.data.sources.{source} has no training documents; its {len(found):,} "
-                f"documents are: {others}; add documents, or change "
-                "config.data.validation_fraction, config.data.deduplication or "
-                "config.data.decontamination"
+                f"documents are: {others}; a group, such as a repository, is held out whole: add "
+                "documents of other groups, or change config.data.validation_fraction, "
+                "config.data.deduplication or config.data.decontamination"
             )

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 
 from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.data.reading.documents import DocumentsManifest
-from codepretrain.data.selection.document_codes import CODES
 from codepretrain.data.selection.selected import SelectionManifest
 from codepretrain.data.uncut_table import UncutTable
 
-# The columns after "read", whose sum it is.
-COLUMNS = ("skipped", "filtered", *reversed(CODES))
+# The columns after "read", whose sum it is: in the order in which they are decided.
+_DROPPED = ("over_limit", "contaminated", "exact_duplicate", "near_duplicate")
+COLUMNS = ("skipped", "filtered", *_DROPPED, "validation", "train")
 _TITLES = {
     "exact_duplicate": "exact dup.",
     "near_duplicate": "near dup.",

@@ -120,10 +120,19 @@ def test_merges_branches_and_tags(repository: Repository) -> None:
     assert [s.reason for s in skipped] == ["commit of too many files", "merge"]
     tagged, _ = read(git(repository.path, revision="v1", languages="python"))
     assert [d.text for d in tagged] == ["x = 5\n"]
-    _, skipped = read(git(repository.path, revision="absent"))
-    assert [(s.origin, s.reason) for s in skipped] == [
-        (str(repository.path), "repository without this revision")
+    other = Repository(repository.path.parent / "other")
+    other.commit("Only", {"a.py": "x = 6\n"})
+    found, skipped = read(git(f"{repository.path.parent}/*", revision="v1", languages="python"))
+    assert [d.text for d in found] == ["x = 5\n"]
+    assert (str(other.path), "repository without this revision") in [
+        (s.origin, s.reason) for s in skipped
     ]
+
+
+def test_a_revision_that_no_repository_has_is_refused(repository: Repository) -> None:
+    """`plan` tells it too: it lists files."""
+    with pytest.raises(UserError, match=r"'git': revision: no repository .*code' has 'v1.0'$"):
+        git(repository.path, revision="v1.0").list_files()
 
 
 def test_repositories_of_every_kind_that_a_glob_matches(

@@ -84,9 +84,39 @@ def test_mathematics_and_conversations(tmp_path: Path) -> None:
     ],
 )
 def test_records_that_are_no_instructions(tmp_path: Path, value: dict, reason: str) -> None:
-    write(tmp_path / "a.jsonl", [value])
+    write(tmp_path / "a.jsonl", [*DOLLY, value])
     _, skipped = read(reader("instruct", path=f"{tmp_path}/*"))
     assert [s.reason for s in skipped] == [reason]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompt_fields": "question"}, r"'question', nor .* set the option prompt_fields$"),
+        ({"prompt_fields": "instruction, contxt"}, r"'contxt', nor .* option prompt_fields$"),
+        ({"response_field": "answer"}, r"'answer', nor .*instruction, response; set .*response_f"),
+        ({"messages_field": "turns"}, r"'turns', nor .* set the option messages_field$"),
+    ],
+)
+def test_misspelled_fields_are_refused_before_anything_is_read(
+    tmp_path: Path, options: dict, message: str
+) -> None:
+    write(tmp_path / "a.jsonl", DOLLY)
+    with pytest.raises(UserError, match=rf"'instruct': .*/a.jsonl line 1 has no field {message}"):
+        reader("instruct", path=f"{tmp_path}/*", **options).shards()
+
+
+def test_instructions_need_no_context(tmp_path: Path) -> None:
+    write(tmp_path / "a.jsonl", [{"instruction": "Name a color.", "response": "Red"}])
+    [document] = read(reader("instruct", path=f"{tmp_path}/*"))[0]
+    assert document.text == "Name a color.\n\nRed"
+
+
+def test_a_record_without_the_messages(tmp_path: Path) -> None:
+    said = [{"role": "user", "content": "x"}, {"role": "assistant", "content": "y"}]
+    write(tmp_path / "a.jsonl", [{"messages": said}, {"id": 1}])
+    _, skipped = read(reader("instruct", path=f"{tmp_path}/*", messages_field="messages"))
+    assert [s.reason for s in skipped] == ["no field 'messages'"]
 
 
 @pytest.mark.parametrize(

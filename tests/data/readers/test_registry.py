@@ -77,7 +77,8 @@ def test_shards_of_every_kind_are_read_alike_by_other_processes(tmp_path: Path) 
     """The counts add up: each record is a document or is skipped, whoever reads its shard."""
     repository = Repository(tmp_path / "code")
     repository.commit("Begin", {"a.py": "x = 1\n", "b.bin": b"\0"})
-    records = [{"text": "x", "content": "x", "title": "t", "body": "b"}, {"other": 1}]
+    record = {"text": "x", "content": "x", "title": "t", "body": "b"}
+    records = [record | {"instruction": "i", "response": "r"}, {"other": 1}]
     pq.write_table(pa.Table.from_pylist(records), tmp_path / "a.parquet")
     (tmp_path / "a.jsonl.zst").write_bytes(
         zstandard.compress("\n".join(map(json.dumps, records)).encode())

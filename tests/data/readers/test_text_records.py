@@ -3,7 +3,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from codepretrain.errors import UserError
 from tests.data.readers.reading import read, reader
 
 ROWS = [
@@ -37,7 +39,14 @@ def test_fields_are_named_by_options(tmp_path: Path) -> None:
 
 
 def test_records_without_the_text_field_are_counted(tmp_path: Path) -> None:
-    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "a.parquet")
+    pq.write_table(pa.Table.from_pylist([{"text": "x"}]), tmp_path / "a.parquet")
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "b.parquet")
     documents, skipped = read(reader("records", path=f"{tmp_path}/*"))
-    assert not documents
+    assert len(documents) == 1
     assert [s.reason for s in skipped] == ["no field 'text'"] * 3
+
+
+def test_a_misspelled_text_field_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(ROWS), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=r"has no field 'text'; .* set the option text_field$"):
+        reader("records", path=f"{tmp_path}/*").shards()

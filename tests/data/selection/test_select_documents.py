@@ -425,7 +425,7 @@ def test_a_source_without_training_documents_is_an_error(tmp_path) -> None:
     given(tmp_path / "s", documents)
     message = (
         r"sources.a has no training documents; its 2 documents are: 1 validation, 1 exact "
-        r"duplicate; add documents"
+        r"duplicate; a group, such as a repository, is held out whole: add documents of"
     )
     with pytest.raises(UserError, match=message):
         select(tmp_path / "s", "a", "b", fraction=0.9999999)

@@ -8,6 +8,7 @@ from rich.console import Console
 from codepretrain.config.schema import FilterConfig
 from codepretrain.data.filters import make_filters
 from codepretrain.data.reading.documents import open_documents
+from codepretrain.data.selection.document_codes import CODES
 from codepretrain.data.selection.selected import BenchmarkRecord, load_selection_manifest
 from codepretrain.data.selection.table import (
     COLUMNS,
@@ -41,6 +42,12 @@ def test_read_is_the_sum_of_all_other_columns(tmp_path) -> None:
     assert "exact" in text
     assert "contam." not in text  # no source has any
     assert "…" not in text
+
+
+def test_columns_are_in_the_order_in_which_codes_are_decided() -> None:
+    decided = ("over_limit", "contaminated", "exact_duplicate", "near_duplicate", "validation")
+    assert ("skipped", "filtered", *decided, "train") == COLUMNS
+    assert {*COLUMNS[2:]} == {*CODES}
 
 
 def test_sentences(tmp_path) -> None:

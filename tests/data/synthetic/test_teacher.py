@@ -149,8 +149,6 @@ def test_an_endpoint_that_stays_busy_fails_the_request_which_the_next_run_repeat
             "cut off",
             1,
         ),
-        (raw(b"<html>"), "no text in the answer", 2),
-        (answer(None), "no text in the answer", 2),
     ],
 )
 def test_an_answer_without_a_solution_is_paid_and_not_asked_again(
@@ -167,6 +165,18 @@ def test_an_answer_without_a_solution_is_paid_and_not_asked_again(
     documents, skipped = read(reader("synthetic_code", candidates=str(run.path)))
     assert documents == []
     assert [item.reason for item in skipped] == ["an answer without a solution"]
+
+
+@pytest.mark.parametrize("reply", [raw(b"<html>"), answer(None)])
+def test_an_answer_without_text_is_paid_and_not_asked_again(tmp_path: Path, reply: Reply) -> None:
+    """If the endpoint has given a valid one; `test_paid_requests.py` has the other case."""
+    run = Run(tmp_path, answer(), reply)
+    account = run(2)
+    assert (account.num_answers, account.num_unusable) == (2, 1)
+    assert len(run.requests) == 3
+    assert run.records[1]["error"].startswith("no text in the answer")
+    run(2)
+    assert run.requests == []
 
 
 def test_tokens_that_were_not_counted_are_taken_at_their_maximum(tmp_path: Path) -> None:
