@@ -26,8 +26,8 @@ from codepretrain.report.arms import (
     ScoresReader,
     between,
     check_same_evaluation,
+    compared_together,
     find_arm,
-    groups_of,
     share_a_run,
     with_common_replicates,
 )
@@ -197,7 +197,7 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         return replace(result, missing=f"not measured: {absent}")
     try:
         _check_distinct(arms)
-        groups = _groups(config, arms)
+        groups = compared_together(config, arms)
         arms = with_common_replicates(arms, groups)
         check_same_evaluation(arms)
         scores = scores_of(arms, source.read)
@@ -236,17 +236,6 @@ def _check_distinct(arms: Sequence[Arm]) -> None:
     for first, second in itertools.combinations(arms, 2):
         if share_a_run(first, second):
             raise ValueError(f"{first.variant} and {second.variant} end in the same runs")
-
-
-def _groups(config: ContrastConfig, arms: Sequence[Arm]) -> list[int]:
-    """Returns which arms are compared replicate by replicate, as a group of each.
-
-    Two variants only where that is registered: without it, what they share makes the interval of
-    their difference too wide. With weights of one sign it would make it too narrow.
-    """
-    if config.is_paired:
-        return [0] * len(arms)
-    return groups_of(arms) if config.weights else list(range(len(arms)))
 
 
 def _of_checkpoints(

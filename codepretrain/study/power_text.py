@@ -64,6 +64,7 @@ def _contrast_lines(name: str, contrast: Mapping[str, Any]) -> list[str]:
         f"  runs    {_source(contrast['run_sd'], 'standard deviation', spell)}",
         f"  items   {contrast['num_items']:,}; "
         f"{_source(contrast['item_error'], 'error of a difference', spell)}",
+        *_together(contrast),
         *_table(contrast),
         f"  here    {counts}: {_found_here(contrast, spell)}",
         *(f"  {_target(target, contrast, spell)}" for target in contrast["targets"]),
@@ -92,6 +93,27 @@ def _source(known: Mapping[str, Any] | None, what: str, spell: Any) -> str:
     if known["value"] == 0:
         return f"{what} not seen above the noise of single runs ({kind}: {known['source']})"
     return f"{what} {spell(known['value'])} ({kind}: {known['source']})"
+
+
+def _together(contrast: Mapping[str, Any]) -> list[str]:
+    """Returns a line for arms that are compared replicate by replicate."""
+    sets = contrast["observed_together"]
+    if not sets:
+        return []
+    reason = "they are paired" if contrast["is_paired"] else "they share runs"
+    known = contrast["run_correlation"]
+    if known is not None:
+        kind = "assumed" if known["is_assumed"] else "measured"
+        spread = f"with a correlation of {known['value']:.2g} ({kind}: {known['source']})"
+    elif contrast["is_paired"]:
+        spread = "taken as independent; give run_correlation if you expect them to be alike"
+    else:
+        spread = (
+            "their spread taken as if all of it arose where it weighs most, in the shared runs or "
+            "in the last ones; give run_correlation if you know more"
+        )
+    names = "; ".join(", ".join(members) for members in sets)
+    return [f"  sets    {names}: replicate k of these is one observation, for {reason}, {spread}"]
 
 
 def _table(contrast: Mapping[str, Any]) -> list[str]:

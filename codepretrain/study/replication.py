@@ -17,10 +17,12 @@ class Replication:
         checkpoint, such as cooldowns of one trunk, are one.
       is_from_one_checkpoint: whether all runs of all arms start from one checkpoint. Then its
         spread is no part of the contrast, which is about what follows it, and `counts` has all.
+      ancestors: variant → the runs of each replicate, by fingerprint, the last one too.
     """
 
     counts: Mapping[str, int]
     is_from_one_checkpoint: bool
+    ancestors: Mapping[str, tuple[frozenset[str], ...]]
 
 
 def replication(
@@ -30,7 +32,7 @@ def replication(
     variants: Sequence[str],
 ) -> Replication:
     """Returns how many independent replicates each variant has."""
-    starts, runs = {}, {}
+    starts, runs, ancestors = {}, {}, {}
     for variant in variants:
         lasts = [phases[name] for name in last_phases(config, variant)]
         starts[variant] = {
@@ -38,6 +40,9 @@ def replication(
             for last in lasts
         }
         runs[variant] = len({fingerprints[last.name] for last in lasts})
+        ancestors[variant] = tuple(
+            frozenset(fingerprints[phase.name] for phase in last.path) for last in lasts
+        )
     is_one = len(set().union(*starts.values())) == 1 and max(runs.values()) > 1
     counts = runs if is_one else {variant: len(of) for variant, of in starts.items()}
-    return Replication(counts=counts, is_from_one_checkpoint=is_one)
+    return Replication(counts=counts, is_from_one_checkpoint=is_one, ancestors=ancestors)
