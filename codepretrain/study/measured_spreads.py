@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from codepretrain.files import storage
 from codepretrain.inference.estimate import Estimate
 from codepretrain.report.arms import Arm, compared_together, is_from_one_checkpoint
 from codepretrain.report.averaged import compare_averages
@@ -28,8 +27,6 @@ def measured_spreads(workspace: Workspace, problems: list[str]) -> Mapping[str, 
     Raises:
       UserError: a file in the working directory is damaged.
     """
-    if not workspace.config.contrasts or not storage.names(workspace.workdir / "runs"):
-        return {}
     results = collect(report_input(workspace, command_line=""))
     problems += [problem for run in results.runs.values() for problem in run.problems]
     found = decide_contrasts(results, compare_averages(results), problems)

@@ -3,8 +3,9 @@
     detectable   the true effect that the test finds with probability 0.8 (two-sided)
     floor        the same with infinitely many replicates: items alone
 
-The level is 0.05, divided by the number of contrasts in the family: what Holm's method asks of the
-smallest p-value. So the first finding of a family is planned for; later ones are easier.
+The level is 0.05, divided by the number of contrasts in the family, for differences and equivalences:
+what the report asks of the first finding (`inference/families.py`). After it, later ones are easier
+where contrasts have one hypothesis, and not where they have a margin too.
 """
 
 import functools

@@ -323,7 +323,10 @@ def test_an_unknown_spread_is_said_to_be_unknown() -> None:
     assert main["floor"] is None
     design = difference_design(num_replicates=3, run_sd=0.05, item_error=0.0, item_freedom=1e9)
     assert main["detectable"] == pytest.approx(minimum_detectable_effect(design))
-    assert "detects at least" in printed(plan)
+    text = printed(plan)
+    assert "detects at least" in text
+    assert "nothing is assumed of how nats/token vary over documents" in text
+    assert "the least that may be detected, by runs alone" in text
     other = dataclasses.replace(HIGHER, metric="suite/boolq/aggregate/f1", published_effect=1.0)
     plan = planned(study({"main": other}))
     assert plan["contrasts"]["main"]["detectable"] is None
