@@ -207,6 +207,7 @@ def suspend_conductor(rng: random.Random) -> Fault:
 
     def fault(world: World) -> None:
         world.stale, world.conductor = world.conductor, None
+        world.skew_s = rng.choice([0, 0, -3600, 3600])
         world.without_conductor = rng.choice([0, 1, 3])
 
     return fault
