@@ -2,13 +2,12 @@
 
     init ─┬─ continued ─┬─ a        weights ¼, ¼, ¼, ¼ of a, b, c, d, and -¼ of four others
           │             └─ b
-          └─ continued ─┬─ c        Σ weights² = ¼;   at the trunks (½)² + (½)² = ½;   at init 1² = 1
+          └─ continued ─┬─ c        Σ weights² = ¼;  at the trunks (½)² + (½)² = ½;  at init 1
                         └─ d
 
 Replicate k of these arms is one observation: the weighted sum of its runs. If runs of one recipe
 have a variance of σ², the sum has σ² times a factor that depends on where the variance arises. What
-arises in a run is shared by all arms below it, and adds (Σ of their weights)²: the factor is between
-those of variance that arises in the last runs alone and in the first one alone.
+arises in a run is shared by all arms below it, and adds (Σ of their weights)².
 """
 
 import itertools

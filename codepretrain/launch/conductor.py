@@ -8,7 +8,8 @@ Each round writes in this order, so that a kill between any two writes loses not
 
 Time is UTC at the start of the term, or the time of the newest event if that is later, and then a
 clock that is never set: the events of a job never go back in time. What passed between two terms is
-what the new conductor saw pass while it waited for the lease (`new_term.py`), not what two clocks say.
+what the new conductor saw pass while it waited for the lease, whatever the clocks say
+(`new_term.py`).
 """
 
 import secrets

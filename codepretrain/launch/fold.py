@@ -159,9 +159,7 @@ def _first_step(state: JobState, event: Mapping[str, Any]) -> JobState:
 
 def _evaluated(state: JobState, event: Mapping[str, Any]) -> JobState:
     live = _live(state, event)
-    return _with_stage(
-        _with_live(state, live, has_evaluated=True), live.attempt.stage, failures=0
-    )
+    return _with_stage(_with_live(state, live, has_evaluated=True), live.attempt.stage, failures=0)
 
 
 def _saved(state: JobState, event: Mapping[str, Any]) -> JobState:
@@ -236,14 +234,13 @@ def _end(state: JobState, event: Mapping[str, Any]) -> JobState:
             same_step_failures=stage.same_step_failures + 1 if is_same else 1,
             last_failed_step=step if cause in _AT_A_STEP else None,
         )
-    is_resize = live.closing is not None and live.closing.reason == "resize"
-    stage = replace(stage, is_resized=cause == "stopped" and is_resize)
+    reason = live.closing.reason if live.closing is not None else None
+    stage = replace(stage, is_resized=cause == "stopped" and reason == "resize")
     if cause == "preemption":
         stage = replace(stage, preemptions=stage.preemptions + 1)
     state = replace(state, stages={**state.stages, name: stage})
     new = {"done": "DONE", **dict.fromkeys(NEVER_RETRIED, "FAILED")}.get(cause, "RESTARTING")
-    is_asked = live.closing is not None and live.closing.reason in ("stop", "budget")
-    if cause == "stopped" and is_asked:
+    if cause == "stopped" and reason in ("stop", "budget"):
         new = "STOPPED"
     return _moved(state, name, new, seconds(event["time"]))
 

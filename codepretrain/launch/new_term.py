@@ -1,4 +1,4 @@
-"""The clock of a new conductor: what goes on is moved to it, so that no difference of clocks counts."""
+"""The clock of a new conductor: what goes on is moved to it, so no difference of clocks counts."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -36,8 +36,8 @@ class StageStatus:
 
     attempt: that runs now. step: the newest one known. saved_step: of its newest checkpoint.
     on: how it runs on fewer slices than there are, "" on all.
-    failures: ended attempts by cause, without those that were done or asked to end. left_s: at the current time per
-    step, without evaluations, saves and restarts; None if it does not run.
+    failures: ended attempts by cause, without those that were done or asked to end. left_s: at the
+    current time per step, without evaluations, saves and restarts; None if it does not run.
     """
 
     name: str

@@ -4,12 +4,12 @@ A contrast is between recipes if every arm has at least two replicates. Then run
 crossed (`inference/crossed.py`), and its p-values are corrected over its family for differences and
 equivalences together (`inference/families.py`). The family is as registered: a contrast that cannot
 be decided counts with p = 1, so that a report of a part of the runs is not more lenient than the
-last one. With one replicate in an arm the difference of the checkpoints is told, without a decision.
+last one. With one replicate in an arm the difference of the checkpoints is told, undecided.
 """
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal

@@ -110,8 +110,8 @@ def _trunks(arm: Arm, arms: Sequence[Arm]) -> Sequence[str]:
 def run_variance(arms: Sequence[tuple[Sequence[float], Sequence[str]]]) -> float | None:
     """Returns the variance between single runs of a recipe, None if no arm has two trunks.
 
-    Runs of one trunk differ by less than the recipe's: the variance of trunk means, which has 1/m of
-    the variance within a trunk of m runs, and the rest of that.
+    Runs of one trunk differ by less than the recipe's. So it is the variance of trunk means, which
+    has 1/m of the variance within a trunk of m runs, and the rest of that.
 
     Args:
       arms: the values of the runs of each, and the trunk of each.

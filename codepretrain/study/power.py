@@ -3,9 +3,9 @@
     detectable   the true effect that the test finds with probability 0.8 (two-sided)
     floor        the same with infinitely many replicates: items alone
 
-The level is 0.05, divided by the number of contrasts in the family, for differences and equivalences:
-what the report asks of the first finding (`inference/families.py`). After it, later ones are easier
-where contrasts have one hypothesis, and not where they have a margin too.
+The level is 0.05, divided by the number of contrasts in the family, for differences and for
+equivalences: what the report asks of the first finding (`inference/families.py`). Later ones are
+easier where contrasts have one hypothesis, and not where they have a margin too.
 """
 
 import functools
@@ -110,9 +110,7 @@ def _planned(
     def detectable(numbers: tuple[int, ...]) -> float | None:
         if spread.run is None or min(numbers) < 2:
             return None
-        return minimum_detectable_effect(
-            design(of, spread, numbers), alpha=alpha, power=POWER
-        )
+        return minimum_detectable_effect(design(of, spread, numbers), alpha=alpha, power=POWER)
 
     targets = [
         _target(contrast, of, spread, counts, what, alpha=alpha)

@@ -35,9 +35,7 @@ def test_contrasts_with_one_hypothesis_are_corrected_by_holm() -> None:
         adjusted_with_equivalence(nothing, P_VALUES)[1],
     ):
         assert found == pytest.approx(adjusted(P_VALUES, method="holm"))
-    mixed = adjusted_with_equivalence(
-        {**P_VALUES, "a": None}, {**nothing, "a": P_VALUES["a"]}
-    )
+    mixed = adjusted_with_equivalence({**P_VALUES, "a": None}, {**nothing, "a": P_VALUES["a"]})
     assert mixed[1]["a"] == pytest.approx(adjusted(P_VALUES, method="holm")["a"])
     assert mixed[0]["a"] is None
 
@@ -73,4 +71,4 @@ def test_false_findings_of_either_kind_in_a_family(num_equal: int) -> None:
             wrong[name] += min(p for p in false if p is not None) < 0.05
     assert wrong["together"] / DRAWS < 0.05 + 2 * math.sqrt(0.05 * 0.95 / DRAWS)
     if num_equal in (1, 2):
-        assert wrong["apart"] / DRAWS > 0.075
+        assert wrong["apart"] / DRAWS > 0.08

@@ -83,7 +83,9 @@ class SimulatedConductor:
         journal = self.world.journals.setdefault(name, [])
         number = len(journal) + 1
         at = self.world.now_s + self.offset_s
-        journal.append({**event, "writer": name, "number": number, "at": at, "true_s": self.world.now_s})
+        journal.append(
+            {**event, "writer": name, "number": number, "at": at, "true_s": self.world.now_s}
+        )
 
     def _write(self) -> None:
         if self.fails_after is not None:

@@ -54,7 +54,7 @@ def simulated_power(
 
 @pytest.mark.parametrize("num_replicates", [3, 5])
 def test_the_power_of_a_factorial_whose_trunks_decide(num_replicates: int) -> None:
-    """A short version of tests/campaigns/test_statistics.py; all arms as independent: 0.33."""
+    """It was 0.25 of a plan that took the arms as independent (LOG.md)."""
     tree = replace(TRUNKS, num_replicates=num_replicates)
     assert simulated_power(tree, PRETRAINING) == pytest.approx(0.8, abs=0.05)
 
