@@ -132,7 +132,6 @@ def _attempt(state: JobState, event: Mapping[str, Any]) -> JobState:
         boots={int(host): boot for host, boot in event["boots"].items()},
         before={int(host): last for host, last in event["before"].items()},
         num_slices=event["num_slices"],
-        wanted_slices=event["wanted_slices"],
         started_s=now_s,
         measured_s=now_s,
     )

@@ -75,7 +75,6 @@ class Live:
     boots: Mapping[int, str]
     before: Mapping[int, str | None]
     num_slices: int
-    wanted_slices: int
     started_s: float
     measured_s: float
     seconds: float = 0.0

@@ -139,11 +139,11 @@ def _order_prefix(stages: tuple[tuple[tuple[str, int], ...], ...], num_rows: int
     rows = {names[index]: int(totals[index]) for index in present}
     hasher = hashlib.sha256(json.dumps(list(rows)).encode())
     if len(present) == len(names):
-        hasher.update(source_at)
+        hasher.update(source_at.data)
     else:
         index_among_present = (np.cumsum(totals > 0) - 1).astype(np.uint8)
         for start in range(0, num_rows, _CHUNK):
-            hasher.update(index_among_present[source_at[start : start + _CHUNK]])
+            hasher.update(index_among_present[source_at[start : start + _CHUNK]].data)
     return OrderPrefix(rows, hasher.hexdigest())
 
 
