@@ -358,8 +358,13 @@ def test_a_takeover_by_a_host_whose_clock_is_ahead_costs_nothing(
             beat()
             first.round()
     clock_s += 10.0
-    late = {"clock": lambda: clock_s + ahead_s, "steady": lambda: clock_s}
-    with Conductor(folder, host=1, silent_s=10.0, **late) as second:
+    with Conductor(
+        folder,
+        host=1,
+        silent_s=10.0,
+        clock=lambda: clock_s + ahead_s,
+        steady=lambda: clock_s,
+    ) as second:
         for _ in range(60):
             beat()
             second.round()

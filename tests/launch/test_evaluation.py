@@ -108,7 +108,7 @@ def test_training_gets_the_slice_of_evaluations_if_its_own_is_lost() -> None:
 @pytest.mark.parametrize("evaluates", [True, False])
 def test_crashes_in_a_row_are_those_without_an_evaluation_between_them(evaluates: bool) -> None:
     plan = job(phase("a", steps=150), evaluations(), slices=2, hosts=1)
-    changes = {"evaluation_crashes_at": 8, "evaluates": evaluates}
+    changes: dict[str, object] = {"evaluation_crashes_at": 8, "evaluates": evaluates}
     _, found, events = finished(plan, **changes) if not evaluates else _crashing(plan, changes)
     crashes = [e for e in of_kind(events, "end") if e["stage"] == "evaluate"]
     if evaluates:
