@@ -11,6 +11,7 @@ from codepretrain.errors import UserError, quoted
 from codepretrain.hardware.chips import CHIPS, Chip
 
 if TYPE_CHECKING:
+    from codepretrain.study.spreads import Spread
     from codepretrain.study.workspace import Workspace
 
 DEFAULT_CHIP = "v5e"  # the paper's
@@ -39,12 +40,18 @@ def plan_power(workspace: "Workspace", flags: argparse.Namespace, chip: Chip) ->
     Raises:
       UserError: --run-sd names no contrast, or is no positive number.
     """
+    from codepretrain.files import storage
     from codepretrain.study.item_counts import item_count
-    from codepretrain.study.measured_spreads import measured_spreads
     from codepretrain.study.power import Assumptions, power_plan
 
     config = workspace.config
     problems: list[str] = []
+    measured: Mapping[str, Spread] = {}
+    if config.contrasts and storage.names(workspace.workdir / "runs"):
+        # Imports the report: 2 s that a study without runs does not need.
+        from codepretrain.study.measured_spreads import measured_spreads
+
+        measured = measured_spreads(workspace, problems)
     plan = power_plan(
         config,
         workspace.phases,
@@ -52,7 +59,7 @@ def plan_power(workspace: "Workspace", flags: argparse.Namespace, chip: Chip) ->
         Assumptions(
             counts=lambda score: item_count(config, workspace.data_dir, score),
             run_sd=_run_sds(config, flags.run_sd),
-            measured=measured_spreads(workspace, problems),
+            measured=measured,
         ),
         chip=chip,
     )

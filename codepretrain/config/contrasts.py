@@ -22,6 +22,11 @@ def check_contrasts(config: StudyConfig) -> None:
                 f"{path}.margin is missing: expected the largest difference that counts as "
                 'equivalent, in the unit of the metric, for direction "equivalent"'
             )
+        if contrast.run_correlation is not None and contrast.variants and not contrast.is_paired:
+            raise UserError(
+                f"{path}.run_correlation: replicates of two variants count as independent unless "
+                "they are paired: expected is_paired=True, or no run_correlation"
+            )
         counts = {arm: count_of_variant(config, arm) for arm in contrast.arms}
         if contrast.is_paired and len(set(counts.values())) > 1:
             spelled = ", ".join(f"{arm} has {count}" for arm, count in counts.items())

@@ -32,9 +32,10 @@ class ContrastConfig:
     "higher" or "lower" than 0, "different" from 0, or "equivalent" to 0 within `margin`. `margin`
     is the smallest effect of interest, `published_effect` what a paper found and `published_score`
     its score of the second variant; all are in the unit of the metric: 0.01 is one point of an
-    accuracy. Contrasts of one `family` are corrected
-    together for their number. `is_paired` compares replicate k with replicate k, which have the
-    same seeds.
+    accuracy. Contrasts of one `family` are corrected together for their number. `is_paired`
+    compares replicate k with replicate k, which have the same seeds. `run_correlation` is an
+    assumption of `plan --power` alone: the correlation between replicates k of variants that are
+    compared replicate by replicate, because they are paired or, with `weights`, share a trunk.
     """
 
     metric: str
@@ -46,6 +47,7 @@ class ContrastConfig:
     published_score: float | None = None
     family: str = "main"
     is_paired: bool = False
+    run_correlation: float | None = None
 
     @property
     def arms(self) -> dict[str, float]:

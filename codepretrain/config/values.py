@@ -51,6 +51,7 @@ def one_of(*choices: str) -> Rule:
 POSITIVE = Rule("a positive number", lambda value: value > 0)
 NOT_NEGATIVE = Rule("a number from 0", lambda value: value >= 0)
 _BELOW_ONE = Rule("a number in [0, 1)", lambda value: 0 <= value < 1)
+_SHARE = Rule("a number from 0 to 1", lambda value: 0 <= value <= 1)
 _FRACTION = Rule("a number in (0, 1]", lambda value: 0 < value <= 1)
 _WEIGHT = Rule(
     "a weight of 0, or from 1e-9 to 1e15", lambda value: value == 0 or 1e-9 <= value <= 1e15
@@ -166,6 +167,7 @@ RULES: Mapping[str, Rule] = {
     "contrasts.*.direction": one_of("higher", "lower", "different", "equivalent"),
     "contrasts.*.margin": POSITIVE,
     "contrasts.*.family": NAME,
+    "contrasts.*.run_correlation": _SHARE,
     "logging.interval_steps": whole(1, MAX_TOKENS),
     "logging.wandb_project": FILLED,
     "cost.mfu": _FRACTION,

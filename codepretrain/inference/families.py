@@ -24,9 +24,7 @@ def adjusted(p_values: Mapping[Key, float], *, method: Method) -> dict[Key, floa
     Raises:
       ValueError: a p-value is not within 0 and 1.
     """
-    for key, p in p_values.items():
-        if not 0 <= p <= 1:
-            raise ValueError(f"p-value of {key}: expected a number from 0 to 1, found {p}")
+    _check(p_values)
     if not p_values:
         return {}
     # Imports pandas and, if it is there, pyarrow: not for every process that can write a report.
@@ -34,3 +32,54 @@ def adjusted(p_values: Mapping[Key, float], *, method: Method) -> dict[Key, floa
 
     _, found, _, _ = multipletests(np.array(list(p_values.values())), method=_STATSMODELS[method])
     return dict(zip(p_values, map(float, found), strict=True))
+
+
+def _check(p_values: Mapping[Key, float]) -> None:
+    for key, p in p_values.items():
+        if not 0 <= p <= 1:
+            raise ValueError(f"p-value of {key}: expected a number from 0 to 1, found {p}")
+
+
+def adjusted_with_equivalence(
+    differences: Mapping[Key, float | None], equivalences: Mapping[Key, float | None]
+) -> tuple[dict[Key, float | None], dict[Key, float | None]]:
+    """Returns both kinds of p-values for one statement over a family of contrasts.
+
+    With the adjusted values, the probability of any false finding of either kind is controlled: of
+    a difference where there is none, or of equivalence where the true contrast is at or beyond the
+    margin. Holm's method for each kind by itself would allow twice that.
+
+    The two hypotheses of a contrast, that it is 0 and that it is at least the margin, cannot both
+    be true. So k contrasts have at most k true hypotheses, and each is tested at α/k. That is
+    Holm's method where a contrast has one hypothesis; a contrast with both leaves the count, as in
+    Holm's steps, once both are rejected.
+
+    Source: Shaffer 1986, Journal of the American Statistical Association 81, 826–831, as the closed
+    test of Bonferroni's: the adjusted p of a hypothesis is the largest s·min(p) over s contrasts
+    that may be true at once.
+
+    Args:
+      differences: contrast → p-value of the difference, None where it is not tested.
+      equivalences: the same contrasts → p-value of equivalence, None where it is not tested.
+
+    Raises:
+      ValueError: a p-value is not within 0 and 1.
+    """
+    for of in (differences, equivalences):
+        _check({key: p for key, p in of.items() if p is not None})
+    largest = {
+        key: max(p for p in (differences[key], equivalences[key], 0.0) if p is not None)
+        for key in differences
+    }
+
+    def adjust(key: Key, p: float | None) -> float | None:
+        if p is None:
+            return None
+        others = sorted((of for name, of in largest.items() if name != key), reverse=True)
+        steps = [(size, min(p, *others[: size - 1])) for size in range(2, len(others) + 2)]
+        return min(max([p, *(size * least for size, least in steps)]), 1.0)
+
+    return (
+        {key: adjust(key, p) for key, p in differences.items()},
+        {key: adjust(key, p) for key, p in equivalences.items()},
+    )

@@ -10,12 +10,13 @@ below the items' part. `minimum_detectable_effect` inverts the power of the test
 (`variance.py`), whose variance and degrees of freedom are themselves estimated.
 """
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special
+from scipy import special
 
 from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.variance import combined
@@ -150,7 +151,7 @@ def design_of(estimate: Estimate, num_replicates: int) -> Design:
 
 def power(design: Design, effect: float, *, alpha: float = 0.05) -> float:
     """Returns the probability that a two-sided test at level alpha finds a true effect."""
-    return _beyond(_criticals(_draws(design), alpha), effect / design.standard_error)
+    return _beyond(_criticals(design, alpha), effect / design.standard_error)
 
 
 def equivalence_power(
@@ -166,15 +167,24 @@ def equivalence_power(
 
 def minimum_detectable_effect(design: Design, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """Returns the effect that the test finds with a given power."""
-    critical, error = _criticals(_draws(design), alpha), design.standard_error
+    critical, error = _criticals(design, alpha), design.standard_error
 
-    def excess(size: float) -> float:
-        return _beyond(critical, size) - power
-
-    high = 4.0
-    while excess(high) < 0 and high < 1e6:
+    low, high = 0.0, 4.0
+    while _beyond(critical, high) < power and high < 1e6:
         high *= 2
-    return float(optimize.brentq(excess, 0.0, high)) * error
+    # Newton's method within a bracket; scipy.optimize takes half a second to import.
+    size = high / 2
+    while high - low > 1e-12 * high:
+        excess = _beyond(critical, size) - power
+        low, high = (low, size) if excess > 0 else (size, high)
+        slope = _density(size - critical) - _density(size + critical)
+        step = excess / slope if slope > 0 else math.inf
+        size -= step
+        if abs(step) <= 1e-13 * high:
+            break
+        if not low < size < high:
+            size = (low + high) / 2
+    return size * error
 
 
 def floor(item_error: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
@@ -185,6 +195,7 @@ def floor(item_error: float, *, alpha: float = 0.05, power: float = 0.8) -> floa
 Draws = tuple[np.ndarray, np.ndarray]
 
 
+@functools.lru_cache(maxsize=256)
 def _draws(design: Design) -> Draws:
     """Returns draws of the estimated standard error, in true ones, and of its freedom."""
     run, item, rest = design.variances
@@ -203,9 +214,10 @@ def _draws(design: Design) -> Draws:
     return np.sqrt(variance) / design.standard_error, freedom
 
 
-def _criticals(draws: Draws, alpha: float) -> np.ndarray:
+@functools.lru_cache(maxsize=256)  # 160 kB each; contrasts of a study have few designs
+def _criticals(design: Design, alpha: float) -> np.ndarray:
     """Returns the critical value of the estimate in true standard errors, of each draw."""
-    errors, freedoms = draws
+    errors, freedoms = _draws(design)
     return np.asarray(special.stdtrit(freedoms, 1 - alpha / 2) * errors)
 
 
@@ -216,3 +228,8 @@ def _beyond(critical: np.ndarray, effect: float) -> float:
       effect: in true standard errors. The estimate is independent of its estimated error.
     """
     return float(np.mean(special.ndtr(effect - critical) + special.ndtr(-effect - critical)))
+
+
+def _density(places: np.ndarray) -> float:
+    """Returns the mean of the normal density."""
+    return float(np.exp(-0.5 * np.square(places)).mean()) / math.sqrt(2 * math.pi)

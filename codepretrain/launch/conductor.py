@@ -7,7 +7,9 @@ Each round writes in this order, so that a kill between any two writes loses not
     orders.json          which starts and ends workers
 
 Time is UTC at the start of the term, or the time of the newest event if that is later, and then a
-clock that is never set: the events of a job never go back in time.
+clock that is never set: the events of a job never go back in time. What passed between two terms is
+what the new conductor saw pass while it waited for the lease, whatever the clocks say
+(`new_term.py`).
 """
 
 import secrets
@@ -33,7 +35,7 @@ from codepretrain.launch.events import (
     seconds,
     utc,
 )
-from codepretrain.launch.fold import fold_events
+from codepretrain.launch.fold import fold, fold_events
 from codepretrain.launch.job_folder import JobFolder
 from codepretrain.launch.records import HostRecord, Orders
 from codepretrain.launch.sightings import Sightings, View
@@ -85,9 +87,17 @@ class Conductor:
         newest = max((seconds(event["time"]) for event in events), default=0.0)
         self._offset_s = max(clock(), newest) - steady()
         self._writer = EventWriter(folder.events, conductor_name(self.term))
-        begun = {"event": "term", "time": utc(self._now_s()), "term": self.term, "host": host}
+        begun = {
+            "event": "term",
+            "time": utc(self._now_s()),
+            "term": self.term,
+            "host": host,
+            "silent_s": round(silent_s, 3),
+            "seen": counts(events),
+        }
+        self.state = fold(self.state, begun)
         try:
-            self._writer.append([{**begun, "seen": counts(events)}])
+            self._writer.append([begun])
         except BaseException:
             self._writer.close()
             raise

@@ -9,6 +9,7 @@ from typing import Any
 
 from codepretrain.errors import UserError
 from codepretrain.launch.events import Event, seconds, term_of
+from codepretrain.launch.new_term import moved_to_term
 from codepretrain.launch.record_files import to_record
 from codepretrain.launch.records import Attempt
 from codepretrain.launch.states import (
@@ -41,10 +42,12 @@ def fold(state: JobState, event: Mapping[str, Any]) -> JobState:
       UserError: the event cannot follow those before it, or lacks a field.
     """
     step = _STEPS.get(event["event"])
-    if step is None:
-        return state
+    is_conducted = _is_conducted(event)
+    if is_conducted:
+        state = replace(state, num_events=state.num_events + 1)
     try:
-        return step(state, event)
+        state = state if step is None else step(state, event)
+        return replace(state, time_s=seconds(event["time"])) if is_conducted else state
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         problem = str(error) if isinstance(error, _Illegal | UserError) else f"lacks {error}"
         writer, number = event.get("writer", "conductor"), event.get("number", "?")
@@ -58,20 +61,28 @@ class _Illegal(ValueError):
     """An event that cannot follow those before it."""
 
 
+def _is_conducted(event: Mapping[str, Any]) -> bool:
+    """Returns whether a conductor wrote an event, or is about to."""
+    return term_of(event.get("writer", "conductor-000000")) is not None
+
+
 def _state(state: JobState, event: Mapping[str, Any]) -> JobState:
     new, now_s = event["state"], seconds(event["time"])
     if new not in JOB_TRANSITIONS:
         raise _Illegal(f"names no state: {new!r}")
     shown = replace(state, state=new, why=event.get("why", ""), since_s=now_s)
-    if term_of(event.get("writer", "conductor-000000")) is None:
-        # A keeper does not wait for the conductor: what comes late counts for nothing.
-        is_early = state.conducted in BEFORE_START or state.conducted in OVER
+    if not _is_conducted(event):
+        # A keeper does not wait for the conductor: what comes late counts for nothing. Of a job
+        # that is over it counts if the keeper had read that, whatever its clock says.
+        has_read = event.get("seen", state.num_events) >= state.over_at
+        is_early = state.conducted in BEFORE_START or (state.conducted in OVER and has_read)
         is_next = new in JOB_TRANSITIONS[state.state]
         return shown if new in BEFORE_START and is_early and is_next else state
     if new not in JOB_TRANSITIONS[state.conducted]:
         raise _Illegal(f"goes from {state.conducted} to {new}")
     begun_s = now_s if new == "PROVISIONING" else state.begun_s
-    return replace(shown, conducted=new, is_resumed=False, begun_s=begun_s)
+    over_at = state.num_events if new in OVER else state.over_at
+    return replace(shown, conducted=new, is_resumed=False, begun_s=begun_s, over_at=over_at)
 
 
 def _request(state: JobState, event: Mapping[str, Any]) -> JobState:
@@ -85,7 +96,9 @@ def _request(state: JobState, event: Mapping[str, Any]) -> JobState:
     for name, stage in state.stages.items():
         fresh = replace(stage, failures=0, same_step_failures=0, preemptions=0)
         if stage.state in ("STOPPED", "FAILED"):
-            fresh = replace(fresh, state="RESTARTING", why="", since_s=now_s, last_cause=None)
+            fresh = replace(fresh, state="RESTARTING", since_s=now_s)
+        if state.is_over and fresh.state == "RESTARTING":
+            fresh = replace(fresh, why="", ended_s=now_s, last_cause=None)
         if event.get("retrain_lost") and name not in {v.attempt.stage for v in state.live.values()}:
             fresh = replace(fresh, saved_step=None)
         stages[name] = fresh
@@ -119,7 +132,6 @@ def _attempt(state: JobState, event: Mapping[str, Any]) -> JobState:
         boots={int(host): boot for host, boot in event["boots"].items()},
         before={int(host): last for host, last in event["before"].items()},
         num_slices=event["num_slices"],
-        wanted_slices=event["wanted_slices"],
         started_s=now_s,
         measured_s=now_s,
     )
@@ -139,7 +151,14 @@ def _resumed(state: JobState, event: Mapping[str, Any]) -> JobState:
 
 
 def _first_step(state: JobState, event: Mapping[str, Any]) -> JobState:
-    return _with_step(_with_live(state, _live(state, event), has_stepped=True), event)
+    first_s = seconds(event["time"])
+    live = _live(state, event)
+    return _with_step(_with_live(state, live, has_stepped=True, first_step_s=first_s), event)
+
+
+def _evaluated(state: JobState, event: Mapping[str, Any]) -> JobState:
+    live = _live(state, event)
+    return _with_stage(_with_live(state, live, has_evaluated=True), live.attempt.stage, failures=0)
 
 
 def _saved(state: JobState, event: Mapping[str, Any]) -> JobState:
@@ -204,6 +223,7 @@ def _end(state: JobState, event: Mapping[str, Any]) -> JobState:
         last_message=event["message"],
         last_step=step,
         why=event["message"],
+        ended_s=seconds(event["time"]),
     )
     if cause in FAILURES:
         is_same = cause in _AT_A_STEP and step is not None and step == stage.last_failed_step
@@ -213,12 +233,13 @@ def _end(state: JobState, event: Mapping[str, Any]) -> JobState:
             same_step_failures=stage.same_step_failures + 1 if is_same else 1,
             last_failed_step=step if cause in _AT_A_STEP else None,
         )
+    reason = live.closing.reason if live.closing is not None else None
+    stage = replace(stage, is_resized=cause == "stopped" and reason == "resize")
     if cause == "preemption":
         stage = replace(stage, preemptions=stage.preemptions + 1)
     state = replace(state, stages={**state.stages, name: stage})
     new = {"done": "DONE", **dict.fromkeys(NEVER_RETRIED, "FAILED")}.get(cause, "RESTARTING")
-    is_asked = live.closing is not None and live.closing.reason in ("stop", "budget")
-    if cause == "stopped" and is_asked:
+    if cause == "stopped" and reason in ("stop", "budget"):
         new = "STOPPED"
     return _moved(state, name, new, seconds(event["time"]))
 
@@ -258,6 +279,7 @@ def _moved(state: JobState, name: str, new: str, now_s: float) -> JobState:
 
 
 _STEPS: Mapping[str, Callable[[JobState, Mapping[str, Any]], JobState]] = {
+    "term": moved_to_term,
     "state": _state,
     "request": _request,
     "stopping": _stopping,
@@ -266,6 +288,7 @@ _STEPS: Mapping[str, Callable[[JobState, Mapping[str, Any]], JobState]] = {
     "running": _running,
     "resumed": _resumed,
     "first_step": _first_step,
+    "evaluated": _evaluated,
     "saved": _saved,
     "warning": _warning,
     "lost_host": _lost_host,

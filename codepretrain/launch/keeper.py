@@ -16,7 +16,7 @@ from etils import epath
 from codepretrain.errors import UserError
 from codepretrain.files.lease import expiring
 from codepretrain.launch import record_files
-from codepretrain.launch.events import EventWriter, utc
+from codepretrain.launch.events import EventReader, EventWriter, counts, utc
 from codepretrain.launch.job import Job
 from codepretrain.launch.job_folder import JobFolder
 
@@ -115,14 +115,18 @@ class _Recorder:
     def __init__(self, folder: JobFolder, note: Note) -> None:
         self._folder, self._note = folder, note
         self._writer: EventWriter | None = None
+        self._reader = EventReader(folder.events)
 
     def __call__(self, event: str, **fields: str) -> None:
         self._note(fields.get("message") or " ".join([event, *fields.values()]))
+        seen: dict[str, int] = {}
         try:
+            if event == "state":  # clocks of hosts differ: what was known here is no matter of time
+                seen = {"seen": sum(counts(self._reader.read()).values())}
             if self._writer is None:
                 name = f"keeper-{int(1000 * time.time())}"
                 self._writer = EventWriter(self._folder.events, name)
-            self._writer.append([{"event": event, "time": utc(time.time()), **fields}])
+            self._writer.append([{"event": event, "time": utc(time.time()), **fields, **seen}])
         except UserError as error:
             self._note(f"{error}; the line above is not recorded")
 

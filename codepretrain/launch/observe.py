@@ -17,6 +17,7 @@ def observe(draft: Draft) -> None:
         _note_resume(draft, live, reports)
         _note_first_step(draft, draft.state.live[live.attempt.id], reports)
         _note_save(draft, live, reports)
+        _note_evaluated(draft, live, reports)
 
 
 def reports_of(draft: Draft, live: Live) -> dict[int, WorkerReport]:
@@ -99,6 +100,16 @@ def _note_save(draft: Draft, live: Live, reports: dict[int, WorkerReport]) -> No
             "SIGTERM (watchdog.grace_s): a preemption loses the steps since the last checkpoint"
         )
         draft.add("warning", kind="save", attempt=live.attempt.id, save_s=took, message=message)
+
+
+def _note_evaluated(draft: Draft, live: Live, reports: dict[int, WorkerReport]) -> None:
+    """Notes that evaluations go on, which have no checkpoints: failures before are forgiven."""
+    is_evaluation = draft.job.by_name[live.attempt.stage].is_evaluation
+    if not is_evaluation or live.has_evaluated:
+        return
+    number = max((r.facts.get("evaluated", 0) for r in reports.values()), default=0)
+    if number:
+        draft.add("evaluated", attempt=live.attempt.id, number=number)
 
 
 def _of_phase(draft: Draft, live: Live, reports: dict[int, WorkerReport]) -> list[WorkerReport]:

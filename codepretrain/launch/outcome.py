@@ -115,8 +115,11 @@ def _target(draft: Draft) -> str | None:
         return "RUNNING"
     if any(v.closing is None for v in lives):
         return "STARTING"
-    stages = draft.state.stages.values()
-    is_ended = any(stage.state in ("ENDING", "RESTARTING") for stage in stages)
+    # After a resume stages have no cause of their last end: nothing has been started again yet.
+    is_ended = any(
+        stage.state == "ENDING" or (stage.state == "RESTARTING" and stage.last_cause is not None)
+        for stage in draft.state.stages.values()
+    )
     return "RESTARTING" if is_ended else None
 
 

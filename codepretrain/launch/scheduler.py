@@ -99,6 +99,11 @@ def num_slices_in_use(state: JobState) -> int:
     return sum(live.num_slices for live in state.live.values())
 
 
+def num_to_add(job: Job, state: JobState) -> int:
+    """Returns how many more slices a gang may have beside the others and the evaluations."""
+    return max_slices(job) - num_slices_in_use(state) - evaluation.num_reserved(job, state)
+
+
 def max_slices(job: Job) -> int:
     """Returns how many slices may be in use at a time."""
     return min(job.launch.budget.max_slices or job.num_slices, job.num_slices)

@@ -4,9 +4,11 @@ from codepretrain.config.parse import to_dict
 from codepretrain.launch import budget, elastic, evaluation, scheduler
 from codepretrain.launch.draft import Draft
 from codepretrain.launch.job import Stage
+from codepretrain.launch.observe import last_step
 from codepretrain.launch.records import Attempt
 from codepretrain.launch.restart import GiveUp, show_batch_command, verdict
 from codepretrain.launch.scheduler import Start
+from codepretrain.launch.states import Live
 
 
 def give_up(draft: Draft) -> None:
@@ -37,8 +39,7 @@ def start_gangs(draft: Draft) -> None:
         draft.state,
         ready=ready,
         available=draft.free_slices(),
-        # A conductor that has just taken over does not know yet which hosts are there.
-        waited_s={s.name: min(_waited_s(draft, s), draft.view.watched_s) for s in ready},
+        waited_s={stage.name: _patience_used_s(draft, stage) for stage in ready},
     )
     for start in found:
         _start(draft, start)
@@ -56,7 +57,11 @@ def make_room(draft: Draft) -> None:
 
 
 def grow(draft: Draft) -> None:
-    """Has a gang save and end that runs on fewer slices than there are again."""
+    """Has a gang save and end that runs on fewer slices than it could have now.
+
+    Slices may be there again, or a phase beside it has ended. Not if what is left of the stage
+    would take less time on its slices than the restart.
+    """
     if any(not s.is_evaluation for s in scheduler.contenders(draft.job, draft.state)):
         return
     stable_s = draft.job.launch.watchdog.heartbeat_s
@@ -65,16 +70,32 @@ def grow(draft: Draft) -> None:
         for index in draft.free_slices()
         if all(draft.view.hosts[h].present_s >= stable_s for h in draft.job.hosts_of(index))
     ]
+    left = min(len(free), scheduler.num_to_add(draft.job, draft.state))
     for live in list(draft.state.live.values()):
         if live.closing is not None or not live.is_running:
             continue
         stage = draft.job.by_name[live.attempt.stage]
-        at_most = min(live.num_slices + len(free), live.wanted_slices)
-        number = elastic.feasible_slices(draft.job, stage, at_most)
-        if stage.phase is not None and number > live.num_slices:
+        if stage.phase is None:
+            continue
+        number = elastic.feasible_slices(draft.job, stage, live.num_slices + left)
+        if number > live.num_slices and _pays(draft, live, number):
             message = f"goes on with {number} slices instead of {live.num_slices}"
             draft.close(live, how="end", reason="resize", message=message)
-            free = free[number - live.num_slices :]
+            left -= number - live.num_slices
+
+
+def _pays(draft: Draft, live: Live, number: int) -> bool:
+    """Returns whether a gang gains more time on so many slices than its restart takes.
+
+    The restart takes as long as it took from the start of this attempt to its first step. As long
+    as that or the time per step is unknown, nothing is lost by a restart that is worth less.
+    """
+    num_steps = draft.job.by_name[live.attempt.stage].num_steps
+    step, step_s = last_step(draft, live), draft.view.median_step_s.get(live.attempt.id)
+    if num_steps is None or step is None or step_s is None or live.first_step_s is None:
+        return True
+    gained_s = max(num_steps - step, 0) * step_s * (1 - live.num_slices / number)
+    return gained_s > live.first_step_s - live.started_s
 
 
 def _waited_s(draft: Draft, stage: Stage) -> float:
@@ -85,7 +106,19 @@ def _waited_s(draft: Draft, stage: Stage) -> float:
         return draft.now_s - max(since)
     found = verdict(known, draft.job.launch.restart, show_batch=None)
     assert not isinstance(found, GiveUp), stage.name
-    return draft.now_s - max(*since, known.since_s + found.after_s)
+    return draft.now_s - max(*since, known.ended_s + found.after_s)
+
+
+def _patience_used_s(draft: Draft, stage: Stage) -> float:
+    """Returns how much of the time that a stage waits for all of its slices is over.
+
+    A conductor that has just taken over does not know yet which hosts are there. A stage that ended
+    to go on with more slices waits for the reports of their hosts, not for slices that are away.
+    """
+    waited_s = min(_waited_s(draft, stage), draft.view.watched_s)
+    watchdog = draft.job.launch.watchdog
+    is_resized = draft.state.stage(stage.name).is_resized
+    return waited_s + (watchdog.init_s - watchdog.heartbeat_s if is_resized else 0.0)
 
 
 def _start(draft: Draft, start: Start) -> None:

@@ -68,14 +68,13 @@ class Live:
 
     boots, before: the supervisors of its hosts and the attempts that they had run last, when it
     started. seconds: measured up to `measured_s`. lost: hosts that were named as lost. step: the
-    newest one that an event names.
+    newest one that an event names. has_evaluated: it has recorded an evaluation.
     """
 
     attempt: Attempt
     boots: Mapping[int, str]
     before: Mapping[int, str | None]
     num_slices: int
-    wanted_slices: int
     started_s: float
     measured_s: float
     seconds: float = 0.0
@@ -83,6 +82,8 @@ class Live:
     resumed_step: int | None = None
     step: int | None = None
     has_stepped: bool = False
+    first_step_s: float | None = None
+    has_evaluated: bool = False
     closing: Closing | None = None
     lost: frozenset[int] = frozenset()
     has_save_warning: bool = False
@@ -94,7 +95,8 @@ class StageState:
 
     attempts: number of the last one. last_step: that its last attempt reached. saved_step: its
     newest checkpoint. failures: in a row, without a new checkpoint. same_step_failures: in a row,
-    at `last_failed_step`. since_s: when it came into this state.
+    at `last_failed_step`. since_s: when it came into this state. ended_s: when its last attempt
+    ended, by the clock of the newest term. is_resized: it ended to go on with more slices.
     """
 
     state: str = "WAITING"
@@ -112,6 +114,8 @@ class StageState:
     last_failed_step: int | None = None
     preemptions: int = 0
     since_s: float = 0.0
+    ended_s: float = 0.0
+    is_resized: bool = False
 
 
 _NEW = StageState()
@@ -125,6 +129,11 @@ class JobState:
     PROVISIONING while there is no conductor. request: number of the last one that was taken.
     stopping: None, "stop" or "budget". is_resumed: a resume was taken, and the job is still over.
     missing: hosts that were last named as missing. begun_s: when it last began to wait for hosts.
+    time_s, num_events: the time and the number of conductors' events so far. over_at: of the event
+    with which the job was over.
+
+    Times of what goes on (of gangs, ends and waits) are by the clock of the newest term: the event
+    `term` moves them, so that no difference of two hosts' clocks counts as time that has passed.
     """
 
     state: str = "PLANNED"
@@ -141,6 +150,9 @@ class JobState:
     max_chip_hours: float | None = None
     max_price: float | None = None
     retrains_lost: bool = False
+    time_s: float = 0.0
+    num_events: int = 0
+    over_at: int = 0
 
     def stage(self, name: str) -> StageState:
         return self.stages.get(name, _NEW)

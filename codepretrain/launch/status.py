@@ -36,8 +36,8 @@ class StageStatus:
 
     attempt: that runs now. step: the newest one known. saved_step: of its newest checkpoint.
     on: how it runs on fewer slices than there are, "" on all.
-    failures: ended attempts by cause, without those that were done. left_s: at the current time per
-    step, without evaluations, saves and restarts; None if it does not run.
+    failures: ended attempts by cause, without those that were done or asked to end. left_s: at the
+    current time per step, without evaluations, saves and restarts; None if it does not run.
     """
 
     name: str
@@ -154,7 +154,7 @@ def _stage_status(
     step = stage.num_steps if is_done else _step(own, known, attempts)
     step_s = _median([r.step_s for r in own if _is_timed(r)])
     left = None if stage.num_steps is None or step is None else max(0, stage.num_steps - step)
-    ends = Counter(a.cause for a in attempts if a.cause not in (None, "done"))
+    ends = Counter(a.cause for a in attempts if a.cause not in (None, "done", "stopped"))
     return StageStatus(
         name=stage.name,
         phase=stage.phase,

@@ -1,17 +1,18 @@
 """The arms of a comparison: the replicates of a variant, and the scores of their items."""
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from codepretrain.config.schema import ContrastConfig
 from codepretrain.evals.identity import differing
 from codepretrain.evals.metric import Metric
 from codepretrain.inference.common_starts import common_starts
 from codepretrain.inference.scores import ArmScores, averaged_over_trunks
+from codepretrain.inference.shared_runs import groups_of
 from codepretrain.report.between import Between
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.collect import RunResults, StudyResults
@@ -113,19 +114,17 @@ def share_a_run(ours: Arm, baseline: Arm) -> bool:
     )
 
 
-def groups_of(arms: Sequence[Arm]) -> list[int]:
-    """Returns the group of each arm: arms are in one if some of their replicates share a run.
+def compared_together(config: ContrastConfig, arms: Sequence[Arm]) -> list[int]:
+    """Returns which arms are compared replicate by replicate, as a group of each.
 
-    A run that all replicates of all arms share is no part of the comparison.
+    Two variants only where that is registered: without it, what they share makes the interval of
+    their difference too wide. With weights of one sign it would make it too narrow.
     """
-    everyone = frozenset.intersection(*(of for arm in arms for of in arm.ancestors))
-    owned = [frozenset().union(*arm.ancestors) - everyone for arm in arms]
-    groups = list(range(len(arms)))
-    for first, second in itertools.combinations(range(len(arms)), 2):
-        if owned[first] & owned[second]:
-            old, new = groups[second], groups[first]
-            groups = [new if group == old else group for group in groups]
-    return groups
+    if config.is_paired:
+        return [0] * len(arms)
+    if config.weights:
+        return groups_of([arm.ancestors for arm in arms])
+    return list(range(len(arms)))
 
 
 def with_common_replicates(arms: Sequence[Arm], groups: Sequence[int]) -> list[Arm]:

@@ -204,7 +204,7 @@ def _sentence(one: ContrastResult, family: int) -> str:
             f"{size} ({one.between_text})."
         )
     p = f"p {_p_text(one)}" if _p_text(one).startswith("<") else f"p = {_p_text(one)}"
-    after = f"{p} after Holm for {family}" if family > 1 else p
+    after = f"{p} corrected for {family}" if family > 1 else p
     return f"{what}: {_decision(one)}, {size}, {after} ({one.between_text})."
 
 

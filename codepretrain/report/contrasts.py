@@ -1,15 +1,15 @@
 """The registered contrasts of a study, decided with the replicates that there are.
 
 A contrast is between recipes if every arm has at least two replicates. Then runs and items are
-crossed (`inference/crossed.py`), and its p-value is corrected over its family (Holm). The family is
-as registered: a contrast that cannot be decided counts with p = 1, so that a report of a part of
-the runs is not more lenient than the last one. With one replicate in an arm the difference of the
-checkpoints is told, without a decision.
+crossed (`inference/crossed.py`), and its p-values are corrected over its family for differences and
+equivalences together (`inference/families.py`). The family is as registered: a contrast that cannot
+be decided counts with p = 1, so that a report of a part of the runs is not more lenient than the
+last one. With one replicate in an arm the difference of the checkpoints is told, undecided.
 """
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from codepretrain.config.schema import ContrastConfig
 from codepretrain.inference.crossed import contrast
 from codepretrain.inference.equivalence import Equivalence, equivalence
 from codepretrain.inference.estimate import Estimate
-from codepretrain.inference.families import adjusted
+from codepretrain.inference.families import adjusted_with_equivalence
 from codepretrain.inference.interval import CONFIDENCE
 from codepretrain.inference.scores import ArmScores
 from codepretrain.report.arms import (
@@ -26,8 +26,8 @@ from codepretrain.report.arms import (
     ScoresReader,
     between,
     check_same_evaluation,
+    compared_together,
     find_arm,
-    groups_of,
     share_a_run,
     with_common_replicates,
 )
@@ -57,9 +57,9 @@ class ContrastResult:
       arm_intervals: of the mean of each arm.
       estimate: of recipes; None between checkpoints.
       p_value: of the registered hypothesis: two-sided for a difference, of two one-sided tests for
-        equivalence; before Holm. None where nothing is decided.
-      adjusted_p: after Holm over the family.
-      equivalence: within ±margin, where there is one; its p-value is after Holm over the family.
+        equivalence; before the correction. None where nothing is decided.
+      adjusted_p: after the correction over the family.
+      equivalence: within ±margin, where there is one; its p-value is after the same correction.
       missing: why there is no value.
     """
 
@@ -203,7 +203,7 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         return replace(result, missing=f"not measured: {absent}")
     try:
         _check_distinct(arms)
-        groups = _groups(config, arms)
+        groups = compared_together(config, arms)
         arms = with_common_replicates(arms, groups)
         check_same_evaluation(arms)
         scores = scores_of(arms, source.read)
@@ -244,17 +244,6 @@ def _check_distinct(arms: Sequence[Arm]) -> None:
             raise ValueError(f"{first.variant} and {second.variant} end in the same runs")
 
 
-def _groups(config: ContrastConfig, arms: Sequence[Arm]) -> list[int]:
-    """Returns which arms are compared replicate by replicate, as a group of each.
-
-    Two variants only where that is registered: without it, what they share makes the interval of
-    their difference too wide. With weights of one sign it would make it too narrow.
-    """
-    if config.is_paired:
-        return [0] * len(arms)
-    return groups_of(arms) if config.weights else list(range(len(arms)))
-
-
 def _of_checkpoints(
     result: ContrastResult,
     read: ScoresReader,
@@ -280,14 +269,25 @@ def _with_value(result: ContrastResult, found: Estimate | Difference) -> Contras
 
 
 def _corrected(family: Sequence[ContrastResult]) -> list[ContrastResult]:
-    """Returns the contrasts of a family with Holm's p-values; what is not decided counts as 1."""
-    decided = adjusted(_filled({r.name: r.p_value for r in family}), method="holm")
-    margins = {r.name: r.equivalence.p_value if r.equivalence else None for r in family}
-    within = adjusted(_filled(margins), method="holm")
+    """Returns the contrasts of a family with p-values for one statement over all its findings.
+
+    What is not decided counts as 1, in each of the hypotheses that it was registered for.
+    """
+    is_difference = {one.name: one.config.direction != "equivalent" for one in family}
+    differences = {r.name: _or_one(r.p_value) if is_difference[r.name] else None for r in family}
+    margins = {
+        r.name: _or_one(r.equivalence.p_value if r.equivalence else None)
+        if r.config.margin is not None
+        else None
+        for r in family
+    }
+    different, within = adjusted_with_equivalence(differences, margins)
     return [
-        replace(
+        one
+        if one.p_value is None
+        else replace(
             one,
-            adjusted_p=decided[one.name] if one.p_value is not None else None,
+            adjusted_p=(different if is_difference[one.name] else within)[one.name],
             equivalence=replace(one.equivalence, p_value=within[one.name])
             if one.equivalence
             else None,
@@ -296,5 +296,5 @@ def _corrected(family: Sequence[ContrastResult]) -> list[ContrastResult]:
     ]
 
 
-def _filled(p_values: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: 1.0 if p is None else p for name, p in p_values.items()}
+def _or_one(p_value: float | None) -> float:
+    return 1.0 if p_value is None else p_value

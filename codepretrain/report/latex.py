@@ -92,7 +92,15 @@ def _contrasts(content: Content) -> str:
         )
         for row in contrast_rows(content.contrasts)
     ]
-    header = ("Contrast", "Hypothesis", "Value", "95% interval", "Unit", "p (Holm)", "Decision")
+    header = (
+        "Contrast",
+        "Hypothesis",
+        "Value",
+        "95% interval",
+        "Unit",
+        "p (corrected)",
+        "Decision",
+    )
     return "% registered contrasts\n" + tabular("llrrlrll", (*header, "Between"), rows)
 
 

@@ -42,7 +42,7 @@ import numpy as np
 
 from codepretrain.errors import UserError
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 15  # positions whose intermediate results stay in a core's cache
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, Fraction]:
@@ -134,17 +134,36 @@ def order_prefix(stages: Sequence[MixtureStage], num_rows: int) -> OrderPrefix:
 def _order_prefix(stages: tuple[tuple[tuple[str, int], ...], ...], num_rows: int) -> OrderPrefix:
     names = sorted({source for counts in stages for source, _ in counts})
     source_at = merge([dict(counts) for counts in stages], names, num_rows)
-    chunks = [source_at[start : start + _CHUNK] for start in range(0, num_rows, _CHUNK)]
-    totals = sum(
-        (np.bincount(chunk, minlength=len(names)) for chunk in chunks), np.zeros(len(names), int)
-    )
+    totals = _totals(stages, names, source_at)
     present = np.flatnonzero(totals)
-    index_among_present = (np.cumsum(totals > 0) - 1).astype(np.uint8)
     rows = {names[index]: int(totals[index]) for index in present}
     hasher = hashlib.sha256(json.dumps(list(rows)).encode())
-    for chunk in chunks:
-        hasher.update(index_among_present[chunk].tobytes())
+    if len(present) == len(names):
+        hasher.update(source_at.data)
+    else:
+        index_among_present = (np.cumsum(totals > 0) - 1).astype(np.uint8)
+        for start in range(0, num_rows, _CHUNK):
+            hasher.update(index_among_present[source_at[start : start + _CHUNK]].data)
     return OrderPrefix(rows, hasher.hexdigest())
+
+
+def _totals(
+    stages: Sequence[Sequence[tuple[str, int]]], names: Sequence[str], source_at: np.ndarray
+) -> np.ndarray:
+    """Returns how many rows of each source there are; stages that are whole are not counted."""
+    totals = np.zeros(len(names), int)
+    start = 0
+    for counts in stages:
+        stop = start + sum(count for _, count in counts)
+        if stop <= len(source_at):
+            totals[[names.index(source) for source, _ in counts]] += [count for _, count in counts]
+        else:
+            for place in range(start, len(source_at), _CHUNK):
+                chunk = source_at[place : place + _CHUNK]
+                totals += np.bincount(chunk, minlength=len(names))
+            break
+        start = stop
+    return totals
 
 
 def merge(stages: Sequence[Mapping[str, int]], sources: Sequence[str], num_rows: int) -> np.ndarray:
@@ -169,13 +188,20 @@ def merge(stages: Sequence[Mapping[str, int]], sources: Sequence[str], num_rows:
 def _place(counts: Sequence[int], source_at: np.ndarray) -> None:
     """Fills `source_at` with the beginning of the merged order; see the position formula above."""
     num_rows, length = sum(counts), len(source_at)
+    largest = int(np.argmax(counts))
+    source_at[:] = largest  # where no other source is
     for s, num_s in enumerate(counts):
+        if s == largest:
+            continue
         # By the bound on prefixes, at most this many rows of s are among the first `length`.
         num_placed = min(num_s, num_s * length // num_rows + len(counts) // 2 + 2)
         for start in range(0, num_placed, _CHUNK):
-            k = np.arange(start, min(start + _CHUNK, num_placed), dtype=np.int64)
-            position = k.copy()
+            position = np.arange(start, min(start + _CHUNK, num_placed), dtype=np.int64)
+            odd = 2 * position + 1
             for t, num_t in enumerate(counts):
                 if t != s and num_t > 0:
-                    position += ((2 * k + 1) * num_t + (num_s - (t > s))) // (2 * num_s)
+                    earlier = odd * num_t
+                    earlier += num_s - (t > s)
+                    earlier //= 2 * num_s
+                    position += earlier
             source_at[position if length == num_rows else position[position < length]] = s

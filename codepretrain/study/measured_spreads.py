@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from codepretrain.files import storage
-from codepretrain.inference.power import design_of
-from codepretrain.report.arms import Arm
+from codepretrain.inference.estimate import Estimate
+from codepretrain.report.arms import Arm, compared_together, is_from_one_checkpoint
 from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import collect
 from codepretrain.report.contrasts import ContrastResult, decide_contrasts
 from codepretrain.report.score_reader import ScoreReader
+from codepretrain.study.contrast_design import Layout, layout
 from codepretrain.study.report_input import report_input
 from codepretrain.study.spreads import Known, Spread
 from codepretrain.study.workspace import Workspace
@@ -28,8 +28,6 @@ def measured_spreads(workspace: Workspace, problems: list[str]) -> Mapping[str, 
     Raises:
       UserError: a file in the working directory is damaged.
     """
-    if not workspace.config.contrasts or not storage.names(workspace.workdir / "runs"):
-        return {}
     results = collect(report_input(workspace, command_line=""))
     problems += [problem for run in results.runs.values() for problem in run.problems]
     reader = ScoreReader()
@@ -50,34 +48,92 @@ def spread_of(result: ContrastResult) -> Spread | None:
         return None
     counts = ", ".join(f"{arm.variant} {len(arm.runs)}" for arm in result.arms)
     source = f"{counts} finished runs"
-    weights = list(result.config.arms.values())
-    if result.estimate is not None and sorted(weights) == [-1.0, 1.0]:
-        design = design_of(result.estimate, 2)
-        scale = math.sqrt(2) if result.estimate.is_paired else 1.0
-        return Spread(
-            run=Known(design.run_sd[0] / scale, source, False),
-            item=Known(design.item_error, source, False),
-            item_freedom=design.item_freedom,
-            rest_sd=design.rest_sd / scale,
-            num_items=result.num_items,
-        )
-    run_sd = _pooled(result.arms)
+    arms = result.arms
+    of = layout(
+        result.config, [arm.ancestors[0] for arm in arms], compared_together(result.config, arms)
+    )
+    variance = run_variance([(arm.values, _trunks(arm, arms)) for arm in arms])
+    if result.estimate is not None:
+        return spread_of_recipes(result.estimate, of, variance, source=source)
     error = (result.interval.high - result.interval.low) / 2 / _NORMAL
-    error /= math.sqrt(sum(weight**2 for weight in weights) / 2)
-    is_of_items = result.estimate is None and 0 < error < math.inf
+    error /= math.sqrt(of.item_factor / 2)
     return Spread(
-        run=None if run_sd is None else Known(run_sd, source, False),
-        item=Known(error, source, False) if is_of_items else None,
+        run=None if variance is None else Known(math.sqrt(variance), source, False),
+        item=Known(error, source, False) if 0 < error < math.inf else None,
         item_freedom=max(result.num_items - 1.0, 1.0),
         rest_sd=0.0,
         num_items=result.num_items,
     )
 
 
-def _pooled(arms: Sequence[Arm]) -> float | None:
-    """Returns the standard deviation between replicates, None if no arm has two."""
-    deviations = [np.subtract(arm.values, np.mean(arm.values)) for arm in arms]
-    freedom = sum(len(arm.values) - 1 for arm in arms)
-    if not freedom:
+def spread_of_recipes(
+    estimate: Estimate, of: Layout, variance: float | None, *, source: str
+) -> Spread | None:
+    """Returns the spreads that would give the parts of the estimate's variance.
+
+    Where arms are observed together, the correlation of their runs is what makes the spread of the
+    arms that of the observations; at least 0 and at most 1.
+
+    Args:
+      variance: between runs, of `run_variance`.
+      source: of all of them.
+    """
+    parts = estimate.components
+    if not all(map(math.isfinite, (parts.seed, parts.item, parts.residual))):
         return None
-    return math.sqrt(sum(float(of @ of) for of in deviations) / freedom)
+    numbers = [min(estimate.num_replicates[place] for place in members) for members in of.sets]
+    share = sum(q / n for q, n in zip(of.squared_weights(), numbers, strict=True))
+    rest = parts.residual / share
+    runs = max(parts.seed - parts.residual, 0.0)
+    run, correlation = runs / share, None
+    alike = sum(f / n for f, n in zip(of.run_factors(1.0), numbers, strict=True))
+    if len(of.sets) < len(of.weights) and variance is not None:
+        run = max(variance - rest, 0.0)
+        if run > 0 and not math.isclose(alike, share):
+            found = (runs / run - share) / (alike - share)
+            correlation = Known(min(max(found, 0.0), 1.0), source, False)
+    item = max(parts.item - parts.residual, 0.0)
+    return Spread(
+        run=Known(math.sqrt(run), source, False),
+        item=Known(math.sqrt(item / of.item_factor * 2), source, False),
+        item_freedom=float(estimate.num_clusters - 1),
+        rest_sd=math.sqrt(rest),
+        num_items=estimate.num_items,
+        correlation=correlation,
+    )
+
+
+def _trunks(arm: Arm, arms: Sequence[Arm]) -> Sequence[str]:
+    """Returns the trunk of each run; runs that all start from one checkpoint have their own."""
+    if is_from_one_checkpoint(arms):
+        return [run.plan.run_dir for run in arm.runs]
+    return arm.starts
+
+
+def run_variance(arms: Sequence[tuple[Sequence[float], Sequence[str]]]) -> float | None:
+    """Returns the variance between single runs of a recipe, None if no arm has two trunks.
+
+    Runs of one trunk differ by less than the recipe's. So it is the variance of trunk means, which
+    has 1/m of the variance within a trunk of m runs, and the rest of that.
+
+    Args:
+      arms: the values of the runs of each, and the trunk of each.
+    """
+    between, within = [], []  # squares and degrees of freedom
+    inverse = []
+    for values, trunks in arms:
+        groups = [
+            np.array([v for v, t in zip(values, trunks, strict=True) if t == trunk])
+            for trunk in dict.fromkeys(trunks)
+        ]
+        means = np.array([of.mean() for of in groups])
+        if len(means) > 1:
+            between.append((float(np.square(means - means.mean()).sum()), len(means) - 1))
+            inverse += [1 / len(of) for of in groups]
+        within += [(float(np.square(of - of.mean()).sum()), len(of) - 1) for of in groups]
+    if not between:
+        return None
+    of_means = sum(square for square, _ in between) / sum(freedom for _, freedom in between)
+    freedom = sum(of for _, of in within)
+    of_trunk = sum(square for square, _ in within) / freedom if freedom else 0.0
+    return of_means + of_trunk * (1 - float(np.mean(inverse)))

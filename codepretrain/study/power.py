@@ -3,12 +3,12 @@
     detectable   the true effect that the test finds with probability 0.8 (two-sided)
     floor        the same with infinitely many replicates: items alone
 
-The level is 0.05, divided by the number of contrasts in the family: what Holm's method asks of the
-smallest p-value. So the first finding of a family is planned for; later ones are easier.
+The level is 0.05, divided by the number of contrasts in the family, for differences and for
+equivalences: what the report asks of the first finding (`inference/families.py`). Later ones are
+easier where contrasts have one hypothesis, and not where they have a margin too.
 """
 
 import functools
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +18,13 @@ from codepretrain.config.schema import ContrastConfig, StudyConfig
 from codepretrain.evals.contrast_scores import contrast_units, full_contrasts
 from codepretrain.hardware.chips import Chip
 from codepretrain.inference.power import (
-    Design,
     equivalence_power,
     floor,
     minimum_detectable_effect,
     power,
 )
 from codepretrain.podplan.cost import chip_hours
+from codepretrain.study.contrast_design import Layout, design, item_error, planned_layout
 from codepretrain.study.graph import Phase
 from codepretrain.study.replication import Replication, replication
 from codepretrain.study.spreads import Counts, Known, Spread, assumed_spread, filled
@@ -103,16 +103,17 @@ def _planned(
 ) -> dict[str, Any]:
     """Returns what a contrast can find with the replicates that it has, and with others."""
     counts = list(runs.counts.values())
+    of = planned_layout(contrast, runs)
+    variants = list(contrast.arms)
 
     @functools.cache
     def detectable(numbers: tuple[int, ...]) -> float | None:
         if spread.run is None or min(numbers) < 2:
             return None
-        design = _design(contrast, spread, numbers)
-        return minimum_detectable_effect(design, alpha=alpha, power=POWER)
+        return minimum_detectable_effect(design(of, spread, numbers), alpha=alpha, power=POWER)
 
     targets = [
-        _target(contrast, spread, counts, what, alpha=alpha)
+        _target(contrast, of, spread, counts, what, alpha=alpha)
         for what in ("margin", "published_effect")
     ]
     return {
@@ -121,11 +122,14 @@ def _planned(
         "replicates": dict(runs.counts),
         "is_from_one_checkpoint": runs.is_from_one_checkpoint,
         "direction": contrast.direction,
+        "is_paired": contrast.is_paired,
         "alpha": alpha,
         "run_sd": _known(spread.run),
+        "run_correlation": _known(spread.correlation),
+        "observed_together": [[variants[i] for i in s] for s in of.sets if len(s) > 1],
         "item_error": _known(spread.item),
         "num_items": spread.num_items,
-        "floor": _floor(contrast, spread, alpha),
+        "floor": _floor(of, spread, alpha),
         "detectable": detectable(tuple(counts)),
         "detectable_with": {n: detectable((n,) * len(counts)) for n in NUMBERS},
         "targets": [target for target in targets if target is not None],
@@ -133,7 +137,13 @@ def _planned(
 
 
 def _target(
-    contrast: ContrastConfig, spread: Spread, counts: Sequence[int], what: str, *, alpha: float
+    contrast: ContrastConfig,
+    of: Layout,
+    spread: Spread,
+    counts: Sequence[int],
+    what: str,
+    *,
+    alpha: float,
 ) -> dict[str, Any] | None:
     """Returns with what probability the margin or the published effect is found; None without it.
 
@@ -145,12 +155,12 @@ def _target(
     is_equivalence = what == "margin" and contrast.direction == "equivalent"
 
     def probability(numbers: Sequence[int]) -> float:
-        design = _design(contrast, spread, numbers)
+        planned = design(of, spread, numbers)
         if is_equivalence:
-            return equivalence_power(design, effect, alpha=alpha)
-        return power(design, abs(effect), alpha=alpha)
+            return equivalence_power(planned, effect, alpha=alpha)
+        return power(planned, abs(effect), alpha=alpha)
 
-    lowest = _floor(contrast, spread, alpha)
+    lowest = _floor(of, spread, alpha)
     is_below = lowest is not None and not is_equivalence and abs(effect) < lowest
     is_known = spread.run is not None
     return {
@@ -176,41 +186,10 @@ def _fewest(probability: Callable[[int], float]) -> int | None:
     return high
 
 
-def _floor(contrast: ContrastConfig, spread: Spread, alpha: float) -> float | None:
+def _floor(of: Layout, spread: Spread, alpha: float) -> float | None:
     if spread.item is None:
         return None
-    return floor(_item_error(contrast, spread), alpha=alpha, power=POWER)
-
-
-def _item_error(contrast: ContrastConfig, spread: Spread) -> float:
-    """Returns the items' part of the error of the contrast, 0 where it is unknown."""
-    squares = sum(weight**2 for weight in contrast.arms.values())
-    return math.sqrt(squares / 2) * spread.item.value if spread.item else 0.0
-
-
-def _design(contrast: ContrastConfig, spread: Spread, numbers: Sequence[int]) -> Design:
-    """Returns the design of a contrast; paired replicates are assumed to be uncorrelated."""
-    assert spread.run is not None
-    weights = tuple(contrast.arms.values())
-    squares = sum(weight**2 for weight in weights)
-    item = _item_error(contrast, spread)
-    run, rest = spread.run.value, spread.rest_sd
-    if contrast.is_paired:
-        return Design(
-            num_replicates=(numbers[0],),
-            run_sd=(run * math.sqrt(squares),),
-            item_error=item,
-            item_freedom=spread.item_freedom,
-            rest_sd=rest * math.sqrt(squares),
-        )
-    return Design(
-        num_replicates=tuple(numbers),
-        run_sd=(run,) * len(weights),
-        item_error=item,
-        item_freedom=spread.item_freedom,
-        rest_sd=rest,
-        weights=weights,
-    )
+    return floor(item_error(of, spread), alpha=alpha, power=POWER)
 
 
 def _tokens(

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-_MANY = 5  # replicates from which Holm's method held its rate in simulations (LOG.md)
+_MANY = 5  # replicates from which the correction held its rate in simulations (LOG.md)
 
 
 def print_power(console: Console, plan: Mapping[str, Any]) -> None:
@@ -54,7 +54,7 @@ def _contrast_lines(name: str, contrast: Mapping[str, Any]) -> list[str]:
     sides = [_spelled_sum(contrast["arms"], sign) for sign in (1, -1)]
     counts = ", ".join(f"{arm} {count}" for arm, count in contrast["replicates"].items())
     correction = (
-        f", α = {contrast['alpha']:.3g}: Holm over {contrast['num_in_family']} contrasts"
+        f", α = {contrast['alpha']:.3g}: 0.05 over {contrast['num_in_family']} contrasts"
         if contrast["num_in_family"] > 1
         else f", α = {contrast['alpha']:g}"
     )
@@ -62,8 +62,8 @@ def _contrast_lines(name: str, contrast: Mapping[str, Any]) -> list[str]:
         f"contrast {name}: {contrast['metric']} of {sides[0]} − {sides[1]}, "
         f"{contrast['direction']}{correction}",
         f"  runs    {_source(contrast['run_sd'], 'standard deviation', spell)}",
-        f"  items   {contrast['num_items']:,}; "
-        f"{_source(contrast['item_error'], 'error of a difference', spell)}",
+        f"  items   {contrast['num_items']:,}; {_items(contrast, spell)}",
+        *_together(contrast),
         *_table(contrast),
         f"  here    {counts}: {_found_here(contrast, spell)}",
         *(f"  {_target(target, contrast, spell)}" for target in contrast["targets"]),
@@ -92,6 +92,42 @@ def _source(known: Mapping[str, Any] | None, what: str, spell: Any) -> str:
     if known["value"] == 0:
         return f"{what} not seen above the noise of single runs ({kind}: {known['source']})"
     return f"{what} {spell(known['value'])} ({kind}: {known['source']})"
+
+
+def _items(contrast: Mapping[str, Any], spell: Any) -> str:
+    """Returns what is known of the error of the items; for losses nothing is assumed."""
+    if contrast["item_error"] is not None:
+        return _source(contrast["item_error"], "error of a difference", spell)
+    why = (
+        "their number is not known"
+        if contrast["unit"] == "fraction"
+        else f"nothing is assumed of how {contrast['unit']} vary over documents"
+    )
+    return (
+        f"error of a difference unknown and left out, for {why}: what is below is the least that "
+        "may be detected, by runs alone; evaluate one finished run of each arm, and plan again"
+    )
+
+
+def _together(contrast: Mapping[str, Any]) -> list[str]:
+    """Returns a line for arms that are compared replicate by replicate."""
+    sets = contrast["observed_together"]
+    if not sets:
+        return []
+    reason = "they are paired" if contrast["is_paired"] else "they share runs"
+    known = contrast["run_correlation"]
+    if known is not None:
+        kind = "assumed" if known["is_assumed"] else "measured"
+        spread = f"with a correlation of {known['value']:.2g} ({kind}: {known['source']})"
+    elif contrast["is_paired"]:
+        spread = "taken as independent; give run_correlation if you expect them to be alike"
+    else:
+        spread = (
+            "their spread taken as if all of it arose where it weighs most, in the shared runs or "
+            "in the last ones; give run_correlation if you know more"
+        )
+    names = "; ".join(", ".join(members) for members in sets)
+    return [f"  sets    {names}: replicate k of these is one observation, for {reason}, {spread}"]
 
 
 def _table(contrast: Mapping[str, Any]) -> list[str]:

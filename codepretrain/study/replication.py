@@ -19,10 +19,12 @@ class Replication:
         its members start.
       is_from_one_checkpoint: whether all runs of all arms start from one checkpoint. Then its
         spread is no part of the contrast, which is about what follows it, and `counts` has all.
+      ancestors: variant → the runs of each replicate, by fingerprint, the last one too.
     """
 
     counts: Mapping[str, int]
     is_from_one_checkpoint: bool
+    ancestors: Mapping[str, tuple[frozenset[str], ...]]
 
 
 def replication(
@@ -33,7 +35,7 @@ def replication(
 ) -> Replication:
     """Returns how many independent replicates each variant has."""
     starts: dict[str, list[set[str]]] = {}
-    runs = {}
+    runs, ancestors = {}, {}
     for variant in variants:
         lasts = [phases[name] for name in last_phases(config, variant)]
         starts[variant] = [
@@ -41,9 +43,12 @@ def replication(
             for last in lasts
         ]
         runs[variant] = len({fingerprints[last.name] for last in lasts})
+        ancestors[variant] = tuple(
+            frozenset(fingerprints[phase.name] for phase in last.path) for last in lasts
+        )
     everywhere = set[str]().union(*(one for of in starts.values() for one in of))
     is_one = len(everywhere) == 1 and max(runs.values()) > 1
     counts = (
         runs if is_one else {variant: len({*common_starts(of)}) for variant, of in starts.items()}
     )
-    return Replication(counts=counts, is_from_one_checkpoint=is_one)
+    return Replication(counts=counts, is_from_one_checkpoint=is_one, ancestors=ancestors)

@@ -35,6 +35,8 @@ class Spread:
       item_freedom: its degrees of freedom, about the number of items less one.
       rest_sd: of one run's score from run × item; 0 where it is counted as `item`.
       num_items: behind `item`.
+      correlation: between runs of one replicate that are observed together; None for that which
+        makes the contrast most uncertain.
     """
 
     run: Known | None
@@ -42,6 +44,7 @@ class Spread:
     item_freedom: float
     rest_sd: float
     num_items: int
+    correlation: Known | None = None
 
 
 # Standard deviation of a score between runs of one recipe, by unit.
@@ -92,7 +95,14 @@ def assumed_spread(
         item_freedom=freedom,
         rest_sd=0.0,
         num_items=sum(of.count for _, of in found),
+        correlation=_correlation(contrast),
     )
+
+
+def _correlation(contrast: ContrastConfig) -> Known | None:
+    if contrast.run_correlation is None:
+        return None
+    return Known(contrast.run_correlation, "run_correlation of the contrast", True)
 
 
 def _deviation_of_answers(score: float | None) -> tuple[float, str]:
@@ -113,6 +123,6 @@ def filled(measured: Spread | None, assumed: Spread) -> Spread:
     if measured is None:
         return assumed
     run = measured.run or assumed.run
-    if measured.item is None:
-        return dataclasses.replace(assumed, run=run)
-    return dataclasses.replace(measured, run=run)
+    correlation = assumed.correlation or measured.correlation
+    kept = assumed if measured.item is None else measured
+    return dataclasses.replace(kept, run=run, correlation=correlation)

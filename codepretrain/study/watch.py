@@ -55,13 +55,15 @@ def watch(
             if includes_temporary or is_permanent(run_dir / "checkpoints" / str(step))
         ], is_trained
 
-    is_told = False
+    is_told, num_evaluated = False, 0
     while waiting:
         PROGRESS.count()
         for fingerprint, name in reversed(list(waiting.items())):
             steps, is_trained = decide("the new checkpoints", functools.partial(look, name))
             for step in steps:
                 if runner.evaluate_beside(name, step):
+                    num_evaluated += 1
+                    PROGRESS.note({"evaluated": num_evaluated})
                     console.print(f"{name}: step {step:,} evaluated", soft_wrap=True)
                 tried.add((name, step))
             is_told &= not steps

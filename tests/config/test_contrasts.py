@@ -80,6 +80,10 @@ def test_contrasts_that_can_be_decided(fields: dict[str, Any], arms: dict[str, f
         ({"direction": "equivalent"}, "margin is missing: expected the largest difference"),
         ({"family": "Main"}, "family: expected a name of lower-case letters"),
         (
+            {"run_correlation": 0.5},
+            "run_correlation: replicates of two variants count as independent .* is_paired=True",
+        ),
+        (
             {"is_paired": True, "changes": {"num_replicates": {"code": 2}}},
             "is_paired: expected equally many .* code has 2, text has 3",
         ),

@@ -3,6 +3,8 @@
 import random
 from collections.abc import Callable
 
+from codepretrain.launch.events import counts, merged, utc
+from codepretrain.launch.fold import fold_events
 from codepretrain.launch.job import Job, Request, Stage
 from codepretrain.launch.machine import (
     BudgetConfig,
@@ -207,7 +209,24 @@ def suspend_conductor(rng: random.Random) -> Fault:
 
     def fault(world: World) -> None:
         world.stale, world.conductor = world.conductor, None
+        world.skew_s = rng.choice([0, 0, -3600, 3600])
         world.without_conductor = rng.choice([0, 1, 3])
+
+    return fault
+
+
+def keeper_shows(rng: random.Random) -> Fault:
+    """A keeper, whose clock may be wrong, shows of a job that goes on that it waits for slices."""
+
+    def fault(world: World) -> None:
+        events = merged(world.journals)
+        if fold_events(events).is_over:
+            return
+        at = world.now_s + rng.choice([0, -3600, 3600, 3600])
+        journal = world.journals.setdefault("keeper-1", [])
+        told = {"event": "state", "state": rng.choice(["QUEUED", "PROVISIONING"]), "why": "told"}
+        known = {"seen": sum(counts(events).values()), "number": len(journal) + 1, "at": at}
+        journal.append({**told, **known, "writer": "keeper-1", "time": utc(at)})
 
     return fault
 
@@ -269,6 +288,8 @@ FAULTS = (
     kill_conductor,
     kill_conductor,
     suspend_conductor,
+    keeper_shows,
+    keeper_shows,
     lose_checkpoints,
     end_badly("user_error"),
     end_badly("divergence"),

@@ -5,7 +5,7 @@ from typing import Any
 
 from codepretrain.launch.decide import decide
 from codepretrain.launch.events import Event, conductor_name, counts, merged, utc
-from codepretrain.launch.fold import fold_events
+from codepretrain.launch.fold import fold, fold_events
 from codepretrain.launch.records import Orders
 from codepretrain.launch.sightings import Sightings, View
 from codepretrain.launch.states import JobState
@@ -36,7 +36,10 @@ class SimulatedConductor:
         newest = max((e["at"] for e in events), default=0.0)
         self.offset_s = max(world.now_s + world.skew_s, newest) - world.now_s
         self.fails_after: int | None = None
-        self._append({"event": "term", "time": _utc(self), "seen": counts(events)})
+        silent_s = world.unconducted_s
+        term = {"event": "term", "time": _utc(self), "silent_s": silent_s, "seen": counts(events)}
+        self._append(term)
+        self.state = fold(self.state, term)
 
     def round(self, elapsed_s: float = TICK_S) -> None:
         world = self.world
@@ -80,7 +83,9 @@ class SimulatedConductor:
         journal = self.world.journals.setdefault(name, [])
         number = len(journal) + 1
         at = self.world.now_s + self.offset_s
-        journal.append({**event, "writer": name, "number": number, "at": at})
+        journal.append(
+            {**event, "writer": name, "number": number, "at": at, "true_s": self.world.now_s}
+        )
 
     def _write(self) -> None:
         if self.fails_after is not None:

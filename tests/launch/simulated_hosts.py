@@ -18,6 +18,7 @@ class Worker:
     resumed_step: int | None = None
     saved_step: int | None = None
     is_stuck: bool = False
+    num_evaluated: int = 0
     end: End | None = None
     term_ticks: int | None = None  # since SIGTERM
 

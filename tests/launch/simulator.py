@@ -34,7 +34,8 @@ class World:
       crash_at: stage → step at which every attempt crashes. bad: stage → cause of its first end.
       is_lenient: supervisors kill only what is named in `killing`. stalls: the chance that a host
       takes some ticks between reading the orders and acting on them. flaky: the chance that a
-      worker dies as it starts.
+      worker dies as it starts. evaluates: whether evaluations get on; evaluation_crashes_at: how
+      long after their start they crash, in ticks.
       problems: broken invariants that were seen while running.
     """
 
@@ -63,6 +64,9 @@ class World:
         self.stalls = 0.0
         self.flaky = 0.0
         self.without_conductor = 0
+        self.unconducted_s = 0.0
+        self.evaluates = True
+        self.evaluation_crashes_at: int | None = None
         self.conductor: SimulatedConductor | None = None
         self.stale: SimulatedConductor | None = None
 
@@ -109,17 +113,20 @@ class World:
 
     def _conduct(self) -> None:
         if self.conductor is None:
+            self.unconducted_s += TICK_S
             self.without_conductor -= 1
             if self.without_conductor > 0 or not any(
                 self._is_alive(h) for h in self.hosts.values()
             ):
                 return
             self.conductor = SimulatedConductor(self)
+            self.unconducted_s = 0.0
             if self.stale is not None:  # it decides once more before the next one has
                 with suppress(Crash):
                     self.stale.round()
                 self.stale = None
                 return
+        self.unconducted_s = 0.0
         try:
             self.conductor.round()
         except Crash:
@@ -153,6 +160,7 @@ class World:
                 resumed_step=worker.resumed_step,
                 saved_step=worker.saved_step,
                 step_s=TICK_S,
+                facts={"evaluated": worker.num_evaluated} if worker.num_evaluated else {},
             )
         return HostRecord(
             host=host.number,
@@ -302,8 +310,12 @@ class World:
 
     def _evaluate(self, gang: Gang, workers: Mapping[int, Worker]) -> None:
         """Ends when all phases are trained."""
+        if gang.position == self.evaluation_crashes_at:
+            self._fail(workers, End(code=1, cause="crash", message="crash of the test"))
+            return
         for worker in workers.values():
             worker.activity = "watch"
+            worker.num_evaluated = gang.position - len(_ACTIVITIES) if self.evaluates else 0
         if {stage.name for stage in self.job.stages if stage.phase is not None} <= self.done:
             self.done.add(gang.attempt.stage)
             for worker in workers.values():

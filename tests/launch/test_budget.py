@@ -32,7 +32,6 @@ def known(*, saved: int | None = None, is_running: bool = False) -> JobState:
         boots={},
         before={},
         num_slices=1,
-        wanted_slices=1,
         started_s=0,
         measured_s=1000.0,
     )

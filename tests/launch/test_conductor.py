@@ -19,6 +19,7 @@ from codepretrain.launch.events import Event, read_events
 from codepretrain.launch.fold import fold_events
 from codepretrain.launch.job import Job, Request
 from codepretrain.launch.job_folder import JobFolder
+from codepretrain.launch.machine import BudgetConfig
 from codepretrain.launch.records import Attempt, End, HostRecord, Orders
 from codepretrain.launch.states import JobState
 from tests.launch.random_faults import job, phase, single
@@ -333,6 +334,43 @@ def test_the_host_of_a_conductor_that_was_silent_is_lost_the_sooner(
             assert clock_s < begun_s + 60
     assert [e["host"] for e in events("lost_host")] == [0]
     assert clock_s - begun_s == pytest.approx(expected_s + 2)
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 3600.0])
+def test_a_takeover_by_a_host_whose_clock_is_ahead_costs_nothing(
+    folder: JobFolder, ahead_s: float
+) -> None:
+    """Charged are the seconds that were seen to pass: the job is not over its budget."""
+    two = plan(budget=BudgetConfig(max_chip_hours=2 * 100 / 3600))
+    record_files.create_job(folder, two, by="test")
+    clock_s, beats = 100.0, {0: 1, 1: 1}
+
+    def beat() -> None:
+        nonlocal clock_s
+        clock_s += 1.0
+        for host in beats:
+            beats[host] += 1
+            one = HostRecord(host=host, boot="a", beat=beats[host], address=f"h{host}:1")
+            record_files.write_host(folder, one)
+
+    with Conductor(folder, host=0, clock=lambda: clock_s, steady=lambda: clock_s) as first:
+        while not first.state.live:
+            beat()
+            first.round()
+    clock_s += 10.0
+    with Conductor(
+        folder,
+        host=1,
+        silent_s=10.0,
+        clock=lambda: clock_s + ahead_s,
+        steady=lambda: clock_s,
+    ) as second:
+        for _ in range(60):
+            beat()
+            second.round()
+        assert second.state.stopping is None
+        assert second.state.chip_seconds == pytest.approx(2 * 60, abs=2 * 10)
+        assert second.state == fold_events(read_events(folder.events))
 
 
 def test_conduct_holds_the_lease_and_ends_with_the_job(folder: JobFolder) -> None:

@@ -45,6 +45,7 @@ def check(world: World, state: JobState, events: list[Event]) -> None:
     assert state.live == {}
     for name in names:
         _check_stage([e for e in events if e.get("stage") == name or e["event"] == "request"])
+    _check_seconds(events)
     for resumed in of_kind(events, "resumed"):
         is_early = resumed["expected"] is not None and resumed["step"] < resumed["expected"]
         ends = [e["cause"] for e in of_kind(events, "end") if e["attempt"] == resumed["attempt"]]
@@ -68,6 +69,19 @@ def _check_stage(events: list[Event]) -> None:
         elif event["event"] == "request" and event["request"] == "resume" and numbers:
             last = {"event": "resume"} if last["event"] == "end" and _is_open(last) else last
     assert numbers == sorted(set(numbers))
+
+
+def _check_seconds(events: list[Event]) -> None:
+    """What an attempt is charged for has passed, whatever clocks say; a takeover may lose some."""
+    for start in of_kind(events, "attempt"):
+        name, since = start["attempt"], events.index(start)
+        own = [e for e in events[since:] if e.get("attempt") == name]
+        charged = sum(e["seconds"] for e in of_kind(own, "chip_hours"))
+        [end] = of_kind(own, "end")
+        true_s = end["true_s"] - start["true_s"]
+        num_terms = len(of_kind(events[since : events.index(end)], "term"))
+        assert charged <= true_s + 0.01, (name, charged, true_s)
+        assert charged >= true_s - num_terms * (60 + 2 * TICK_S) - 0.01, (name, charged, true_s)
 
 
 def _is_open(end: Event) -> bool:
@@ -306,6 +320,63 @@ def test_two_phases_at_once_on_two_slices() -> None:
     ends = {e["attempt"]: e["time"] for e in of_kind(events, "end")}
     assert times["train.b-1"] < ends["train.a-1"]
     assert times["report-1"] >= max(ends["train.a-1"], ends["train.b-1"])
+
+
+def test_a_phase_gets_the_slice_of_another_one_that_has_ended() -> None:
+    plan = job(phase("a", steps=60), phase("b", steps=4), slices=2, hosts=2)
+    _, state, events = one(plan)
+    assert state.state == "DONE"
+    attempts = [(e["attempt"], e["record"]["hosts"]) for e in of_kind(events, "attempt")]
+    assert attempts == [
+        ("train.a-1", [0, 1]),
+        ("train.b-1", [2, 3]),
+        ("train.a-2", [0, 1, 2, 3]),
+    ]
+    assert causes(events) == ["done", "stopped", "done"]
+
+
+def test_a_phase_that_grows_does_not_wait_for_a_slice_that_is_away() -> None:
+    """Of three slices one is gone for good: with the one that gets free it goes on at once."""
+
+    def gone(world: World) -> None:
+        world.stop_machine(world.hosts[1], 10_000)
+
+    plan = job(phase("a", steps=80), phase("b", steps=8), slices=3, hosts=1)
+    _, state, events = one(plan, (1, gone))
+    assert state.state == "DONE"
+    hosts = {e["attempt"]: e["record"]["hosts"] for e in of_kind(events, "attempt")}
+    assert hosts == {"train.a-1": [0], "train.b-1": [2], "train.a-2": [0, 2]}
+    stopped = next(e["true_s"] for e in of_kind(events, "end") if e["cause"] == "stopped")
+    again = next(e["true_s"] for e in of_kind(events, "attempt") if e["attempt"] == "train.a-2")
+    assert again - stopped <= random_faults.WATCHDOG.heartbeat_s + TICK_S
+
+
+def test_a_phase_that_is_nearly_done_does_not_grow() -> None:
+    """The restart would take longer than the steps that are left."""
+    plan = job(phase("a", steps=17), phase("b", steps=8), slices=2, hosts=2)
+    _, state, events = one(plan)
+    assert state.state == "DONE"
+    assert [e["attempt"] for e in of_kind(events, "attempt")] == ["train.a-1", "train.b-1"]
+    assert causes(events) == ["done", "done"]
+
+
+def test_a_job_that_was_stopped_in_a_backoff_waits_for_hosts_after_its_resume() -> None:
+    """It does not show STARTING and RESTARTING before anything was started."""
+    kill = made(random_faults.end_worker(-9, "crash"))
+    plan = job(phase("a", steps=20))
+    faults = [(tick, kill) for tick in (12, 24, 40)]
+    stop, resume = made(request("stop")), made(request("resume"))
+
+    def gone(world: World) -> None:
+        for host in world.hosts.values():
+            world.stop_machine(host, 6)
+        world.conductor = None
+
+    _, state, events = one(plan, *faults, (43, stop), (50, gone), (51, resume))
+    assert state.state == "DONE"
+    states = [e["state"] for e in of_kind(events, "state")]
+    since = len(states) - states[::-1].index("STOPPED")
+    assert states[since : since + 4] == ["QUEUED", "PROVISIONING", "STARTING", "RUNNING"]
 
 
 def test_a_lost_host_that_comes_back_is_told_to_kill_its_old_worker() -> None:

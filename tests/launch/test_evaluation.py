@@ -103,3 +103,26 @@ def test_training_gets_the_slice_of_evaluations_if_its_own_is_lost() -> None:
     assert [e["message"] for e in ended] == ["its slice is needed for training"]
     started = [tuple(e["record"]["hosts"]) for e in of_kind(events, "attempt")]
     assert started[:3] == [(0,), (1,), (1,)]
+
+
+@pytest.mark.parametrize("evaluates", [True, False])
+def test_crashes_in_a_row_are_those_without_an_evaluation_between_them(evaluates: bool) -> None:
+    plan = job(phase("a", steps=150), evaluations(), slices=2, hosts=1)
+    changes: dict[str, object] = {"evaluation_crashes_at": 8, "evaluates": evaluates}
+    _, found, events = finished(plan, **changes) if not evaluates else _crashing(plan, changes)
+    crashes = [e for e in of_kind(events, "end") if e["stage"] == "evaluate"]
+    if evaluates:
+        assert len(crashes) > plan.launch.restart.max_failures
+        assert found.stage("evaluate").state != "FAILED"
+    else:
+        assert found.stage("evaluate").state == "FAILED"
+        assert len(crashes) == plan.launch.restart.max_failures
+
+
+def _crashing(plan: Job, changes: dict[str, object]) -> tuple[World, JobState, list[Event]]:
+    """Runs while the phase trains: evaluations that always crash never end."""
+    world = World(plan, seed=1, faults={})
+    for name, value in changes.items():
+        setattr(world, name, value)
+    found, events = run(world, 150)
+    return world, found, events

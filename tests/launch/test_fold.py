@@ -1,5 +1,6 @@
 """The state after events; an event that cannot follow is named."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -119,7 +120,46 @@ def test_what_cannot_follow_is_named(events: list, message: str) -> None:
 
 
 def test_events_of_unknown_kinds_change_nothing() -> None:
-    assert fold_events(numbered({"event": "weather"})) == fold_events([])
+    found = fold_events(numbered({"event": "weather"}))
+    assert found == replace(fold_events([]), num_events=1, time_s=101.0)
+
+
+@pytest.mark.parametrize(("seen", "expected"), [(2, "FAILED"), (3, "QUEUED"), (None, "QUEUED")])
+def test_a_keeper_with_its_clock_ahead_hides_no_end(seen: int | None, expected: str) -> None:
+    """It wrote QUEUED before the job failed, or, having read that, because of a resume."""
+    conducted = numbered(*START, state("FAILED"))
+    fields = {} if seen is None else {"seen": seen}
+    late = numbered(state("QUEUED", time=utc(9999.0), **fields), writer="keeper-a")
+    assert fold_events([*conducted, *late]).state == expected
+
+
+def term(number: int, at_s: float, silent_s: float) -> Event:
+    writer = f"conductor-{number:06d}"
+    fields = {"term": number, "silent_s": silent_s, "writer": writer, "number": 1, "seen": {}}
+    return {"event": "term", "time": utc(at_s), **fields}
+
+
+@pytest.mark.parametrize("at_s", [110.0, 3700.0])
+def test_what_passed_between_two_terms_is_what_was_seen_to_pass(at_s: float) -> None:
+    """The clock of the second conductor is right, or an hour ahead."""
+    begun = fold_events(numbered(*START, attempt(1), {"event": "weather"}))
+    moved = fold_events([*numbered(*START, attempt(1), {"event": "weather"}), term(2, at_s, 4.0)])
+    [before], [live] = begun.live.values(), moved.live.values()
+    assert (before.started_s, before.measured_s) == (103.0, 103.0)
+    # A second up to the last event, and four in which the lease was not renewed.
+    assert at_s - live.measured_s == at_s - live.started_s == 5.0
+    ended = numbered(*START, attempt(1), end(1, "crash", 5), {"event": "weather"})
+    stage = fold_events([*ended, term(2, at_s, 4.0)]).stage("train.a")
+    assert at_s - stage.ended_s == 5.0
+    assert stage.since_s == 104.0, "as the first conductor had it, for the reader of the status"
+
+
+def test_an_evaluation_ends_a_row_of_failures() -> None:
+    tries = [*(attempt(1), end(1, "crash")), *(attempt(2), end(2, "crash"))]
+    found = fold_events(numbered(*START, *tries))
+    assert found.stage("train.a").failures == 2
+    more = [attempt(3), {"event": "evaluated", "attempt": "train.a-3", "number": 1}]
+    assert fold_events(numbered(*START, *tries, *more)).stage("train.a").failures == 0
 
 
 def test_a_keeper_shows_states_before_there_is_a_conductor() -> None:

@@ -9,7 +9,8 @@ from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.hold_errors import InUseError
 from codepretrain.launch import keeper, record_files
-from codepretrain.launch.events import read_events
+from codepretrain.launch.events import EventWriter, read_events, utc
+from codepretrain.launch.fold import fold_events
 from codepretrain.launch.job_folder import JobFolder, job_folder
 from codepretrain.launch.keeper import OrdersWatch, Record, keep, log_file
 from codepretrain.launch.records import Orders
@@ -123,3 +124,30 @@ def test_where_the_output_of_processes_is(memory: epath.Path, folder: JobFolder)
     of_store = log_file(job_folder(memory, "job"), "keeper", 0)
     assert of_store.is_absolute()
     assert of_store.name == "codepretrain-job-keeper-0.log"
+
+
+def test_a_state_says_what_of_the_job_was_known(folder: JobFolder) -> None:
+    """So that the clock of the keeper's host does not decide whether it counts."""
+    writer = EventWriter(folder.events, "conductor-000001")
+    first = {"event": "term", "time": utc(100.0), "term": 1, "seen": {}}
+    writer.append([first, {"event": "state", "time": utc(101.0), "state": "QUEUED", "why": ""}])
+
+    class Telling(Machines):
+        def tick(self, *, is_over: bool, now: float) -> bool:
+            self.record("state", state="QUEUED", why="1 WAITING")
+            return True
+
+    keep(
+        folder,
+        lambda record: Telling(record, folder, 1),
+        is_leaving=lambda: False,
+        note=print,
+        period_s=0.01,
+    )
+    failed = {"event": "state", "time": utc(102.0), "state": "FAILED", "why": "x"}
+    writer.append([failed])
+    writer.close()
+    told = read_events(folder.events)
+    assert [event.get("seen") for event in told if "keeper" in event["writer"]] == [2]
+    assert told[-1]["writer"].startswith("keeper"), "its clock is ahead"
+    assert fold_events(told).state == "FAILED"

@@ -33,7 +33,6 @@ def state(*running: tuple[str, int], **stages: str | StageState) -> JobState:
             boots={},
             before={},
             num_slices=num_slices,
-            wanted_slices=num_slices,
             started_s=0,
             measured_s=0,
         )

@@ -62,6 +62,13 @@ def study(
     )
 
 
+def with_trunks(config: StudyConfig) -> StudyConfig:
+    """Returns the study with a trunk of its own for `code`."""
+    phases = {**config.phases, "second": TRUNK}
+    phases["child"] = dataclasses.replace(CHILD, parent="second")
+    return dataclasses.replace(config, phases=phases)
+
+
 def planned(
     config: StudyConfig,
     *,
@@ -176,13 +183,96 @@ def test_a_published_score_says_how_much_answers_vary() -> None:
 
 
 def test_weights_of_a_trend_scale_both_parts() -> None:
-    """With weights of ±2 everything is twice that of a difference."""
+    """With weights of ±2 everything is twice that of a difference; trunks are not shared."""
     double = dataclasses.replace(HIGHER, variants=(), weights={"code": 2.0, "plain": -2.0})
-    plans = planned(study({"one": HIGHER}))["contrasts"] | {
-        "two": planned(study({"two": double}))["contrasts"]["two"]
-    }
+    plans = planned(with_trunks(study({"one": HIGHER, "two": double})))["contrasts"]
     for name in ("floor", "detectable"):
         assert plans["two"][name] == pytest.approx(2 * plans["one"][name], rel=1e-6)
+
+
+FOUR = {"a": 0.5, "b": 0.5, "c": -0.5, "d": -0.5}
+
+
+def two_trunks(contrast: ContrastConfig, **changes: Any) -> StudyConfig:
+    """Returns a study of four variants: a and b of one trunk, c and d of another."""
+    config = study({"main": contrast}, **changes)
+    phases = {"trunk": TRUNK, "second": dataclasses.replace(TRUNK, mixture={"code": 1.0})}
+    for place, name in enumerate(FOUR):
+        parent = "trunk" if name in "ab" else "second"
+        tokens = CHILD.tokens * (place + 1)
+        phases[name] = dataclasses.replace(CHILD, parent=parent, tokens=tokens)
+    return dataclasses.replace(config, phases=phases, variants={name: name for name in FOUR})
+
+
+WEIGHTED = dataclasses.replace(HIGHER, variants=(), weights=FOUR)
+
+
+@pytest.mark.parametrize(("correlation", "factor"), [(None, 1.0), (0.0, 0.5), (0.6, 0.8)])
+def test_arms_of_one_trunk_are_one_observation(correlation: float | None, factor: float) -> None:
+    """(½ + ½)² where the trunk decides, 2·(½)² where it does not; n of each trunk, not 2n."""
+    contrast = dataclasses.replace(WEIGHTED, run_correlation=correlation)
+    plan = planned(two_trunks(contrast), run_sd={"main": 0.03})
+    main = plan["contrasts"]["main"]
+    assert main["observed_together"] == [["a", "b"], ["c", "d"]]
+    for number, found in main["detectable_with"].items():
+        design = difference_design(
+            num_replicates=number,
+            run_sd=0.03 * math.sqrt(factor),
+            item_error=ERROR,
+            item_freedom=FREEDOM,
+        )
+        assert found == pytest.approx(minimum_detectable_effect(design), rel=1e-6)
+    text = printed(plan)
+    assert "a, b; c, d: replicate k of these is one observation, for they share runs" in text
+    if correlation is None:
+        assert "as if all of it arose where it weighs most" in text
+    else:
+        assert f"correlation of {correlation:g} (assumed: run_correlation of the contrast)" in text
+
+
+def test_what_arms_of_one_trunk_have_in_common_may_cancel() -> None:
+    """Then independence is what makes the contrast most uncertain."""
+    weights = {"a": 0.5, "b": -0.5, "c": 0.5, "d": -0.5}
+    contrast = dataclasses.replace(WEIGHTED, weights=weights)
+    main = planned(two_trunks(contrast), run_sd={"main": 0.03})["contrasts"]["main"]
+    design = difference_design(
+        num_replicates=3,
+        run_sd=0.03 * math.sqrt(0.5),
+        item_error=ERROR * math.sqrt(0.5),
+        item_freedom=FREEDOM,
+    )
+    assert main["detectable"] == pytest.approx(minimum_detectable_effect(design), rel=1e-6)
+    alike = dataclasses.replace(contrast, run_correlation=0.9)
+    better = planned(two_trunks(alike), run_sd={"main": 0.03})["contrasts"]["main"]
+    assert better["detectable"] < main["detectable"]
+
+
+def test_paired_replicates_with_an_assumed_correlation() -> None:
+    paired = dataclasses.replace(HIGHER, is_paired=True, run_correlation=0.7)
+    plan = planned(study({"main": paired}), run_sd={"main": 0.01})
+    main = plan["contrasts"]["main"]
+    design = difference_design(
+        num_replicates=3, run_sd=0.01, item_error=ERROR, item_freedom=FREEDOM, correlation=0.7
+    )
+    assert main["detectable"] == pytest.approx(minimum_detectable_effect(design), rel=1e-6)
+    assert main["run_correlation"]["value"] == 0.7
+    assert "correlation of 0.7 (assumed" in printed(plan)
+
+
+def test_a_registered_correlation_replaces_a_measured_one() -> None:
+    spread = Spread(
+        run=Known(0.01, "runs", False),
+        item=None,
+        item_freedom=99,
+        rest_sd=0.0,
+        num_items=100,
+        correlation=Known(0.9, "runs", False),
+    )
+    paired = dataclasses.replace(HIGHER, is_paired=True)
+    for given, expected in ((None, 0.9), (0.2, 0.2)):
+        one = dataclasses.replace(paired, run_correlation=given)
+        plan = planned(study({"main": one}), measured={"main": spread})
+        assert plan["contrasts"]["main"]["run_correlation"]["value"] == expected
 
 
 def test_paired_replicates_are_pairs() -> None:
@@ -233,7 +323,10 @@ def test_an_unknown_spread_is_said_to_be_unknown() -> None:
     assert main["floor"] is None
     design = difference_design(num_replicates=3, run_sd=0.05, item_error=0.0, item_freedom=1e9)
     assert main["detectable"] == pytest.approx(minimum_detectable_effect(design))
-    assert "detects at least" in printed(plan)
+    text = printed(plan)
+    assert "detects at least" in text
+    assert "nothing is assumed of how nats/token vary over documents" in text
+    assert "the least that may be detected, by runs alone" in text
     other = dataclasses.replace(HIGHER, metric="suite/boolq/aggregate/f1", published_effect=1.0)
     plan = planned(study({"main": other}))
     assert plan["contrasts"]["main"]["detectable"] is None

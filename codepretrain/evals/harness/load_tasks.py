@@ -11,7 +11,7 @@ from codepretrain.evals.harness.dataset_calls import answered
 from codepretrain.evals.harness.dataset_reference import DatasetReference
 from codepretrain.evals.harness.libraries import offline, quiet
 from codepretrain.evals.harness.options import HarnessOptions, names
-from codepretrain.evals.harness.suite import CATEGORIES
+from codepretrain.evals.harness.suite import CATEGORIES, TASKS
 from codepretrain.evals.harness.task_index import manager_of, single_tasks
 
 if TYPE_CHECKING:
@@ -54,10 +54,14 @@ def load_tasks(options: HarnessOptions, *, path: str) -> list[LoadedTask]:
 
 def check_data(options: HarnessOptions, *, path: str) -> None:
     """Raises UserError as `load_tasks` for data that is not there; reads only names and sizes."""
-    manager = manager_of(names(options.tasks), options.include_path, path=f"{path}.options")
+    wanted = names(options.tasks)
+    are_of_suite = all(name in CATEGORIES or name in TASKS for name in wanted)
     with _all_problems(options, path) as problems:
         with problems.of("all tasks"):
             data = DataFolder(options.data) if options.data else None
+        if problems.found and are_of_suite and not options.include_path:
+            return  # without the harness, which takes a second to import
+        manager = manager_of(wanted, options.include_path, path=f"{path}.options")
         if problems.found:
             return
         for _, name in members(manager, options):
