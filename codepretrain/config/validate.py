@@ -202,8 +202,13 @@ def _check_parent(config: StudyConfig, name: str, phase: PhaseConfig) -> None:
 
 
 def _check_weights(path: str, weights: Mapping[str, float], config: StudyConfig) -> None:
-    for source in weights:
+    for source, weight in weights.items():
         _check_reference(f"{path}.{source}", source, config.data.sources, "source")
+        if weight and config.data.sources[source].split == "held_out":
+            raise UserError(
+                f"{path}.{source}: expected a source that is trained on, but "
+                f'config.data.sources.{source}.split is "held_out"'
+            )
     if not any(weights.values()):
         raise UserError(f"{path}: expected at least one positive weight, got {dict(weights)}")
 

@@ -25,6 +25,8 @@ _DIRECTIONS = {
     "lower": "is lower",
     "different": "differs",
     "equivalent": "is equivalent",
+    "not_higher": "is not higher",
+    "not_lower": "is not lower",
 }
 
 
@@ -170,6 +172,8 @@ def _hypothesis(one: ContrastResult) -> str:
     if one.config.margin is None:
         return text
     margin = _unsigned(one.row, one.config.margin)
+    if one.config.guarded:
+        return f"{text} by {margin} or more"
     within = f"within ±{margin}" if one.config.direction == "equivalent" else f"margin ±{margin}"
     return f"{text}, {within}" if one.config.direction != "equivalent" else f"{text} {within}"
 
@@ -180,7 +184,7 @@ def _decision(one: ContrastResult) -> str:
     if one.decision == "not decided":
         return "not decided"
     if one.decision == "opposite":
-        return "the opposite"
+        return "the margin is exceeded" if one.config.guarded else "the opposite"
     if one.decision == "equivalent" and one.config.direction != "equivalent":
         return "equivalent within the margin"
     return one.decision

@@ -57,8 +57,9 @@ class ContrastResult:
       arm_intervals: of the mean of each arm.
       estimate: of recipes; None between checkpoints.
       p_value: of the registered hypothesis: two-sided for a difference, of two one-sided tests for
-        equivalence; before Holm. None where nothing is decided.
+        equivalence, one-sided for a guard; before Holm. None where nothing is decided.
       adjusted_p: after Holm over the family.
+      exceeded_p: that a guard's margin is exceeded: one-sided, after Holm over the family.
       equivalence: within ±margin, where there is one; its p-value is after Holm over the family.
       missing: why there is no value.
     """
@@ -76,6 +77,7 @@ class ContrastResult:
     estimate: Estimate | None = None
     p_value: float | None = None
     adjusted_p: float | None = None
+    exceeded_p: float | None = None
     equivalence: Equivalence | None = None
     effects: Effects = NO_EFFECTS
     missing: str = ""
@@ -95,6 +97,9 @@ class ContrastResult:
         direction = self.config.direction
         if direction == "equivalent":
             return "equivalent" if is_found else "inconclusive"
+        if self.config.guarded:
+            is_exceeded = self.exceeded_p is not None and self.exceeded_p < ALPHA
+            return "confirmed" if is_found else "opposite" if is_exceeded else "inconclusive"
         if is_found:
             sign = "higher" if self.value > 0 else "lower"
             return "confirmed" if direction in ("different", sign) else "opposite"
@@ -117,6 +122,8 @@ class ContrastResult:
             "unit": self.row.unit if self.row else None,
             "p_value": self.p_value,
             "adjusted_p": self.adjusted_p,
+            "exceeded_p": self.exceeded_p,
+            "question": self.config.question,
             "equivalence": self.equivalence,
             "estimate": self.estimate,
             "method": self.method,
@@ -216,14 +223,29 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         return _of_checkpoints(result, source.read, scores, weights)
     estimate = contrast(scores, weights, is_paired=config.is_paired, groups=groups)
     margin = equivalence(estimate, config.margin) if config.margin is not None else None
+    kept, exceeded = _guard_p_values(config, estimate)
     is_equivalence = config.direction == "equivalent" and margin is not None
+    of_hypothesis = margin.p_value if is_equivalence and margin else estimate.p_value
     return replace(
         _with_value(result, estimate),
         estimate=estimate,
-        p_value=margin.p_value if is_equivalence and margin else estimate.p_value,
+        p_value=of_hypothesis if kept is None else kept,
+        exceeded_p=exceeded,
         equivalence=margin,
         effects=effects_of(arms, scores, estimate, config, groups, source.read_centered),
     )
+
+
+def _guard_p_values(
+    config: ContrastConfig, estimate: Estimate
+) -> tuple[float, float] | tuple[None, None]:
+    """Returns the p-values that a guard's margin is kept, and that it is exceeded."""
+    side = config.guarded
+    if side is None or config.margin is None:
+        return None, None
+    bound = config.margin if side == "higher" else -config.margin
+    other = "lower" if side == "higher" else "higher"
+    return estimate.one_sided_p(other, bound), estimate.one_sided_p(side, bound)
 
 
 def _mean_interval(arm: ArmScores) -> Interval:
@@ -278,10 +300,12 @@ def _corrected(family: Sequence[ContrastResult]) -> list[ContrastResult]:
     decided = adjusted(_filled({r.name: r.p_value for r in family}), method="holm")
     margins = {r.name: r.equivalence.p_value if r.equivalence else None for r in family}
     within = adjusted(_filled(margins), method="holm")
+    exceeded = adjusted(_filled({r.name: r.exceeded_p for r in family}), method="holm")
     return [
         replace(
             one,
             adjusted_p=decided[one.name] if one.p_value is not None else None,
+            exceeded_p=exceeded[one.name] if one.exceeded_p is not None else None,
             equivalence=replace(one.equivalence, p_value=within[one.name])
             if one.equivalence
             else None,

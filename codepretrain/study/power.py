@@ -20,6 +20,7 @@ from codepretrain.hardware.chips import Chip
 from codepretrain.inference.power import (
     Design,
     equivalence_power,
+    guard_power,
     floor,
     minimum_detectable_effect,
     power,
@@ -143,20 +144,24 @@ def _target(
     if effect is None:
         return None
     is_equivalence = what == "margin" and contrast.direction == "equivalent"
+    is_guard = what == "margin" and contrast.guarded is not None
 
     def probability(numbers: Sequence[int]) -> float:
         design = _design(contrast, spread, numbers)
+        if is_guard:
+            return guard_power(design, effect, alpha=alpha)
         if is_equivalence:
             return equivalence_power(design, effect, alpha=alpha)
         return power(design, abs(effect), alpha=alpha)
 
     lowest = _floor(contrast, spread, alpha)
-    is_below = lowest is not None and not is_equivalence and abs(effect) < lowest
+    is_below = lowest is not None and not (is_equivalence or is_guard) and abs(effect) < lowest
     is_known = spread.run is not None
     return {
         "what": what,
         "effect": effect,
         "is_equivalence": is_equivalence,
+        "is_guard": is_guard,
         "is_below_floor": is_below,
         "probability": probability(counts) if is_known and min(counts) > 1 else None,
         "num_replicates": _fewest(lambda n: probability([n] * len(counts)))

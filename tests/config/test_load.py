@@ -192,7 +192,7 @@ EXPERIMENTS = {
     "recurses": ("def f():\n    f()\nf()", "RecursionError: maximum recursion depth"),
     "needs_arguments": (
         "def get_config(name):\n    pass",
-        "get_config() is called without arguments: missing a required argument: 'name'",
+        "needs an argument: give --config.arguments.name=…",
     ),
     "is_no_function": ("get_config = 3", "does not define get_config()"),
     "returns_none": ("def get_config(): pass", "returned NoneType, expected a ConfigDict"),
