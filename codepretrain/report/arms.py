@@ -96,6 +96,13 @@ def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
     )
 
 
+def check_distinct(arms: Sequence[Arm]) -> None:
+    """Raises ValueError if two variants end in one run: their scores are not independent."""
+    for first, second in itertools.combinations(arms, 2):
+        if share_a_run(first, second):
+            raise ValueError(f"{first.variant} and {second.variant} end in the same runs")
+
+
 def share_a_run(ours: Arm, baseline: Arm) -> bool:
     """Returns whether two variants end in the same run, as every variant and itself do."""
     return bool(

@@ -7,7 +7,6 @@ the runs is not more lenient than the last one. With one replicate in an arm the
 checkpoints is told, without a decision.
 """
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.inference.crossed import contrast
-from codepretrain.inference.equivalence import Equivalence, equivalence
+from codepretrain.inference.equivalence import Equivalence, equivalence, guard_p_values
 from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.families import adjusted
 from codepretrain.inference.interval import CONFIDENCE
@@ -25,10 +24,10 @@ from codepretrain.report.arms import (
     Arm,
     ScoresReader,
     between,
+    check_distinct,
     check_same_evaluation,
     find_arm,
     groups_of,
-    share_a_run,
     with_common_replicates,
 )
 from codepretrain.report.averaged import Averaged
@@ -203,7 +202,7 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         absent = ", ".join(variant for variant, arm in found.items() if arm is None)
         return replace(result, missing=f"not measured: {absent}")
     try:
-        _check_distinct(arms)
+        check_distinct(arms)
         groups = _groups(config, arms)
         arms = with_common_replicates(arms, groups)
         check_same_evaluation(arms)
@@ -223,7 +222,9 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         return _of_checkpoints(result, source.read, scores, weights)
     estimate = contrast(scores, weights, is_paired=config.is_paired, groups=groups)
     margin = equivalence(estimate, config.margin) if config.margin is not None else None
-    kept, exceeded = _guard_p_values(config, estimate)
+    kept, exceeded = None, None
+    if config.guarded and config.margin is not None:
+        kept, exceeded = guard_p_values(estimate, config.margin, side=config.guarded)
     is_equivalence = config.direction == "equivalent" and margin is not None
     of_hypothesis = margin.p_value if is_equivalence and margin else estimate.p_value
     return replace(
@@ -236,28 +237,9 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
     )
 
 
-def _guard_p_values(
-    config: ContrastConfig, estimate: Estimate
-) -> tuple[float, float] | tuple[None, None]:
-    """Returns the p-values that a guard's margin is kept, and that it is exceeded."""
-    side = config.guarded
-    if side is None or config.margin is None:
-        return None, None
-    bound = config.margin if side == "higher" else -config.margin
-    other = "lower" if side == "higher" else "higher"
-    return estimate.one_sided_p(other, bound), estimate.one_sided_p(side, bound)
-
-
 def _mean_interval(arm: ArmScores) -> Interval:
     has_replicates = arm.num_replicates > 1
     return contrast([arm], [1.0], between="recipes" if has_replicates else "checkpoints").interval
-
-
-def _check_distinct(arms: Sequence[Arm]) -> None:
-    """Raises ValueError if two variants end in one run: their scores are not independent."""
-    for first, second in itertools.combinations(arms, 2):
-        if share_a_run(first, second):
-            raise ValueError(f"{first.variant} and {second.variant} end in the same runs")
 
 
 def _groups(config: ContrastConfig, arms: Sequence[Arm]) -> list[int]:

@@ -20,8 +20,8 @@ from codepretrain.hardware.chips import Chip
 from codepretrain.inference.power import (
     Design,
     equivalence_power,
-    guard_power,
     floor,
+    guard_power,
     minimum_detectable_effect,
     power,
 )

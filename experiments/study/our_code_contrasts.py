@@ -1,0 +1,80 @@
+"""What `experiments/our_code.py` registers. No study of its own.
+
+Bits per byte, so that checkpoints of other tokenizers compare: on the held-out repositories, on
+general text and on public code. Lower is better.
+"""
+
+from collections.abc import Mapping
+
+from codepretrain.config.schema import ContrastConfig
+from codepretrain.inference.trend import dose_weights
+
+OWN = "validation/source/own_held_out/bits_per_byte"
+GENERAL = {
+    "text": "validation/source/text/bits_per_byte",
+    "public_code": "validation/source/public_code/bits_per_byte",
+}
+
+
+def contrasts(
+    doses: Mapping[str, float], *, public: str, worth: float, cost: float
+) -> dict[str, ContrastConfig]:
+    """Returns the contrasts of all doses with `control`, with public code, and with each other.
+
+    Args:
+      doses: share of own code by variant, the smallest first.
+      public: the variant with as much public code as the largest dose.
+      worth: smallest effect of interest. cost: largest tolerated rise. Both in bits per byte.
+    """
+    largest = list(doses)[-1]
+    found = {
+        f"worth_of_{name}": _lower(
+            (name, "control"),
+            worth,
+            "worth",
+            f"Does {dose:.0%} of our code predict our held-out repositories better than none?",
+        )
+        for name, dose in doses.items()
+    }
+    for (less, low), (more, high) in zip(doses.items(), list(doses.items())[1:], strict=False):
+        found[f"{more}_over_{less}"] = _lower(
+            (more, less), worth, "dose", f"Is {high:.0%} better than {low:.0%} there?"
+        )
+    shares = list(doses.values())
+    weights = dose_weights(shares) * (max(shares) - min(shares))
+    found["trend"] = ContrastConfig(
+        weights={name: float(w) for name, w in zip(doses, weights, strict=True) if abs(w) > 1e-9},
+        metric=OWN,
+        direction="lower",
+        margin=worth,
+        family="dose",
+        question="Does more of our code help more, from the smallest dose to the largest?",
+    )
+    found["own_or_any_code"] = _lower(
+        (largest, public),
+        worth,
+        "own_or_any_code",
+        f"Is {doses[largest]:.0%} of our code better there than as much public code?",
+    )
+    for name, dose in doses.items():
+        for what, metric in GENERAL.items():
+            found[f"cost_of_{name}_on_{what}"] = ContrastConfig(
+                variants=(name, "control"),
+                metric=metric,
+                direction="not_higher",
+                margin=cost,
+                family="cost",
+                question=f"Does {dose:.0%} of our code leave {what.replace('_', ' ')} as it is?",
+            )
+    return found
+
+
+def _lower(variants: tuple[str, str], margin: float, family: str, question: str) -> ContrastConfig:
+    return ContrastConfig(
+        variants=variants,
+        metric=OWN,
+        direction="lower",
+        margin=margin,
+        family=family,
+        question=question,
+    )
