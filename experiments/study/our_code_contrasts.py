@@ -21,6 +21,8 @@ def contrasts(
 ) -> dict[str, ContrastConfig]:
     """Returns the contrasts of all doses with `control`, with public code, and with each other.
 
+    Their names are in the order in which a report, which has them by name, is to be read.
+
     Args:
       doses: share of own code by variant, the smallest first.
       public: the variant with as much public code as the largest dose.
@@ -28,21 +30,21 @@ def contrasts(
     """
     largest = list(doses)[-1]
     found = {
-        f"worth_of_{name}": _lower(
+        f"benefit_of_{name}": _lower(
             (name, "control"),
             worth,
-            "worth",
+            "benefit",
             f"Does {dose:.0%} of our code predict our held-out repositories better than none?",
         )
         for name, dose in doses.items()
     }
     for (less, low), (more, high) in zip(doses.items(), list(doses.items())[1:], strict=False):
-        found[f"{more}_over_{less}"] = _lower(
+        found[f"dose_{more}_over_{less}"] = _lower(
             (more, less), worth, "dose", f"Is {high:.0%} better than {low:.0%} there?"
         )
     shares = list(doses.values())
     weights = dose_weights(shares) * (max(shares) - min(shares))
-    found["trend"] = ContrastConfig(
+    found["dose_trend"] = ContrastConfig(
         weights={name: float(w) for name, w in zip(doses, weights, strict=True) if abs(w) > 1e-9},
         metric=OWN,
         direction="lower",

@@ -31,6 +31,8 @@ def repositories(paths: Sequence[str]) -> dict[str, str]:
 def num_bytes(directory: str, *, languages: str, revision: str = "HEAD") -> int | None:
     """Returns the size of the files of some languages in a revision; None if there is none.
 
+    Without notebooks, as the reader `git` with contents="files".
+
     Args:
       directory: as `git_directory` returns it.
       languages: as in the reader `git`; "" counts files of any known language.
@@ -43,7 +45,8 @@ def num_bytes(directory: str, *, languages: str, revision: str = "HEAD") -> int 
     for entry in listed.split(b"\0"):
         about, _, name = entry.partition(b"\t")
         fields = about.split()
-        if len(fields) != 4 or fields[1] != b"blob" or not fields[3].isdigit():
+        is_file = len(fields) == 4 and fields[1] == b"blob" and fields[3].isdigit()
+        if not is_file or name.endswith(b".ipynb"):
             continue
         language = language_of_file(name.decode(errors="replace"))
         if language is not None and (chosen is None or language in chosen):

@@ -1,6 +1,6 @@
 """What becomes of every document: one code each, decided from the keys of all sources.
 
-    over limit > contaminated > held-out copy > exact duplicate > near duplicate > validation > train
+    over limit > contaminated > held-out copy > exact dup. > near dup. > validation > train
 
 A document has the first code of this list that applies to it. Documents over a source's limit count
 as not read: they affect no other document. Contaminated ones are never the copy that is kept, but

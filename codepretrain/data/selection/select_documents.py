@@ -146,7 +146,7 @@ def _check_sides(config: StudyConfig, codes: Mapping[str, np.ndarray]) -> None:
             )
             raise UserError(
                 f"config.data.sources.{source} has no {name} documents; its {len(found):,} "
-                f"documents are: {others or 'none'}; add documents, or change "
+                f"documents are: {others}; add documents, or change "
                 "config.data.validation_fraction, config.data.deduplication or "
                 "config.data.decontamination"
             )
