@@ -43,15 +43,18 @@ def contrasts(
             (more, less), worth, "dose", f"Is {high:.0%} better than {low:.0%} there?"
         )
     shares = list(doses.values())
-    weights = dose_weights(shares) * (max(shares) - min(shares))
-    found["dose_trend"] = ContrastConfig(
-        weights={name: float(w) for name, w in zip(doses, weights, strict=True) if abs(w) > 1e-9},
-        metric=OWN,
-        direction="lower",
-        margin=worth,
-        family="dose",
-        question="Does more of our code help more, from the smallest dose to the largest?",
-    )
+    if len(shares) > 2:
+        weights = dose_weights(shares) * (shares[-1] - shares[0])
+        found["dose_trend"] = ContrastConfig(
+            weights={
+                name: float(w) for name, w in zip(doses, weights, strict=True) if abs(w) > 1e-9
+            },
+            metric=OWN,
+            direction="lower",
+            margin=worth,
+            family="dose",
+            question="Does more of our code help more, from the smallest dose to the largest?",
+        )
     found["own_or_any_code"] = _lower(
         (largest, public),
         worth,

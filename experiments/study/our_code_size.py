@@ -1,5 +1,6 @@
 """How much code the user has, and how long an anneal it allows. No study of its own; all ours."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,14 +43,18 @@ def find_code(trained: str, held_out: str, languages: str, num_tokens: int) -> C
     ours = {place: found["repositories"][place] for place in _without(found)}
     for name, chosen in (("repositories", ours), ("held_out", found["held_out"])):
         sizes = {place: num_bytes(git, languages=languages) for place, git in chosen.items()}
-        if empty := [place for place, size in sizes.items() if size is None]:
-            raise UserError(f"config.arguments.{name}: {empty[0]} has no commits")
+        if not chosen:
+            raise UserError(
+                f"config.arguments.{name}: each is in config.arguments.held_out too: expected one "
+                "or more to train on"
+            )
+        if all(size is None for size in sizes.values()):
+            raise UserError(f"config.arguments.{name}: no commits in {', '.join(sizes)}")
         total = sum(size or 0 for size in sizes.values())
         if not total:
-            where = ", ".join(sizes) or "what is left without config.arguments.held_out"
             raise UserError(
                 f"config.arguments.{name}: no file of config.arguments.languages={languages} in "
-                f"{where}"
+                f"{', '.join(sizes)}"
             )
         if name == "repositories" and not num_tokens:
             num_tokens = total // BYTES_PER_TOKEN
@@ -75,17 +80,22 @@ def anneal_tokens(code: Code, doses: tuple[float, ...], step_tokens: int, trunk:
     steps = tokens // step_tokens
     if steps < LEAST_STEPS:
         least = LEAST_STEPS * step_tokens
-        enough = -(-least * max(doses) // MAX_EPOCHS)
-        cause = (
-            f"your code has about {code.num_tokens:,} tokens, read {MAX_EPOCHS} times at most: at "
-            f"{max(doses):.0%} that is an anneal of {by_code:,}"
-            if by_code <= (trunk // 10 or by_code)
-            else f"10% of a trunk of {trunk:,} tokens are {trunk // 10:,}"
+        enough = math.ceil(least * max(doses) / MAX_EPOCHS)
+        cause, fix = (
+            (
+                f"your code has about {code.num_tokens:,} tokens; read {MAX_EPOCHS} times at most, "
+                f"at a dose of {max(doses):.0%}, they allow an anneal of {by_code:,} tokens",
+                f"give repositories with {enough:,} tokens or more, lower config.arguments.doses",
+            )
+            if not trunk or by_code <= trunk // 10
+            else (
+                f"10% of a trunk of {trunk:,} tokens are {trunk // 10:,} tokens",
+                f"raise config.arguments.trunk_tokens to {10 * least:,}",
+            )
         )
         raise UserError(
-            f"too short: {cause}, but one of {LEAST_STEPS} steps has {least:,}; give more "
-            f"repositories ({enough:,.0f} tokens), lower config.arguments.doses, a longer trunk, "
-            "or smaller batches (config.arguments.batch_size)"
+            f"too short an anneal: {cause}, and the shortest, {LEAST_STEPS} steps, has {least:,}; "
+            f"{fix}, or lower config.arguments.batch_size"
         )
     return steps * step_tokens
 
@@ -104,9 +114,9 @@ def parse_doses(text: str) -> tuple[float, ...]:
         doses = tuple(sorted(float(dose) / 100 for dose in text.split(",")))
     except ValueError:
         doses = ()
-    if len(set(doses)) < 2 or not 0 < doses[0] <= doses[-1] <= 0.9:
+    if len(set(doses)) < max(len(doses), 1) or not 0.001 <= doses[0] <= doses[-1] <= 0.9:
         raise UserError(
-            "config.arguments.doses: expected two or more percentages up to 90, separated by "
+            "config.arguments.doses: expected different percentages from 0.1 to 90, separated by "
             f"commas, found {text!r}"
         )
     return doses
