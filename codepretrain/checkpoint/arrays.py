@@ -56,17 +56,25 @@ def read_arrays(folder: epath.Path, abstract_state: Any, *, is_part: bool = Fals
     Raises:
       UserError: the leaves are not those of `abstract_state`.
     """
-    handler = ocp.PyTreeCheckpointHandler()
-    stored, wanted = _leaves(handler.metadata(folder)), _leaves(abstract_state)
-    if is_part:
-        stored = {name: leaf for name, leaf in stored.items() if name in wanted}
-    check_leaves(stored, wanted, folder)
+    check_stored(folder, abstract_state, is_part)
     arguments = ocp.args.PyTreeRestore(
         item=abstract_state,
         restore_args=ocp.checkpoint_utils.construct_restore_args(abstract_state),
         partial_restore=is_part,
     )
-    return handler.restore(folder, args=arguments)
+    return ocp.PyTreeCheckpointHandler().restore(folder, args=arguments)
+
+
+def check_stored(folder: epath.Path, abstract_state: Any, is_part: bool) -> None:
+    """Raises UserError, naming the leaves, unless those in `folder` are those of a state.
+
+    is_part: others may be there too.
+    """
+    stored = _leaves(ocp.PyTreeCheckpointHandler().metadata(folder))
+    wanted = _leaves(abstract_state)
+    if is_part:
+        stored = {name: leaf for name, leaf in stored.items() if name in wanted}
+    check_leaves(stored, wanted, folder)
 
 
 def _leaves(tree: Any) -> dict[str, str]:

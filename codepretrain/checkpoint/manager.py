@@ -19,14 +19,15 @@ from typing import Any
 import jax
 from etils import epath
 
-from codepretrain.checkpoint import record, replicas
-from codepretrain.checkpoint.arrays import Writing, read_arrays, some
+from codepretrain.checkpoint import record
+from codepretrain.checkpoint.arrays import Writing
 from codepretrain.checkpoint.committed import Committed
 from codepretrain.checkpoint.history import history_path, last_events
 from codepretrain.checkpoint.integrity import verify
 from codepretrain.checkpoint.policy import CheckpointPolicy
 from codepretrain.checkpoint.refusal import explained_save
 from codepretrain.checkpoint.restored import Restored
+from codepretrain.checkpoint.whole import WholeCheckpoint, open_whole
 from codepretrain.hosts import Channel, decide, gather
 from codepretrain.progress_pipe import PROGRESS
 
@@ -86,6 +87,10 @@ class Checkpoints:
     def has_whole(self, step: int) -> bool:
         """Returns whether there is an undamaged checkpoint of this step; reads all its files."""
         return step in self.steps() and not verify(self.path(step))[1]
+
+    def whole(self, step: int) -> tuple[WholeCheckpoint | None, str]:
+        """Returns the checkpoint of this step; None, and what is damaged if it is there."""
+        return open_whole(self.path(step)) if step in self.steps() else (None, "")
 
     def lost_steps(self, restored: Restored, *, up_to: int, recorded_step: int = 0) -> list[int]:
         """Returns the committed steps after `restored.step` that are missing.
@@ -183,34 +188,18 @@ class Checkpoints:
         for found in reversed(self.steps()):
             if (step is not None and found != step) or (up_to is not None and found > up_to):
                 continue
-            folder = self.path(found)
-            contents, faults = verify(folder)
-            if contents is None or faults:
-                damaged[found] = f"{folder}: {some(faults)}"
+            whole, damage = open_whole(self.path(found))
+            if whole is None:
+                damaged[found] = damage
                 continue
             return Restored(
                 step=found,
-                state=self._read(folder / contents.state, abstract_state, is_part=is_part),
-                ledger=contents.ledger,
-                identity=contents.identity,
+                state=whole.read(abstract_state, is_part=is_part),
+                ledger=whole.record.ledger,
+                identity=whole.record.identity,
                 damaged=damaged,
             )
         return Restored(damaged=damaged)
-
-    def _read(self, folder: epath.Path, abstract_state: Any, *, is_part: bool) -> Any:
-        """Returns the arrays; of several replicas one reads them (replicas.py)."""
-        is_sent = replicas.has_other_replicas(abstract_state)
-        wanted = replicas.first_replica(abstract_state) if is_sent else abstract_state
-        arrays: list[Any] = []
-
-        def read() -> None:
-            if not is_sent or replicas.is_reader(abstract_state):
-                arrays.append(read_arrays(folder, wanted, is_part=is_part))
-
-        gather(f"the arrays of {folder}", read)
-        PROGRESS.count()
-        state = arrays[0] if arrays else None
-        return replicas.send_to_all(abstract_state, state) if is_sent else state
 
     def _is_there(self, step: int) -> bool:
         """Removes leftovers of killed saves at the first save; returns whether `step` exists."""

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from codepretrain.config.average_schema import AverageConfig
 from codepretrain.config.data_schema import (
     DataConfig,
     DecontaminationConfig,
@@ -32,6 +33,7 @@ from codepretrain.config.evals_schema import AveragesConfig, EvaluatorConfig
 from codepretrain.config.inference_schema import ContrastConfig, ReplicateConfig
 
 __all__ = [
+    "AverageConfig",
     "AveragesConfig",
     "CheckpointConfig",
     "ContrastConfig",
@@ -144,8 +146,10 @@ class MixtureChange:
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseConfig:
-    """One stretch of training.
+    """One stretch of training, or with `kind="average"` an average of checkpoints of other phases.
 
+    An average has `average` and no other field but `is_replicated`; training must have `tokens`,
+    `mixture` and `schedule`.
     `parent` is another phase, at its end or after its first `parent_tokens` tokens. A phase without
     a parent starts from random parameters, or from those of `initial_checkpoint`, the name of a
     model that `codepretrain import` has read, with a fresh optimizer and at the beginning of every
@@ -158,9 +162,10 @@ class PhaseConfig:
     replicates start from it as well, and are not independent of one another.
     """
 
-    tokens: int
-    mixture: Mapping[str, float]
-    schedule: ScheduleConfig
+    kind: str = "train"
+    tokens: int | None = None
+    mixture: Mapping[str, float] = field(default_factory=_empty)
+    schedule: ScheduleConfig | None = None
     parent: str | None = None
     parent_tokens: int | None = None
     initial_checkpoint: str | None = None
@@ -169,6 +174,14 @@ class PhaseConfig:
     carry_optimizer: bool = True
     weight_decay: float | None = None
     is_replicated: bool = True
+    average: AverageConfig | None = None
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The names of the phases whose checkpoints this one starts from, or averages."""
+        if self.average is not None:
+            return self.average.members
+        return () if self.parent is None else (self.parent,)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from codepretrain.config.averages import check_averages
 from codepretrain.config.contrasts import check_contrasts
 from codepretrain.config.parse import suggestion
+from codepretrain.config.phases import check_phase
 from codepretrain.config.replicates import check_replicates
-from codepretrain.config.schema import EvaluatorConfig, PhaseConfig, StudyConfig
-from codepretrain.config.values import NAME, check_values, require
+from codepretrain.config.schema import EvaluatorConfig, StudyConfig
+from codepretrain.config.values import NAME, check_reference, check_values, require
 from codepretrain.errors import UserError
 
-_MAX_ROWS = 2**32  # of a phase: their order is computed in 64-bit integers
 _MAX_SOURCES = 255  # an index into the sources is one byte
 _SPECIAL_TOKENS, _MARKERS, _BYTES = 3, 10, 256  # entries of a tokenizer that is trained
 
@@ -28,19 +28,19 @@ def check(config: StudyConfig) -> None:
     _check_tokenizer(config)
     for i, source in enumerate(config.data.deduplication.priority):
         path = f"config.data.deduplication.priority[{i}]"
-        _check_reference(path, source, config.data.sources, "source")
+        check_reference(path, source, config.data.sources, "source")
     for name, evaluator in config.evals.items():
         _check_interval(config, name, evaluator)
         _check_benchmarks(config, name, evaluator)
     check_averages(config)
     for name, phase in config.phases.items():
-        _check_phase(config, name, phase)
+        check_phase(config, name, phase)
     for name, phase_name in config.variants.items():
-        _check_reference(f"config.variants.{name}", phase_name, config.phases, "phase")
+        check_reference(f"config.variants.{name}", phase_name, config.phases, "phase")
     check_replicates(config)
     check_contrasts(config)
     if config.baseline is not None:
-        _check_reference("config.baseline", config.baseline, config.variants, "variant")
+        check_reference("config.baseline", config.baseline, config.variants, "variant")
 
 
 def check_import_name(path: str, name: str) -> None:
@@ -101,7 +101,7 @@ def _check_tokenizer(config: StudyConfig) -> None:
         )
     weights = tokenizer.training_weights
     for source in weights:
-        _check_reference(f"{path}.training_weights.{source}", source, config.data.sources, "source")
+        check_reference(f"{path}.training_weights.{source}", source, config.data.sources, "source")
     if not any(weights.get(source, 1.0) for source in config.data.sources):
         raise UserError(f"{path}.training_weights: expected at least one source above 0")
     if tokenizer.bos_token == tokenizer.eos_token:
@@ -141,78 +141,3 @@ def _check_benchmarks(config: StudyConfig, name: str, evaluator: EvaluatorConfig
                 f"{benchmark} with the file of its texts, or set "
                 f"config.evals.{name}.allow_contamination"
             )
-
-
-def _check_phase(config: StudyConfig, name: str, phase: PhaseConfig) -> None:
-    path = f"config.phases.{name}"
-    max_seq_len = config.data.max_seq_len
-    step_tokens = config.training.batch_size * max_seq_len
-    if phase.tokens < step_tokens / 2:
-        raise UserError(
-            f"{path}.tokens = {phase.tokens:,} is less than one step of {step_tokens:,} tokens "
-            f"(batch_size {config.training.batch_size:,} × max_seq_len {max_seq_len:,})"
-        )
-    if phase.tokens + step_tokens >= _MAX_ROWS * max_seq_len:
-        raise UserError(
-            f"{path}.tokens = {phase.tokens:,} is too long: expected fewer than "
-            f"{_MAX_ROWS * max_seq_len - step_tokens:,} (2**32 rows of {max_seq_len} tokens); "
-            "divide it into phases"
-        )
-    _check_weights(f"{path}.mixture", phase.mixture, config)
-    previous = 0
-    for i, change in enumerate(phase.mixture_changes):
-        at = f"{path}.mixture_changes[{i}]"
-        if not previous < change.at_tokens < phase.tokens:
-            raise UserError(
-                f"{at}.at_tokens = {change.at_tokens:,}: expected a position after {previous:,} "
-                f"and before the phase's end at {phase.tokens:,}"
-            )
-        previous = change.at_tokens
-        _check_weights(f"{at}.weights", change.weights, config)
-    _check_parent(config, name, phase)
-
-
-def _check_parent(config: StudyConfig, name: str, phase: PhaseConfig) -> None:
-    path = f"config.phases.{name}"
-    if phase.parent is None:
-        if phase.parent_tokens is not None:
-            raise UserError(f"{path}.parent_tokens is set, but {path}.parent is not")
-        return
-    if phase.initial_checkpoint is not None:
-        raise UserError(
-            f"{path} has both a parent and an initial_checkpoint; it can start from one only"
-        )
-    _check_reference(f"{path}.parent", phase.parent, config.phases, "phase")
-    seen = [name]
-    parent: str | None = phase.parent
-    while parent is not None:
-        if parent in seen:
-            raise UserError(
-                f"{path}.parent: the phases form a cycle: {' → '.join([*seen, parent])}"
-            )
-        seen.append(parent)
-        _check_reference(f"config.phases.{seen[-2]}.parent", parent, config.phases, "phase")
-        parent = config.phases[parent].parent
-    budget = config.phases[phase.parent].tokens
-    if phase.parent_tokens is not None and phase.parent_tokens > budget:
-        raise UserError(
-            f"{path}.parent_tokens = {phase.parent_tokens:,} exceeds config.phases.{phase.parent}"
-            f".tokens = {budget:,}"
-        )
-
-
-def _check_weights(path: str, weights: Mapping[str, float], config: StudyConfig) -> None:
-    for source, weight in weights.items():
-        _check_reference(f"{path}.{source}", source, config.data.sources, "source")
-        if weight and config.data.sources[source].split == "held_out":
-            raise UserError(
-                f"{path}.{source}: expected a source that is trained on, but "
-                f'config.data.sources.{source}.split is "held_out"'
-            )
-    if not any(weights.values()):
-        raise UserError(f"{path}: expected at least one positive weight, got {dict(weights)}")
-
-
-def _check_reference(path: str, name: str, valid: Mapping[str, object], what: str) -> None:
-    if name not in valid:
-        raise UserError(f"{path}: there is no {what} {name!r}{suggestion(name, list(valid))}")

@@ -23,6 +23,7 @@ MAX_TEXT = 4096  # a path
 REMAT_POLICIES = ("full", "none", "offload", "save_attention", "save_products")
 ATTENTION_KERNELS = ("blocked", "cudnn", "pallas_gpu", "reference", "splash")
 MAX_REPLICATES = 1000
+MAX_AVERAGED = 1000  # checkpoints
 _MAX_NAME = 64  # names become parts of file names
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -116,6 +117,13 @@ RULES: Mapping[str, Rule] = {
     "optimizer.weight_decay": NOT_NEGATIVE,
     "optimizer.max_gradient_norm": POSITIVE,
     "optimizer.first_moment_dtype": one_of("float32", "bfloat16"),
+    "phases.*.kind": one_of("train", "average"),
+    "phases.*.average.members.*": NAME,
+    "phases.*.average.last_k": whole(2, MAX_AVERAGED),
+    "phases.*.average.ema_decay": Rule("a number in (0, 1)", lambda value: 0 < value < 1),
+    "phases.*.average.weights.*": Rule(
+        "a weight from 1e-9 to 1e15", lambda value: 1e-9 <= value <= 1e15
+    ),
     "phases.*.tokens": whole(1, MAX_TOKENS),
     "phases.*.parent_tokens": whole(1, MAX_TOKENS),
     "phases.*.initial_checkpoint": NAME,
@@ -187,6 +195,12 @@ def require(rule: Rule, path: str, value: Any) -> None:
         near = suggestion(value[:MAX_TEXT], rule.choices) if rule.choices else ""
         near = near if "did you mean" in near else ""  # the choices are named already
         raise UserError(f"{path}: expected {rule.expected}, got {_spelled(value)}{near}")
+
+
+def check_reference(path: str, name: str, valid: Mapping[str, object], what: str) -> None:
+    """Raises UserError unless `valid` has the name of a `what` that is at `path`."""
+    if name not in valid:
+        raise UserError(f"{path}: there is no {what} {name!r}{suggestion(name, list(valid))}")
 
 
 def leaves(value: Any, path: str = "", pattern: str = "") -> Iterator[tuple[str, str, Any]]:

@@ -51,14 +51,14 @@ def make_mixtures(
     documents: Mapping[str, seqio.Task],
     row_tasks: Mapping[str, seqio.Task],
 ) -> list[seqio.Mixture]:
-    """Returns the Mixtures of every phase and stage.
+    """Returns the Mixtures of every phase and stage; an average has none.
 
     Args:
       rows: the manifests of every (source, split).
       documents, row_tasks: the Tasks of every source.
     """
     mixtures = []
-    for phase in config.phases:
+    for phase in (name for name, of in config.phases.items() if of.kind != "average"):
         for suffix, weights in phase_shares(config, phase).items():
             name = f"codepretrain.{config.name}.mixture.{phase}{suffix}"
             of_documents = [

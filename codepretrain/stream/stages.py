@@ -15,7 +15,7 @@ def num_steps(tokens: int, config: StudyConfig) -> int:
 
 
 def phase_stages(name: str, phase: PhaseConfig, config: StudyConfig) -> tuple[MixtureStage, ...]:
-    """Returns the stages of a phase in order. A mixture changes between steps, never within one.
+    """Returns the stages of a training phase in order. A mixture changes between steps, never within one.
 
     Args:
       name: the phase's name, for messages.
@@ -23,6 +23,7 @@ def phase_stages(name: str, phase: PhaseConfig, config: StudyConfig) -> tuple[Mi
     Raises:
       UserError: two changes of mixture, or a change and the end, are in the same step.
     """
+    assert phase.tokens is not None, f"{name} is an average, which reads nothing"
     starts = [0, *(num_steps(change.at_tokens, config) for change in phase.mixture_changes)]
     weights = [phase.mixture, *(change.weights for change in phase.mixture_changes)]
     ends = [*starts[1:], num_steps(phase.tokens, config)]

@@ -37,7 +37,7 @@ def _phase_use(phase: Phase, available: Mapping[str, int | None]) -> dict[str, A
     rows = {source: count for source, count in phase.rows_per_source().items() if count}
     return {
         "name": phase.name,
-        "parent": phase.parent.name if phase.parent else None,
+        "parent": ", ".join(dict.fromkeys(o.phase.name for o in phase.origins)) or None,
         "tokens": phase.tokens,
         "sources": {
             source: {

@@ -12,7 +12,7 @@ from codepretrain.model.size import (
 )
 from codepretrain.stream.repetition import check_repetition, most_reads
 from codepretrain.study.fingerprint import fingerprints
-from codepretrain.study.graph import Phase
+from codepretrain.study.graph import AveragePhase, Phase, TrainingPhase
 from codepretrain.study.imports import import_identities
 from codepretrain.study.replicates import last_phases
 from codepretrain.study.replication import replication
@@ -35,6 +35,8 @@ def describe(
     `most_reads_of_a_row` bounds how often the path reads any one
     row (`stream/repetition.py`). All three are None for a source that is neither prepared nor
     declares its `num_tokens`.
+    `parents` has every phase that a phase needs. A phase of kind "average" has `members`, each with
+    its step and weight, and no `parent`; it reads no tokens.
     """
     rows = {source: size.identity for source, size in source_sizes.items()}
     prints = fingerprints(config, phases, rows=rows, imports=import_identities(imports))
@@ -44,7 +46,7 @@ def describe(
         "phases": [
             {
                 **_describe_phase(config, phase, source_sizes=source_sizes),
-                "parent": names[prints[phase.parent.name]] if phase.parent else None,
+                **_describe_origins(phase, {p: names[prints[p]] for p in phases}),
                 "aliases": [n for n in phases if n != name and prints[n] == prints[name]],
                 "fingerprint": prints[name],
                 "fingerprint_is_provisional": not _is_settled(phase, source_sizes, imports),
@@ -100,14 +102,52 @@ def _first_names(prints: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_settled(
-    phase: Phase, source_sizes: Mapping[str, SourceSize], imports: Mapping[str, ImportRecord | None]
+    phase: Phase,
+    source_sizes: Mapping[str, SourceSize],
+    imports: Mapping[str, ImportRecord | None],
+    step: int | None = None,
 ) -> bool:
-    initial = phase.path[0].config.initial_checkpoint
-    if initial is not None and imports[initial] is None:
-        return False
-    steps = [*(child.parent_step for child in phase.path[1:]), phase.num_steps]
-    read = {s for p, step in zip(phase.path, steps, strict=True) for s in p.prefix(step).rows}
-    return all(source_sizes[source].is_prepared for source in read)
+    """Returns whether all that decides a phase's state is known: at its end, or after `step`."""
+    if isinstance(phase, TrainingPhase):
+        initial = phase.config.initial_checkpoint
+        if initial is not None and imports[initial] is None:
+            return False
+        read = phase.prefix(phase.num_steps if step is None else step).rows
+        if not all(source_sizes[source].is_prepared for source in read):
+            return False
+    return all(_is_settled(o.phase, source_sizes, imports, o.step) for o in phase.origins)
+
+
+def _describe_origins(phase: Phase, names: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what a phase starts from.
+
+    names: phase → the first name of its fingerprint.
+    """
+    origins = [(names[origin.phase.name], origin) for origin in phase.origins]
+    is_average = isinstance(phase, AveragePhase)
+    parent = None if is_average or not origins else origins[0][1]
+    return {
+        "kind": phase.config.kind,
+        "parents": list(dict.fromkeys(name for name, _ in origins)),
+        "members": [
+            {"phase": name, "step": member.step, "weight": member.weight}
+            for name, member in origins
+            if is_average
+        ],
+        "parent": origins[0][0] if parent else None,
+        "parent_step": parent.step if parent else None,
+        "parent_tokens": _parent_tokens(phase),
+        "requested_parent_tokens": phase.config.parent_tokens,
+        "parent_is_at_its_end": parent is None or parent.step == parent.phase.num_steps,
+        "initial_checkpoint": phase.config.initial_checkpoint,
+    }
+
+
+def _parent_tokens(phase: Phase) -> int:
+    """Returns the tokens of the parent alone, up to the branch point."""
+    if isinstance(phase, AveragePhase) or phase.parent is None:
+        return 0
+    return phase.tokens_before - phase.parent.tokens_before
 
 
 def _describe_phase(
@@ -115,16 +155,9 @@ def _describe_phase(
 ) -> dict[str, Any]:
     tokens = {s: rows * phase.max_seq_len for s, rows in phase.rows_per_source().items() if rows}
     draws = _draws_at_end(phase)
-    rates = [phase.learning_rate(step) for step in _turning_points(phase)]
-    seq_len = config.data.max_seq_len
     return {
         "name": phase.name,
         "replicate": phase.replicate,
-        "initial_checkpoint": phase.config.initial_checkpoint,
-        "parent_step": phase.parent_step if phase.parent else None,
-        "parent_tokens": phase.parent_step * phase.tokens // phase.num_steps,
-        "requested_parent_tokens": phase.config.parent_tokens,
-        "parent_is_at_its_end": phase.parent is None or phase.parent_step == phase.parent.num_steps,
         "steps": phase.num_steps,
         "tokens": phase.tokens,
         "requested_tokens": phase.requested_tokens,
@@ -137,22 +170,23 @@ def _describe_phase(
         "most_reads_of_a_row": {
             s: _most_reads(phase, rows, source_sizes[s]) for s, rows in draws.items()
         },
-        "learning_rate": {
-            "start": phase.learning_rate(0),
-            "peak": max(rates),
-            "end": phase.learning_rate(phase.num_steps - 1),
-            "warmup_steps": phase.config.schedule.warmup_steps,
-        },
+        "learning_rate": _learning_rates(phase) if isinstance(phase, TrainingPhase) else {},
         "parameters": num_parameters(config.model),
         "parameters_non_embedding": num_parameters_non_embedding(config.model),
-        "flops_per_token": flops_per_token(config.model, seq_len),
+        "flops_per_token": flops_per_token(config.model, config.data.max_seq_len),
     }
 
 
-def _turning_points(phase: Phase) -> set[int]:
-    """Returns the steps at which the rate can be highest; it is monotonic between them."""
-    warmup = min(phase.config.schedule.warmup_steps, phase.num_steps - 1)
-    return {0, warmup, phase.num_steps - 1}
+def _learning_rates(phase: TrainingPhase) -> dict[str, float]:
+    # The rate is monotonic between these steps.
+    warmup = min(phase.schedule.warmup_steps, phase.num_steps - 1)
+    rates = [phase.learning_rate(step) for step in sorted({0, warmup, phase.num_steps - 1})]
+    return {
+        "start": rates[0],
+        "peak": max(rates),
+        "end": rates[-1],
+        "warmup_steps": phase.schedule.warmup_steps,
+    }
 
 
 def _draws_at_end(phase: Phase) -> dict[str, tuple[int, ...]]:

@@ -1,5 +1,6 @@
 """`codepretrain plan` in the terminal: what `study/describe.py` describes."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,24 +9,21 @@ from rich.console import Console
 from codepretrain.study.power_text import replication_lines
 from codepretrain.study.replicates import replicate_name
 
+_MAX_MEMBERS = 6  # of an average, in a line
+
 
 def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
-    """Prints three lines per phase, then the variants."""
+    """Prints two or three lines per phase, then the variants."""
     console.print(f"study {plan['study']}", style="bold")
     for phase in plan["phases"]:
         if phase["replicate"]:
             continue
-        rate = phase["learning_rate"]
         also = f" (also {', '.join(phase['aliases'])})" if phase["aliases"] else ""
         lines = [
             f"\n{phase['name']}{also}  {phase['fingerprint'][:12]}"
             + ("?" if phase["fingerprint_is_provisional"] else ""),
             *_spell_replicates(plan["phases"], phase["name"]),
-            f"  {_spell_parent(phase)}, {phase['steps']:,} steps, "
-            f"{spell_tokens(phase['tokens'])} tokens, learning rate "
-            f"{rate['start']:.3g} → {rate['peak']:.3g} → {rate['end']:.3g}"
-            + (f" after {rate['warmup_steps']:,} warm-up steps" if rate["warmup_steps"] else ""),
-            f"  {_spell_sources(phase)}",
+            *(_spell_average(phase) if phase["members"] else _spell_training(phase)),
         ]
         console.print("\n".join(lines), soft_wrap=True, highlight=False)
     first = plan["phases"][0]
@@ -48,7 +46,8 @@ def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
             soft_wrap=True,
         )
     for variant, path in plan["variants"].items():
-        console.print(f"variant {variant}: {' → '.join(path)}", soft_wrap=True, highlight=False)
+        spelled = _spell_path(path, plan["phases"])
+        console.print(f"variant {variant}: {spelled}", soft_wrap=True, highlight=False)
     _print_replicates(console, plan)
     for line in replication_lines(plan["contrasts"]):
         console.print(line, soft_wrap=True, highlight=False)
@@ -110,6 +109,34 @@ def _rounded(phases: Sequence[Mapping[str, Any]]) -> list[str]:
         if spelled:
             lines.append(f"{what} rounded to whole steps (tokens): {spelled}")
     return lines
+
+
+def _spell_training(phase: Mapping[str, Any]) -> list[str]:
+    rate = phase["learning_rate"]
+    return [
+        f"  {_spell_parent(phase)}, {phase['steps']:,} steps, "
+        f"{spell_tokens(phase['tokens'])} tokens, learning rate "
+        f"{rate['start']:.3g} → {rate['peak']:.3g} → {rate['end']:.3g}"
+        + (f" after {rate['warmup_steps']:,} warm-up steps" if rate["warmup_steps"] else ""),
+        f"  {_spell_sources(phase)}",
+    ]
+
+
+def _spell_average(phase: Mapping[str, Any]) -> list[str]:
+    """Returns a line with the checkpoints that are averaged; of many, the first and last ones."""
+    members = [f"{m['weight']:.4g} {m['phase']}@{m['step']:,}" for m in phase["members"]]
+    if len(members) > _MAX_MEMBERS:
+        members[_MAX_MEMBERS // 2 : -(_MAX_MEMBERS // 2)] = ["…"]
+    return [f"  average of {len(phase['members']):,} checkpoints: {' + '.join(members)}"]
+
+
+def _spell_path(path: Sequence[str], phases: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the phases of a path in order, with an arrow from each to one that starts from it."""
+    parents = {phase["name"]: phase["parents"] for phase in phases}
+    spelled = path[0]
+    for before, name in itertools.pairwise(path):
+        spelled += f" → {name}" if before in parents[name] else f", {name}"
+    return spelled
 
 
 def _spell_parent(phase: Mapping[str, Any]) -> str:

@@ -17,6 +17,10 @@ step. A mixture keeps its order if its shares are whole numbers of rows; otherwi
 160 rows at 0.61 and 0.39 are 98 and 62, 320 rows are 195 and 125. To extend such a phase and keep
 its children, add a phase that continues it (`parent=`) instead.
 
+**Averages.** What is hashed are the states that are averaged, each by the fingerprint of its phase
+as if it ended there, their steps, and their normalized weights, all in order. How the members were
+chosen (a soup, the last k, a decay) is no part of it.
+
 **Provisional fingerprints.** A source whose rows are not prepared is identified by the settings
 that will make them, a model that is not imported by its name. Such a fingerprint changes once, when
 the rows exist and the weights are known.
@@ -28,7 +32,7 @@ from typing import Any
 from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import StudyConfig
 from codepretrain.files.hashing import sha256_json
-from codepretrain.study.graph import Phase
+from codepretrain.study.graph import AveragePhase, Origin, Phase, TrainingPhase
 
 FORMAT = 3
 
@@ -50,6 +54,9 @@ def contents(
       step: of the state that is identified; None for the phase's last.
     """
     step = phase.num_steps if step is None else step
+    if isinstance(phase, AveragePhase):
+        assert step == phase.num_steps, (phase.name, step)
+        return _contents_of_average(config, phase, rows=rows, imports=imports)
     training = to_dict(config.training)
     del training["max_consecutive_skips"]  # ends a run, never alters one
     prefix = phase.prefix(step)
@@ -69,6 +76,26 @@ def contents(
     }
 
 
+def _contents_of_average(
+    config: StudyConfig, phase: AveragePhase, *, rows: Mapping[str, str], imports: Mapping[str, str]
+) -> dict[str, Any]:
+    """Returns the states that are averaged, in order, each as the fingerprint of a phase's end."""
+
+    def state(member: Origin) -> str:
+        return sha256_json(
+            contents(config, member.phase, rows=rows, imports=imports, step=member.step)
+        )
+
+    return {
+        "format": FORMAT,
+        "kind": "average",
+        "members": [
+            {"state": state(member), "step": member.step, "weight": member.weight}
+            for member in phase.members
+        ],
+    }
+
+
 def fingerprints(
     config: StudyConfig,
     phases: Mapping[str, Phase],
@@ -84,7 +111,11 @@ def fingerprints(
 
 
 def _origin(
-    config: StudyConfig, phase: Phase, *, rows: Mapping[str, str], imports: Mapping[str, str]
+    config: StudyConfig,
+    phase: TrainingPhase,
+    *,
+    rows: Mapping[str, str],
+    imports: Mapping[str, str],
 ) -> dict[str, Any]:
     """Returns what identifies the state that the phase starts from."""
     initial = phase.config.initial_checkpoint

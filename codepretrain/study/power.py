@@ -230,12 +230,13 @@ def _tokens(
     for variant in variants:
         for phase in phases[config.variants[variant]].path:
             once[fingerprints[phase.name]] = phase
-    replicated = set()
-    for variant in variants:
-        for phase in reversed(phases[config.variants[variant]].path):
-            if not phase.config.is_replicated:
-                break
+    replicated: set[str] = set()
+    waiting: list[Phase] = [phases[config.variants[variant]] for variant in variants]
+    while waiting:
+        phase = waiting.pop()
+        if phase.config.is_replicated and fingerprints[phase.name] not in replicated:
             replicated.add(fingerprints[phase.name])
+            waiting += [origin.phase for origin in phase.origins]
     return sum(p.tokens * (number if key in replicated else 1) for key, p in once.items())
 
 

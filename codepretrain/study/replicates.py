@@ -6,7 +6,8 @@
 
 The phases of the first replicate keep their names. A phase that several variants share has as many
 replicates as the variant with the most; one that no variant needs has one, as has a phase with
-`is_replicated=False`, from which the children of all replicates start.
+`is_replicated=False`, from which the children of all replicates start. A replicate of an average is
+that of its members in the same replicate.
 """
 
 from codepretrain.config.replicates import count_of_variant, seeds
@@ -17,10 +18,13 @@ def counts_of_phases(config: StudyConfig) -> dict[str, int]:
     """Returns how many replicates of each phase are trained, by the phase's name."""
     counts = dict.fromkeys(config.phases, 1)
     for variant, last in config.variants.items():
-        name: str | None = last
-        while name is not None and config.phases[name].is_replicated:
-            counts[name] = max(counts[name], count_of_variant(config, variant))
-            name = config.phases[name].parent
+        count, waiting, seen = count_of_variant(config, variant), [last], set[str]()
+        while waiting:
+            name = waiting.pop()
+            if name not in seen and config.phases[name].is_replicated:
+                seen.add(name)
+                counts[name] = max(counts[name], count)
+                waiting += config.phases[name].origins
     return counts
 
 

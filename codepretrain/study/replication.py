@@ -14,7 +14,8 @@ class Replication:
 
     Attributes:
       counts: variant → replicates that are independent of each other. Runs that start from one
-        checkpoint, such as cooldowns of one trunk, are one.
+        checkpoint, such as cooldowns of one trunk, are one; an average starts from all from which
+        its members start.
       is_from_one_checkpoint: whether all runs of all arms start from one checkpoint. Then its
         spread is no part of the contrast, which is about what follows it, and `counts` has all.
     """
@@ -30,14 +31,26 @@ def replication(
     variants: Sequence[str],
 ) -> Replication:
     """Returns how many independent replicates each variant has."""
-    starts, runs = {}, {}
+    starts: dict[str, list[set[str]]] = {}
+    runs = {}
     for variant in variants:
         lasts = [phases[name] for name in last_phases(config, variant)]
-        starts[variant] = {
-            last.path[0].config.initial_checkpoint or fingerprints[last.path[0].name]
+        starts[variant] = [
+            {root.config.initial_checkpoint or fingerprints[root.name] for root in last.roots}
             for last in lasts
-        }
+        ]
         runs[variant] = len({fingerprints[last.name] for last in lasts})
-    is_one = len(set().union(*starts.values())) == 1 and max(runs.values()) > 1
-    counts = runs if is_one else {variant: len(of) for variant, of in starts.items()}
+    everywhere = set[str]().union(*(one for of in starts.values() for one in of))
+    is_one = len(everywhere) == 1 and max(runs.values()) > 1
+    counts = runs if is_one else {variant: _num_apart(of) for variant, of in starts.items()}
     return Replication(counts=counts, is_from_one_checkpoint=is_one)
+
+
+def _num_apart(starts: Sequence[set[str]]) -> int:
+    """Returns how many groups of runs there are that share no start with each other."""
+    groups: list[set[str]] = []
+    for one in starts:
+        joined = [group for group in groups if group & one]
+        groups = [group for group in groups if group not in joined]
+        groups.append(one.union(*joined))
+    return len(groups)

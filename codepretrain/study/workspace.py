@@ -25,11 +25,12 @@ from codepretrain.interop.import_record import ImportRecord
 from codepretrain.rows.data_dir import data_dir, require_prepared
 from codepretrain.rows.shard_files import host_cache
 from codepretrain.rows.store import RowStore, open_sources
-from codepretrain.stream.ledger import LedgerKeeper
+from codepretrain.stream.ledger import Ledger, LedgerKeeper
 from codepretrain.stream.order import RowOrder
+from codepretrain.study.average_ledger import average_ledger
 from codepretrain.study.describe import check_caps
 from codepretrain.study.fingerprint import contents
-from codepretrain.study.graph import Phase, branch_steps, resolve, row_order
+from codepretrain.study.graph import AveragePhase, Phase, branch_steps, resolve, row_order
 from codepretrain.study.imports import check_imports, import_identities, study_imports
 from codepretrain.study.source_sizes import SourceSize, load_source_sizes
 
@@ -114,25 +115,44 @@ class Workspace:
         return folder
 
     def row_order(self, name: str) -> RowOrder:
-        """Returns which row is at every position of the phase."""
+        """Returns which row is at every position of the phase.
+
+        Raises:
+          UserError: the phase is an average.
+        """
+        phase = self.phases[name]
+        if isinstance(phase, AveragePhase):
+            raise UserError(f"phase {name!r} is an average of checkpoints, which reads no rows")
         available = {source: len(store) for source, store in self.stores.items()}
-        return row_order(self.phases[name], rows_available=available)
+        return row_order(phase, rows_available=available)
 
     def parent_digest(self, name: str) -> str:
-        """Returns the ledger's digest where the phase branches off its parent, "" without one."""
+        """Returns the ledger's digest where a training phase branches off, "" without a parent."""
+        digests = self.origin_digests(name)
+        return digests[0] if digests else ""
+
+    def origin_digests(self, name: str) -> tuple[str, ...]:
+        """Returns the digests of the ledgers of the states that a phase starts from, in order."""
+        return tuple(self._digest_at(o.phase.name, o.step) for o in self.phases[name].origins)
+
+    def average_ledger(self, name: str) -> Ledger:
+        """Returns the ledger of an average."""
         phase = self.phases[name]
-        if phase.parent is None:
-            return ""
-        return self._digest_at(phase.parent.name, phase.parent_step)
+        assert isinstance(phase, AveragePhase), name
+        return average_ledger(phase, self.stores, digests=self.origin_digests(name))
 
     def _digest_at(self, name: str, step: int) -> str:
         """Returns the digest of a phase's ledger at `step`; 0.2 µs a row at the first call."""
         if (name, step) not in self._digests:
-            keeper = LedgerKeeper(
-                self.row_order(name), self.stores, parent_digest=self.parent_digest(name)
-            )
-            self._digests[name, step] = keeper.advance_to(step).digest
+            self._digests[name, step] = self._ledger_at(name, step).digest
         return self._digests[name, step]
+
+    def _ledger_at(self, name: str, step: int) -> Ledger:
+        if isinstance(self.phases[name], AveragePhase):
+            return self.average_ledger(name)
+        parent_digest = self.parent_digest(name)
+        keeper = LedgerKeeper(self.row_order(name), self.stores, parent_digest=parent_digest)
+        return keeper.advance_to(step)
 
     def checkpoint_policy(self, name: str) -> CheckpointPolicy:
         """Returns which checkpoints of a phase are saved and kept.
@@ -149,6 +169,8 @@ class Workspace:
 
 def normalized_mixture(phase: Phase) -> tuple[Mapping[str, Any], ...]:
     """Returns the phase's stretches of constant weights, each with the tokens before it."""
+    if isinstance(phase, AveragePhase):
+        return ()
     stretches, start = [], 0
     for stage in phase.stages:
         total = sum(stage.weights.values())

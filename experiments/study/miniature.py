@@ -48,6 +48,8 @@ def overrides(config: StudyConfig) -> list[str]:
         **_evaluations(),
     }
     for name, phase in config.phases.items():
+        if phase.kind == "average":
+            continue
         values |= {f"phases.{name}.{field}": value for field, value in _phase(phase).items()}
     return [f"--config.{name}={value}" for name, value in values.items()]
 
@@ -88,6 +90,7 @@ def _evaluations() -> dict[str, object]:
 
 
 def _phase(phase: PhaseConfig) -> dict[str, object]:
+    assert phase.tokens is not None and phase.schedule is not None
     values: dict[str, object] = {
         "tokens": _tokens(phase.tokens),
         "mixture": _common(phase.mixture),

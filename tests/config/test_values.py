@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -51,6 +52,13 @@ def whole_study() -> StudyConfig:
     trunk["schedule"] |= {"start_learning_rate": 0.0, "end_learning_rate": 1e-3}
     trunk["mixture_changes"] = [{"at_tokens": 50 * STEP_TOKENS, "weights": {"code": 1.0}}]
     values["phases"]["anneal"]["parent_tokens"] = 80 * STEP_TOKENS
+    averages: dict[str, Any] = {
+        "soup": {"members": ["trunk", "anneal"], "weights": [1.0, 3.0]},
+        "newest": {"members": ["trunk"], "last_k": 3},
+        "ema": {"members": ["trunk"], "ema_decay": 0.5},
+    }
+    for name, average in averages.items():
+        values["phases"][name] = {"kind": "average", "average": average}
     values |= {
         "baseline": "annealed",
         "execution": {
@@ -118,7 +126,12 @@ def fields(value: Any) -> Iterator[tuple[str, list[str], Any]]:
 
 
 CONFIG = whole_study()
-FIELDS = [(pattern, keys, leaf) for pattern, keys, leaf in fields(CONFIG)]
+# What is None is set in another phase: an average has no tokens, and training no average.
+FIELDS = [
+    (pattern, keys, leaf)
+    for pattern, keys, leaf in fields(CONFIG)
+    if leaf is not None or keys[0] != "phases"
+]
 
 
 def hostile(leaf: Any) -> list[Any]:
@@ -135,7 +148,9 @@ def plan(config: StudyConfig) -> None:
     """What every command does before any work: check, resolve, describe."""
     check(config)
     phases = resolve(config)
-    if max(phase.num_rows for phase in phases.values()) < 10**6:  # the order itself takes time
+    if (
+        max(phase.tokens for phase in phases.values()) < 10**6 * config.data.max_seq_len
+    ):  # the order itself takes time
         sizes = {s: SourceSize(identity=s, num_rows=9, num_tokens=576) for s in ("code", "text")}
         describe(config, phases, source_sizes=sizes, imports={"base": None})
 
@@ -168,7 +183,7 @@ def test_numbers_that_are_not_finite_are_refused_everywhere() -> None:
     assert len(floats) > 20
     for keys in floats:
         for value in (math.inf, -math.inf, math.nan):
-            path = ".".join(keys).replace(".0.", "[0].")
+            path = re.sub(r"\.(\d+)", r"[\1]", ".".join(keys))
             with pytest.raises(UserError) as error:
                 check(replaced(CONFIG, keys, value))
             assert str(error.value) == f"config.{path}: expected a finite number, got {value}"
