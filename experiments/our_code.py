@@ -190,7 +190,7 @@ def get_config(
             ),
             training=TrainingConfig(batch_size=batch_size),
             optimizer=OptimizerConfig(weight_decay=0.1),
-            execution=ExecutionConfig(remat_policy="save_attention", loss_vocab_block=4096),
+            execution=ExecutionConfig(remat_policy="save_attention"),
             checkpoint=CheckpointConfig(temporary_interval_s=30.0),
             logging=LoggingConfig(interval_steps=10),
             evals={
