@@ -61,12 +61,17 @@ LAPTOP = ModelConfig(
 )
 
 
-def anneal(parent: Mapping[str, str], tokens: int, mixture: dict[str, float], rate: float | None):
+def anneal(tokens: int, mixture: dict[str, float], learning_rate: float | None) -> PhaseConfig:
+    """Returns an anneal of the imported checkpoint from a rate, or of the trunk from its own."""
+    is_imported = learning_rate is not None
     return PhaseConfig(
-        **parent,
+        parent=None if is_imported else "trunk",
+        initial_checkpoint="base" if is_imported else None,
         tokens=tokens,
         mixture=mixture,
-        schedule=ScheduleConfig(shape="linear", peak_learning_rate=rate, end_learning_rate=0.0),
+        schedule=ScheduleConfig(
+            shape="linear", peak_learning_rate=learning_rate, end_learning_rate=0.0
+        ),
     )
 
 
@@ -89,14 +94,18 @@ def sources(code: Code, issues: str, excluded: str) -> dict[str, SourceConfig]:
             split=split,
         )
 
-    public = {"excluded": excluded, "strips_docstrings": False, "max_bytes": 12_000_000}
     found = {
         "text": SourceConfig(
             reader="python_prose",
             kind="text",
             options={"excluded": excluded, "max_bytes": 8_000_000},
         ),
-        "public_code": SourceConfig(reader="python_code", kind="code", options=public),
+        "public_code": SourceConfig(
+            reader="python_code",
+            kind="code",
+            # With docstrings, as your code has them.
+            options={"excluded": excluded, "strips_docstrings": False, "max_bytes": 12_000_000},
+        ),
         "own_code": of_git(code.trained, "train"),
         "own_held_out": of_git(code.held_out, "held_out"),
     }
@@ -152,7 +161,7 @@ def get_config(
         **{f"own_{names[dose]}": mixed(dose, own) for dose in shares},
         f"public_{names[shares[-1]]}": mixed(shares[-1], {"public_code": 1}),
     }
-    phases, parent, rate = {}, {"initial_checkpoint": "base"}, learning_rate
+    phases = {}
     if not checkpoint:
         phases["trunk"] = PhaseConfig(
             tokens=trunk,
@@ -164,13 +173,13 @@ def get_config(
             ),
             is_replicated=False,  # the question is about this checkpoint
         )
-        parent, rate = {"parent": "trunk"}, None
     elif not learning_rate:
         raise UserError(
             "config.arguments.learning_rate is missing: expected the rate of the checkpoint's last "
             "steps, from which the anneals fall to 0"
         )
-    phases |= {name: anneal(parent, tokens, weights, rate) for name, weights in mixtures.items()}
+    rate = learning_rate if checkpoint else None
+    phases |= {name: anneal(tokens, weights, rate) for name, weights in mixtures.items()}
     model = LAPTOP
     if checkpoint:
         model = ModelConfig(**from_cohere(checkpoint), compute_dtype="float32")

@@ -7,6 +7,7 @@ Fields of the resulting study are overridden as ever.
 import inspect
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,9 @@ def bound_arguments(
     Raises:
       UserError: there is no such parameter, a value is of another type, or one is missing.
     """
-    try:
+    parameters: Mapping[str, inspect.Parameter] = {}
+    with suppress(ValueError):  # of a callable whose signature Python does not know
         parameters = inspect.signature(function).parameters
-    except ValueError:  # a callable whose signature Python does not know
-        parameters = {}
     where = f"{function.__name__ if hasattr(function, '__name__') else 'function'}()"
     keywords = {
         name: one
