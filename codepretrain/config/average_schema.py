@@ -1,4 +1,4 @@
-"""What a phase with `kind="average"` averages. `config/schema.py` is where others import it from."""
+"""What a phase with `kind="average"` averages. Others import it from `config/schema.py`."""
 
 from dataclasses import dataclass
 

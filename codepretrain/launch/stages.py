@@ -32,7 +32,7 @@ def phases_to_train(
         phase = known[waiting.pop()]
         if phase["name"] not in wanted:
             wanted.add(phase["name"])
-            waiting += [phase["parent"]] if phase["parent"] else []
+            waiting += phase["parents"]
     wanted -= set(finished)
     return [phase for phase in plan["phases"] if phase["name"] in wanted]
 
@@ -65,8 +65,8 @@ def make_stages(
             name=_name(phase["name"]),
             phase=phase["name"],
             parents=(
-                *((_name(phase["parent"]),) if phase["parent"] in there else ()),
-                *((PREPARE,) if prepares and phase["parent"] not in there else ()),
+                *(_name(parent) for parent in phase["parents"] if parent in there),
+                *((PREPARE,) if prepares and not there.intersection(phase["parents"]) else ()),
             ),
             fingerprint=phase["fingerprint"],
             tokens=phase["tokens"],

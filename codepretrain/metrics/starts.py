@@ -12,7 +12,7 @@ from typing import Any, Literal
 from codepretrain.files import journal
 from codepretrain.files.storage import StrPath
 
-Purpose = Literal["train", "rebuild", "evaluate"]
+Purpose = Literal["train", "average", "rebuild", "evaluate"]
 
 
 def record_start(path: StrPath, purpose: Purpose, provenance: Mapping[str, Any]) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from codepretrain.metrics.stopwatch import TIME_KINDS
-from codepretrain.report.collect import RunResults, StudyResults
+from codepretrain.report.collect import PhaseInput, RunResults, StudyResults
 from codepretrain.report.wording import (
     NOT_THERE,
     bytes_text,
@@ -38,6 +38,8 @@ def variant_status(results: StudyResults, variant: str) -> str:
 def parent_text(results: StudyResults, run: RunResults) -> str:
     """Returns where the phase's first parameters come from."""
     plan = run.plan
+    if plan.members:
+        return average_text(plan)
     if plan.initial_checkpoint is not None:
         return f"imported {plan.initial_checkpoint}"
     if plan.parent is None:
@@ -45,6 +47,18 @@ def parent_text(results: StudyResults, run: RunResults) -> str:
     if plan.parent_step == results.runs[plan.parent].plan.steps:
         return plan.parent
     return f"{plan.parent} at step {plan.parent_step:,}"
+
+
+def average_text(plan: PhaseInput) -> str:
+    """Returns which checkpoints an average is over, and their weights unless they are equal."""
+    steps: dict[str, list[str]] = {}
+    for member in plan.members:
+        steps.setdefault(member["phase"], []).append(f"{member['step']:,}")
+    spelled = [f"{phase} at step {', '.join(of)}" for phase, of in steps.items()]
+    weights = [member["weight"] for member in plan.members]
+    is_uniform = max(weights) - min(weights) < 1e-12
+    shares = "" if is_uniform else f", weights {' : '.join(f'{w:.3g}' for w in weights)}"
+    return f"average of {' and '.join(spelled)}{shares}"
 
 
 def phase_rows(results: StudyResults) -> list[dict[str, Any]]:
@@ -68,7 +82,9 @@ def _phase_row(results: StudyResults, run: RunResults) -> dict[str, Any]:
             (source, tokens_text(tokens), _epochs_text(plan.epochs_per_source.get(source)))
             for source, tokens in plan.tokens_per_source.items()
         ],
-        "learning_rate": " → ".join(rate_text(rate[k]) for k in ("start", "peak", "end")),
+        "learning_rate": " → ".join(rate_text(rate[k]) for k in ("start", "peak", "end"))
+        if rate
+        else NOT_THERE,
         "loss": number(sum(losses) / len(losses)) if losses else NOT_THERE,
         "skipped": f"{num_skipped(run):,}",
         "fingerprint": plan.fingerprint[:12],

@@ -41,6 +41,8 @@ class PhaseInput:
       run_dir: where the phase is, or will be, trained.
       mixture: stages of constant weights, each {"start_tokens": tokens of the phase before it,
         "weights": {source: share}}.
+      members: of a phase of kind "average", each {"phase": …, "step": …, "weight": …}; its
+        `learning_rate` is empty.
       tokens_before: tokens on the path from random parameters to the start of this phase.
       epochs_per_source: None for a source whose size is unknown.
       fingerprint_is_provisional: the phase's data or initial checkpoint is missing, so its run
@@ -59,6 +61,7 @@ class PhaseInput:
     tokens_per_source: Mapping[str, int]
     epochs_per_source: Mapping[str, float | None]
     learning_rate: Mapping[str, float]
+    members: tuple[Mapping[str, Any], ...] = ()
     initial_checkpoint: str | None = None
     fingerprint_is_provisional: bool = False
 
@@ -91,8 +94,9 @@ class ReportInput:
     """The subject of a report. Contains only strings and numbers, so it can be stored.
 
     Attributes:
-      variants: name → its phases in order, from random parameters; each is a key of `phases`. Those
-        of the first replicate, where there are several.
+      variants: name → its phases in order, from random parameters; each is a key of `phases`. An
+        average comes after all members and what they start from. Those of the first replicate,
+        where there are several.
       replicates: name → such a path for each replicate of the variant, the first one's included;
         a variant without an entry has one.
       contrasts: registered before training; metrics are averages, or `<evaluation>/<metric>`.

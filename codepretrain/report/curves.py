@@ -3,10 +3,12 @@
 phase        pretrain                continue       cooldown
 tokens    0 ────────────────┬──────────────────┬─────────────┤
                             branch point: later tokens of pretrain are not on the path
+
+An average is a point at the tokens that its members have seen, after the curve of its first member.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from codepretrain.report.collect import RunResults, StudyResults
@@ -52,11 +54,25 @@ class Span:
 
 
 def spans(results: StudyResults, variant: str, replicate: int = 0) -> list[Span]:
-    """Returns the spans of the path of a variant's replicate, in order."""
-    runs = results.replicates(variant)[replicate]
+    """Returns the spans of the path of a variant's replicate, in order.
+
+    Of the members of an average, the first one is on it.
+    """
+    runs = _line(results.replicates(variant)[replicate])
     starts = [run.plan.tokens_before for run in runs]
     ends = [*starts[1:], starts[-1] + runs[-1].plan.tokens]
     return [Span(*span) for span in zip(runs, starts, ends, strict=True)]
+
+
+def _line(runs: Sequence[RunResults]) -> list[RunResults]:
+    """Returns the runs of a path from its last one back, along the first member of an average."""
+    by_name = {run.name: run for run in runs}
+    line, name = [], runs[-1].name
+    while name in by_name:
+        run = by_name.pop(name)
+        line.append(run)
+        name = run.plan.members[0]["phase"] if run.plan.members else run.plan.parent or ""
+    return line[::-1]
 
 
 def training_curve(results: StudyResults, variant: str, name: str) -> Curve:

@@ -15,7 +15,9 @@ def num_steps(tokens: int, config: StudyConfig) -> int:
 
 
 def phase_stages(name: str, phase: PhaseConfig, config: StudyConfig) -> tuple[MixtureStage, ...]:
-    """Returns the stages of a training phase in order. A mixture changes between steps, never within one.
+    """Returns the stages of a training phase in order.
+
+    A mixture changes between steps, never within one.
 
     Args:
       name: the phase's name, for messages.

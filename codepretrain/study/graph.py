@@ -100,7 +100,8 @@ def _training_phase(
     name: str, parent: Phase | None, config: StudyConfig, common: Mapping[str, Any]
 ) -> TrainingPhase:
     phase_config = config.phases[name]
-    assert phase_config.tokens is not None and phase_config.schedule is not None
+    assert phase_config.tokens is not None
+    assert phase_config.schedule is not None
     parent_step = _parent_step(phase_config, parent, config)
     start_ordinals, earlier_draws = _cursors(phase_config, parent, parent_step)
     decay = phase_config.weight_decay

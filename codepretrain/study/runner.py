@@ -2,8 +2,8 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import jax
@@ -11,19 +11,22 @@ from etils import epath
 from rich.console import Console
 
 from codepretrain.checkpoint.reading import reading
-from codepretrain.config.parse import to_dict
+from codepretrain.checkpoint.whole import WholeCheckpoint
 from codepretrain.evals.build import Evaluator
 from codepretrain.files.atomic import write_json
-from codepretrain.files.lease import Lease, exclusive
 from codepretrain.hosts import decide
 from codepretrain.metrics.evaluation_records import watch_folder
 from codepretrain.metrics.starts import record_start
 from codepretrain.metrics.stopwatch import Stopwatch, process_stopwatch
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.model.transformer import Params
+from codepretrain.study.average_run import AverageRun, make_average
 from codepretrain.study.exchange import imported_params
+from codepretrain.study.graph import AveragePhase, TrainingPhase
+from codepretrain.study.hold import held
 from codepretrain.study.missing_checkpoint import missing_checkpoint
 from codepretrain.study.phase_params import phase_checkpoints
+from codepretrain.study.run_record import run_record
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.phase_run import PhaseRun, check_identity
 from codepretrain.train.program import Program
@@ -72,12 +75,41 @@ class Runner:
                 console.print(f"evaluation {evaluator.name!r}: warning: {line}", soft_wrap=True)
 
     def train(self, name: str) -> None:
-        """Trains a phase to its end, from its newest checkpoint or its parent's."""
+        """Trains a phase to its end, from its newest checkpoint or its parent's; or averages."""
+        if isinstance(self.workspace.phases[name], AveragePhase):
+            self._average(name)
+            if self.evaluators:
+                self.evaluate_end(name)
+            return
         run_dir, num_steps = self.workspace.run_dir(name), self.workspace.phases[name].num_steps
         with self._held(run_dir) as check_hold:
-            decide("the description of the run", lambda: self._write_run_json(name, run_dir))
+            self._write_run_json(name)
             phase_run = self._phase_run(name, stop_step=num_steps, check_hold=check_hold)
             self._trainer(phase_run, process_stopwatch()).run()
+
+    def _average(self, name: str) -> None:
+        """Makes the checkpoint of an average, unless it is there."""
+        workspace, phase = self.workspace, self.workspace.phases[name]
+        assert isinstance(phase, AveragePhase), name
+        members = phase.members
+        with self._held(workspace.run_dir(name)) as check_hold:
+            self._write_run_json(name)
+            run = AverageRun(
+                name=name,
+                run_dir=workspace.run_dir(name),
+                abstract_params=self.program.abstract_state.params,
+                weights=[member.weight for member in members],
+                open_member=lambda i: self._needed(members[i].phase.name, members[i].step),
+                ledger=workspace.average_ledger(name),
+                identity=workspace.identity(name),
+                policy=workspace.checkpoint_policy(name),
+                check_hold=check_hold,
+                provenance=self.provenance,
+                retrain_lost=self.retrain_lost,
+                expected_step=self.expected_steps.get(name, 0),
+                attempt=self.attempt,
+            )
+            make_average(run, self.console, process_stopwatch())
 
     def evaluate(self, name: str, step: int) -> None:
         """Runs the evaluations that are not recorded for the checkpoint of `step`.
@@ -162,6 +194,7 @@ class Runner:
 
     def _phase_run(self, name: str, *, stop_step: int, check_hold: Callable[[], None]) -> PhaseRun:
         workspace, phase = self.workspace, self.workspace.phases[name]
+        assert isinstance(phase, TrainingPhase), name
         return PhaseRun(
             name=name,
             config=workspace.config,
@@ -184,42 +217,39 @@ class Runner:
         )
 
     def _initial_state(self, name: str) -> TrainState:
-        phase = self.workspace.phases[name]
+        phase, mesh = self.workspace.phases[name], self.program.mesh
+        assert isinstance(phase, TrainingPhase), name
         initial = phase.config.initial_checkpoint
         if initial is not None:
             params = imported_params(self.workspace, initial, self.program.abstract_state.params)
-            return state_from_params(self.workspace.config, self.program.mesh, params)
+            return state_from_params(self.workspace.config, mesh, params)
         if phase.parent is None:
             return self.program.initial_state(seed=phase.seeds.initialization_seed)
-        parent = self._state_at(phase.parent.name, phase.parent_step)
+        parent = self._needed(phase.parent.name, phase.parent_step)
+        if isinstance(phase.parent, AveragePhase):  # which has no optimizer state
+            read = parent.read({"params": self.program.abstract_state.params}, is_part=True)
+            return state_from_params(self.workspace.config, mesh, read["params"])
         return branch_state(
             self.workspace.config,
-            self.program.mesh,
-            parent,
+            mesh,
+            parent.read(self.program.abstract_state),
             carry_optimizer=phase.config.carry_optimizer,
         )
 
-    def _kept(self, name: str, step: int) -> TrainState | None:
-        """Returns the state of a phase at `step`, None if there is no whole checkpoint of it."""
-        return self._restored(name, step, self.program.abstract_state)
-
     def _kept_params(self, name: str, step: int) -> Params | None:
-        """Returns the parameters alone: what evaluations need."""
+        """Returns the parameters of a phase at `step`, None without a whole checkpoint of it."""
         wanted = {"params": self.program.abstract_state.params}
-        restored = self._restored(name, step, wanted, is_part=True)
-        return None if restored is None else restored["params"]
+        whole = self._whole(name, step)
+        return None if whole is None else whole.read(wanted, is_part=True)["params"]
 
-    def _restored(self, name: str, step: int, wanted: Any, *, is_part: bool = False) -> Any:
-        """Returns what a whole checkpoint has of `wanted`, or None; says what is damaged."""
-        checkpoints = phase_checkpoints(self.workspace, name)
-        restored = checkpoints.restore(wanted, step=step, is_part=is_part)
-        for problem in restored.damaged.values():
-            self.console.print(f"{name}: damaged checkpoint: {problem}", soft_wrap=True)
-        if restored.state is not None:
-            check_identity(
-                restored.identity, self.workspace.identity(name), where=checkpoints.path(step)
-            )
-        return restored.state
+    def _whole(self, name: str, step: int) -> WholeCheckpoint | None:
+        """Returns a whole checkpoint of a phase at `step`, or None; says what is damaged."""
+        whole, damage = phase_checkpoints(self.workspace, name).whole(step)
+        if damage:
+            self.console.print(f"{name}: damaged checkpoint: {damage}", soft_wrap=True)
+        if whole is not None:
+            check_identity(whole.record.identity, self.workspace.identity(name), where=whole.folder)
+        return whole
 
     def _kept_params_if_there(self, name: str, step: int) -> Params | None:
         """Returns the parameters, None if the checkpoint is deleted; holds it while it is read."""
@@ -235,11 +265,20 @@ class Runner:
                     raise
                 return None
 
-    def _state_at(self, name: str, step: int) -> TrainState:
-        """Returns the state of a phase at `step`; trains up to there again if it was not saved."""
-        state = self._kept(name, step)
-        if state is not None:
-            return state
+    def _needed(self, name: str, step: int) -> WholeCheckpoint:
+        """Returns the checkpoint of a phase at `step`; makes it again if it was not saved."""
+        whole = self._whole(name, step)
+        if whole is None:
+            if isinstance(self.workspace.phases[name], AveragePhase):
+                self._average(name)
+            else:
+                self._train_again(name, step)
+            whole = self._whole(name, step)
+        assert whole is not None, f"{name} was made up to step {step} and not saved"
+        return whole
+
+    def _train_again(self, name: str, step: int) -> None:
+        """Trains up to a step whose checkpoint is needed and was not saved."""
         self.console.print(f"{name}: training up to step {step:,}, whose checkpoint is needed")
         with (
             self._held(self.workspace.run_dir(name)) as check_hold,
@@ -250,43 +289,13 @@ class Runner:
                 phase_run, policy=phase_run.policy.keeping(step), is_rebuild=True, profile_steps=0
             )
             self._trainer(phase_run, Stopwatch()).run()
-        state = self._kept(name, step)
-        assert state is not None, f"{name} was trained to step {step} and not saved"
-        return state
 
-    @contextmanager
-    def _held(self, run_dir: epath.Path) -> Iterator[Callable[[], None]]:
-        """Holds the run for this job: process 0 takes the hold, and all end if it cannot.
+    def _held(self, run_dir: epath.Path) -> AbstractContextManager[Callable[[], None]]:
+        return held(run_dir, functools.partial(self.console.print, soft_wrap=True))
 
-        Yields a function that raises if the hold is lost; only process 0 may call it.
-        """
-        announce = functools.partial(self.console.print, soft_wrap=True)
-        with ExitStack() as stack:
-            leases: list[Lease] = []
-            decide(
-                f"the hold of {run_dir}",
-                lambda: leases.append(stack.enter_context(exclusive(run_dir, announce=announce))),
-            )
-            yield leases[0].check if leases else _not_asked
-
-    def _write_run_json(self, name: str, run_dir: epath.Path) -> None:
-        workspace, phase = self.workspace, self.workspace.phases[name]
-        parent = phase.parent.name if phase.parent else None
-        record = {
-            "study": workspace.config.name,
-            "phase": name,
-            "fingerprint": workspace.fingerprint(name),
-            "parent": parent,
-            "parent_fingerprint": workspace.fingerprint(parent) if parent else None,
-            "parent_step": phase.parent_step if parent else None,
-            "initial_checkpoint": phase.config.initial_checkpoint,
-            "steps": phase.num_steps,
-            "tokens": phase.tokens,
-            "identity": workspace.identity(name),
-            "config": to_dict(workspace.config),
-        }
-        write_json(run_dir / "run.json", record, indent=None)
-
-
-def _not_asked() -> None:
-    raise AssertionError("only process 0 holds the run")
+    def _write_run_json(self, name: str) -> None:
+        path = self.workspace.run_dir(name) / "run.json"
+        decide(
+            "the description of the run",
+            lambda: write_json(path, run_record(self.workspace, name), indent=None),
+        )

@@ -58,6 +58,20 @@ def settle_lost(
     return lines
 
 
+def check_resumed(name: str, step: int, expected_step: int, directory: epath.Path) -> None:
+    """Raises DamageError if a phase resumes from a step before one that was committed.
+
+    Args:
+      expected_step: the step that was committed; 0 for none.
+      directory: of the checkpoints.
+    """
+    if step < expected_step:
+        raise DamageError(
+            f"phase {name!r}: expected to resume from step {expected_step:,}, which was saved, "
+            f"found step {step:,} in {directory}; restore the missing checkpoints from a copy"
+        )
+
+
 def _cut_ledger(ledger: epath.Path, resumed_step: int) -> None:
     keep_cut(ledger, [read_json(ledger)], {"resumed_step": resumed_step})
     remove(ledger)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from codepretrain import interrupt
 from codepretrain.checkpoint.manager import Checkpoints
-from codepretrain.errors import DamageError, Interrupted
+from codepretrain.errors import Interrupted
 from codepretrain.files import atomic
 from codepretrain.hosts import from_primary, gather, values_of_processes
 from codepretrain.metrics.progress import StepProgress
@@ -19,7 +19,7 @@ from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.progress_pipe import PROGRESS
 from codepretrain.stream.ledger import Ledger, LedgerKeeper, check_resume
 from codepretrain.stream.loader import BatchLoader
-from codepretrain.train.lost_checkpoints import settle_lost
+from codepretrain.train.lost_checkpoints import check_resumed, settle_lost
 from codepretrain.train.phase_evaluator import EvaluationError, PhaseEvaluator
 from codepretrain.train.phase_run import PhaseRun, check_identity
 from codepretrain.train.profile import Profile
@@ -159,12 +159,7 @@ class Trainer:
         if phase_run.is_rebuild:
             return
         PROGRESS.resume(phase_run.name, step)
-        if step < phase_run.expected_step:
-            raise DamageError(
-                f"phase {phase_run.name!r}: expected to resume from step "
-                f"{phase_run.expected_step:,}, which was saved, found step {step:,} in "
-                f"{self.checkpoints.directory}; restore the missing checkpoints from a copy"
-            )
+        check_resumed(phase_run.name, step, phase_run.expected_step, self.checkpoints.directory)
 
     def _step_log(self, stack: ExitStack, step: int) -> StepLog:
         progress = StepProgress(

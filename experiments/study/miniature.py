@@ -90,7 +90,8 @@ def _evaluations() -> dict[str, object]:
 
 
 def _phase(phase: PhaseConfig) -> dict[str, object]:
-    assert phase.tokens is not None and phase.schedule is not None
+    assert phase.tokens is not None
+    assert phase.schedule is not None
     values: dict[str, object] = {
         "tokens": _tokens(phase.tokens),
         "mixture": _common(phase.mixture),
