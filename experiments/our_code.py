@@ -2,12 +2,14 @@
 
 A checkpoint from the stable part of its training is annealed, the learning rate falling to 0 in a
 line, several times: on its own mixture (`control`), with 5, 15 and 30% of your code in it (`own_05`
-…), and with as much public code instead of yours (`public_30`). Judged by bits per byte on whole
-repositories that are held out, and by those on general text and public code, which must not rise.
+…), and with as much public code instead of yours (`public_30`). `own_soup` is the mean of the
+models of all doses. They are judged by bits per byte on whole repositories that are held out, and
+by those on general text and public code, which must not rise.
 
     trunk (yours, imported; or a small one of this study) ─┬─ control      × 3 orders of the data
                                                            ├─ own_05, own_15, own_30  likewise
                                                            └─ public_30               likewise
+    own_soup: the mean of own_05, own_15 and own_30
 
 Run:      codepretrain run --config experiments/our_code.py \\
               --config.arguments.repositories=~/src/one,~/src/two \\
@@ -26,6 +28,7 @@ from ml_collections import ConfigDict
 
 from codepretrain.config.load import to_config_dict
 from codepretrain.config.schema import (
+    AverageConfig,
     CheckpointConfig,
     DataConfig,
     EvaluatorConfig,
@@ -43,7 +46,7 @@ from codepretrain.config.schema import (
 )
 from codepretrain.errors import UserError
 from codepretrain.interop.settings import from_cohere
-from experiments.study.our_code_contrasts import contrasts
+from experiments.study.our_code_contrasts import SOUP, contrasts
 from experiments.study.our_code_size import MAX_EPOCHS, Code, anneal_tokens, find_code, parse_doses
 
 BASE = {"text": 0.7, "public_code": 0.3}
@@ -180,6 +183,12 @@ def get_config(
         )
     rate = learning_rate if checkpoint else None
     phases |= {name: anneal(tokens, weights, rate) for name, weights in mixtures.items()}
+    own_doses = dict(zip(list(mixtures)[1:-1], shares, strict=True))
+    variants = {name: name for name in mixtures}
+    if len(own_doses) > 1:
+        soup = AverageConfig(members=tuple(own_doses))
+        phases[SOUP] = PhaseConfig(kind="average", average=soup)
+        variants[SOUP] = SOUP
     model = LAPTOP
     if checkpoint:
         model = ModelConfig(**from_cohere(checkpoint), compute_dtype="float32")
@@ -213,16 +222,11 @@ def get_config(
                 )
             },
             phases=phases,
-            variants={name: name for name in mixtures},
+            variants=variants,
             baseline="control",
             replicates=tuple(
                 ReplicateConfig(initialization_seed=0, data_order_seed=seed) for seed in range(3)
             ),
-            contrasts=contrasts(
-                dict(zip(list(mixtures)[1:-1], shares, strict=True)),
-                public=list(mixtures)[-1],
-                worth=worth,
-                cost=cost,
-            ),
+            contrasts=contrasts(own_doses, public=list(mixtures)[-1], worth=worth, cost=cost),
         )
     )

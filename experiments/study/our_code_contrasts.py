@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.inference.trend import dose_weights
 
+SOUP = "own_soup"
 OWN = "validation/source/own_held_out/bits_per_byte"
 GENERAL = {
     "text": "validation/source/text/bits_per_byte",
@@ -55,13 +56,27 @@ def contrasts(
             family="dose",
             question="Does more of our code help more, from the smallest dose to the largest?",
         )
+    if len(shares) > 1:
+        middle = list(doses)[len(doses) // 2]
+        found["dose_soup"] = ContrastConfig(
+            variants=(SOUP, middle),
+            metric=OWN,
+            direction="lower",
+            margin=worth,
+            family="dose",
+            is_paired=True,  # replicate k is the mean of anneals of which one is its pair
+            question=f"Is the mean of all doses' models better there than {doses[middle]:.0%}?",
+        )
     found["own_or_any_code"] = _lower(
         (largest, public),
         worth,
         "own_or_any_code",
         f"Is {doses[largest]:.0%} of our code better there than as much public code?",
     )
-    for name, dose in doses.items():
+    texts = {name: f"{dose:.0%} of our code" for name, dose in doses.items()}
+    if len(shares) > 1:
+        texts[SOUP] = "the mean of all doses' models"
+    for name, text in texts.items():
         for what, metric in GENERAL.items():
             found[f"cost_of_{name}_on_{what}"] = ContrastConfig(
                 variants=(name, "control"),
@@ -69,7 +84,7 @@ def contrasts(
                 direction="not_higher",
                 margin=cost,
                 family="cost",
-                question=f"Does {dose:.0%} of our code leave {what.replace('_', ' ')} as it is?",
+                question=f"Does {text} leave {what.replace('_', ' ')} as it is?",
             )
     return found
 

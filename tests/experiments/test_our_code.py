@@ -64,9 +64,13 @@ def test_doses_placebo_and_control_are_one_anneal_of_one_trunk(code: Path) -> No
     check_evaluators(config)
     check_contrast_scores(config)
     phases = resolve(config)
-    assert list(config.variants) == ["control", "own_05", "own_15", "own_30", "public_30"]
-    assert len(phases) == 1 + 5 * 3
-    rows = {name: phases[name].rows_per_source() for name in config.variants}
+    doses = ["own_05", "own_15", "own_30"]
+    assert list(config.variants) == ["control", *doses, "own_soup", "public_30"]
+    assert len(phases) == 1 + 6 * 3
+    assert [origin.phase.name for origin in phases["own_soup-r1"].origins] == [
+        f"{d}-r1" for d in doses
+    ]
+    rows = {name: phases[name].rows_per_source() for name in ("control", *doses, "public_30")}
     total = phases["control"].num_rows
     for name, dose in {"control": 0.0, "own_05": 0.05, "own_15": 0.15, "own_30": 0.3}.items():
         assert rows[name].get("own_code", 0) == pytest.approx(dose * total, abs=1)
@@ -150,11 +154,14 @@ def test_a_miniature_answers_its_questions(code: Path, command: Command, tmp_pat
     results = json.loads((tmp_path / "w" / "reports" / "our_code" / "results.json").read_text())
     contrasts = {one["contrast"]: one for one in results["contrasts"]}
     assert set(contrasts) == {
-        *("benefit_of_own_10", "benefit_of_own_30", "dose_own_30_over_own_10", "own_or_any_code"),
-        *(f"cost_of_own_{d}_on_{what}" for d in (10, 30) for what in ("text", "public_code")),
+        *("benefit_of_own_10", "benefit_of_own_30", "dose_own_30_over_own_10", "dose_soup"),
+        *("own_or_any_code",),
+        *(f"cost_of_own_{d}_on_{w}" for d in (10, 30, "soup") for w in ("text", "public_code")),
     }
     benefit = contrasts["benefit_of_own_30"]
     assert benefit["decision"] == "confirmed", benefit
+    soup = contrasts["dose_soup"]
+    assert (soup["missing"], len(soup["arms"][0]["runs"])) == ("", 2)
     assert benefit["between"] == "recipes from one checkpoint, 2 replicates"
     page = (tmp_path / "w" / "reports" / "our_code" / "index.html").read_text()
     assert "Does 30% of our code predict our held-out repositories better than none?" in page

@@ -75,9 +75,7 @@ def test_what_an_average_records(made: Workspace) -> None:
         for name in ("anneal_a", "anneal_b")
     )
     assert ledger["sources"]["code"]["rows"] == 0
-    assert ledger["sources"]["code"]["ordinal"] == max(
-        a["code"]["ordinal"], b["code"]["ordinal"]
-    )
+    assert ledger["sources"]["code"]["ordinal"] == max(a["code"]["ordinal"], b["code"]["ordinal"])
     assert ledger["sources"]["text"]["path_rows"] == a["text"]["path_rows"]
     record = json.loads((run / "run.json").read_text())
     assert record["parent"] is None
