@@ -45,6 +45,8 @@ from codepretrain.config.schema import (
     TrainingConfig,
 )
 from codepretrain.errors import UserError
+from codepretrain.files import storage
+from codepretrain.interop.json_fields import JsonFields
 from codepretrain.interop.settings import from_cohere
 from experiments.study.our_code_contrasts import SOUP, contrasts
 from experiments.study.our_code_size import MAX_EPOCHS, Code, anneal_tokens, find_code, parse_doses
@@ -117,6 +119,31 @@ def sources(code: Code, issues: str, excluded: str) -> dict[str, SourceConfig]:
             reader="issues", kind="issues", options={"path": issues}, split="train"
         )
     return found
+
+
+def tokenizer_of(checkpoint: str, vocab_size: int) -> TokenizerConfig:
+    """Returns the checkpoint's own tokenizer; without a checkpoint, one to be trained.
+
+    Raises:
+      UserError: the folder holds none.
+    """
+    if not checkpoint:
+        return TokenizerConfig(vocab_size=vocab_size, training_bytes_per_source=4_000_000)
+    if not storage.exists(f"{checkpoint}/tokenizer.json"):
+        raise UserError(
+            f"config.arguments.checkpoint: {checkpoint} holds no tokenizer.json: expected the "
+            "tokenizer that the model was trained with"
+        )
+    tokens = JsonFields.read(f"{checkpoint}/special_tokens_map.json")
+    bos, eos = (
+        found
+        if isinstance(found := tokens.values.get(name), str)
+        else tokens.object(name).text("content")
+        for name in ("bos_token", "eos_token")
+    )
+    return TokenizerConfig(
+        path=f"{checkpoint}/tokenizer.json", vocab_size=vocab_size, bos_token=bos, eos_token=eos
+    )
 
 
 def get_config(
@@ -198,11 +225,7 @@ def get_config(
             model=model,
             data=DataConfig(
                 max_seq_len=max_seq_len,
-                tokenizer=TokenizerConfig(
-                    path=f"{checkpoint}/tokenizer.json" if checkpoint else None,
-                    vocab_size=model.vocab_size,
-                    training_bytes_per_source=4_000_000,
-                ),
+                tokenizer=tokenizer_of(checkpoint, model.vocab_size),
                 validation_fraction=0.05,
                 sources=sources(code, issues, excluded_packages or ",".join(code.names)),
             ),
