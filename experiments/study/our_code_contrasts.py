@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.inference.trend import dose_weights
 
+NAMES = {"text": "general text", "public_code": "public code"}
+PREDICTED = "Are our held-out repositories predicted better"
 SOUP = "own_soup"
 OWN = "validation/source/own_held_out/bits_per_byte"
 GENERAL = {
@@ -35,13 +37,13 @@ def contrasts(
             (name, "control"),
             worth,
             "benefit",
-            f"Does {dose:.0%} of our code predict our held-out repositories better than none?",
+            f"{PREDICTED} with {dose:.0%} of our code than with none?",
         )
         for name, dose in doses.items()
     }
     for (less, low), (more, high) in zip(doses.items(), list(doses.items())[1:], strict=False):
         found[f"dose_{more}_over_{less}"] = _lower(
-            (more, less), worth, "dose", f"Is {high:.0%} better than {low:.0%} there?"
+            (more, less), worth, "dose", f"{PREDICTED} with {high:.0%} than with {low:.0%}?"
         )
     shares = list(doses.values())
     if len(shares) > 2:
@@ -54,7 +56,7 @@ def contrasts(
             direction="lower",
             margin=worth,
             family="dose",
-            question="Does more of our code help more, from the smallest dose to the largest?",
+            question="Does more of our code help more, over all doses?",
         )
     if len(shares) > 1:
         middle = list(doses)[len(doses) // 2]
@@ -65,17 +67,17 @@ def contrasts(
             margin=worth,
             family="dose",
             is_paired=True,  # replicate k is the mean of anneals of which one is its pair
-            question=f"Is the mean of all doses' models better there than {doses[middle]:.0%}?",
+            question=f"{PREDICTED} by the mean of all doses' models than with {doses[middle]:.0%}?",
         )
     found["own_or_any_code"] = _lower(
         (largest, public),
         worth,
         "own_or_any_code",
-        f"Is {doses[largest]:.0%} of our code better there than as much public code?",
+        f"{PREDICTED} with {doses[largest]:.0%} of our code than with as much public code?",
     )
-    texts = {name: f"{dose:.0%} of our code" for name, dose in doses.items()}
+    texts = {name: f"with {dose:.0%} of our code" for name, dose in doses.items()}
     if len(shares) > 1:
-        texts[SOUP] = "the mean of all doses' models"
+        texts[SOUP] = "by the mean of all doses' models"
     for name, text in texts.items():
         for what, metric in GENERAL.items():
             found[f"cost_of_{name}_on_{what}"] = ContrastConfig(
@@ -84,7 +86,7 @@ def contrasts(
                 direction="not_higher",
                 margin=cost,
                 family="cost",
-                question=f"Does {text} leave {what.replace('_', ' ')} as it is?",
+                question=f"Is {NAMES[what]} predicted no worse {text}?",
             )
     return found
 

@@ -164,7 +164,7 @@ def test_a_miniature_answers_its_questions(code: Path, command: Command, tmp_pat
     assert (soup["missing"], len(soup["arms"][0]["runs"])) == ("", 2)
     assert benefit["between"] == "recipes from one checkpoint, 2 replicates"
     page = (tmp_path / "w" / "reports" / "our_code" / "index.html").read_text()
-    assert "Does 30% of our code predict our held-out repositories better than none?" in page
+    assert "repositories predicted better with 30% of our code than with none?" in page
     described = json.loads(command("data", "describe", *where, "--json").stdout)
     assert described["split"]["holds"]
     assert described["sources"]["own_held_out"]["rows"]["train"]["num_documents"] == 0
