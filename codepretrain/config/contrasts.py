@@ -17,10 +17,12 @@ def check_contrasts(config: StudyConfig) -> None:
         path = f"config.contrasts.{name}"
         _check_arms(config, path, contrast)
         _check_metric(config, f"{path}.metric", contrast.metric)
-        if contrast.direction == "equivalent" and contrast.margin is None:
+        needs_margin = contrast.direction == "equivalent" or contrast.guarded
+        if needs_margin and contrast.margin is None:
+            what = "is tolerated" if contrast.guarded else "counts as equivalent"
             raise UserError(
-                f"{path}.margin is missing: expected the largest difference that counts as "
-                'equivalent, in the unit of the metric, for direction "equivalent"'
+                f"{path}.margin is missing: expected the largest difference that {what}, in the "
+                f'unit of the metric, for direction "{contrast.direction}"'
             )
         if contrast.run_correlation is not None and contrast.variants and not contrast.is_paired:
             raise UserError(

@@ -53,14 +53,20 @@ class SourceConfig:
     `max_epochs` is the repetition cap: by the end of any phase, its path may have read the source
     this many times on average, and no row more often than the cap rounded up
     (`stream/repetition.py`).
+    `split` "by_group" holds out `data.validation_fraction` of the source's groups; "train" holds
+    out none of it, "held_out" all of it. What other sources share with a source that is held out as
+    a whole, a group or a text, exactly or nearly, is left out of them.
     """
 
     reader: str
     kind: str
-    options: Mapping[str, str | int | float | bool] = field(default_factory=_empty)
+    options: Mapping[str, str | int | float | bool | tuple[str, ...]] = field(
+        default_factory=_empty
+    )
     filters: tuple[FilterConfig, ...] = ()
     num_tokens: int | None = None
     max_epochs: float = 4.0
+    split: str = "by_group"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,9 @@ class ContrastConfig:
     scores times `weights` (of a dose trend or a factorial; they sum to 0), at the end of the
     variants. `metric` is a category or a total of `averages`, `<evaluation>/<metric>`, or
     `<evaluation>` for its only primary metric. `direction` is the hypothesis: that the contrast is
-    "higher" or "lower" than 0, "different" from 0, or "equivalent" to 0 within `margin`. `margin`
+    "higher" or "lower" than 0, "different" from 0, "equivalent" to 0 within `margin`, or
+    "not_higher" or "not_lower" by `margin` or more, as of a guard. `question` is what it answers,
+    in a reader's words: "Is it worth …?", where a confirmed hypothesis is a yes. `margin`
     is the smallest effect of interest, `published_effect` what a paper found and `published_score`
     its score of the second variant; all are in the unit of the metric: 0.01 is one point of an
     accuracy. Contrasts of one `family` are corrected together for their number. `is_paired`
@@ -48,8 +50,15 @@ class ContrastConfig:
     family: str = "main"
     is_paired: bool = False
     run_correlation: float | None = None
+    question: str | None = None
 
     @property
     def arms(self) -> dict[str, float]:
         """The weight of each variant: 1 and -1 for a difference."""
         return dict(self.weights or zip(self.variants, (1.0, -1.0), strict=True))
+
+    @property
+    def guarded(self) -> str | None:
+        """The side on which a guard's margin is: "higher" for "not_higher"; None for others."""
+        found = self.direction.removeprefix("not_")
+        return found if found != self.direction else None

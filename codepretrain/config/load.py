@@ -20,6 +20,7 @@ from codepretrain.files import storage
 __all__ = ["load_study", "overridden", "to_config_dict"]
 
 T = TypeVar("T")
+_ARGUMENTS = "arguments."
 _REPLICATES = re.compile(r"--config\.replicates=\d{1,9}")
 
 
@@ -27,27 +28,48 @@ def load_study(path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:
     """Returns the study that a file describes, overridden and validated.
 
     Args:
-      path: a Python file, of which only `get_config()` is called; or the values as a JSON object,
+      path: a Python file, of which only `get_config` is called; or the values as a JSON object,
         in a local file or an object store.
       overrides: flags such as `--config.model.num_layers=4`. `--config.replicates=4` is four
         replicates; their seeds are the file's, and others where it has fewer.
+        `--config.arguments.NAME=VALUE` is an argument of `get_config` (`config/arguments.py`).
 
     Raises:
       UserError: the file is missing or fails, has no `get_config`, or its values are wrong.
     """
-    if str(path).endswith(".json"):
-        values = storage.read_json(storage.parse(path, name="--config"))
-    else:
-        values = values_of(Path(path), function="get_config", cls=StudyConfig, what="config file")
-    counts = [o for o in overrides if _REPLICATES.fullmatch(o)]
-    fields = [o for o in overrides if o not in counts]
     given = _split_overrides(overrides, "config")  # also checks that none is given twice
+    arguments = {
+        name.removeprefix(_ARGUMENTS): text
+        for name, text in given.items()
+        if name.startswith(_ARGUMENTS)
+    }
+    values = _values(path, arguments)
+    counts = [o for o in overrides if _REPLICATES.fullmatch(o)]
+    is_argument = f"--config.{_ARGUMENTS}"
+    fields = [o for o in overrides if o not in counts and not o.startswith(is_argument)]
     config = overridden(StudyConfig, values, fields, root="config")
     if counts:
         named = [name.removeprefix("num_replicates.") for name in given]
         config = with_replicates(config, int(given["replicates"]), is_given=named)
     check(config)
     return config
+
+
+def _values(path: str | Path, arguments: dict[str, str]) -> dict[str, Any]:
+    if not str(path).endswith(".json"):
+        return values_of(
+            Path(path),
+            function="get_config",
+            cls=StudyConfig,
+            what="config file",
+            arguments=arguments,
+        )
+    if arguments:
+        raise UserError(
+            f"--config.arguments.{next(iter(arguments))}: {path} is a study as values, which takes "
+            "no arguments; give its Python file"
+        )
+    return storage.read_json(storage.parse(path, name="--config"))
 
 
 def overridden(cls: type[T], values: dict[str, Any], overrides: Sequence[str], *, root: str) -> T:

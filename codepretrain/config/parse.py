@@ -74,6 +74,11 @@ def apply_override(
     node[path[-1]] = _spelled_value(hint, text, spelled)
 
 
+def spelled_value(hint: Any, text: str, path: str) -> Any:
+    """Returns what `text` spells as a value of type `hint`; see `apply_override`."""
+    return _convert(hint, _spelled_value(hint, text, path), path)
+
+
 def suggestion(name: str, valid: Sequence[str]) -> str:
     """Returns "; did you mean X?" for the nearest of `valid`, else the list of valid names."""
     near = difflib.get_close_matches(name[:200], valid, n=1, cutoff=0.6)

@@ -164,7 +164,12 @@ def _check_rates_after_average(path: str, phase: PhaseConfig, parent: str) -> No
 
 
 def _check_weights(path: str, weights: Mapping[str, float], config: StudyConfig) -> None:
-    for source in weights:
+    for source, weight in weights.items():
         check_reference(f"{path}.{source}", source, config.data.sources, "source")
+        if weight and config.data.sources[source].split == "held_out":
+            raise UserError(
+                f"{path}.{source}: expected a source that is trained on, but "
+                f'config.data.sources.{source}.split is "held_out"'
+            )
     if not any(weights.values()):
         raise UserError(f"{path}: expected at least one positive weight, got {dict(weights)}")

@@ -4,13 +4,14 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from codepretrain.config.arguments import bound_arguments
 from codepretrain.config.parse import to_dict
 from codepretrain.errors import Interrupted, UserError, described
 from codepretrain.files.explain import shown
@@ -21,13 +22,16 @@ def to_config_dict(config: Any) -> ConfigDict:
     return ConfigDict(to_dict(config)).lock()
 
 
-def values_of(path: Path, *, function: str, cls: type, what: str) -> dict[str, Any]:
+def values_of(
+    path: Path, *, function: str, cls: type, what: str, arguments: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Runs a file and returns the values that one of its functions returns, as nested dicts.
 
     Args:
-      function: the function's name; it is called without arguments.
+      function: the function's name.
       cls: the dataclass that it may return instead of a `ConfigDict`.
       what: the kind of file, for messages: "config file".
+      arguments: of the function, as the command line spells them; None: it takes none.
 
     Raises:
       UserError: the file is missing or fails, or does not define the function.
@@ -36,8 +40,12 @@ def values_of(path: Path, *, function: str, cls: type, what: str) -> dict[str, A
     get_values = getattr(module, function, None)
     if not callable(get_values):
         raise UserError(f"{shown(path)} does not define {function}()")
-    _check_takes_no_arguments(path, function, get_values)
-    values = _run(path, f"{function}() failed", get_values)
+    given: dict[str, Any] = {}
+    if arguments is None:
+        _check_takes_no_arguments(path, function, get_values)
+    else:
+        given = bound_arguments(path, get_values, arguments)
+    values = _run(path, f"{function}() failed", lambda: get_values(**given))
     if isinstance(values, cls):
         values = to_config_dict(values)
     if not isinstance(values, ConfigDict):
@@ -86,7 +94,8 @@ def _run(path: Path, failure: str, function: Callable[[], Any]) -> Any:
     """Calls the user's code and returns its result; turns anything it raises into a UserError.
 
     Raises:
-      UserError: it raised anything, `SystemExit` and other kinds of BaseException included.
+      UserError: it raised anything, `SystemExit` and other kinds of BaseException included; a
+        UserError of its own is raised as it is.
       KeyboardInterrupt: the user pressed Ctrl-C, or a signal came.
     """
     try:
@@ -94,7 +103,7 @@ def _run(path: Path, failure: str, function: Callable[[], Any]) -> Any:
     except SyntaxError as error:
         where = f"{error.filename}, line {error.lineno}" if error.lineno else shown(path)
         raise UserError(f"{where}: {error.msg}") from error
-    except (KeyboardInterrupt, Interrupted):
+    except (KeyboardInterrupt, Interrupted, UserError):
         raise
     except BaseException as error:
         line = _line_of(error, path)

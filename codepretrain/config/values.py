@@ -107,6 +107,7 @@ RULES: Mapping[str, Rule] = {
     "data.sources.*.filters.*.name": FILLED,
     "data.sources.*.num_tokens": whole(1, MAX_TOKENS),
     "data.sources.*.max_epochs": POSITIVE,
+    "data.sources.*.split": one_of("by_group", "train", "held_out"),
     "training.batch_size": whole(1),
     "training.z_loss_coefficient": NOT_NEGATIVE,
     "training.spike_factor": Rule("a number above 1", lambda value: value > 1),
@@ -164,7 +165,10 @@ RULES: Mapping[str, Rule] = {
     "averages.totals.*.*": FILLED,
     "averages.excluded.*": FILLED,
     "contrasts.*.metric": FILLED,
-    "contrasts.*.direction": one_of("higher", "lower", "different", "equivalent"),
+    "contrasts.*.direction": one_of(
+        "higher", "lower", "different", "equivalent", "not_higher", "not_lower"
+    ),
+    "contrasts.*.question": FILLED,
     "contrasts.*.margin": POSITIVE,
     "contrasts.*.family": NAME,
     "contrasts.*.run_correlation": _SHARE,

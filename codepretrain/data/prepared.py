@@ -217,10 +217,11 @@ def summary(prepared: PreparedData) -> Group:
                 f"{source}: reading stopped at config.data.sources.{source}.options.max_bytes; "
                 "there is more raw material"
             )
+    splits = prepared.selection.settings.get("splits", {})
     empty = [
         source
         for (source, split), rows in prepared.rows.items()
-        if split == "validation" and not rows.num_rows
+        if split == "validation" and not rows.num_rows and splits.get(source) != "train"
     ]
     if empty:
         lines.append(

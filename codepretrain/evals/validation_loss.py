@@ -61,8 +61,8 @@ GRADER = "2"  # increase it with every change that can change a loss or an avera
 class ValidationLossOptions:
     """`num_examples` is the number of documents per source.
 
-    `sources` are the names of the sources, separated by commas; by default all. A source that is
-    one group, such as one repository, has no held-out documents. A document of more than
+    `sources` are names separated by commas, by default all but those of split "train". One group,
+    such as one repository, is not held out unless its whole source is. A document of more than
     `max_tokens_per_document` tokens counts with a window of as many, so that no document has most
     of the tokens; 0 counts all tokens of all documents.
     """
@@ -226,7 +226,11 @@ def _chosen_sources(request: Request[ValidationLossOptions], config: StudyConfig
                 f"{request.path}.options.sources: there is no source {name!r}"
                 f"{suggestion(name, list(sources))}"
             )
-    return chosen or list(sources)
+        if sources[name].split == "train":
+            raise UserError(
+                f"{request.path}.options.sources: {name!r} holds out nothing (its split is 'train')"
+            )
+    return chosen or [name for name, found in sources.items() if found.split != "train"]
 
 
 def _check(request: Request[ValidationLossOptions]) -> None:

@@ -1,4 +1,4 @@
-"""Equivalence by two one-sided tests."""
+"""Equivalence by two one-sided tests, and guards (non-inferiority) by one."""
 
 import math
 from dataclasses import dataclass
@@ -44,3 +44,14 @@ def equivalence(estimate: Estimate, margin: float, *, alpha: float = 0.05) -> Eq
     )
     verdict: EquivalenceVerdict = "equivalent" if p < alpha else "inconclusive"
     return Equivalence(margin, estimate.interval_at(1 - 2 * alpha), p, verdict)
+
+
+def guard_p_values(estimate: Estimate, margin: float, *, side: str) -> tuple[float, float]:
+    """Returns the one-sided p-values that a margin is kept, and that it is exceeded.
+
+    Args:
+      margin: the largest tolerated effect, positive, in the unit of the estimate.
+      side: "higher" if effects above the margin are to be excluded, "lower" if those below -margin.
+    """
+    bound, other = (margin, "lower") if side == "higher" else (-margin, "higher")
+    return estimate.one_sided_p(other, bound), estimate.one_sided_p(side, bound)

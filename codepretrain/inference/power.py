@@ -165,6 +165,13 @@ def equivalence_power(
     return float(np.where(room > 0, inside, 0.0).mean())
 
 
+def guard_power(design: Design, margin: float, *, alpha: float = 0.05) -> float:
+    """Returns the probability that a one-sided test finds a true effect of 0 below the margin."""
+    estimates, freedoms = _draws(design)
+    room = margin / design.standard_error - special.stdtrit(freedoms, 1 - alpha) * estimates
+    return float(special.ndtr(room).mean())
+
+
 def minimum_detectable_effect(design: Design, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """Returns the effect that the test finds with a given power."""
     critical, error = _criticals(design, alpha), design.standard_error

@@ -1,6 +1,7 @@
 """The arms of a comparison: the replicates of a variant, and the scores of their items."""
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -105,6 +106,13 @@ def _starts(path: Sequence[RunResults]) -> list[str]:
     found = [plan for plan in plans if plan.parent is None and not plan.members]
     roots = found if has_average and found else plans[:1]
     return [root.initial_checkpoint or root.run_dir for root in roots]
+
+
+def check_distinct(arms: Sequence[Arm]) -> None:
+    """Raises ValueError if two variants end in one run: their scores are not independent."""
+    for first, second in itertools.combinations(arms, 2):
+        if share_a_run(first, second):
+            raise ValueError(f"{first.variant} and {second.variant} end in the same runs")
 
 
 def share_a_run(ours: Arm, baseline: Arm) -> bool:

@@ -25,6 +25,8 @@ _DIRECTIONS = {
     "lower": "is lower",
     "different": "differs",
     "equivalent": "is equivalent",
+    "not_higher": "is not higher",
+    "not_lower": "is not lower",
 }
 
 
@@ -39,6 +41,7 @@ class ContrastRow:
     """
 
     name: str
+    question: str
     arms: str
     metric: str
     unit: str
@@ -112,6 +115,7 @@ def _row(one: ContrastResult, family: int) -> ContrastRow:
     published = one.config.published_effect
     return ContrastRow(
         name=one.name.replace("_", " "),
+        question=one.config.question or "",
         arms=arms_text(one),
         metric=one.config.metric,
         unit=unit_text(row),
@@ -119,17 +123,17 @@ def _row(one: ContrastResult, family: int) -> ContrastRow:
         between=one.between_text if one.arms else NOT_THERE,
         value=NOT_THERE if one.missing else points(row, one.value),
         interval=NOT_THERE if one.missing else ends(row, one.interval),
-        relative=_percent(effects.relative),
+        relative=percent(effects.relative),
         chance_centered=_effect(row, effects.chance_centered),
         in_run_sds=_optional(effects.in_run_sds, digits=1),
         p=_p_text(one),
         decision=_decision(one),
-        outcome=_outcome(one),
+        outcome=outcome(one),
         sentence=_sentence(one, family),
         run_sd=_spread(row, effects.run_sd),
-        item_error=_unsigned(row, effects.item_error),
-        detectable=_unsigned(row, effects.detectable),
-        floor=_unsigned(row, effects.floor),
+        item_error=unsigned(row, effects.item_error),
+        detectable=unsigned(row, effects.detectable),
+        floor=unsigned(row, effects.floor),
         published=NOT_THERE if published is None else points(row, published),
         reach=_reach(one),
         method=one.method,
@@ -169,7 +173,9 @@ def _hypothesis(one: ContrastResult) -> str:
     text = _DIRECTIONS[one.config.direction]
     if one.config.margin is None:
         return text
-    margin = _unsigned(one.row, one.config.margin)
+    margin = unsigned(one.row, one.config.margin)
+    if one.config.guarded:
+        return f"{text} by {margin} or more"
     within = f"within ±{margin}" if one.config.direction == "equivalent" else f"margin ±{margin}"
     return f"{text}, {within}" if one.config.direction != "equivalent" else f"{text} {within}"
 
@@ -180,14 +186,14 @@ def _decision(one: ContrastResult) -> str:
     if one.decision == "not decided":
         return "not decided"
     if one.decision == "opposite":
-        return "the opposite"
+        return "the margin is exceeded" if one.config.guarded else "the opposite"
     if one.decision == "equivalent" and one.config.direction != "equivalent":
         return "equivalent within the margin"
     return one.decision
 
 
-def _outcome(one: ContrastResult) -> str:
-    """Returns the class of the decision on the page."""
+def outcome(one: ContrastResult) -> str:
+    """Returns the class of a contrast's decision on the page."""
     return {"confirmed": "favorable", "opposite": "unfavorable", "equivalent": "favorable"}.get(
         one.decision, "not-distinguishable"
     )
@@ -226,7 +232,8 @@ def _reach(one: ContrastResult) -> str:
     return "needs more items"
 
 
-def _percent(effect: Effect | None) -> tuple[str, str]:
+def percent(effect: Effect | None) -> tuple[str, str]:
+    """Returns a relative effect and its interval, in percent."""
     if effect is None or not is_known(effect.interval):
         return NOT_THERE, ""
     low, high = (signed(100 * end, digits=1) for end in (effect.interval.low, effect.interval.high))
@@ -242,11 +249,12 @@ def _effect(row: MetricRow | None, effect: Effect | None) -> tuple[str, str]:
 def _spread(row: MetricRow | None, effect: Effect | None) -> str:
     if effect is None:
         return NOT_THERE
-    low, high = (_unsigned(row, end) for end in (effect.interval.low, effect.interval.high))
-    return f"{_unsigned(row, effect.value)} ({low} – {high})"
+    low, high = (unsigned(row, end) for end in (effect.interval.low, effect.interval.high))
+    return f"{unsigned(row, effect.value)} ({low} – {high})"
 
 
-def _unsigned(row: MetricRow | None, value: float | None) -> str:
+def unsigned(row: MetricRow | None, value: float | None) -> str:
+    """Returns a size in the metric's unit."""
     if value is None:
         return NOT_THERE
     scale, digits = scale_of(row) if row else (1.0, 3)

@@ -7,7 +7,6 @@ be decided counts with p = 1, so that a report of a part of the runs is not more
 last one. With one replicate in an arm the difference of the checkpoints is told, undecided.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from typing import Any, Literal
 
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.inference.crossed import contrast
-from codepretrain.inference.equivalence import Equivalence, equivalence
+from codepretrain.inference.equivalence import Equivalence, equivalence, guard_p_values
 from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.families import adjusted_with_equivalence
 from codepretrain.inference.interval import CONFIDENCE
@@ -25,10 +24,10 @@ from codepretrain.report.arms import (
     Arm,
     ScoresReader,
     between,
+    check_distinct,
     check_same_evaluation,
     compared_together,
     find_arm,
-    share_a_run,
     with_common_replicates,
 )
 from codepretrain.report.averaged import Averaged
@@ -57,8 +56,9 @@ class ContrastResult:
       arm_intervals: of the mean of each arm.
       estimate: of recipes; None between checkpoints.
       p_value: of the registered hypothesis: two-sided for a difference, of two one-sided tests for
-        equivalence; before the correction. None where nothing is decided.
+        equivalence, one-sided for a guard; before the correction. None where nothing is decided.
       adjusted_p: after the correction over the family.
+      exceeded_p: that a guard's margin is exceeded: one-sided, after the same correction.
       equivalence: within ±margin, where there is one; its p-value is after the same correction.
       missing: why there is no value.
     """
@@ -76,6 +76,7 @@ class ContrastResult:
     estimate: Estimate | None = None
     p_value: float | None = None
     adjusted_p: float | None = None
+    exceeded_p: float | None = None
     equivalence: Equivalence | None = None
     effects: Effects = NO_EFFECTS
     missing: str = ""
@@ -95,6 +96,9 @@ class ContrastResult:
         direction = self.config.direction
         if direction == "equivalent":
             return "equivalent" if is_found else "inconclusive"
+        if self.config.guarded:
+            is_exceeded = self.exceeded_p is not None and self.exceeded_p < ALPHA
+            return "confirmed" if is_found else "opposite" if is_exceeded else "inconclusive"
         if is_found:
             sign = "higher" if self.value > 0 else "lower"
             return "confirmed" if direction in ("different", sign) else "opposite"
@@ -117,6 +121,8 @@ class ContrastResult:
             "unit": self.row.unit if self.row else None,
             "p_value": self.p_value,
             "adjusted_p": self.adjusted_p,
+            "exceeded_p": self.exceeded_p,
+            "question": self.config.question,
             "equivalence": self.equivalence,
             "estimate": self.estimate,
             "method": self.method,
@@ -202,7 +208,7 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         absent = ", ".join(variant for variant, arm in found.items() if arm is None)
         return replace(result, missing=f"not measured: {absent}")
     try:
-        _check_distinct(arms)
+        check_distinct(arms)
         groups = compared_together(config, arms)
         arms = with_common_replicates(arms, groups)
         check_same_evaluation(arms)
@@ -221,12 +227,18 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
     if not result.between.are_recipes:
         return _of_checkpoints(result, source.read, scores, weights)
     estimate = contrast(scores, weights, is_paired=config.is_paired, groups=groups)
-    margin = equivalence(estimate, config.margin) if config.margin is not None else None
+    margin, kept, exceeded = None, None, None
+    if config.guarded and config.margin is not None:
+        kept, exceeded = guard_p_values(estimate, config.margin, side=config.guarded)
+    elif config.margin is not None:
+        margin = equivalence(estimate, config.margin)
     is_equivalence = config.direction == "equivalent" and margin is not None
+    of_hypothesis = margin.p_value if is_equivalence and margin else estimate.p_value
     return replace(
         _with_value(result, estimate),
         estimate=estimate,
-        p_value=margin.p_value if is_equivalence and margin else estimate.p_value,
+        p_value=of_hypothesis if kept is None else kept,
+        exceeded_p=exceeded,
         equivalence=margin,
         effects=effects_of(arms, scores, estimate, config, groups, source.read_centered),
     )
@@ -235,13 +247,6 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
 def _mean_interval(arm: ArmScores) -> Interval:
     has_replicates = arm.num_replicates > 1
     return contrast([arm], [1.0], between="recipes" if has_replicates else "checkpoints").interval
-
-
-def _check_distinct(arms: Sequence[Arm]) -> None:
-    """Raises ValueError if two variants end in one run: their scores are not independent."""
-    for first, second in itertools.combinations(arms, 2):
-        if share_a_run(first, second):
-            raise ValueError(f"{first.variant} and {second.variant} end in the same runs")
 
 
 def _of_checkpoints(
@@ -271,15 +276,13 @@ def _with_value(result: ContrastResult, found: Estimate | Difference) -> Contras
 def _corrected(family: Sequence[ContrastResult]) -> list[ContrastResult]:
     """Returns the contrasts of a family with p-values for one statement over all its findings.
 
-    What is not decided counts as 1, in each of the hypotheses that it was registered for.
+    What is not decided counts as 1, in each of the hypotheses that it was registered for. A guard
+    has two, as a difference with a margin has: that the margin is exceeded, and that it is not.
     """
     is_difference = {one.name: one.config.direction != "equivalent" for one in family}
     differences = {r.name: _or_one(r.p_value) if is_difference[r.name] else None for r in family}
     margins = {
-        r.name: _or_one(r.equivalence.p_value if r.equivalence else None)
-        if r.config.margin is not None
-        else None
-        for r in family
+        r.name: _or_one(_of_margin(r)) if r.config.margin is not None else None for r in family
     }
     different, within = adjusted_with_equivalence(differences, margins)
     return [
@@ -288,12 +291,20 @@ def _corrected(family: Sequence[ContrastResult]) -> list[ContrastResult]:
         else replace(
             one,
             adjusted_p=(different if is_difference[one.name] else within)[one.name],
+            exceeded_p=within[one.name] if one.config.guarded else None,
             equivalence=replace(one.equivalence, p_value=within[one.name])
             if one.equivalence
             else None,
         )
         for one in family
     ]
+
+
+def _of_margin(result: ContrastResult) -> float | None:
+    """Returns the p-value of the second hypothesis: equivalence, or that a guard is exceeded."""
+    if result.config.guarded:
+        return result.exceeded_p
+    return result.equivalence.p_value if result.equivalence else None
 
 
 def _or_one(p_value: float | None) -> float:

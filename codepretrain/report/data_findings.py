@@ -28,7 +28,7 @@ def warning_lines(description: Description) -> list[str]:
     """Returns what a reader must know before trusting results on this data."""
     lines = []
     for name, source in description["sources"].items():
-        if not source["rows"]["validation"]["num_rows"]:
+        if not source["rows"]["validation"]["num_rows"] and source["split"] != "train":
             num_groups = description["overlap"]["totals"][name]["num_groups"]
             lines.append(
                 f"no held-out rows of {name} (groups: {num_groups:,}): a group is held out whole "

@@ -29,6 +29,7 @@ FATE_COLORS = {
     "contaminated": 2,
     "filtered": 3,
     "over_limit": 0,
+    "held_out_copy": 2,  # as contaminated: left out because of what is evaluated
 }
 _MAX_BARS = 8  # languages in a panel
 _MAX_NAME = 24  # characters of a language's name

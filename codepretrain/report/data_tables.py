@@ -19,6 +19,7 @@ FATES = {
     "near_duplicate": "near duplicates",
     "contaminated": "contaminated",
     "over_limit": "over limit",
+    "held_out_copy": "copies of held-out",
     "train": "train",
     "validation": "validation",
 }

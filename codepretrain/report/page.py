@@ -22,6 +22,7 @@ from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.content import Content
+from codepretrain.report.contrast_answers import answers
 from codepretrain.report.contrast_rows import contrast_overview, contrast_rows, origin_rows
 from codepretrain.report.contrasts import ContrastResult
 from codepretrain.report.judged import Judged
@@ -100,6 +101,7 @@ def _contrasts(contrasts: Sequence[ContrastResult]) -> dict[str, Any]:
     return {
         "contrast_rows": rows,
         "contrast_origins": origin_rows(contrasts),
+        "answers": answers(contrasts),
         "contrast_overview": contrast_overview(contrasts) if contrasts else "",
         "power_rows": [row for row in rows if row.run_sd != NOT_THERE],
         "forest_svg": contrast_plots.forest_figure(contrasts),

@@ -13,6 +13,7 @@ from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline
 from codepretrain.report.content import Content
+from codepretrain.report.contrast_answers import print_answers
 from codepretrain.report.contrast_rows import print_contrasts
 from codepretrain.report.contrasts import decide_contrasts
 from codepretrain.report.item_csv import evaluators, item_csv
@@ -53,7 +54,9 @@ def write_report(
     if console is not None:
         print_comparison(console, content.results, content.comparison)
         print_averages(console, content.averages)
-        print_contrasts(console, content.contrasts, width=min(MAX_WIDTH, console.width))
+        width = min(MAX_WIDTH, console.width)
+        print_answers(console, content.contrasts, width=width)
+        print_contrasts(console, content.contrasts, width=width)
     return page
 
 

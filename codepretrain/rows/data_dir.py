@@ -47,7 +47,7 @@ def reading_settings(config: StudyConfig, source: str) -> dict[str, Any]:
     """
     chosen = config.data.sources[source]
     names = sorted(chosen.options.keys() - _NOT_OF_DOCUMENTS)
-    options = {name: chosen.options[name] for name in names}
+    options = {name: to_dict(chosen.options[name]) for name in names}
     return {
         "version": _DATA_VERSION,
         "source": source,
@@ -87,7 +87,13 @@ def selection_settings(config: StudyConfig) -> dict[str, Any]:
     Of evaluation sets these are the names and paths. The selection records their contents.
     """
     decontamination = to_dict(config.data.decontamination)
+    splits = {
+        name: source.split
+        for name, source in sorted(config.data.sources.items())
+        if source.split != "by_group"
+    }
     return {
+        **({"splits": splits} if splits else {}),
         "validation_fraction": config.data.validation_fraction,
         "deduplication": to_dict(config.data.deduplication),
         "decontamination": {

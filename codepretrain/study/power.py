@@ -20,6 +20,7 @@ from codepretrain.hardware.chips import Chip
 from codepretrain.inference.power import (
     equivalence_power,
     floor,
+    guard_power,
     minimum_detectable_effect,
     power,
 )
@@ -153,20 +154,24 @@ def _target(
     if effect is None:
         return None
     is_equivalence = what == "margin" and contrast.direction == "equivalent"
+    is_guard = what == "margin" and contrast.guarded is not None
 
     def probability(numbers: Sequence[int]) -> float:
         planned = design(of, spread, numbers)
+        if is_guard:
+            return guard_power(planned, effect, alpha=alpha)
         if is_equivalence:
             return equivalence_power(planned, effect, alpha=alpha)
         return power(planned, abs(effect), alpha=alpha)
 
     lowest = _floor(of, spread, alpha)
-    is_below = lowest is not None and not is_equivalence and abs(effect) < lowest
+    is_below = lowest is not None and not (is_equivalence or is_guard) and abs(effect) < lowest
     is_known = spread.run is not None
     return {
         "what": what,
         "effect": effect,
         "is_equivalence": is_equivalence,
+        "is_guard": is_guard,
         "is_below_floor": is_below,
         "probability": probability(counts) if is_known and min(counts) > 1 else None,
         "num_replicates": _fewest(lambda n: probability([n] * len(counts)))

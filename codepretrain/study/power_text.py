@@ -165,6 +165,7 @@ def _target(target: Mapping[str, Any], contrast: Mapping[str, Any], spell: Any) 
     """Returns one line: whether the margin or the published effect is in reach."""
     what = {"margin": "margin", "published_effect": "paper"}[target["what"]]
     finds = "equivalence shown" if target["is_equivalence"] else "found"
+    finds = "kept, if nothing changes," if target["is_guard"] else finds
     line = f"{what:<7} {spell(target['effect'])}: "
     if target["is_below_floor"]:
         assumed = " if the items vary as assumed" if contrast["item_error"]["is_assumed"] else ""

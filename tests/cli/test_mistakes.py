@@ -216,7 +216,7 @@ EXPERIMENTS = [
     ("train --config {folder}/binary.py", "binary.py: "),
     ("plan --config {folder}/syntax.py", "syntax.py, line 1: "),
     ("plan --config {folder}/recursion.py", "RecursionError"),
-    ("plan --config {folder}/arguments.py", "get_config() is called without arguments"),
+    ("plan --config {folder}/arguments.py", "needs an argument: give --config.arguments."),
     ("plan --config {folder}/empty.py", "does not define get_config()"),
 ]
 PHASES = [

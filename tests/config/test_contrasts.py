@@ -48,6 +48,7 @@ def study(**fields: Any) -> StudyConfig:
         ({}, {"code": 1.0, "text": -1.0}),
         ({"metric": "exam/accuracy", "direction": "different"}, {"code": 1.0, "text": -1.0}),
         ({"direction": "equivalent", "margin": 0.01}, {"code": 1.0, "text": -1.0}),
+        ({"direction": "not_higher", "margin": 0.01}, {"code": 1.0, "text": -1.0}),
         (
             {"variants": [], "weights": {"text": -0.02, "code": 0.0001, "more": 0.0199}},
             {"text": -0.02, "code": 0.0001, "more": 0.0199},
@@ -110,3 +111,23 @@ def test_an_evaluation_without_averages_can_be_contrasted() -> None:
     evals = {"loss": EvaluatorConfig(kind="validation_loss")}
     changes = {"evals": evals, "averages": AveragesConfig()}
     check(study(metric="loss/source/text/nats_per_token", changes=changes))
+
+
+def test_a_guard_has_a_side_and_needs_a_margin() -> None:
+    sides = {
+        direction: study(direction=direction, margin=0.1).contrasts["main"].guarded
+        for direction in ("not_higher", "not_lower", "higher", "equivalent")
+    }
+    assert sides == {
+        "not_higher": "higher",
+        "not_lower": "lower",
+        "higher": None,
+        "equivalent": None,
+    }
+    message = (
+        r"main.margin is missing: expected the largest difference that is tolerated, .*not_lower"
+    )
+    with pytest.raises(UserError, match=message):
+        check(study(direction="not_lower"))
+    with pytest.raises(UserError, match=r"main\.question: expected text that is not"):
+        check(study(question=" "))

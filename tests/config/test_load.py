@@ -192,7 +192,7 @@ EXPERIMENTS = {
     "recurses": ("def f():\n    f()\nf()", "RecursionError: maximum recursion depth"),
     "needs_arguments": (
         "def get_config(name):\n    pass",
-        "get_config() is called without arguments: missing a required argument: 'name'",
+        "needs an argument: give --config.arguments.name=…",
     ),
     "is_no_function": ("get_config = 3", "does not define get_config()"),
     "returns_none": ("def get_config(): pass", "returned NoneType, expected a ConfigDict"),
@@ -330,3 +330,58 @@ def test_the_json_of_a_study_is_overridden_and_checked(tmp_path: Path) -> None:
         load_study(path)
     with pytest.raises(UserError, match=r"there is no file .*none\.json"):
         load_study(tmp_path / "none.json")
+
+
+ARGUMENTS = """
+def get_config(names: str, count: int = 3, rate: float = 0.5, *, is_small: bool = False):
+    from codepretrain.errors import UserError
+    if count == 13:
+        raise UserError("config.arguments.count: expected another number")
+    from ml_collections import ConfigDict
+    values = %r
+    values["name"] = f"{names}_{count}_{int(10 * rate)}_{is_small}".lower()
+    return ConfigDict(values).lock()
+"""
+
+
+def with_arguments(folder: Path) -> Path:
+    path = folder / "arguments.py"
+    path.write_text(ARGUMENTS % SMALL)
+    return path
+
+
+def test_arguments_reach_get_config(tmp_path: Path) -> None:
+    path = with_arguments(tmp_path)
+    given = ["--config.arguments.names=a", "--config.model.d_model=8"]
+    config = load_study(path, given)
+    assert (config.name, config.model.d_model) == ("a_3_5_false", 8)
+    more = ["--config.arguments.count=7", "--config.arguments.is_small=true"]
+    assert load_study(path, [*given, *more, "--config.arguments.rate=1"]).name == "a_7_10_true"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ([], r"get_config\(\) of .*arguments.py needs an argument: give --config.arguments.names="),
+        (
+            ["names=a", "coun=1"],
+            r"config.arguments.coun: .* has no such argument; did you mean count",
+        ),
+        (["names=a", "count=x"], "config.arguments.count: expected a whole number, got 'x'"),
+        (["names=a", "count=13"], "^config.arguments.count: expected another number$"),
+    ],
+)
+def test_wrong_arguments_are_named(tmp_path: Path, flags: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_study(with_arguments(tmp_path), [f"--config.arguments.{flag}" for flag in flags])
+
+
+def test_a_study_without_arguments_takes_none(tmp_path: Path) -> None:
+    flags = ["--config.arguments.count=1"]
+    with pytest.raises(
+        UserError, match=r"config.arguments.count: .* no such argument; it takes none"
+    ):
+        load_study(study_file(tmp_path, SMALL), flags)
+    (tmp_path / "study.json").write_text(json.dumps(SMALL))
+    with pytest.raises(UserError, match=r"config.arguments.count: .* takes no arguments"):
+        load_study(tmp_path / "study.json", flags)

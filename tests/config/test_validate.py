@@ -221,3 +221,14 @@ def test_evaluators_that_need_no_decontamination() -> None:
     check(evaluated({}))
     check(evaluated({"questions": "q.jsonl"}, benchmarks=["questions"]))
     check(evaluated({}, benchmarks=["questions"], allow_contamination=True))
+
+
+def test_a_source_that_is_held_out_is_in_no_mixture() -> None:
+    values = small_values()
+    values["data"]["sources"]["text"] |= {"split": "held_out"}
+    message = r'mixture.text: expected a source that is trained on, .*text.split is "held_out"'
+    with pytest.raises(UserError, match=message):
+        check(parse(StudyConfig, values))
+    values["data"]["sources"]["text"] |= {"split": "validation"}
+    with pytest.raises(UserError, match=r"text.split: expected one of by_group, train, held_out"):
+        check(parse(StudyConfig, values))

@@ -324,6 +324,21 @@ def test_sources_may_be_chosen(
         build(resources, 3, sources=f"{first}, x")
 
 
+def test_sources_that_are_trained_on_as_a_whole_have_no_loss(config: StudyConfig) -> None:
+    first, *others = config.data.sources
+    sources = {
+        name: dataclasses.replace(source, split="train" if name == first else "by_group")
+        for name, source in config.data.sources.items()
+    }
+    changed = dataclasses.replace(config, data=dataclasses.replace(config.data, sources=sources))
+
+    subjects = EVALUATOR.subjects(request(3, {}), changed) or ()
+    assert f"source/{first}" not in subjects
+    assert {f"source/{name}" for name in others} <= set(subjects)
+    with pytest.raises(UserError, match=f"'{first}' holds out nothing"):
+        EVALUATOR.check_study(request(3, {"sources": first}), changed)
+
+
 def test_a_negative_cap() -> None:
     with pytest.raises(
         UserError,

@@ -3,7 +3,7 @@ import math
 import pytest
 from scipy import stats
 
-from codepretrain.inference.equivalence import equivalence
+from codepretrain.inference.equivalence import equivalence, guard_p_values
 from codepretrain.inference.estimate import Components, Estimate, student_estimate
 
 
@@ -49,3 +49,13 @@ def test_one_sided_tests() -> None:
     assert one.one_sided_p("higher") == pytest.approx(one.p_value / 2)
     with pytest.raises(ValueError, match="expected 'higher' or 'lower', found 'better'"):
         one.one_sided_p("better")
+
+
+def test_a_guard_is_one_side_of_equivalence() -> None:
+    one = estimate(0.05, 0.1)
+    kept, exceeded = guard_p_values(one, 0.2, side="higher")
+    assert kept == pytest.approx(stats.t.sf(1.5, 10))
+    assert exceeded == pytest.approx(1 - kept)
+    mirrored = guard_p_values(estimate(-0.05, 0.1), 0.2, side="lower")
+    assert mirrored == pytest.approx((kept, exceeded))
+    assert kept <= equivalence(one, 0.2).p_value

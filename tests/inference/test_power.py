@@ -11,6 +11,7 @@ from codepretrain.inference.power import (
     design_of,
     difference_design,
     equivalence_power,
+    guard_power,
     item_error,
     minimum_detectable_effect,
     power,
@@ -67,6 +68,11 @@ def test_equivalence_needs_a_margin_beyond_the_critical_value() -> None:
     assert equivalence_power(DESIGN, 5.0) > 0.999
     # At the margin the test is of level 5%.
     assert equivalence_power(DESIGN, 5.0, effect=5.0) == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_guard_of_no_margin_has_the_level_of_its_test() -> None:
+    assert guard_power(DESIGN, 0.0) == pytest.approx(0.05, abs=0.01)
+    assert guard_power(DESIGN, 5.0) > 0.999
 
 
 def test_a_design_from_an_estimate_has_its_spreads() -> None:

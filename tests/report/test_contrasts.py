@@ -12,6 +12,7 @@ from codepretrain.report.arms import arm_scores, find_arm
 from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import metric_rows
+from codepretrain.report.contrast_answers import answers
 from codepretrain.report.contrast_effects import effects_of
 from codepretrain.report.contrast_rows import contrast_overview, contrast_rows
 from codepretrain.report.contrasts import decide_contrasts
@@ -283,3 +284,60 @@ def test_an_effect_above_chance_is_left_out_where_its_items_are_missing(tmp_path
     assert found.chance_centered is not None
     found = effects_of(arms, scores, estimate, config, [0, 1], read_most)
     assert found.chance_centered is None
+
+
+GUARD = replace(HELPS, variants=("scrambled", "plain"), direction="not_higher", margin=0.1)
+
+
+def test_a_guard_is_kept_exceeded_or_undecided(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    found = decided(
+        study,
+        kept=GUARD,
+        better=replace(GUARD, variants=("coded", "plain"), family="b"),
+        exceeded=replace(GUARD, variants=("plain", "coded"), family="c"),
+        narrow=replace(GUARD, margin=1e-6, family="d"),
+        other_side=replace(GUARD, variants=("coded", "plain"), direction="not_lower", family="e"),
+    )
+    assert {name: one.decision for name, one in found.items()} == {
+        "kept": "confirmed",
+        "better": "confirmed",
+        "exceeded": "opposite",
+        "narrow": "inconclusive",
+        "other_side": "opposite",
+    }
+    rows = {row.name: row for row in contrast_rows(list(found.values()))}
+    assert rows["kept"].hypothesis == "is not higher by 0.100 or more"
+    assert rows["exceeded"].decision == "the margin is exceeded"
+
+
+def test_questions_are_answered_guards_last(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    found = decided(
+        study,
+        cost=replace(GUARD, question="Is the rest as it was?", family="cost"),
+        helps=replace(HELPS, question="Does it help?", margin=0.1, family="a"),
+        little=replace(HELPS, question="By much?", margin=2.0, family="b"),
+        same=replace(SAME, question="Are they the same?", family="c"),
+        no_gain=replace(SAME, direction="lower", question="Do words help?", family="d"),
+        harms=replace(HELPS, question="Does it harm?", direction="higher", family="e"),
+        absent=replace(HELPS, metric="exam/accuracy", question="And exams?", family="f"),
+        unasked=replace(HELPS, family="g"),
+    )
+    given = {one.question: one for one in answers(list(found.values()))}
+    assert list(given)[-1] == "Is the rest as it was?"
+    assert {question: one.answer for question, one in given.items()} == {
+        "Does it help?": "Yes",
+        "By much?": "Yes",
+        "Are they the same?": "Yes",
+        "Do words help?": "No, there is no difference that matters",
+        "Does it harm?": "No, the opposite",
+        "And exams?": "Not known yet",
+        "Is the rest as it was?": "Yes",
+    }
+    interest = "than the smallest effect of interest"
+    assert given["Does it help?"].note == f"surely more {interest}, 0.100 nats/token"
+    assert given["By much?"].note == f"surely less {interest}, 2.000 nats/token"
+    assert given["Is the rest as it was?"].note == "tolerated: 0.100 nats/token"
+    assert given["Does it help?"].numbers.startswith("−0.488 nats/token (−0.")
+    assert given["And exams?"].numbers == "exam/accuracy was not measured"

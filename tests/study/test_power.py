@@ -21,6 +21,7 @@ from codepretrain.inference.power import (
     difference_design,
     equivalence_power,
     floor,
+    guard_power,
     minimum_detectable_effect,
     power,
 )
@@ -154,6 +155,13 @@ def test_equivalence() -> None:
     )
     assert target["is_equivalence"]
     assert target["probability"] == pytest.approx(equivalence_power(design, 0.08))
+    guard = dataclasses.replace(contrast, direction="not_higher")
+    [guarded] = planned(study({"main": guard}), measured={"main": spread})["contrasts"]["main"][
+        "targets"
+    ]
+    assert (guarded["is_equivalence"], guarded["is_guard"]) == (False, True)
+    assert guarded["probability"] == pytest.approx(guard_power(design, 0.08))
+    assert target["probability"] < guarded["probability"]
     assert not plan["run_sd"]["is_assumed"]
     assert plan["unit"] == "bits/byte"
 

@@ -103,6 +103,7 @@ def _source(
     return {
         "kind": config.data.sources[source].kind,
         "reader": config.data.sources[source].reader,
+        "split": config.data.sources[source].split,
         "num_files": manifest.num_files,
         "limit": manifest.limit,
         "was_capped": manifest.was_capped,

@@ -68,7 +68,7 @@ class Shard:
 
 @dataclass(frozen=True, kw_only=True)
 class Git(Reader):
-    """The repositories that the glob `path` matches, each bare or with a working tree.
+    """The repositories that the glob `path` matches, or several, each bare or with a working tree.
 
     `contents` is `files` (those of `revision`, without notebooks), `notebooks`, or `commits` (the
     history of `revision`). `languages` as in the reader `the_stack`; the name of a file tells its
@@ -79,7 +79,7 @@ class Git(Reader):
     does not reach the network.
     """
 
-    path: str
+    path: str | tuple[str, ...]
     contents: str = "files"
     revision: str = "HEAD"
     languages: str = ""
@@ -116,32 +116,43 @@ class Git(Reader):
             raise UserError(f"reader 'git': contents: there is no {self.contents!r}{near}")
         if self.revision.startswith("-"):
             raise UserError(f"reader 'git': revision: expected a name, found {self.revision!r}")
-        if not is_local(self.path):
-            raise UserError(
-                f"reader 'git': path: expected a local folder, found {self.path!r}: clone it first"
-            )
+        if not self._paths():
+            raise UserError("reader 'git': path: expected one folder or glob at least")
+        for path in self._paths():
+            if not is_local(path):
+                raise UserError(
+                    f"reader 'git': path: expected a local folder, found {path!r}: clone it first"
+                )
         chosen_languages(self.languages, reader="git")
 
+    def _paths(self) -> tuple[str, ...]:
+        return (self.path,) if isinstance(self.path, str) else self.path
+
     def _repositories(self) -> list[Repository]:
-        pattern = os.path.expanduser(self.path).rstrip("/")
-        found = [
-            (path, directory)
-            for path in sorted(glob.glob(pattern))
-            if (directory := git_directory(path)) is not None
-        ]
-        if not found:
-            raise MissingCorpusError(f"reader 'git': no git repository matches path {self.path!r}")
-        folder = fixed_folder(os.path.abspath(pattern))
-        repositories = []
-        for path, directory in found:
-            name = file_name(os.path.relpath(os.path.abspath(path), folder))
-            repositories.append(Repository(path, name, self._groups(path, directory)))
-        if self.revision != "HEAD" and not any(map(self._head, (path for path, _ in found))):
+        """Returns each repository once, in the order of the paths.
+
+        Raises:
+          UserError: a path matches none, two repositories have one name, or none has the revision.
+        """
+        repositories: dict[str, Repository] = {}
+        places: set[str] = set()
+        for given in self._paths():
+            for path, directory, name in _matches(given):
+                if (place := os.path.realpath(path)) in places:
+                    continue
+                places.add(place)
+                if name in repositories:
+                    raise UserError(
+                        f"reader 'git': {repositories[name].path} and {path} are both named "
+                        f"{name!r}: give a glob that matches both, such as the folder above and /*"
+                    )
+                repositories[name] = Repository(path, name, self._groups(path, directory))
+        if self.revision != "HEAD" and not any(map(self._head, places)):
             raise UserError(
                 f"reader 'git': revision: no repository that matches path {self.path!r} has "
                 f"{self.revision!r}"
             )
-        return repositories
+        return list(repositories.values())
 
     def _head(self, path: str) -> str | None:
         """Returns the hash of the revision, None if the repository does not have it."""
@@ -269,6 +280,24 @@ class Git(Reader):
     def _is_chosen(self, language: str | None) -> bool:
         chosen = chosen_languages(self.languages, reader="git")
         return chosen is None or language in chosen
+
+
+def _matches(given: str) -> list[tuple[str, str, str]]:
+    """Returns path, git directory and name of the repositories that a glob matches, by path.
+
+    Raises:
+      MissingCorpusError: there is none.
+    """
+    pattern = os.path.expanduser(given).rstrip("/")
+    folder = fixed_folder(os.path.abspath(pattern))
+    found = [
+        (path, directory, file_name(os.path.relpath(os.path.abspath(path), folder)))
+        for path in sorted(glob.glob(pattern))
+        if (directory := git_directory(path)) is not None
+    ]
+    if not found:
+        raise MissingCorpusError(f"reader 'git': no git repository matches path {given!r}")
+    return found
 
 
 def _text(objects: Objects, blob: str, place: str) -> str | Skipped:

@@ -46,6 +46,13 @@ def git_directory(repository: str) -> str | None:
 
 def git_output(directory: str, arguments: Sequence[str]) -> str | None:
     """Returns the first line that a git command prints, None if it fails."""
+    output = git_bytes(directory, arguments)
+    lines = (output or b"").decode(errors="replace").splitlines()
+    return lines[0] if lines else None
+
+
+def git_bytes(directory: str, arguments: Sequence[str]) -> bytes | None:
+    """Returns what a git command prints, None if it fails."""
     done = subprocess.run(
         [*_command(directory), *arguments],
         env=_ENVIRONMENT,
@@ -54,8 +61,7 @@ def git_output(directory: str, arguments: Sequence[str]) -> str | None:
         stderr=subprocess.DEVNULL,
         check=False,
     )
-    lines = done.stdout.decode(errors="replace").splitlines()
-    return lines[0] if done.returncode == 0 and lines else None
+    return done.stdout if done.returncode == 0 else None
 
 
 def _command(directory: str) -> list[str]:

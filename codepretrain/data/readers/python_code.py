@@ -14,15 +14,17 @@ from codepretrain.data.readers.reader import RawFile, Reader, chunks, read_utf8
 class PythonCode(Reader):
     """One document per .py file that parses and is not marked as generated.
 
-    With `strips_docstrings`, docstrings are removed: they belong to the prose sources.
+    With `strips_docstrings`, docstrings are removed: they belong to the prose sources. Of installed
+    packages, `excluded` ones are left out: names of distributions, separated by commas.
     """
 
     strips_docstrings: bool = True
+    excluded: str = ""
     min_document_bytes: int = 200
     max_document_bytes: int | None = 200_000
 
     def shards(self) -> Sequence[Sequence[PythonFile]]:
-        return chunks(python_files())
+        return chunks(python_files(self.excluded))
 
     def files(self, shard: Sequence[PythonFile]) -> Sequence[RawFile]:
         return [RawFile(name=file.name, path=file.path) for file in shard]

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,15 +36,22 @@ class PythonFile:
 
 
 @functools.cache
-def python_files() -> tuple[PythonFile, ...]:
-    """Returns every .py file in the order of its name's hash: a prefix samples all packages."""
-    files = {file.name: file for file in (*_standard_library(), *_packages())}
+def python_files(excluded: str = "") -> tuple[PythonFile, ...]:
+    """Returns every .py file in the order of its name's hash: a prefix samples all packages.
+
+    Args:
+      excluded: names of distributions that are left out, separated by commas.
+    """
+    files = {file.name: file for file in (*_standard_library(), *_packages(excluded))}
     by_hash = sorted(files, key=lambda name: hashlib.sha256(name.encode()).digest())
     return tuple(files[name] for name in by_hash)
 
 
-def distributions() -> list[Distribution]:
+def distributions(excluded: str = "") -> list[Distribution]:
     """Returns installed distributions by name; of duplicates, the first on the path.
+
+    Without those whose names `excluded` lists, separated by commas; `-`, `_`, `.` and case make no
+    difference.
 
     Without this package: it may be installed, be a checkout, or be the wheel of a launched job, and
     a study must read the same corpus in each of them.
@@ -51,7 +59,13 @@ def distributions() -> list[Distribution]:
     found: dict[str, Distribution] = {}
     for distribution in importlib.metadata.distributions():
         found.setdefault(distribution.metadata["Name"] or "", distribution)
-    return [found[name] for name in sorted(found) if name not in ("", _THIS_PACKAGE)]
+    without = {"", _THIS_PACKAGE, *map(_normalized, excluded.split(","))}
+    return [found[name] for name in sorted(found) if _normalized(name) not in without]
+
+
+def _normalized(name: str) -> str:
+    """Returns a distribution's name as package registries compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def license(distribution: Distribution) -> str | None:
@@ -82,9 +96,9 @@ def _standard_library() -> Iterator[PythonFile]:
                 )
 
 
-def _packages() -> Iterator[PythonFile]:
+def _packages(excluded: str) -> Iterator[PythonFile]:
     """Yields the files that each wheel's own record lists."""
-    for distribution in distributions():
+    for distribution in distributions(excluded):
         terms = license(distribution)
         root = str(distribution.locate_file(""))
         owner = f"{distribution.metadata['Name']}=={distribution.version}"

@@ -20,11 +20,15 @@ from codepretrain.data.readers.reader import RawFile, Reader, chunks, read_utf8
 
 @dataclass(frozen=True, kw_only=True)
 class PythonProse(Reader):
-    """One document per language topic, per package description, per module with docstrings."""
+    """One document per language topic, per package description, per module with docstrings.
+
+    `excluded` as in the reader `python_code`.
+    """
 
     includes_topics: bool = True
     includes_descriptions: bool = True
     includes_docstrings: bool = True
+    excluded: str = ""
     min_document_bytes: int = 200
     max_document_bytes: int | None = 200_000
 
@@ -35,7 +39,7 @@ class PythonProse(Reader):
         if self.includes_descriptions:
             shards.append("descriptions")
         if self.includes_docstrings:
-            shards.extend(chunks(python_files()))
+            shards.extend(chunks(python_files(self.excluded)))
         return shards
 
     def files(self, shard: str | Sequence[PythonFile]) -> Sequence[RawFile]:
@@ -44,7 +48,7 @@ class PythonProse(Reader):
         if shard == "descriptions":
             return [
                 RawFile("", f"descriptions/{found.metadata['Name']}", version=found.version)
-                for found in distributions()
+                for found in distributions(self.excluded)
             ]
         assert not isinstance(shard, str)
         return [RawFile(name=file.name, path=file.path) for file in shard]
@@ -53,7 +57,7 @@ class PythonProse(Reader):
         if shard == "topics":
             yield from _topics(source)
         elif shard == "descriptions":
-            yield from _descriptions(source)
+            yield from _descriptions(source, self.excluded)
         else:
             assert not isinstance(shard, str)
             yield from _docstrings(shard, source)
@@ -73,8 +77,8 @@ def _topics(source: str) -> Iterator[Document]:
         )
 
 
-def _descriptions(source: str) -> Iterator[Document | Skipped]:
-    for distribution in distributions():
+def _descriptions(source: str, excluded: str) -> Iterator[Document | Skipped]:
+    for distribution in distributions(excluded):
         metadata = distribution.metadata
         assert isinstance(metadata, Message)  # which the type does not say
         name = metadata["Name"]

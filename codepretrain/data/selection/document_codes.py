@@ -1,14 +1,16 @@
 """What becomes of every document: one code each, decided from the keys of all sources.
 
-    over limit > contaminated > exact duplicate > near duplicate > validation > train
+    over limit > contaminated > held-out copy > exact dup. > near dup. > validation > train
 
 A document has the first code of this list that applies to it. Documents over a source's limit count
 as not read: they affect no other document. Contaminated ones are never the copy that is kept, but
-their groups follow the split of the texts that are equal or similar.
+their groups follow the split of the texts that are equal or similar. Held-out copies are what other
+sources share with a source that is held out as a whole (`whole_sources.py`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -16,8 +18,10 @@ from codepretrain.config.schema import DeduplicationConfig
 from codepretrain.data.selection.components import joins_of
 from codepretrain.data.selection.duplicates import cluster_of, exact_duplicates, near_duplicates
 from codepretrain.data.selection.split import Split, split_groups
+from codepretrain.data.selection.whole_sources import BY_GROUP, held_out_copies
 
 TRAIN, VALIDATION, EXACT_DUPLICATE, NEAR_DUPLICATE, CONTAMINATED, OVER_LIMIT = range(6)
+HELD_OUT_COPY = 6
 # The name of each code, in manifests.
 CODES = (
     "train",
@@ -26,6 +30,7 @@ CODES = (
     "near_duplicate",
     "contaminated",
     "over_limit",
+    "held_out_copy",
 )
 
 
@@ -57,6 +62,7 @@ def decide(
     *,
     fraction: float,
     joins: np.ndarray = _NO_JOINS,
+    splits: Mapping[str, str] = MappingProxyType({}),
 ) -> Decision:
     """Decides the codes of all documents.
 
@@ -69,12 +75,18 @@ def decide(
       clusters: of similar texts, see `data/selection/duplicates.py`.
       fraction: expected share of components that are held out.
       joins: pairs of groups that follow one split beyond those that share a text: [n, 2] uint64.
+      splits: `SourceConfig.split` of sources; others are split by group.
     """
     sources = by_priority(keys, settings.priority)
     within = [keys[source][: len(contaminated[source])] for source in sources]
     codes = [np.full(len(found), TRAIN, np.uint8) for found in within]
     for code, source in zip(codes, sources, strict=True):
         code[contaminated[source]] = CONTAMINATED
+    chosen_splits = [splits.get(source, BY_GROUP) for source in sources]
+    groups = [found["group"] for found in within]
+    labels = [cluster_of(clusters, found["text"]) for found in within]
+    copies = held_out_copies(groups, labels, chosen_splits, joins)
+    _mark(codes, _both(copies, _undecided(codes)), HELD_OUT_COPY)
     if settings.exact != "keep":
         across = settings.exact == "drop_across"
         _mark(codes, exact_duplicates(within, _undecided(codes), across=across), EXACT_DUPLICATE)
@@ -82,11 +94,8 @@ def decide(
         across = settings.near == "drop_across"
         dropped = near_duplicates(within, _undecided(codes), clusters, across=across)
         _mark(codes, dropped, NEAR_DUPLICATE)
-    labels = [cluster_of(clusters, found["text"]) for found in within]
-    shared = joins_of(labels, [found["group"] for found in within])
-    joins = np.concatenate([shared, joins])
-    del labels, shared
-    split = _split(within, codes, joins, fraction)
+    joins = np.concatenate([joins_of(labels, groups), joins])
+    split = _split(groups, labels, codes, joins, fraction, chosen_splits)
     return Decision(
         codes={
             source: np.pad(code, (0, len(keys[source]) - len(code)), constant_values=OVER_LIMIT)
@@ -99,6 +108,11 @@ def decide(
     )
 
 
+def with_all_codes(counts: Mapping[str, Mapping[str, int]]) -> dict[str, dict[str, int]]:
+    """Returns source → code → count: of a selection made before there were held-out copies, too."""
+    return {source: dict.fromkeys(CODES, 0) | {**found} for source, found in counts.items()}
+
+
 def by_priority(sources: Mapping[str, object], priority: Sequence[str]) -> list[str]:
     """Returns the sources in the order in which their copies are preferred."""
     first = [source for source in priority if source in sources]
@@ -106,12 +120,20 @@ def by_priority(sources: Mapping[str, object], priority: Sequence[str]) -> list[
 
 
 def _split(
-    within: Sequence[np.ndarray], codes: Sequence[np.ndarray], joins: np.ndarray, fraction: float
+    groups: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    codes: Sequence[np.ndarray],
+    joins: np.ndarray,
+    fraction: float,
+    splits: Sequence[str],
 ) -> Split:
     """Marks the held-out documents among those that are kept, and returns the split of these."""
     kept = [np.flatnonzero(code == TRAIN) for code in codes]
-    groups = [found["group"][places] for found, places in zip(within, kept, strict=True)]
-    split = split_groups(groups, joins, fraction)
+    groups, labels = (
+        [found[places] for found, places in zip(values, kept, strict=True)]
+        for values in (groups, labels)
+    )
+    split = split_groups(groups, joins, fraction, splits=splits, labels=labels)
     for code, places, held_out in zip(codes, kept, split.held_out, strict=True):
         code[places[held_out]] = VALIDATION
     return split
@@ -119,6 +141,10 @@ def _split(
 
 def _undecided(codes: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [code == TRAIN for code in codes]
+
+
+def _both(marks: Sequence[np.ndarray], others: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [mark & other for mark, other in zip(marks, others, strict=True)]
 
 
 def _mark(codes: Sequence[np.ndarray], chosen: Sequence[np.ndarray], value: int) -> None:

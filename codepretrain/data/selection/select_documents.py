@@ -14,7 +14,7 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.data.decontaminate.benchmarks import Benchmark, read_benchmarks
 from codepretrain.data.engines.engine import Engine
 from codepretrain.data.reading.documents import SourceDocuments, open_documents
-from codepretrain.data.selection.document_codes import CODES, TRAIN, Decision, decide
+from codepretrain.data.selection.document_codes import CODES, TRAIN, VALIDATION, Decision, decide
 from codepretrain.data.selection.same_records import same_record_joins
 from codepretrain.data.selection.scan_documents import Scan, remove_scan, scan_documents
 from codepretrain.data.selection.selected import (
@@ -25,6 +25,7 @@ from codepretrain.data.selection.selected import (
     split_hashes_of,
     write_selection,
 )
+from codepretrain.data.selection.whole_sources import ALL_HELD_OUT
 from codepretrain.errors import UserError
 from codepretrain.files.storage import StrPath
 from codepretrain.rows.data_dir import selection_settings
@@ -76,8 +77,9 @@ def select_documents(
         config.data.deduplication,
         fraction=config.data.validation_fraction,
         joins=joins,
+        splits={source: found.split for source, found in config.data.sources.items()},
     )
-    _check_training(decision.codes)
+    _check_sides(config, decision.codes)
     manifest = _manifest(config, documents, keys, decision, scan, benchmarks)
     write_selection(
         data_dir,
@@ -132,15 +134,18 @@ def _manifest(
     )
 
 
-def _check_training(codes: Mapping[str, np.ndarray]) -> None:
+def _check_sides(config: StudyConfig, codes: Mapping[str, np.ndarray]) -> None:
+    """Raises UserError for a source without documents on the side that it must have some on."""
     for source, found in sorted(codes.items()):
-        if not (found == TRAIN).any():
+        is_held_out = config.data.sources[source].split == ALL_HELD_OUT
+        side, name = (VALIDATION, "held-out") if is_held_out else (TRAIN, "training")
+        if not (found == side).any():
             counts = code_counts(found, np.ones(len(found), np.uint8))
             others = ", ".join(
                 f"{counts[name]:,} {name.replace('_', ' ')}" for name in CODES if counts[name]
             )
             raise UserError(
-                f"config.data.sources.{source} has no training documents; its {len(found):,} "
+                f"config.data.sources.{source} has no {name} documents; its {len(found):,} "
                 f"documents are: {others}; a group, such as a repository, is held out whole: add "
                 "documents of other groups, or change config.data.validation_fraction, "
                 "config.data.deduplication or config.data.decontamination"

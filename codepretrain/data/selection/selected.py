@@ -20,7 +20,7 @@ from etils import epath
 from codepretrain.data.decontaminate import DecontaminationReport
 from codepretrain.data.document import Document
 from codepretrain.data.reading.documents import open_documents
-from codepretrain.data.selection.document_codes import CODES
+from codepretrain.data.selection.document_codes import CODES, with_all_codes
 from codepretrain.data.selection.links import save_links
 from codepretrain.errors import UserError
 from codepretrain.files.directory import is_whole, whole_directory
@@ -139,6 +139,11 @@ def _load_manifest(data_dir: StrPath) -> tuple[SelectionManifest, Mapping[str, s
     directory = selection_directory(data_dir)
     manifest, hashes = read_manifest(
         SelectionManifest, directory, "selection", version=FORMAT_VERSION
+    )
+    manifest = dataclasses.replace(
+        manifest,
+        num_documents=with_all_codes(manifest.num_documents),
+        num_bytes=with_all_codes(manifest.num_bytes),
     )
     missing = [
         name

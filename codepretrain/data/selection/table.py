@@ -15,6 +15,7 @@ _TITLES = {
     "near_duplicate": "near dup.",
     "contaminated": "contam.",
     "over_limit": "over limit",
+    "held_out_copy": "held-out copy",
     "validation": "held out",
 }
 

@@ -11,7 +11,7 @@ from codepretrain.data.readers import make_reader
 from codepretrain.data.readers.reader import Reader
 
 
-def reader(name: str, **options: str | int | float | bool):
+def reader(name: str, **options: str | int | float | bool | tuple[str, ...]):
     return make_reader("s", SourceConfig(reader=name, kind="text", options=options))
 
 

@@ -8,6 +8,7 @@ import pytest
 from codepretrain.data.readers import git_objects
 from codepretrain.data.readers.commits import NO_CHANGE
 from codepretrain.data.readers.git_objects import BROKEN
+from codepretrain.data.readers.git_size import num_bytes, repositories
 from codepretrain.data.readers.reader import TOO_LARGE
 from codepretrain.errors import UserError
 from tests.data.readers.reading import read, reader
@@ -275,3 +276,42 @@ def test_the_version_is_that_of_the_commit_and_of_the_groups(repository: Reposit
     found.append(version())
     assert None not in found
     assert len(set(found)) == len(found)
+
+
+def test_several_paths_are_read_once_each_in_their_order(
+    repository: Repository, tmp_path: Path
+) -> None:
+    other = Repository(tmp_path / "other")
+    other.commit("Begin", {"o.py": "o\n"})
+    paths = (str(other.path), str(tmp_path / "*"), f"{other.path}/")
+    made = reader("git", path=paths, languages="python")
+    documents, _ = read(made)
+    assert [d.metadata["repository"] for d in documents] == ["other", "code"]
+    assert [file.name for file in made.list_files()] == ["other", "code"]
+
+
+def test_each_of_several_paths_must_match_and_names_are_unique(
+    repository: Repository, tmp_path: Path
+) -> None:
+    Repository(tmp_path / "elsewhere" / "code").commit("Begin", {"a.py": "a\n"})
+    missing = (str(repository.path), str(tmp_path / "none"))
+    with pytest.raises(UserError, match=r"no git repository matches path '.*none'"):
+        reader("git", path=missing).list_files()
+    twice = (str(repository.path), str(tmp_path / "elsewhere" / "code"))
+    with pytest.raises(UserError, match="are both named 'code': give a glob"):
+        reader("git", path=twice).list_files()
+    with pytest.raises(UserError, match="expected one folder or glob at least"):
+        reader("git", path=()).list_files()
+
+
+def test_the_size_of_the_code_is_that_of_its_files(repository: Repository, tmp_path: Path) -> None:
+    found = repositories([str(tmp_path / "*"), str(repository.path)])
+    assert list(found) == [str(repository.path.resolve())]
+    (directory,) = found.values()
+    sizes = {"": 6 + 4 + 11 + 4, "python": 6 + 4, "web_code": 6 + 4 + 11, "java": 0}
+    for languages, expected in sizes.items():
+        assert num_bytes(directory, languages=languages) == expected, languages
+    empty = Repository(tmp_path / "empty")
+    assert num_bytes(str(empty.path / ".git"), languages="") is None
+    with pytest.raises(UserError, match="no git repository matches"):
+        repositories([str(tmp_path / "none")])

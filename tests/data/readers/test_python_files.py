@@ -34,3 +34,13 @@ def test_the_wheel_of_a_launched_job_is_no_part_of_the_corpus(
     monkeypatch.syspath_prepend(tmp_path)
     assert [one.name for one in distributions()] == before
     assert "codepretrain" not in before
+
+
+def test_excluded_distributions_are_no_part_of_the_corpus() -> None:
+    names = [one.metadata["Name"] for one in distributions(" NumPy ,ml-collections")]
+    assert "numpy" not in names
+    assert "ml_collections" not in names
+    assert "jax" in names
+    files = python_files("numpy")
+    assert not any(file.name.startswith("site-packages/numpy/") for file in files)
+    assert any(file.name.startswith("site-packages/jax/") for file in files)

@@ -1,0 +1,102 @@
+"""What `experiments/our_code.py` registers. No study of its own.
+
+Bits per byte, so that checkpoints of other tokenizers compare: on the held-out repositories, on
+general text and on public code. Lower is better.
+"""
+
+from collections.abc import Mapping
+
+from codepretrain.config.schema import ContrastConfig
+from codepretrain.inference.trend import dose_weights
+
+NAMES = {"text": "general text", "public_code": "public code"}
+PREDICTED = "Are our held-out repositories predicted better"
+SOUP = "own_soup"
+OWN = "validation/source/own_held_out/bits_per_byte"
+GENERAL = {
+    "text": "validation/source/text/bits_per_byte",
+    "public_code": "validation/source/public_code/bits_per_byte",
+}
+
+
+def contrasts(
+    doses: Mapping[str, float], *, public: str, worth: float, cost: float
+) -> dict[str, ContrastConfig]:
+    """Returns the contrasts of all doses with `control`, with public code, and with each other.
+
+    Their names are in the order in which a report, which has them by name, is to be read.
+
+    Args:
+      doses: share of own code by variant, the smallest first.
+      public: the variant with as much public code as the largest dose.
+      worth: smallest effect of interest. cost: largest tolerated rise. Both in bits per byte.
+    """
+    largest = list(doses)[-1]
+    found = {
+        f"benefit_of_{name}": _lower(
+            (name, "control"),
+            worth,
+            "benefit",
+            f"{PREDICTED} with {dose:.0%} of our code than with none?",
+        )
+        for name, dose in doses.items()
+    }
+    for (less, low), (more, high) in zip(doses.items(), list(doses.items())[1:], strict=False):
+        found[f"dose_{more}_over_{less}"] = _lower(
+            (more, less), worth, "dose", f"{PREDICTED} with {high:.0%} than with {low:.0%}?"
+        )
+    shares = list(doses.values())
+    if len(shares) > 2:
+        weights = dose_weights(shares) * (shares[-1] - shares[0])
+        found["dose_trend"] = ContrastConfig(
+            weights={
+                name: float(w) for name, w in zip(doses, weights, strict=True) if abs(w) > 1e-9
+            },
+            metric=OWN,
+            direction="lower",
+            margin=worth,
+            family="dose",
+            question="Does more of our code help more, over all doses?",
+        )
+    if len(shares) > 1:
+        middle = list(doses)[len(doses) // 2]
+        found["dose_soup"] = ContrastConfig(
+            variants=(SOUP, middle),
+            metric=OWN,
+            direction="lower",
+            margin=worth,
+            family="dose",
+            is_paired=True,  # replicate k is the mean of anneals of which one is its pair
+            question=f"{PREDICTED} by the mean of all doses' models than with {doses[middle]:.0%}?",
+        )
+    found["own_or_any_code"] = _lower(
+        (largest, public),
+        worth,
+        "own_or_any_code",
+        f"{PREDICTED} with {doses[largest]:.0%} of our code than with as much public code?",
+    )
+    texts = {name: f"with {dose:.0%} of our code" for name, dose in doses.items()}
+    if len(shares) > 1:
+        texts[SOUP] = "by the mean of all doses' models"
+    for name, text in texts.items():
+        for what, metric in GENERAL.items():
+            found[f"cost_of_{name}_on_{what}"] = ContrastConfig(
+                variants=(name, "control"),
+                metric=metric,
+                direction="not_higher",
+                margin=cost,
+                family="cost",
+                question=f"Is {NAMES[what]} predicted no worse {text}?",
+            )
+    return found
+
+
+def _lower(variants: tuple[str, str], margin: float, family: str, question: str) -> ContrastConfig:
+    return ContrastConfig(
+        variants=variants,
+        metric=OWN,
+        direction="lower",
+        margin=margin,
+        family=family,
+        question=question,
+    )

@@ -1,0 +1,172 @@
+"""`our_code` on small repositories: what it plans, what it refuses, and a run from start to end."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from codepretrain.config.load import load_study
+from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
+from codepretrain.evals.contrast_scores import check_contrast_scores
+from codepretrain.evals.registry import check_evaluators
+from codepretrain.study.describe import check_caps
+from codepretrain.study.graph import resolve
+from codepretrain.study.source_sizes import SourceSize
+from tests.conftest import ROOT, Command
+from tests.data.readers.repositories import Repository
+
+FILE = ROOT / "experiments" / "our_code.py"
+TINY = (
+    *("model.d_model=32", "model.num_layers=1", "model.num_heads=2", "model.num_kv_heads=2"),
+    *("model.head_dim=16", "model.d_ff=64", "model.vocab_size=512"),
+    *("data.tokenizer.vocab_size=512", "data.tokenizer.training_bytes_per_source=100000"),
+    *("data.sources.text.options.max_bytes=200000", "execution.loss_vocab_block=512"),
+    *("data.sources.public_code.options.max_bytes=200000", "data.validation_fraction=0.2"),
+    *("data.sources.text.max_epochs=100", "data.sources.public_code.max_epochs=100"),
+    *("evals.validation.num_examples=12", "logging.write_tensorboard=False", "replicates=2"),
+)
+
+
+@pytest.fixture(scope="module")
+def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three repositories with a style of their own; `empty` and `prose` are none of code."""
+    folder, rng = tmp_path_factory.mktemp("code"), random.Random(0)
+    for name in ("one", "two", "judge"):
+        files = {f"{name}_{n}.py": _module(name, n, rng) for n in range(12)}
+        Repository(folder / name).commit("Begin", {**files, "README": name})
+    Repository(folder / "prose").commit("Begin", {"README": "text"})
+    Repository(folder / "empty")
+    return folder
+
+
+def _module(name: str, number: int, rng: random.Random) -> str:
+    lines = [f"def {name}_{number}_{rng.randrange(10**6)}(ledger, {rng.choice('abc')}):"]
+    lines += [f"    ledger.post_{rng.randrange(10**4)}({rng.randrange(99)})" for _ in range(60)]
+    return "\n".join(lines) + "\n"
+
+
+def flags(code: Path, *more: str, **arguments: object) -> list[str]:
+    given = {"repositories": f"{code}/one, {code}/two", "held_out": f"{code}/judge", **arguments}
+    return [
+        *(f"--config.arguments.{name}={value}" for name, value in given.items()),
+        *(f"--config.{one}" for one in more),
+    ]
+
+
+def study(code: Path, *more: str, **arguments: object) -> StudyConfig:
+    return load_study(FILE, flags(code, *more, **{"batch_size": 1, "max_seq_len": 64, **arguments}))
+
+
+def test_doses_placebo_and_control_are_one_anneal_of_one_trunk(code: Path) -> None:
+    config = study(code)
+    check_evaluators(config)
+    check_contrast_scores(config)
+    phases = resolve(config)
+    doses = ["own_05", "own_15", "own_30"]
+    assert list(config.variants) == ["control", *doses, "own_soup", "public_30"]
+    assert len(phases) == 1 + 6 * 3
+    assert [origin.phase.name for origin in phases["own_soup-r1"].origins] == [
+        f"{d}-r1" for d in doses
+    ]
+    rows = {name: phases[name].rows_per_source() for name in ("control", *doses, "public_30")}
+    total = phases["control"].num_rows
+    for name, dose in {"control": 0.0, "own_05": 0.05, "own_15": 0.15, "own_30": 0.3}.items():
+        assert rows[name].get("own_code", 0) == pytest.approx(dose * total, abs=1)
+        assert rows[name]["text"] == pytest.approx((1 - dose) * 0.7 * total, abs=1)
+    assert rows["public_30"]["text"] == rows["own_30"]["text"]
+    assert "own_code" not in rows["public_30"]
+    for name in (f"{variant}{r}" for variant in rows for r in ("", "-r1", "-r2")):
+        assert phases[name].path[0].name == "trunk"
+        assert phases[name].tokens == phases["control"].tokens
+        assert phases[name].learning_rate(0) == pytest.approx(5e-3)
+        assert phases[name].learning_rate(phases[name].num_steps - 1) == 0
+
+
+def test_an_anneal_is_a_tenth_of_the_trunk_or_four_epochs_of_the_code(code: Path) -> None:
+    """480 steps of 64 tokens have a tenth of 3,072; 1,000 tokens at 30%, four times, 13,333."""
+    assert resolve(study(code))["control"].tokens == 3_072
+    long = {"trunk_tokens": 10**9, "code_tokens": 1000}
+    config = study(code, **long)
+    assert resolve(config)["control"].tokens == 13_333 // 64 * 64
+    sizes = {
+        name: SourceSize(identity=name, num_rows=None, num_tokens=source.num_tokens)
+        for name, source in config.data.sources.items()
+    }
+    check_caps(config, resolve(config), source_sizes=sizes)
+    more = study(code, "phases.own_30.tokens=14000", **long)
+    with pytest.raises(UserError, match="own_code"):
+        check_caps(more, resolve(more), source_sizes=sizes)
+
+
+def test_the_size_is_that_of_what_is_trained_on(code: Path) -> None:
+    both = study(code, repositories=f"{code}/[jo]*,{code}/two", trunk_tokens=10**9)
+    assert both.data.sources["own_code"].num_tokens == (
+        study(code, trunk_tokens=10**9).data.sources["own_code"].num_tokens
+    )
+    assert both.data.sources["text"].options["excluded"] == "judge,one,two"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"repositories": "{code}/none"}, "arguments.repositories: no git repository matches"),
+        ({"repositories": "{code}/empty"}, "arguments.repositories: no commits in .*empty"),
+        ({"held_out": "{code}/prose"}, "arguments.held_out: no file of .*web_code in .*prose"),
+        ({"held_out": ""}, "arguments.held_out: expected paths of git repositories"),
+        ({"repositories": "{code}/judge"}, "arguments.repositories: each is in .*held_out too"),
+        ({"languages": "go"}, "arguments.repositories: no file of .*languages=go"),
+        ({"doses": "30,30"}, "arguments.doses: expected different percentages"),
+        ({"doses": "5,95"}, "arguments.doses: expected different percentages"),
+        ({"doses": "some"}, "arguments.doses: expected different percentages"),
+        ({"code_tokens": 50}, "too short an anneal: your code has about 50 tokens; .* 96 tokens"),
+        ({"trunk_tokens": 9000}, r"too short .*: 10% of a trunk of 9,000 .* to 12,800, or lower"),
+        ({"checkpoint": "{code}"}, "arguments.learning_rate is missing"),
+        ({"checkpoint": "{code}", "learning_rate": 1e-3}, r"holds no config\.json"),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_read(
+    code: Path, arguments: dict[str, object], message: str
+) -> None:
+    spelled = {
+        name: value.format(code=code) if isinstance(value, str) else value
+        for name, value in arguments.items()
+    }
+    with pytest.raises(UserError, match=message):
+        study(code, **spelled)
+
+
+def test_issues_are_a_share_of_the_dose(code: Path) -> None:
+    config = study(code, issues=f"{code}/issues.json", issues_share=0.25)
+    assert config.phases["own_30"].mixture == pytest.approx(
+        {"text": 0.49, "public_code": 0.21, "own_code": 0.225, "own_issues": 0.075}
+    )
+
+
+def test_a_miniature_answers_its_questions(code: Path, command: Command, tmp_path: Path) -> None:
+    size = {"doses": "10,30", "batch_size": 2, "max_seq_len": 64, "trunk_tokens": 25_600}
+    every = f"{code}/[eojt]*"  # `empty` and `judge` too
+    given = flags(code, *TINY, repositories=every, **size)
+    where = ["--config", FILE, "--workdir", tmp_path / "w", *given]
+    result = command("run", *where)
+    assert result.returncode == 0, result.stderr
+    results = json.loads((tmp_path / "w" / "reports" / "our_code" / "results.json").read_text())
+    contrasts = {one["contrast"]: one for one in results["contrasts"]}
+    assert set(contrasts) == {
+        *("benefit_of_own_10", "benefit_of_own_30", "dose_own_30_over_own_10", "dose_soup"),
+        *("own_or_any_code",),
+        *(f"cost_of_own_{d}_on_{w}" for d in (10, 30, "soup") for w in ("text", "public_code")),
+    }
+    benefit = contrasts["benefit_of_own_30"]
+    assert benefit["decision"] == "confirmed", benefit
+    soup = contrasts["dose_soup"]
+    assert (soup["missing"], len(soup["arms"][0]["runs"])) == ("", 2)
+    assert benefit["between"] == "recipes from one checkpoint, 2 replicates"
+    page = (tmp_path / "w" / "reports" / "our_code" / "index.html").read_text()
+    assert "repositories predicted better with 30% of our code than with none?" in page
+    described = json.loads(command("data", "describe", *where, "--json").stdout)
+    assert described["split"]["holds"]
+    assert described["sources"]["own_held_out"]["rows"]["train"]["num_documents"] == 0
+    assert described["sources"]["own_code"]["rows"]["validation"]["num_documents"] == 0
+    assert described["sources"]["own_code"]["rows"]["train"]["num_documents"] == 24
