@@ -116,10 +116,10 @@ def written(facts: CardFacts) -> str:
 
 
 def test_the_header_is_what_the_hub_reads(facts: CardFacts) -> None:
-    card = ModelCard(written(facts))
-    assert card.data.to_dict()["pipeline_tag"] == "text-generation"
-    assert card.data.model_name == "small/branch@20"
-    (result,) = card.data.eval_results
+    data: Any = ModelCard(written(facts)).data
+    assert data.to_dict()["pipeline_tag"] == "text-generation"
+    assert data.model_name == "small/branch@20"
+    (result,) = data.eval_results
     assert (result.dataset_type, result.metric_type, result.metric_value) == (
         *("quiz", "accuracy"),
         0.75,
@@ -127,7 +127,7 @@ def test_the_header_is_what_the_hub_reads(facts: CardFacts) -> None:
     assert result.dataset_args == {"digest": "d" * 64}
     assert result.metric_args["num_items"] == 200
     # Nothing is claimed of what the study does not state.
-    assert card.data.license is card.data.language is card.data.datasets is None
+    assert data.license is data.language is data.datasets is None
 
 
 def test_values_are_there_and_missing_ones_are_absent(facts: CardFacts) -> None:
@@ -190,8 +190,8 @@ def test_an_average_and_an_imported_start(facts: CardFacts) -> None:
 
 def test_numbers_that_yaml_lacks_are_left_out(facts: CardFacts) -> None:
     broken = evaluation(accuracy=metric(standard_error=math.nan, value=0.5, num_items=100))
-    card = ModelCard(written(dataclasses.replace(facts, evaluations=(broken,))))
-    assert card.data.eval_results is None
+    data: Any = ModelCard(written(dataclasses.replace(facts, evaluations=(broken,)))).data
+    assert data.eval_results is None
     text = written(dataclasses.replace(facts, evaluations=(), not_evaluated={}))
     assert "Results at this step are absent." in text
     assert "- Not evaluated: the study names no evaluation." in text

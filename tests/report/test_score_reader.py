@@ -61,7 +61,7 @@ def test_a_report_of_two_studies_reads_shared_runs_once(study, tmp_path, num_rea
 
 def test_what_does_not_fit_is_read_again(study) -> None:
     results = collect(study)
-    ends = [run.at_end(QUIZ) for run in results.runs.values()]
+    ends = [end for run in results.runs.values() if (end := run.at_end(QUIZ)) is not None]
     reader = ScoreReader(max_scores=2 * 40)
     first = reader.of(ends[0])
     assert reader.of(ends[0]) is first
@@ -88,8 +88,10 @@ def test_a_damaged_file_is_an_error_each_time_and_read_once(
 
     monkeypatch.setattr(score_reader, "read_scores", damaged)
     (run, *_) = collect(study).runs.values()
+    end = run.at_end(QUIZ)
+    assert end is not None
     reader = ScoreReader()
     for _ in range(2):
         with pytest.raises(ValueError, match="it is damaged"):
-            reader.of(run.at_end(QUIZ))
+            reader.of(end)
     assert len(calls) == 1

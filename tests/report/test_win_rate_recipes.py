@@ -6,13 +6,15 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from codepretrain.evals.judge.match import Judgment
+from codepretrain.evals.judge.match import Judgment, Outcome
 from codepretrain.evals.judge.result import JudgeResult
 from codepretrain.report.win_rate import win_rate
 from codepretrain.report.win_rate_recipes import JudgedComparison, comparisons, replicated_win_rate
 from codepretrain.report.win_rate_rows import rows
 
-W, T, L = "win", "tie", "loss"
+W: Outcome = "win"
+T: Outcome = "tie"
+L: Outcome = "loss"
 
 
 def result(
@@ -35,9 +37,9 @@ def result(
     )
 
 
-def judged(*outcomes: str, category: str = "") -> list[Judgment]:
+def judged(*outcomes: Outcome, category: str = "") -> list[Judgment]:
     """Returns judgments with the same outcome in both orders."""
-    return [Judgment(f"p{i}", category, (one, one)) for i, one in enumerate(outcomes)]  # type: ignore[arg-type]
+    return [Judgment(f"p{i}", category, (one, one)) for i, one in enumerate(outcomes)]
 
 
 def test_one_run_of_each_is_a_comparison_of_two_checkpoints() -> None:

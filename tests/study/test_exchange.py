@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import ModelCard
@@ -37,10 +38,9 @@ def first_loss(run: Path) -> float:
 def check_card(folder: Path, weights_sha256: str) -> None:
     """Checks the card with the Hub's own reader, and its values with what the run recorded."""
     text = (folder / "README.md").read_text()
-    card = ModelCard(text)
-    assert card.data.library_name == "transformers"
-    assert card.data.license is None
-    (loss,) = [r for r in card.data.eval_results if r.metric_type == "source/code/nats_per_token"]
+    data: Any = ModelCard(text).data
+    assert (data.library_name, data.license) == ("transformers", None)
+    (loss,) = [r for r in data.eval_results if r.metric_type == "source/code/nats_per_token"]
     assert loss.dataset_type == "validation"
     low, high = loss.metric_args["interval"]
     assert low < loss.metric_value < high

@@ -87,7 +87,10 @@ def test_a_checkpoint_and_its_export_give_the_same_verdicts(evaluated: Workspace
     assert ours["summary"]["win_rate"] == judge(evaluated, "trunk@40")[0]["summary"]["win_rate"]
 
     folder = epath.Path(evaluated.workdir).parent / "exported"
-    export_phase(evaluated, name="trunk", step=None, output=folder, options=ExportOptions())
+    options = ExportOptions()
+    export_phase(
+        evaluated, name="trunk", step=None, output=folder, options=options, command_line="export"
+    )
     exported, _ = judge(evaluated, str(folder))
     assert exported["judge"]["model"] == "exported"
     assert len(exported["judge"]["weights_sha256"]) == 64
