@@ -19,6 +19,8 @@ from codepretrain.report.paired import PairedScores, aligned
 
 ScoresReader = Callable[[Evaluation], Mapping[str, PairedScores]]
 
+_OF_REPLICATES = ("places", "runs", "evaluations", "starts", "ancestors")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
@@ -50,15 +52,19 @@ class Arm:
 
     def take(self, places: Sequence[int]) -> "Arm":
         """Returns the given replicates of the variant, each of which must be here."""
-        kept = [self.places.index(place) for place in places]
+        return self._of([self.places.index(place) for place in places])
+
+    def joined(self, other: "Arm") -> "Arm":
+        """Returns the runs of two arms that have runs in common, each once."""
+        seen = {run.plan.run_dir for run in self.runs}
+        new = other._of([i for i, run in enumerate(other.runs) if run.plan.run_dir not in seen])
         return dataclasses.replace(
-            self,
-            places=tuple(places),
-            runs=tuple(self.runs[i] for i in kept),
-            evaluations=tuple(self.evaluations[i] for i in kept),
-            starts=tuple(self.starts[i] for i in kept),
-            ancestors=tuple(self.ancestors[i] for i in kept),
+            self, **{name: getattr(self, name) + getattr(new, name) for name in _OF_REPLICATES}
         )
+
+    def _of(self, kept: Sequence[int]) -> "Arm":
+        of = {name: tuple(getattr(self, name)[i] for i in kept) for name in _OF_REPLICATES}
+        return dataclasses.replace(self, **of)
 
 
 def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:

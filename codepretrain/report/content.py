@@ -9,6 +9,7 @@ from codepretrain.report.compare import Comparison
 from codepretrain.report.contrasts import ContrastResult
 from codepretrain.report.judged import NOTHING_JUDGED, Judged
 from codepretrain.report.published import Published
+from codepretrain.report.sections import NO_SECTIONS, Sections
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +22,7 @@ class Content:
       averages: None for a study without any.
       contrasts: those that the study registered, in its order.
       published: numbers of a paper about the study's phases, None if there are none.
+      sections: what is known of all variants together.
     """
 
     results: StudyResults
@@ -31,3 +33,4 @@ class Content:
     averages: Averaged | None = None
     contrasts: Sequence[ContrastResult] = ()
     published: Published | None = None
+    sections: Sections = NO_SECTIONS

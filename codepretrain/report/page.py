@@ -24,6 +24,7 @@ from codepretrain.report.contrasts import ContrastResult
 from codepretrain.report.judged import Judged
 from codepretrain.report.noise_rows import LAST, noise_rows
 from codepretrain.report.published import Published
+from codepretrain.report.section_views import section_views
 from codepretrain.report.starts import start_rows
 from codepretrain.report.templates import environment
 from codepretrain.report.win_rate_rows import rate_text
@@ -49,6 +50,7 @@ def render(content: Content, *, reload_s: int | None = None) -> str:
         noise_rows=noise_rows(results, comparison),
         num_last=LAST,
         **_comparison(comparison),
+        **section_views(content.sections),
         pairs=tables.pair_rows(content.pairs),
         max_pairs=MAX_PAIRS,
         **_figures(results, comparison),

@@ -10,6 +10,7 @@ from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_json, write_text
 from codepretrain.report.averaged import compare_averages
+from codepretrain.report.best_rows import print_best
 from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline
 from codepretrain.report.content import Content
@@ -21,6 +22,7 @@ from codepretrain.report.latex import latex_tables
 from codepretrain.report.page import render
 from codepretrain.report.published import beside_published
 from codepretrain.report.results_json import results_json
+from codepretrain.report.sections import sections_of
 from codepretrain.report.terminal import MAX_WIDTH, print_averages, print_comparison
 
 
@@ -57,7 +59,9 @@ def write_report(
     if console is not None:
         print_comparison(console, content.results, content.comparison)
         print_averages(console, content.averages)
-        print_contrasts(console, content.contrasts, width=min(MAX_WIDTH, console.width))
+        width = min(MAX_WIDTH, console.width)
+        print_contrasts(console, content.contrasts, width=width)
+        print_best(console, content.sections.best, width=width)
     return page
 
 
@@ -66,15 +70,18 @@ def content_of(results: StudyResults) -> Content:
     problems: list[str] = []
     averages = compare_averages(results)
     contrasts = decide_contrasts(results, averages, problems)
+    comparison = compare_to_baseline(results)
+    sections = sections_of(results, comparison, averages, problems)
     return Content(
         results=dataclasses.replace(results, problems=(*results.problems, *problems)),
-        comparison=compare_to_baseline(results),
+        comparison=comparison,
         pairs=compare_pairs(results),
         written_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         judged=read_judged(results),
         averages=averages,
         contrasts=contrasts,
         published=beside_published(results, averages),
+        sections=sections,
     )
 
 

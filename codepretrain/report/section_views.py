@@ -1,0 +1,25 @@
+"""What the templates of the sections show."""
+
+from typing import Any
+
+from codepretrain.report.best_rows import best_rows
+from codepretrain.report.heatmap import Heatmap
+from codepretrain.report.heatmap_rows import heat_blocks, legend
+from codepretrain.report.sections import Sections
+
+
+def section_views(found: Sections) -> dict[str, Any]:
+    """Returns the variables of the templates."""
+    return {"best_rows": best_rows(found.best), **_heatmap(found.heatmap)}
+
+
+def _heatmap(found: Heatmap | None) -> dict[str, Any]:
+    if found is None:
+        return {"heatmap": None}
+    cells = [cell for of in found.rows for cell in of.cells.values()]
+    return {
+        "heatmap": found,
+        "heat_blocks": heat_blocks(found),
+        "heat_legend": list(legend()),
+        "heatmap_has_aside": any(not cell.difference.between.are_recipes for cell in cells),
+    }

@@ -1,0 +1,42 @@
+"""The sections of a report that look at all variants at once; each is there only where it can be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from codepretrain.report.averaged import Averaged
+from codepretrain.report.best import Best, best_variants
+from codepretrain.report.collect import StudyResults
+from codepretrain.report.compare import Comparison
+from codepretrain.report.heatmap import Heatmap, heatmap
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sections:
+    """What is known of all variants together; None or empty where the study does not have it."""
+
+    best: Sequence[Best] = ()
+    heatmap: Heatmap | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "best": [one.to_json() for one in self.best],
+            "heatmap": self.heatmap.to_json() if self.heatmap else None,
+        }
+
+
+NO_SECTIONS = Sections()
+
+
+def sections_of(
+    results: StudyResults, comparison: Comparison, averages: Averaged | None, problems: list[str]
+) -> Sections:
+    """Returns the sections of a study.
+
+    Args:
+      problems: gets a line for every file of item scores that is damaged.
+    """
+    return Sections(
+        best=best_variants(results, comparison, averages, problems),
+        heatmap=heatmap(results, comparison, problems),
+    )
