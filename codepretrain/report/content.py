@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
-from codepretrain.report.contrasts import ContrastResult
+from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.judged import NOTHING_JUDGED, Judged
 from codepretrain.report.published import Published
 from codepretrain.report.sections import NO_SECTIONS, Sections

@@ -7,133 +7,22 @@ the runs is not more lenient than the last one. With one replicate in an arm the
 checkpoints is told, without a decision.
 """
 
-import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
 
 from codepretrain.config.schema import ContrastConfig
-from codepretrain.inference.crossed import contrast
-from codepretrain.inference.equivalence import Equivalence, equivalence
-from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.families import adjusted
-from codepretrain.inference.interval import CONFIDENCE
-from codepretrain.inference.scores import ArmScores
-from codepretrain.report.arms import (
-    Arm,
-    ScoresReader,
-    between,
-    check_same_evaluation,
-    find_arm,
-    groups_of,
-    share_a_run,
-    with_common_replicates,
-)
+from codepretrain.report.arms import ScoresReader, find_arm
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.averages import METRIC
-from codepretrain.report.between import TWO_CHECKPOINTS, Between
-from codepretrain.report.cells import MetricRow, within_bounds
+from codepretrain.report.cells import MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import metric_rows
-from codepretrain.report.contrast_effects import NO_EFFECTS, Effects, effects_of
-from codepretrain.report.differences import Reader, scores_of, two_checkpoints
+from codepretrain.report.contrast_estimate import estimate_contrast
+from codepretrain.report.contrast_result import ContrastResult
+from codepretrain.report.differences import Reader
 from codepretrain.report.evaluations import read_scores
-from codepretrain.report.statistics import UNBOUNDED, Difference, Interval
-
-ALPHA = 1 - CONFIDENCE
-
-Decision = Literal["confirmed", "opposite", "equivalent", "inconclusive", "not decided"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContrastResult:
-    """A contrast as it is known now.
-
-    Attributes:
-      row: what it is of; None if nothing measured it.
-      arms: in the order of the weights; empty if one is missing.
-      arm_intervals: of the mean of each arm.
-      estimate: of recipes; None between checkpoints.
-      p_value: of the registered hypothesis: two-sided for a difference, of two one-sided tests for
-        equivalence; before Holm. None where nothing is decided.
-      adjusted_p: after Holm over the family.
-      equivalence: within ±margin, where there is one; its p-value is after Holm over the family.
-      missing: why there is no value.
-    """
-
-    name: str
-    config: ContrastConfig
-    row: MetricRow | None = None
-    arms: tuple[Arm, ...] = ()
-    arm_intervals: tuple[Interval, ...] = ()
-    between: Between = TWO_CHECKPOINTS
-    value: float = math.nan
-    interval: Interval = UNBOUNDED
-    method: str = ""
-    num_items: int = 0
-    estimate: Estimate | None = None
-    p_value: float | None = None
-    adjusted_p: float | None = None
-    equivalence: Equivalence | None = None
-    effects: Effects = NO_EFFECTS
-    missing: str = ""
-
-    @property
-    def between_text(self) -> str:
-        """What it is between, and whether replicate k is compared with replicate k."""
-        is_paired = self.estimate is not None and self.estimate.is_paired
-        return f"{self.between.text}, paired" if is_paired else self.between.text
-
-    @property
-    def decision(self) -> Decision:
-        """What the runs decide about the registered hypothesis."""
-        if self.adjusted_p is None:
-            return "not decided"
-        is_found = self.adjusted_p < ALPHA
-        direction = self.config.direction
-        if direction == "equivalent":
-            return "equivalent" if is_found else "inconclusive"
-        if is_found:
-            sign = "higher" if self.value > 0 else "lower"
-            return "confirmed" if direction in ("different", sign) else "opposite"
-        is_equivalent = self.equivalence is not None and self.equivalence.p_value < ALPHA
-        return "equivalent" if is_equivalent else "inconclusive"
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the numbers, with the runs that they are of."""
-        return {
-            "contrast": self.name,
-            "metric": self.config.metric,
-            "weights": self.config.arms,
-            "direction": self.config.direction,
-            "margin": self.config.margin,
-            "family": self.config.family,
-            "between": self.between_text if self.arms else None,
-            "decision": self.decision,
-            "value": self.value,
-            "interval": self.interval,
-            "unit": self.row.unit if self.row else None,
-            "p_value": self.p_value,
-            "adjusted_p": self.adjusted_p,
-            "equivalence": self.equivalence,
-            "estimate": self.estimate,
-            "method": self.method,
-            "num_items": self.num_items,
-            "effects": self.effects,
-            "arms": [
-                {
-                    "variant": arm.variant,
-                    "runs": [run.name for run in arm.runs],
-                    "values": arm.values,
-                    "step": arm.evaluations[0].step,
-                    "digest": arm.evaluations[0].digest,
-                }
-                for arm in self.arms
-            ],
-            "missing": self.missing,
-        }
 
 
 @dataclass(frozen=True)
@@ -190,87 +79,7 @@ def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastRes
         missing = f"{config.metric} was not measured"
         return ContrastResult(name=name, config=config, missing=missing)
     found = {v: find_arm(source.results, v, source.row) for v in config.arms}
-    arms = [arm for arm in found.values() if arm is not None]
-    result = ContrastResult(name=name, config=config, row=source.row)
-    if len(arms) < len(found):
-        absent = ", ".join(variant for variant, arm in found.items() if arm is None)
-        return replace(result, missing=f"not measured: {absent}")
-    try:
-        _check_distinct(arms)
-        groups = _groups(config, arms)
-        arms = with_common_replicates(arms, groups)
-        check_same_evaluation(arms)
-        scores = scores_of(arms, source.read)
-    except ValueError as error:
-        return replace(result, missing=str(error))
-    if scores is None:
-        return replace(result, missing="the item scores of a run are missing")
-    weights = list(config.arms.values())
-    result = replace(
-        result,
-        arms=tuple(arms),
-        arm_intervals=tuple(within_bounds(source.row, _mean_interval(arm)) for arm in scores),
-        between=between(arms),
-    )
-    if not result.between.are_recipes:
-        return _of_checkpoints(result, source.read, scores, weights)
-    estimate = contrast(scores, weights, is_paired=config.is_paired, groups=groups)
-    margin = equivalence(estimate, config.margin) if config.margin is not None else None
-    is_equivalence = config.direction == "equivalent" and margin is not None
-    return replace(
-        _with_value(result, estimate),
-        estimate=estimate,
-        p_value=margin.p_value if is_equivalence and margin else estimate.p_value,
-        equivalence=margin,
-        effects=effects_of(arms, scores, estimate, config, groups, source.read_centered),
-    )
-
-
-def _mean_interval(arm: ArmScores) -> Interval:
-    has_replicates = arm.num_replicates > 1
-    return contrast([arm], [1.0], between="recipes" if has_replicates else "checkpoints").interval
-
-
-def _check_distinct(arms: Sequence[Arm]) -> None:
-    """Raises ValueError if two variants end in one run: their scores are not independent."""
-    for first, second in itertools.combinations(arms, 2):
-        if share_a_run(first, second):
-            raise ValueError(f"{first.variant} and {second.variant} end in the same runs")
-
-
-def _groups(config: ContrastConfig, arms: Sequence[Arm]) -> list[int]:
-    """Returns which arms are compared replicate by replicate, as a group of each.
-
-    Two variants only where that is registered: without it, what they share makes the interval of
-    their difference too wide. With weights of one sign it would make it too narrow.
-    """
-    if config.is_paired:
-        return [0] * len(arms)
-    return groups_of(arms) if config.weights else list(range(len(arms)))
-
-
-def _of_checkpoints(
-    result: ContrastResult,
-    read: ScoresReader,
-    scores: Sequence[ArmScores],
-    weights: Sequence[float],
-) -> ContrastResult:
-    """Returns the difference of the checkpoints, which decides nothing about recipes."""
-    if result.config.variants and all(len(arm.runs) == 1 for arm in result.arms):
-        difference = two_checkpoints(result.arms[0], result.arms[1], read)
-        assert difference is not None, "the scores were read"
-        return _with_value(result, difference)
-    return _with_value(result, contrast(scores, weights, between="checkpoints"))
-
-
-def _with_value(result: ContrastResult, found: Estimate | Difference) -> ContrastResult:
-    return replace(
-        result,
-        value=found.value,
-        interval=found.interval,
-        method=found.method,
-        num_items=found.num_items,
-    )
+    return estimate_contrast(name, config, source.row, found, source.read, source.read_centered)
 
 
 def _corrected(family: Sequence[ContrastResult]) -> list[ContrastResult]:

@@ -59,7 +59,10 @@ def legend() -> Iterator[tuple[int, str]]:
         if level == 0:
             yield level, f"within ±{LEVELS[0]:g}"
         elif size == last:
-            yield level, f"{'<' if level < 0 else '>'} {signed(level / size * LEVELS[-1], digits=0)}"
+            yield (
+                level,
+                f"{'<' if level < 0 else '>'} {signed(level / size * LEVELS[-1], digits=0)}",
+            )
         else:
             ends = sorted((level / size * LEVELS[size - 1], level / size * LEVELS[size]))
             yield level, " to ".join(f"{end:+g}".replace("-", "−") for end in ends)

@@ -51,9 +51,7 @@ def run_noise(results: StudyResults, row: MetricRow) -> tuple[Effect | None, int
     Runs that several variants end in count once. Variants whose runs share a start have no
     independent replicates, and are left out.
     """
-    replicated = [
-        arm for arm in _arms(results, row) if len(set(arm.starts)) == len(arm.starts) > 1
-    ]
+    replicated = [arm for arm in _arms(results, row) if len(set(arm.starts)) == len(arm.starts) > 1]
     if not replicated:
         return None, 0
     spread = effects.run_spread([_as_scores(arm) for arm in replicated])

@@ -20,7 +20,7 @@ from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.content import Content
 from codepretrain.report.contrast_rows import contrast_overview, contrast_rows, origin_rows
-from codepretrain.report.contrasts import ContrastResult
+from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.judged import Judged
 from codepretrain.report.noise_rows import LAST, noise_rows
 from codepretrain.report.published import Published

@@ -9,6 +9,7 @@ from codepretrain.report.best import Best, best_variants
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.heatmap import Heatmap, heatmap
+from codepretrain.report.trunks import Trunks, find_trunks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,11 +17,13 @@ class Sections:
     """What is known of all variants together; None or empty where the study does not have it."""
 
     best: Sequence[Best] = ()
+    trunks: Trunks | None = None
     heatmap: Heatmap | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
             "best": [one.to_json() for one in self.best],
+            "trunks": self.trunks.to_json() if self.trunks else None,
             "heatmap": self.heatmap.to_json() if self.heatmap else None,
         }
 
@@ -38,5 +41,6 @@ def sections_of(
     """
     return Sections(
         best=best_variants(results, comparison, averages, problems),
+        trunks=find_trunks(results, comparison, averages, problems),
         heatmap=heatmap(results, comparison, problems),
     )

@@ -10,7 +10,8 @@ from codepretrain.inference.power import design_of
 from codepretrain.report.arms import Arm
 from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import collect
-from codepretrain.report.contrasts import ContrastResult, decide_contrasts
+from codepretrain.report.contrast_result import ContrastResult
+from codepretrain.report.contrasts import decide_contrasts
 from codepretrain.study.report import report_input
 from codepretrain.study.spreads import Known, Spread
 from codepretrain.study.workspace import Workspace

@@ -9,7 +9,8 @@ import pytest
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.inference.power import design_of
 from codepretrain.report.collect import collect
-from codepretrain.report.contrasts import ContrastResult, decide_contrasts
+from codepretrain.report.contrast_result import ContrastResult
+from codepretrain.report.contrasts import decide_contrasts
 from codepretrain.study.measured_spreads import spread_of
 from codepretrain.study.spreads import Known, Spread, filled
 from tests.report.replicated import LOSS, LOSS_METRIC, replicated_study
