@@ -5,6 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import absl.logging
 
@@ -24,6 +25,7 @@ from codepretrain.cli import (
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
     Parser,
+    Several,
     WorkdirOnce,
     check_machine_flags,
     split_overrides,
@@ -93,6 +95,9 @@ def _load_studies(files: str | list[str], overrides: list[str]) -> list[StudyCon
                 raise
             raise UserError(f"{shown(file)}: {error}") from error
         configs.append(config)
+    names = [config.name for config in configs]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"--config: two studies are called {min(twice)}: expected different names")
     return configs
 
 
@@ -184,9 +189,9 @@ def _add(
     """Adds a command with the flags that all have."""
     command = _add_command(commands, name, function, text)
     command.epilog = "Any field of the study is overridden by --config.path.to.field=value."
-    nargs = "+" if takes_several_studies else None
+    several: dict[str, Any] = {"nargs": "+", "action": Several} if takes_several_studies else {}
     command.add_argument(
-        "--config", required=True, nargs=nargs, metavar="FILE", help="experiment file"
+        "--config", required=True, metavar="FILE", help="experiment file", **several
     )
     return command
 

@@ -55,7 +55,6 @@ def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
         for name, is_given in (("--topology", flags.topology), ("--run-sd", flags.run_sd)):
             if is_given:
                 raise UserError(f"{name}: expected one --config file, got {len(configs)}")
-        _check_names(configs)
     topology = _topology(flags)
     chip = chip_of(topology.chip.name if topology else None)
     check_power_flags(config, flags)
@@ -104,13 +103,6 @@ def _plan_study(config: StudyConfig, flags: argparse.Namespace, chip: "Chip") ->
         if flags.power:
             print_power(console, plan["power"])
     return plan
-
-
-def _check_names(configs: "list[StudyConfig]") -> None:
-    names = [config.name for config in configs]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise UserError(f"--config: two studies are called {min(twice)}: expected different names")
 
 
 def _plan_together(

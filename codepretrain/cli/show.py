@@ -1,19 +1,25 @@
 """The commands `report`, `show-batch` and `verify-data`: what is in a working directory."""
 
 import argparse
+from collections.abc import Callable
 
 from rich.console import Console
 
 from codepretrain.cli.flags import whole_number
-from codepretrain.cli.interop import Add
 from codepretrain.cli.output import print_json
 from codepretrain.config.schema import StudyConfig
+from codepretrain.errors import UserError
 from codepretrain.progress_pipe import PROGRESS
 
 
-def add_commands(add: Add) -> None:
+def add_commands(add: Callable[..., argparse.ArgumentParser]) -> None:
     """Adds the commands and their flags to the command line."""
-    report = add("report", _report, "write the report page and print the table of results")
+    report = add(
+        "report",
+        _report,
+        "write the report page and print the table of results; of several studies: one page",
+        takes_several_studies=True,
+    )
     report.add_argument(
         "--items", action="store_true", help="write the scores of all items too: items/*.csv"
     )
@@ -39,7 +45,9 @@ def add_commands(add: Add) -> None:
 
 def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     PROGRESS.set_activity("report")
-    from codepretrain.study.report import report_study
+    if flags.watch and flags.others:
+        raise UserError(f"--watch: expected one --config file, got {1 + len(flags.others)}")
+    from codepretrain.study.report import report_studies, report_study
     from codepretrain.study.report_watch import watch_report
     from codepretrain.study.workspace import Workspace
 
@@ -49,6 +57,10 @@ def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> 
             command_line=flags.command_line,
             poll_s=flags.poll_s,
         )
+    if flags.others:
+        workspaces = [Workspace(one, flags.workdir) for one in (config, *flags.others)]
+        report_studies(workspaces, command_line=flags.command_line, has_items=flags.items)
+        return 0
     report_study(
         Workspace(config, flags.workdir), command_line=flags.command_line, has_items=flags.items
     )

@@ -158,6 +158,7 @@ RULES: Mapping[str, Rule] = {
     "contrasts.*.direction": one_of("higher", "lower", "different", "equivalent"),
     "contrasts.*.margin": POSITIVE,
     "contrasts.*.family": NAME,
+    "pareto.*": FILLED,
     "logging.interval_steps": whole(1, MAX_TOKENS),
     "logging.wandb_project": FILLED,
     "cost.mfu": _FRACTION,

@@ -153,6 +153,15 @@ def time_seconds(run: RunResults) -> dict[str, float]:
     return {kind: sum(s["seconds"].get(kind, 0.0) for s in run.sessions) for kind in TIME_KINDS}
 
 
+def device_seconds(run: RunResults) -> float | None:
+    """Returns the seconds of all sessions times their devices, None if a session lacks these."""
+    devices = {start.get("start"): start.get("num_devices") for start in run.starts}
+    found = [(session, devices.get(session["session"])) for session in run.sessions]
+    if any(number is None for _, number in found):
+        return None
+    return float(sum(sum(session["seconds"].values()) * (n or 0) for session, n in found))
+
+
 def tokens_per_s(run: RunResults) -> float | None:
     """Returns tokens trained, repeated ones included, per second of training and waiting."""
     seconds = time_seconds(run)

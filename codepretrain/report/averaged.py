@@ -9,6 +9,7 @@ from codepretrain.config.schema import AveragesConfig
 from codepretrain.report.averages import Averages, Missing, average
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison, compare_pairs, compare_to_baseline
+from codepretrain.report.wording import listed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +40,11 @@ class Averaged:
         names: dict[tuple[str, int, tuple[str, ...]], list[str]] = {}
         for one in self.missing:
             if one.is_end:
-                names.setdefault((one.phase, one.step, one.reasons), []).append(one.average)
+                names.setdefault((one.phase, one.step, one.reasons), []).append(
+                    one.average.replace("/", " ")
+                )
         return [
-            f"{phase}, step {step:,}: no average of {_listed(averages)}: {'; '.join(reasons)}"
+            f"{phase}, step {step:,}: no average of {listed(averages)}: {'; '.join(reasons)}"
             for (phase, step, reasons), averages in names.items()
         ]
 
@@ -77,8 +80,3 @@ def compare_averages(results: StudyResults) -> Averaged | None:
         missing=averages.missing,
         problems=list(dict.fromkeys(problems)),
     )
-
-
-def _listed(names: Sequence[str]) -> str:
-    names = [name.replace("/", " ") for name in names]
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

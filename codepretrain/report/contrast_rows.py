@@ -81,7 +81,7 @@ def origin_rows(results: Sequence[ContrastResult]) -> list[dict[str, str]]:
             "runs": ", ".join(run.name for run in arm.runs),
             "step": f"{arm.evaluations[0].step:,}",
             "digest": arm.evaluations[0].digest[:12],
-            "values": ", ".join(value_text(arm.row, value) for value in arm.values),
+            "scores": ", ".join(value_text(arm.row, value) for value in arm.values),
             "method": one.method,
         }
         for one in results

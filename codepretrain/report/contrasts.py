@@ -26,7 +26,7 @@ from codepretrain.report.evaluations import read_scores
 
 
 @dataclass(frozen=True)
-class _Source:
+class MetricSource:
     """Where the scores of a metric are: the study's evaluations, or its averages."""
 
     results: StudyResults
@@ -46,7 +46,7 @@ def decide_contrasts(
     """
     reader = Reader(read_scores, problems)
     found = [
-        _estimate(name, config, _source(config.metric, results, averages, reader))
+        _estimate(name, config, source_of(config.metric, results, averages, reader))
         for name, config in results.spec.contrasts.items()
     ]
     families: dict[str, list[ContrastResult]] = {}
@@ -56,16 +56,17 @@ def decide_contrasts(
     return tuple(corrected[name] for name in results.spec.contrasts)
 
 
-def _source(
+def source_of(
     metric: str, results: StudyResults, averages: Averaged | None, reader: Reader
-) -> _Source:
+) -> MetricSource:
+    """Returns where a metric is: of the averages, or `<evaluation>/<metric>`."""
     of_averages = results.spec.averages
     if averages is not None and metric in {**of_averages.categories, **of_averages.totals}:
         read = averages.averages.read
         row = _row(averages.results, metric, METRIC)
-        return _Source(averages.results, row, read, partial(read, is_centered=True))
+        return MetricSource(averages.results, row, read, partial(read, is_centered=True))
     evaluator, _, name = metric.partition("/")
-    return _Source(results, _row(results, evaluator, name), reader.of, None)
+    return MetricSource(results, _row(results, evaluator, name), reader.of, None)
 
 
 def _row(results: StudyResults, evaluator: str, name: str) -> MetricRow | None:
@@ -73,7 +74,7 @@ def _row(results: StudyResults, evaluator: str, name: str) -> MetricRow | None:
     return rows[0] if rows else None
 
 
-def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastResult:
+def _estimate(name: str, config: ContrastConfig, source: MetricSource) -> ContrastResult:
     """Returns the contrast before the correction for others."""
     if source.row is None:
         missing = f"{config.metric} was not measured"

@@ -1,8 +1,11 @@
 """The report as one self-contained HTML page: no network, no scripts."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+
+from markupsafe import Markup
 
 from codepretrain.metrics.stopwatch import TIME_KINDS
 from codepretrain.report import (
@@ -19,8 +22,8 @@ from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.content import Content
-from codepretrain.report.contrast_rows import contrast_overview, contrast_rows, origin_rows
 from codepretrain.report.contrast_result import ContrastResult
+from codepretrain.report.contrast_rows import contrast_overview, contrast_rows, origin_rows
 from codepretrain.report.judged import Judged
 from codepretrain.report.noise_rows import LAST, noise_rows
 from codepretrain.report.published import Published
@@ -31,32 +34,67 @@ from codepretrain.report.win_rate_rows import rate_text
 from codepretrain.report.wording import NOT_THERE
 
 
-def render(content: Content, *, reload_s: int | None = None) -> str:
-    """Returns the page's HTML.
+@dataclass(frozen=True, kw_only=True)
+class StudyParts:
+    """What its page, and a page of several studies, show of one study alone.
 
-    Args:
-      reload_s: seconds after which the page reloads itself; None: it does not.
+    Attributes:
+      values: of the templates.
+      body: HTML of its answer, contrasts, tables and plots.
+      origins: HTML of the origin of its numbers.
     """
-    template = environment().get_template("page.html")
+
+    values: Mapping[str, Any]
+    body: Markup
+    origins: Markup
+
+
+def study_parts(content: Content) -> StudyParts:
+    """Returns the parts of the page that are about one study alone."""
     results, comparison, averages = content.results, content.comparison, content.averages
-    return template.render(
-        written_at=content.written_at,
-        reload_s=reload_s,
-        judged=content.judged,
-        rate_text=rate_text,
+    values = {
+        "written_at": content.written_at,
+        "judged": content.judged,
+        "rate_text": rate_text,
         **_summary(results, comparison, content.judged),
         **_contrasts(content.contrasts),
         **_published(content.published),
-        noise_rows=noise_rows(results, comparison),
-        num_last=LAST,
+        "noise_rows": noise_rows(results, comparison),
+        "num_last": LAST,
         **_comparison(comparison),
-        **section_views(content.sections),
-        pairs=tables.pair_rows(content.pairs),
-        max_pairs=MAX_PAIRS,
+        **section_views(content.sections, list(results.spec.variants)),
+        "pairs": tables.pair_rows(content.pairs),
+        "max_pairs": MAX_PAIRS,
         **_figures(results, comparison),
-        **_tables(results, comparison),
-        averages=_averages(averages) if averages is not None else None,
+        "end_rows": tables.end_rows(results, comparison.headline_rows),
+        "averages": _averages(averages) if averages is not None else None,
+    }
+    templates = environment()
+    return StudyParts(
+        values=values,
+        body=Markup(templates.get_template("page_study.html").render(values)),
+        origins=Markup(templates.get_template("page_origins.html").render(values)),
     )
+
+
+def render(
+    content: Content, *, parts: StudyParts | None = None, reload_s: int | None = None
+) -> str:
+    """Returns the page's HTML.
+
+    Args:
+      parts: of the same content, if they are there already.
+      reload_s: seconds after which the page reloads itself; None: it does not.
+    """
+    parts = parts or study_parts(content)
+    values = {
+        **parts.values,
+        **run_tables(content.results),
+        "reload_s": reload_s,
+        "study": parts.body,
+        "origins": parts.origins,
+    }
+    return environment().get_template("page.html").render(values)
 
 
 def _contrasts(contrasts: Sequence[ContrastResult]) -> dict[str, Any]:
@@ -152,7 +190,8 @@ def _figures(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _tables(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
+def run_tables(results: StudyResults) -> dict[str, Any]:
+    """Returns the values of the tables of runs and rows: phases, ledger, packing, time, starts."""
     return {
         "last_losses": accounts.LAST_LOSSES,
         "runs": list(results.runs.values()),
@@ -163,5 +202,4 @@ def _tables(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
         "time_rows": accounts.time_rows(results),
         "start_rows": start_rows(results),
         "time_kinds": TIME_KINDS,
-        "end_rows": tables.end_rows(results, comparison.headline_rows),
     }

@@ -1,21 +1,29 @@
 """What the templates of the sections show."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from codepretrain.report.best_rows import best_rows
 from codepretrain.report.heatmap import Heatmap
 from codepretrain.report.heatmap_rows import heat_blocks, legend
+from codepretrain.report.pareto import Pareto
+from codepretrain.report.pareto_view import axis_labels, pareto_figure, pareto_rows
 from codepretrain.report.sections import Sections
 from codepretrain.report.trunk_plots import slope_figure
 from codepretrain.report.trunk_rows import continuation_rows, slope_tables
 from codepretrain.report.trunks import Trunks
 
 
-def section_views(found: Sections) -> dict[str, Any]:
-    """Returns the variables of the templates."""
+def section_views(found: Sections, variants: Sequence[str]) -> dict[str, Any]:
+    """Returns the variables of the templates.
+
+    Args:
+      variants: all of the study, in its order.
+    """
     return {
         "best_rows": best_rows(found.best),
         **_trunks(found.trunks),
+        **_pareto(found.pareto, variants),
         **_heatmap(found.heatmap),
     }
 
@@ -30,6 +38,18 @@ def _trunks(found: Trunks | None) -> dict[str, Any]:
         "has_slope_recipes": any(one.between.are_recipes for one in slopes),
         "continuation_rows": continuation_rows(found),
         "slope_tables": slope_tables(found),
+    }
+
+
+def _pareto(found: Pareto | None, variants: Sequence[str]) -> dict[str, Any]:
+    if found is None:
+        return {"pareto_svg": ""}
+    leads = [lead for point in found.points for lead in point.leads]
+    return {
+        "pareto_svg": pareto_figure(found, variants),
+        "pareto_labels": axis_labels(found),
+        "pareto_rows": pareto_rows(found),
+        "pareto_has_recipes": any(lead.between.are_recipes for lead in leads),
     }
 
 

@@ -9,6 +9,7 @@ from codepretrain.report.best import Best, best_variants
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.heatmap import Heatmap, heatmap
+from codepretrain.report.pareto import Pareto, pareto
 from codepretrain.report.trunks import Trunks, find_trunks
 
 
@@ -18,12 +19,14 @@ class Sections:
 
     best: Sequence[Best] = ()
     trunks: Trunks | None = None
+    pareto: Pareto | None = None
     heatmap: Heatmap | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
             "best": [one.to_json() for one in self.best],
             "trunks": self.trunks.to_json() if self.trunks else None,
+            "pareto": self.pareto.to_json() if self.pareto else None,
             "heatmap": self.heatmap.to_json() if self.heatmap else None,
         }
 
@@ -42,5 +45,6 @@ def sections_of(
     return Sections(
         best=best_variants(results, comparison, averages, problems),
         trunks=find_trunks(results, comparison, averages, problems),
+        pareto=pareto(results, averages, problems),
         heatmap=heatmap(results, comparison, problems),
     )

@@ -120,6 +120,11 @@ def difference_unit(row: MetricRow) -> str:
     return "points" if row.is_percentage else row.unit
 
 
+def listed(names: Sequence[str]) -> str:
+    """Returns "one, two and three"."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
 def tokens_text(tokens: float) -> str:
     """Returns 3_276_800 as "3.28M": three significant digits."""
     for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):

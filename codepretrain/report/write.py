@@ -19,7 +19,7 @@ from codepretrain.report.contrasts import decide_contrasts
 from codepretrain.report.item_csv import evaluators, item_csv
 from codepretrain.report.judged import read_judged
 from codepretrain.report.latex import latex_tables
-from codepretrain.report.page import render
+from codepretrain.report.page import StudyParts, render, study_parts
 from codepretrain.report.published import beside_published
 from codepretrain.report.results_json import results_json
 from codepretrain.report.sections import sections_of
@@ -46,22 +46,38 @@ def write_report(
       UserError: no phase of the study was trained; nothing is written.
     """
     results = collect(spec)
-    _check_trained(results)
+    check_trained(results)
     content = content_of(results)
-    folder = epath.Path(out_dir)
-    write_json(folder / "results.json", results_json(content))
-    page = folder / "index.html"
-    write_text(page, render(content, reload_s=reload_s))
-    write_text(folder / "tables.tex", latex_tables(content))
-    if has_items:
-        for evaluator in evaluators(results):
-            write_text(folder / "items" / f"{evaluator}.csv", item_csv(results, evaluator))
+    page = write_study(
+        content, study_parts(content), out_dir, has_items=has_items, reload_s=reload_s
+    )
     if console is not None:
         print_comparison(console, content.results, content.comparison)
         print_averages(console, content.averages)
         width = min(MAX_WIDTH, console.width)
         print_contrasts(console, content.contrasts, width=width)
         print_best(console, content.sections.best, width=width)
+    return page
+
+
+def write_study(
+    content: Content,
+    parts: StudyParts,
+    out_dir: storage.StrPath,
+    *,
+    has_items: bool,
+    reload_s: int | None = None,
+) -> epath.Path:
+    """Writes the files of a study's report, and returns the page's path."""
+    folder = epath.Path(out_dir)
+    write_json(folder / "results.json", results_json(content))
+    page = folder / "index.html"
+    write_text(page, render(content, parts=parts, reload_s=reload_s))
+    write_text(folder / "tables.tex", latex_tables(content))
+    if has_items:
+        for evaluator in evaluators(content.results):
+            csv = item_csv(content.results, evaluator)
+            write_text(folder / "items" / f"{evaluator}.csv", csv)
     return page
 
 
@@ -85,7 +101,8 @@ def content_of(results: StudyResults) -> Content:
     )
 
 
-def _check_trained(results: StudyResults) -> None:
+def check_trained(results: StudyResults) -> None:
+    """Raises UserError if no phase of the study was trained, or no run can be read."""
     runs = results.runs.values()
     if any(run.status != "missing" for run in runs):
         return

@@ -3,13 +3,16 @@
 Imports no JAX, so it runs anywhere and starts fast.
 """
 
+from collections.abc import Sequence
+
 from etils import epath
 from rich.console import Console
 
 from codepretrain.evals.averaged_scores import full_scores
-from codepretrain.evals.contrast_scores import full_contrasts
+from codepretrain.evals.contrast_scores import full_contrasts, full_pareto
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.report.write import write_report
+from codepretrain.report.write_together import write_together
 from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import rows_directories
 from codepretrain.study.describe import describe
@@ -32,6 +35,22 @@ def report_study(workspace: Workspace, *, command_line: str, has_items: bool = F
     return page
 
 
+def report_studies(
+    workspaces: Sequence[Workspace], *, command_line: str, has_items: bool = False
+) -> epath.Path:
+    """Writes one report of several studies of a working directory, and returns the page's path.
+
+    Args:
+      workspaces: of one working directory; the names of the studies differ.
+    """
+    console = Console()
+    specs = [report_input(workspace, command_line=command_line) for workspace in workspaces]
+    reports = workspaces[0].workdir / "reports"
+    page = write_together(specs, reports, console=console, has_items=has_items)
+    console.print(f"report: {page}", soft_wrap=True)
+    return page
+
+
 def report_input(workspace: Workspace, *, command_line: str) -> ReportInput:
     """Returns the subject of the report on a working directory."""
     config = workspace.config
@@ -46,6 +65,7 @@ def report_input(workspace: Workspace, *, command_line: str) -> ReportInput:
         )
         for phase in plan["phases"]
     }
+    first = plan["phases"][0]
     directories = rows_directories(workspace.data_dir, config.data.sources)
     return ReportInput(
         study=config.name,
@@ -60,12 +80,15 @@ def report_input(workspace: Workspace, *, command_line: str) -> ReportInput:
         evaluators=kept_identities(workspace),
         averages=full_scores(config),
         contrasts=full_contrasts(config),
+        pareto=full_pareto(config),
         rows={
             source: {split: str(directories[source, split]) for split in SPLITS}
             for source in sorted(config.data.sources)
         },
+        num_parameters=first["parameters"],
+        num_parameters_non_embedding=first["parameters_non_embedding"],
         details={
-            "parameters": f"{plan['phases'][0]['parameters']:,}",
-            "parameters without embeddings": f"{plan['phases'][0]['parameters_non_embedding']:,}",
+            "parameters": f"{first['parameters']:,}",
+            "parameters without embeddings": f"{first['parameters_non_embedding']:,}",
         },
     )

@@ -76,6 +76,9 @@ def test_several_studies_share_phases(capsys: pytest.CaptureFixture[str], tmp_pa
     found = json.loads(capsys.readouterr().out)
     assert [plan["study"] for plan in found["plans"]] == ["tiny", "longer"]
     assert found["together"]["studies"]["longer"]["new_tokens"] == 0
+    repeated = [f"--config={file}" for file in files]
+    assert main(["plan", "--json", *repeated]) == 0
+    assert json.loads(capsys.readouterr().out) == found
     assert main(["plan", "--config", str(TINY), str(TINY)]) == 2
     assert "two studies are called tiny" in capsys.readouterr().err
     assert main(["plan", "--config", *files, "--topology=v5e:4x4"]) == 2
@@ -86,5 +89,5 @@ def test_several_studies_share_phases(capsys: pytest.CaptureFixture[str], tmp_pa
 
 
 def test_other_commands_take_one_study(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", "--config", str(TINY), STUDY]) == 2
+    assert main(["evaluate", "--config", str(TINY), STUDY]) == 2
     assert "unknown argument" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The commands that show a working directory: narrow encodings, missing and damaged contents."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from codepretrain.cli.main import main
+from codepretrain.config.load import load_study
+from codepretrain.config.parse import to_dict
 from tests.conftest import ROOT, TINY
 
 
@@ -99,3 +102,36 @@ def test_a_workdir_without_the_data(
     assert "there is no prepared data of this study at" in captured.err
     assert captured.err.count("\n") == 1
     assert not (tmp_path / "wrong").exists()
+
+
+def test_a_report_of_several_studies(
+    trained_copy: Path,
+    tiny_overrides: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The trunk of `tiny` is the whole of another study: one run, by its fingerprint."""
+    study = load_study(TINY, tiny_overrides)
+    base = {"base": dataclasses.replace(study.phases["trunk"], parent=None)}
+    other = dataclasses.replace(
+        study, name="other", phases=base, variants={"branched": "base"}, baseline=None
+    )
+    files = []
+    for one in (study, other):
+        files += ["--config", str(tmp_path / f"{one.name}.json")]
+        (tmp_path / f"{one.name}.json").write_text(json.dumps(to_dict(one)))
+    where = ["--workdir", str(trained_copy)]
+    assert main(["report", *files, *where, "--items"]) == 0
+    printed = capsys.readouterr().out
+    assert "1 of them shared: each is here once" in printed
+    assert "variants that are other runs in each study, by the same name: branched" in printed
+    reports = trained_copy / "reports"
+    assert "other.json" in (reports / "tiny+other" / "index.html").read_text()
+    index = json.loads((reports / "tiny+other" / "results.json").read_text())
+    assert [one["names"] for one in index["shared"]] == [{"tiny": "trunk", "other": "base"}]
+    assert index["new_costs"]["other"]["tokens"] == 0
+    for name in ("tiny", "other"):
+        assert (reports / name / "items" / "validation.csv").exists()
+    assert main(["report", *files, *where, "--watch"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "--watch: expected one --config file, got 2" in line

@@ -127,7 +127,7 @@ def test_colors_saturate_and_every_cell_has_its_number(tmp_path):
     assert cells["code", "coded"].text.startswith("+")
     assert cells["code", "coded"].text.endswith("*")
     assert cells["code", "same"].level in (-1, 0, 1)
-    assert list(legend())[0] == (-4, "< −4")
+    assert next(legend()) == (-4, "< −4")
     assert list(legend())[5] == (1, "+0.5 to +1")
 
 

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from codepretrain.config.schema import ContrastConfig
 from codepretrain.report.collect import collect
 from codepretrain.report.page import render
 from codepretrain.report.write import content_of
@@ -61,3 +62,17 @@ def test_a_column_of_the_pair_table_is_named_by_its_metric_and_has_its_numbers(t
     }
     for name, which in zip(names, ("first_loss", "second_loss"), strict=True):
         assert f"{which}: {LOSS_METRIC}" in name
+
+
+def test_the_origin_of_a_contrast_has_the_values_of_its_runs(tmp_path):
+    """The page once showed a method of the row in their place."""
+    study = replicated_study(tmp_path, {"base": (3.0, 3.1), "one": (2.0, 2.1)})
+    contrast = ContrastConfig(
+        metric="quiz/accuracy", direction="different", variants=("one", "base")
+    )
+    content = content_of(collect(replace(study, contrasts={"main": contrast})))
+    (result,) = content.contrasts
+    page = render(content)
+    assert "built-in method" not in page
+    for arm in result.arms:
+        assert ", ".join(f"{100 * value:.1f}%" for value in arm.values) in page
