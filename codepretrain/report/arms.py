@@ -19,8 +19,6 @@ from codepretrain.report.paired import PairedScores, aligned
 
 ScoresReader = Callable[[Evaluation], Mapping[str, PairedScores]]
 
-_OF_REPLICATES = ("places", "runs", "evaluations", "starts", "ancestors")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Arm:
@@ -59,12 +57,23 @@ class Arm:
         seen = {run.plan.run_dir for run in self.runs}
         new = other._of([i for i, run in enumerate(other.runs) if run.plan.run_dir not in seen])
         return dataclasses.replace(
-            self, **{name: getattr(self, name) + getattr(new, name) for name in _OF_REPLICATES}
+            self,
+            places=self.places + new.places,
+            runs=self.runs + new.runs,
+            evaluations=self.evaluations + new.evaluations,
+            starts=self.starts + new.starts,
+            ancestors=self.ancestors + new.ancestors,
         )
 
     def _of(self, kept: Sequence[int]) -> "Arm":
-        of = {name: tuple(getattr(self, name)[i] for i in kept) for name in _OF_REPLICATES}
-        return dataclasses.replace(self, **of)
+        return dataclasses.replace(
+            self,
+            places=tuple(self.places[i] for i in kept),
+            runs=tuple(self.runs[i] for i in kept),
+            evaluations=tuple(self.evaluations[i] for i in kept),
+            starts=tuple(self.starts[i] for i in kept),
+            ancestors=tuple(self.ancestors[i] for i in kept),
+        )
 
 
 def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:

@@ -127,7 +127,7 @@ def pareto(results: StudyResults, averages: Averaged | None, problems: list[str]
         return None
     points = _points(arms, (x, y), readers)
     named = [replace(point, others=tuple(others[point.variant])) for point in points]
-    return Pareto(rows=(x.row, y.row), points=tuple(_corrected(named)))
+    return Pareto(rows=(x.row, y.row), points=tuple(corrected(named)))
 
 
 def front(values: np.ndarray) -> np.ndarray:
@@ -136,9 +136,9 @@ def front(values: np.ndarray) -> np.ndarray:
     >>> front(np.array([[1.0, 3.0], [2.0, 2.0], [1.0, 2.0], [2.0, 2.0]])).tolist()
     [True, True, False, True]
     """
-    at_least = (values[None] >= values[:, None]).all(axis=2)
-    better = (values[None] > values[:, None]).any(axis=2)
-    return ~(at_least & better).any(axis=1)
+    at_least = np.all(values[None] >= values[:, None], axis=2)
+    better = np.any(values[None] > values[:, None], axis=2)
+    return np.asarray(~np.any(at_least & better, axis=1))
 
 
 def _points(
@@ -147,13 +147,13 @@ def _points(
     readers: tuple[Reader, Reader],
 ) -> list[ParetoPoint]:
     signs = [1 if source.row and source.row.direction == "higher" else -1 for source in sources]
-    values = np.array([[s * np.mean(arm.values) for s, arm in zip(signs, of)] for of in arms])
+    values = np.array(signs) * [[np.mean(arm.values) for arm in of] for of in arms]
     is_front = front(values)
     points = []
     for place, of in enumerate(arms):
         cells = arm_cell(of[0], readers[0]), arm_cell(of[1], readers[1])
         ahead = [i for i in np.flatnonzero(is_front) if (values[i] > values[place]).all()]
-        leads = [_lead(arms[i], of, readers) for i in ahead]
+        leads = [_lead(arms[int(i)], of, readers) for i in ahead]
         points.append(
             ParetoPoint(
                 variant=of[0].variant,
@@ -181,7 +181,7 @@ def _lead(
     return Lead(variant=ours[0].variant, p_value=p_value, between=found[0].between)
 
 
-def _corrected(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:
+def corrected(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:
     """Returns the points with p-values after Holm; pairs that were not tested count as 1."""
     names = [point.variant for point in points]
     family = {(a, b): 1.0 for a in names for b in names if a != b}

@@ -67,15 +67,12 @@ def pareto_figure(found: Pareto, variants: Sequence[str]) -> str:
         _draw_front(axes, found, scales)
         for point in found.points:
             _draw_point(axes, point, scales, variant_style(variants.index(point.variant)))
-        for row, name, set_label, set_inverted in zip(
-            found.rows,
-            axis_labels(found),
-            (axes.set_xlabel, axes.set_ylabel),
-            (axes.xaxis.set_inverted, axes.yaxis.set_inverted),
-            strict=True,
+        for row, name, axis in zip(
+            found.rows, axis_labels(found), (axes.xaxis, axes.yaxis), strict=True
         ):
-            set_label(f"{name}, {'%' if row.is_percentage else row.unit}, {direction_text(row)}")
-            set_inverted(row.direction == "lower")
+            unit = "%" if row.is_percentage else row.unit
+            axis.set_label_text(f"{name}, {unit}, {direction_text(row)}")
+            axis.set_inverted(row.direction == "lower")
         return svg_element(figure, name="pareto")
 
 
@@ -113,6 +110,6 @@ def _draw_front(axes: Axes, found: Pareto, scales: Sequence[float]) -> None:
         if point.is_on_front
     )
     x, y = zip(*points, strict=True)
-    # From one point, sideways at the worse of the two heights' better ends.
-    where = "pre" if found.rows[0].direction == "higher" else "post"
-    axes.step(x, y, where=where, color=FAINT, linewidth=1.4, zorder=0)
+    # Between two points at the height of the one that is better on the first metric.
+    is_ascending = found.rows[0].direction == "higher"
+    axes.step(x, y, where="pre" if is_ascending else "post", color=FAINT, linewidth=1.4, zorder=0)

@@ -9,6 +9,8 @@ from codepretrain.report.heatmap_rows import heat_blocks, legend
 from codepretrain.report.pareto import Pareto
 from codepretrain.report.pareto_view import axis_labels, pareto_figure, pareto_rows
 from codepretrain.report.sections import Sections
+from codepretrain.report.token_equivalents import TokenEquivalents
+from codepretrain.report.token_rows import token_rows, token_title
 from codepretrain.report.trunk_plots import slope_figure
 from codepretrain.report.trunk_rows import continuation_rows, slope_tables
 from codepretrain.report.trunks import Trunks
@@ -25,7 +27,15 @@ def section_views(found: Sections, variants: Sequence[str]) -> dict[str, Any]:
         **_trunks(found.trunks),
         **_pareto(found.pareto, variants),
         **_heatmap(found.heatmap),
+        **_tokens(found.tokens),
     }
+
+
+def _tokens(found: TokenEquivalents | None) -> dict[str, Any]:
+    if found is None:
+        return {"token_rows": []}
+    mixture, curve = token_title(found)
+    return {"token_rows": token_rows(found), "token_mixture": mixture, "token_curve": curve}
 
 
 def _trunks(found: Trunks | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The sections of a report that look at all variants at once; each is there only where it can be."""
+"""Sections of a report about all variants at once; each is there only where it can be."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.heatmap import Heatmap, heatmap
 from codepretrain.report.pareto import Pareto, pareto
+from codepretrain.report.token_equivalents import TokenEquivalents, token_equivalents
 from codepretrain.report.trunks import Trunks, find_trunks
 
 
@@ -21,6 +22,7 @@ class Sections:
     trunks: Trunks | None = None
     pareto: Pareto | None = None
     heatmap: Heatmap | None = None
+    tokens: TokenEquivalents | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -28,6 +30,7 @@ class Sections:
             "trunks": self.trunks.to_json() if self.trunks else None,
             "pareto": self.pareto.to_json() if self.pareto else None,
             "heatmap": self.heatmap.to_json() if self.heatmap else None,
+            "token_equivalents": self.tokens.to_json() if self.tokens else None,
         }
 
 
@@ -47,4 +50,5 @@ def sections_of(
         trunks=find_trunks(results, comparison, averages, problems),
         pareto=pareto(results, averages, problems),
         heatmap=heatmap(results, comparison, problems),
+        tokens=token_equivalents(results, comparison, averages, problems),
     )

@@ -125,11 +125,12 @@ def find_trunks(
     columns, trunks = trunks_of(results)
     if not trunks:
         return None
+    read: ScoresReader = read_scores
     if averages is not None and averages.comparison.headline_rows:
         rows = averages.comparison.headline_rows
         phases, read = by_phase(averages.results), averages.averages.read
     else:
-        rows, phases, read = comparison.headline_rows, by_phase(results), read_scores
+        rows, phases = comparison.headline_rows, by_phase(results)
     slopes = tuple(_slopes(phases, row, trunks, read, problems) for row in rows)
     measured = {point.letter for of in slopes for point in of.points}
     slopes = tuple(of for of in slopes if any(point.slope for point in of.points))

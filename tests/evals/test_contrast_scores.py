@@ -73,6 +73,11 @@ def test_without_averages() -> None:
     check_contrast_scores(config)
 
 
+def check_all(config: StudyConfig) -> None:
+    check(config)
+    check_contrast_scores(config)
+
+
 def test_the_metrics_of_the_pareto_plot_are_checked_and_named_in_full() -> None:
     config = load_study(EXPERIMENTS / "controlled.py", [])
     assert full_pareto(config) == ("fact/bits_per_answer", "story/bits_per_answer")
@@ -83,7 +88,5 @@ def test_the_metrics_of_the_pareto_plot_are_checked_and_named_in_full() -> None:
         (("fact/bits_per_answer", "exam"), "there is no average or evaluation 'exam'"),
     ):
         with pytest.raises(UserError, match=message):
-            changed = dataclasses.replace(config, pareto=pareto)
-            check(changed)
-            check_contrast_scores(changed)
+            check_all(dataclasses.replace(config, pareto=pareto))
     assert full_pareto(dataclasses.replace(config, pareto=())) == ()

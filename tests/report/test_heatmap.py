@@ -52,7 +52,7 @@ def test_cells_are_differences_over_the_spread_between_runs(tmp_path):
 
 
 def test_marks_are_those_of_benjamini_and_hochberg_over_all_cells(tmp_path):
-    _, comparison, found = mapped(replicated_study(tmp_path, LEVELS))
+    _, _, found = mapped(replicated_study(tmp_path, LEVELS))
     cells = [cell for of in found.rows for cell in of.cells.values()]
     p_values = sorted(cell.difference.p_value for cell in cells)
     assert found.num_tested == len(cells) == 4

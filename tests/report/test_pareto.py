@@ -7,11 +7,13 @@ import pytest
 
 from codepretrain.config.schema import AveragesConfig
 from codepretrain.files.json_values import plain
+from codepretrain.inference.crossed import difference
 from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline
-from codepretrain.report.pareto import Lead, front, pareto
+from codepretrain.report.pareto import Lead, ParetoPoint, corrected, front, pareto
 from codepretrain.report.pareto_view import pareto_figure, pareto_rows
+from tests.inference.simulated import Scenario
 from tests.report.replicated import LOSS, LOSS_METRIC, replicated_study
 
 METRICS = (f"{LOSS}/{LOSS_METRIC}", "quiz/accuracy")
@@ -89,6 +91,45 @@ def test_averages_are_metrics_too_and_without_metrics_there_is_nothing(tmp_path)
     assert [row.evaluator for row in found.rows] == ["answers", LOSS]
     assert found_in(study, ()) is None
     assert found_in(study, ("exam/accuracy", METRICS[0])) is None
+
+
+def simulated(rng, effects):
+    """Returns which arms are behind: three runs of each, two metrics with runs in common."""
+    scenario = Scenario(effects=effects, num_replicates=(3,) * len(effects), num_clusters=40)
+    runs = scenario.draw_runs(rng)
+    metrics = [scenario.draw(rng, runs) for _ in range(2)]
+    values = np.array([[arms[i].metrics.mean() for arms in metrics] for i in range(len(effects))])
+    is_front = front(values)
+    points = []
+    for i in range(len(effects)):
+        leads = [
+            Lead(
+                variant=str(j),
+                p_value=max(difference(arms[j], arms[i]).p_value for arms in metrics) / 2,
+                between=None,
+            )
+            for j in np.flatnonzero(is_front)
+            if (values[j] > values[i]).all()
+        ]
+        points.append(
+            ParetoPoint(
+                variant=str(i),
+                others=(),
+                cells=(None, None),
+                is_on_front=bool(is_front[i]),
+                leads=tuple(leads),
+            )
+        )
+    return [point.is_behind for point in corrected(points)]
+
+
+def test_equal_variants_are_hardly_ever_behind_and_a_clear_one_is() -> None:
+    rng = np.random.default_rng(0)
+    equal = [any(simulated(rng, (0.0,) * 4)) for _ in range(100)]
+    assert np.mean(equal) <= 0.07
+    clear = [simulated(rng, (0.0, 0.0, 0.0, 2.0)) for _ in range(20)]
+    assert np.mean([of[:3] for of in clear]) > 0.6
+    assert not any(of[3] for of in clear)
 
 
 def test_a_lead_is_found_after_correction() -> None:
