@@ -181,5 +181,7 @@ def get_config() -> ConfigDict:
                 for seed in range(NUM_REPLICATES)
             ),
             contrasts=contrasts(),
+            # Code teaches to answer stories, and costs facts.
+            pareto=("fact/bits_per_answer", "story/bits_per_answer"),
         )
     )

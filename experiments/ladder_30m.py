@@ -12,10 +12,9 @@ Cost:     `plan` says it at an assumed utilization; 30M parameters have an embed
 Expected: bits per byte of text rise and those of code fall with the share of code. Accuracies are
           near chance: rank mixtures by bits.
 
-The report shows each size as a study of its own. It has no page of predictions yet: these are
-functions of `codepretrain.inference.ladder` (`fit_power_law`, `predict_accuracy`,
-`decision_accuracy`, `fit_mixture_law`, `choose_mixture`, and leave-one-out of each) for arrays that
-the reader takes from `reports/ladder_*/results.json`.
+Report:   codepretrain report --config experiments/ladder_30m.py experiments/ladder_125m.py \
+              experiments/ladder_470m.py
+          has the predictions for 470M beside what it did (docs/report.md).
 """
 
 from ml_collections import ConfigDict

@@ -16,7 +16,7 @@ def check_contrasts(config: StudyConfig) -> None:
     for name, contrast in config.contrasts.items():
         path = f"config.contrasts.{name}"
         _check_arms(config, path, contrast)
-        _check_metric(config, f"{path}.metric", contrast.metric)
+        check_metric(config, f"{path}.metric", contrast.metric)
         needs_margin = contrast.direction == "equivalent" or contrast.guarded
         if needs_margin and contrast.margin is None:
             what = "is tolerated" if contrast.guarded else "counts as equivalent"
@@ -36,6 +36,19 @@ def check_contrasts(config: StudyConfig) -> None:
                 f"{path}.is_paired: expected equally many replicates of every variant, found that "
                 f"{spelled}: change config.num_replicates, or leave is_paired out"
             )
+
+
+def check_pareto(config: StudyConfig) -> None:
+    """Raises UserError unless `config.pareto` is empty or two metrics."""
+    if not config.pareto:
+        return
+    if len(set(config.pareto)) != 2 or len(config.pareto) != 2:
+        raise UserError(
+            f"config.pareto: expected two different metrics, found {len(config.pareto)}: "
+            f"{', '.join(config.pareto)}"
+        )
+    for i, metric in enumerate(config.pareto):
+        check_metric(config, f"config.pareto[{i}]", metric)
 
 
 def _check_arms(config: StudyConfig, path: str, contrast: ContrastConfig) -> None:
@@ -77,7 +90,8 @@ def _check_weights(path: str, weights: list[float]) -> None:
         )
 
 
-def _check_metric(config: StudyConfig, path: str, metric: str) -> None:
+def check_metric(config: StudyConfig, path: str, metric: str) -> None:
+    """Raises UserError for the metric of a contrast that is no average and of no evaluation."""
     averages = [*config.averages.categories, *config.averages.totals]
     evaluation = metric.partition("/")[0]
     if metric in averages and metric in config.evals:

@@ -274,6 +274,8 @@ class StudyConfig:
 
     `replicates` are trained of every variant, or only the first `num_replicates[variant]`. Without
     any there is one, both of whose seeds are `seed`. `contrasts` are what the study is to decide.
+    `pareto` are the two metrics that the report draws against each other, named as the metrics of
+    contrasts are; without them, the first two categories of `averages`.
     """
 
     name: str
@@ -292,5 +294,6 @@ class StudyConfig:
     evals: Mapping[str, EvaluatorConfig] = field(default_factory=_empty)
     averages: AveragesConfig = field(default_factory=AveragesConfig)
     contrasts: Mapping[str, ContrastConfig] = field(default_factory=_empty)
+    pareto: tuple[str, ...] = ()
     logging: LoggingConfig = LoggingConfig()
     cost: CostConfig = CostConfig()

@@ -8,7 +8,7 @@
 from collections.abc import Mapping
 
 from codepretrain.config.averages import check_averages
-from codepretrain.config.contrasts import check_contrasts
+from codepretrain.config.contrasts import check_contrasts, check_pareto
 from codepretrain.config.parse import suggestion
 from codepretrain.config.phases import check_phase
 from codepretrain.config.replicates import check_replicates
@@ -39,6 +39,7 @@ def check(config: StudyConfig) -> None:
         check_reference(f"config.variants.{name}", phase_name, config.phases, "phase")
     check_replicates(config)
     check_contrasts(config)
+    check_pareto(config)
     if config.baseline is not None:
         check_reference("config.baseline", config.baseline, config.variants, "variant")
 

@@ -172,6 +172,7 @@ RULES: Mapping[str, Rule] = {
     "contrasts.*.margin": POSITIVE,
     "contrasts.*.family": NAME,
     "contrasts.*.run_correlation": _SHARE,
+    "pareto.*": FILLED,
     "logging.interval_steps": whole(1, MAX_TOKENS),
     "logging.wandb_project": FILLED,
     "cost.mfu": _FRACTION,

@@ -53,10 +53,25 @@ class Arm:
 
     def take(self, places: Sequence[int]) -> "Arm":
         """Returns the given replicates of the variant, each of which must be here."""
-        kept = [self.places.index(place) for place in places]
+        return self._of([self.places.index(place) for place in places])
+
+    def joined(self, other: "Arm") -> "Arm":
+        """Returns the runs of two arms that have runs in common, each once."""
+        seen = {run.plan.run_dir for run in self.runs}
+        new = other._of([i for i, run in enumerate(other.runs) if run.plan.run_dir not in seen])
         return dataclasses.replace(
             self,
-            places=tuple(places),
+            places=self.places + new.places,
+            runs=self.runs + new.runs,
+            evaluations=self.evaluations + new.evaluations,
+            starts=self.starts + new.starts,
+            ancestors=self.ancestors + new.ancestors,
+        )
+
+    def _of(self, kept: Sequence[int]) -> "Arm":
+        return dataclasses.replace(
+            self,
+            places=tuple(self.places[i] for i in kept),
             runs=tuple(self.runs[i] for i in kept),
             evaluations=tuple(self.evaluations[i] for i in kept),
             starts=tuple(self.starts[i] for i in kept),

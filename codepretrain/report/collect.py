@@ -100,6 +100,7 @@ class ReportInput:
       replicates: name → such a path for each replicate of the variant, the first one's included;
         a variant without an entry has one.
       contrasts: registered before training; metrics are averages, or `<evaluation>/<metric>`.
+      pareto: the two such metrics that are drawn against each other; () for none.
       evaluators: name → identity of the evaluation (`evals/identity.py`); its specification alone
         where it was never built on the study's data.
       rows: source → split → directory of the rows.
@@ -119,6 +120,7 @@ class ReportInput:
     replicates: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
     averages: AveragesConfig = field(default_factory=AveragesConfig)
     contrasts: Mapping[str, ContrastConfig] = field(default_factory=dict)
+    pareto: tuple[str, ...] = ()
     num_parameters: int | None = None
     num_parameters_non_embedding: int | None = None
     details: Mapping[str, str] = field(default_factory=dict)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
-from codepretrain.report.contrasts import ContrastResult
+from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.judged import NOTHING_JUDGED, Judged
 from codepretrain.report.published import Published
 from codepretrain.report.score_reader import ScoreReader
+from codepretrain.report.sections import NO_SECTIONS, Sections
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,7 @@ class Content:
       contrasts: those that the study registered, in its order.
       reader: of the item scores behind it.
       published: numbers of a paper about the study's phases, None if there are none.
+      sections: what is known of all variants together.
     """
 
     results: StudyResults
@@ -34,3 +36,4 @@ class Content:
     contrasts: Sequence[ContrastResult] = ()
     published: Published | None = None
     reader: ScoreReader = field(default_factory=ScoreReader, compare=False)
+    sections: Sections = NO_SECTIONS

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.text import Text
 
+from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.contrast_rows import ends, outcome, percent, points, unit_text, unsigned
-from codepretrain.report.contrasts import ContrastResult
 
 _UNKNOWN = ("not decided", "inconclusive")
 

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.contrast_rows import unit_text
-from codepretrain.report.contrasts import ContrastResult
 from codepretrain.report.figure_style import (
     FAINT,
     INK,

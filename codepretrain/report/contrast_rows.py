@@ -8,7 +8,7 @@ from rich.text import Text
 
 from codepretrain.inference.effects import Effect
 from codepretrain.report.cells import MetricRow
-from codepretrain.report.contrasts import ContrastResult
+from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.statistics import Interval
 from codepretrain.report.wording import (
     NOT_THERE,

@@ -7,143 +7,26 @@ be decided counts with p = 1, so that a report of a part of the runs is not more
 last one. With one replicate in an arm the difference of the checkpoints is told, undecided.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
 
 from codepretrain.config.schema import ContrastConfig
-from codepretrain.inference.crossed import contrast
-from codepretrain.inference.equivalence import Equivalence, equivalence, guard_p_values
-from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.families import adjusted_with_equivalence
-from codepretrain.inference.interval import CONFIDENCE
-from codepretrain.inference.scores import ArmScores
-from codepretrain.report.arms import (
-    Arm,
-    ScoresReader,
-    between,
-    check_distinct,
-    check_same_evaluation,
-    compared_together,
-    find_arm,
-    with_common_replicates,
-)
+from codepretrain.report.arms import ScoresReader, find_arm
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.averages import METRIC
-from codepretrain.report.between import TWO_CHECKPOINTS, Between
-from codepretrain.report.cells import MetricRow, within_bounds
+from codepretrain.report.cells import MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import metric_rows
-from codepretrain.report.contrast_effects import NO_EFFECTS, Effects, effects_of
-from codepretrain.report.differences import Reader, scores_of, two_checkpoints
+from codepretrain.report.contrast_estimate import estimate_contrast
+from codepretrain.report.contrast_result import ContrastResult
+from codepretrain.report.differences import Reader
 from codepretrain.report.score_reader import ScoreReader
-from codepretrain.report.statistics import UNBOUNDED, Difference, Interval
-
-ALPHA = 1 - CONFIDENCE
-
-Decision = Literal["confirmed", "opposite", "equivalent", "inconclusive", "not decided"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContrastResult:
-    """A contrast as it is known now.
-
-    Attributes:
-      row: what it is of; None if nothing measured it.
-      arms: in the order of the weights; empty if one is missing.
-      arm_intervals: of the mean of each arm.
-      estimate: of recipes; None between checkpoints.
-      p_value: of the registered hypothesis: two-sided for a difference, of two one-sided tests for
-        equivalence, one-sided for a guard; before the correction. None where nothing is decided.
-      adjusted_p: after the correction over the family.
-      exceeded_p: that a guard's margin is exceeded: one-sided, after the same correction.
-      equivalence: within ±margin, where there is one; its p-value is after the same correction.
-      missing: why there is no value.
-    """
-
-    name: str
-    config: ContrastConfig
-    row: MetricRow | None = None
-    arms: tuple[Arm, ...] = ()
-    arm_intervals: tuple[Interval, ...] = ()
-    between: Between = TWO_CHECKPOINTS
-    value: float = math.nan
-    interval: Interval = UNBOUNDED
-    method: str = ""
-    num_items: int = 0
-    estimate: Estimate | None = None
-    p_value: float | None = None
-    adjusted_p: float | None = None
-    exceeded_p: float | None = None
-    equivalence: Equivalence | None = None
-    effects: Effects = NO_EFFECTS
-    missing: str = ""
-
-    @property
-    def between_text(self) -> str:
-        """What it is between, and whether replicate k is compared with replicate k."""
-        is_paired = self.estimate is not None and self.estimate.is_paired
-        return f"{self.between.text}, paired" if is_paired else self.between.text
-
-    @property
-    def decision(self) -> Decision:
-        """What the runs decide about the registered hypothesis."""
-        if self.adjusted_p is None:
-            return "not decided"
-        is_found = self.adjusted_p < ALPHA
-        direction = self.config.direction
-        if direction == "equivalent":
-            return "equivalent" if is_found else "inconclusive"
-        if self.config.guarded:
-            is_exceeded = self.exceeded_p is not None and self.exceeded_p < ALPHA
-            return "confirmed" if is_found else "opposite" if is_exceeded else "inconclusive"
-        if is_found:
-            sign = "higher" if self.value > 0 else "lower"
-            return "confirmed" if direction in ("different", sign) else "opposite"
-        is_equivalent = self.equivalence is not None and self.equivalence.p_value < ALPHA
-        return "equivalent" if is_equivalent else "inconclusive"
-
-    def to_json(self) -> dict[str, Any]:
-        """Returns the numbers, with the runs that they are of."""
-        return {
-            "contrast": self.name,
-            "metric": self.config.metric,
-            "weights": self.config.arms,
-            "direction": self.config.direction,
-            "margin": self.config.margin,
-            "family": self.config.family,
-            "between": self.between_text if self.arms else None,
-            "decision": self.decision,
-            "value": self.value,
-            "interval": self.interval,
-            "unit": self.row.unit if self.row else None,
-            "p_value": self.p_value,
-            "adjusted_p": self.adjusted_p,
-            "exceeded_p": self.exceeded_p,
-            "question": self.config.question,
-            "equivalence": self.equivalence,
-            "estimate": self.estimate,
-            "method": self.method,
-            "num_items": self.num_items,
-            "effects": self.effects,
-            "arms": [
-                {
-                    "variant": arm.variant,
-                    "runs": [run.name for run in arm.runs],
-                    "values": arm.values,
-                    "step": arm.evaluations[0].step,
-                    "digest": arm.evaluations[0].digest,
-                }
-                for arm in self.arms
-            ],
-            "missing": self.missing,
-        }
 
 
 @dataclass(frozen=True)
-class _Source:
+class MetricSource:
     """Where the scores of a metric are: the study's evaluations, or its averages."""
 
     results: StudyResults
@@ -169,7 +52,7 @@ def decide_contrasts(
     """
     reader = Reader(read or ScoreReader().of, problems)
     found = [
-        _estimate(name, config, _source(config.metric, results, averages, reader))
+        _estimate(name, config, source_of(config.metric, results, averages, reader))
         for name, config in results.spec.contrasts.items()
     ]
     families: dict[str, list[ContrastResult]] = {}
@@ -179,16 +62,17 @@ def decide_contrasts(
     return tuple(corrected[name] for name in results.spec.contrasts)
 
 
-def _source(
+def source_of(
     metric: str, results: StudyResults, averages: Averaged | None, reader: Reader
-) -> _Source:
+) -> MetricSource:
+    """Returns where a metric is: of the averages, or `<evaluation>/<metric>`."""
     of_averages = results.spec.averages
     if averages is not None and metric in {**of_averages.categories, **of_averages.totals}:
         read = averages.averages.read
         row = _row(averages.results, metric, METRIC)
-        return _Source(averages.results, row, read, partial(read, is_centered=True))
+        return MetricSource(averages.results, row, read, partial(read, is_centered=True))
     evaluator, _, name = metric.partition("/")
-    return _Source(results, _row(results, evaluator, name), reader.of, None)
+    return MetricSource(results, _row(results, evaluator, name), reader.of, None)
 
 
 def _row(results: StudyResults, evaluator: str, name: str) -> MetricRow | None:
@@ -196,81 +80,13 @@ def _row(results: StudyResults, evaluator: str, name: str) -> MetricRow | None:
     return rows[0] if rows else None
 
 
-def _estimate(name: str, config: ContrastConfig, source: _Source) -> ContrastResult:
+def _estimate(name: str, config: ContrastConfig, source: MetricSource) -> ContrastResult:
     """Returns the contrast before the correction for others."""
     if source.row is None:
         missing = f"{config.metric} was not measured"
         return ContrastResult(name=name, config=config, missing=missing)
     found = {v: find_arm(source.results, v, source.row) for v in config.arms}
-    arms = [arm for arm in found.values() if arm is not None]
-    result = ContrastResult(name=name, config=config, row=source.row)
-    if len(arms) < len(found):
-        absent = ", ".join(variant for variant, arm in found.items() if arm is None)
-        return replace(result, missing=f"not measured: {absent}")
-    try:
-        check_distinct(arms)
-        groups = compared_together(config, arms)
-        arms = with_common_replicates(arms, groups)
-        check_same_evaluation(arms)
-        scores = scores_of(arms, source.read)
-    except ValueError as error:
-        return replace(result, missing=str(error))
-    if scores is None:
-        return replace(result, missing="the item scores of a run are missing")
-    weights = list(config.arms.values())
-    result = replace(
-        result,
-        arms=tuple(arms),
-        arm_intervals=tuple(within_bounds(source.row, _mean_interval(arm)) for arm in scores),
-        between=between(arms),
-    )
-    if not result.between.are_recipes:
-        return _of_checkpoints(result, source.read, scores, weights)
-    estimate = contrast(scores, weights, is_paired=config.is_paired, groups=groups)
-    margin, kept, exceeded = None, None, None
-    if config.guarded and config.margin is not None:
-        kept, exceeded = guard_p_values(estimate, config.margin, side=config.guarded)
-    elif config.margin is not None:
-        margin = equivalence(estimate, config.margin)
-    is_equivalence = config.direction == "equivalent" and margin is not None
-    of_hypothesis = margin.p_value if is_equivalence and margin else estimate.p_value
-    return replace(
-        _with_value(result, estimate),
-        estimate=estimate,
-        p_value=of_hypothesis if kept is None else kept,
-        exceeded_p=exceeded,
-        equivalence=margin,
-        effects=effects_of(arms, scores, estimate, config, groups, source.read_centered),
-    )
-
-
-def _mean_interval(arm: ArmScores) -> Interval:
-    has_replicates = arm.num_replicates > 1
-    return contrast([arm], [1.0], between="recipes" if has_replicates else "checkpoints").interval
-
-
-def _of_checkpoints(
-    result: ContrastResult,
-    read: ScoresReader,
-    scores: Sequence[ArmScores],
-    weights: Sequence[float],
-) -> ContrastResult:
-    """Returns the difference of the checkpoints, which decides nothing about recipes."""
-    if result.config.variants and all(len(arm.runs) == 1 for arm in result.arms):
-        difference = two_checkpoints(result.arms[0], result.arms[1], read)
-        assert difference is not None, "the scores were read"
-        return _with_value(result, difference)
-    return _with_value(result, contrast(scores, weights, between="checkpoints"))
-
-
-def _with_value(result: ContrastResult, found: Estimate | Difference) -> ContrastResult:
-    return replace(
-        result,
-        value=found.value,
-        interval=found.interval,
-        method=found.method,
-        num_items=found.num_items,
-    )
+    return estimate_contrast(name, config, source.row, found, source.read, source.read_centered)
 
 
 def _corrected(family: Sequence[ContrastResult]) -> list[ContrastResult]:

@@ -1,6 +1,5 @@
 """The noise of each primary metric: between replicates, and over the last checkpoints of a run."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from codepretrain.inference import effects, noise
 from codepretrain.inference.effects import Effect
 from codepretrain.inference.scores import ArmScores
-from codepretrain.report.arms import Arm, find_arm
+from codepretrain.report.arms import Arm, find_arm, share_a_run
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.compare import Comparison
@@ -46,16 +45,29 @@ def noise_rows(results: StudyResults, comparison: Comparison) -> list[dict[str, 
     return [_view(one, comparison) for one in metric_noise(results, comparison)]
 
 
+def run_noise(results: StudyResults, row: MetricRow) -> tuple[Effect | None, int]:
+    """Returns σ_run of a metric, pooled over variants, and the number of runs that it is from.
+
+    Runs that several variants end in count once. Variants whose runs share a start have no
+    independent replicates, and are left out.
+    """
+    replicated = [arm for arm in _arms(results, row) if len(set(arm.starts)) == len(arm.starts) > 1]
+    if not replicated:
+        return None, 0
+    spread = effects.run_spread([_as_scores(arm) for arm in replicated])
+    return spread, sum(len(arm.runs) for arm in replicated)
+
+
 def _noise(results: StudyResults, row: MetricRow) -> MetricNoise:
-    arms = list(_arms(results, row))
-    replicated = [arm for arm in arms if len(set(arm.starts)) == len(arm.starts) > 1]
+    arms = _arms(results, row)
+    run_sd, num_runs = run_noise(results, row)
     curves = [_last(run, row) for arm in arms for run in arm.runs]
     firsts = [_last(arm.runs[0], row) for arm in arms]
     has_curves = bool(curves) and min(map(len, curves)) == LAST
     return MetricNoise(
         row=row,
-        run_sd=effects.run_spread([_as_scores(arm) for arm in replicated]) if replicated else None,
-        num_runs=sum(len(arm.runs) for arm in replicated),
+        run_sd=run_sd,
+        num_runs=num_runs,
         checkpoint_sd=noise.checkpoint_noise(curves, LAST) if has_curves else None,
         signal_to_noise=noise.signal_to_noise(firsts, LAST)
         if has_curves and len(firsts) > 1
@@ -63,17 +75,18 @@ def _noise(results: StudyResults, row: MetricRow) -> MetricNoise:
     )
 
 
-def _arms(results: StudyResults, row: MetricRow) -> Iterator[Arm]:
-    """Yields the arms of the variants, each set of runs once."""
-    seen = set()
+def _arms(results: StudyResults, row: MetricRow) -> list[Arm]:
+    """Returns the arms of the variants; those that end in some of the same runs are one."""
+    found: list[Arm] = []
     for variant in results.spec.variants:
         arm = find_arm(results, variant, row)
-        if (
-            arm is not None
-            and (runs := frozenset(run.plan.run_dir for run in arm.runs)) not in seen
-        ):
-            seen.add(runs)
-            yield arm
+        if arm is None:
+            continue
+        for other in [one for one in found if share_a_run(one, arm)]:
+            found.remove(other)
+            arm = other.joined(arm)
+        found.append(arm)
+    return found
 
 
 def _as_scores(arm: Arm) -> ArmScores:

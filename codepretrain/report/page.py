@@ -23,11 +23,12 @@ from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.content import Content
 from codepretrain.report.contrast_answers import answers
+from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.contrast_rows import contrast_overview, contrast_rows, origin_rows
-from codepretrain.report.contrasts import ContrastResult
 from codepretrain.report.judged import Judged
 from codepretrain.report.noise_rows import LAST, noise_rows
 from codepretrain.report.published import Published
+from codepretrain.report.section_views import section_views
 from codepretrain.report.starts import start_rows
 from codepretrain.report.templates import environment
 from codepretrain.report.win_rate_rows import rate_text
@@ -62,6 +63,7 @@ def study_parts(content: Content) -> StudyParts:
         "noise_rows": noise_rows(results, comparison),
         "num_last": LAST,
         **_comparison(comparison),
+        **section_views(content.sections, list(results.spec.variants)),
         "pairs": tables.pair_rows(content.pairs),
         "max_pairs": MAX_PAIRS,
         **_figures(results, comparison),

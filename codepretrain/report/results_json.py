@@ -32,6 +32,7 @@ def results_json(content: Content) -> dict[str, Any]:
             "comparison": comparison_json(comparison),
             "pairs": [comparison_json(pair) for pair in content.pairs],
             "averages": _averages(content.averages),
+            **content.sections.to_json(),
             "noise": metric_noise(results, comparison),
             "published": _published(content.published),
             "win_rates": judged.to_json(),

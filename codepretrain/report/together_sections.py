@@ -11,6 +11,8 @@ from typing import Any
 
 from markupsafe import Markup
 
+from codepretrain.report.ladder import climb
+from codepretrain.report.ladder_view import ladder_html
 from codepretrain.report.together import Together
 
 
@@ -22,7 +24,13 @@ class Section:
     numbers: Any
 
 
-SECTIONS: Mapping[str, Callable[[Together], Section | None]] = {}
+def _ladder(together: Together) -> Section | None:
+    """Returns what the small models of the studies predict of the largest."""
+    found = climb(list(together.contents.values()))
+    return Section(ladder_html(found), found.to_json()) if found is not None else None
+
+
+SECTIONS: Mapping[str, Callable[[Together], Section | None]] = {"ladder": _ladder}
 
 
 def sections_of(together: Together) -> dict[str, Section]:

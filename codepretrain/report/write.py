@@ -10,6 +10,7 @@ from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_json, write_text
 from codepretrain.report.averaged import compare_averages
+from codepretrain.report.best_rows import print_best
 from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline
 from codepretrain.report.content import Content
@@ -23,6 +24,7 @@ from codepretrain.report.page import StudyParts, render, study_parts
 from codepretrain.report.published import beside_published
 from codepretrain.report.results_json import results_json
 from codepretrain.report.score_reader import ScoreReader
+from codepretrain.report.sections import sections_of
 from codepretrain.report.terminal import MAX_WIDTH, print_averages, print_comparison
 
 
@@ -57,6 +59,7 @@ def write_report(
         width = min(MAX_WIDTH, console.width)
         print_answers(console, content.contrasts, width=width)
         print_contrasts(console, content.contrasts, width=width)
+        print_best(console, content.sections.best, width=width)
     return page
 
 
@@ -91,9 +94,11 @@ def content_of(results: StudyResults, reader: ScoreReader | None = None) -> Cont
     reader = reader or ScoreReader()
     averages = compare_averages(results, reader)
     contrasts = decide_contrasts(results, averages, problems, read=reader.of)
+    comparison = compare_to_baseline(results, read=reader.of)
+    sections = sections_of(results, comparison, averages, problems)
     return Content(
         results=dataclasses.replace(results, problems=(*results.problems, *problems)),
-        comparison=compare_to_baseline(results, read=reader.of),
+        comparison=comparison,
         pairs=compare_pairs(results, read=reader.of),
         written_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         judged=read_judged(results),
@@ -101,6 +106,7 @@ def content_of(results: StudyResults, reader: ScoreReader | None = None) -> Cont
         contrasts=contrasts,
         published=beside_published(results, averages),
         reader=reader,
+        sections=sections,
     )
 
 

@@ -9,7 +9,8 @@ from codepretrain.inference.estimate import Estimate
 from codepretrain.report.arms import Arm, compared_together, is_from_one_checkpoint
 from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import collect
-from codepretrain.report.contrasts import ContrastResult, decide_contrasts
+from codepretrain.report.contrast_result import ContrastResult
+from codepretrain.report.contrasts import decide_contrasts
 from codepretrain.report.score_reader import ScoreReader
 from codepretrain.study.contrast_design import Layout, layout
 from codepretrain.study.report_input import report_input

@@ -1,7 +1,7 @@
 """The subject of the report on a working directory. Imports neither JAX nor the report's plots."""
 
 from codepretrain.evals.averaged_scores import full_scores
-from codepretrain.evals.contrast_scores import full_contrasts
+from codepretrain.evals.contrast_scores import full_contrasts, full_pareto
 from codepretrain.report.collect import PhaseInput, ReportInput
 from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import rows_directories
@@ -40,6 +40,7 @@ def report_input(workspace: Workspace, *, command_line: str) -> ReportInput:
         evaluators=kept_identities(workspace),
         averages=full_scores(config),
         contrasts=full_contrasts(config),
+        pareto=full_pareto(config),
         rows={
             source: {split: str(directories[source, split]) for split in SPLITS}
             for source in sorted(config.data.sources)

@@ -24,15 +24,14 @@ LEAST_STEPS = 3  # a warm-up, a peak and an end
 LEAST_WEIGHT = 0.1  # of sources so rare that they would have no row
 MAX_BYTES = 200_000  # of each source
 _TASKS = str(Path(__file__).parents[1] / "tasks")
-_MODEL = {"d_model": 32, "num_layers": 1, "num_heads": 2, "num_kv_heads": 2, "head_dim": 16}
+D_MODEL = 32  # of models of 1024 dimensions; others in proportion
 
 
 def overrides(config: StudyConfig) -> list[str]:
     """Returns flags of the command line."""
     sources = {name: _source(source) for name, source in config.data.sources.items()}
     values: dict[str, object] = {
-        **{f"model.{name}": value for name, value in _MODEL.items()},
-        "model.d_ff": 64,
+        **{f"model.{name}": value for name, value in _model(config.model.d_model).items()},
         "model.vocab_size": VOCAB_SIZE,
         "model.compute_dtype": "float32",
         "training.batch_size": BATCH_SIZE,
@@ -52,6 +51,13 @@ def overrides(config: StudyConfig) -> list[str]:
             continue
         values |= {f"phases.{name}.{field}": value for field, value in _phase(phase).items()}
     return [f"--config.{name}={value}" for name, value in values.items()]
+
+
+def _model(d_model: int) -> dict[str, int]:
+    """Returns one layer, narrower for smaller models: the sizes of a ladder stay distinct."""
+    width = 4 * max(1, round(D_MODEL * d_model / 1024 / 4))
+    heads = {"num_heads": 2, "num_kv_heads": 2, "head_dim": width // 2}
+    return {"d_model": width, "num_layers": 1, **heads, "d_ff": 2 * width}
 
 
 def _source(source: SourceConfig) -> dict[str, object]:

@@ -58,4 +58,5 @@ def make_study(
         replicates=replicates,
         num_replicates=dict(num_replicates or {}),
         contrasts=dict(contrasts),
+        pareto=("code", "reasoning"),  # ours: the trade-off that the paper discusses
     )

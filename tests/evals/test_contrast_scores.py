@@ -1,15 +1,21 @@
 import dataclasses
+from pathlib import Path
 
 import pytest
 
+from codepretrain.config.load import load_study
 from codepretrain.config.schema import AveragesConfig, ContrastConfig, EvaluatorConfig, StudyConfig
+from codepretrain.config.validate import check
 from codepretrain.errors import UserError
 from codepretrain.evals.contrast_scores import (
     check_contrast_scores,
     contrast_units,
     full_contrasts,
+    full_pareto,
 )
 from tests.evals.test_averaged_scores import study as averaged
+
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
 
 def study(metric: str) -> StudyConfig:
@@ -65,3 +71,22 @@ def test_what_no_evaluation_scores_is_an_error(metric: str, message: str) -> Non
 def test_without_averages() -> None:
     config = dataclasses.replace(study("human_eval"), averages=AveragesConfig())
     check_contrast_scores(config)
+
+
+def check_all(config: StudyConfig) -> None:
+    check(config)
+    check_contrast_scores(config)
+
+
+def test_the_metrics_of_the_pareto_plot_are_checked_and_named_in_full() -> None:
+    config = load_study(EXPERIMENTS / "controlled.py", [])
+    assert full_pareto(config) == ("fact/bits_per_answer", "story/bits_per_answer")
+    check_contrast_scores(config)
+    for pareto, message in (
+        (("fact", "fact"), "config.pareto: expected two different metrics"),
+        (("fact/bits_per_answer", "story/nonsense"), r"config.pareto\[1\]"),
+        (("fact/bits_per_answer", "exam"), "there is no average or evaluation 'exam'"),
+    ):
+        with pytest.raises(UserError, match=message):
+            check_all(dataclasses.replace(config, pareto=pareto))
+    assert full_pareto(dataclasses.replace(config, pareto=())) == ()

@@ -11,7 +11,8 @@ from codepretrain.inference.crossed import contrast
 from codepretrain.inference.power import design_of
 from codepretrain.inference.shared_runs import groups_of
 from codepretrain.report.collect import collect
-from codepretrain.report.contrasts import ContrastResult, decide_contrasts
+from codepretrain.report.contrast_result import ContrastResult
+from codepretrain.report.contrasts import decide_contrasts
 from codepretrain.study.contrast_design import design, layout
 from codepretrain.study.measured_spreads import run_variance, spread_of, spread_of_recipes
 from codepretrain.study.spreads import Known, Spread, filled

@@ -1,0 +1,151 @@
+"""How many tokens of the baseline's mixture would have given each variant's score.
+
+There where the study has the baseline's mixture at several lengths. The curve is that of these
+variants, a variant's place on it is by its difference from the longest of them, and the curve is
+not extrapolated (`inference/effects.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codepretrain.inference.effects import TokenEquivalent, token_equivalent
+from codepretrain.report.arms import Arm, ScoresReader, find_arm, share_a_run
+from codepretrain.report.averaged import Averaged
+from codepretrain.report.cells import MetricRow
+from codepretrain.report.collect import StudyResults
+from codepretrain.report.compare import Comparison
+from codepretrain.report.differences import Reader, arm_cell, with_difference
+from codepretrain.report.evaluations import read_scores
+from codepretrain.report.mixtures import Mixture, path_mixture, path_tokens
+from codepretrain.report.statistics import Difference
+from codepretrain.report.wording import is_known
+
+
+@dataclass(frozen=True, kw_only=True)
+class EquivalentTokens:
+    """A variant on the curve of the baseline's mixture.
+
+    Attributes:
+      tokens: that the variant was trained on.
+      longest: of the curve.
+      equivalent: of the baseline's mixture; its ratio and interval are over `longest`.
+    """
+
+    row: MetricRow
+    variant: str
+    runs: tuple[str, ...]
+    tokens: int
+    longest: int
+    difference: Difference
+    equivalent: TokenEquivalent
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "metric": f"{self.row.evaluator}/{self.row.name}",
+            "variant": self.variant,
+            "runs": self.runs,
+            "tokens": self.tokens,
+            "longest": self.longest,
+            "difference": self.difference.value,
+            "between": self.difference.between.text,
+            "equivalent_tokens": self.equivalent.tokens,
+            "interval": [
+                end * self.longest
+                for end in (self.equivalent.interval.low, self.equivalent.interval.high)
+            ],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenEquivalents:
+    """curve: (tokens, variant) of the baseline's mixture, the shortest first."""
+
+    mixture: Mixture
+    curve: tuple[tuple[int, str], ...]
+    found: tuple[EquivalentTokens, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "mixture": dict(self.mixture),
+            "curve": self.curve,
+            "variants": [one.to_json() for one in self.found],
+        }
+
+
+def token_equivalents(
+    results: StudyResults, comparison: Comparison, averages: Averaged | None, problems: list[str]
+) -> TokenEquivalents | None:
+    """Returns the equivalents of the primary metrics and averages, None without two lengths."""
+    baseline = results.spec.baseline
+    mixture = path_mixture(results.path(baseline)) if baseline is not None else None
+    if mixture is None:
+        return None
+    by_length: dict[int, str] = {}
+    for variant in results.spec.variants:
+        path = results.path(variant)
+        if path_mixture(path) == mixture:
+            by_length.setdefault(path_tokens(path), variant)
+    curve = tuple(sorted(by_length.items()))
+    if len(curve) < 2:
+        return None
+    found = [
+        one
+        for row in comparison.headline_rows
+        for one in _of_row(results, row, curve, Reader(read_scores, problems).of, problems)
+    ]
+    if averages is not None:
+        read = averages.averages.read
+        for row in averages.comparison.headline_rows:
+            found += _of_row(averages.results, row, curve, read, problems)
+    return TokenEquivalents(mixture=mixture, curve=curve, found=tuple(found)) if found else None
+
+
+def _of_row(
+    results: StudyResults,
+    row: MetricRow,
+    curve: Sequence[tuple[int, str]],
+    read: ScoresReader,
+    problems: list[str],
+) -> list[EquivalentTokens]:
+    arms = [(tokens, find_arm(results, variant, row)) for tokens, variant in curve]
+    known = [(tokens, arm) for tokens, arm in arms if arm is not None]
+    if len(known) < 2 or row.direction is None:
+        return []
+    longest, last = known[-1]
+    scores = [float(np.mean(arm.values)) for _, arm in known]
+    if not np.isfinite(scores).all():
+        return []
+    reader = Reader(read, problems)
+    found = []
+    for variant in results.spec.variants:
+        arm = find_arm(results, variant, row)
+        if arm is None or any(share_a_run(arm, of) for _, of in known):
+            continue
+        difference = _difference(arm, last, reader)
+        if difference is None or not is_known(difference.interval):
+            continue
+        found.append(
+            EquivalentTokens(
+                row=row,
+                variant=variant,
+                runs=tuple(run.name for run in arm.runs),
+                tokens=path_tokens(results.path(variant)),
+                longest=longest,
+                difference=difference,
+                equivalent=token_equivalent(
+                    [tokens for tokens, _ in known],
+                    scores,
+                    difference.value,
+                    difference.interval,
+                    is_higher_better=row.direction == "higher",
+                ),
+            )
+        )
+    return found
+
+
+def _difference(arm: Arm, longest: Arm, reader: Reader) -> Difference | None:
+    return with_difference(arm_cell(arm, reader), arm, longest, reader).difference

@@ -1,0 +1,168 @@
+"""A ladder whose laws are known: losses of planted parameters at three sizes and lengths."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from codepretrain.files.json_values import plain
+from codepretrain.report.collect import collect
+from codepretrain.report.ladder import climb
+from codepretrain.report.ladder_arms import find_ladder
+from codepretrain.report.ladder_mixtures import choices
+from codepretrain.report.ladder_view import ladder_html
+from codepretrain.report.together import bring_together
+from codepretrain.report.together_sections import SECTIONS, sections_of
+from codepretrain.report.token_rows import token_rows
+from codepretrain.report.write import content_of
+from tests.report.replicated import LOSS, replicated_study
+
+SIZES = (1_000_000, 4_000_000, 16_000_000)
+LENGTHS = (20_000_000, 40_000_000, 80_000_000)
+CODE = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+def law(size: int, tokens: int, code: float) -> float:
+    """The loss on code: falls with size, tokens and the share of code."""
+    return 1.0 + 40 * size**-0.35 + 90 * tokens**-0.3 + 0.4 * np.exp(-1.5 * code)
+
+
+def name_of(code: float, tokens: int) -> str:
+    """A name that says nothing: shares and lengths are in the plan alone."""
+    return "abcde"[CODE.index(code)] + "xyz"[LENGTHS.index(tokens)]
+
+
+def study_of(root, size, *, lengths=LENGTHS):
+    levels = {name_of(c, d): (law(size, d, c),) for d in lengths for c in CODE}
+    study = replicated_study(root / f"{size}", levels, num_items=20, seed=size)
+    phases = {
+        name_of(code, tokens): replace(
+            study.phases[name_of(code, tokens)],
+            tokens=tokens,
+            requested_tokens=tokens,
+            mixture=({"start_tokens": 0, "weights": {"code": code, "text": 1 - code}},),
+            fingerprint=f"{size} {code} {tokens}",
+        )
+        for tokens in lengths
+        for code in CODE
+    }
+    return replace(
+        study,
+        study=f"size_{size}",
+        phases=phases,
+        baseline=name_of(0.0, lengths[0]),
+        num_parameters=2 * size,
+        num_parameters_non_embedding=size,
+    )
+
+
+@pytest.fixture(scope="module")
+def contents(tmp_path_factory):
+    root = tmp_path_factory.mktemp("ladder")
+    return [content_of(collect(study_of(root, size))) for size in SIZES]
+
+
+@pytest.fixture(scope="module")
+def found(contents):
+    return climb(contents)
+
+
+def losses(found):
+    return [one for one in found.predictions if one.row.evaluator == LOSS]
+
+
+def test_arms_are_told_by_shares_sizes_and_tokens(contents):
+    ladder = find_ladder(contents)
+    assert ladder.target == (SIZES[-1], LENGTHS[-1])
+    assert len(ladder.arms) == 45
+    assert len(ladder.points) == 8
+    half = (("code", 0.5), ("text", 0.5))
+    assert ladder.at(ladder.target)[half].variant == "cz"
+    assert len(ladder.below(half)) == 8
+    assert find_ladder(contents[:1]) is None
+
+
+def test_the_target_is_predicted_from_what_is_below_it(found):
+    assert len(losses(found)) == len(CODE)
+    for one in losses(found):
+        assert one.num_runs == 8
+        assert one.predicted == pytest.approx(one.actual, rel=0.02)
+        assert one.interval.low < one.interval.high
+        assert len(one.left_out) == 8
+        assert one.left_out_error < 0.1
+
+
+def test_the_planted_order_is_decided_at_every_point(found):
+    of_loss = [one for one in found.rankings if one.row.evaluator == LOSS]
+    assert [one.point for one in of_loss][-1] is None  # the laws' predictions
+    assert len(of_loss) == 9
+    assert all(one.num_mixtures == 5 for one in of_loss)
+    # 0.75 and 1.0 differ by 0.04, the least: ten pairs, all in the same order.
+    assert all(one.of_all.share >= 0.9 for one in of_loss)
+    assert all(one.of_all.interval.low < one.of_all.share for one in of_loss)
+    assert all(one.of_distinguishable.num_pairs <= 10 for one in of_loss)
+
+
+def test_the_mixture_is_chosen_and_held_to_the_target(contents):
+    manifests = {source: {"train": _Manifest(10**9)} for source in ("code", "text")}
+    with_data = [
+        replace(content, results=replace(content.results, manifests=manifests))
+        for content in contents
+    ]
+    found = list(choices(find_ladder(with_data)))
+    assert len(found) == 8
+    for one in found:
+        assert one.sources == ("code", "text")
+        assert one.correlations[0] > 0.8
+        # Only the loss on code is measured: all code is best, and was tried.
+        assert one.choice.mixture == pytest.approx([1.0, 0.0], abs=1e-3)
+        assert one.is_within
+        assert one.at_target.rank == 1
+        assert one.at_target.regret == 0
+        assert one.gain.value > 0
+
+
+class _Manifest:
+    """The one field that a ladder reads of a manifest."""
+
+    def __init__(self, num_tokens: int) -> None:
+        self.num_tokens = num_tokens
+
+
+def test_without_prepared_data_no_mixture_is_chosen_and_the_page_says_why(found):
+    assert all("unique tokens" in one.missing for one in found.choices)
+    html = ladder_html(found)
+    assert "expected positive numbers of unique tokens" in html
+    assert "16M parameters, 80M tokens" in html
+
+
+def test_the_numbers_are_json_and_the_section_is_of_several_studies(contents, found):
+    json.dumps(plain(found.to_json()), allow_nan=False)
+    assert "ladder" in SECTIONS
+    assert "ladder" not in sections_of(bring_together(contents[:1]))
+
+
+def test_another_evaluation_than_the_targets_is_left_out(contents):
+    first = contents[0]
+    cells = {
+        key: replace(cell, digest="other") if key[0].evaluator == LOSS else cell
+        for key, cell in first.comparison.cells.items()
+    }
+    changed = replace(first, comparison=replace(first.comparison, cells=cells))
+    ladder = find_ladder([changed, *contents[1:]])
+    assert ladder.notes == (
+        f"{LOSS} of size_1000000 was measured with other items or settings than at the target, "
+        "and is left out",
+    )
+
+
+def test_variants_are_placed_on_the_curve_of_the_baselines_mixture(contents):
+    tokens = contents[0].sections.tokens
+    assert [variant for _, variant in tokens.curve] == ["ax", "ay", "az"]
+    of_loss = {one.variant: one for one in tokens.found if one.row.evaluator == LOSS}
+    # More code at the shortest length: better than text at the longest, beyond the curve.
+    assert np.isinf(of_loss["ex"].equivalent.ratio)
+    rows = {row["variant"]: row for row in token_rows(tokens) if row["metric"] == "code"}
+    assert rows["ex"]["equivalent"] == "> 80M"
+    assert "ax" not in rows
