@@ -18,7 +18,7 @@ class NewFile:
             self._file = path.open("xb", buffering=_BUFFER_BYTES)
 
     def write(self, content: bytes | memoryview) -> None:
-        """Appends bytes; of a memoryview, those of its items. Raises UserError if there is no space."""
+        """Appends bytes. Raises UserError if there is no space."""
         with explained("write", self.path):
             self._file.write(content)
         self.num_bytes += memoryview(content).nbytes

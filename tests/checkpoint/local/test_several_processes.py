@@ -151,12 +151,10 @@ def test_bits_come_back_while_any_disk_has_each_part(
         assert steps == "steps 2 3"
         kept = {(process - 1) % 4, process} if data == 1 else {process % 2}
         assert parts == " ".join(["parts", *(f"part-{number}.bin" for number in sorted(kept))])
-        lines = told[:-1]  # the first holder's damage is met again beside the second one's
-        found = sorted(re.search(r"host-(\d)/run-\S+/3/process-\1/(.*)", one)[0] for one in lines)
-        differ = [
-            (host, rf"host-{host}/run-\S+/3/process-{host}/part-{part}.bin differs from what was written")
-            for host in sorted([holders[0], *holders])
-        ]
-        assert all(re.fullmatch(pattern, one) for one, (_, pattern) in zip(found, differ, strict=True))
+        # The first holder's damage is met again beside the second one's.
+        expected = [f"host-{host}" for host in sorted([holders[0], *holders])]
+        file = rf"run-\S+/3/process-\d/part-{part}.bin differs from what was written"
+        found = [re.search(rf"step 3: \S+/(host-\d)/{file}", line) for line in told[:-1]]
+        assert sorted(one[1] for one in found if one) == expected
         ignored = f"local checkpoints are ignored here ({there}): they were saved on {here}"
         assert told[-1] == ignored
