@@ -67,6 +67,7 @@ class Trainer:
             program.abstract_state,
             identity=phase_run.identity,
             tell=self._tell,
+            check_hold=phase_run.check_hold,
             is_off=phase_run.is_rebuild,
         )
         self.profile = Profile(phase_run.run_dir / "profile", phase_run.profile_steps, self._tell)

@@ -48,6 +48,13 @@ OPTIONS = [
     f"--config.checkpoint.local_interval_steps={INTERVAL}",
     "--config.evals.validation.interval_steps=80",
 ]
+# Every start but the first finds all programs compiled.
+CACHE = {
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
+# What is left → whether a local checkpoint can be restored from it.
+REMAINS = {"intact": True, "one": True, "moved": True, "damaged": True, "all": False}
 MESHES = {
     # Mesh → options, the two hosts that hold a part, and its number.
     "fsdp 8": (["--config.execution.mesh.fsdp=8"], (1, 2), 1),
@@ -132,8 +139,15 @@ class Job:
 
 @pytest.mark.parametrize("mesh", MESHES)
 def test_they_go_on_from_their_disks(
-    prepared: Path, tmp_path: Path, tiny_overrides: list[str], mesh: str
+    prepared: Path,
+    tmp_path: Path,
+    tiny_overrides: list[str],
+    mesh: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for name, value in CACHE.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "compiled"))
     options, holders, part = MESHES[mesh]
     unbroken, job = (Job(tmp_path / name, tiny_overrides, options) for name in ("unbroken", "job"))
     for one in (unbroken, job):
@@ -142,13 +156,7 @@ def test_they_go_on_from_their_disks(
     committed, local = job.kill_between()
     print(f"\n{mesh}: killed at step {last_step(job.workdir)}, with {committed} and {local} saved")
 
-    for name, is_local in (
-        ("intact", True),
-        ("one", True),
-        ("moved", True),
-        ("damaged", True),
-        ("all", False),
-    ):
+    for name, is_local in REMAINS.items():
         job.put_back()
         shift, expected = 0, local if is_local else committed
         if name in ("one", "moved"):

@@ -264,7 +264,7 @@ def test_a_local_checkpoint_sends_nothing_where_other_hosts_hold_the_same(tmp_pa
 
 
 def test_a_local_checkpoint_is_sent_array_by_array(tmp_path):
-    """With fsdp alone. A chip sends its shard to the next host's chip, and needs no other memory."""
+    """With fsdp alone: from each chip to one of the next host, without other memory."""
     pytest.importorskip("libtpu")
     overrides = ["--config.execution.mesh.fsdp=256"]
     study = ROOT / "experiments" / "scale.py"

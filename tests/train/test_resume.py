@@ -191,7 +191,8 @@ def test_a_full_disk_costs_the_local_checkpoints_alone(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write, written = files.write, []
+    write = files.write
+    written: list[int] = []
 
     def full(*arguments: Any) -> Any:
         if len(written) == 2:

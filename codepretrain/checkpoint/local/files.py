@@ -29,6 +29,7 @@ from codepretrain.files.directory import (
 from codepretrain.files.hashing import sha256_bytes, sha256_json
 from codepretrain.files.new_file import NewFile
 from codepretrain.files.sealed import read_sealed, write_sealed
+from codepretrain.files.storage import read_bytes
 
 _FORMAT = 1
 _RECORD = "record.json"
@@ -48,7 +49,7 @@ class Copy:
 
     def read(self) -> bytes:
         """Returns the bytes. Raises UserError if they are not those that were written."""
-        content = storage.read_bytes(self.path)
+        content = read_bytes(self.path)
         if sha256_bytes(content) != self.sha256:
             raise DamageError(f"{self.path} differs from what was written")
         return content

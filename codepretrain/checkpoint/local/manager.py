@@ -29,7 +29,7 @@ from codepretrain.config.schema import CheckpointConfig
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.writable import check_writable
-from codepretrain.hosts import Channel, gather
+from codepretrain.hosts import Channel, gather, values_of_processes
 from codepretrain.progress_pipe import PROGRESS
 
 _KEPT = 2  # so that damage of the newest one costs one interval
@@ -51,6 +51,7 @@ class LocalCheckpoints:
         *,
         identity: Mapping[str, Any],
         tell: Callable[[str], None],
+        check_hold: Callable[[], None] = lambda: None,
         is_off: bool = False,
     ) -> None:
         """Opens the folder of `config`; creates nothing.
@@ -58,6 +59,8 @@ class LocalCheckpoints:
         Args:
           abstract_state: shape, dtype and sharding of every leaf.
           tell: prints a line, on one process.
+          check_hold: raises if the run is no longer held; called before each save by process 0. A
+            job that has lost it must not add steps that the records of the next one lack.
           is_off: as without a folder.
         """
         self._config = config
@@ -65,8 +68,10 @@ class LocalCheckpoints:
         self._abstract_state = abstract_state
         self._identity = identity
         self._tell = tell
+        self._check_hold = check_hold
         self._is_on = config.local_folder is not None and not is_off
-        self._is_saving = self._is_on
+        self._is_saving = self._is_on  # the same on all processes
+        self._has_failed = False  # on this one
         self._last_save_s = time.monotonic()
         self._thread: threading.Thread | None = None
         self._lineage = ""
@@ -169,7 +174,9 @@ class LocalCheckpoints:
         Waits for the previous save.
         """
         self.wait()
-        if not self._is_saving:
+        # The copies below are sent by all processes, so none may leave on its own.
+        if any(failed for (failed,) in values_of_processes([self._has_failed])):
+            self._is_saving = False
             return
         self._last_save_s = time.monotonic()
         process = jax.process_index()
@@ -246,23 +253,30 @@ class LocalCheckpoints:
             return {"hashes": list(hashes.items())}
 
         try:
+            self._channel.decide("the hold of a local save", self._check_hold, wait_s=_WAIT_S)
             reports = self._channel.gather("a local checkpoint", write, wait_s=_WAIT_S)
             faults = [one["fault"] for one in reports if "fault" in one]
             differing = [] if faults else _differing([one["hashes"] for one in reports])
-            self._stop_saving(faults or differing)
+            self._fail(faults or differing)
             if differing:
                 files.remove_steps(self.folder, [record.step])
             elif not faults:
                 newest = files.steps(self.folder)
                 files.remove_steps(self.folder, newest[:-_KEPT])
         except Exception as error:  # a peer has ended, or a disk is gone
-            self._stop_saving([f"{type(error).__name__}: {error}"])
+            self._fail([f"{type(error).__name__}: {error}"])
 
     def _stop_saving(self, faults: Sequence[str]) -> None:
-        """Ends local saves until the next start if anything is wrong; those before stay."""
-        if not faults or not self._is_saving:
+        """Ends local saves if anything is wrong, which all processes know."""
+        if self._is_saving:
+            self._fail(faults)
+            self._is_saving = not faults
+
+    def _fail(self, faults: Sequence[str]) -> None:
+        """Notes that the next save is to end local saves; those before stay on the disks."""
+        if not faults:
             return
-        self._is_saving = False
+        self._has_failed = True
         more = f" (and {len(faults) - 1} other hosts)" if len(faults) > 1 else ""
         self._tell(f"warning: no local checkpoints until the next start: {faults[0]}{more}")
 
