@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-resume test-mesh test-hosts test-signals test-attempts test-pod test-parity test-harness \
+.PHONY: demo test test-resume test-mesh test-hosts test-local test-signals test-attempts test-pod test-parity test-harness \
   test-serve test-storage test-preparation test-faults test-elastic test-slices test-statistics test-replicates \
   test-same-recipe pod-demo lint format lock benchmark benchmark-growth clean
 
@@ -22,6 +22,10 @@ test-mesh: .venv/.installed
 
 test-hosts: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_hosts.py -s
+
+# Four processes with a disk each, killed: they go on from the disks that are left.
+test-local: .venv/.installed
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_local_checkpoints.py -s
 
 # SIGTERM, SIGINT and errors in every stage of a run, on one process and on two.
 test-signals: .venv/.installed

@@ -170,9 +170,10 @@ class Checkpoints:
         *,
         step: int | None = None,
         up_to: int | None = None,
+        since: int = 0,
         is_part: bool = False,
     ) -> Restored:
-        """Returns the newest whole checkpoint, of the steps up to `up_to` or of `step` alone.
+        """Returns the newest whole checkpoint of the steps from `since` to `up_to`, or of `step`.
 
         The state is bitwise equal to what was saved, also on another mesh.
 
@@ -186,7 +187,8 @@ class Checkpoints:
         """
         damaged: dict[int, str] = {}
         for found in reversed(self.steps()):
-            if (step is not None and found != step) or (up_to is not None and found > up_to):
+            is_after = up_to is not None and found > up_to
+            if is_after or found < since or (step is not None and found != step):
                 continue
             whole, damage = open_whole(self.path(found))
             if whole is None:

@@ -10,6 +10,7 @@ class Restored:
 
     Attributes:
       damaged: the skipped checkpoints by step, with what is wrong with each.
+      is_local: the state is of a local checkpoint (`local/`).
     """
 
     step: int = 0
@@ -17,3 +18,4 @@ class Restored:
     ledger: Any = None
     identity: Any = None
     damaged: dict[int, str]
+    is_local: bool = False

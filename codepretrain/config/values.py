@@ -156,6 +156,11 @@ RULES: Mapping[str, Rule] = {
     "checkpoint.temporary_interval_s": POSITIVE,
     "checkpoint.num_temporary": whole(1),
     "checkpoint.permanent_interval_steps": whole(1, MAX_TOKENS),
+    "checkpoint.local_folder": Rule(
+        "the absolute path of a folder on each host", lambda value: value.startswith("/")
+    ),
+    "checkpoint.local_interval_s": POSITIVE,
+    "checkpoint.local_interval_steps": whole(1, MAX_TOKENS),
     "evals.*.kind": FILLED,
     "evals.*.interval_steps": whole(1, MAX_TOKENS),
     "evals.*.interval_tokens": whole(1, MAX_TOKENS),

@@ -17,11 +17,11 @@ class NewFile:
         with explained("write", path):
             self._file = path.open("xb", buffering=_BUFFER_BYTES)
 
-    def write(self, content: bytes) -> None:
+    def write(self, content: bytes | memoryview) -> None:
         """Appends bytes. Raises UserError if there is no space."""
         with explained("write", self.path):
             self._file.write(content)
-        self.num_bytes += len(content)
+        self.num_bytes += memoryview(content).nbytes
 
     def close(self) -> None:
         """Flushes the buffer. Raises UserError if there is no space."""

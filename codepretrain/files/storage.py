@@ -12,7 +12,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -264,11 +264,12 @@ def remove(path: StrPath) -> None:
 
 
 def remove_tree(folder: StrPath) -> None:
-    """Removes a folder with everything in it, if it exists."""
+    """Removes a folder with everything in it, if it exists; several processes may do so at once."""
     with explained("remove", folder):
         if is_local(folder):
-            if os.path.lexists(folder):
-                shutil.rmtree(folder)
+            while os.path.lexists(folder):
+                with suppress(FileNotFoundError):  # another process has removed a file
+                    shutil.rmtree(folder)
             return
         below = [os.path.join(folder, name) for name in sizes_below(folder)]
         with ThreadPoolExecutor(THREADS) as pool:

@@ -100,7 +100,7 @@ def _request(state: JobState, event: Mapping[str, Any]) -> JobState:
         if state.is_over and fresh.state == "RESTARTING":
             fresh = replace(fresh, why="", ended_s=now_s, last_cause=None)
         if event.get("retrain_lost") and name not in {v.attempt.stage for v in state.live.values()}:
-            fresh = replace(fresh, saved_step=None)
+            fresh = replace(fresh, saved_step=None, resumed_step=None)
         stages[name] = fresh
     return replace(
         state,
@@ -147,7 +147,13 @@ def _running(state: JobState, event: Mapping[str, Any]) -> JobState:
 
 
 def _resumed(state: JobState, event: Mapping[str, Any]) -> JobState:
-    return _with_live(state, _live(state, event), resumed_step=event["step"])
+    live, step = _live(state, event), event["step"]
+    state = _with_live(state, live, resumed_step=step)
+    stage = state.stage(live.attempt.stage)
+    if step <= max(stage.saved_step or 0, stage.resumed_step or 0):
+        return state
+    # From a checkpoint that nobody reported: a local one, or one whose report was lost.
+    return _with_stage(state, live.attempt.stage, resumed_step=step, failures=0)
 
 
 def _first_step(state: JobState, event: Mapping[str, Any]) -> JobState:

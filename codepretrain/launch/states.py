@@ -94,9 +94,11 @@ class StageState:
     """What is known of a stage.
 
     attempts: number of the last one. last_step: that its last attempt reached. saved_step: its
-    newest checkpoint. failures: in a row, without a new checkpoint. same_step_failures: in a row,
-    at `last_failed_step`. since_s: when it came into this state. ended_s: when its last attempt
-    ended, by the clock of the newest term. is_resized: it ended to go on with more slices.
+    newest checkpoint. resumed_step: the latest from which an attempt has resumed; later than
+    `saved_step` if that was a local checkpoint. failures: in a row, without a new checkpoint.
+    same_step_failures: in a row, at `last_failed_step`. since_s: when it came into this state.
+    ended_s: when its last attempt ended, by the clock of the newest term. is_resized: it ended to
+    go on with more slices.
     """
 
     state: str = "WAITING"
@@ -107,6 +109,7 @@ class StageState:
     last_message: str = ""
     last_step: int | None = None
     saved_step: int | None = None
+    resumed_step: int | None = None
     seconds: float = 0.0
     chip_seconds: float = 0.0
     failures: int = 0

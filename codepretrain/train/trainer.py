@@ -7,6 +7,7 @@ import jax
 from rich.console import Console
 
 from codepretrain import interrupt
+from codepretrain.checkpoint.local.manager import LocalCheckpoints
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.errors import Interrupted
 from codepretrain.files import atomic
@@ -17,14 +18,14 @@ from codepretrain.metrics.stopwatch import Stopwatch
 from codepretrain.metrics.time_ledger import TimeLedger
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.progress_pipe import PROGRESS
-from codepretrain.stream.ledger import Ledger, LedgerKeeper, check_resume
+from codepretrain.stream.ledger import LedgerKeeper
 from codepretrain.stream.loader import BatchLoader
-from codepretrain.train.lost_checkpoints import check_resumed, settle_lost
 from codepretrain.train.phase_evaluator import EvaluationError, PhaseEvaluator
-from codepretrain.train.phase_run import PhaseRun, check_identity
+from codepretrain.train.phase_run import PhaseRun
 from codepretrain.train.profile import Profile
 from codepretrain.train.program import Program
 from codepretrain.train.replay import ReplayedSteps
+from codepretrain.train.resume import resume
 from codepretrain.train.sharding import global_batch
 from codepretrain.train.state import TrainState
 from codepretrain.train.step_log import StepLog
@@ -60,11 +61,16 @@ class Trainer:
             on_committed=PROGRESS.save if not phase_run.is_rebuild else None,
             attempt=phase_run.attempt,
         )
-        self.profile = Profile(
-            phase_run.run_dir / "profile",
-            phase_run.profile_steps,
-            lambda message: console.print(f"{phase_run.name}: {message}", soft_wrap=True),
+        self.local = LocalCheckpoints(
+            phase_run.config.checkpoint,
+            phase_run.run_dir,
+            program.abstract_state,
+            identity=phase_run.identity,
+            tell=self._tell,
+            check_hold=phase_run.check_hold,
+            is_off=phase_run.is_rebuild,
         )
+        self.profile = Profile(phase_run.run_dir / "profile", phase_run.profile_steps, self._tell)
 
     def run(self) -> None:
         """Trains to `phase_run.stop_step`.
@@ -77,6 +83,7 @@ class Trainer:
             stack.enter_context(interrupt.handling())
             stack.enter_context(self.watch.spent("program"))
             stack.callback(self.checkpoints.close)
+            stack.callback(self.local.wait)
             with self.watch.spent("restore"):
                 state, step = self._restore()
             self._open_records(stack, step)
@@ -128,38 +135,14 @@ class Trainer:
         self._finish(step)
 
     def _restore(self) -> tuple[TrainState, int]:
-        """Returns the state and step of the newest whole checkpoint, or the phase's first."""
-        phase_run = self.phase_run
-        restored = self.checkpoints.restore(self.program.abstract_state, up_to=phase_run.stop_step)
-        self._check_resumed(restored.step)
-        for line in settle_lost(
+        return resume(
+            self.phase_run,
             self.checkpoints,
-            restored,
-            run_dir=phase_run.run_dir,
-            up_to=phase_run.stop_step,
-            retrain=phase_run.retrain_lost,
-            replaces_records=not phase_run.is_rebuild,
-        ):
-            self.console.print(f"{phase_run.name}: {line}", soft_wrap=True)
-        if restored.state is None:
-            return phase_run.initial_state(), 0
-        where = self.checkpoints.path(restored.step)
-        check_identity(restored.identity, phase_run.identity, where=where)
-        check_resume(Ledger.from_json(restored.ledger), self.ledger.advance_to(restored.step))
-        self.console.print(f"{phase_run.name}: resuming from step {restored.step:,}")
-        return restored.state, restored.step
-
-    def _check_resumed(self, step: int) -> None:
-        """Reports where the phase resumes.
-
-        Raises:
-          DamageError: it is earlier than a checkpoint that was committed before.
-        """
-        phase_run = self.phase_run
-        if phase_run.is_rebuild:
-            return
-        PROGRESS.resume(phase_run.name, step)
-        check_resumed(phase_run.name, step, phase_run.expected_step, self.checkpoints.directory)
+            self.local,
+            self.ledger,
+            abstract_state=self.program.abstract_state,
+            tell=self._tell,
+        )
 
     def _step_log(self, stack: ExitStack, step: int) -> StepLog:
         progress = StepProgress(
@@ -222,23 +205,30 @@ class Trainer:
 
     def _save_if_due(self, state: TrainState, step: int) -> None:
         """Saves by step (permanent) and by time (temporary)."""
-        is_due = self.checkpoints.is_permanent(step)
+        is_due, is_local_due = self.checkpoints.is_permanent(step), self.local.is_due(step)
+        own = [int(each.is_due_by_time()) for each in (self.checkpoints, self.local)]
         if jax.process_count() == 1:
-            is_due |= self.checkpoints.is_due_by_time()
+            is_due, is_local_due = is_due or bool(own[0]), is_local_due or bool(own[1])
         elif self.log.is_due(step):  # agreeing on the time costs some
-            own = [int(self.checkpoints.is_due_by_time()), *self.log.times_us()]
-            all_values = values_of_processes(own)
+            all_values = values_of_processes([*own, *self.log.times_us()])
             is_due |= any(is_late for is_late, *_ in all_values)
-            self.log.note_times(step, [times for _, *times in all_values])
+            is_local_due |= any(is_late for _, is_late, *_ in all_values)
+            self.log.note_times(step, [times for _, _, *times in all_values])
+        if is_local_due and step < self.phase_run.stop_step:
+            self._save(state, step, is_local=True)
         if is_due:
             self._save(state, step)
 
-    def _save(self, state: TrainState, step: int) -> None:
+    def _save(self, state: TrainState, step: int, *, is_local: bool = False) -> None:
         self.log.write()
         with self.watch.spent("save"):
             ledger = self.ledger.advance_to(step).to_json()
             self.writer.flush()
-            self.checkpoints.save(step, state, ledger=ledger, identity=self.phase_run.identity)
+            if is_local:
+                self.local.save(step, state, ledger=ledger)
+            else:
+                identity = self.phase_run.identity
+                self.checkpoints.save(step, state, ledger=ledger, identity=identity)
 
     def _evaluate(self, state: TrainState, step: int) -> None:
         """Runs the evaluations that are due after `step` updates and not recorded yet."""
@@ -271,7 +261,11 @@ class Trainer:
         """Waits for the last save, and writes the run's ledger."""
         with self.watch.spent("save"):
             self.checkpoints.wait()
+            self.local.clear()
         self.time.save(step, is_final=True)
         if not self.phase_run.is_rebuild and jax.process_index() == 0:
             ledger = self.ledger.advance_to(step).to_json()
             atomic.write_json(self.phase_run.run_dir / "ledger.json", ledger)
+
+    def _tell(self, line: str) -> None:
+        self.console.print(f"{self.phase_run.name}: {line}", soft_wrap=True)

@@ -19,7 +19,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +48,18 @@ def start(
     *,
     num_processes: int,
     options: Sequence[str] = OPTIONS,
+    cpu_devices: int = 1,
+    of_process: Callable[[int], list[str]] = lambda index: [],
 ) -> list[subprocess.Popen[str]]:
-    """Starts the command on processes of one CPU device each."""
+    """Starts the command on processes of some CPU devices each.
+
+    of_process: further arguments of each process.
+    """
     address = free_address()
     words = [command, "--phase", "trunk", "--config", str(TINY), "--workdir", str(workdir)]
     processes = []
     for index in range(num_processes):
-        machine = ["--cpu-devices=1"]
+        machine = [f"--cpu-devices={cpu_devices}", *of_process(index)]
         if num_processes > 1:
             machine += [
                 f"--coordinator={address}",
@@ -74,9 +79,12 @@ def start(
     return processes
 
 
-def finish(processes: list[subprocess.Popen[str]]) -> None:
-    for ended in wait_for_all(processes, timeout_s=TIMEOUT_S):
+def finish(processes: list[subprocess.Popen[str]]) -> list[str]:
+    """Returns what each process has printed."""
+    ends = wait_for_all(processes, timeout_s=TIMEOUT_S)
+    for ended in ends:
         assert ended.returncode == 0, ended.stdout
+    return [ended.stdout for ended in ends]
 
 
 def run_dir(workdir: Path) -> Path:

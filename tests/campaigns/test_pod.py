@@ -70,6 +70,32 @@ with open(output, "w") as file:
                "mesh": dict(mesh.shape)}, file)
 """
 
+# What a local checkpoint sends to the next host, of each kind of array.
+LOCAL_SCRIPT = """
+import json, sys
+import jax
+jax.config.update("jax_platforms", "cpu")
+from codepretrain.checkpoint.local.exchange import compile_sends
+from codepretrain.checkpoint.local.layout import Layout
+from codepretrain.config.load import load_study
+from codepretrain.podplan.topology import parse_topology, topology_devices
+from codepretrain.train.sharding import make_mesh
+from codepretrain.train.state import abstract_state
+study, topology, output, *overrides = sys.argv[1:]
+config = load_study(study, overrides)
+devices = topology_devices(parse_topology(topology))
+mesh = make_mesh(config.execution.mesh, devices, d_model=config.model.d_model)
+layout = Layout(abstract_state(config, mesh))
+sends = []
+for number, program in compile_sends(layout).items():
+    memory = program.memory_analysis()
+    sends.append({"text": program.as_text(), "shard": layout.shard_bytes(number),
+                  "temporary": memory.temp_size_in_bytes, "output": memory.output_size_in_bytes})
+with open(output, "w") as file:
+    json.dump({"mesh": dict(mesh.shape), "parts": list(layout.parts), "sends": sends,
+               "part_bytes": layout.num_bytes(0)}, file)
+"""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -109,12 +135,16 @@ def step(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Step]:
     return compiled
 
 
-def _compile(study: Path, overrides: list[str], output: Path) -> Step:
+def _run(script: str, study: Path, overrides: list[str], output: Path) -> dict[str, Any]:
     # The flags of the other tests would lower the compiler's effort.
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | POD.environment
-    command = [sys.executable, "-c", SCRIPT, str(study), POD.name, str(output), *overrides]
+    command = [sys.executable, "-c", script, str(study), POD.name, str(output), *overrides]
     subprocess.run(command, check=True, cwd=ROOT, env=environment)
-    found: dict[str, Any] = json.loads(output.read_text())
+    return json.loads(output.read_text())
+
+
+def _compile(study: Path, overrides: list[str], output: Path) -> Step:
+    found = _run(SCRIPT, study, overrides, output)
     config, program, mesh = load_study(study, overrides), parse(found["text"]), found["mesh"]
     # 16 where 32 would leave a chip fewer rows of a matrix than a tile has.
     fsdp = 16 if config.model.d_model < 512 else 32
@@ -222,3 +252,33 @@ def test_the_program_does_not_grow_with_layers(step):
         for found in (step("470m", "full"), step("470m", "full", num_layers=48))
     ]
     assert sizes[1] <= 1.05 * sizes[0]
+
+
+def test_a_local_checkpoint_sends_nothing_where_other_hosts_hold_the_same(tmp_path):
+    """The machine's own mesh has eight replicas of the 2.8B state: each part is on eight hosts."""
+    pytest.importorskip("libtpu")
+    found = _run(LOCAL_SCRIPT, ROOT / "experiments" / "scale.py", [], tmp_path / "local.json")
+    assert found["mesh"] == {"data": 8, "fsdp": 32, "tensor": 1}
+    assert found["sends"] == []
+    assert [found["parts"].count(part) for part in range(8)] == [8] * 8
+
+
+def test_a_local_checkpoint_is_sent_array_by_array(tmp_path):
+    """With fsdp alone: from each chip to one of the next host, without other memory."""
+    pytest.importorskip("libtpu")
+    overrides = ["--config.execution.mesh.fsdp=256"]
+    study = ROOT / "experiments" / "scale.py"
+    found = _run(LOCAL_SCRIPT, study, overrides, tmp_path / "local.json")
+    assert found["parts"] == [*range(64)]
+    pairs = ",".join(f"{{{i},{(i + 4) % 256}}}" for i in range(256))
+    assert found["sends"]
+    for send in found["sends"]:
+        program = parse(send["text"])
+        opcodes = [instruction.opcode for instruction, _, _ in program.walk()]
+        sent = [opcode for opcode in opcodes if opcode.startswith("collective-permute")]
+        assert len([opcode for opcode in sent if opcode != "collective-permute-done"]) == 1
+        assert not [o for o in opcodes if o.startswith(("all-", "reduce-scatter"))]
+        assert f"source_target_pairs={{{pairs}}}" in send["text"].replace(" ", "")
+        assert send["temporary"] < 2**16
+        assert send["output"] <= max(send["shard"], 512)
+    print(f"\n2.8B, fsdp 256: {found['part_bytes']:,} bytes a host, twice")

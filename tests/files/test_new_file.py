@@ -9,7 +9,7 @@ from codepretrain.files.new_file import NewFile
 def test_bytes_are_appended_and_counted(tmp_path: Path) -> None:
     with NewFile(tmp_path / "a") as file:
         file.write(b"one")
-        file.write(b"two")
+        file.write(memoryview(b"two"))
         assert file.num_bytes == 6
     assert (tmp_path / "a").read_bytes() == b"onetwo"
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,21 @@ def test_what_is_there(folder: epath.Path) -> None:
     storage.remove_tree(folder / "a")
     storage.remove_tree(folder / "a")
     assert storage.names(folder) == ["ab"]
+
+
+def test_several_processes_may_remove_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove = shutil.rmtree
+    (tmp_path / "a").mkdir()
+
+    def meets_another(folder: str) -> None:
+        monkeypatch.setattr(shutil, "rmtree", remove)
+        raise FileNotFoundError(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", meets_another)
+    storage.remove_tree(tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_large_file_comes_in_order(folder: epath.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,22 @@ def test_failures_in_a_row_end_with_a_checkpoint() -> None:
     assert (found.failures, found.same_step_failures, found.last_failed_step) == (2, 1, None)
 
 
+def test_a_resume_from_a_local_checkpoint_is_one_from_a_new_checkpoint() -> None:
+    """Once for each step: a job that fails again and again after it makes no progress."""
+
+    def resumed(number: int, step: int) -> dict[str, Any]:
+        return {"event": "resumed", "attempt": f"train.a-{number}", "step": step, "expected": 4}
+
+    tries = [attempt(1), saved(1, 4), end(1, "crash", 9)]
+    tries += [attempt(2), resumed(2, 4), end(2, "crash", 9)]
+    assert fold_events(numbered(*START, *tries)).stage("train.a").failures == 2
+    tries += [attempt(3), resumed(3, 8), end(3, "crash", 9)]
+    assert fold_events(numbered(*START, *tries)).stage("train.a").failures == 1
+    tries += [attempt(4), resumed(4, 8), end(4, "crash", 9)]
+    found = fold_events(numbered(*START, *tries)).stage("train.a")
+    assert (found.failures, found.saved_step, found.resumed_step) == (2, 4, 8)
+
+
 @pytest.mark.parametrize(
     ("cause", "expected"),
     [

@@ -112,3 +112,13 @@ def test_steps_that_a_later_attempt_makes_again_are_lost() -> None:
     again[0] = told.started(200, 2, expected=40)
     found = attempts_of(told.numbered(*told.CRASHED, *again, told.ended(240, 2, "damage")))
     assert [a.lost_steps for a in found.values()] == [10, 1]  # it resumed before step 40
+
+
+def test_a_resume_from_a_local_checkpoint_gives_steps_back() -> None:
+    """40 of 50 steps were committed; the disks of the hosts have 48."""
+    again = [
+        told.started(200, 2, expected=40),
+        told.event(215, "resumed", attempt="train.a-2", step=48, expected=40),
+    ]
+    found = attempts_of(told.numbered(*told.CRASHED, *again))
+    assert [a.lost_steps for a in found.values()] == [2, 0]
