@@ -47,8 +47,9 @@ def test_own_repositories_need_not_be_where_a_model_is_trained(tmp_path: Path) -
     raw, data_dir = tmp_path / "raw", tmp_path / "data" / "study"
     for name in ("one", "two"):
         repository = Repository(raw / name)
-        files = {f"{number}.py": f"{name} = {number}\n" * 40 for number in range(20)}
-        repository.commit("Begin", files)
+        repository.commit(
+            "Begin", {f"{number}.py": f"{name} = {number}\n" * 40 for number in range(20)}
+        )
     options = {"path": f"{raw}/*", "languages": "python"}
     config = study(raw, sources={"code": SourceConfig(reader="git", kind="code", options=options)})
     prepare(config, data_dir, num_workers=1, console=Console(file=io.StringIO()))
