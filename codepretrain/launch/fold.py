@@ -12,11 +12,18 @@ from codepretrain.launch.events import Event, seconds, term_of
 from codepretrain.launch.new_term import moved_to_term
 from codepretrain.launch.record_files import to_record
 from codepretrain.launch.records import Attempt
+from codepretrain.launch.state_changes import (
+    IllegalEvent,
+    live_of,
+    moved,
+    with_live,
+    with_stage,
+    with_step,
+)
 from codepretrain.launch.states import (
     BEFORE_START,
     JOB_TRANSITIONS,
     OVER,
-    STAGE_TRANSITIONS,
     Closing,
     JobState,
     Live,
@@ -49,16 +56,12 @@ def fold(state: JobState, event: Mapping[str, Any]) -> JobState:
         state = state if step is None else step(state, event)
         return replace(state, time_s=seconds(event["time"])) if is_conducted else state
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        problem = str(error) if isinstance(error, _Illegal | UserError) else f"lacks {error}"
+        problem = str(error) if isinstance(error, IllegalEvent | UserError) else f"lacks {error}"
         writer, number = event.get("writer", "conductor"), event.get("number", "?")
         raise UserError(
             f"events/{writer}.jsonl is damaged: event {number} ({event['event']}) {problem}; "
             "restore the file"
         ) from error
-
-
-class _Illegal(ValueError):
-    """An event that cannot follow those before it."""
 
 
 def _is_conducted(event: Mapping[str, Any]) -> bool:
@@ -69,7 +72,7 @@ def _is_conducted(event: Mapping[str, Any]) -> bool:
 def _state(state: JobState, event: Mapping[str, Any]) -> JobState:
     new, now_s = event["state"], seconds(event["time"])
     if new not in JOB_TRANSITIONS:
-        raise _Illegal(f"names no state: {new!r}")
+        raise IllegalEvent(f"names no state: {new!r}")
     shown = replace(state, state=new, why=event.get("why", ""), since_s=now_s)
     if not _is_conducted(event):
         # A keeper does not wait for the conductor: what comes late counts for nothing. Of a job
@@ -79,7 +82,7 @@ def _state(state: JobState, event: Mapping[str, Any]) -> JobState:
         is_next = new in JOB_TRANSITIONS[state.state]
         return shown if new in BEFORE_START and is_early and is_next else state
     if new not in JOB_TRANSITIONS[state.conducted]:
-        raise _Illegal(f"goes from {state.conducted} to {new}")
+        raise IllegalEvent(f"goes from {state.conducted} to {new}")
     begun_s = now_s if new == "PROVISIONING" else state.begun_s
     over_at = state.num_events if new in OVER else state.over_at
     return replace(shown, conducted=new, is_resumed=False, begun_s=begun_s, over_at=over_at)
@@ -125,7 +128,7 @@ def _attempt(state: JobState, event: Mapping[str, Any]) -> JobState:
     attempt = to_record(Attempt, event["record"], path="record")
     stage = state.stage(attempt.stage)
     if attempt.number <= stage.attempts or attempt.id != f"{attempt.stage}-{attempt.number}":
-        raise _Illegal(f"starts {attempt.id} after attempt {stage.attempts} of {attempt.stage}")
+        raise IllegalEvent(f"starts {attempt.id} after attempt {stage.attempts} of {attempt.stage}")
     now_s = seconds(event["time"])
     live = Live(
         attempt=attempt,
@@ -136,59 +139,59 @@ def _attempt(state: JobState, event: Mapping[str, Any]) -> JobState:
         measured_s=now_s,
     )
     state = replace(state, live={**state.live, attempt.id: live}, missing=())
-    state = _with_stage(state, attempt.stage, attempts=attempt.number)
-    return _moved(state, attempt.stage, "STARTING", now_s)
+    state = with_stage(state, attempt.stage, attempts=attempt.number)
+    return moved(state, attempt.stage, "STARTING", now_s)
 
 
 def _running(state: JobState, event: Mapping[str, Any]) -> JobState:
-    live = _live(state, event)
-    state = _with_live(state, live, is_running=True)
-    return _moved(state, live.attempt.stage, "RUNNING", seconds(event["time"]))
+    live = live_of(state, event)
+    state = with_live(state, live, is_running=True)
+    return moved(state, live.attempt.stage, "RUNNING", seconds(event["time"]))
 
 
 def _resumed(state: JobState, event: Mapping[str, Any]) -> JobState:
-    live, step = _live(state, event), event["step"]
-    state = _with_live(state, live, resumed_step=step)
+    live, step = live_of(state, event), event["step"]
+    state = with_live(state, live, resumed_step=step)
     stage = state.stage(live.attempt.stage)
     if step <= max(stage.saved_step or 0, stage.resumed_step or 0):
         return state
     # From a checkpoint that nobody reported: a local one, or one whose report was lost.
-    return _with_stage(state, live.attempt.stage, resumed_step=step, failures=0)
+    return with_stage(state, live.attempt.stage, resumed_step=step, failures=0)
 
 
 def _first_step(state: JobState, event: Mapping[str, Any]) -> JobState:
     first_s = seconds(event["time"])
-    live = _live(state, event)
-    return _with_step(_with_live(state, live, has_stepped=True, first_step_s=first_s), event)
+    live = live_of(state, event)
+    return with_step(with_live(state, live, has_stepped=True, first_step_s=first_s), event)
 
 
 def _evaluated(state: JobState, event: Mapping[str, Any]) -> JobState:
-    live = _live(state, event)
-    return _with_stage(_with_live(state, live, has_evaluated=True), live.attempt.stage, failures=0)
+    live = live_of(state, event)
+    return with_stage(with_live(state, live, has_evaluated=True), live.attempt.stage, failures=0)
 
 
 def _saved(state: JobState, event: Mapping[str, Any]) -> JobState:
-    name = _live(state, event).attempt.stage
-    state = _with_step(state, event)
+    name = live_of(state, event).attempt.stage
+    state = with_step(state, event)
     before = state.stage(name).saved_step
     if before is not None and event["step"] <= before:
         return state
-    return _with_stage(state, name, saved_step=event["step"], failures=0)
+    return with_stage(state, name, saved_step=event["step"], failures=0)
 
 
 def _warning(state: JobState, event: Mapping[str, Any]) -> JobState:
     if event.get("kind") != "save" or event.get("attempt") not in state.live:
         return state
-    return _with_live(state, _live(state, event), has_save_warning=True)
+    return with_live(state, live_of(state, event), has_save_warning=True)
 
 
 def _lost_host(state: JobState, event: Mapping[str, Any]) -> JobState:
-    live = _live(state, event)
-    return _with_live(state, live, lost=live.lost | {event["host"]})
+    live = live_of(state, event)
+    return with_live(state, live, lost=live.lost | {event["host"]})
 
 
 def _closing(state: JobState, event: Mapping[str, Any]) -> JobState:
-    live = _live(state, event)
+    live = live_of(state, event)
     now_s = seconds(event["time"])
     closing = Closing(
         how=event["how"],
@@ -199,18 +202,18 @@ def _closing(state: JobState, event: Mapping[str, Any]) -> JobState:
         since_s=now_s,
         ended=frozenset(event["ended"]),
     )
-    state = _with_live(state, live, closing=closing)
+    state = with_live(state, live, closing=closing)
     name = live.attempt.stage
-    return state if state.stage(name).state == "ENDING" else _moved(state, name, "ENDING", now_s)
+    return state if state.stage(name).state == "ENDING" else moved(state, name, "ENDING", now_s)
 
 
 def _chip_hours(state: JobState, event: Mapping[str, Any]) -> JobState:
-    live = _live(state, event)
+    live = live_of(state, event)
     seconds_ = live.seconds + event["seconds"]
-    state = _with_live(state, live, seconds=seconds_, measured_s=seconds(event["time"]))
-    state = _with_step(state, event)
+    state = with_live(state, live, seconds=seconds_, measured_s=seconds(event["time"]))
+    state = with_step(state, event)
     stage = state.stage(live.attempt.stage)
-    return _with_stage(
+    return with_stage(
         state,
         live.attempt.stage,
         seconds=stage.seconds + event["seconds"],
@@ -219,7 +222,7 @@ def _chip_hours(state: JobState, event: Mapping[str, Any]) -> JobState:
 
 
 def _end(state: JobState, event: Mapping[str, Any]) -> JobState:
-    live = _live(state, event)
+    live = live_of(state, event)
     name, cause, step = live.attempt.stage, event["cause"], event["step"]
     state = replace(state, live={k: v for k, v in state.live.items() if k != live.attempt.id})
     stage = replace(
@@ -247,41 +250,12 @@ def _end(state: JobState, event: Mapping[str, Any]) -> JobState:
     new = {"done": "DONE", **dict.fromkeys(NEVER_RETRIED, "FAILED")}.get(cause, "RESTARTING")
     if cause == "stopped" and reason in ("stop", "budget"):
         new = "STOPPED"
-    return _moved(state, name, new, seconds(event["time"]))
+    return moved(state, name, new, seconds(event["time"]))
 
 
 def _stage_failed(state: JobState, event: Mapping[str, Any]) -> JobState:
-    state = _moved(state, event["stage"], "FAILED", seconds(event["time"]))
-    return _with_stage(state, event["stage"], why=event["why"])
-
-
-def _live(state: JobState, event: Mapping[str, Any]) -> Live:
-    live = state.live.get(event["attempt"])
-    if live is None:
-        raise _Illegal(f"is of {event['attempt']}, which does not run")
-    return live
-
-
-def _with_live(state: JobState, live: Live, **changes: Any) -> JobState:
-    return replace(state, live={**state.live, live.attempt.id: replace(live, **changes)})
-
-
-def _with_step(state: JobState, event: Mapping[str, Any]) -> JobState:
-    live, step = _live(state, event), event.get("step")
-    is_newer = step is not None and (live.step is None or step > live.step)
-    return _with_live(state, live, step=step) if is_newer else state
-
-
-def _with_stage(state: JobState, name: str, **changes: Any) -> JobState:
-    return replace(state, stages={**state.stages, name: replace(state.stage(name), **changes)})
-
-
-def _moved(state: JobState, name: str, new: str, now_s: float) -> JobState:
-    old = state.stage(name).state
-    if new not in STAGE_TRANSITIONS[old]:
-        raise _Illegal(f"takes {name} from {old} to {new}")
-    stage = replace(state.stage(name), state=new, since_s=now_s)
-    return replace(state, stages={**state.stages, name: stage})
+    state = moved(state, event["stage"], "FAILED", seconds(event["time"]))
+    return with_stage(state, event["stage"], why=event["why"])
 
 
 _STEPS: Mapping[str, Callable[[JobState, Mapping[str, Any]], JobState]] = {

@@ -294,8 +294,5 @@ class Runner:
         return held(run_dir, functools.partial(self.console.print, soft_wrap=True))
 
     def _write_run_json(self, name: str) -> None:
-        path = self.workspace.run_dir(name) / "run.json"
-        decide(
-            "the description of the run",
-            lambda: write_json(path, run_record(self.workspace, name), indent=None),
-        )
+        path, record = self.workspace.run_dir(name) / "run.json", run_record(self.workspace, name)
+        decide("the description of the run", lambda: write_json(path, record, indent=None))

@@ -4,7 +4,6 @@ The format of commits is that of CommitPack, one changed file each; notebooks an
 rendered as those of the other readers (`codepretrain.data.rendering`).
 """
 
-import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from codepretrain.data.readers.git_objects import (
     git_directory,
     git_output,
 )
+from codepretrain.data.readers.git_repositories import Repository, copy_groups, matching
 from codepretrain.data.readers.git_trees import (
     Broken,
     Change,
@@ -30,12 +30,9 @@ from codepretrain.data.readers.git_trees import (
     history,
     read_commit,
 )
-from codepretrain.data.readers.groups import repository_group
 from codepretrain.data.readers.languages import NOT_CHOSEN, chosen_languages, language_of_file
 from codepretrain.data.readers.notebooks import rendered_notebook
-from codepretrain.data.readers.raw_files import file_name, fixed_folder
 from codepretrain.data.readers.reader import (
-    MissingCorpusError,
     RawFile,
     Reader,
     chunks,
@@ -46,15 +43,6 @@ from codepretrain.files.storage import is_local
 
 CONTENTS = ("files", "notebooks", "commits")
 _COMMITS_PER_SHARD = 256
-
-
-@dataclass(frozen=True)
-class Repository:
-    """`name` is relative to the folder in which the glob's wildcards begin."""
-
-    path: str
-    name: str
-    groups: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -137,7 +125,7 @@ class Git(Reader):
         repositories: dict[str, Repository] = {}
         places: set[str] = set()
         for given in self._paths():
-            for path, directory, name in _matches(given):
+            for path, directory, name in matching(given):
                 if (place := os.path.realpath(path)) in places:
                     continue
                 places.add(place)
@@ -146,7 +134,9 @@ class Git(Reader):
                         f"reader 'git': {repositories[name].path} and {path} are both named "
                         f"{name!r}: give a glob that matches both, such as the folder above and /*"
                     )
-                repositories[name] = Repository(path, name, self._groups(path, directory))
+                repositories[name] = Repository(
+                    path, name, copy_groups(path, directory, self.revision)
+                )
         if self.revision != "HEAD" and not any(map(self._head, places)):
             raise UserError(
                 f"reader 'git': revision: no repository that matches path {self.path!r} has "
@@ -158,19 +148,6 @@ class Git(Reader):
         """Returns the hash of the revision, None if the repository does not have it."""
         directory = git_directory(path) or path
         return git_output(directory, ["rev-parse", "--verify", "--quiet", self.revision])
-
-    def _groups(self, path: str, directory: str) -> tuple[str, ...]:
-        """Returns the names that copies of a repository share: its address, its first commit."""
-        names = []
-        remote = git_output(directory, ["config", "--get", "remote.origin.url"]) or ""
-        is_local_path = remote.startswith(("/", ".", "~", "file:"))
-        if ":" in remote and not is_local_path:
-            names.append(remote)
-        roots = ["rev-list", "--max-parents=0", "--reverse", self.revision, "--"]
-        if root := git_output(directory, roots):
-            names.append(f"root://{root}")
-        folder = f"folder://{os.path.basename(os.path.abspath(path))}"
-        return tuple(repository_group(name) for name in names or [folder])
 
     def _list(self, repository: Repository) -> list[Shard]:
         directory = git_directory(repository.path) or repository.path
@@ -280,24 +257,6 @@ class Git(Reader):
     def _is_chosen(self, language: str | None) -> bool:
         chosen = chosen_languages(self.languages, reader="git")
         return chosen is None or language in chosen
-
-
-def _matches(given: str) -> list[tuple[str, str, str]]:
-    """Returns path, git directory and name of the repositories that a glob matches, by path.
-
-    Raises:
-      MissingCorpusError: there is none.
-    """
-    pattern = os.path.expanduser(given).rstrip("/")
-    folder = fixed_folder(os.path.abspath(pattern))
-    found = [
-        (path, directory, file_name(os.path.relpath(os.path.abspath(path), folder)))
-        for path in sorted(glob.glob(pattern))
-        if (directory := git_directory(path)) is not None
-    ]
-    if not found:
-        raise MissingCorpusError(f"reader 'git': no git repository matches path {given!r}")
-    return found
 
 
 def _text(objects: Objects, blob: str, place: str) -> str | Skipped:
