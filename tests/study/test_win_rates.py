@@ -1,12 +1,19 @@
-"""The pairs of variants that a command line asks for."""
+"""The pairs of variants that a command line asks for, replicate by replicate."""
 
 import dataclasses
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from codepretrain.config.schema import EvaluatorConfig, ReplicateConfig
 from codepretrain.errors import UserError
-from codepretrain.study.win_rates import variant_pairs
+from codepretrain.evals.judge.recorded import Checkpoint
+from codepretrain.study import win_rates
+from codepretrain.study.win_rates import read_pairs, variant_pairs
 from tests.configs import small_study
+from tests.evals.judge.test_recorded import IDENTITY, record
 
 
 def names(pairs: str | None, *, baseline: str | None = "a") -> list[tuple[str, str]]:
@@ -41,3 +48,63 @@ def test_a_study_with_its_baseline_alone() -> None:
     alone = dataclasses.replace(study, baseline="annealed")
     with pytest.raises(UserError, match="no variant beside its baseline"):
         variant_pairs(alone, None)
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A study of two variants with three replicates, of which the last one was not evaluated.
+
+    The checkpoints are folders with completions, and no phases of the study.
+    """
+    study = small_study()
+    phase = study.variants["annealed"]
+    seeds = tuple(ReplicateConfig(initialization_seed=k, data_order_seed=k) for k in range(3))
+    config = dataclasses.replace(
+        study,
+        variants={"a": phase, "b": phase},
+        baseline="b",
+        replicates=seeds,
+        evals={"dolly": EvaluatorConfig(kind="completions")},
+    )
+
+    def checkpoint(_: Any, variant: str, phase: str, replicate: int) -> Checkpoint:
+        folder = tmp_path / f"{variant}{replicate}"
+        if replicate < 2 and not folder.exists():
+            record(folder, {"x": f"{variant}{replicate}", "y": "same"})
+        return Checkpoint(
+            variant=variant,
+            phase=phase,
+            fingerprint=f"{variant}{replicate}",
+            step=7,
+            run_dir=str(folder),
+            replicate=replicate,
+            start=f"trunk{replicate}",
+        )
+
+    monkeypatch.setattr(win_rates, "_checkpoint", checkpoint)
+    monkeypatch.setattr(win_rates, "kept_identities", lambda _: {"dolly": IDENTITY})
+    return SimpleNamespace(config=config)
+
+
+def test_replicates_are_paired_and_those_without_completions_are_named(recorded: Any) -> None:
+    lines: list[str] = []
+    pairs = read_pairs(recorded, evaluator="dolly", pairs=None, announce=lines.append)
+    found = [(pair.ours.replicate, pair.ours.start, pair.reference.phase) for pair in pairs]
+    phase = recorded.config.variants["b"]
+    assert found == [(0, "trunk0", phase), (1, "trunk1", f"{phase}-r1")]
+    assert [pair.matches[0].completions for pair in pairs] == [("a0", "b0"), ("a1", "b1")]
+    (line,) = lines
+    assert line.startswith("left out: variant 'a': ")
+    assert f"run `codepretrain evaluate --phase {phase}-r2` first" in line
+
+
+def test_replicates_that_end_in_the_same_runs_are_one(
+    recorded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = win_rates._checkpoint
+
+    def same(*arguments: Any) -> Checkpoint:
+        return dataclasses.replace(original(*arguments), fingerprint="f")
+
+    monkeypatch.setattr(win_rates, "_checkpoint", same)
+    assert len(read_pairs(recorded, evaluator="dolly", pairs=None)) == 1
