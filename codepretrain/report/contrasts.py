@@ -282,7 +282,7 @@ def _corrected(family: Sequence[ContrastResult]) -> list[ContrastResult]:
         else replace(
             one,
             adjusted_p=(different if is_difference[one.name] else within)[one.name],
-            equivalence=replace(one.equivalence, p_value=within[one.name])
+            equivalence=replace(one.equivalence, p_value=_or_one(within[one.name]))
             if one.equivalence
             else None,
         )
