@@ -111,7 +111,9 @@ def _trunks(arm: Arm, arms: Sequence[Arm]) -> Sequence[str]:
     return arm.starts
 
 
-def run_variance(arms: Sequence[tuple[Sequence[float], Sequence[str]]]) -> float | None:
+def run_variance(
+    arms: Sequence[tuple[Sequence[float] | np.ndarray, Sequence[str]]],
+) -> float | None:
     """Returns the variance between single runs of a recipe, None if no arm has two trunks.
 
     Runs of one trunk differ by less than the recipe's. So it is the variance of trunk means, which

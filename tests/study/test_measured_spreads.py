@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,8 @@ def test_between_recipes_it_is_the_design_of_the_estimate(tmp_path: Path) -> Non
 
 
 def known(value: float) -> Known:
-    return Known(pytest.approx(value), "coded 4, plain 4 finished runs", False)
+    close: Any = pytest.approx(value)
+    return Known(close, "coded 4, plain 4 finished runs", False)
 
 
 def test_paired_replicates_show_their_correlation(tmp_path: Path) -> None:
