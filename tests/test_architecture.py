@@ -325,3 +325,11 @@ def test_report_and_show_batch_import_no_jax() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     assert not {name.split(".")[0] for name in result.stdout.split()} & {"jax", "flax", "orbax"}
+
+
+def test_the_subject_of_a_report_is_known_without_its_plots() -> None:
+    """`plan --power` reads finished runs, and draws nothing."""
+    code = "import sys, codepretrain.study.measured_spreads; print(*sorted(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0, result.stderr
+    assert not {name.split(".")[0] for name in result.stdout.split()} & {"jax", "matplotlib"}

@@ -20,12 +20,14 @@ class CheckpointLeaves:
 
     Attributes:
       identity: the identity of the phase that the checkpoint belongs to.
+      ledger: the ledger that is stored with it, as JSON values.
       shapes: the shape of every array by its path, such as `params/embedding`.
     """
 
-    def __init__(self, path: StrPath, *, state: str, identity: Any) -> None:
+    def __init__(self, path: StrPath, *, state: str, identity: Any, ledger: Any) -> None:
         self.path = path
         self.identity = identity
+        self.ledger = ledger
         self._state = epath.Path(path) / state
         self._handler = ocp.PyTreeCheckpointHandler()
         tree = self._handler.metadata(self._state).tree
@@ -63,4 +65,4 @@ def open_leaves(path: StrPath) -> Iterator[CheckpointLeaves]:
             f"damaged checkpoint {path}: {some(faults)}; choose another --step, or train the phase "
             "again"
         )
-    yield CheckpointLeaves(path, state=record.state, identity=record.identity)
+    yield CheckpointLeaves(path, state=record.state, identity=record.identity, ledger=record.ledger)

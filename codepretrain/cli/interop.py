@@ -39,6 +39,7 @@ def _export(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> 
         step=flags.step,
         output=flags.output,
         options=options,
+        command_line=flags.command_line,
     )
     return 0
 

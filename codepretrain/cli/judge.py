@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from codepretrain.endpoint.account import Account
     from codepretrain.evals.judge.result import JudgeResult
     from codepretrain.study.remote_judge import RemoteJudge
+    from codepretrain.study.win_rates import Pair
+    from codepretrain.study.workspace import Workspace
 
 _REPORT_INTERVAL_S = 15.0
 
@@ -58,7 +60,6 @@ def _ask(config: StudyConfig, flags: argparse.Namespace) -> int:
     from codepretrain.endpoint.account import Terms
     from codepretrain.endpoint.chat import Endpoint
     from codepretrain.study.remote_judge import RemoteJudge
-    from codepretrain.study.win_rates import read_pairs
     from codepretrain.study.workspace import Workspace
 
     if flags.model is None:
@@ -77,7 +78,7 @@ def _ask(config: StudyConfig, flags: argparse.Namespace) -> int:
     judge = RemoteJudge(
         workspace,
         flags.evaluator,
-        read_pairs(workspace, evaluator=flags.evaluator, pairs=flags.pairs),
+        _read(workspace, flags),
         endpoint,
         Terms(**{f.name: getattr(flags, f.name) for f in dataclasses.fields(Terms)}),
     )
@@ -86,14 +87,13 @@ def _ask(config: StudyConfig, flags: argparse.Namespace) -> int:
 
 
 def _judge_locally(config: StudyConfig, flags: argparse.Namespace) -> int:
-    from codepretrain.study.win_rates import read_pairs
     from codepretrain.study.workspace import Workspace
 
     workspace = Workspace(config, flags.workdir)
-    pairs = read_pairs(workspace, evaluator=flags.evaluator, pairs=flags.pairs)
+    pairs = _read(workspace, flags)
     if flags.dry_run:
         num_matches = sum(len(pair.matches) for pair in pairs)
-        _announce(f"{len(pairs)} pairs of variants, {num_matches:,} matches, nothing to pay")
+        _announce(f"{len(pairs)} pairs of runs, {num_matches:,} matches, nothing to pay")
         return 0
     import_jax()
     start_backend()
@@ -107,10 +107,16 @@ def _judge_locally(config: StudyConfig, flags: argparse.Namespace) -> int:
     return 0
 
 
+def _read(workspace: "Workspace", flags: argparse.Namespace) -> "list[Pair]":
+    from codepretrain.study.win_rates import read_pairs
+
+    return read_pairs(workspace, evaluator=flags.evaluator, pairs=flags.pairs, announce=_announce)
+
+
 def _print_estimate(judge: "RemoteJudge") -> None:
     found = judge.estimate()
     line = (
-        f"{len(judge.pairs)} pairs of variants, {len(judge.matches):,} matches "
+        f"{len(judge.pairs)} pairs of runs, {len(judge.matches):,} matches "
         f"({found.num_identical:,} of identical completions): {found.num_requests:,} verdicts to "
         f"ask for, {found.num_kept:,} kept"
     )

@@ -1,4 +1,7 @@
-"""Checks of `config.averages` that need no evaluator; `evals/averaged_scores.py` has the others."""
+"""Checks of `config.averages` that need no evaluator, and the share of each score in an average.
+
+`evals/averaged_scores.py` has the other checks.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,6 +11,7 @@ from codepretrain.config.values import NAME, require
 from codepretrain.errors import UserError
 
 _PATH = "config.averages"
+UNFILTERED = "unfiltered/"  # before the name of an average with the excluded scores
 
 
 def check_averages(config: StudyConfig) -> None:
@@ -27,6 +31,29 @@ def check_averages(config: StudyConfig) -> None:
         for i, category in enumerate(of_total):
             _check_known(f"{_PATH}.totals.{name}[{i}]", category, list(categories), "category")
     check_excluded(config.averages)
+
+
+def all_shares(averages: AveragesConfig) -> dict[str, dict[str, float]]:
+    """Returns average → score → its share; those with excluded scores follow those without."""
+    excluded = frozenset(averages.excluded)
+    found: dict[str, dict[str, float]] = {}
+    for prefix, left_out in (("", excluded), (UNFILTERED, frozenset[str]())):
+        categories = {
+            name: {score: 1.0 for score in scores if score not in left_out}
+            for name, scores in averages.categories.items()
+        }
+        for name, scores in categories.items():
+            if not prefix or excluded & scores.keys():
+                found[prefix + name] = {score: 1 / len(scores) for score in scores}
+        for name, members in averages.totals.items():
+            shares: dict[str, float] = {}
+            for category in members:
+                for score in categories[category]:
+                    share = 1 / len(members) / len(categories[category])
+                    shares[score] = shares.get(score, 0.0) + share
+            if not prefix or excluded & shares.keys():
+                found[prefix + name] = shares
+    return found
 
 
 def _check_members(path: str, groups: Mapping[str, Sequence[str]]) -> None:

@@ -177,16 +177,6 @@ def minimum_detectable_effect(design: Design, *, alpha: float = 0.05, power: flo
     return float(optimize.brentq(excess, 0.0, high)) * error
 
 
-def approximate_mde(design: Design, *, alpha: float = 0.05, power: float = 0.8) -> float:
-    """Returns the minimum detectable effect by the formula at the top of this file."""
-    run, item, _ = design.variances
-    freedoms = np.array(design.num_replicates) - 1.0
-    parts = float(np.sum(run**2 / freedoms)) + item**2 / design.item_freedom
-    freedom = (float(run.sum()) + item) ** 2 / parts
-    quantiles = special.stdtrit(freedom, [1 - alpha / 2, power])
-    return float(quantiles.sum()) * design.standard_error
-
-
 def floor(item_error: float, *, alpha: float = 0.05, power: float = 0.8) -> float:
     """Returns the effect that is detectable with infinitely many replicates: 2.8 item errors."""
     return float(special.ndtri(1 - alpha / 2) + special.ndtri(power)) * item_error

@@ -4,6 +4,7 @@
                model.safetensors, or shards and their index            the weights
                tokenizer.json  tokenizer_config.json  special_tokens_map.json
                codepretrain.json                                       its provenance
+               README.md                                               the model card
                files.json                                              sizes and hashes of the files
 
 One parameter of all layers and one shard are in memory at a time. The files therefore hold the
@@ -11,7 +12,7 @@ tensors parameter by parameter, not layer by layer; readers look them up by name
 checkpoint gives the same bytes every time.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from codepretrain.checkpoint.leaves import CheckpointLeaves
 from codepretrain.config.schema import ModelConfig
 from codepretrain.errors import UserError
 from codepretrain.files import storage
-from codepretrain.files.atomic import write_json
+from codepretrain.files.atomic import write_json, write_text
 from codepretrain.files.directory import whole_directory
 from codepretrain.files.explain import shown
 from codepretrain.files.storage import StrPath
@@ -34,7 +35,7 @@ from codepretrain.interop.tensor_files import plan_shards, write_tensors
 from codepretrain.interop.tensors import WeightsDigest, leaf_shapes, tensor_shapes, to_tensors
 from codepretrain.interop.tokenizer_files import special_tokens, write_tokenizer
 
-PROVENANCE = "codepretrain.json"
+PROVENANCE, CARD = "codepretrain.json", "README.md"
 DTYPES = ("float32", "bfloat16")
 
 
@@ -73,6 +74,7 @@ def export_checkpoint(
     special_names: tuple[str, str],
     options: ExportOptions,
     provenance: Mapping[str, Any],
+    card: Callable[[str], str],
 ) -> None:
     """Writes the folder `output`, whole or not at all.
 
@@ -85,6 +87,7 @@ def export_checkpoint(
       special_names: bos and eos in it.
       options: of the files.
       provenance: what else to record.
+      card: returns the model card, given the hash of the weights.
 
     Raises:
       UserError: `output` exists; a setting that Cohere's model does not support.
@@ -100,6 +103,7 @@ def export_checkpoint(
         write_json(folder / "generation_config.json", {**ids, "do_sample": False}, indent=2)
         write_tokenizer(folder, tokenizer, tokens=tokens, max_seq_len=max_seq_len)
         write_json(folder / PROVENANCE, {**provenance, "weights_sha256": digest}, indent=2)
+        write_text(folder / CARD, card(digest))
 
 
 def _write_weights(

@@ -9,6 +9,7 @@ from codepretrain.config.schema import AveragesConfig
 from codepretrain.report.averages import Averages, Missing, average
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison, compare_pairs, compare_to_baseline
+from codepretrain.report.score_reader import ScoreReader
 from codepretrain.report.wording import listed
 
 
@@ -63,12 +64,12 @@ class Averaged:
         }
 
 
-def compare_averages(results: StudyResults) -> Averaged | None:
+def compare_averages(results: StudyResults, reader: ScoreReader | None = None) -> Averaged | None:
     """Returns the averages of a study and their comparison, None for a study without any."""
     config = results.spec.averages
     if not config.categories:
         return None
-    averages = average(results)
+    averages = average(results, reader)
     comparison = compare_to_baseline(averages.results, read=averages.read)
     pairs = compare_pairs(averages.results, read=averages.read)
     problems = [*averages.problems, *comparison.problems]

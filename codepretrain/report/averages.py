@@ -21,19 +21,19 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from codepretrain.config.schema import AveragesConfig
+from codepretrain.config.averages import UNFILTERED, all_shares
 from codepretrain.evals.estimate import Estimate, satterthwaite
 from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.metric import MetricSpec
-from codepretrain.report.averaged_items import Items, Part, combined
+from codepretrain.report.averaged_items import Part, combined
 from codepretrain.report.cells import MetricRow, is_unanimous
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.evaluations import Evaluation
 from codepretrain.report.paired import PairedScores, ratio_error
+from codepretrain.report.score_reader import ScoreReader, key_of
 from codepretrain.report.statistics import adjusted_variance
 
 METRIC = "average"
-UNFILTERED = "unfiltered/"  # before the name of an average with the excluded scores
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,16 @@ class Averages:
     """The averages of a study.
 
     results: the study with its averages as if each were an evaluation of one metric.
-    parts: what each of these is made of. items: reads their items.
+    parts: what each of these is made of. reader: of their items.
     """
 
     results: StudyResults
     missing: tuple[Missing, ...] = ()
     problems: tuple[str, ...] = ()
-    items: Items
+    reader: ScoreReader
     parts: Mapping[tuple[str, str, int], Sequence[Part]] = field(default_factory=dict)
 
-    def read(self, average: Evaluation, *, is_centered: bool = False) -> dict[str, PairedScores]:
+    def read(self, average: Evaluation, *, is_centered: bool = False) -> Mapping[str, PairedScores]:
         """Returns the scores of the items of an average, {} if they were not all kept.
 
         Args:
@@ -71,15 +71,23 @@ class Averages:
           ValueError: a file of item scores is damaged.
         """
         parts = self.parts[average.folder, average.evaluator, average.step]
-        found = combined(parts, self.items, is_centered=is_centered)
-        return {} if found is None else {METRIC: found}
+
+        def make() -> dict[str, PairedScores]:
+            found = combined(parts, self.reader.of, is_centered=is_centered)
+            return {} if found is None else {METRIC: found}
+
+        return self.reader.kept((*key_of(average), is_centered), make)
 
 
-def average(results: StudyResults) -> Averages:
-    """Returns the averages at every step at which one of their evaluations was recorded."""
+def average(results: StudyResults, reader: ScoreReader | None = None) -> Averages:
+    """Returns the averages at every step at which one of their evaluations was recorded.
+
+    Args:
+      reader: of item scores; None for a new one.
+    """
+    reader = reader or ScoreReader()
     named = all_shares(results.spec.averages)
     metrics = _metrics(named)
-    items = Items(metrics)
     missing: list[Missing] = []
     problems: list[str] = []
     parts: dict[tuple[str, str, int], Sequence[Part]] = {}
@@ -92,39 +100,16 @@ def average(results: StudyResults) -> Averages:
             if reasons:
                 missing.append(Missing(phase, step, step == run.plan.steps, name, reasons))
                 continue
-            found.append(_evaluation(run, step, name, of_step, items, problems))
+            found.append(_evaluation(run, step, name, of_step, reader, problems))
             parts[run.plan.run_dir, name, step] = of_step
         runs[phase] = dataclasses.replace(run, evaluations=tuple(found), problems=())
     return Averages(
         results=dataclasses.replace(results, runs=runs, problems=()),
         missing=tuple(missing),
         problems=tuple(dict.fromkeys(problems)),
-        items=items,
+        reader=reader,
         parts=parts,
     )
-
-
-def all_shares(averages: AveragesConfig) -> dict[str, dict[str, float]]:
-    """Returns average → score → its share; those with excluded scores follow those without."""
-    excluded = frozenset(averages.excluded)
-    found: dict[str, dict[str, float]] = {}
-    for prefix, left_out in (("", excluded), (UNFILTERED, frozenset[str]())):
-        categories = {
-            name: {score: 1.0 for score in scores if score not in left_out}
-            for name, scores in averages.categories.items()
-        }
-        for name, scores in categories.items():
-            if not prefix or excluded & scores.keys():
-                found[prefix + name] = {score: 1 / len(scores) for score in scores}
-        for name, members in averages.totals.items():
-            shares: dict[str, float] = {}
-            for category in members:
-                for score in categories[category]:
-                    share = 1 / len(members) / len(categories[category])
-                    shares[score] = shares.get(score, 0.0) + share
-            if not prefix or excluded & shares.keys():
-                found[prefix + name] = shares
-    return found
 
 
 def _metrics(named: Mapping[str, Mapping[str, float]]) -> dict[str, set[str]]:
@@ -175,14 +160,14 @@ def _evaluation(
     step: int,
     name: str,
     parts: Sequence[Part],
-    items: Items,
+    reader: ScoreReader,
     problems: list[str],
 ) -> Evaluation:
     """Returns an average as an evaluation, whose identity is that of its evaluations."""
     identity = {part.evaluation.evaluator: part.evaluation.digest for part in parts}
     scores = None
     try:
-        scores = combined(parts, items)
+        scores = combined(parts, reader.of)
     except ValueError as error:
         problems.append(str(error))
     estimate = _estimate(parts, scores)

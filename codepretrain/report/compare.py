@@ -14,7 +14,7 @@ from codepretrain.report.arms import ScoresReader, find_arm, share_a_run
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.differences import Reader, arm_cell, with_difference
-from codepretrain.report.evaluations import read_scores
+from codepretrain.report.score_reader import ScoreReader
 from codepretrain.report.statistics import holm
 
 MAX_PAIRS = 15
@@ -41,18 +41,19 @@ class Comparison:
         return [cell for cell in found if cell is not None and cell.difference is not None]
 
 
-def compare_to_baseline(results: StudyResults, *, read: ScoresReader = read_scores) -> Comparison:
+def compare_to_baseline(results: StudyResults, *, read: ScoresReader | None = None) -> Comparison:
     """Returns the comparison of all measured variants of the study.
 
     Args:
-      read: returns the scores per item of an evaluation, by metric.
+      read: returns the scores per item of an evaluation, by metric, and keeps them; None for a new
+        reader.
     """
     variants = tuple(results.spec.variants)
     rows = metric_rows(results)
     return compare(results, variants, rows=rows, baseline=results.spec.baseline, read=read)
 
 
-def compare_pairs(results: StudyResults, *, read: ScoresReader = read_scores) -> list[Comparison]:
+def compare_pairs(results: StudyResults, *, read: ScoresReader | None = None) -> list[Comparison]:
     """Returns the headline comparison of every two variants other than the baseline.
 
     The second variant is compared with the first. Of more than `MAX_PAIRS` pairs only those are
@@ -64,6 +65,7 @@ def compare_pairs(results: StudyResults, *, read: ScoresReader = read_scores) ->
         first = {variant: phases[0] for variant, phases in results.spec.variants.items()}
         pairs = [(left, right) for left, right in pairs if first[left] == first[right]]
     rows = headline_rows(metric_rows(results))
+    read = read or ScoreReader().of
     return [compare(results, pair, rows=rows, baseline=pair[0], read=read) for pair in pairs]
 
 
@@ -73,11 +75,11 @@ def compare(
     *,
     rows: tuple[MetricRow, ...],
     baseline: str | None,
-    read: ScoresReader = read_scores,
+    read: ScoresReader | None = None,
 ) -> Comparison:
     """Returns the comparison of variants with one of them, the baseline."""
     problems: list[str] = []
-    reader = Reader(read, problems)
+    reader = Reader(read or ScoreReader().of, problems)
     cells: dict[tuple[MetricRow, str], Cell] = {}
     for row in rows:
         arms = {v: arm for v in variants if (arm := find_arm(results, v, row)) is not None}

@@ -1,7 +1,7 @@
 """Everything that a report shows, computed once for the page, the terminal and the exports."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import StudyResults
@@ -9,6 +9,7 @@ from codepretrain.report.compare import Comparison
 from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.judged import NOTHING_JUDGED, Judged
 from codepretrain.report.published import Published
+from codepretrain.report.score_reader import ScoreReader
 from codepretrain.report.sections import NO_SECTIONS, Sections
 
 
@@ -21,6 +22,7 @@ class Content:
       pairs: of the variants other than the baseline.
       averages: None for a study without any.
       contrasts: those that the study registered, in its order.
+      reader: of the item scores behind it.
       published: numbers of a paper about the study's phases, None if there are none.
       sections: what is known of all variants together.
     """
@@ -34,3 +36,4 @@ class Content:
     contrasts: Sequence[ContrastResult] = ()
     published: Published | None = None
     sections: Sections = NO_SECTIONS
+    reader: ScoreReader = field(default_factory=ScoreReader, compare=False)

@@ -106,6 +106,8 @@ def _centered(
             for arm in arms
         ]
         centered = [arm for arm in read if arm is not None]
+        if len(centered) < len(arms):
+            return None
     estimate = contrast(
         centered, list(config.arms.values()), is_paired=config.is_paired, groups=groups
     )

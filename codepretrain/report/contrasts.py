@@ -22,7 +22,7 @@ from codepretrain.report.compare import metric_rows
 from codepretrain.report.contrast_estimate import estimate_contrast
 from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.differences import Reader
-from codepretrain.report.evaluations import read_scores
+from codepretrain.report.score_reader import ScoreReader
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,21 @@ class MetricSource:
 
 
 def decide_contrasts(
-    results: StudyResults, averages: Averaged | None, problems: list[str]
+    results: StudyResults,
+    averages: Averaged | None,
+    problems: list[str],
+    *,
+    read: ScoresReader | None = None,
 ) -> tuple[ContrastResult, ...]:
     """Returns the study's registered contrasts, in its order.
 
     Args:
       averages: those of the study, None if it has none.
       problems: gets a line for every file of item scores that is damaged.
+      read: returns the scores per item of an evaluation, by metric, and keeps them; None for a new
+        reader.
     """
-    reader = Reader(read_scores, problems)
+    reader = Reader(read or ScoreReader().of, problems)
     found = [
         _estimate(name, config, source_of(config.metric, results, averages, reader))
         for name, config in results.spec.contrasts.items()

@@ -40,28 +40,25 @@ from codepretrain.report.statistics import (
 
 
 class Reader:
-    """Reads the item scores of evaluations, each once; what cannot be read is a problem.
+    """Returns the item scores of evaluations; what cannot be read is a problem.
 
     Args:
-      read: returns the scores per item of an evaluation, by metric.
+      read: returns the scores per item of an evaluation, by metric; it keeps them.
       problems: gets a line for every file that is damaged.
     """
 
     def __init__(self, read: ScoresReader, problems: list[str]) -> None:
         self._read = read
-        self._kept: dict[tuple[str, str, int], Mapping[str, PairedScores]] = {}
         self.problems = problems
 
     def of(self, evaluation: Evaluation) -> Mapping[str, PairedScores]:
         """Returns the scores by metric, {} if they were not kept or cannot be read."""
-        key = evaluation.folder, evaluation.evaluator, evaluation.step
-        if key not in self._kept:
-            try:
-                self._kept[key] = self._read(evaluation)
-            except ValueError as error:
+        try:
+            return self._read(evaluation)
+        except ValueError as error:
+            if str(error) not in self.problems:
                 self.problems.append(str(error))
-                self._kept[key] = {}
-        return self._kept[key]
+            return {}
 
 
 def arm_cell(arm: Arm, reader: Reader) -> Cell:

@@ -11,6 +11,7 @@ import io
 from collections.abc import Iterator
 
 from codepretrain.errors import UserError
+from codepretrain.report.arms import ScoresReader
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.evaluations import read_scores
 
@@ -30,8 +31,11 @@ def evaluators(results: StudyResults) -> list[str]:
     return list(found)
 
 
-def item_csv(results: StudyResults, evaluator: str) -> str:
+def item_csv(results: StudyResults, evaluator: str, *, read: ScoresReader = read_scores) -> str:
     """Returns the item scores of an evaluation at the ends of all variants, with a header.
+
+    Args:
+      read: returns the scores per item of an evaluation, by metric.
 
     Raises:
       UserError: a file of item scores is damaged.
@@ -45,7 +49,7 @@ def item_csv(results: StudyResults, evaluator: str) -> str:
             if evaluation is None:
                 continue
             try:
-                scores = read_scores(evaluation)
+                scores = read(evaluation)
             except ValueError as error:
                 raise UserError(str(error)) from error
             for metric, of in scores.items():

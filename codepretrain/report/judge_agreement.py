@@ -19,6 +19,7 @@ class JudgeAgreement:
     """Two judges on one comparison.
 
     Attributes:
+      replicate: of both variants, from 0.
       judges: their folders in the working directory.
       num_prompts: with verdicts by both, other than identical completions.
       agreement: share of prompts with the same verdict.
@@ -28,6 +29,7 @@ class JudgeAgreement:
     evaluator: str
     variant: str
     reference: str
+    replicate: int
     judges: tuple[str, str]
     num_prompts: int
     agreement: Rate
@@ -51,8 +53,9 @@ def judge_agreements(
     return found
 
 
-def _key(result: JudgeResult) -> tuple[str, str, str]:
-    return result.evaluator, result.variant["variant"], result.reference["variant"]
+def _key(result: JudgeResult) -> tuple[str, str, str, int]:
+    names = result.variant["variant"], result.reference["variant"]
+    return result.evaluator, *names, result.replicate
 
 
 def _agreement(judges: tuple[str, str], results: tuple[JudgeResult, JudgeResult]) -> JudgeAgreement:
@@ -62,11 +65,12 @@ def _agreement(judges: tuple[str, str], results: tuple[JudgeResult, JudgeResult]
     ]
     ids = sorted(verdicts[0].keys() & verdicts[1].keys())
     pairs = np.array([[verdicts[0][name], verdicts[1][name]] for name in ids]).reshape(-1, 2)
-    evaluator, variant, reference = _key(results[0])
+    evaluator, variant, reference, replicate = _key(results[0])
     return JudgeAgreement(
         evaluator=evaluator,
         variant=variant,
         reference=reference,
+        replicate=replicate,
         judges=judges,
         num_prompts=len(ids),
         agreement=share((pairs[:, 0] == pairs[:, 1]).astype(np.float64)),

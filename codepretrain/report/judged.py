@@ -1,8 +1,8 @@
 """The judged comparisons of a study: those of its runs as they are now, for the page and for JSON.
 
-A comparison is shown only if both of its checkpoints are the last ones of their variants, by
-fingerprint, step and the digest of the evaluation that recorded the completions. Otherwise it is of
-an earlier run or of other prompts, and a problem says so.
+A comparison is shown only if both of its checkpoints are the last ones of their variants, of the
+same replicate, by fingerprint, step and the digest of the evaluation that recorded the completions.
+Otherwise it is of an earlier run or of other prompts, and a problem says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from codepretrain.evals.judge.result import JudgeResult
 from codepretrain.files import storage
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.judge_agreement import JudgeAgreement, judge_agreements
-from codepretrain.report.win_rate import by_category
+from codepretrain.report.win_rate_recipes import JudgedComparison, comparisons
 from codepretrain.report.win_rate_rows import Row, difference_text, rate_text, rows, summary
 
 
@@ -38,13 +38,14 @@ class JudgedTable:
 
     Attributes:
       judge: what it is, as (name, value) for the reader.
+      compared: pairs of variants, with all their judged replicates.
       categories: per row, its strata; empty if there is only one category.
     """
 
     evaluator: str
     judge: tuple[tuple[str, str], ...]
     is_local: bool
-    results: Sequence[JudgeResult]
+    compared: Sequence[JudgedComparison]
     rows: Sequence[Row]
     categories: Sequence[Sequence[CategoryRow]]
 
@@ -58,19 +59,31 @@ class Judged:
     problems: Sequence[str] = ()
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Returns the comparisons without their single judgments, which their files have."""
+        """Returns the comparisons without their single judgments, which their files have.
+
+        Each has the fields of its first replicate, and `replicates` those of all.
+        """
         return [
             {
-                **{k: v for k, v in result.to_json().items() if k != "judgments"},
+                **_without_judgments(compared.results[0]),
+                "between": compared.between.text,
                 "survives_holm": row.survives_holm,
-                "summary": summary(result.judgments),
+                "summary": summary(compared),
+                "replicates": [
+                    {**_without_judgments(one), "summary": summary(JudgedComparison((one,)))}
+                    for one in compared.results
+                ],
             }
             for table in self.tables
-            for result, row in zip(table.results, table.rows, strict=True)
+            for compared, row in zip(table.compared, table.rows, strict=True)
         ]
 
 
 NOTHING_JUDGED = Judged()
+
+
+def _without_judgments(result: JudgeResult) -> dict[str, Any]:
+    return {k: v for k, v in result.to_json().items() if k != "judgments"}
 
 
 def read_judged(results: StudyResults) -> Judged:
@@ -114,7 +127,10 @@ def _stale(result: JudgeResult, results: StudyResults) -> str | None:
         variant = side["variant"]
         if variant not in results.spec.variants:
             return f"the study has no variant {variant!r}"
-        run = results.last_run(variant)
+        replicates = results.replicates(variant)
+        if result.replicate >= len(replicates):
+            return f"variant {variant!r} has {len(replicates)} replicates, and this is of another"
+        run = replicates[result.replicate][-1]
         evaluation = run.at_end(result.evaluator)
         if (run.plan.fingerprint, run.plan.steps) != (side["fingerprint"], side["step"]):
             return f"variant {variant!r} was judged at another checkpoint than its present end"
@@ -125,13 +141,14 @@ def _stale(result: JudgeResult, results: StudyResults) -> str | None:
 
 def _table(results: Sequence[JudgeResult]) -> JudgedTable:
     judge = results[0].judge
+    compared = comparisons(results)
     return JudgedTable(
         evaluator=results[0].evaluator,
         judge=tuple(_facts(judge)),
         is_local=judge["kind"] == "local",
-        results=results,
-        rows=rows(results),
-        categories=[_categories(result) for result in results],
+        compared=compared,
+        rows=rows(compared),
+        categories=[_categories(one) for one in compared],
     )
 
 
@@ -144,7 +161,8 @@ def _facts(judge: Mapping[str, Any]) -> list[tuple[str, str]]:
     return facts
 
 
-def _categories(result: JudgeResult) -> list[CategoryRow]:
+def _categories(compared: JudgedComparison) -> list[CategoryRow]:
+    rates = {category: compared.rate(category) for category in compared.categories}
     return [
         CategoryRow(
             category=category or "(none)",
@@ -154,5 +172,5 @@ def _categories(result: JudgeResult) -> list[CategoryRow]:
             loss=rate_text(rate.loss),
             difference=difference_text(rate.difference),
         )
-        for category, rate in by_category(result.judgments).items()
+        for category, rate in rates.items()
     ]

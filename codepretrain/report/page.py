@@ -66,7 +66,7 @@ def study_parts(content: Content) -> StudyParts:
         "pairs": tables.pair_rows(content.pairs),
         "max_pairs": MAX_PAIRS,
         **_figures(results, comparison),
-        "end_rows": tables.end_rows(results, comparison.headline_rows),
+        "end_rows": tables.end_rows(results, comparison.headline_rows, read=content.reader.of),
         "averages": _averages(averages) if averages is not None else None,
     }
     templates = environment()

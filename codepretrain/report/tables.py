@@ -11,9 +11,9 @@ from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.differences import Reader, arm_cell
-from codepretrain.report.evaluations import read_scores
 from codepretrain.report.findings import is_tentative
 from codepretrain.report.phases import by_phase
+from codepretrain.report.score_reader import ScoreReader
 from codepretrain.report.wording import (
     AVERAGE,
     NOT_THERE,
@@ -162,7 +162,7 @@ def pair_rows(pairs: Sequence[Comparison]) -> list[dict[str, Any]]:
 
 
 def end_rows(
-    results: StudyResults, rows: Sequence[MetricRow], *, read: ScoresReader = read_scores
+    results: StudyResults, rows: Sequence[MetricRow], *, read: ScoresReader | None = None
 ) -> list[tuple[str, list[dict[str, str] | None]]]:
     """Returns the metrics `rows` at the end of every phase: (phase, value and interval of each).
 
@@ -170,7 +170,7 @@ def end_rows(
     comparison of the variants tells why.
     """
     phases = by_phase(results)
-    reader = Reader(read, [])
+    reader = Reader(read or ScoreReader().of, [])
     table = []
     for phase in phases.spec.variants:
         arms = [find_arm(phases, phase, row) for row in rows]

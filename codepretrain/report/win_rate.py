@@ -1,9 +1,9 @@
 """Win rates over prompts, and how much a judge's verdicts depend on the order.
 
 A prompt is judged in two orders; both verdicts are about the same two completions, so a prompt is
-one cluster. All intervals are 95% intervals over prompts: how much a rate would vary with other
-prompts. They include neither the variation between training runs with other seeds nor what another
-judge would say.
+one cluster. The intervals here are 95% intervals over prompts: how much a rate of these checkpoints
+would vary with other prompts. They include neither the variation between training runs with other
+seeds, which `win_rate_recipes.py` has, nor what another judge would say.
 """
 
 import math
@@ -15,6 +15,7 @@ import numpy as np
 from codepretrain.evals.judge.match import Judgment
 from codepretrain.report.statistics import Interval, student_interval, wilson_interval
 
+OUTCOMES = ("win", "tie", "loss", "unreadable")
 _SIGN = {"win": 1.0, "loss": -1.0}
 
 
@@ -73,8 +74,7 @@ def win_rate(judgments: Sequence[Judgment]) -> WinRate:
     """Returns the win rate of the variant. NaN, with the widest intervals, if nothing is judged."""
     judged = [judgment for judgment in judgments if judgment.is_complete]
     shares = {
-        name: share([sum(o == name for o in j.outcomes) / 2 for j in judged])
-        for name in ("win", "tie", "loss", "unreadable")
+        name: share([sum(o == name for o in j.outcomes) / 2 for j in judged]) for name in OUTCOMES
     }
     difference, p_value = mean_of_signs([signs(j).mean() for j in judged])
     return WinRate(
@@ -88,26 +88,23 @@ def win_rate(judgments: Sequence[Judgment]) -> WinRate:
 
 
 def order_effect(judgments: Sequence[Judgment]) -> OrderEffect:
-    """Returns how the verdicts depend on the order; identical completions are left out."""
-    asked = [
-        j for j in judgments if j.is_asked and j.is_complete and "unreadable" not in j.outcomes
-    ]
-    is_same = np.array([j.outcomes[0] == j.outcomes[1] for j in asked], np.float64)
-    first, _ = mean_of_signs([float(signs(j) @ [0.5, -0.5]) for j in asked])
+    """Returns how the verdicts depend on the order; identical completions are left out.
+
+    Judgments of one prompt, of several pairs of runs, are averaged.
+    """
+    asked: dict[str, list[Judgment]] = {}
+    for j in judgments:
+        if j.is_asked and j.is_complete and "unreadable" not in j.outcomes:
+            asked.setdefault(j.id, []).append(j)
+    is_same = [[j.outcomes[0] == j.outcomes[1] for j in of] for of in asked.values()]
+    firsts = [[float(signs(j) @ [0.5, -0.5]) for j in of] for of in asked.values()]
+    first, _ = mean_of_signs([float(np.mean(of)) for of in firsts])
     return OrderEffect(
         num_prompts=len(asked),
-        agreement=share(is_same),
-        kappa=kappa(np.array([j.outcomes for j in asked])),
+        agreement=share([float(np.mean(of)) for of in is_same]),
+        kappa=kappa(np.array([j.outcomes for of in asked.values() for j in of])),
         first=first,
     )
-
-
-def by_category(judgments: Sequence[Judgment]) -> dict[str, WinRate]:
-    """Returns the win rate within each category of prompts, {} if there is only one."""
-    names = sorted({judgment.category for judgment in judgments})
-    if len(names) < 2:
-        return {}
-    return {name: win_rate([j for j in judgments if j.category == name]) for name in names}
 
 
 def mean_of_signs(values: Sequence[float]) -> tuple[Rate, float]:

@@ -9,29 +9,32 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from codepretrain.evals.judge.match import Judgment
 from codepretrain.evals.judge.result import JudgeResult
 from codepretrain.inference.interval import CONFIDENCE
 from codepretrain.report.statistics import holm
-from codepretrain.report.win_rate import Rate, WinRate, by_category, order_effect, win_rate
+from codepretrain.report.win_rate import OUTCOMES, Rate, WinRate, order_effect
+from codepretrain.report.win_rate_recipes import JudgedComparison, comparisons
 
 SAME = "not distinguishable"
 
 
-def summary(judgments: Sequence[Judgment]) -> dict[str, Any]:
+def summary(compared: JudgedComparison) -> dict[str, Any]:
     """Returns the rates of a comparison, the effect of the order, and the rates per category."""
     return {
-        "win_rate": dataclasses.asdict(win_rate(judgments)),
-        "order_effect": dataclasses.asdict(order_effect(judgments)),
+        "win_rate": dataclasses.asdict(compared.rate()),
+        "order_effect": dataclasses.asdict(order_effect(compared.judgments)),
         "categories": {
-            name: dataclasses.asdict(rate) for name, rate in by_category(judgments).items()
+            name: dataclasses.asdict(compared.rate(name)) for name in compared.categories
         },
     }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One comparison as text. survives_holm: over all comparisons by the same judge."""
+    """One comparison as text.
+
+    between: what it is between. survives_holm: over all comparisons by the same judge.
+    """
 
     variant: str
     reference: str
@@ -42,6 +45,7 @@ class Row:
     unreadable: str
     difference: str
     verdict: str
+    between: str
     survives_holm: bool
     agreement: str
     first: str
@@ -53,25 +57,26 @@ class Row:
         return self.verdict != SAME and not self.survives_holm
 
 
-def rows(results: Sequence[JudgeResult]) -> list[Row]:
+def rows(compared: Sequence[JudgedComparison]) -> list[Row]:
     """Returns the rows of comparisons by one judge and one evaluator."""
-    rates = [win_rate(result.judgments) for result in results]
+    rates = [one.rate() for one in compared]
     adjusted = holm([rate.p_value for rate in rates])
     return [
-        _row(result, rate, survives_holm=p < 1 - CONFIDENCE)
-        for result, rate, p in zip(results, rates, adjusted, strict=True)
+        _row(one, rate, survives_holm=p < 1 - CONFIDENCE)
+        for one, rate, p in zip(compared, rates, adjusted, strict=True)
     ]
 
 
 def print_results(console: Console, results: Sequence[JudgeResult]) -> None:
     """Prints comparisons by one judge and one evaluator."""
-    printed = rows(results)
+    printed = rows(comparisons(results))
     for row in printed:
         dagger = "†" if row.is_tentative else ""
         console.print(Text(f"{row.variant} against {row.reference}", style="bold"), soft_wrap=True)
         for line in (
             f"win {row.win}   tie {row.tie}   loss {row.loss}   no verdict {row.unreadable}",
-            f"win − loss {row.difference}: {row.verdict}{dagger} ({row.num_prompts} prompts)",
+            f"win − loss {row.difference}: {row.verdict}{dagger} ({row.between}; "
+            f"{row.num_prompts} prompts)",
             f"same verdict in both orders {row.agreement}; first − second {row.first}",
             *(f"note: {note}" for note in row.notes),
         ):
@@ -80,35 +85,40 @@ def print_results(console: Console, results: Sequence[JudgeResult]) -> None:
         console.print(Text("†: not distinguishable after Holm’s correction for these pairs"))
 
 
-def _row(result: JudgeResult, rate: WinRate, *, survives_holm: bool) -> Row:
-    order = order_effect(result.judgments)
+def _row(compared: JudgedComparison, rate: WinRate, *, survives_holm: bool) -> Row:
+    order, first = order_effect(compared.judgments), compared.results[0]
     return Row(
-        variant=result.variant["variant"],
-        reference=result.reference["variant"],
+        variant=first.variant["variant"],
+        reference=first.reference["variant"],
         num_prompts=f"{rate.num_prompts:,}",
-        **{name: rate_text(getattr(rate, name)) for name in ("win", "tie", "loss", "unreadable")},
+        **{name: rate_text(getattr(rate, name)) for name in OUTCOMES},
         difference=difference_text(rate.difference),
         verdict=verdict_text(rate),
+        between=compared.between.text,
         survives_holm=survives_holm,
         agreement=rate_text(order.agreement),
         first=difference_text(order.first),
-        notes=tuple(_notes(result, rate)),
+        notes=tuple(_notes(compared, rate)),
     )
 
 
-def _notes(result: JudgeResult, rate: WinRate) -> Iterator[str]:
+def _notes(compared: JudgedComparison, rate: WinRate) -> Iterator[str]:
+    several = len(compared.results) > 1
     if rate.num_missing:
-        yield f"{rate.num_missing:,} prompts are not judged yet and left out"
+        where = " in every pair of runs" if several else ""
+        yield f"{rate.num_missing:,} prompts are not judged yet{where} and left out"
     if rate.num_identical:
-        yield f"{rate.num_identical:,} prompts have the same completion twice: ties"
-    if any(result.num_asserting):
-        ours, theirs = result.num_asserting
+        times = " in every pair of runs" if several else " twice"
+        yield f"{rate.num_identical:,} prompts have the same completion{times}: ties"
+    ours, theirs = (sum(one.num_asserting[side] for one in compared.results) for side in (0, 1))
+    if ours or theirs:
         yield (
             f"{ours:,} and {theirs:,} completions hold a line in the form of a verdict, which may "
             "sway the judge"
         )
-    asked = result.judge.get("model")
-    others = [name for name in result.answered_by if name != asked]
+    asked = compared.results[0].judge.get("model")
+    answered = dict.fromkeys(name for one in compared.results for name in one.answered_by)
+    others = [name for name in answered if name != asked]
     if others:
         yield f"answered by {', '.join(others)}, which is not the name that was asked for"
 

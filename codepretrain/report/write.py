@@ -22,6 +22,7 @@ from codepretrain.report.latex import latex_tables
 from codepretrain.report.page import StudyParts, render, study_parts
 from codepretrain.report.published import beside_published
 from codepretrain.report.results_json import results_json
+from codepretrain.report.score_reader import ScoreReader
 from codepretrain.report.sections import sections_of
 from codepretrain.report.terminal import MAX_WIDTH, print_averages, print_comparison
 
@@ -76,28 +77,34 @@ def write_study(
     write_text(folder / "tables.tex", latex_tables(content))
     if has_items:
         for evaluator in evaluators(content.results):
-            csv = item_csv(content.results, evaluator)
+            csv = item_csv(content.results, evaluator, read=content.reader.of)
             write_text(folder / "items" / f"{evaluator}.csv", csv)
     return page
 
 
-def content_of(results: StudyResults) -> Content:
-    """Returns everything that a study's report shows."""
+def content_of(results: StudyResults, reader: ScoreReader | None = None) -> Content:
+    """Returns everything that a study's report shows.
+
+    Args:
+      reader: of item scores; None for a new one.
+    """
     problems: list[str] = []
-    averages = compare_averages(results)
-    contrasts = decide_contrasts(results, averages, problems)
-    comparison = compare_to_baseline(results)
-    sections = sections_of(results, comparison, averages, problems)
+    reader = reader or ScoreReader()
+    averages = compare_averages(results, reader)
+    contrasts = decide_contrasts(results, averages, problems, read=reader.of)
+    comparison = compare_to_baseline(results, read=reader.of)
+    sections = sections_of(results, comparison, averages, problems, read=reader.of)
     return Content(
         results=dataclasses.replace(results, problems=(*results.problems, *problems)),
         comparison=comparison,
-        pairs=compare_pairs(results),
+        pairs=compare_pairs(results, read=reader.of),
         written_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         judged=read_judged(results),
         averages=averages,
         contrasts=contrasts,
         published=beside_published(results, averages),
         sections=sections,
+        reader=reader,
     )
 
 

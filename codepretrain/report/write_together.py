@@ -15,6 +15,7 @@ from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.contrast_rows import contrast_overview, print_contrasts
 from codepretrain.report.findings import overview
 from codepretrain.report.page import study_parts
+from codepretrain.report.score_reader import ScoreReader
 from codepretrain.report.terminal import MAX_WIDTH
 from codepretrain.report.together import Together, bring_together
 from codepretrain.report.together_page import (
@@ -51,7 +52,8 @@ def write_together(
     untrained = {one.spec.study: why for one in found if (why := _untrained(one))}
     if len(untrained) == len(found):
         raise UserError(next(iter(untrained.values())))
-    contents = {one.spec.study: content_of(one) for one in found}
+    reader = ScoreReader()  # one of all studies: shared runs are read once
+    contents = {one.spec.study: content_of(one, reader) for one in found}
     together = bring_together(list(contents.values()))
     parts = {study: study_parts(content) for study, content in contents.items()}
     folder = epath.Path(reports)

@@ -1,5 +1,7 @@
 """Exports and imports checkpoints of a study."""
 
+from functools import partial
+
 from etils import epath
 from rich.console import Console
 
@@ -9,6 +11,7 @@ from codepretrain.config.validate import check_import_name
 from codepretrain.errors import UserError, quoted
 from codepretrain.files import storage
 from codepretrain.files.explain import shown
+from codepretrain.files.hashing import sha256_file
 from codepretrain.files.writable import check_writable
 from codepretrain.interop.export import (
     ExportOptions,
@@ -20,8 +23,11 @@ from codepretrain.interop.import_record import import_folder
 from codepretrain.interop.load import import_model, restore_params
 from codepretrain.interop.tokenizer_files import ids_digest
 from codepretrain.model.transformer import Params
+from codepretrain.report.card_facts import CardFacts
+from codepretrain.report.model_card import model_card
 from codepretrain.rows.vocabulary import tokenizer_path
-from codepretrain.study.imports import check_tokenizer, import_identities
+from codepretrain.study.imports import check_tokenizer
+from codepretrain.study.model_card import card_facts
 from codepretrain.study.provenance import code_version
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.phase_run import check_identity
@@ -34,8 +40,9 @@ def export_phase(
     step: int | None,
     output: epath.Path,
     options: ExportOptions,
+    command_line: str,
 ) -> None:
-    """Writes a phase's checkpoint, by default its last, as a `transformers` model.
+    """Writes a phase's checkpoint, by default its last, as a `transformers` model with its card.
 
     Raises:
       UserError: there is no such checkpoint, or it cannot be written as asked.
@@ -53,15 +60,23 @@ def export_phase(
     config, phase = workspace.config, workspace.phases[name]
     step = phase.num_steps if step is None else step
     folder = _checkpoint(workspace, name, step)
-    initial = phase.path[0].config.initial_checkpoint
+    tokenizer = tokenizer_path(workspace.data_dir)
     with open_leaves(folder) as leaves:
         check_identity(leaves.identity, workspace.identity(name), where=folder)
+        facts = card_facts(
+            workspace,
+            name,
+            step,
+            ledger=leaves.ledger or {},
+            tokenizer_sha256=sha256_file(tokenizer),
+            command_line=command_line,
+        )
         export_checkpoint(
             leaves,
             output,
             model=config.model,
             max_seq_len=config.data.max_seq_len,
-            tokenizer=tokenizer_path(workspace.data_dir),
+            tokenizer=tokenizer,
             special_names=(config.data.tokenizer.bos_token, config.data.tokenizer.eos_token),
             options=options,
             provenance={
@@ -69,12 +84,13 @@ def export_phase(
                 "path": [ancestor.name for ancestor in phase.path],
                 "step": step,
                 "fingerprint": workspace.fingerprint(name),
-                "initial_weights": import_identities(workspace.imports).get(initial or ""),
-                "tokens": phase.tokens_before + step * (phase.tokens // phase.num_steps),
+                "initial_weights": facts.initial[1] or None if facts.initial else None,
+                "tokens": facts.tokens,
                 "initialization_seed": phase.path[0].seeds.initialization_seed,
                 "data_order_seed": phase.seeds.data_order_seed,
                 "code_version": code_version(),
             },
+            card=partial(_card, facts, options.dtype),
         )
     Console().print(f"{name} at step {step:,}: written to {output}", soft_wrap=True)
 
@@ -116,6 +132,10 @@ def imported_params(workspace: Workspace, name: str, abstract_params: Params) ->
     record = workspace.imports[name]
     assert record is not None, "check_imports runs before training"
     return restore_params(import_folder(workspace.workdir, name), record, abstract_params)
+
+
+def _card(facts: CardFacts, dtype: str, weights_sha256: str) -> str:
+    return model_card(facts, dtype=dtype, weights_sha256=weights_sha256)
 
 
 def _checkpoint(workspace: Workspace, name: str, step: int) -> epath.Path:

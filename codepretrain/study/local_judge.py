@@ -74,9 +74,7 @@ def judge_locally(
     judge = local.LocalJudge(language_model, TextTokenizer.load(workspace.data_dir))
     written = {}
     for pair in pairs:
-        with EvaluationProgress(
-            console, f"{pair.ours.variant} against {pair.reference.variant}"
-        ) as p:
+        with EvaluationProgress(console, f"{pair.ours.phase} against {pair.reference.phase}") as p:
             judged = judge(model.params, pair.matches, p)
         if judge.num_shortened:
             console.print(

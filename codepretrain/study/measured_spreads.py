@@ -12,7 +12,8 @@ from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import collect
 from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.contrasts import decide_contrasts
-from codepretrain.study.report import report_input
+from codepretrain.report.score_reader import ScoreReader
+from codepretrain.study.report_input import report_input
 from codepretrain.study.spreads import Known, Spread
 from codepretrain.study.workspace import Workspace
 
@@ -32,7 +33,9 @@ def measured_spreads(workspace: Workspace, problems: list[str]) -> Mapping[str, 
         return {}
     results = collect(report_input(workspace, command_line=""))
     problems += [problem for run in results.runs.values() for problem in run.problems]
-    found = decide_contrasts(results, compare_averages(results), problems)
+    reader = ScoreReader()
+    averages = compare_averages(results, reader)
+    found = decide_contrasts(results, averages, problems, read=reader.of)
     spreads = {one.name: spread_of(one) for one in found}
     return {name: spread for name, spread in spreads.items() if spread is not None}
 

@@ -27,7 +27,7 @@ from codepretrain.inference.power import (
 from codepretrain.podplan.cost import chip_hours
 from codepretrain.study.graph import Phase
 from codepretrain.study.replication import Replication, replication
-from codepretrain.study.spreads import Counts, Spread, assumed_spread, filled
+from codepretrain.study.spreads import Counts, Known, Spread, assumed_spread, filled
 
 ALPHA, POWER = 0.05, 0.8
 NUMBERS = (2, 3, 5, 8)  # of replicates, in the table of every contrast
@@ -234,7 +234,7 @@ def _tokens(
     return sum(p.tokens * (number if key in replicated else 1) for key, p in once.items())
 
 
-def _known(known: Any) -> dict[str, Any] | None:
+def _known(known: Known | None) -> dict[str, Any] | None:
     if known is None:
         return None
     return {"value": known.value, "source": known.source, "is_assumed": known.is_assumed}

@@ -9,7 +9,7 @@ from rich.console import Console
 from codepretrain.progress_pipe import PROGRESS
 from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.write import write_report
-from codepretrain.study.report import report_input
+from codepretrain.study.report_input import report_input
 from codepretrain.study.workspace import Workspace
 
 

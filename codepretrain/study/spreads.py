@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from codepretrain.config.averages import all_shares
 from codepretrain.config.schema import ContrastConfig, StudyConfig
 from codepretrain.evals.averaged_scores import full_scores
 from codepretrain.evals.estimate import satterthwaite
@@ -68,7 +69,9 @@ def assumed_spread(
       contrast: from `full_contrasts`.
       run_sd: given by the user; None for the assumption.
     """
-    parts = [(share, counts(score)) for share, score in shares(config, contrast.metric)]
+    of_averages = all_shares(full_scores(config))
+    scores = of_averages.get(contrast.metric, {contrast.metric: 1.0})
+    parts = [(share, counts(score)) for score, share in scores.items()]
     found = [(share, count) for share, count in parts if count is not None]
     run = Known(run_sd, "--run-sd", True) if run_sd is not None else None
     if run is None and unit in _RUNS:
@@ -113,23 +116,3 @@ def filled(measured: Spread | None, assumed: Spread) -> Spread:
     if measured.item is None:
         return dataclasses.replace(assumed, run=run)
     return dataclasses.replace(measured, run=run)
-
-
-def shares(config: StudyConfig, metric: str) -> list[tuple[float, str]]:
-    """Returns the scores of a metric, each with its share of the average.
-
-    Excluded scores are left out; the share of a score in two categories of a total adds up.
-    """
-    averages = full_scores(config)
-    if metric in averages.totals:
-        members = averages.totals[metric]
-        parts = [(s / len(members), score) for of in members for s, score in shares(config, of)]
-    elif metric in averages.categories:
-        scores = [s for s in averages.categories[metric] if s not in averages.excluded]
-        parts = [(1 / len(scores), score) for score in scores]
-    else:
-        parts = [(1.0, metric)]
-    total: dict[str, float] = {}
-    for share, score in parts:
-        total[score] = total.get(score, 0.0) + share
-    return [(share, score) for score, share in total.items()]

@@ -1,6 +1,6 @@
 """The recorded completions of a study's variants, pair by pair, and the result of judging them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,15 @@ from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError, quoted
 from codepretrain.evals.identity import SPEC, identity_digest
 from codepretrain.evals.judge.match import Judgment, Match
-from codepretrain.evals.judge.recorded import Checkpoint, Recorded, read_pair
+from codepretrain.evals.judge.recorded import Checkpoint, NotRecordedError, Recorded, read_pair
 from codepretrain.evals.judge.result import JudgeResult, judge_folder, result_path
 from codepretrain.evals.judge.verdict import has_verdict_line
 from codepretrain.files.atomic import write_json
 from codepretrain.files.json_values import plain
+from codepretrain.report.win_rate_recipes import JudgedComparison
 from codepretrain.report.win_rate_rows import summary
 from codepretrain.study.evaluations import kept_identities
+from codepretrain.study.replicates import last_phases
 from codepretrain.study.workspace import Workspace
 
 KIND = "completions"
@@ -25,49 +27,93 @@ KIND = "completions"
 
 @dataclass(frozen=True)
 class Pair:
-    """The completions of a variant and its reference, and the matches of their prompts."""
+    """The completions of a replicate of a variant and its reference, and their matches."""
 
     ours: Recorded
     reference: Recorded
     matches: Sequence[Match]
 
 
-def read_pairs(workspace: Workspace, *, evaluator: str, pairs: str | None) -> list[Pair]:
+def read_pairs(
+    workspace: Workspace,
+    *,
+    evaluator: str,
+    pairs: str | None,
+    announce: Callable[[str], None] = lambda _: None,
+) -> list[Pair]:
     """Returns the pairs that a command line asks for, with what the runs recorded.
+
+    Replicate k of a variant is compared with replicate k of its reference.
 
     Args:
       pairs: "a:b,c:d"; None is every variant against the baseline.
+      announce: is told of replicates that are left out, because they were not evaluated.
 
     Raises:
-      UserError: no such evaluation or variant, or completions that are missing, of other options
-        or prompts than the study's, or differ in more than the parameters.
+      UserError: no such evaluation or variant, or completions that are missing in every replicate,
+        of other options or prompts than the study's, or differ in more than the parameters.
     """
     config = workspace.config
     _check_evaluator(config, evaluator)
-    names = variant_pairs(config, pairs)
     own = kept_identities(workspace)[evaluator]
-    return [
-        Pair(
-            *read_pair(
-                _checkpoint(workspace, ours),
-                _checkpoint(workspace, reference),
-                evaluator,
-                preferred=identity_digest(own),
-                required={name: own[name] for name in (SPEC, "items") if name in own},
+    found: list[Pair] = []
+    for ours, reference in variant_pairs(config, pairs):
+        of_pair, missing = _replicates(workspace, ours, reference, evaluator, own)
+        if not of_pair:
+            raise missing[0]
+        for error in missing:
+            announce(f"left out: {error}")
+        found += of_pair
+    return found
+
+
+def _replicates(
+    workspace: Workspace,
+    ours: str,
+    reference: str,
+    evaluator: str,
+    own: Mapping[str, str],
+) -> tuple[list[Pair], list[NotRecordedError]]:
+    """Returns a pair for each replicate of both variants, and why others are missing.
+
+    Replicates that end in the same two runs are one.
+    """
+    found: dict[tuple[str, str], Pair] = {}
+    missing = []
+    phases = [last_phases(workspace.config, variant) for variant in (ours, reference)]
+    for replicate, names in enumerate(zip(*phases, strict=False)):
+        sides = [
+            _checkpoint(workspace, variant, name, replicate)
+            for variant, name in zip((ours, reference), names, strict=True)
+        ]
+        key = sides[0].fingerprint, sides[1].fingerprint
+        if key in found:
+            continue
+        try:
+            found[key] = Pair(
+                *read_pair(
+                    sides[0],
+                    sides[1],
+                    evaluator,
+                    preferred=identity_digest(own),
+                    required={name: own[name] for name in (SPEC, "items") if name in own},
+                )
             )
-        )
-        for ours, reference in names
-    ]
+        except NotRecordedError as error:
+            missing.append(error)
+    return list(found.values()), missing
 
 
-def _checkpoint(workspace: Workspace, variant: str) -> Checkpoint:
-    phase = workspace.config.variants[variant]
+def _checkpoint(workspace: Workspace, variant: str, phase: str, replicate: int) -> Checkpoint:
+    first = workspace.phases[phase].path[0]
     return Checkpoint(
         variant=variant,
         phase=phase,
         fingerprint=workspace.fingerprint(phase),
         step=workspace.phases[phase].num_steps,
         run_dir=workspace.run_dir(phase),
+        replicate=replicate,
+        start=first.config.initial_checkpoint or workspace.fingerprint(first.name),
     )
 
 
@@ -92,7 +138,7 @@ def write_result(
         num_asserting=(_num_asserting(pair, 0), _num_asserting(pair, 1)),
     )
     path = result_path(judge_folder(workspace.workdir, judge), result)
-    write_json(path, plain({**result.to_json(), "summary": summary(judgments)}))
+    write_json(path, plain({**result.to_json(), "summary": summary(JudgedComparison((result,)))}))
     return path, result
 
 

@@ -119,6 +119,7 @@ def export(folder: Path, config: ModelConfig, params: Params, tokenizer: Path) -
             special_names=("<bos>", "<eos>"),
             options=ExportOptions(max_shard_bytes=200_000),
             provenance={},
+            card=str,
         )
     return folder / "model"
 

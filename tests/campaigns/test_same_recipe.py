@@ -23,7 +23,7 @@ from codepretrain.report.collect import ReportInput, collect
 from codepretrain.report.compare import compare_to_baseline, headline_rows, metric_rows
 from codepretrain.report.contrasts import decide_contrasts
 from codepretrain.report.evaluations import read_scores
-from codepretrain.study.report import report_input
+from codepretrain.study.report_input import report_input
 from codepretrain.study.workspace import Workspace
 from tests.conftest import ROOT
 from tests.report.replicated import split_at_random

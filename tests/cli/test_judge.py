@@ -111,7 +111,7 @@ def test_every_variant_against_the_baseline(
     with endpoint(judging(by_quality)) as server:
         assert main(study.judge(server)) == 0
         printed = capsys.readouterr()
-        assert "2 pairs of variants, 24 matches (12 of identical completions)" in printed.err
+        assert "2 pairs of runs, 24 matches (12 of identical completions)" in printed.err
         assert "24 verdicts to ask for, 0 kept" in printed.err
         assert "branched against annealed" in printed.out
         assert "win 75.0%" in printed.out

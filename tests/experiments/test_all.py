@@ -4,11 +4,11 @@ import ast
 
 import pytest
 
+from codepretrain.config.averages import all_shares
 from codepretrain.config.schema import StudyConfig
 from codepretrain.evals.averaged_scores import check_averaged_scores, full_scores
 from codepretrain.evals.contrast_scores import check_contrast_scores, contrast_units
 from codepretrain.evals.registry import check_evaluators
-from codepretrain.report.averages import all_shares
 from codepretrain.study.describe import check_caps
 from codepretrain.study.source_sizes import SourceSize
 from experiments.study.miniature import overrides

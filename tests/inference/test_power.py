@@ -8,7 +8,6 @@ from codepretrain.inference import power as module
 from codepretrain.inference.crossed import difference
 from codepretrain.inference.power import (
     Design,
-    approximate_mde,
     design_of,
     difference_design,
     equivalence_power,
@@ -31,6 +30,16 @@ def test_a_design_without_items_has_the_power_of_the_t_test() -> None:
     exact = noncentral.sf(critical) + noncentral.cdf(-critical)
     assert power(design, 2.0) == pytest.approx(exact, abs=0.005)
     assert power(design, 0.0) == pytest.approx(0.05, abs=0.003)
+
+
+def approximate_mde(design: Design, *, alpha: float = 0.05, power: float = 0.8) -> float:
+    """Returns the minimum detectable effect by the formula at the top of `power.py`."""
+    run, item, _ = design.variances
+    freedoms = np.array(design.num_replicates) - 1.0
+    parts = float(np.sum(run**2 / freedoms)) + item**2 / design.item_freedom
+    freedom = (float(run.sum()) + item) ** 2 / parts
+    quantiles = stats.t.ppf([1 - alpha / 2, power], freedom)
+    return float(quantiles.sum()) * design.standard_error
 
 
 def test_the_minimum_detectable_effect_inverts_the_power() -> None:

@@ -109,6 +109,7 @@ def exported(tmp_path: Path, tokenizer: Path) -> Callable[..., tuple[Path, Leave
                 special_names=("<bos>", "<eos>"),
                 options=options,
                 provenance={"study": "tiny", "step": 7},
+                card="# a model of {}\n".format,
             )
         return tmp_path / name, leaves
 

@@ -97,6 +97,7 @@ def test_config_and_tokenizer_files(exported: Any) -> None:
         "tokenizer_config.json",
         "special_tokens_map.json",
         "codepretrain.json",
+        "README.md",
         "files.json",
     }
     assert len({path.stat().st_mode for path in folder.iterdir()}) == 1
@@ -117,6 +118,8 @@ def test_config_and_tokenizer_files(exported: Any) -> None:
     provenance = json.loads((folder / "codepretrain.json").read_text())
     assert provenance["study"] == "tiny"
     assert len(provenance["weights_sha256"]) == 64
+    card = (folder / "README.md").read_text()
+    assert card == f"# a model of {provenance['weights_sha256']}\n"
 
 
 def test_the_same_checkpoint_gives_the_same_bytes(exported: Any) -> None:

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from codepretrain.config.averages import all_shares
 from codepretrain.config.schema import AveragesConfig, LoggingConfig
 from codepretrain.evals.estimate import clustered_mean
 from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.item_scores import ItemScores, item_scores_path, write_item_scores
 from codepretrain.evals.metric import MetricSpec
 from codepretrain.metrics.writer import MetricsWriter
-from codepretrain.report.averages import METRIC, all_shares, average
+from codepretrain.report.averages import METRIC, average
 from codepretrain.report.collect import PhaseInput, ReportInput, collect
 from codepretrain.report.compare import compare_to_baseline
 

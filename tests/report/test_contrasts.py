@@ -12,11 +12,12 @@ from codepretrain.report.arms import arm_scores, find_arm
 from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import metric_rows
+from codepretrain.report.contrast_effects import effects_of
 from codepretrain.report.contrast_rows import contrast_overview, contrast_rows
 from codepretrain.report.contrasts import decide_contrasts
 from codepretrain.report.evaluations import read_scores
 from codepretrain.report.paired import paired_difference
-from tests.report.replicated import LOSS, LOSS_METRIC, phase, replicated_study
+from tests.report.replicated import LOSS, LOSS_METRIC, QUIZ, phase, replicated_study
 
 LOSS_NAME = f"{LOSS}/{LOSS_METRIC}"
 LEVELS = {
@@ -263,3 +264,22 @@ def test_a_relative_effect_is_told_only_where_both_means_are_surely_positive(tmp
     assert one.effects.relative is None
     (row,) = contrast_rows([one])
     assert row.relative == ("–", "")
+
+
+def test_an_effect_above_chance_is_left_out_where_its_items_are_missing(tmp_path):
+    """An arm without items was once dropped and its weight was not, which ended the report."""
+    results = collect(replicated_study(tmp_path, LEVELS))
+    (row,) = [row for row in metric_rows(results) if row.evaluator == QUIZ]
+    arms = [arm for v in ("coded", "plain") if (arm := find_arm(results, v, row)) is not None]
+    scores = [of for arm in arms if (of := arm_scores(arm, read_scores)) is not None]
+    estimate = difference(*scores)
+    config = replace(HELPS, metric=f"{QUIZ}/accuracy")
+    lost = arms[0].evaluations[1]
+
+    def read_most(evaluation):
+        return {} if evaluation is lost else read_scores(evaluation)
+
+    found = effects_of(arms, scores, estimate, config, [0, 1], read_scores)
+    assert found.chance_centered is not None
+    found = effects_of(arms, scores, estimate, config, [0, 1], read_most)
+    assert found.chance_centered is None

@@ -13,8 +13,8 @@ def result(
     return JudgeResult(
         study="s",
         evaluator="dolly",
-        variant={"variant": variant},
-        reference={"variant": "base"},
+        variant={"variant": variant, "replicate": 0},
+        reference={"variant": "base", "replicate": 0},
         judge={},
         answered_by=[],
         judgments=[Judgment(f"p{i}", "", pair, asked) for i, pair in enumerate(outcomes)],

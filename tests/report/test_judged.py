@@ -1,6 +1,7 @@
 """Judged comparisons of a study on the page and in `results.json`."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,10 @@ from codepretrain.files.atomic import write_json
 from codepretrain.report.collect import ReportInput, collect
 from codepretrain.report.judged import read_judged
 from codepretrain.report.win_rate import win_rate
+from codepretrain.report.win_rate_recipes import JudgedComparison
 from codepretrain.report.win_rate_rows import summary
 from codepretrain.report.write import write_report
-from tests.report.test_write import check
+from tests.report.test_write import check, claims_about_recipes
 
 JUDGE = {
     "kind": "endpoint", "endpoint": "https://judges.example/v1", "model": "judge<1>",
@@ -54,6 +56,8 @@ def write(
             "fingerprint": run.plan.fingerprint,
             "step": run.plan.steps,
             "digest": evaluation.digest,
+            "replicate": 0,
+            "start": results.path(name)[0].plan.fingerprint,
             "identity": dict(evaluation.identity),
         }
 
@@ -70,7 +74,7 @@ def write(
     )
     workdir = Path(next(iter(study.phases.values())).run_dir).parent.parent
     path = result_path(judge_folder(workdir, judge), result)
-    write_json(path, result.to_json() | {"summary": summary(judgments)})
+    write_json(path, result.to_json() | {"summary": summary(JudgedComparison((result,)))})
     return Path(path)
 
 
@@ -104,6 +108,9 @@ def test_the_page_shows_comparisons_with_intervals(
     assert ours["summary"]["order_effect"]["num_prompts"] == 11
     assert set(ours["summary"]["categories"]) == {"open_qa", "chat"}
     assert "judgments" not in ours
+    assert (ours["between"], len(ours["replicates"])) == ("two checkpoints", 1)
+    assert "<small>two checkpoints</small>" in html
+    assert not claims_about_recipes("".join(re.findall(r"<td>wins more.*?</td>", html)))
     assert ours["survives_holm"] is True
     (pair,) = json.loads((tmp_path / "report" / "results.json").read_text())["judge_agreement"]
     assert (pair["variant"], pair["agreement"]["value"]) == ("code_to_text", 1)
@@ -123,6 +130,7 @@ def test_nothing_judged_leaves_no_section(study: ReportInput, tmp_path: Path) ->
         ({"step": 3}, "was judged at another checkpoint than its present end"),
         ({"digest": "0" * 64}, "was judged by another evaluation than the recorded one"),
         ({"variant": "gone"}, "the study has no variant 'gone'"),
+        ({"replicate": 1}, "has 1 replicates, and this is of another"),
     ],
 )
 def test_a_comparison_of_other_runs_is_named_and_not_shown(

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from markupsafe import Markup
 from rich.console import Console
 
 from codepretrain.config.schema import ContrastConfig
@@ -203,14 +204,15 @@ def test_a_section_over_several_studies_is_on_the_page_and_in_the_index(
     specs: tuple[ReportInput, ReportInput], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def section(together: Together) -> Section:
-        return Section("<section><h2>Of all</h2></section>", list(together.contents))
+        html = Markup("<section><h2>Of all</h2></section>")
+        return Section(html, list(together.contents))
 
     def sections_of(together: Together) -> dict[str, Section]:
         return {"of_all": section(together)}
 
     monkeypatch.setattr(writer, "sections_of", sections_of)
     page = write_together(specs, tmp_path)
-    assert "<h2>Of all</h2>" not in page.read_text()  # escaped: only Markup is HTML
+    assert page.read_text().count("<h2>Of all</h2>") == 1
     index = json.loads((page.parent / "results.json").read_text())
     assert index["sections"] == {"of_all": ["first", "second"]}
 

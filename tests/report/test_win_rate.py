@@ -8,7 +8,7 @@ import pytest
 from codepretrain.evals.judge.match import Judgment, Outcome, outcome
 from codepretrain.report.paired import PairedScores, paired_difference
 from codepretrain.report.statistics import wilson_interval
-from codepretrain.report.win_rate import by_category, mean_of_signs, order_effect, win_rate
+from codepretrain.report.win_rate import mean_of_signs, order_effect, win_rate
 
 W, T, L, U = "win", "tie", "loss", "unreadable"
 
@@ -54,6 +54,12 @@ def test_a_judge_that_does_not_look_at_the_order() -> None:
     assert (order.agreement.value, order.first.value) == (1, 0)
     assert order.kappa == 1
     assert math.isnan(order_effect(judged((W, W), (W, W))).kappa), "chance gives it too"
+
+
+def test_judgments_of_one_prompt_by_several_pairs_of_runs_are_averaged() -> None:
+    """Two pairs of runs, two prompts: each prompt is one observation."""
+    order = order_effect([*judged((W, W), (W, L)), *judged((W, L), (L, L))])
+    assert (order.num_prompts, order.agreement.value, order.first.value) == (2, 0.5, 0.5)
 
 
 def test_kappa_by_hand() -> None:
@@ -130,15 +136,6 @@ def test_nothing_judged_is_nothing_known() -> None:
     assert math.isnan(rate.difference.value)
     assert (rate.difference.interval.low, rate.difference.interval.high) == (-1, 1)
     assert rate.p_value == 1
-
-
-def test_categories_are_strata_if_there_are_several() -> None:
-    found = by_category([*judged((W, W), category="qa"), *judged((L, L), (L, L), category="open")])
-    assert {name: (r.num_prompts, r.win.value) for name, r in found.items()} == {
-        "open": (2, 0),
-        "qa": (1, 1),
-    }
-    assert by_category(judged((W, W))) == {}
 
 
 @pytest.mark.parametrize("bias", [0.0, 0.4])

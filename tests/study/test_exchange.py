@@ -2,8 +2,10 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+from huggingface_hub import ModelCard
 
 from codepretrain.cli.main import main
 from tests.conftest import TINY
@@ -33,6 +35,27 @@ def first_loss(run: Path) -> float:
     return json.loads((run / "metrics.jsonl").read_text().splitlines()[0])["loss"]
 
 
+def check_card(folder: Path, weights_sha256: str) -> None:
+    """Checks the card with the Hub's own reader, and its values with what the run recorded."""
+    text = (folder / "README.md").read_text()
+    data: Any = ModelCard(text).data
+    assert (data.library_name, data.license) == ("transformers", None)
+    (loss,) = [r for r in data.eval_results if r.metric_type == "source/code/nats_per_token"]
+    assert loss.dataset_type == "validation"
+    low, high = loss.metric_args["interval"]
+    assert low < loss.metric_value < high
+    assert f"| {loss.metric_value:.3f} | {low:.3f} – {high:.3f} |" in text
+    for line in (
+        f"| weights, sha256 | `{weights_sha256}` |",
+        "| trunk | random parameters (seed 0) | 40 |",
+        "- No evaluation set was sought in the training data (no decontamination).",
+        "- The recipe was trained once: how much other seeds change is not known.",
+        "`codepretrain train --phase trunk --config ",
+        "`codepretrain export --phase trunk --output ",
+    ):
+        assert line in text, line
+
+
 def test_export_import_and_train_from_it(
     capsys: pytest.CaptureFixture[str], workdir: Path, tiny_overrides: list[str], tmp_path: Path
 ) -> None:
@@ -47,6 +70,7 @@ def test_export_import_and_train_from_it(
     provenance = json.loads((exported / "codepretrain.json").read_text())
     assert (provenance["path"], provenance["step"]) == (["trunk"], 40)
     assert provenance["tokens"] == 40 * 8 * 64
+    check_card(exported, provenance["weights_sha256"])
     assert "exists already" in fails(
         capsys, "export", "--phase", "trunk", "--output", exported, *where
     )

@@ -87,7 +87,10 @@ def test_a_checkpoint_and_its_export_give_the_same_verdicts(evaluated: Workspace
     assert ours["summary"]["win_rate"] == judge(evaluated, "trunk@40")[0]["summary"]["win_rate"]
 
     folder = epath.Path(evaluated.workdir).parent / "exported"
-    export_phase(evaluated, name="trunk", step=None, output=folder, options=ExportOptions())
+    options = ExportOptions()
+    export_phase(
+        evaluated, name="trunk", step=None, output=folder, options=options, command_line="export"
+    )
     exported, _ = judge(evaluated, str(folder))
     assert exported["judge"]["model"] == "exported"
     assert len(exported["judge"]["weights_sha256"]) == 64
@@ -105,7 +108,7 @@ def test_the_command_judges_locally(
     study = Study(tmp_path, tiny_overrides, workdir, prompts=prompts, max_new_tokens=12)
     flags = ["--evaluator", "dolly", "--pairs", "branched:trunk_only", "--local", "trunk"]
     assert main(["judge", *study.flags, *flags, "--dry-run"]) == 0
-    assert "1 pairs of variants, 5 matches, nothing to pay" in capsys.readouterr().err
+    assert "1 pairs of runs, 5 matches, nothing to pay" in capsys.readouterr().err
     assert main(["judge", *study.flags, *flags]) == 0
     printed = capsys.readouterr().out
     assert "branched against trunk_only" in printed

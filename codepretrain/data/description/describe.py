@@ -8,7 +8,7 @@ import numpy as np
 
 from codepretrain.config.schema import StudyConfig
 from codepretrain.data.description.fates import SourceFates, source_fates
-from codepretrain.data.description.languages import MAX_DOCUMENTS, Languages, source_languages
+from codepretrain.data.description.languages import Languages, source_languages
 from codepretrain.data.description.leaks import split_proof
 from codepretrain.data.description.lengths import length_histogram, length_quantiles
 from codepretrain.data.description.overlap import Overlap, source_overlap
@@ -24,6 +24,7 @@ from codepretrain.data.selection.selected import (
 from codepretrain.files.hashing import sha256_json
 from codepretrain.files.json_values import plain
 from codepretrain.files.storage import StrPath
+from codepretrain.rows.document_tallies import MAX_DOCUMENTS
 from codepretrain.rows.format import SPLITS
 from codepretrain.rows.manifest import RowsManifest, rows_directory
 from codepretrain.rows.shard_files import host_cache

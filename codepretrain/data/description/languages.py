@@ -1,16 +1,13 @@
 """Bytes and tokens of a source by language, from the provenance of the documents in its rows."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from codepretrain.rows.sampling import keyed_hash
+from codepretrain.rows.document_tallies import MAX_DOCUMENTS, Tally, tally_documents
 from codepretrain.rows.store import RowStore
 
-MAX_DOCUMENTS = 100_000  # that are examined of a source and split: about 5 seconds
 MAX_LANGUAGES = 12  # listed one by one
-_PURPOSE = "languages of a source"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,43 +49,20 @@ def source_languages(
     Raises:
       UserError: a record is damaged or cannot be read.
     """
-    counts: dict[str, list[int]] = {}
-    num_examined = 0
-    for store in stores:
-        chosen = _evenly(store.manifest.num_documents, max_documents)
-        num_examined += len(chosen)
-        for number in chosen.tolist():
-            document = store.document(number)
-            count = counts.setdefault(document["language"] or "", [0, 0, 0])
-            count[0] += 1
-            count[1] += document["num_bytes"]
-            count[2] += document["num_tokens"]
-    order = sorted(counts, key=lambda name: (-counts[name][1], name))
-    listed = order if len(order) <= max_languages else order[: max_languages - 1]
-    entries = [_entry(name, [counts[name]]) for name in listed]
-    if len(order) > len(listed):
-        entries.append(_entry(None, [counts[name] for name in order[len(listed) :]]))
+    found = tally_documents(stores, "language", max_documents=max_documents)
+    tallies = list(found.by_value.items())
+    is_long = len(tallies) > max_languages
+    listed = tallies[: max_languages - 1] if is_long else tallies
+    entries = [_entry(name, [tally]) for name, tally in listed]
+    if is_long:
+        entries.append(_entry(None, [tally for _, tally in tallies[len(listed) :]]))
     return Languages(
-        num_examined=num_examined,
-        num_documents=sum(store.manifest.num_documents for store in stores),
-        num_languages=len(order),
+        num_examined=found.num_examined,
+        num_documents=found.num_documents,
+        num_languages=len(tallies),
         entries=tuple(entries),
     )
 
 
-def _entry(name: str | None, counts: Sequence[Sequence[int]]) -> Language:
-    documents, num_bytes, tokens = (sum(values) for values in zip(*counts, strict=True))
-    return Language(name=name, num_documents=documents, num_bytes=num_bytes, num_tokens=tokens)
-
-
-def _evenly(num_items: int, max_items: int) -> np.ndarray:
-    """Returns the numbers of all items, or one of each of `max_items` stretches: [n] int64.
-
-    The place in a stretch is a keyed hash, so that no period in the order of the items matters.
-    """
-    if num_items <= max_items:
-        return np.arange(num_items)
-    edges = np.linspace(0, num_items, max_items + 1).astype(np.int64)
-    widths = np.diff(edges).astype(np.uint64)
-    places = keyed_hash(np.arange(max_items, dtype=np.uint64), _PURPOSE) % widths
-    return edges[:-1] + places.astype(np.int64)
+def _entry(name: str | None, tallies: Sequence[Tally]) -> Language:
+    return Language(name=name, **dataclasses.asdict(sum(tallies, Tally())))

@@ -20,12 +20,17 @@ from codepretrain.metrics.evaluation_records import read_results
 _FIELDS = ("id", "prompt", "completion")
 
 
+class NotRecordedError(UserError):
+    """A checkpoint was not evaluated."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
     """The completions of one checkpoint.
 
     Attributes:
       variant, phase, fingerprint, step: of the checkpoint.
+      replicate, start: see `Checkpoint`.
       identity, digest: of the evaluation (`evals/identity.py`); the parameters are no part of it.
       records: one object per prompt.
     """
@@ -37,22 +42,30 @@ class Recorded:
     identity: Mapping[str, str]
     digest: str
     records: Sequence[Mapping[str, Any]]
+    replicate: int = 0
+    start: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Returns what identifies the completions."""
-        names = ("variant", "phase", "fingerprint", "step", "digest")
+        names = ("variant", "phase", "fingerprint", "step", "digest", "replicate", "start")
         return {name: getattr(self, name) for name in names} | {"identity": dict(self.identity)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The end of a variant's last phase."""
+    """The end of a variant's last phase.
+
+    replicate: of the variant, from 0. start: what its path starts from: the fingerprint of the
+    first phase, or the name of an imported model. Checkpoints of one start are not independent.
+    """
 
     variant: str
     phase: str
     fingerprint: str
     step: int
     run_dir: storage.StrPath
+    replicate: int = 0
+    start: str = ""
 
 
 def read_pair(
@@ -71,8 +84,9 @@ def read_pair(
       required: named digests that an evaluation must agree with, where it has one of the name.
 
     Raises:
-      UserError: a checkpoint was not evaluated, or not as required, or both were, but with other
-        prompts or settings; or a file is damaged.
+      NotRecordedError: a checkpoint was not evaluated.
+      UserError: a checkpoint was not evaluated as required, or both were, but with other prompts or
+        settings; or a file is damaged.
     """
     found = [
         _required(checkpoint, evaluator, _evaluations(checkpoint, evaluator), required or {})
@@ -109,7 +123,7 @@ def _evaluations(checkpoint: Checkpoint, evaluator: str) -> dict[str, _Evaluatio
             found.pop(record["digest"], None)
             found[record["digest"]] = _Evaluation(folder, record["identity"])
     if not found:
-        raise UserError(
+        raise NotRecordedError(
             f"variant {checkpoint.variant!r}: {checkpoint.run_dir} has no record of the evaluation "
             f"{evaluator!r} at step {checkpoint.step:,}: run `codepretrain evaluate --phase "
             f"{checkpoint.phase}` first"
@@ -159,6 +173,8 @@ def _recorded(
         identity=evaluation.identity,
         digest=digest,
         records=records,
+        replicate=checkpoint.replicate,
+        start=checkpoint.start,
     )
 
 

@@ -1,7 +1,8 @@
 """The file of one comparison: the outcome of every match, and what decided it.
 
     <workdir>/judge/<judge>/verdicts.jsonl                                  a remote judge's answers
-                            <study>/<evaluator>-<variant>-<reference>.json  this file
+                            <study>/<evaluator>-<variant>-<reference>.json  this file; -r1.json: of
+                                                                            the second replicates
 
 `<judge>` names the model, and a hash of all that decides its verdicts beside the completions.
 """
@@ -25,7 +26,7 @@ _OUTCOMES = get_args(Outcome)
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeResult:
-    """A comparison of two checkpoints by one judge.
+    """A comparison of two checkpoints by one judge: of one replicate of two variants.
 
     Attributes:
       variant, reference: `Recorded.to_json` of the completions.
@@ -43,6 +44,11 @@ class JudgeResult:
     answered_by: Sequence[str]
     judgments: Sequence[Judgment]
     num_asserting: tuple[int, int]
+
+    @property
+    def replicate(self) -> int:
+        """Which replicate of the variant it is of; the reference's has the same number."""
+        return int(self.variant["replicate"])
 
     def to_json(self) -> dict[str, Any]:
         identity = {
@@ -99,15 +105,19 @@ def judge_folder(workdir: StrPath, judge: Mapping[str, Any]) -> epath.Path:
 def result_path(folder: epath.Path, result: JudgeResult) -> epath.Path:
     """Returns the result's file in the judge's folder. Names of variants contain no hyphen."""
     names = (result.evaluator, result.variant["variant"], result.reference["variant"])
-    return folder / result.study / f"{'-'.join(names)}.json"
+    replicate = f"-r{result.replicate}" if result.replicate else ""
+    return folder / result.study / f"{'-'.join(names)}{replicate}.json"
 
 
 def _checkpoint(value: Mapping[str, Any]) -> Mapping[str, Any]:
     for name in ("variant", "phase", "fingerprint", "digest"):
         if not isinstance(value[name], str):
             raise TypeError(f"{name} is not text")
-    if not isinstance(value["step"], int):
-        raise TypeError("step is not a number")
+    # Results of before replicates were judged have no number and no start.
+    value = {"replicate": 0, "start": value["fingerprint"], **value}
+    for name in ("step", "replicate"):
+        if not isinstance(value[name], int):
+            raise TypeError(f"{name} is not a number")
     return value
 
 

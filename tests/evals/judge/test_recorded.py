@@ -51,6 +51,8 @@ def test_completions_are_paired_by_the_id_of_their_prompt(tmp_path: Path) -> Non
         "fingerprint": "f" * 64,
         "step": 7,
         "digest": identity_digest(IDENTITY),
+        "replicate": 0,
+        "start": "",
         "identity": IDENTITY,
     }
 

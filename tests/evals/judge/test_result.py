@@ -13,7 +13,7 @@ JUDGE = {"kind": "endpoint", "endpoint": "https://h/v1", "model": "org/judge-1.5
 def checkpoint(variant: str) -> dict[str, Any]:
     return {
         "variant": variant, "phase": "p", "fingerprint": "f", "step": 7, "digest": "d",
-        "identity": {"items": "sha of the prompts"},
+        "replicate": 0, "start": "trunk", "identity": {"items": "sha of the prompts"},
     }  # fmt: skip
 
 
@@ -38,6 +38,20 @@ def test_a_result_is_read_as_it_was_written() -> None:
     assert JudgeResult.from_json(value) == RESULT
     assert value["prompts_sha256"] == "sha of the prompts"
     assert value["judgments"][0]["variant_first"] == "win"
+
+
+def test_results_of_before_replicates_are_read() -> None:
+    value = RESULT.to_json()
+    for side in ("variant", "reference"):
+        value[side] = {k: v for k, v in value[side].items() if k not in ("replicate", "start")}
+    found = JudgeResult.from_json(value)
+    assert (found.replicate, found.variant["start"]) == (0, "f")
+
+
+def test_replicates_have_files_of_their_own() -> None:
+    second = JudgeResult(**{**vars(RESULT), "variant": {**RESULT.variant, "replicate": 1}})
+    names = [result_path(judge_folder("w", JUDGE), one).name for one in (RESULT, second)]
+    assert names == ["dolly-ours-theirs.json", "dolly-ours-theirs-r1.json"]
 
 
 def test_the_digest_changes_with_runs_and_judge() -> None:
