@@ -24,7 +24,6 @@ from codepretrain.report.cells import MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.differences import Reader, scores_of
-from codepretrain.report.evaluations import read_scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,7 @@ class Best:
 
 
 def best_variants(
-    results: StudyResults, comparison: Comparison, averages: Averaged | None, problems: list[str]
+    results: StudyResults, comparison: Comparison, averages: Averaged | None, reader: Reader
 ) -> list[Best]:
     """Returns the candidates of the study's averages, or of its primary metrics without any.
 
@@ -60,7 +59,6 @@ def best_variants(
         rows = averages.comparison.headline_rows
         found = [_best(averages.results, row, averages.averages.read) for row in rows]
     else:
-        reader = Reader(read_scores, problems)
         found = [_best(results, row, reader.of) for row in comparison.headline_rows]
     return [one for one in found if one is not None]
 

@@ -35,5 +35,5 @@ class Content:
     averages: Averaged | None = None
     contrasts: Sequence[ContrastResult] = ()
     published: Published | None = None
-    reader: ScoreReader = field(default_factory=ScoreReader, compare=False)
     sections: Sections = NO_SECTIONS
+    reader: ScoreReader = field(default_factory=ScoreReader, compare=False)

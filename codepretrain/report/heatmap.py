@@ -20,7 +20,6 @@ from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.differences import Reader, scores_of
-from codepretrain.report.evaluations import read_scores
 from codepretrain.report.noise_rows import run_noise
 from codepretrain.report.statistics import Difference
 from codepretrain.report.wording import AVERAGE
@@ -103,18 +102,17 @@ class Heatmap:
         }
 
 
-def heatmap(results: StudyResults, comparison: Comparison, problems: list[str]) -> Heatmap | None:
+def heatmap(results: StudyResults, comparison: Comparison, reader: Reader) -> Heatmap | None:
     """Returns the map of a study, None if nothing is compared with a baseline.
 
     Args:
-      problems: gets a line for every file of item scores that is damaged.
+      reader: of the study's item scores.
     """
     if comparison.baseline is None:
         return None
     named = list(task_rows(results, comparison))
     noise = {row: run_noise(results, row) for _, row in named}
     unit: Unit = "run" if any(spread is not None for spread, _ in noise.values()) else "item"
-    reader = Reader(read_scores, problems)
     rows = []
     for group, row in named:
         spread, num_runs = noise[row]

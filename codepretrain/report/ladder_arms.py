@@ -14,7 +14,6 @@ from codepretrain.report.arms import Arm, ScoresReader, find_arm
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.content import Content
-from codepretrain.report.evaluations import read_scores
 from codepretrain.report.mixtures import Mixture, path_mixture, path_tokens
 
 Point = tuple[int, int]  # parameters without embeddings, tokens
@@ -168,7 +167,7 @@ def _arm(content: Content, variant: str, size: int) -> LadderArm | None:
     def find(row: MetricRow) -> tuple[Arm, ScoresReader] | None:
         of_average = averages is not None and row in averages.comparison.rows
         results: StudyResults = content.results
-        read: ScoresReader = read_scores
+        read: ScoresReader = content.reader.of
         if of_average and averages is not None:
             results, read = averages.results, averages.averages.read
         arm = find_arm(results, variant, row)

@@ -23,7 +23,6 @@ from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.contrasts import MetricSource, source_of
 from codepretrain.report.differences import Reader, arm_cell, with_difference
-from codepretrain.report.evaluations import read_scores
 from codepretrain.report.statistics import Difference
 
 
@@ -101,16 +100,15 @@ class Pareto:
         }
 
 
-def pareto(results: StudyResults, averages: Averaged | None, problems: list[str]) -> Pareto | None:
+def pareto(results: StudyResults, averages: Averaged | None, reader: Reader) -> Pareto | None:
     """Returns the plot of the study's two metrics, None if fewer than two variants have both."""
     metrics = results.spec.pareto
     if len(metrics) != 2:
         return None
-    reader = Reader(read_scores, problems)
     x, y = (source_of(metric, results, averages, reader) for metric in metrics)
     if x.row is None or y.row is None or not (x.row.direction and y.row.direction):
         return None
-    readers = (Reader(x.read, problems), Reader(y.read, problems))
+    readers = (Reader(x.read, reader.problems), Reader(y.read, reader.problems))
     arms: list[tuple[Arm, Arm]] = []
     others: dict[str, list[str]] = {}
     for variant in results.spec.variants:

@@ -4,10 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codepretrain.report.arms import ScoresReader
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.best import Best, best_variants
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
+from codepretrain.report.differences import Reader
+from codepretrain.report.evaluations import read_scores
 from codepretrain.report.heatmap import Heatmap, heatmap
 from codepretrain.report.pareto import Pareto, pareto
 from codepretrain.report.token_equivalents import TokenEquivalents, token_equivalents
@@ -38,17 +41,24 @@ NO_SECTIONS = Sections()
 
 
 def sections_of(
-    results: StudyResults, comparison: Comparison, averages: Averaged | None, problems: list[str]
+    results: StudyResults,
+    comparison: Comparison,
+    averages: Averaged | None,
+    problems: list[str],
+    *,
+    read: ScoresReader = read_scores,
 ) -> Sections:
     """Returns the sections of a study.
 
     Args:
       problems: gets a line for every file of item scores that is damaged.
+      read: the item scores of an evaluation, by metric.
     """
+    reader = Reader(read, problems)
     return Sections(
-        best=best_variants(results, comparison, averages, problems),
-        trunks=find_trunks(results, comparison, averages, problems),
-        pareto=pareto(results, averages, problems),
-        heatmap=heatmap(results, comparison, problems),
-        tokens=token_equivalents(results, comparison, averages, problems),
+        best=best_variants(results, comparison, averages, reader),
+        trunks=find_trunks(results, comparison, averages, reader),
+        pareto=pareto(results, averages, reader),
+        heatmap=heatmap(results, comparison, reader),
+        tokens=token_equivalents(results, comparison, averages, reader),
     )

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from codepretrain.inference.effects import TokenEquivalent, token_equivalent
-from codepretrain.report.arms import Arm, ScoresReader, find_arm, share_a_run
+from codepretrain.report.arms import Arm, find_arm, share_a_run
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
 from codepretrain.report.differences import Reader, arm_cell, with_difference
-from codepretrain.report.evaluations import read_scores
 from codepretrain.report.mixtures import Mixture, path_mixture, path_tokens
 from codepretrain.report.statistics import Difference
 from codepretrain.report.wording import is_known
@@ -76,7 +75,7 @@ class TokenEquivalents:
 
 
 def token_equivalents(
-    results: StudyResults, comparison: Comparison, averages: Averaged | None, problems: list[str]
+    results: StudyResults, comparison: Comparison, averages: Averaged | None, reader: Reader
 ) -> TokenEquivalents | None:
     """Returns the equivalents of the primary metrics and averages, None without two lengths."""
     baseline = results.spec.baseline
@@ -92,14 +91,12 @@ def token_equivalents(
     if len(curve) < 2:
         return None
     found = [
-        one
-        for row in comparison.headline_rows
-        for one in _of_row(results, row, curve, Reader(read_scores, problems).of, problems)
+        one for row in comparison.headline_rows for one in _of_row(results, row, curve, reader)
     ]
     if averages is not None:
-        read = averages.averages.read
+        of_averages = Reader(averages.averages.read, reader.problems)
         for row in averages.comparison.headline_rows:
-            found += _of_row(averages.results, row, curve, read, problems)
+            found += _of_row(averages.results, row, curve, of_averages)
     return TokenEquivalents(mixture=mixture, curve=curve, found=tuple(found)) if found else None
 
 
@@ -107,8 +104,7 @@ def _of_row(
     results: StudyResults,
     row: MetricRow,
     curve: Sequence[tuple[int, str]],
-    read: ScoresReader,
-    problems: list[str],
+    reader: Reader,
 ) -> list[EquivalentTokens]:
     arms = [(tokens, find_arm(results, variant, row)) for tokens, variant in curve]
     known = [(tokens, arm) for tokens, arm in arms if arm is not None]
@@ -118,7 +114,6 @@ def _of_row(
     scores = [float(np.mean(arm.values)) for _, arm in known]
     if not np.isfinite(scores).all():
         return []
-    reader = Reader(read, problems)
     found = []
     for variant in results.spec.variants:
         arm = find_arm(results, variant, row)

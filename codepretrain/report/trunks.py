@@ -22,7 +22,6 @@ from codepretrain.report.compare import Comparison
 from codepretrain.report.contrast_estimate import estimate_contrast
 from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.differences import Reader, arm_cell
-from codepretrain.report.evaluations import read_scores
 from codepretrain.report.phases import by_phase
 
 # Of the mixture by share, tokens, and the rates over their peak.
@@ -116,7 +115,7 @@ def _point_json(row: MetricRow, one: Point) -> dict[str, Any]:
 
 
 def find_trunks(
-    results: StudyResults, comparison: Comparison, averages: Averaged | None, problems: list[str]
+    results: StudyResults, comparison: Comparison, averages: Averaged | None, reader: Reader
 ) -> Trunks | None:
     """Returns the slopes of a study's averages, or of its primary metrics without any.
 
@@ -125,13 +124,13 @@ def find_trunks(
     columns, trunks = trunks_of(results)
     if not trunks:
         return None
-    read: ScoresReader = read_scores
+    read: ScoresReader = reader.of
     if averages is not None and averages.comparison.headline_rows:
         rows = averages.comparison.headline_rows
         phases, read = by_phase(averages.results), averages.averages.read
     else:
         rows, phases = comparison.headline_rows, by_phase(results)
-    slopes = tuple(_slopes(phases, row, trunks, read, problems) for row in rows)
+    slopes = tuple(_slopes(phases, row, trunks, Reader(read, reader.problems)) for row in rows)
     measured = {point.letter for of in slopes for point in of.points}
     slopes = tuple(of for of in slopes if any(point.slope for point in of.points))
     if not slopes:
@@ -240,10 +239,8 @@ def _slopes(
     phases: StudyResults,
     row: MetricRow,
     trunks: Sequence[Trunk],
-    read: ScoresReader,
-    problems: list[str],
+    reader: Reader,
 ) -> Slopes:
-    reader = Reader(read, problems)
     points: list[Point] = []
     firsts: dict[tuple[str, str], dict[str, Arm]] = {}  # continuations → arms of the first trunk
     for trunk in trunks:

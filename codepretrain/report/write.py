@@ -95,7 +95,7 @@ def content_of(results: StudyResults, reader: ScoreReader | None = None) -> Cont
     averages = compare_averages(results, reader)
     contrasts = decide_contrasts(results, averages, problems, read=reader.of)
     comparison = compare_to_baseline(results, read=reader.of)
-    sections = sections_of(results, comparison, averages, problems)
+    sections = sections_of(results, comparison, averages, problems, read=reader.of)
     return Content(
         results=dataclasses.replace(results, problems=(*results.problems, *problems)),
         comparison=comparison,
@@ -105,8 +105,8 @@ def content_of(results: StudyResults, reader: ScoreReader | None = None) -> Cont
         averages=averages,
         contrasts=contrasts,
         published=beside_published(results, averages),
-        reader=reader,
         sections=sections,
+        reader=reader,
     )
 
 

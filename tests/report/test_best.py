@@ -13,6 +13,8 @@ from codepretrain.report.best import best_variants
 from codepretrain.report.best_rows import best_rows, percent, print_best
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline
+from codepretrain.report.differences import Reader
+from codepretrain.report.evaluations import read_scores
 from tests.report.replicated import LOSS, replicated_study
 from tests.report.test_contrasts import scores_of
 
@@ -26,7 +28,12 @@ LEVELS = {
 
 def found(study):
     results, problems = collect(study), []
-    best = best_variants(results, compare_to_baseline(results), compare_averages(results), problems)
+    best = best_variants(
+        results,
+        compare_to_baseline(results),
+        compare_averages(results),
+        Reader(read_scores, problems),
+    )
     assert problems == []
     return best
 

@@ -8,7 +8,7 @@ from codepretrain.inference.crossed import contrast
 from codepretrain.report.arms import find_arm
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline
-from codepretrain.report.differences import scores_of
+from codepretrain.report.differences import Reader, scores_of
 from codepretrain.report.evaluations import read_scores
 from codepretrain.report.heatmap import heatmap, task_rows
 from codepretrain.report.heatmap_rows import heat_blocks, legend
@@ -25,7 +25,7 @@ def mapped(study):
     results = collect(study)
     comparison = compare_to_baseline(results)
     problems: list[str] = []
-    found = heatmap(results, comparison, problems)
+    found = heatmap(results, comparison, Reader(read_scores, problems))
     assert problems == []
     return results, comparison, found
 

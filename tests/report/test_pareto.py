@@ -11,6 +11,8 @@ from codepretrain.inference.crossed import difference
 from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline
+from codepretrain.report.differences import Reader
+from codepretrain.report.evaluations import read_scores
 from codepretrain.report.pareto import Lead, ParetoPoint, corrected, front, pareto
 from codepretrain.report.pareto_view import pareto_figure, pareto_rows
 from tests.inference.simulated import Scenario
@@ -26,7 +28,7 @@ LEVELS = {
 
 def found_in(study, metrics=METRICS):
     results, problems = collect(replace(study, pareto=metrics)), []
-    found = pareto(results, compare_averages(results), problems)
+    found = pareto(results, compare_averages(results), Reader(read_scores, problems))
     assert problems == []
     return found
 

@@ -8,6 +8,8 @@ import pytest
 from codepretrain.files.json_values import plain
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline
+from codepretrain.report.differences import Reader
+from codepretrain.report.evaluations import read_scores
 from codepretrain.report.trunk_plots import slope_figure
 from codepretrain.report.trunk_rows import continuation_rows, slope_tables
 from codepretrain.report.trunks import find_trunks, trunks_of
@@ -53,7 +55,7 @@ def study_of_trunks(root, *, levels=LEVELS, variants=("p", "q", "u", "v"), num_i
 
 def found_in(study):
     results, problems = collect(study), []
-    found = find_trunks(results, compare_to_baseline(results), None, problems)
+    found = find_trunks(results, compare_to_baseline(results), None, Reader(read_scores, problems))
     assert problems == []
     return found
 
@@ -143,7 +145,7 @@ def test_other_rates_tokens_or_starts_are_other_continuations(tmp_path):
 
 def test_checkpoints_of_a_study_are_told_as_such(study):
     results, problems = collect(study), []
-    found = find_trunks(results, compare_to_baseline(results), None, problems)
+    found = find_trunks(results, compare_to_baseline(results), None, Reader(read_scores, problems))
     (trunk,) = found.trunks  # the others have one continuation, which this one does not have
     assert trunk.name == "balanced_continue"
     assert trunk.variants == {
