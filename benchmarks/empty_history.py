@@ -12,6 +12,7 @@ from codepretrain.files.storage import StrPath, make_folder
 from codepretrain.metrics.stopwatch import TIME_KINDS
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.stream.ledger import LedgerKeeper
+from codepretrain.study.graph import TrainingPhase
 from codepretrain.study.workspace import Workspace
 from codepretrain.train.program import Program
 
@@ -23,6 +24,7 @@ def write_history(workspace: Workspace, name: str, num_steps: int) -> None:
     program = Program(workspace.config)
     state, evaluators = program.initial_state(seed=0), make_evaluators(workspace)
     run_dir, phase = workspace.run_dir(name), workspace.phases[name]
+    assert isinstance(phase, TrainingPhase), name
     identity = workspace.identity(name)
     ledger = LedgerKeeper(workspace.row_order(name), workspace.stores)
     checkpoints = Checkpoints(run_dir / "checkpoints", workspace.checkpoint_policy(name))

@@ -10,6 +10,7 @@ import numpy as np
 
 from codepretrain.evals.identity import differing
 from codepretrain.evals.metric import Metric
+from codepretrain.inference.common_starts import common_starts
 from codepretrain.inference.scores import ArmScores, averaged_over_trunks
 from codepretrain.report.between import Between
 from codepretrain.report.cells import MetricRow
@@ -27,8 +28,8 @@ class Arm:
     Attributes:
       places: which replicates of the variant these are, from 0.
       runs: the last run of each.
-      starts: the first run of each, or the imported model that it starts from. Replicates with
-        equal starts are not independent of each other.
+      starts: the first run of each, or the imported model that it starts from; one of them, where
+        an average has several. Replicates with equal starts are not independent of each other.
       ancestors: all runs of each, the last one too.
     """
 
@@ -81,7 +82,7 @@ def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
         places.append(place)
         runs.append(path[-1])
         evaluations.append(evaluation)
-        starts.append(path[0].plan.initial_checkpoint or path[0].plan.run_dir)
+        starts.append(_starts(path))
         ancestors.append(frozenset(run.plan.run_dir for run in path))
     if not runs:
         return None
@@ -91,7 +92,7 @@ def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
         places=tuple(places),
         runs=tuple(runs),
         evaluations=tuple(evaluations),
-        starts=tuple(starts),
+        starts=tuple(common_starts(starts)),
         ancestors=tuple(ancestors),
     )
 
@@ -101,6 +102,15 @@ def check_distinct(arms: Sequence[Arm]) -> None:
     for first, second in itertools.combinations(arms, 2):
         if share_a_run(first, second):
             raise ValueError(f"{first.variant} and {second.variant} end in the same runs")
+
+
+def _starts(path: Sequence[RunResults]) -> list[str]:
+    """Returns what a run starts from: one of them, or several if it is an average."""
+    plans = [run.plan for run in path]
+    has_average = any(plan.members for plan in plans)
+    found = [plan for plan in plans if plan.parent is None and not plan.members]
+    roots = found if has_average and found else plans[:1]
+    return [root.initial_checkpoint or root.run_dir for root in roots]
 
 
 def share_a_run(ours: Arm, baseline: Arm) -> bool:

@@ -7,7 +7,7 @@ Damaged files are named in `problems`, which the report shows.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -61,7 +61,7 @@ class PhaseInput:
     tokens_per_source: Mapping[str, int]
     epochs_per_source: Mapping[str, float | None]
     learning_rate: Mapping[str, float]
-    members: tuple[Mapping[str, Any], ...] = ()
+    members: Sequence[Mapping[str, Any]] = ()
     initial_checkpoint: str | None = None
     fingerprint_is_provisional: bool = False
 

@@ -66,6 +66,8 @@ def spans(results: StudyResults, variant: str, replicate: int = 0) -> list[Span]
 
 def _line(runs: Sequence[RunResults]) -> list[RunResults]:
     """Returns the runs of a path from its last one back, along the first member of an average."""
+    if not any(run.plan.members for run in runs):
+        return list(runs)
     by_name = {run.name: run for run in runs}
     line, name = [], runs[-1].name
     while name in by_name:

@@ -15,7 +15,8 @@ def by_phase(results: StudyResults) -> StudyResults:
         replicates = [tuple(run.name for run in path) for path in results.replicates(variant)]
         for place, phase in enumerate(replicates[0]):
             for path in replicates:
-                paths.setdefault(phase, {}).setdefault(path[place], path[: place + 1])
+                before = _lineage(results, path[: place + 1])
+                paths.setdefault(phase, {}).setdefault(path[place], before)
     others = {name for of in paths.values() for name in of}
     for name in results.runs:
         if name not in others:
@@ -29,3 +30,21 @@ def by_phase(results: StudyResults) -> StudyResults:
         baseline=None,
     )
     return dataclasses.replace(results, spec=spec)
+
+
+def _lineage(results: StudyResults, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the phases of a path without those from which its last one does not come.
+
+    Only where an average joins several phases do others stand on a path.
+    """
+    plans = {name: results.runs[name].plan for name in path}
+    if not any(run.plan.members for run in results.runs.values()):
+        return path
+    wanted, waiting = set(), [path[-1]]
+    while waiting:
+        name = waiting.pop()
+        if name in plans and name not in wanted:
+            wanted.add(name)
+            waiting += [member["phase"] for member in plans[name].members]
+            waiting += [plans[name].parent or ""]
+    return tuple(name for name in path if name in wanted)

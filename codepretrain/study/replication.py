@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.inference.common_starts import common_starts
 from codepretrain.study.graph import Phase
 from codepretrain.study.replicates import last_phases
 
@@ -42,15 +43,7 @@ def replication(
         runs[variant] = len({fingerprints[last.name] for last in lasts})
     everywhere = set[str]().union(*(one for of in starts.values() for one in of))
     is_one = len(everywhere) == 1 and max(runs.values()) > 1
-    counts = runs if is_one else {variant: _num_apart(of) for variant, of in starts.items()}
+    counts = (
+        runs if is_one else {variant: len({*common_starts(of)}) for variant, of in starts.items()}
+    )
     return Replication(counts=counts, is_from_one_checkpoint=is_one)
-
-
-def _num_apart(starts: Sequence[set[str]]) -> int:
-    """Returns how many groups of runs there are that share no start with each other."""
-    groups: list[set[str]] = []
-    for one in starts:
-        joined = [group for group in groups if group & one]
-        groups = [group for group in groups if group not in joined]
-        groups.append(one.union(*joined))
-    return len(groups)

@@ -1,6 +1,7 @@
 """The tiny study with averages: of two anneals, of a trunk's checkpoints, and a phase after one."""
 
 import dataclasses
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -25,7 +26,7 @@ ANNEAL = PhaseConfig(
 )
 
 
-def average(*members: str, **fields: float | tuple[float, ...]) -> PhaseConfig:
+def average(*members: str, **fields: Any) -> PhaseConfig:
     return PhaseConfig(kind="average", average=AverageConfig(members=members, **fields))
 
 
