@@ -160,8 +160,8 @@ def get_config(
     batch_size: int = 8,
     code_tokens: int = 0,
     excluded_packages: str = "",
-    worth: float = 0.01,
-    cost: float = 0.01,
+    worth: float = 0.02,
+    cost: float = 0.02,
 ) -> ConfigDict:
     """Returns the study.
 
