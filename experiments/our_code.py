@@ -22,6 +22,7 @@ Expected: code like that of the held-out repositories lowers their bits per byte
 Not from the paper: all values are `# ours`.
 """
 
+import os
 from collections.abc import Mapping
 
 from ml_collections import ConfigDict
@@ -160,8 +161,8 @@ def get_config(
     batch_size: int = 8,
     code_tokens: int = 0,
     excluded_packages: str = "",
-    worth: float = 0.01,
-    cost: float = 0.01,
+    worth: float = 0.02,
+    cost: float = 0.02,
 ) -> ConfigDict:
     """Returns the study.
 
@@ -179,6 +180,7 @@ def get_config(
       worth: smallest effect of interest on the held-out repositories, bits per byte.
       cost: largest tolerated rise of general loss, bits per byte.
     """
+    checkpoint = os.path.expanduser(checkpoint)
     code = find_code(repositories, held_out, languages, code_tokens)
     shares = parse_doses(doses)
     step_tokens = max_seq_len * batch_size

@@ -85,7 +85,7 @@ def contrasts(
                 metric=metric,
                 direction="not_higher",
                 margin=cost,
-                family="cost",
+                family=f"cost_{name}",  # one of the doses is chosen, and what it costs is asked
                 question=f"Is {NAMES[what]} predicted no worse {text}?",
             )
     return found

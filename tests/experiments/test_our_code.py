@@ -38,6 +38,19 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Repository(folder / name).commit("Begin", {**files, "README": name})
     Repository(folder / "prose").commit("Begin", {"README": "text"})
     Repository(folder / "empty")
+    issues = [
+        {
+            "number": number,
+            "title": f"Ledger {number} is wrong",
+            "body": " ".join(f"post_{rng.randrange(99)}" for _ in range(40)),
+            "author": {"login": "ann"},
+            "state": "OPEN",
+            "url": f"https://github.com/us/one/issues/{number}",
+            "comments": [],
+        }
+        for number in range(30)
+    ]
+    (folder / "issues.json").write_text(json.dumps(issues))
     return folder
 
 
@@ -145,7 +158,13 @@ def test_issues_are_a_share_of_the_dose(code: Path) -> None:
 
 
 def test_a_miniature_answers_its_questions(code: Path, command: Command, tmp_path: Path) -> None:
-    size = {"doses": "10,30", "batch_size": 2, "max_seq_len": 64, "trunk_tokens": 25_600}
+    size = {
+        "issues": f"{code}/issues.json",
+        "doses": "10,30",
+        "batch_size": 2,
+        "max_seq_len": 64,
+        "trunk_tokens": 25_600,
+    }
     every = f"{code}/[eojt]*"  # `empty` and `judge` too
     given = flags(code, *TINY, repositories=every, **size)
     where = ["--config", FILE, "--workdir", tmp_path / "w", *given]
@@ -170,3 +189,4 @@ def test_a_miniature_answers_its_questions(code: Path, command: Command, tmp_pat
     assert described["sources"]["own_held_out"]["rows"]["train"]["num_documents"] == 0
     assert described["sources"]["own_code"]["rows"]["validation"]["num_documents"] == 0
     assert described["sources"]["own_code"]["rows"]["train"]["num_documents"] == 24
+    assert described["sources"]["own_issues"]["rows"]["train"]["num_documents"] == 30
