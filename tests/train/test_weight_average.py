@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -54,7 +55,12 @@ def members(folder: Path):
 
 def test_sums_are_in_float64_in_order_on_every_mesh(tmp_path: Path) -> None:
     values = saved(tmp_path)
-    meshes = [{"data": 8, "fsdp": 1}, {"fsdp": 8}, {"fsdp": 4, "tensor": 2}, {"data": 2, "fsdp": 4}]
+    meshes: list[dict[str, Any]] = [
+        {"data": 8, "fsdp": 1},
+        {"fsdp": 8},
+        {"fsdp": 4, "tensor": 2},
+        {"data": 2, "fsdp": 4},
+    ]
     for mesh in meshes:
         wanted = abstract(**mesh)
         params = average_params(wanted, members(tmp_path))
@@ -92,6 +98,7 @@ def test_another_model_is_refused_before_an_array_is_read(
 
 SCRIPT = """
 from pathlib import Path
+from typing import Any
 from codepretrain.evals.params_digest import params_digest
 from codepretrain.train.weight_average import average_params
 from tests.train.test_weight_average import abstract, members
