@@ -6,7 +6,7 @@ mixtures, and to the target: where the mixture that it ranks first among those o
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,61 +89,48 @@ def _choice(ladder: Ladder, point: Point) -> PointChoice | None:
     # One more than the law needs, so that each can be left out.
     if len(arms) < len(sources) + 2 or len(sources) < 2 or not rows:
         return None
-    mixtures, losses, groups = _runs(arms, sources, rows)
+    missing = PointChoice(
+        point=point, rows=rows, sources=sources, num_mixtures=len(arms), correlations=()
+    )
     try:
+        mixtures, losses, groups = _runs(arms, sources, rows)
         law = fit_mixture_law(mixtures, losses)
         left_out = leave_one_out_domains(fit_mixture_law, mixtures, losses, groups=groups)
     except ValueError as error:
-        return PointChoice(
-            point=point,
-            rows=rows,
-            sources=sources,
-            num_mixtures=len(arms),
-            correlations=(),
-            missing=str(error),
-        )
+        return replace(missing, missing=str(error))
     places = [groups.index(group) for group in dict.fromkeys(groups)]
     means = np.array([losses[[g == groups[p] for g in groups]].mean(axis=0) for p in places])
-    correlations = tuple(rank_correlations(left_out[places], means).tolist())
-    choice, gain, within, missing = None, None, False, ""
-    weights = np.full(len(rows), 1 / len(rows))
-    unique = [ladder.unique_tokens.get(source, 0) for source in sources]
-    try:
-        choice = choose_mixture(law, weights, np.array(unique, float), ladder.target[1])
-        gain = predict_gain(
-            mixtures,
-            losses,
-            weights,
-            choice.mixture,
-            choice.natural,
-            groups=groups,
-            num_draws=_DRAWS,
-        )
-        within = is_within(mixtures, choice.mixture)
-    except ValueError as error:
-        missing = str(error)
-    return PointChoice(
-        point=point,
-        rows=rows,
-        sources=sources,
-        num_mixtures=len(arms),
-        correlations=correlations,
-        choice=choice,
-        gain=gain,
-        is_within=within,
+    found = replace(
+        missing,
+        correlations=tuple(rank_correlations(left_out[places], means).tolist()),
         at_target=_at_target(ladder, sources, rows, lambda m: float(law.losses(m[None]).mean())),
-        missing=missing,
     )
+    weights = np.full(len(rows), 1 / len(rows))
+    unique = np.array([ladder.unique_tokens.get(source, 0) for source in sources], float)
+    try:
+        choice = choose_mixture(law, weights, unique, ladder.target[1])
+        of_both = choice.mixture, choice.natural
+        gain = predict_gain(mixtures, losses, weights, *of_both, groups=groups, num_draws=_DRAWS)
+    except ValueError as error:
+        return replace(found, missing=str(error))
+    within = is_within(mixtures, choice.mixture)
+    return replace(found, choice=choice, gain=gain, is_within=within)
 
 
 def _runs(
     arms: Sequence[LadderArm], sources: Sequence[str], rows: Sequence[MetricRow]
 ) -> tuple[np.ndarray, np.ndarray, list[Mixture]]:
-    """Returns the mixtures [R, J], the losses [R, O] and the mixture of every run."""
+    """Returns the mixtures [R, J], the losses [R, O] and the mixture of every run.
+
+    Raises:
+      ValueError: not all losses of a run were measured.
+    """
     mixtures, losses, groups = [], [], []
     for arm in arms:
-        columns = np.array([arm.values(row) for row in rows]).T
-        for values in columns:
+        columns = [arm.values(row) for row in rows]
+        if len(set(map(len, columns))) > 1:
+            raise ValueError(f"a replicate of {arm.variant} lacks a loss that others have")
+        for values in np.array(columns).T:
             mixtures.append(shares(arm.mixture, sources))
             losses.append(values)
             groups.append(arm.mixture)

@@ -27,7 +27,8 @@ LEVELS = {
 
 
 def found(study):
-    results, problems = collect(study), []
+    problems: list[str] = []
+    results = collect(study)
     best = best_variants(
         results,
         compare_to_baseline(results),
@@ -75,9 +76,9 @@ def test_text_names_candidates_and_counts_the_others(tmp_path):
     assert loss["candidates"].count("%") == 2
     assert loss["others"] == "1 other < 0.5% in all"
     assert [percent(p) for p in (0.004, 0.25, 0.999)] == ["< 0.5%", "25%", "> 99.5%"]
-    console = Console(file=io.StringIO(), width=100)
-    print_best(console, best, width=100)
-    assert "which variant could be best" in console.file.getvalue()
+    text = io.StringIO()
+    print_best(Console(file=text, width=100), best, width=100)
+    assert "which variant could be best" in text.getvalue()
 
 
 def test_missing_items_are_told(tmp_path):

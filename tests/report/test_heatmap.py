@@ -82,7 +82,8 @@ def test_checkpoints_are_in_standard_errors_over_items(tmp_path):
     assert found.unit == "item"
     loss = of_loss(found)
     arms = [find_arm(results, name, loss.row) for name in ("coded", "plain")]
-    scores = scores_of(arms, read_scores)
+    scores = scores_of([arm for arm in arms if arm is not None], read_scores)
+    assert scores is not None
     error = contrast(scores, [1.0, -1.0], between="checkpoints").standard_error
     cell = loss.cells["coded"]
     assert cell.standard_error == error

@@ -6,9 +6,14 @@ import numpy as np
 import pytest
 
 from codepretrain.config.schema import AveragesConfig
+from codepretrain.evals import multiple_choice
+from codepretrain.evals.estimate import proportion
 from codepretrain.files.json_values import plain
 from codepretrain.inference.crossed import difference
+from codepretrain.inference.interval import Interval
 from codepretrain.report.averaged import compare_averages
+from codepretrain.report.between import TWO_CHECKPOINTS
+from codepretrain.report.cells import Cell
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline
 from codepretrain.report.differences import Reader
@@ -27,7 +32,8 @@ LEVELS = {
 
 
 def found_in(study, metrics=METRICS):
-    results, problems = collect(replace(study, pareto=metrics)), []
+    problems: list[str] = []
+    results = collect(replace(study, pareto=metrics))
     found = pareto(results, compare_averages(results), Reader(read_scores, problems))
     assert problems == []
     return found
@@ -59,7 +65,7 @@ def test_a_variant_is_behind_if_both_leads_are_found(tmp_path):
 
 def test_text_says_which_variant_leads_and_how_surely(tmp_path):
     found = found_in(replicated_study(tmp_path, LEVELS))
-    places = {row["variant"]: row["place"] for row in pareto_rows(found)}
+    places = {row["variant"]: str(row["place"]) for row in pareto_rows(found)}
     assert places["coded"] == "on the front"
     assert places["plain"].startswith("behind c")
     assert "(recipes, 4 replicates)" in places["plain"]
@@ -95,6 +101,16 @@ def test_averages_are_metrics_too_and_without_metrics_there_is_nothing(tmp_path)
     assert found_in(study, ("exam/accuracy", METRICS[0])) is None
 
 
+CELL = Cell(
+    runs=(),
+    step=0,
+    digest="",
+    metric=multiple_choice.ACCURACY.metric(proportion(np.ones(1))),
+    values=(),
+    interval=Interval(0, 1),
+)
+
+
 def simulated(rng, effects):
     """Returns which arms are behind: three runs of each, two metrics with runs in common."""
     scenario = Scenario(effects=effects, num_replicates=(3,) * len(effects), num_clusters=40)
@@ -108,7 +124,7 @@ def simulated(rng, effects):
             Lead(
                 variant=str(j),
                 p_value=max(difference(arms[j], arms[i]).p_value for arms in metrics) / 2,
-                between=None,
+                between=TWO_CHECKPOINTS,
             )
             for j in np.flatnonzero(is_front)
             if (values[j] > values[i]).all()
@@ -117,7 +133,7 @@ def simulated(rng, effects):
             ParetoPoint(
                 variant=str(i),
                 others=(),
-                cells=(None, None),
+                cells=(CELL, CELL),
                 is_on_front=bool(is_front[i]),
                 leads=tuple(leads),
             )
@@ -135,6 +151,6 @@ def test_equal_variants_are_hardly_ever_behind_and_a_clear_one_is() -> None:
 
 
 def test_a_lead_is_found_after_correction() -> None:
-    lead = Lead(variant="a", p_value=0.001, between=None)
+    lead = Lead(variant="a", p_value=0.001, between=TWO_CHECKPOINTS)
     assert not lead.is_found
     assert replace(lead, adjusted_p=0.01).is_found

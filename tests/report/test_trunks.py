@@ -54,7 +54,8 @@ def study_of_trunks(root, *, levels=LEVELS, variants=("p", "q", "u", "v"), num_i
 
 
 def found_in(study):
-    results, problems = collect(study), []
+    problems: list[str] = []
+    results = collect(study)
     found = find_trunks(results, compare_to_baseline(results), None, Reader(read_scores, problems))
     assert problems == []
     return found
@@ -144,7 +145,8 @@ def test_other_rates_tokens_or_starts_are_other_continuations(tmp_path):
 
 
 def test_checkpoints_of_a_study_are_told_as_such(study):
-    results, problems = collect(study), []
+    problems: list[str] = []
+    results = collect(study)
     found = find_trunks(results, compare_to_baseline(results), None, Reader(read_scores, problems))
     (trunk,) = found.trunks  # the others have one continuation, which this one does not have
     assert trunk.name == "balanced_continue"

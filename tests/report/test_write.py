@@ -97,7 +97,7 @@ def test_the_page_answers_and_tells_where_each_number_is_from(page, study):
 
 def test_the_figures_are_well_formed_and_take_their_colors_from_the_page(page):
     figures = re.findall(r'<div class="canvas">(<svg.*?</svg>)', page.read_text(), re.DOTALL)
-    assert len(figures) == 2 + 5
+    assert len(figures) == 2 + 1 + 5  # differences and losses, trunks, paths
     for figure in figures:
         ElementTree.fromstring(figure)
         assert "#1c1c1e" not in figure
