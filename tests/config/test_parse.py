@@ -35,7 +35,7 @@ def overridden(*overrides: str) -> StudyConfig:
         ("data.sources.text.options.n=1" + "0" * 30, "options.n: expected a number below 2**63"),
         ("data.sources.text.options.n=1e999", "options.n: expected a finite number"),
         ("data.sources.text.options.a.b=1", "config.data.sources.text.options.a is a value, it ha"),
-        ("data.sources.text.options.a=[1]", "config.data.sources.text.options.a[0]: expected text, got i"),
+        ("data.sources.text.options.a=[1]", "text.options.a[0]: expected text, got int 1"),
         ("data.sources.text.options.a={}", "expected text or a whole number or a number or True"),
         ("model.num_layers=True", "config.model.num_layers: expected a whole number, got bool Tru"),
         ("model.num_layers=None", "config.model.num_layers: expected a whole number, got None"),
