@@ -120,7 +120,6 @@ def shared(*names: str) -> dict[str, PhaseConfig]:
     """Returns shared phases by name, each after its ancestors."""
     found: dict[str, PhaseConfig] = {}
     for name in names:
-        parent = SHARED[name].parent
-        found |= shared(parent) if parent else {}
+        found |= shared(*SHARED[name].origins)
         found[name] = SHARED[name]
     return found
