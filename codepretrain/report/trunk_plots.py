@@ -24,7 +24,7 @@ def slope_figure(found: Trunks) -> str:
         panels = figure.subplots(num_rows, num_columns, squeeze=False).flat
         for axes, of in zip(panels, found.slopes, strict=False):
             _draw(axes, found, of)
-            axes.set_title(label(of.row, rows))
+            axes.set_title(label(of.row, rows).removesuffix(": average"))
         for axes in list(figure.axes)[len(found.slopes) :]:
             axes.set_visible(False)
         return svg_element(figure, name="trunks")

@@ -44,7 +44,7 @@ def slope_tables(found: Trunks) -> list[dict[str, Any]]:
         cells = {(point.trunk, point.letter): point for point in of.points}
         tables.append(
             {
-                "label": label(of.row, rows),
+                "label": label(of.row, rows).removesuffix(": average"),
                 "unit": difference_unit(of.row),
                 "rows": [
                     {
