@@ -123,6 +123,17 @@ class ReportInput:
     def to_json(self) -> dict[str, Any]:
         return json_values.plain(self)
 
+    def spelled_path(self, variant: str) -> str:
+        """Returns the phases of a variant; "a, b → soup" where b does not start from a."""
+        path = self.variants[variant]
+        plans = [self.phases[name] for name in path]
+        has_average = any(plan.members for plan in plans)
+        spelled = path[0]
+        for before, name, plan in zip(path, path[1:], plans[1:], strict=False):
+            origins = {plan.parent, *(member["phase"] for member in plan.members)}
+            spelled += f" → {name}" if before in origins or not has_average else f", {name}"
+        return spelled
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunResults:

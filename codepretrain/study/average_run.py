@@ -21,6 +21,7 @@ from codepretrain.metrics.time_ledger import TimeLedger
 from codepretrain.model.transformer import Params
 from codepretrain.progress_pipe import PROGRESS
 from codepretrain.stream.ledger import Ledger, check_resume
+from codepretrain.study.phase import Origin
 from codepretrain.train.lost_checkpoints import check_resumed, settle_lost
 from codepretrain.train.phase_run import check_identity
 from codepretrain.train.weight_average import average_params
@@ -31,9 +32,9 @@ class AverageRun:
     """An average to be made.
 
     Attributes:
-      weights: of the members, in order.
-      open_member: returns the checkpoint of the i-th member, which it makes again if it was not
-        kept.
+      members: in the order in which they are added.
+      open_checkpoint: returns the checkpoint of a phase, by name, at a step; makes it again if it
+        was not kept.
       ledger: at the end of the average.
       identity, policy, check_hold, provenance, retrain_lost, expected_step, attempt: as in
         `train/phase_run.py`.
@@ -42,8 +43,8 @@ class AverageRun:
     name: str
     run_dir: epath.Path
     abstract_params: Params
-    weights: Sequence[float]
-    open_member: Callable[[int], WholeCheckpoint]
+    members: Sequence[Origin]
+    open_checkpoint: Callable[[str, int], WholeCheckpoint]
     ledger: Ledger
     identity: Mapping[str, Any]
     policy: CheckpointPolicy
@@ -93,9 +94,12 @@ def _make(run: AverageRun, checkpoints: Checkpoints, console: Console, watch: St
     ) as time:
         if first_step < step:
             with watch.spent("restore"):
-                members = [(run.open_member(i), weight) for i, weight in enumerate(run.weights)]
-                console.print(f"{run.name}: averaging {len(members):,} checkpoints")
-                params = average_params(run.abstract_params, members)
+                opened = [
+                    (run.open_checkpoint(member.phase.name, member.step), member.weight)
+                    for member in run.members
+                ]
+                console.print(f"{run.name}: averaging {len(opened):,} checkpoints")
+                params = average_params(run.abstract_params, opened)
             with interrupt.deferred(), watch.spent("save"):
                 ledger = run.ledger.to_json()
                 checkpoints.save(step, {"params": params}, ledger=ledger, identity=run.identity)

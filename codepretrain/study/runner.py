@@ -91,15 +91,14 @@ class Runner:
         """Makes the checkpoint of an average, unless it is there."""
         workspace, phase = self.workspace, self.workspace.phases[name]
         assert isinstance(phase, AveragePhase), name
-        members = phase.members
         with self._held(workspace.run_dir(name)) as check_hold:
             self._write_run_json(name)
             run = AverageRun(
                 name=name,
                 run_dir=workspace.run_dir(name),
                 abstract_params=self.program.abstract_state.params,
-                weights=[member.weight for member in members],
-                open_member=lambda i: self._needed(members[i].phase.name, members[i].step),
+                members=phase.members,
+                open_checkpoint=self._needed,
                 ledger=workspace.average_ledger(name),
                 identity=workspace.identity(name),
                 policy=workspace.checkpoint_policy(name),

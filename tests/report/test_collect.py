@@ -1,5 +1,6 @@
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,7 +106,7 @@ def test_a_phase_whose_data_is_not_prepared_is_not_simply_missing(study, tmp_pat
 
 
 def test_a_phase_is_taken_from_the_plan_command(tmp_path):
-    described = {
+    described: dict[str, Any] = {
         "name": "p",
         "parent": None,
         "initial_checkpoint": None,

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,7 @@ import pytest
 
 from codepretrain.checkpoint.leaves import open_leaves
 from codepretrain.config.load import load_study
+from codepretrain.config.parse import to_dict
 from codepretrain.errors import DamageError, UserError
 from codepretrain.study.run import evaluate_phases, train_phases
 from codepretrain.study.show_batch import show_batch
@@ -144,14 +148,66 @@ def test_a_member_that_was_not_kept_is_trained_again(copied: Workspace, made: Wo
     assert_equal(params(copied, "newest", 1), params(made, "newest", 1))
 
 
-def test_another_model_is_refused_before_anything_is_computed(copied: Workspace) -> None:
+# Dies at the n-th call of a function.
+KILLED = """
+import importlib, os, signal, sys
+from pathlib import Path
+from codepretrain.config.load import load_study
+from codepretrain.config.parse import to_dict
+from codepretrain.study.run import train_phases
+from codepretrain.study.workspace import Workspace
+config, workdir, module, name, number = sys.argv[1:]
+module, calls = importlib.import_module(module), []
+original = getattr(module, name)
+def dies(*arguments, **named):
+    calls.append(name)
+    if len(calls) == int(number):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*arguments, **named)
+setattr(module, name, dies)
+train_phases(Workspace(load_study(config), Path(workdir)), only=["soup"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "number"),
+    [
+        ("train.weight_average", "_average_leaf", 4),
+        ("checkpoint.record", "write_record", 1),  # before it is committed
+        ("study.average_run", "write_json", 1),  # committed, without the ledger
+    ],
+)
+def test_killed_at_any_moment(
+    copied: Workspace, made: Workspace, tmp_path: Path, module: str, name: str, number: int
+) -> None:
+    run = Path(copied.run_dir("soup"))
+    shutil.rmtree(run)
+    config = tmp_path / "study.json"
+    config.write_text(json.dumps(to_dict(copied.config)))
+    arguments = [config, copied.workdir, f"codepretrain.{module}", name, str(number)]
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, *map(str, arguments)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=ROOT,
+    )
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert not (run / "ledger.json").exists()
+    train_phases(Workspace(copied.config, copied.workdir), only=["soup"])
+    assert_equal(params(copied, "soup", 1), params(made, "soup", 1))
+    kept, there = (
+        json.loads((Path(w.run_dir("soup")) / "ledger.json").read_text()) for w in (copied, made)
+    )
+    assert kept == there
+
+
+def test_the_checkpoint_of_another_phase_is_refused(copied: Workspace) -> None:
     shutil.rmtree(Path(copied.run_dir("soup")))
-    run = Path(copied.run_dir("anneal_b"))
-    record = json.loads((run / "checkpoints" / "4" / "checkpoint.json").read_text())
-    assert record  # a sealed record of another identity cannot be forged: the folder is another's
-    other = Path(copied.run_dir("anneal_a"))
-    shutil.rmtree(run / "checkpoints" / "4")
-    shutil.copytree(other / "checkpoints" / "4", run / "checkpoints" / "4")
+    of_a, of_b = (Path(copied.run_dir(n)) / "checkpoints" / "4" for n in ("anneal_a", "anneal_b"))
+    shutil.rmtree(of_b)
+    shutil.copytree(of_a, of_b)
     with pytest.raises(UserError, match="belongs to another phase"):
         train_phases(copied, only=["soup"])
     assert not (Path(copied.run_dir("soup")) / "checkpoints").exists()
