@@ -99,7 +99,10 @@ class Job:
     def local_step(self) -> int:
         """Returns the newest step that all processes have sealed, 0 if there is none."""
         sealed = [
-            {int(path.parent.parent.name) for path in self.disk(host).glob("*/*/*/*/files.json")}
+            {
+                int(path.parent.parent.name)
+                for path in self.disk(host).glob("*/*/*/process-*/files.json")
+            }
             for host in range(NUM_PROCESSES)
         ]
         return max(set.intersection(*sealed), default=0)
@@ -182,7 +185,7 @@ def test_they_go_on_from_their_disks(
 
 
 def damage(job: Job, host: int, part: int, step: int) -> None:
-    [file] = job.disk(host).glob(f"*/*/{step}/*/part-{part}.bin")
+    [file] = job.disk(host).glob(f"*/*/{step}/process-*/part-{part}.bin")
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)

@@ -76,8 +76,9 @@ def test_processes_that_were_started_differently_are_refused(run_job: RunJob) ->
         "process 1 was started differently: command.phases: process 0 ['a'], process 1 ['b']; all "
         "hosts must share one --workdir, and run the same code with the same --config",
         "None",
-        "process 1 was started differently: config.checkpoint.local_folder: process 0 True, process "
-        "1 False; all hosts must share one --workdir, and run the same code with the same --config",
+        "process 1 was started differently: config.checkpoint.local_folder: process 0 True, "
+        "process 1 False; all hosts must share one --workdir, and run the same code with the same "
+        "--config",
         "process 1 was started differently: source_digest: process 0 '0123', process 1 '4567'; all "
         "hosts must share one --workdir, and run the same code with the same --config",
     ]
