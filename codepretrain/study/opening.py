@@ -68,8 +68,11 @@ def check_same_start(config: StudyConfig, *, attempt: str = "", **choices: Any) 
                 f"{quoted(attempts[0])} (--attempt): a process of an earlier attempt is still "
                 "alive; end it and start all processes again"
             )
+    values = to_dict(config)
+    # Each host has its own; whether there is one decides what all of them do.
+    values["checkpoint"]["local_folder"] = config.checkpoint.local_folder is not None
     start = {
-        "config": to_dict(config),
+        "config": values,
         "command": choices,
         "source_digest": source_digest(),
         "packages": package_versions(),

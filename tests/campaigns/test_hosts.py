@@ -79,9 +79,9 @@ def start(
     return processes
 
 
-def finish(processes: list[subprocess.Popen[str]]) -> list[str]:
+def finish(processes: list[subprocess.Popen[str]], *, timeout_s: float = TIMEOUT_S) -> list[str]:
     """Returns what each process has printed."""
-    ends = wait_for_all(processes, timeout_s=TIMEOUT_S)
+    ends = wait_for_all(processes, timeout_s=timeout_s)
     for ended in ends:
         assert ended.returncode == 0, ended.stdout
     return [ended.stdout for ended in ends]

@@ -61,6 +61,10 @@ def test_processes_that_were_started_differently_are_refused(run_job: RunJob) ->
     print(outcome(config, name="train", phases=["trunk"]))
     print(outcome(dataclasses.replace(config, evals=evals), name="train"))
     print(outcome(config, name="train", phases=[["a", "b"][process]]))
+    disk = dataclasses.replace(config.checkpoint, local_folder=f"/disk-{process}")
+    print(outcome(dataclasses.replace(config, checkpoint=disk), name="train"))
+    disk = dataclasses.replace(disk, local_folder=["/disk", None][process])
+    print(outcome(dataclasses.replace(config, checkpoint=disk), name="train"))
     opening.source_digest = lambda: ["0123", "4567"][process]
     print(outcome(config, name="train"))
     """
@@ -71,6 +75,10 @@ def test_processes_that_were_started_differently_are_refused(run_job: RunJob) ->
         "--config",
         "process 1 was started differently: command.phases: process 0 ['a'], process 1 ['b']; all "
         "hosts must share one --workdir, and run the same code with the same --config",
+        "None",
+        "process 1 was started differently: config.checkpoint.local_folder: process 0 True, "
+        "process 1 False; all hosts must share one --workdir, and run the same code with the same "
+        "--config",
         "process 1 was started differently: source_digest: process 0 '0123', process 1 '4567'; all "
         "hosts must share one --workdir, and run the same code with the same --config",
     ]
