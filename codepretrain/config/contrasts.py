@@ -44,8 +44,7 @@ def check_pareto(config: StudyConfig) -> None:
         return
     if len(set(config.pareto)) != 2 or len(config.pareto) != 2:
         raise UserError(
-            f"config.pareto: expected two different metrics, found {len(config.pareto)}: "
-            f"{', '.join(config.pareto)}"
+            f"config.pareto: expected two different metrics, found {len(set(config.pareto))}"
         )
     for i, metric in enumerate(config.pareto):
         check_metric(config, f"config.pareto[{i}]", metric)

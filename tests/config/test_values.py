@@ -100,6 +100,7 @@ def whole_study() -> StudyConfig:
                 "direction": "different",
             },
         },
+        "pareto": ["text", "exam"],
         "logging": {"wandb_project": "p"},
         "cost": {"price_per_chip_hour": 1.0},
     }
