@@ -126,8 +126,9 @@ def _spelled_value(hint: Any, text: str, path: str) -> Any:
         raise UserError(f"{path}: expected {_spell(hint)}, got {quoted(text)}") from None
     choices = typing.get_args(hint)
     may_be_list = any(typing.get_origin(choice) is tuple for choice in choices)
-    if isinstance(value, tuple) and text[:1] != "(" and str in choices and not may_be_list:
-        return text  # such as "1,10"
+    if isinstance(value, tuple) and text[:1] != "(" and str in choices:
+        is_list = may_be_list and all(isinstance(item, str) for item in value)
+        return value if is_list else text  # such as "1,10"
     return value
 
 
