@@ -100,8 +100,9 @@ def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
         runs.append(path[-1])
         evaluations.append(evaluation)
         starts.append(_starts(path))
-        imported = {run.plan.initial_checkpoint for run in path} - {None}
-        ancestors.append(frozenset({run.plan.run_dir for run in path} | imported))
+        plans = [run.plan for run in path]
+        imported = {plan.initial_checkpoint for plan in plans if plan.initial_checkpoint}
+        ancestors.append(frozenset({plan.run_dir for plan in plans} | imported))
     if not runs:
         return None
     return Arm(
