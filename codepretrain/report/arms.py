@@ -11,7 +11,7 @@ import numpy as np
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.evals.identity import differing
 from codepretrain.evals.metric import Metric
-from codepretrain.inference.common_starts import common_starts
+from codepretrain.inference.common_starts import common_starts, independent_replicates
 from codepretrain.inference.scores import ArmScores, averaged_over_trunks
 from codepretrain.inference.shared_runs import groups_of
 from codepretrain.report.between import Between
@@ -32,7 +32,7 @@ class Arm:
       runs: the last run of each.
       starts: the first run of each, or the imported model that it starts from; one of them, where
         an average has several. Replicates with equal starts are not independent of each other.
-      ancestors: all runs of each, the last one too.
+      ancestors: all runs of each, the last one too, and imported models that they start from.
     """
 
     variant: str
@@ -100,7 +100,8 @@ def find_arm(results: StudyResults, variant: str, row: MetricRow) -> Arm | None:
         runs.append(path[-1])
         evaluations.append(evaluation)
         starts.append(_starts(path))
-        ancestors.append(frozenset(run.plan.run_dir for run in path))
+        imported = {run.plan.initial_checkpoint for run in path} - {None}
+        ancestors.append(frozenset({run.plan.run_dir for run in path} | imported))
     if not runs:
         return None
     return Arm(
@@ -172,19 +173,24 @@ def with_common_replicates(arms: Sequence[Arm], groups: Sequence[int]) -> list[A
 def between(arms: Sequence[Arm]) -> Between:
     """Returns what a comparison of the arms is between.
 
-    The replicates of an arm are the starts of its runs: cooldowns of one trunk are one replicate.
-    If all runs of all arms share their start, its spread is no part of the comparison, and the runs
-    are the replicates.
+    Runs of an arm that have something in common are one replicate, such as cooldowns of one trunk.
+    If all runs of all arms share it, its spread is no part of the comparison.
     """
-    if is_from_one_checkpoint(arms):
-        return Between(tuple(len(arm.runs) for arm in arms), is_from_one_checkpoint=True)
-    return Between(tuple(len(set(arm.starts)) for arm in arms))
+    return Between(
+        tuple(len(set(labels)) for labels in replicates_of(arms)),
+        is_from_one_checkpoint=is_from_one_checkpoint(arms),
+    )
 
 
 def is_from_one_checkpoint(arms: Sequence[Arm]) -> bool:
     """Returns whether all runs start from one checkpoint, and an arm has several of them."""
     starts = {start for arm in arms for start in arm.starts}
     return len(starts) == 1 and max(len(arm.runs) for arm in arms) > 1
+
+
+def replicates_of(arms: Sequence[Arm]) -> list[list[str]]:
+    """Returns the replicate that each run of each arm is of, in a comparison of these arms."""
+    return independent_replicates([arm.ancestors for arm in arms])
 
 
 def check_same_evaluation(arms: Sequence[Arm]) -> None:
@@ -205,12 +211,17 @@ def check_same_evaluation(arms: Sequence[Arm]) -> None:
 
 
 def arm_scores(
-    arm: Arm, read: ScoresReader, *, are_starts_replicates: bool = True, is_checked: bool = True
+    arm: Arm,
+    read: ScoresReader,
+    *,
+    replicates: Sequence[str] | None = None,
+    is_checked: bool = True,
 ) -> ArmScores | None:
     """Returns the scores of all replicates, None if those of one were not kept.
 
     Args:
-      are_starts_replicates: whether the runs of one start are averaged into one replicate.
+      replicates: of each run, from `replicates_of`: those of one are averaged. None: those that
+        have a common start.
       is_checked: whether the scores must have the mean that was recorded as the metric.
 
     Raises:
@@ -235,8 +246,9 @@ def arm_scores(
         strata=first.strata,
         item_range=1.0 if arm.row.is_percentage else None,
     )
-    if are_starts_replicates and len(set(arm.starts)) < len(arm.starts):
-        return averaged_over_trunks(stacked, arm.starts)
+    labels = arm.starts if replicates is None else replicates
+    if len(set(labels)) < len(labels):
+        return averaged_over_trunks(stacked, labels)
     return stacked
 
 

@@ -16,7 +16,7 @@ from codepretrain.report.arms import (
     ScoresReader,
     check_same_evaluation,
     find_arm,
-    is_from_one_checkpoint,
+    replicates_of,
     share_a_run,
 )
 from codepretrain.report.averaged import Averaged
@@ -70,8 +70,9 @@ def _best(results: StudyResults, row: MetricRow, read: ScoresReader) -> Best | N
         if arm is not None and not any(share_a_run(arm, other) for other in arms):
             arms.append(arm)
     arms = [arm for arm in arms if len(arm.runs) > 1]
-    if len(arms) > 1 and not is_from_one_checkpoint(arms):
-        arms = [arm for arm in arms if len(set(arm.starts)) > 1]
+    if len(arms) > 1:
+        labels = replicates_of(arms)
+        arms = [arm for arm, of in zip(arms, labels, strict=True) if len(set(of)) > 1]
     if len(arms) < 2:
         return None
     try:

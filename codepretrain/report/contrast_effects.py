@@ -10,7 +10,7 @@ from codepretrain.inference.crossed import Between, contrast
 from codepretrain.inference.effects import Effect
 from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.scores import ArmScores
-from codepretrain.report.arms import Arm, ScoresReader, arm_scores, is_from_one_checkpoint
+from codepretrain.report.arms import Arm, ScoresReader, arm_scores, replicates_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +100,9 @@ def _centered(
     if read_centered is None:
         centered = [effects.chance_centered(arm, chance) for arm in scores]
     else:
-        are_starts = not is_from_one_checkpoint(arms)
         read = [
-            arm_scores(arm, read_centered, are_starts_replicates=are_starts, is_checked=False)
-            for arm in arms
+            arm_scores(arm, read_centered, replicates=labels, is_checked=False)
+            for arm, labels in zip(arms, replicates_of(arms), strict=True)
         ]
         centered = [arm for arm in read if arm is not None]
         if len(centered) < len(arms):

@@ -78,6 +78,15 @@ class ContrastResult:
         is_equivalent = self.equivalence is not None and self.equivalence.p_value < ALPHA
         return "equivalent" if is_equivalent else "inconclusive"
 
+    @property
+    def decided_p(self) -> float | None:
+        """The corrected p-value of what is decided; of the registered hypothesis, if nothing is."""
+        if self.config.guarded and self.decision == "opposite":
+            return self.exceeded_p
+        if self.decision == "equivalent" and self.equivalence is not None:
+            return self.equivalence.p_value
+        return self.adjusted_p
+
     def to_json(self) -> dict[str, Any]:
         """Returns the numbers, with the runs that they are of."""
         return {

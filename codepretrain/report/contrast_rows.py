@@ -126,7 +126,7 @@ def _row(one: ContrastResult, family: int) -> ContrastRow:
         relative=percent(effects.relative),
         chance_centered=_effect(row, effects.chance_centered),
         in_run_sds=_optional(effects.in_run_sds, digits=1),
-        p=_p_text(one),
+        p=_p_text(one.adjusted_p),
         decision=_decision(one),
         outcome=outcome(one),
         sentence=_sentence(one, family),
@@ -209,15 +209,16 @@ def _sentence(one: ContrastResult, family: int) -> str:
             f"{what}: not decided, because a variant has no replicates. The checkpoints differ by "
             f"{size} ({one.between_text})."
         )
-    p = f"p {_p_text(one)}" if _p_text(one).startswith("<") else f"p = {_p_text(one)}"
+    p = _p_text(one.decided_p)
+    p = f"p {p}" if p.startswith("<") else f"p = {p}"
     after = f"{p} corrected for {family}" if family > 1 else p
     return f"{what}: {_decision(one)}, {size}, {after} ({one.between_text})."
 
 
-def _p_text(one: ContrastResult) -> str:
-    if one.adjusted_p is None:
+def _p_text(p_value: float | None) -> str:
+    if p_value is None:
         return NOT_THERE
-    return f"{one.adjusted_p:.2g}" if one.adjusted_p >= 1e-4 else "< 0.0001"
+    return f"{p_value:.2g}" if p_value >= 1e-4 else "< 0.0001"
 
 
 def _reach(one: ContrastResult) -> str:

@@ -18,7 +18,7 @@ from codepretrain.report.arms import (
     arm_scores,
     between,
     check_same_evaluation,
-    is_from_one_checkpoint,
+    replicates_of,
 )
 from codepretrain.report.cells import (
     Cell,
@@ -159,8 +159,8 @@ def scores_of(arms: Sequence[Arm], read: ScoresReader) -> list[ArmScores] | None
     Raises:
       ValueError: the item scores are not of the same items, or not those of the metrics.
     """
-    are_starts = not is_from_one_checkpoint(arms)
-    found = [arm_scores(arm, read, are_starts_replicates=are_starts) for arm in arms]
+    labels = replicates_of(arms)
+    found = [arm_scores(arm, read, replicates=of) for arm, of in zip(arms, labels, strict=True)]
     kept = [scores for scores in found if scores is not None]
     return kept if len(kept) == len(found) else None
 

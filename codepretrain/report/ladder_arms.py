@@ -2,7 +2,7 @@
 
 An arm is one mixture at one size and length: a variant whose phases all have that mixture, from
 random parameters on. Mixtures are equal if their shares are, whatever their variants are called. An
-arm that several studies have is there once.
+arm that several studies have is there once, with the replicates of the one that has most of them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,6 +24,7 @@ class LadderArm:
     """One mixture at one size and length.
 
     Attributes:
+      fingerprints: of the last phase of every replicate.
       cells: of every metric that was measured, with the values of the replicates.
       find: returns the arm of a metric with its item scores' reader, None if it was not measured.
     """
@@ -32,6 +33,7 @@ class LadderArm:
     variant: str
     point: Point
     mixture: Mixture
+    fingerprints: frozenset[str]
     cells: Mapping[MetricRow, Cell]
     find: Callable[[MetricRow], tuple[Arm, ScoresReader] | None]
 
@@ -49,7 +51,8 @@ class Ladder:
       rows: the primary metrics of all studies, and their averages.
       target: the point with most compute, which the others predict.
       unique_tokens: of each source that is prepared.
-      notes: what is left out, because it was measured by another evaluation than at the target.
+      notes: what is left out: other runs of one mixture, size and length, and what was measured by
+        another evaluation than at the target.
     """
 
     arms: tuple[LadderArm, ...]
@@ -77,6 +80,7 @@ def find_ladder(contents: Sequence[Content]) -> Ladder | None:
     arms: dict[tuple[Mixture, Point], LadderArm] = {}
     rows: dict[MetricRow, None] = {}
     unique: dict[str, int] = {}
+    notes: dict[str, None] = {}
     for content in contents:
         size = content.results.spec.num_parameters_non_embedding
         if size is None:
@@ -89,14 +93,14 @@ def find_ladder(contents: Sequence[Content]) -> Ladder | None:
         for variant in content.results.spec.variants:
             arm = _arm(content, variant, size)
             if arm is not None:
-                arms.setdefault((arm.mixture, arm.point), arm)
+                key = arm.mixture, arm.point
+                arms[key] = _one_of(arms.get(key, arm), arm, notes)
     sizes: dict[Mixture, set[int]] = {}
     for mixture, point in arms:
         sizes.setdefault(mixture, set()).add(point[0])
     if not any(len(of) > 1 for of in sizes.values()):
         return None
     target = max((point for _, point in arms), key=lambda point: (point[0] * point[1], point))
-    notes: dict[str, None] = {}
     return Ladder(
         arms=tuple(_of_one_evaluation(arms.values(), target, notes)),
         rows=tuple(rows),
@@ -104,6 +108,18 @@ def find_ladder(contents: Sequence[Content]) -> Ladder | None:
         unique_tokens=unique,
         notes=tuple(notes),
     )
+
+
+def _one_of(known: LadderArm, arm: LadderArm, notes: dict[str, None]) -> LadderArm:
+    """Returns the arm with all runs of the other; else the first, and notes what is left out."""
+    if arm.fingerprints > known.fingerprints:
+        return arm
+    if not arm.fingerprints <= known.fingerprints:
+        notes[
+            f"{arm.variant} of {arm.study} is left out: other runs of the mixture, size and length "
+            f"of {known.variant} of {known.study}"
+        ] = None
+    return known
 
 
 def _of_one_evaluation(
@@ -178,6 +194,9 @@ def _arm(content: Content, variant: str, size: int) -> LadderArm | None:
         variant=variant,
         point=(size, path_tokens(path)),
         mixture=mixture,
+        fingerprints=frozenset(
+            of[-1].plan.fingerprint for of in content.results.replicates(variant)
+        ),
         cells=cells,
         find=find,
     )

@@ -8,8 +8,12 @@ Mixture = tuple[tuple[str, float], ...]  # (source, share), sorted, without sour
 
 
 def path_mixture(path: Sequence[RunResults]) -> Mixture | None:
-    """Returns the one mixture of all phases of a path; None if it changes, or is imported."""
-    if path[0].plan.initial_checkpoint is not None:
+    """Returns the one mixture of all phases of a path.
+
+    None if it changes, if the path starts from an imported model, or if it has an average, which
+    scores otherwise than the runs of its mixture do.
+    """
+    if path[0].plan.initial_checkpoint is not None or any(run.plan.members for run in path):
         return None
     found = {_mixture(run, stage) for run in path for stage in run.plan.mixture}
     return found.pop() if len(found) == 1 else None

@@ -142,7 +142,8 @@ def find_trunks(
 def trunks_of(results: StudyResults) -> tuple[tuple[Continuation, ...], tuple[Trunk, ...]]:
     """Returns the continuations, those of most trunks first, and the trunks.
 
-    A trunk of a single variant is there if a trunk of several has the same continuation.
+    A trunk of a single variant is there if a trunk of several has the same continuation. Averages
+    are no continuations: they join several, or points of one.
     """
     plans: dict[Signature, PhaseInput] = {}
     phases: dict[tuple[str, int], dict[Signature, str]] = {}
@@ -152,7 +153,7 @@ def trunks_of(results: StudyResults) -> tuple[tuple[Continuation, ...], tuple[Tr
         path = results.path(variant)
         last = path[-1]
         ends.setdefault(last.plan.run_dir, []).append(variant)
-        if len(path) < 2:
+        if len(path) < 2 or last.plan.members:
             continue
         trunk = path[-2]
         key = trunk.plan.run_dir, last.plan.parent_step or trunk.plan.steps

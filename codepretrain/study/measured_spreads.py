@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from codepretrain.inference.estimate import Estimate
-from codepretrain.report.arms import Arm, compared_together, is_from_one_checkpoint
+from codepretrain.report.arms import compared_together, replicates_of
 from codepretrain.report.averaged import compare_averages
 from codepretrain.report.collect import collect
 from codepretrain.report.contrast_result import ContrastResult
@@ -53,7 +53,8 @@ def spread_of(result: ContrastResult) -> Spread | None:
     of = layout(
         result.config, [arm.ancestors[0] for arm in arms], compared_together(result.config, arms)
     )
-    variance = run_variance([(arm.values, _trunks(arm, arms)) for arm in arms])
+    labels = replicates_of(arms)
+    variance = run_variance([(arm.values, of) for arm, of in zip(arms, labels, strict=True)])
     if result.estimate is not None:
         return spread_of_recipes(result.estimate, of, variance, source=source)
     error = (result.interval.high - result.interval.low) / 2 / _NORMAL
@@ -102,13 +103,6 @@ def spread_of_recipes(
         num_items=estimate.num_items,
         correlation=correlation,
     )
-
-
-def _trunks(arm: Arm, arms: Sequence[Arm]) -> Sequence[str]:
-    """Returns the trunk of each run; runs that all start from one checkpoint have their own."""
-    if is_from_one_checkpoint(arms):
-        return [run.plan.run_dir for run in arm.runs]
-    return arm.starts
 
 
 def run_variance(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from codepretrain.config.schema import StudyConfig
-from codepretrain.inference.common_starts import common_starts
+from codepretrain.inference.common_starts import independent_replicates
 from codepretrain.study.graph import Phase
 from codepretrain.study.replicates import last_phases
 
@@ -14,12 +14,13 @@ class Replication:
     """The independent replicates of each arm of a contrast.
 
     Attributes:
-      counts: variant → replicates that are independent of each other. Runs that start from one
-        checkpoint, such as cooldowns of one trunk, are one; an average starts from all from which
-        its members start.
+      counts: variant → replicates that are independent of each other. Runs that have something in
+        common which not all runs of all arms have, such as a trunk, are one; an average comes from
+        all from which its members come.
       is_from_one_checkpoint: whether all runs of all arms start from one checkpoint. Then its
-        spread is no part of the contrast, which is about what follows it, and `counts` has all.
-      ancestors: variant → the runs of each replicate, by fingerprint, the last one too.
+        spread is no part of the contrast, which is about what follows it.
+      ancestors: variant → the runs of each replicate, by fingerprint, the last one too, and
+        imported models that they start from.
     """
 
     counts: Mapping[str, int]
@@ -35,20 +36,21 @@ def replication(
 ) -> Replication:
     """Returns how many independent replicates each variant has."""
     starts: dict[str, list[set[str]]] = {}
-    runs, ancestors = {}, {}
+    ancestors: dict[str, tuple[frozenset[str], ...]] = {}
     for variant in variants:
         lasts = [phases[name] for name in last_phases(config, variant)]
         starts[variant] = [
             {root.config.initial_checkpoint or fingerprints[root.name] for root in last.roots}
             for last in lasts
         ]
-        runs[variant] = len({fingerprints[last.name] for last in lasts})
+        once = {fingerprints[last.name]: last for last in lasts}
         ancestors[variant] = tuple(
-            frozenset(fingerprints[phase.name] for phase in last.path) for last in lasts
+            frozenset(fingerprints[phase.name] for phase in last.path)
+            | {root.config.initial_checkpoint or fingerprints[root.name] for root in last.roots}
+            for last in once.values()
         )
     everywhere = set[str]().union(*(one for of in starts.values() for one in of))
-    is_one = len(everywhere) == 1 and max(runs.values()) > 1
-    counts = (
-        runs if is_one else {variant: len({*common_starts(of)}) for variant, of in starts.items()}
-    )
+    is_one = len(everywhere) == 1 and max(map(len, ancestors.values())) > 1
+    labels = independent_replicates(list(ancestors.values()))
+    counts = {variant: len({*of}) for variant, of in zip(ancestors, labels, strict=True)}
     return Replication(counts=counts, is_from_one_checkpoint=is_one, ancestors=ancestors)

@@ -105,7 +105,6 @@ def _replicates(
 
 
 def _checkpoint(workspace: Workspace, variant: str, phase: str, replicate: int) -> Checkpoint:
-    first = workspace.phases[phase].path[0]
     return Checkpoint(
         variant=variant,
         phase=phase,
@@ -113,8 +112,18 @@ def _checkpoint(workspace: Workspace, variant: str, phase: str, replicate: int) 
         step=workspace.phases[phase].num_steps,
         run_dir=workspace.run_dir(phase),
         replicate=replicate,
-        start=first.config.initial_checkpoint or workspace.fingerprint(first.name),
+        start=_start(workspace, phase),
     )
+
+
+def _start(workspace: Workspace, phase: str) -> str:
+    """Returns what the replicates of a phase share last on their path; else where it begins."""
+    path = workspace.phases[phase].path
+    shared = [one.name for one in path[:-1] if not one.config.is_replicated]
+    imported = [one.config.initial_checkpoint for one in path if one.config.initial_checkpoint]
+    if shared:
+        return workspace.fingerprint(shared[-1])
+    return imported[0] if imported else workspace.fingerprint(path[0].name)
 
 
 def write_result(

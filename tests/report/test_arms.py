@@ -12,7 +12,7 @@ from codepretrain.report.compare import compare_to_baseline, metric_rows
 from codepretrain.report.evaluations import read_scores
 from codepretrain.report.findings import caution, findings, overview
 from codepretrain.report.wording import verdict_text
-from tests.report.replicated import LOSS, LOSS_METRIC, QUIZ, STEP, replicated_study
+from tests.report.replicated import LOSS, LOSS_METRIC, QUIZ, STEP, phase, replicated_study
 
 LEVELS = {"plain": (3.0, 3.02, 2.97), "coded": (2.5, 2.55, 2.52)}
 
@@ -214,3 +214,35 @@ def test_replicates_of_one_fingerprint_are_one_run(tmp_path):
     for cell in compare_to_baseline(results).headline_differences:
         assert cell.difference is not None
         assert cell.difference.between.text == "two checkpoints"
+
+
+@pytest.mark.parametrize("is_average", [False, True])
+def test_runs_that_share_more_than_what_all_start_from_are_one_replicate(
+    tmp_path: Path, is_average: bool
+) -> None:
+    """All start from "trunk", and those of "coded" share "middle", whose noise is in each."""
+    study = replicated_study(tmp_path, LEVELS)
+    trunk, middle = phase(tmp_path, "trunk"), phase(tmp_path, "middle")
+    phases = {**study.phases, "trunk": trunk, "middle": replace(middle, parent="trunk")}
+    shared = {"plain": ("trunk",), "coded": ("trunk", "middle")}
+    replicates = {
+        variant: tuple((*shared[variant], *path) for path in paths)
+        for variant, paths in study.replicates.items()
+    }
+    for path in (path for paths in replicates.values() for path in paths):
+        start = "middle" if "middle" in path else "trunk"
+        changed = replace(phases[path[-1]], parent=start)
+        if is_average and start == "middle":
+            members = [{"phase": start, "step": STEP, "weight": 1.0}]
+            changed = replace(changed, parent=None, members=members)
+        phases[path[-1]] = changed
+    results = collect(replace(study, phases=phases, replicates=replicates))
+    arms = [arm_of(results, variant) for variant in LEVELS]
+    assert between(arms).num_replicates == (3, 1)
+    assert not between(arms).are_recipes
+    cell = compare_to_baseline(results).cells[loss_row(results), "coded"]
+    assert cell.difference is not None
+    assert cell.difference.between.text == "these checkpoints, 1 and 3 runs"
+    # Among arms that all share it, it is no part of the comparison.
+    alone = between([arms[1]])
+    assert (alone.num_replicates, alone.is_from_one_checkpoint) == ((3,), True)

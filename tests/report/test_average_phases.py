@@ -1,6 +1,9 @@
 """Phases that are averages, in tables, curves and paths."""
 
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from codepretrain.inference.common_starts import common_starts
 from codepretrain.report.accounts import phase_rows
@@ -9,7 +12,10 @@ from codepretrain.report.cells import MetricRow
 from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.curves import spans
 from codepretrain.report.phases import by_phase
+from codepretrain.report.write import content_of, write_report
+from tests.report.replicated import STEP, replicated_study
 
+ANNEALS = ("plain", "again")
 PATH = ("balanced_init", "balanced_continue", "cooldown_text", "cooldown_code", "soup")
 
 
@@ -90,3 +96,55 @@ def test_runs_with_a_common_start_are_connected() -> None:
     assert common_starts([]) == []
     assert common_starts([["a"], ["b"], ["b", "c"], ["c"], ["d"]]) == ["a", "b", "b", "b", "d"]
     assert common_starts([["x", "a"], ["y", "b"], ["b", "x"]]) == ["a", "a", "a"]
+
+
+@pytest.fixture
+def of_replicates(tmp_path: Path) -> ReportInput:
+    """Two replicates of a trunk, two anneals of its mixture and their soup, which is named first.
+
+    All have the trunk's length, so that "short" and "plain" are two lengths of one mixture.
+    """
+    levels = {name: (3.0 - i / 9, 3.02 - i / 9) for i, name in enumerate(("trunk", *ANNEALS))}
+    known = replicated_study(tmp_path, {**levels, "soup": (2.6, 2.62)})
+    phases = dict(known.phases)
+    for k in ("", "-r1"):
+        trunk = phases[f"trunk{k}"]
+        for name in ANNEALS:
+            phases[name + k] = replace(
+                phases[name + k], parent=f"trunk{k}", parent_step=STEP, tokens_before=trunk.tokens
+            )
+        members = [{"phase": name + k, "step": STEP, "weight": 0.5} for name in ANNEALS]
+        phases[f"soup{k}"] = replace(
+            phases[f"soup{k}"],
+            members=members,
+            tokens=0,
+            requested_tokens=0,
+            tokens_before=2 * trunk.tokens,
+            mixture=(),
+            tokens_per_source={},
+            learning_rate={},
+        )
+    paths = {"soup": ("trunk", *ANNEALS, "soup"), "short": ("trunk",)}
+    paths |= {name: ("trunk", name) for name in ANNEALS}
+    return replace(
+        known,
+        phases=phases,
+        variants=paths,
+        replicates={
+            name: (path, tuple(f"{phase}-r1" for phase in path)) for name, path in paths.items()
+        },
+        baseline="plain",
+    )
+
+
+def test_a_report_of_all_sections(of_replicates: ReportInput, tmp_path: Path) -> None:
+    """An average is no continuation of a trunk, and no point of a curve over tokens."""
+    assert write_report(of_replicates, tmp_path / "report").exists()
+    sections = content_of(collect(of_replicates)).sections
+    assert sections.trunks is not None
+    assert [(t.name, set(t.phases.values())) for t in sections.trunks.trunks] == [
+        ("trunk", {"trunk", *ANNEALS})
+    ]
+    assert sections.tokens is not None
+    assert sections.tokens.curve == ((STEP, "short"), (2 * STEP, "plain"))
+    assert "soup" in {one.variant for one in sections.tokens.found}

@@ -309,6 +309,21 @@ def test_a_guard_is_kept_exceeded_or_undecided(tmp_path):
     rows = {row.name: row for row in contrast_rows(list(found.values()))}
     assert rows["kept"].hypothesis == "is not higher by 0.100 or more"
     assert rows["exceeded"].decision == "the margin is exceeded"
+    # The p-value beside a decision is of what was decided; in the table, of what was registered.
+    assert "the margin is exceeded, +0.488 nats/token" in rows["exceeded"].sentence
+    assert "p < 0.0001" in rows["exceeded"].sentence
+    assert rows["exceeded"].p == "1"
+
+
+def test_the_p_value_of_an_equivalence_that_was_not_registered(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    found = decided(study, same=replace(SAME, direction="lower"))
+    (row,) = contrast_rows(list(found.values()))
+    margin = found["same"].equivalence
+    assert margin is not None
+    assert f"equivalent within the margin, {row.value} nats/token" in row.sentence
+    assert f"p = {margin.p_value:.2g}" in row.sentence
+    assert float(row.p) > 0.05
 
 
 def test_questions_are_answered_guards_last(tmp_path):

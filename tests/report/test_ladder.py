@@ -178,3 +178,26 @@ def test_variants_are_placed_on_the_curve_of_the_baselines_mixture(contents):
     rows = {row["variant"]: row for row in token_rows(tokens) if row["metric"] == "code"}
     assert rows["dx"]["equivalent"] == "> 80M"
     assert "ax" not in rows
+
+
+def test_one_of_several_runs_of_a_mixture_is_taken_and_the_others_are_named(tmp_path):
+    """Other runs of one mixture, such as with another rate; and more replicates of the same."""
+    small, large = (study_of(tmp_path, size, lengths=LENGTHS[:1]) for size in SIZES[:2])
+    plans = {"hot": replace(large.phases["bx"], fingerprint="hot"), **large.phases}
+    more = replace(
+        large,
+        study="more",
+        phases=plans,
+        variants={"again": ("cx",), "hot": ("hot",)},
+        replicates={"again": (("cx",), ("bx",)), "hot": (("hot",),)},
+        baseline=None,
+    )
+    ladder = find_ladder([content_of(collect(one)) for one in (small, large, more)])
+    of_target = ladder.at(ladder.target)
+    arm = of_target[("code", 0.6), ("text", 0.4)]
+    assert (arm.study, arm.variant, len(arm.fingerprints)) == ("more", "again", 2)
+    assert of_target[("code", 0.3), ("text", 0.7)].variant == "bx"
+    assert ladder.notes == (
+        "hot of more is left out: other runs of the mixture, size and length of bx of "
+        f"size_{SIZES[1]}",
+    )

@@ -322,6 +322,24 @@ def test_replicates_of_one_trunk_are_one(is_from_one: bool) -> None:
         assert "here    code 1, plain 3: no effect between recipes" in text
 
 
+def test_runs_that_share_more_than_what_all_start_from_are_one() -> None:
+    """The noise of what only the replicates of one arm share is in each of them."""
+    config = study({"main": HIGHER})
+    once = dataclasses.replace(TRUNK, is_replicated=False)
+    phases = {
+        "trunk": once,
+        "middle": dataclasses.replace(CHILD, is_replicated=False),
+        "other": CHILD,
+        "child": dataclasses.replace(CHILD, parent="middle"),
+    }
+    variants = {"plain": "other", "code": "child"}
+    plan = planned(dataclasses.replace(config, phases=phases, variants=variants))
+    main = plan["contrasts"]["main"]
+    assert main["replicates"] == {"code": 1, "plain": 3}
+    assert main["detectable"] is None
+    assert "note    code will have one independent replicate" in printed(plan)
+
+
 def test_an_unknown_spread_is_said_to_be_unknown() -> None:
     """Losses: no assumption about documents; a metric of another unit: none about runs either."""
     contrast = dataclasses.replace(HIGHER, metric="loss/source/text/nats_per_token")

@@ -7,10 +7,18 @@ from typing import Any
 
 import pytest
 
-from codepretrain.config.schema import EvaluatorConfig, ReplicateConfig
+from codepretrain.config.schema import (
+    AverageConfig,
+    EvaluatorConfig,
+    PhaseConfig,
+    ReplicateConfig,
+    StudyConfig,
+)
 from codepretrain.errors import UserError
 from codepretrain.evals.judge.recorded import Checkpoint
 from codepretrain.study import win_rates
+from codepretrain.study.graph import resolve
+from codepretrain.study.replicates import last_phases
 from codepretrain.study.win_rates import read_pairs, variant_pairs
 from tests.configs import small_study
 from tests.evals.judge.test_recorded import IDENTITY, record
@@ -108,3 +116,47 @@ def test_replicates_that_end_in_the_same_runs_are_one(
 
     monkeypatch.setattr(win_rates, "_checkpoint", same)
     assert len(read_pairs(recorded, evaluator="dolly", pairs=None)) == 1
+
+
+def starts(config: StudyConfig) -> list[tuple[str, ...]]:
+    """Returns the names of the phases, or models, that the replicates of each variant start from."""
+    phases = resolve(config)
+    workspace: Any = SimpleNamespace(
+        phases=phases, fingerprint=lambda name: name, run_dir=lambda name: f"runs/{name}"
+    )
+    return [
+        tuple(
+            win_rates._checkpoint(workspace, variant, name, k).start
+            for k, name in enumerate(last_phases(config, variant))
+        )
+        for variant in config.variants
+    ]
+
+
+def test_replicates_start_from_the_last_that_they_share() -> None:
+    """Those of "long" have what "middle" happened to be in common, and not with "short"."""
+    small = small_study()
+    trunk = dataclasses.replace(small.phases["trunk"], is_replicated=False)
+    anneal = small.phases["anneal"]
+    middle = dataclasses.replace(anneal, is_replicated=False)
+    end = dataclasses.replace(anneal, parent="middle")
+    two = AverageConfig(members=("anneal", "middle"))
+    config = dataclasses.replace(
+        small,
+        phases={
+            "trunk": trunk,
+            "anneal": anneal,
+            "middle": middle,
+            "end": end,
+            "soup": PhaseConfig(kind="average", average=two),
+        },
+        variants={"short": "anneal", "long": "end", "soup": "soup"},
+        replicates=tuple(ReplicateConfig(initialization_seed=k, data_order_seed=k) for k in (0, 1)),
+    )
+    assert starts(config) == [("trunk",) * 2, ("middle",) * 2, ("middle",) * 2]
+    phases = {**config.phases, "trunk": dataclasses.replace(trunk, is_replicated=True)}
+    del phases["middle"], phases["end"], phases["soup"]
+    own = dataclasses.replace(config, phases=phases, variants={"short": "anneal"})
+    assert starts(own) == [("trunk", "trunk-r1")]
+    phases["trunk"] = dataclasses.replace(phases["trunk"], initial_checkpoint="model")
+    assert starts(dataclasses.replace(own, phases=phases)) == [("model", "model")]

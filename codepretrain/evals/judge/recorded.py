@@ -55,8 +55,9 @@ class Recorded:
 class Checkpoint:
     """The end of a variant's last phase.
 
-    replicate: of the variant, from 0. start: what its path starts from: the fingerprint of the
-    first phase, or the name of an imported model. Checkpoints of one start are not independent.
+    replicate: of the variant, from 0. start: the last that its path shares with those of other
+    replicates, else the first: the fingerprint of a phase, or the name of an imported model.
+    Checkpoints of one start are not independent.
     """
 
     variant: str
