@@ -119,7 +119,7 @@ def test_replicates_that_end_in_the_same_runs_are_one(
 
 
 def starts(config: StudyConfig) -> list[tuple[str, ...]]:
-    """Returns the names of the phases, or models, that the replicates of each variant start from."""
+    """Returns the phases, or models, that the replicates of each variant start from."""
     phases = resolve(config)
     workspace: Any = SimpleNamespace(
         phases=phases, fingerprint=lambda name: name, run_dir=lambda name: f"runs/{name}"
