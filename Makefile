@@ -69,7 +69,7 @@ test-preparation: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_preparation.py tests/data -s
 
 # Launched jobs, killed, stopped and terminated in every way: the bits of a run that nobody touched.
-# FAULT_ROUNDS=4: each fault four times. Wrong clocks need libfaketime, network namespaces and mounts need root,
+# FAULT_ROUNDS=4: each fault four times. Wrong clocks need a C compiler, network namespaces and mounts need root,
 # and the object store needs the extra storage-test; what is missing is skipped.
 test-faults: .venv/.installed
 	$(BIN)/python -m pytest -m campaign tests/campaigns/test_faults.py tests/campaigns/test_faults_of_storage.py -s

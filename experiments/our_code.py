@@ -50,7 +50,15 @@ from codepretrain.files import storage
 from codepretrain.interop.json_fields import JsonFields
 from codepretrain.interop.settings import from_cohere
 from experiments.study.our_code_contrasts import SOUP, contrasts
-from experiments.study.our_code_size import MAX_EPOCHS, Code, anneal_tokens, find_code, parse_doses
+from experiments.study.our_code_size import (
+    MAX_EPOCHS,
+    Code,
+    anneal_tokens,
+    find_code,
+    own_shares,
+    parse_doses,
+    positive_product,
+)
 
 BASE = {"text": 0.7, "public_code": 0.3}
 LAPTOP_STEPS = 480  # of the trunk
@@ -183,10 +191,10 @@ def get_config(
     checkpoint = os.path.expanduser(checkpoint)
     code = find_code(repositories, held_out, languages, code_tokens)
     shares = parse_doses(doses)
-    step_tokens = max_seq_len * batch_size
+    step_tokens = positive_product(max_seq_len=max_seq_len, batch_size=batch_size)
     trunk = trunk_tokens if checkpoint else trunk_tokens or LAPTOP_STEPS * step_tokens
     tokens = anneal_tokens(code, shares, step_tokens, trunk)
-    own = {"own_code": 1 - issues_share, "own_issues": issues_share} if issues else {"own_code": 1}
+    own = own_shares(issues, issues_share)
     names = {dose: f"{100 * dose:04.1f}".removesuffix(".0").replace(".", "_") for dose in shares}
     mixtures = {
         "control": dict(BASE),

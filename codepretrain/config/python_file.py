@@ -54,7 +54,11 @@ def values_of(
             "(codepretrain.config.load.to_config_dict makes one)"
         )
     # A required placeholder that nobody filled raises here.
-    return _run(path, f"the values of {function}() cannot be read", values.to_dict)
+    found = _run(path, f"the values of {function}() cannot be read", values.to_dict)
+    try:
+        return to_dict(found)  # what was added to another study's values may be a dataclass
+    except RecursionError:
+        return found  # it contains itself, and `parse` says where
 
 
 def _check_takes_no_arguments(path: Path, name: str, function: Callable[..., Any]) -> None:

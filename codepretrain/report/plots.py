@@ -76,8 +76,9 @@ def loss_figure(results: StudyResults) -> str:
         figure = Figure(figsize=(1000 * PIXEL, (40 + 230 * num_rows) * PIXEL), layout="constrained")
         panels = figure.subplots(num_rows, num_columns, squeeze=False, sharex=True).flat
         for axes, (source, unit) in zip(panels, units.items(), strict=False):
-            drawn = {v: of[source] for v, of in curves.items() if source in of}
-            for variant, curve in drawn.items():
+            first = {v: of[source] for v, of in curves.items() if source in of}
+            drawn = list(first.values())
+            for variant, curve in first.items():
                 style = variant_style(list(curves).index(variant))
                 axes.plot(curve.tokens, curve.values, **style)
                 for replicate in range(1, len(results.replicates(variant))):
@@ -85,7 +86,8 @@ def loss_figure(results: StudyResults) -> str:
                     if other is not None:
                         thin = {"color": style["color"], "linewidth": 0.7, "markersize": 2}
                         axes.plot(other.tokens, other.values, marker="o", **thin)
-            axes.set_ylim(*_loss_limits(drawn.values(), end=end))
+                        drawn.append(other)
+            axes.set_ylim(*_loss_limits(drawn, end=end))
             axes.set_title(source)
             axes.set_ylabel(unit)
             axes.yaxis.set_major_locator(MaxNLocator(5))

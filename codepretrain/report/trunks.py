@@ -153,7 +153,7 @@ def trunks_of(results: StudyResults) -> tuple[tuple[Continuation, ...], tuple[Tr
         path = results.path(variant)
         last = path[-1]
         ends.setdefault(last.plan.run_dir, []).append(variant)
-        if len(path) < 2 or last.plan.members:
+        if len(path) < 2 or last.plan.members:  # an average starts from no single phase
             continue
         trunk = path[-2]
         key = trunk.plan.run_dir, last.plan.parent_step or trunk.plan.steps

@@ -26,6 +26,7 @@ from codepretrain.report.results_json import results_json
 from codepretrain.report.score_reader import ScoreReader
 from codepretrain.report.sections import sections_of
 from codepretrain.report.terminal import MAX_WIDTH, print_averages, print_comparison
+from codepretrain.report.unevaluated import unevaluated
 
 
 def write_report(
@@ -97,7 +98,9 @@ def content_of(results: StudyResults, reader: ScoreReader | None = None) -> Cont
     comparison = compare_to_baseline(results, read=reader.of)
     sections = sections_of(results, comparison, averages, problems, read=reader.of)
     return Content(
-        results=dataclasses.replace(results, problems=(*results.problems, *problems)),
+        results=dataclasses.replace(
+            results, problems=(*results.problems, *unevaluated(results), *problems)
+        ),
         comparison=comparison,
         pairs=compare_pairs(results, read=reader.of),
         written_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

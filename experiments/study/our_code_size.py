@@ -100,6 +100,27 @@ def anneal_tokens(code: Code, doses: tuple[float, ...], step_tokens: int, trunk:
     return steps * step_tokens
 
 
+def positive_product(**sizes: int) -> int:
+    """Returns the product of arguments of get_config(). Raises UserError if one is not positive."""
+    for name, size in sizes.items():
+        if size < 1:
+            raise UserError(f"config.arguments.{name}: expected a positive number, got {size}")
+    return math.prod(sizes.values())
+
+
+def own_shares(issues: str, share: float) -> dict[str, float]:
+    """Returns what a dose consists of: code, and a share of issues if there are any.
+
+    Raises:
+      UserError: the share is none.
+    """
+    if not 0 < share < 1:
+        raise UserError(
+            f"config.arguments.issues_share: expected a share between 0 and 1, got {share}"
+        )
+    return {"own_code": 1 - share, "own_issues": share} if issues else {"own_code": 1}
+
+
 def _listed(paths: str) -> tuple[str, ...]:
     return tuple(path.strip() for path in paths.split(",") if path.strip())
 

@@ -105,12 +105,12 @@ def test_faults_of_data(suffer: Callable, tiny_overrides: list[str]) -> None:
     )
 
 
-def test_faults_of_hosts(suffer: Callable, tiny_overrides: list[str]) -> None:
+def test_faults_of_hosts(suffer: Callable, tmp_path: Path, tiny_overrides: list[str]) -> None:
     """Missing at the start, gone, with a full disk, with a wrong clock."""
     rng = random.Random(SEED)
-    skewed = machines.SKEWED if machines.FAKETIME.exists() else ()
+    skewed = machines.skewed_clocks(tmp_path) if machines.has_compiler() else ()
     if not skewed:
-        print("skipped: wrong clocks, which need libfaketime (FAKETIME_LIBRARY)")
+        print("skipped: wrong clocks, which need a C compiler")
 
     def begin(workdir: Path) -> Hosts:
         return machines.Late(make_job(workdir, [*tiny_overrides, *OPTIONS], env=CACHED))

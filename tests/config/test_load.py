@@ -151,6 +151,28 @@ def test_mixture_changes_must_lie_in_order() -> None:
         check(config)
 
 
+def test_a_study_made_of_another_one_may_add_dataclasses(tmp_path: Path) -> None:
+    (tmp_path / "more.py").write_text(
+        textwrap.dedent("""
+        from codepretrain.config.schema import AverageConfig, PhaseConfig
+        from tests.studies import tiny
+
+        def get_config():
+            config = tiny.get_config().unlock()
+            members = tuple(config.phases)[:1]
+            config.phases["newest"] = PhaseConfig(
+                kind="average", average=AverageConfig(members=members, last_k=2)
+            )
+            config.checkpoint.permanent_interval_steps = 1
+            return config
+        """)
+    )
+    config = load_study(tmp_path / "more.py", ["--config.phases.newest.average.last_k=3"])
+    average = config.phases["newest"].average
+    assert average is not None
+    assert average.last_k == 3
+
+
 def test_files_that_cannot_be_loaded(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def get_config(:\n")
     (tmp_path / "raises.py").write_text("def get_config():\n    return 1 / 0\n")

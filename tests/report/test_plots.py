@@ -3,6 +3,7 @@ from dataclasses import replace
 
 from codepretrain.report import plots
 from codepretrain.report.collect import collect
+from tests.report.replicated import replicated_study
 
 
 def words(svg):
@@ -55,6 +56,13 @@ def with_losses(results, *, first, later):
             evaluations = [*(at(e, 0, first) for e in run.evaluations), *evaluations]
         runs[name] = replace(run, evaluations=tuple(evaluations))
     return replace(results, runs=runs)
+
+
+def test_losses_of_other_replicates_are_within_the_panel(tmp_path):
+    levels = {"text": (1.0, 9.0), "code": (1.0, 1.1)}
+    results = collect(replicated_study(tmp_path, levels, num_items=20))
+    ticks = [float(w) for w in words(plots.loss_figure(results)) if w.replace(".", "").isdigit()]
+    assert max(ticks) > 7
 
 
 def test_losses_above_the_panel_are_noticed(results):

@@ -74,6 +74,37 @@ def test_equal_continuations_of_different_trunks_are_one_column(tmp_path):
     assert [row["variants"] for row in rows] == ["x, y", "p, u", "q, v"]
 
 
+def test_averages_are_no_continuations(tmp_path):
+    study = study_of_trunks(tmp_path)
+    averaged = {}
+    for k, ((_, p), (_, q), (trunk, v)) in enumerate(
+        zip(*(study.replicates[name] for name in "pqv"), strict=True)
+    ):
+        members = [{"phase": name, "step": STEP, "weight": 0.5} for name in (p, q)]
+        averaged[v] = replace(
+            study.phases[v],
+            parent=None,
+            parent_step=None,
+            members=members,
+            mixture=(),
+            learning_rate={},
+        )
+        paths = study.replicates["v"][:k], study.replicates["v"][k + 1 :]
+        study = replace(
+            study, replicates={**study.replicates, "v": (*paths[0], (trunk, p, q, v), *paths[1])}
+        )
+    study = replace(
+        study,
+        phases={**study.phases, **averaged},
+        variants={**study.variants, "v": study.replicates["v"][0]},
+    )
+    found = found_in(study)
+    assert [(t.name, t.phases) for t in found.trunks] == [
+        ("x", {"before": "x", "A": "p", "B": "q"}),
+        ("y", {"before": "y", "A": "u"}),
+    ]
+
+
 def test_slopes_are_paired_by_trunk_and_compared_between_trunks(tmp_path):
     found = found_in(study_of_trunks(tmp_path))
     (loss,) = [of for of in found.slopes if of.row.evaluator == LOSS]
