@@ -124,7 +124,9 @@ def contrasts() -> dict[str, ContrastConfig]:
         "cost_of_repetition": ("with_repeated", "web_code", BITS_OF_CODE, "equivalent"),
     }
     for name, (first, second, metric, direction) in controls.items():
-        found[name] = difference((first, second), metric, direction, family="controls")
+        found[name] = difference(
+            (first, second), metric, direction, family="controls", is_control=True
+        )
     return found
 
 

@@ -100,6 +100,7 @@ def contrasts() -> dict[str, ContrastConfig]:
             metric=bits,
             direction="equivalent",
             margin=EQUIVALENT_BITS,
+            is_control=True,
         ),
         "early_code_helps": ContrastConfig(
             variants=("code_then_text", "text"), metric=bits, direction="lower"

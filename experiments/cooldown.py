@@ -132,7 +132,9 @@ def contrasts() -> dict[str, ContrastConfig]:
     found["dose_of_code"] = dose_trend(DOSES, "code", "higher")
     found["dose_of_reasoning"] = dose_trend(DOSES, "reasoning_9_tasks", "different")
     for effect in (("data",), ("annealing",), ("data", "annealing")):
-        found[f"{'_by_'.join(effect)}"] = factorial(FACTORIAL, effect, "reasoning_9_tasks")
+        found[f"{'_by_'.join(effect)}"] = factorial(
+            FACTORIAL, effect, "reasoning_9_tasks", is_control=True
+        )
     return found
 
 

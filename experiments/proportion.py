@@ -130,17 +130,33 @@ def contrasts() -> dict[str, ContrastConfig]:
         "trend_of_code_bits": dose_trend(DOSES, BITS_OF_CODE, "lower"),
         # Does the code do it, or its words? Without structure nothing is expected.
         "structure": difference(
-            ("code_25", "scrambled_25"), "reasoning_9_tasks", "higher", family="controls"
+            ("code_25", "scrambled_25"),
+            "reasoning_9_tasks",
+            "higher",
+            family="controls",
+            is_control=True,
         ),
         "words": difference(
-            ("scrambled_25", "text_150b"), "reasoning_9_tasks", "equivalent", family="controls"
+            ("scrambled_25", "text_150b"),
+            "reasoning_9_tasks",
+            "equivalent",
+            family="controls",
+            is_control=True,
         ),
         # As much text in both arms, with and without code.
         "additive_25": difference(
-            ("code_25", "text_150b"), "reasoning_9_tasks", "higher", family="controls"
+            ("code_25", "text_150b"),
+            "reasoning_9_tasks",
+            "higher",
+            family="controls",
+            is_control=True,
         ),
         "additive_50": difference(
-            ("additive_50", "code_0"), "reasoning_9_tasks", "higher", family="controls"
+            ("additive_50", "code_0"),
+            "reasoning_9_tasks",
+            "higher",
+            family="controls",
+            is_control=True,
         ),
         # The replicates of both arms have one trunk each: code_0 up to 150B.
         "repetition": difference(
@@ -148,6 +164,7 @@ def contrasts() -> dict[str, ContrastConfig]:
             BITS_OF_TEXT,
             "equivalent",
             family="controls",
+            is_control=True,
             is_paired=True,
         ),
     }

@@ -133,7 +133,11 @@ def contrasts() -> dict[str, ContrastConfig]:
     )
     for name in ("balanced_text", "code_text"):
         found[f"restart_of_{name}"] = difference(
-            (f"{name}_one_cosine", name), "reasoning_9_tasks", "different", family="ours"
+            (f"{name}_one_cosine", name),
+            "reasoning_9_tasks",
+            "different",
+            family="ours",
+            is_control=True,
         )
     return found
 

@@ -38,6 +38,9 @@ class ContrastConfig:
     compares replicate k with replicate k, which have the same seeds. `run_correlation` is an
     assumption of `plan --power` alone: the correlation between replicates k of variants that are
     compared replicate by replicate, because they are paired or, with `weights`, share a trunk.
+    `is_control` marks a contrast that should show nothing, or that could explain an effect away:
+    scrambled code, more Python, text alone for as long. The report has controls in a section of
+    their own; they are decided and corrected like the others of their family.
     """
 
     metric: str
@@ -51,6 +54,7 @@ class ContrastConfig:
     is_paired: bool = False
     run_correlation: float | None = None
     question: str | None = None
+    is_control: bool = False
 
     @property
     def arms(self) -> dict[str, float]:

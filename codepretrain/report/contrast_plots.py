@@ -25,7 +25,7 @@ _PUBLISHED = VARIANT_COLORS[2]
 _ROW = 46  # pixels of a contrast
 
 
-def forest_figure(results: Sequence[ContrastResult]) -> str:
+def forest_figure(results: Sequence[ContrastResult], *, name: str = "contrasts") -> str:
     """Draws the contrasts that have a value: a panel per unit, a line per contrast.
 
     Dots are single runs: of the first arm minus the mean of the second, and above them of the
@@ -47,7 +47,7 @@ def forest_figure(results: Sequence[ContrastResult]) -> str:
         for panel, (title, of) in zip(axes, panels.items(), strict=True):
             _draw_forest(panel, of)
             panel.set_xlabel(title)
-        return svg_element(figure, name="contrasts")
+        return svg_element(figure, name=name)
 
 
 def _draw_forest(axes: Axes, results: Sequence[ContrastResult]) -> None:

@@ -105,6 +105,7 @@ class ContrastResult:
             "adjusted_p": self.adjusted_p,
             "exceeded_p": self.exceeded_p,
             "question": self.config.question,
+            "is_control": self.config.is_control,
             "equivalence": self.equivalence,
             "estimate": self.estimate,
             "method": self.method,

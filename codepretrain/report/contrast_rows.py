@@ -64,6 +64,7 @@ class ContrastRow:
     reach: str
     method: str
     missing: str
+    is_control: bool = False
 
 
 def contrast_rows(results: Sequence[ContrastResult]) -> list[ContrastRow]:
@@ -102,12 +103,14 @@ def contrast_overview(results: Sequence[ContrastResult]) -> str:
 
 
 def print_contrasts(console: Console, results: Sequence[ContrastResult], *, width: int) -> None:
-    """Prints a sentence for every registered contrast."""
-    if not results:
-        return
-    console.print(Text("\nregistered contrasts", style="bold"))
-    for row in contrast_rows(results):
-        console.print(Text(f"{row.name}: {row.sentence}"), width=width)
+    """Prints a sentence for every registered contrast, the controls last."""
+    rows = contrast_rows(results)
+    for title, is_control in (("registered contrasts", False), ("controls", True)):
+        of_kind = [row for row in rows if row.is_control == is_control]
+        if of_kind:
+            console.print(Text(f"\n{title}", style="bold"))
+        for row in of_kind:
+            console.print(Text(f"{row.name}: {row.sentence}"), width=width)
 
 
 def _row(one: ContrastResult, family: int) -> ContrastRow:
@@ -138,6 +141,7 @@ def _row(one: ContrastResult, family: int) -> ContrastRow:
         reach=_reach(one),
         method=one.method,
         missing=one.missing,
+        is_control=one.config.is_control,
     )
 
 

@@ -15,7 +15,7 @@ from codepretrain.inference.ladder.accuracy_curve import (
     leave_one_out_accuracies,
     predict_accuracy,
 )
-from codepretrain.inference.ladder.power_law import leave_one_out_losses, predict_loss
+from codepretrain.inference.ladder.power_law_resamples import leave_one_out_losses, predict_loss
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.ladder_arms import Ladder, LadderArm, is_loss, values_of
 from codepretrain.report.mixtures import Mixture

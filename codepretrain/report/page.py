@@ -101,12 +101,18 @@ def render(
 def _contrasts(contrasts: Sequence[ContrastResult]) -> dict[str, Any]:
     rows = contrast_rows(contrasts)
     return {
-        "contrast_rows": rows,
+        "contrast_rows": [row for row in rows if not row.is_control],
+        "control_rows": [row for row in rows if row.is_control],
         "contrast_origins": origin_rows(contrasts),
         "answers": answers(contrasts),
         "contrast_overview": contrast_overview(contrasts) if contrasts else "",
         "power_rows": [row for row in rows if row.run_sd != NOT_THERE],
-        "forest_svg": contrast_plots.forest_figure(contrasts),
+        "forest_svg": contrast_plots.forest_figure(
+            [one for one in contrasts if not one.config.is_control]
+        ),
+        "control_svg": contrast_plots.forest_figure(
+            [one for one in contrasts if one.config.is_control], name="controls"
+        ),
         "trend_svg": contrast_plots.trend_figure(contrasts),
     }
 

@@ -29,6 +29,7 @@ def results_json(content: Content) -> dict[str, Any]:
             "written_at": content.written_at,
             "study": results.spec.to_json(),
             "contrasts": [one.to_json() for one in content.contrasts],
+            "controls": [one.name for one in content.contrasts if one.config.is_control],
             "comparison": comparison_json(comparison),
             "pairs": [comparison_json(pair) for pair in content.pairs],
             "averages": _averages(content.averages),

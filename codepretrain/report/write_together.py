@@ -48,20 +48,30 @@ def write_together(
     Raises:
       UserError: no phase of any study was trained; nothing is written.
     """
+
+    def say(text: str) -> None:  # a report of many runs takes minutes
+        if console is not None:
+            console.print(Text(text, style="dim"), soft_wrap=True)
+
     found = [collect(spec) for spec in specs]
     untrained = {one.spec.study: why for one in found if (why := _untrained(one))}
     if len(untrained) == len(found):
         raise UserError(next(iter(untrained.values())))
     reader = ScoreReader()  # one of all studies: shared runs are read once
-    contents = {one.spec.study: content_of(one, reader) for one in found}
+    contents, parts = {}, {}
+    for place, one in enumerate(found, start=1):
+        study = one.spec.study
+        say(f"{study}: {len(one.runs)} runs, study {place} of {len(found)}")
+        contents[study] = content_of(one, reader)
+        parts[study] = study_parts(contents[study])
     together = bring_together(list(contents.values()))
-    parts = {study: study_parts(content) for study, content in contents.items()}
     folder = epath.Path(reports)
     for study, why in untrained.items():
         parts[study].values["problems"].insert(0, why)
     for study, content in contents.items():
         if study not in untrained:
             write_study(content, parts[study], folder / study, has_items=has_items)
+    say("all studies together")
     sections = sections_of(together)
     joined = folder / folder_name(list(contents))
     write_json(joined / "results.json", _index(together, sections, untrained=list(untrained)))

@@ -4,6 +4,7 @@ Scores are shares: 0.01 is one point. A published effect is taken from the publi
 both scores are in it. Effects that a paper states in percent of an unpublished score are left out.
 """
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 
 from codepretrain.config.schema import ContrastConfig
@@ -29,6 +30,7 @@ def difference(
     published: float | None = None,
     published_score: float | None = None,
     is_paired: bool = False,
+    is_control: bool = False,
 ) -> ContrastConfig:
     """Returns the contrast of the first variant minus the second.
 
@@ -48,6 +50,7 @@ def difference(
         published_score=None if published_score is None else published_score / 100,
         family=family,
         is_paired=is_paired,
+        is_control=is_control,
     )
 
 
@@ -93,10 +96,12 @@ def factorial(
     *,
     direction: str = "different",
     family: str = "factorial",
+    is_control: bool = False,
 ) -> ContrastConfig:
     """Returns the main effect of a factor, or the interaction of several, over all variants."""
     weights = factorial_weights(list(levels.values()), list(effect))
-    return _weighted(levels, weights, metric, direction, family)
+    found = _weighted(levels, weights, metric, direction, family)
+    return dataclasses.replace(found, is_control=is_control)
 
 
 def _weighted(

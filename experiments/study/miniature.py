@@ -6,16 +6,24 @@ evaluations are replaced. Its scores say nothing: it shows that the study runs, 
     python -m experiments.study.miniature experiments/recipes.py > flags.txt
     xargs -d '\\n' codepretrain run --config experiments/recipes.py --workdir /tmp/mini < flags.txt
 
+Flags are of all files of a command. For several files, `--write` makes a study file of each:
+
+    python -m experiments.study.miniature --write /tmp/small experiments/ladder_*.py
+    codepretrain report --config /tmp/small/ladder_*.json --workdir /tmp/mini
+
 Corpora are the packages of this Python, evaluations the tasks of `experiments/tasks`.
 """
 
-import sys
-from collections.abc import Mapping
+import argparse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from etils import epath
 
 from codepretrain.config.load import load_study
 from codepretrain.config.parse import to_dict
 from codepretrain.config.schema import PhaseConfig, SourceConfig, StudyConfig
+from codepretrain.files.atomic import write_json
 
 MAX_SEQ_LEN, BATCH_SIZE, VOCAB_SIZE = 64, 4, 512
 STEP_TOKENS = MAX_SEQ_LEN * BATCH_SIZE
@@ -123,6 +131,25 @@ def _common(mixture: Mapping[str, float]) -> dict[str, float]:
     return {name: max(weight, LEAST_WEIGHT) for name, weight in mixture.items()}
 
 
-if __name__ == "__main__":
-    for path in sys.argv[1:]:
+def write(paths: Sequence[str], folder: Path) -> None:
+    """Writes the miniatures of experiments as study files, `<experiment>.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        small = load_study(path, overrides(load_study(path)))
+        write_json(epath.Path(folder) / f"{Path(path).stem}.json", to_dict(small))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Miniatures of experiments: flags, or files.")
+    parser.add_argument("--write", metavar="FOLDER", type=Path, help="write study files there")
+    parser.add_argument("experiments", nargs="+", metavar="FILE")
+    given = parser.parse_args()
+    if given.write:
+        write(given.experiments, given.write)
+        return
+    for path in given.experiments:
         print("\n".join(overrides(load_study(path))))
+
+
+if __name__ == "__main__":
+    main()

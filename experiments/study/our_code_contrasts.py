@@ -4,6 +4,7 @@ Bits per byte, so that checkpoints of other tokenizers compare: on the held-out 
 general text and on public code. Lower is better.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 from codepretrain.config.schema import ContrastConfig
@@ -69,11 +70,14 @@ def contrasts(
             is_paired=True,  # replicate k is the mean of anneals of which one is its pair
             question=f"{PREDICTED} by the mean of all doses' models than with {doses[middle]:.0%}?",
         )
-    found["own_or_any_code"] = _lower(
-        (largest, public),
-        worth,
-        "own_or_any_code",
-        f"{PREDICTED} with {doses[largest]:.0%} of our code than with as much public code?",
+    found["own_or_any_code"] = dataclasses.replace(
+        _lower(
+            (largest, public),
+            worth,
+            "own_or_any_code",
+            f"{PREDICTED} with {doses[largest]:.0%} of our code than with as much public code?",
+        ),
+        is_control=True,  # is it our code, or code?
     )
     texts = {name: f"with {dose:.0%} of our code" for name, dose in doses.items()}
     if len(shares) > 1:

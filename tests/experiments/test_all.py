@@ -1,17 +1,19 @@
 """What holds for every experiment of the study."""
 
 import ast
+from pathlib import Path
 
 import pytest
 
 from codepretrain.config.averages import all_shares
+from codepretrain.config.load import load_study
 from codepretrain.config.schema import StudyConfig
 from codepretrain.evals.averaged_scores import check_averaged_scores, full_scores
 from codepretrain.evals.contrast_scores import check_contrast_scores, contrast_units
 from codepretrain.evals.registry import check_evaluators
 from codepretrain.study.describe import check_caps
 from codepretrain.study.source_sizes import SourceSize
-from experiments.study.miniature import overrides
+from experiments.study.miniature import overrides, write
 from tests.conftest import ROOT
 from tests.experiments.plans import EXPERIMENTS, experiment, phases, prints
 
@@ -66,9 +68,18 @@ def test_no_source_is_read_more_often_than_its_cap(name: str) -> None:
     check_caps(config, phases(name), source_sizes=sizes)
 
 
+def test_miniatures_of_several_experiments_are_files_of_their_own(tmp_path: Path) -> None:
+    names = ("ladder_30m", "ladder_470m")
+    write([str(ROOT / "experiments" / f"{name}.py") for name in names], tmp_path)
+
+    small = [load_study(tmp_path / f"{name}.json") for name in names]
+    assert [one.name for one in small] == list(names)
+    assert small[0].model.d_model < small[1].model.d_model
+    assert [one.contrasts for one in small] == [experiment(name).contrasts for name in names]
+
+
 @every_experiment
 def test_a_miniature_has_the_same_graph(name: str) -> None:
-    from codepretrain.config.load import load_study
     from codepretrain.study.graph import resolve
 
     small = load_study(ROOT / "experiments" / f"{name}.py", overrides(experiment(name)))

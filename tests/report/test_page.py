@@ -1,12 +1,17 @@
+import io
 import json
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
+
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.report.collect import collect
+from codepretrain.report.contrast_rows import print_contrasts
 from codepretrain.report.page import render
+from codepretrain.report.results_json import results_json
 from codepretrain.report.write import content_of
 from tests.report.replicated import LOSS, LOSS_METRIC, content, replicated_study
 
@@ -76,3 +81,31 @@ def test_the_origin_of_a_contrast_has_the_values_of_its_runs(tmp_path):
     assert "built-in method" not in page
     for arm in result.arms:
         assert ", ".join(f"{100 * value:.1f}%" for value in arm.values) in page
+
+
+def test_controls_have_a_section_of_their_own_and_the_same_corrected_p(tmp_path):
+    study = replicated_study(tmp_path, {"base": (3.0, 3.1), "one": (2.0, 2.1), "two": (2.9, 3.1)})
+    contrasts = {
+        name: ContrastConfig(metric="quiz/accuracy", direction="different", variants=(name, "base"))
+        for name in ("one", "two")
+    }
+    marked = contrasts | {"two": replace(contrasts["two"], is_control=True)}
+    plain, content = (
+        content_of(collect(replace(study, contrasts=of))) for of in (contrasts, marked)
+    )
+
+    assert [c.adjusted_p for c in content.contrasts] == [c.adjusted_p for c in plain.contrasts]
+    before, after = render(content).split("<h2>Controls</h2>")
+    assert "<h2>Controls</h2>" not in render(plain)
+    assert '<th scope="row">one\n' in before
+    assert '<th scope="row">two\n' not in before
+    assert '<th scope="row">two\n' in after
+    numbers = results_json(content)
+    assert numbers["controls"] == ["two"]
+    assert [one["is_control"] for one in numbers["contrasts"]] == [False, True]
+    console = Console(file=io.StringIO(), width=100)
+    print_contrasts(console, content.contrasts, width=100)
+    registered, controls = console.file.getvalue().split("\ncontrols\n")
+    assert "one: " in registered
+    assert "two: " in controls
+    assert "for 2 (recipes" in registered

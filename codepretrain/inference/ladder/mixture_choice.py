@@ -131,10 +131,10 @@ def predict_gain(
     def is_usable(runs: np.ndarray) -> bool:
         return len(np.unique(mixtures[runs], axis=0)) > mixtures.shape[1]
 
-    value = gain(fit_mixture_law(mixtures, losses))
+    law = fit_mixture_law(mixtures, losses)
     resamples = bootstrap(len(losses), is_usable, groups=groups, num_draws=num_draws, seed=seed)
-    draws = [gain(fit_mixture_law(mixtures[runs], losses[runs])) for runs in resamples]
-    return percentile_prediction(value, np.array(draws))
+    draws = [gain(fit_mixture_law(mixtures[runs], losses[runs], start=law)) for runs in resamples]
+    return percentile_prediction(gain(law), np.array(draws))
 
 
 def share_caps(

@@ -68,7 +68,11 @@ class LinearLaw:
 
 
 def fit_mixture_law(
-    mixtures: np.ndarray, losses: np.ndarray, *, shrinkage: float = SHRINKAGE
+    mixtures: np.ndarray,
+    losses: np.ndarray,
+    *,
+    shrinkage: float = SHRINKAGE,
+    start: MixtureLaw | None = None,
 ) -> MixtureLaw:
     """Returns the law of every domain, by penalized least squares from several starting points.
 
@@ -77,6 +81,7 @@ def fit_mixture_law(
       losses: [R, O].
       shrinkage: weight of Σ_j t_ij² against the sum of squared residuals, each divided by the
         standard deviation of the domain's losses over runs.
+      start: the only starting point, such as the law of all runs for a resample.
 
     Raises:
       ValueError: fewer distinct mixtures than J + 1, rows that are no mixtures, or losses that are
@@ -84,9 +89,13 @@ def fit_mixture_law(
     """
     mixtures, losses = _checked(mixtures, losses, num_constants=1)
     constants, logs = [], []
-    for domain in losses.T:
+    for index, domain in enumerate(losses.T):
         spread = float(domain.std()) or 1.0
-        solution = _fit_domain(mixtures, domain / spread, shrinkage)
+        given = None
+        if start is not None:
+            logs_of = start.rates[index] + np.log(start.scales[index] / spread)
+            given = np.append(logs_of, start.constants[index] / spread)
+        solution = _fit_domain(mixtures, domain / spread, shrinkage, given)
         constants.append(solution[-1] * spread)
         logs.append(solution[:-1] + np.log(spread))
     log_scales = np.mean(logs, axis=1)
@@ -179,7 +188,9 @@ def _checked(
     return mixtures, losses
 
 
-def _fit_domain(mixtures: np.ndarray, losses: np.ndarray, shrinkage: float) -> np.ndarray:
+def _fit_domain(
+    mixtures: np.ndarray, losses: np.ndarray, shrinkage: float, start: np.ndarray | None
+) -> np.ndarray:
     """Returns [J + 1]: log k + t_j of every source, then c."""
     num_sources = mixtures.shape[1]
     penalty = np.sqrt(shrinkage) * (np.eye(num_sources) - 1 / num_sources)
@@ -195,16 +206,20 @@ def _fit_domain(mixtures: np.ndarray, losses: np.ndarray, shrinkage: float) -> n
 
     low = np.append(np.full(num_sources, _RATES[0]), 0.0)
     high = np.append(np.full(num_sources, _RATES[1]), losses.max())
-    starts = [
-        np.clip(_start(mixtures, losses, constant), low + 1e-6, high - 1e-6)
-        for constant in losses.min() * (1 - np.array(_STARTS))
-    ]
-    starts.sort(key=lambda start: float((residuals(start) ** 2).sum()))
+    points = [start] if start is not None else _grid(mixtures, losses)
+    starts = [np.clip(point, low + 1e-6, high - 1e-6) for point in points]
+    starts.sort(key=lambda point: float((residuals(point) ** 2).sum()))
     solutions = [
-        least_squares(residuals, start, jacobian, bounds=(low, high), max_nfev=200)
-        for start in starts[:_POLISHED]
+        least_squares(residuals, point, jacobian, bounds=(low, high), max_nfev=200)
+        for point in starts[:_POLISHED]
     ]
     return min(solutions, key=lambda solution: solution.cost).x
+
+
+def _grid(mixtures: np.ndarray, losses: np.ndarray) -> list[np.ndarray]:
+    return [
+        _start(mixtures, losses, constant) for constant in losses.min() * (1 - np.array(_STARTS))
+    ]
 
 
 def _start(mixtures: np.ndarray, losses: np.ndarray, constant: float) -> np.ndarray:

@@ -16,15 +16,8 @@ import numpy as np
 from scipy.optimize import least_squares, nnls
 from scipy.special import logsumexp
 
-from codepretrain.inference.ladder.resampling import (
-    Groups,
-    Prediction,
-    bootstrap,
-    leave_one_out,
-    percentile_prediction,
-)
-
 HUBER_DELTA = 1e-3  # on log losses: Hoffmann et al.
+HUBER_DELTAS = (1.0, 10 * HUBER_DELTA, HUBER_DELTA)  # one after the other
 _STARTS = (0.1, 0.25, 0.5, 1.0)  # of each exponent
 _POLISHED = 4  # best starts that are optimized
 _MAX_EXPONENT = 3.0
@@ -74,95 +67,62 @@ def fit_power_law(
         another (tokens = 20 N).
     """
     inputs, losses = np.asarray(inputs, float), np.asarray(losses, float)
-    problem = _problem(inputs, losses, irreducible)
+    problem = problem_of(inputs, losses, irreducible)
     if problem:
         raise ValueError(f"cannot fit a power law: {problem}")
     logs = np.log(inputs)
     center = logs.mean(axis=0)
     centered, targets = logs - center, np.log(losses)
-    starts = _grid(centered, losses, irreducible)
+    starts = grid_starts(centered, losses, irreducible)
     if start is not None:
-        starts = [_packed(start, center)]
+        starts = [packed(start, center)]
     solutions = [_polish(point, centered, targets, irreducible) for point in starts]
     heights, exponents, log_irreducible = min(solutions, key=lambda solution: solution[0])[1]
     found = float(np.exp(log_irreducible)) if irreducible is None else irreducible
     return PowerLaw(heights + exponents * center, exponents, found)
 
 
-def bootstrap_power_laws(
-    inputs: np.ndarray,
-    losses: np.ndarray,
-    *,
-    irreducible: float | None = None,
-    groups: Groups | None = None,
-    num_draws: int = 200,
-    seed: int = 0,
-) -> list[PowerLaw]:
-    """Returns the laws of `num_draws` resamples of the runs (or of the groups of runs)."""
-    inputs, losses = np.asarray(inputs, float), np.asarray(losses, float)
-    law = fit_power_law(inputs, losses, irreducible=irreducible)
-    resamples = bootstrap(
-        len(losses),
-        lambda runs: has_enough_runs(inputs[runs], losses[runs], irreducible=irreducible),
-        groups=groups,
-        num_draws=num_draws,
-        seed=seed,
+def residuals_of(
+    parameters: np.ndarray,
+    centered: np.ndarray,
+    targets: np.ndarray,
+    irreducible: float | None,
+    fixed: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the residuals [N, R] of log losses, and their Jacobian [N, R, P]."""
+    num_inputs = centered.shape[1]
+    heights, exponents = parameters[:, :num_inputs], parameters[:, num_inputs : 2 * num_inputs]
+    powers = heights[:, None] - exponents[:, None] * centered
+    constants = parameters[:, -1] if irreducible is None else np.full(len(parameters), fixed)
+    columns = np.broadcast_to(constants[:, None, None], (*powers.shape[:2], 1))
+    terms = np.concatenate([powers, columns], axis=2)
+    totals = logsumexp(terms, axis=2)
+    shares = np.exp(terms - totals[:, :, None])
+    of_powers = shares[:, :, :-1]
+    slopes = np.concatenate([of_powers, -of_powers * centered, shares[:, :, -1:]], axis=2)
+    return totals - targets, slopes[:, :, : parameters.shape[1]]
+
+
+def bounds_of(
+    num_inputs: int, lowest: np.ndarray, highest: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the bounds [N, 2V + 1] of fits whose lowest and highest log losses are given."""
+    ones = np.ones((len(lowest), num_inputs))
+    low, high = lowest[:, None], highest[:, None]
+    return (
+        np.hstack([(low - 15) * ones, 1e-3 * ones, low - 10]),
+        np.hstack([(high + 3) * ones, _MAX_EXPONENT * ones, low]),
     )
-    return [
-        fit_power_law(inputs[runs], losses[runs], irreducible=irreducible, start=law)
-        for runs in resamples
-    ]
-
-
-def predict_loss(
-    inputs: np.ndarray,
-    losses: np.ndarray,
-    target: np.ndarray,
-    *,
-    irreducible: float | None = None,
-    groups: Groups | None = None,
-    num_draws: int = 200,
-    seed: int = 0,
-) -> Prediction:
-    """Returns the loss at `target` [V], with an interval over runs.
-
-    The interval is of the law, not of one training run: the spread between seeds at the target is
-    not part of it, nor is the error of the law's form.
-    """
-    point = np.asarray(target, float)[None]
-    laws = bootstrap_power_laws(
-        inputs, losses, irreducible=irreducible, groups=groups, num_draws=num_draws, seed=seed
-    )
-    law = fit_power_law(inputs, losses, irreducible=irreducible)
-    draws = np.array([law.loss(point)[0] for law in laws])
-    return percentile_prediction(law.loss(point)[0], draws)
-
-
-def leave_one_out_losses(
-    inputs: np.ndarray,
-    losses: np.ndarray,
-    *,
-    irreducible: float | None = None,
-    groups: Groups | None = None,
-) -> np.ndarray:
-    """Returns [R]: each run's loss as predicted from the runs of all other groups."""
-    inputs, losses = np.asarray(inputs, float), np.asarray(losses, float)
-
-    def fit_and_predict(kept: np.ndarray, left_out: np.ndarray) -> np.ndarray:
-        law = fit_power_law(inputs[kept], losses[kept], irreducible=irreducible)
-        return law.loss(inputs[left_out])
-
-    return leave_one_out(fit_and_predict, len(losses), groups=groups)
 
 
 def has_enough_runs(
     inputs: np.ndarray, losses: np.ndarray, *, irreducible: float | None = None
 ) -> bool:
     """Returns whether the runs determine a law."""
-    return not _problem(inputs, losses, irreducible)
+    return not problem_of(inputs, losses, irreducible)
 
 
-def _problem(inputs: np.ndarray, losses: np.ndarray, irreducible: float | None) -> str:
+def problem_of(inputs: np.ndarray, losses: np.ndarray, irreducible: float | None) -> str:
     """Returns why the runs do not determine a law, or ""."""
     if inputs.ndim != 2 or losses.ndim != 1:
         return (
@@ -196,7 +156,9 @@ def _problem(inputs: np.ndarray, losses: np.ndarray, irreducible: float | None) 
     return ""
 
 
-def _grid(centered: np.ndarray, losses: np.ndarray, irreducible: float | None) -> list[np.ndarray]:
+def grid_starts(
+    centered: np.ndarray, losses: np.ndarray, irreducible: float | None
+) -> list[np.ndarray]:
     """Returns the best starting points of a grid over the exponents, scales solved for."""
     candidates = []
     for exponents in itertools.product(_STARTS, repeat=centered.shape[1]):
@@ -224,28 +186,19 @@ def _polish(
     """
     num_inputs = centered.shape[1]
     lowest, highest = targets.min(), targets.max()
-    low = np.array([lowest - 15] * num_inputs + [1e-3] * num_inputs + [lowest - 10])
-    high = np.array([highest + 3] * num_inputs + [_MAX_EXPONENT] * num_inputs + [lowest])
     num_free = 2 * num_inputs + (irreducible is None)
-    low, high = low[:num_free], high[:num_free]
+    bounds = bounds_of(num_inputs, np.array([lowest]), np.array([highest]))
+    low, high = (ends[0, :num_free] for ends in bounds)
     fixed = np.log(irreducible) if irreducible else -np.inf
 
-    def solution(parameters: np.ndarray) -> Solution:
-        log_irreducible = parameters[-1] if irreducible is None else fixed
-        heights, exponents = parameters[:num_inputs], parameters[num_inputs : 2 * num_inputs]
-        return heights, exponents, float(log_irreducible)
-
     def residuals(parameters: np.ndarray) -> np.ndarray:
-        return logsumexp(_log_terms(solution(parameters), centered), axis=1) - targets
+        return residuals_of(parameters[None], centered, targets, irreducible, fixed)[0][0]
 
     def jacobian(parameters: np.ndarray) -> np.ndarray:
-        terms = _log_terms(solution(parameters), centered)
-        shares = np.exp(terms - logsumexp(terms, axis=1, keepdims=True))
-        powers = shares[:, :-1]
-        return np.column_stack([powers, -powers * centered, shares[:, -1:]])[:, :num_free]
+        return residuals_of(parameters[None], centered, targets, irreducible, fixed)[1][0]
 
     cost = np.inf
-    for delta in (1.0, 10 * HUBER_DELTA, HUBER_DELTA):
+    for delta in HUBER_DELTAS:
         found = least_squares(
             residuals,
             np.clip(point[:num_free], low + 1e-9, high - 1e-9),
@@ -259,17 +212,11 @@ def _polish(
             max_nfev=300,
         )
         point, cost = found.x, float(found.cost)
-    return cost, solution(point)
+    heights, exponents = np.split(point[: 2 * num_inputs], 2)
+    return cost, (heights, exponents, float(point[-1] if irreducible is None else fixed))
 
 
-def _log_terms(solution: Solution, centered: np.ndarray) -> np.ndarray:
-    """Returns [R, V + 1]: the logs of the power terms and of E."""
-    heights, exponents, log_irreducible = solution
-    terms = heights - exponents * centered
-    return np.column_stack([terms, np.full(len(centered), log_irreducible)])
-
-
-def _packed(law: PowerLaw, center: np.ndarray) -> np.ndarray:
+def packed(law: PowerLaw, center: np.ndarray) -> np.ndarray:
     heights = law.log_scales - law.exponents * center
     log_irreducible = np.log(max(law.irreducible, np.finfo(float).tiny))
     return np.concatenate([heights, law.exponents, [log_irreducible]])

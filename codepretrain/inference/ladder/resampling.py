@@ -80,18 +80,23 @@ def leave_one_out(
         for the latter, of shape [left out, …].
       groups: [R], the group of each run; None to leave out one run at a time.
     """
-    members = _members(num_runs, groups)
-    if len(members) < 2:
-        raise ValueError("cannot leave one group out: expected at least 2 groups of runs, found 1")
     predicted: np.ndarray | None = None
-    for left_out in members:
-        kept = np.setdiff1d(np.arange(num_runs), left_out)
+    for kept in without_each_group(num_runs, groups):
+        left_out = np.setdiff1d(np.arange(num_runs), kept)
         values = np.asarray(fit_and_predict(kept, left_out), float)
         if predicted is None:
             predicted = np.empty((num_runs, *values.shape[1:]))
         predicted[left_out] = values
     assert predicted is not None
     return predicted
+
+
+def without_each_group(num_runs: int, groups: Groups | None = None) -> list[np.ndarray]:
+    """Returns, for each group, the numbers of the runs of all others."""
+    members = _members(num_runs, groups)
+    if len(members) < 2:
+        raise ValueError("cannot leave one group out: expected at least 2 groups of runs, found 1")
+    return [np.setdiff1d(np.arange(num_runs), left_out) for left_out in members]
 
 
 def _members(num_runs: int, groups: Groups | None) -> list[np.ndarray]:

@@ -2,11 +2,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from codepretrain.inference.ladder.power_law import (
-    HUBER_DELTA,
-    PowerLaw,
+from codepretrain.inference.ladder.power_law import HUBER_DELTA, PowerLaw, fit_power_law
+from codepretrain.inference.ladder.power_law_resamples import (
     bootstrap_power_laws,
-    fit_power_law,
     leave_one_out_losses,
     predict_loss,
 )
