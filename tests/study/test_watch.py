@@ -12,7 +12,7 @@ import jax
 import pytest
 from etils import epath
 
-from codepretrain.checkpoint import manager
+from codepretrain.checkpoint import whole
 from codepretrain.checkpoint.arrays import read_arrays
 from codepretrain.checkpoint.reading import Readers
 from codepretrain.checkpoint.record import read_record, write_record
@@ -135,7 +135,7 @@ def test_a_checkpoint_is_held_while_it_is_read(
         may_delete.append(Readers(checkpoints).lock_out(int(folder.parent.name)))
         return read_arrays(folder, wanted, **options)
 
-    monkeypatch.setattr(manager, "read_arrays", noting)
+    monkeypatch.setattr(whole, "read_arrays", noting)
     watch(config, trained_copy)
     assert may_delete == [False, False]
     assert Readers(checkpoints).lock_out(20)
@@ -175,7 +175,7 @@ def test_the_optimizers_state_is_not_restored(
         restored.append({jax.tree_util.keystr(keys[:1], simple=True) for keys in paths})
         return arrays
 
-    monkeypatch.setattr(manager, "read_arrays", noting)
+    monkeypatch.setattr(whole, "read_arrays", noting)
     watch(config, trained_copy)
     assert restored == [{"params"}, {"params"}]
     assert [r["step"] for r in lines(run / "watch" / "evals.jsonl")] == [20, 40]
