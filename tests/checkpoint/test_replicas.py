@@ -19,7 +19,7 @@ SCRIPT = """
     import tensorstore as ts
     from jax.sharding import NamedSharding, PartitionSpec
 
-    from codepretrain.checkpoint import manager
+    from codepretrain.checkpoint import whole
     from codepretrain.checkpoint.manager import Checkpoints
     from codepretrain.checkpoint.policy import CheckpointPolicy
     from codepretrain.config.schema import CheckpointConfig, MeshConfig
@@ -69,10 +69,10 @@ def test_one_replica_reads_and_all_have_the_same_bits(tmp_path: Path, run_job: R
 
 
 FAILING = """
-    real = manager.read_arrays
+    real = whole.read_arrays
     def fail(*given, **named):
         raise OSError("the disk of the reader is broken")
-    manager.read_arrays = fail
+    whole.read_arrays = fail
     try:
         to.restore(abstract)
     except Exception as error:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pytest
 from etils import epath
 
-from codepretrain.checkpoint import manager
+from codepretrain.checkpoint import manager, whole
 from codepretrain.checkpoint.history import history_path, last_events
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.checkpoint.policy import CheckpointPolicy
@@ -47,7 +47,7 @@ def test_our_part_on_every_storage(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(manager, "Writing", JsonWriting)
-    monkeypatch.setattr(manager, "read_arrays", read_json_state)
+    monkeypatch.setattr(whole, "read_arrays", read_json_state)
     to = opened(folder / "checkpoints", 2)
     for step in range(1, 6):
         to.save(step, step * 11, ledger={"step": step}, identity={"phase": "trunk"})
