@@ -9,12 +9,13 @@ at every start (non-negative least squares), so that starts need only span the e
 threshold is lowered in stages. The original fit stopped early (Besiroglu et al. 2404.10102).
 """
 
+import functools
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import least_squares, nnls
-from scipy.special import logsumexp
 
 HUBER_DELTA = 1e-3  # on log losses: Hoffmann et al.
 HUBER_DELTAS = (1.0, 10 * HUBER_DELTA, HUBER_DELTA)  # one after the other
@@ -70,12 +71,32 @@ def fit_power_law(
     problem = problem_of(inputs, losses, irreducible)
     if problem:
         raise ValueError(f"cannot fit a power law: {problem}")
+    if start is None:
+        return _of_grid(inputs.tobytes(), inputs.shape, losses.tobytes(), irreducible)
     logs = np.log(inputs)
     center = logs.mean(axis=0)
-    centered, targets = logs - center, np.log(losses)
-    starts = grid_starts(centered, losses, irreducible)
-    if start is not None:
-        starts = [packed(start, center)]
+    return _best([packed(start, center)], logs - center, center, losses, irreducible)
+
+
+@functools.lru_cache(maxsize=64)  # accuracies over one loss share its law
+def _of_grid(
+    inputs: bytes, shape: tuple[int, int], losses: bytes, irreducible: float | None
+) -> PowerLaw:
+    logs, values = np.log(np.frombuffer(inputs).reshape(shape)), np.frombuffer(losses)
+    center = logs.mean(axis=0)
+    starts = grid_starts(logs - center, values, irreducible)
+    return _best(starts, logs - center, center, values, irreducible)
+
+
+def _best(
+    starts: Sequence[np.ndarray],
+    centered: np.ndarray,
+    center: np.ndarray,
+    losses: np.ndarray,
+    irreducible: float | None,
+) -> PowerLaw:
+    """Returns the best law that is reached from any of `starts`."""
+    targets = np.log(losses)
     solutions = [_polish(point, centered, targets, irreducible) for point in starts]
     heights, exponents, log_irreducible = min(solutions, key=lambda solution: solution[0])[1]
     found = float(np.exp(log_irreducible)) if irreducible is None else irreducible
@@ -96,7 +117,8 @@ def residuals_of(
     constants = parameters[:, -1] if irreducible is None else np.full(len(parameters), fixed)
     columns = np.broadcast_to(constants[:, None, None], (*powers.shape[:2], 1))
     terms = np.concatenate([powers, columns], axis=2)
-    totals = logsumexp(terms, axis=2)
+    largest = terms.max(axis=2)
+    totals = np.log(np.exp(terms - largest[:, :, None]).sum(axis=2)) + largest
     shares = np.exp(terms - totals[:, :, None])
     of_powers = shares[:, :, :-1]
     slopes = np.concatenate([of_powers, -of_powers * centered, shares[:, :, -1:]], axis=2)
