@@ -137,7 +137,7 @@ def test_a_dry_run_checks_the_working_directory(
 ) -> None:
     (tmp_path / "file").write_text("x")
     assert submit(tmp_path / "file", "local", "--dry-run") == 2
-    assert "one of its parents is a file" in capsys.readouterr().err
+    assert "expected a folder, found a file" in capsys.readouterr().err
 
 
 def test_a_job_on_the_phases_of_another_one_needs_a_yes(
