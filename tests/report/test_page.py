@@ -103,9 +103,9 @@ def test_controls_have_a_section_of_their_own_and_the_same_corrected_p(tmp_path)
     numbers = results_json(content)
     assert numbers["controls"] == ["two"]
     assert [one["is_control"] for one in numbers["contrasts"]] == [False, True]
-    console = Console(file=io.StringIO(), width=100)
-    print_contrasts(console, content.contrasts, width=100)
-    registered, controls = console.file.getvalue().split("\ncontrols\n")
+    printed = io.StringIO()
+    print_contrasts(Console(file=printed, width=100), content.contrasts, width=100)
+    registered, controls = printed.getvalue().split("\ncontrols\n")
     assert "one: " in registered
     assert "two: " in controls
     assert "for 2 (recipes" in registered

@@ -36,8 +36,8 @@ def test_a_line_within_bounds_and_weights():
     found, cost = fit_many(model, np.zeros((2, 2)), low, high, weights)
 
     # Free: 1 + 2x. Held to a slope of 1.5: residuals of ±0.25 around 1.25 + 1.5x.
-    np.testing.assert_allclose(found, [[1, 2], [1.25, 1.5]], atol=1e-6)
-    np.testing.assert_allclose(cost, [0, 0.0625], atol=1e-9)
+    np.testing.assert_allclose(found, np.array([[1, 2], [1.25, 1.5]]), atol=1e-6)
+    np.testing.assert_allclose(cost, np.array([0, 0.0625]), atol=1e-9)
 
 
 def test_resamples_as_weights():
