@@ -55,7 +55,8 @@ class SourceConfig:
     (`stream/repetition.py`).
     `split` "by_group" holds out `data.validation_fraction` of the source's groups; "train" holds
     out none of it, "held_out" all of it. What other sources share with a source that is held out as
-    a whole, a group or a text, exactly or nearly, is left out of them.
+    a whole is left out of them: a group or a text, exactly or, unless `data.deduplication.near` is
+    "ignore", nearly.
     """
 
     reader: str
