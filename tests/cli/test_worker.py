@@ -67,8 +67,7 @@ def test_a_resume_from_an_earlier_step_than_expected_is_damage(
             [line] = [one for one in pod.output(index).splitlines() if "codepretrain: " in one]
             assert "expected to resume from step 20, which was saved, found step 0 in" in line
             assert pod.end(index)["cause"] == "damage"
-            # It may have ended before the next report was due.
-            assert {r.get("resumed_step") for r in pod.reports(index)} <= {None, 0}
+            assert any(report.get("resumed_step") == 0 for report in pod.reports(index))
     [run] = (workdir / "runs").glob("trunk-*")
     assert not (run / "metrics.jsonl").exists()
     assert not (run / "checkpoints").exists()
