@@ -59,7 +59,7 @@ def test_a_phase_on_two_processes_is_reported(tmp_path: Path, train: list) -> No
 def test_a_resume_from_an_earlier_step_than_expected_is_damage(
     tmp_path: Path, workdir: Path, train: list
 ) -> None:
-    """Both refuse before they train, and write nothing."""
+    """Both refuse before they train, and write nothing; or one, and the other hears of it first."""
     with Pod(tmp_path / "pod", num_processes=2, has_supervisor=True) as pod:
         pod.start(*train, env={"CODEPRETRAIN_EXPECTED_STEP": "20"})
         assert pod.codes() == [2, 2], pod.output(0)
@@ -67,7 +67,11 @@ def test_a_resume_from_an_earlier_step_than_expected_is_damage(
             [line] = [one for one in pod.output(index).splitlines() if "codepretrain: " in one]
             assert "expected to resume from step 20, which was saved, found step 0 in" in line
             assert pod.end(index)["cause"] == "damage"
-            assert any(report.get("resumed_step") == 0 for report in pod.reports(index))
+            has_refused = any(report.get("resumed_step") == 0 for report in pod.reports(index))
+            is_told = f"process {1 - index}: phase" in line
+            assert pod.end(index)["is_cascade"] == is_told
+            assert has_refused or is_told
+        assert not all(pod.end(index)["is_cascade"] for index in range(2))
     [run] = (workdir / "runs").glob("trunk-*")
     assert not (run / "metrics.jsonl").exists()
     assert not (run / "checkpoints").exists()
