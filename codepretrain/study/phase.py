@@ -16,10 +16,11 @@ is too large, never too small.
 """
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from codepretrain.config.schema import PhaseConfig, ReplicateConfig, ScheduleConfig
 from codepretrain.optim import schedules
@@ -37,7 +38,7 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Phase:
+class _Phase(ABC):
     """What both kinds have.
 
     name: with the replicate's number, except for the first (`study/replicates.py`).
@@ -51,14 +52,15 @@ class _Phase:
     max_seq_len: int
 
     @property
+    @abstractmethod
     def origins(self) -> tuple[Origin, ...]:
-        raise NotImplementedError
+        """The states that the phase starts from, or that it averages."""
 
     @property
     def path(self) -> "tuple[Phase, ...]":
         """The phases from random parameters to this one, each after all that it starts from."""
         before = {p.name: p for origin in self.origins for p in origin.phase.path}
-        return (*before.values(), self)  # type: ignore[arg-type]  # self is one of the two kinds
+        return (*before.values(), cast("Phase", self))
 
     @property
     def roots(self) -> "tuple[Phase, ...]":

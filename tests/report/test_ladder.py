@@ -126,7 +126,7 @@ def test_the_mixture_is_chosen_and_held_to_the_target(contents):
     assert len(found) == 8
     for one in found:
         assert one.sources == ("code", "text")
-        assert one.correlations[0] > 0.7  # of four mixtures, each left out
+        assert one.correlations[0] >= 0.8 - 1e-9  # of ranks of four mixtures, each left out
         # Only the loss on code is measured: all code is best, and was tried.
         assert one.choice.mixture == pytest.approx([1.0, 0.0], abs=1e-3)
         assert one.is_within

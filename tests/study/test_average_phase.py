@@ -240,18 +240,18 @@ def test_plan() -> None:
         study(), {p["name"]: p["tokens"] for p in found["phases"]}, chip=CHIPS["v5e"], num_chips=4
     )
     assert cost["phases"]["soup"]["chip_hours"] == 0
-    console = Console(file=io.StringIO(), width=200)
-    print_plan(console, found)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    printed = io.StringIO()
+    print_plan(Console(file=printed, width=200), found)
+    text = printed.getvalue()
     assert "average of 2 checkpoints: 0.5 a@2 + 0.5 b@3" in text
     assert "average of 3 checkpoints: 0.3333 trunk@4 + 0.3333 trunk@8 + 0.3333 trunk@10" in text
     assert "variant souped: trunk → a, b → soup" in text
 
 
 def test_many_checkpoints_are_one_line() -> None:
-    console = Console(file=io.StringIO(), width=300)
-    print_plan(console, plan(study(1, x=average("trunk", ema_decay=0.9))))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    printed = io.StringIO()
+    print_plan(Console(file=printed, width=300), plan(study(1, x=average("trunk", ema_decay=0.9))))
+    text = printed.getvalue()
     assert "trunk@3 + … + 0.1244 trunk@8 + " in text
 
 
