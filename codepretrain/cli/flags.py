@@ -53,20 +53,6 @@ class Once(argparse.Action):
         return value
 
 
-class Several(argparse.Action):
-    """Stores the values of a flag that takes several, after one name or after one each."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        earlier = getattr(namespace, self.dest) or []
-        setattr(namespace, self.dest, [*earlier, *values])
-
-
 class PathOnce(Once):
     """Stores a local path, or an address in an object store, as `epath.Path`."""
 

@@ -25,7 +25,6 @@ from codepretrain.cli import (
 from codepretrain.cli.environment import check_arithmetic_variables, check_jax_variables
 from codepretrain.cli.flags import (
     Parser,
-    Several,
     WorkdirOnce,
     check_machine_flags,
     split_overrides,
@@ -193,7 +192,7 @@ def _add(
     """Adds a command with the flags that all have."""
     command = _add_command(commands, name, function, text)
     command.epilog = "Any field of the study is overridden by --config.path.to.field=value."
-    several: dict[str, Any] = {"nargs": "+", "action": Several} if takes_several_studies else {}
+    several: dict[str, Any] = {"nargs": "+", "action": "extend"} if takes_several_studies else {}
     command.add_argument(
         "--config", required=True, metavar="FILE", help="experiment file", **several
     )

@@ -206,9 +206,6 @@ class StudyResults:
         paths = self.spec.replicates.get(variant) or (self.spec.variants[variant],)
         return tuple(tuple(self.runs[phase] for phase in path) for path in paths)
 
-    def last_run(self, variant: str) -> RunResults:
-        return self.path(variant)[-1]
-
 
 def collect(spec: ReportInput) -> StudyResults:
     """Reads the runs and manifests that `spec` names."""

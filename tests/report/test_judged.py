@@ -47,7 +47,7 @@ def write(
     results = collect(study)
 
     def side(name: str) -> dict[str, Any]:
-        run = results.last_run(name)
+        run = results.path(name)[-1]
         evaluation = run.at_end(EVALUATOR)
         assert evaluation is not None
         return {
