@@ -13,7 +13,7 @@ from typing import Any, Self
 from etils import epath
 
 from codepretrain.config.schema import LoggingConfig
-from codepretrain.files.journal import Fields, Journal
+from codepretrain.files.journal import Fields, Journal, read
 from codepretrain.files.json_values import plain
 from codepretrain.files.storage import StrPath, make_folder
 from codepretrain.metrics.copies import Copy, TensorBoard, WeightsAndBiases, check_installed
@@ -24,6 +24,15 @@ from codepretrain.metrics.evaluation_records import (
     read_records,
     watch_folder,
 )
+
+_METRICS = "metrics.jsonl"
+_METRICS_FIELDS = {"step": int}
+
+
+def recorded_step(run_dir: StrPath) -> int:
+    """Returns the last step of which a run has metrics, 0 if there is none."""
+    records = read(epath.Path(run_dir) / _METRICS, fields=_METRICS_FIELDS)
+    return max((record["step"] for record in records), default=0)
 
 
 class MetricsWriter:
@@ -74,7 +83,7 @@ class MetricsWriter:
                 )
                 return opened.enter_context(lines)
 
-            self._metrics = open_journal("metrics.jsonl", {"step": int}, remembers=False)
+            self._metrics = open_journal(_METRICS, _METRICS_FIELDS, remembers=False)
             self._evals = open_journal(EVALUATIONS, EVALUATION_FIELDS, remembers=True)
             if logging.wandb_project is not None:
                 self._copies.append(WeightsAndBiases(folder, logging.wandb_project, run_name))

@@ -1,11 +1,14 @@
 """Decides from which step a phase goes on, and restores its state there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from codepretrain.checkpoint.local.manager import LocalCheckpoints
+from codepretrain.checkpoint.local.plan import Key
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.checkpoint.restored import Restored
+from codepretrain.hosts import decide
+from codepretrain.metrics.writer import recorded_step
 from codepretrain.progress_pipe import PROGRESS
 from codepretrain.stream.ledger import Ledger, LedgerKeeper, check_resume
 from codepretrain.train.lost_checkpoints import check_resumed, settle_lost
@@ -27,7 +30,8 @@ def resume(
     Raises:
       UserError: it is of another phase, or earlier than one that was committed before.
     """
-    restored = _newest(checkpoints, local, abstract_state, up_to=phase_run.stop_step)
+    keys = _recorded(local.find(up_to=phase_run.stop_step), phase_run, tell)
+    restored = _newest(checkpoints, local, keys, abstract_state, up_to=phase_run.stop_step)
     _check_resumed(phase_run, restored.step, checkpoints)
     for line in settle_lost(
         checkpoints,
@@ -50,11 +54,35 @@ def resume(
     return restored.state, restored.step
 
 
+def _recorded(
+    keys: Sequence[Key], phase_run: PhaseRun, tell: Callable[[str], None]
+) -> Sequence[Key]:
+    """Returns the local checkpoints of steps that are recorded.
+
+    Records of earlier steps only are those of a copy of the working directory: resuming from a
+    later one would leave a hole in them.
+    """
+    if not keys:
+        return keys
+    last = decide("the last recorded step", lambda: recorded_step(phase_run.run_dir))
+    if later := [step for step, _ in keys if step > last]:
+        tell(
+            f"local checkpoints are ignored: they are of steps up to {later[0]:,}, and the "
+            f"metrics of {phase_run.run_dir} end at step {last:,}"
+        )
+    return [key for key in keys if key[0] <= last]
+
+
 def _newest(
-    checkpoints: Checkpoints, local: LocalCheckpoints, abstract_state: Any, *, up_to: int
+    checkpoints: Checkpoints,
+    local: LocalCheckpoints,
+    keys: Sequence[Key],
+    abstract_state: Any,
+    *,
+    up_to: int,
 ) -> Restored:
     """Returns the newest whole checkpoint: of the run, or a later one of the hosts' disks."""
-    for key in local.find(up_to=up_to):
+    for key in keys:
         step, _ = key
         restored = checkpoints.restore(abstract_state, up_to=up_to, since=step)
         if restored.state is not None:

@@ -62,7 +62,7 @@ class StepLog:
             done, _, old = self._pending[-1 - _STEPS_IN_FLIGHT]
             with self._waiting():
                 jax.block_until_ready(old.loss)
-            PROGRESS.finish_step(done)
+            self._finish_step(done)
 
     def is_due(self, step: int) -> bool:
         interval = self._phase_run.config.logging.interval_steps
@@ -80,7 +80,7 @@ class StepLog:
             steps = [(step, rate, jax.device_get(m)) for step, rate, m in self._pending]
         self._pending.clear()
         last_step, _, last = steps[-1]
-        PROGRESS.finish_step(last_step)
+        self._finish_step(last_step)
         rates = self._rates(len(steps), self._watch.seconds())
         shares = {
             "mfu": self._program.mfu(rates["tokens_per_s"]),
@@ -126,8 +126,12 @@ class StepLog:
         finally:
             self._waited_s += time.perf_counter() - started
 
+    def _finish_step(self, step: int) -> None:
+        if not self._phase_run.is_rebuild:  # what is reported is of the phase that waits for it
+            PROGRESS.finish_step(step)
+
     def _report(self, record: Mapping[str, object]) -> None:
-        if PROGRESS.is_connected:
+        if PROGRESS.is_connected and not self._phase_run.is_rebuild:
             facts = {name: record[name] for name in _FACTS}
             name, num_steps = self._phase_run.name, self._phase_run.num_steps
             PROGRESS.note(plain({"phase": name, "num_steps": num_steps, **facts}))

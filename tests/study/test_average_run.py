@@ -17,6 +17,7 @@ from codepretrain.errors import DamageError, UserError
 from codepretrain.study.run import evaluate_phases, train_phases
 from codepretrain.study.show_batch import show_batch
 from codepretrain.study.workspace import Workspace
+from codepretrain.train import step_log
 from tests.conftest import ROOT
 
 AVERAGED = ROOT / "tests" / "studies" / "averaged.py"
@@ -137,7 +138,18 @@ def test_a_lost_average_is_named(copied: Workspace, made: Workspace) -> None:
     assert_equal(params(copied, "soup", 1), params(made, "soup", 1))
 
 
-def test_a_member_that_was_not_kept_is_trained_again(copied: Workspace, made: Workspace) -> None:
+def test_a_member_that_was_not_kept_is_trained_again(
+    copied: Workspace, made: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is reported is of the average: its one step, and nothing of those made again."""
+    told: list[tuple[str, int]] = []
+    reports = type(step_log.PROGRESS)
+    for name in ("finish_step", "save"):
+        monkeypatch.setattr(
+            reports, name, lambda _, step, *rest, name=name: told.append((name, step))
+        )
+    monkeypatch.setattr(reports, "is_connected", True)
+    monkeypatch.setattr(reports, "note", lambda _, facts: told.append((facts["phase"], 0)))
     shutil.rmtree(Path(copied.run_dir("newest")))
     trunk = Path(copied.run_dir("trunk"))
     shutil.rmtree(trunk / "checkpoints" / "8")
@@ -146,6 +158,7 @@ def test_a_member_that_was_not_kept_is_trained_again(copied: Workspace, made: Wo
     journal.write_text("".join(line for line in lines if '"step": 8' not in line))
     train_phases(copied, only=["newest"])
     assert_equal(params(copied, "newest", 1), params(made, "newest", 1))
+    assert told == [("save", 1), ("finish_step", 1)]
 
 
 # Dies at the n-th call of a function.
@@ -156,6 +169,7 @@ from codepretrain.config.load import load_study
 from codepretrain.config.parse import to_dict
 from codepretrain.study.run import train_phases
 from codepretrain.study.workspace import Workspace
+from codepretrain.train import step_log
 config, workdir, module, name, number = sys.argv[1:]
 module, calls = importlib.import_module(module), []
 original = getattr(module, name)

@@ -217,3 +217,46 @@ def test_a_folder_that_cannot_be_written_to_is_a_mistake(
         train(config, workdir)
     with pytest.raises(UserError, match=r"local_folder: expected the absolute path of a folder"):
         load_study(TINY, [*tiny_overrides, *options(Path("disk"))])
+
+
+def test_a_start_without_the_folder_ends_the_history_of_its_copies(
+    workdir: Path,
+    trained: Path,
+    local: StudyConfig,
+    config: StudyConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    killed_at(19, local, workdir, monkeypatch)
+    assert steps(tmp_path / "disk") == ["15", "18"]
+    killed_at(19, config, workdir, monkeypatch)  # repeats the steps of the copies
+    capsys.readouterr()
+    train(local, workdir)
+    assert "of a local checkpoint" not in capsys.readouterr().out
+    assert_same_end(local, workdir, trained)
+
+
+def test_copies_later_than_the_records_are_not_used(
+    workdir: Path,
+    trained: Path,
+    local: StudyConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The working directory came back from a copy, to its own address."""
+    killed_at(11, local, workdir, monkeypatch)
+    copy = Path(shutil.copytree(workdir / "runs", tmp_path / "copy", symlinks=True))
+    killed_at(7, local, workdir, monkeypatch)
+    assert steps(tmp_path / "disk") == ["12", "15"]
+    shutil.rmtree(workdir / "runs")
+    shutil.copytree(copy, workdir / "runs", symlinks=True)
+    capsys.readouterr()
+    train(local, workdir)
+    told = capsys.readouterr().out
+    assert "of a local checkpoint" not in told
+    run = Workspace(local, workdir).run_dir("trunk")
+    ignored = f"local checkpoints are ignored: they are of steps up to 15, and the metrics of {run}"
+    assert f"trunk: {ignored} end at step " in told
+    assert_same_end(local, workdir, trained)

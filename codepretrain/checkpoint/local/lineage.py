@@ -6,7 +6,7 @@ A run that resumes from a checkpoint of the working directory repeats the steps 
 records of them are cut. Local checkpoints of these steps, perhaps on hosts that are not there now,
 are of another history: resuming from one would leave a hole in the records. So each such resume
 begins a new lineage, and a resume from a local checkpoint continues the one it is of. A run whose
-folder was removed has none.
+folder was removed has none, nor has one that went on without a local folder.
 """
 
 import secrets
@@ -34,6 +34,11 @@ def begin_lineage(run_dir: epath.Path) -> str:
         return name
 
     return decide("a new lineage of local checkpoints", begin)
+
+
+def end_lineage(run_dir: epath.Path) -> None:
+    """Leaves a run without a lineage; every process must call it, and one of them holds the run."""
+    decide("the end of a lineage", lambda: storage.remove(run_dir / _FILE))
 
 
 def _read(path: epath.Path) -> str:

@@ -20,7 +20,7 @@ from etils import epath
 from codepretrain.checkpoint.local import files
 from codepretrain.checkpoint.local.exchange import Shards, compile_sends, host_copies
 from codepretrain.checkpoint.local.layout import Layout
-from codepretrain.checkpoint.local.lineage import begin_lineage, lineage
+from codepretrain.checkpoint.local.lineage import begin_lineage, end_lineage, lineage
 from codepretrain.checkpoint.local.plan import Key, restorable
 from codepretrain.checkpoint.local.restore import LocalRestore
 from codepretrain.checkpoint.refusal import is_full
@@ -40,7 +40,7 @@ _NAME = "config.checkpoint.local_folder"
 class LocalCheckpoints:
     """The local checkpoints of one run. Every process of a job must make the same calls.
 
-    Without a folder every method does nothing.
+    Without a folder every method does nothing, but that `begin` ends the history of older copies.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class LocalCheckpoints:
           tell: prints a line, on one process.
           check_hold: raises if the run is no longer held; called before each save by process 0. A
             job that has lost it must not add steps that the records of the next one lack.
-          is_off: as without a folder.
+          is_off: as without a folder, and older copies stay of use.
         """
         self._config = config
         self._run_dir = run_dir
@@ -69,7 +69,7 @@ class LocalCheckpoints:
         self._identity = identity
         self._tell = tell
         self._check_hold = check_hold
-        self._is_on = config.local_folder is not None and not is_off
+        self._is_off, self._is_on = is_off, config.local_folder is not None and not is_off
         self._is_saving = self._is_on  # the same on all processes
         self._has_failed = False  # on this one
         self._last_save_s = time.monotonic()
@@ -150,6 +150,8 @@ class LocalCheckpoints:
           step: from which the run resumes; is_local: from a local checkpoint.
         """
         if not self._is_on:
+            if not self._is_off:
+                end_lineage(self._run_dir)
             return
         if not is_local:
             self._lineage = begin_lineage(self._run_dir)
