@@ -108,13 +108,14 @@ def test_a_full_disk_of_one_process_is_the_error_of_both(tmp_path: Path, run_job
 
 def test_damage_that_one_process_alone_meets_while_reading(tmp_path: Path, run_job: RunJob) -> None:
     script = """
-    from codepretrain.checkpoint import manager
+    from codepretrain.checkpoint import whole as whole_checkpoint
 
     save(1)
     if process == 1:
         def refuses(folder, abstract_state, **_):
             raise UserError("the disk of host 1 is broken")
-        manager.read_arrays = refuses
+        assert callable(whole_checkpoint.read_arrays)
+        whole_checkpoint.read_arrays = refuses
     try:
         to.restore(abstract)
     except UserError as error:

@@ -164,8 +164,9 @@ def test_one_that_stays_is_told_to_end_once(hosts: Hosts, monkeypatch: pytest.Mo
     sent: list[int] = []
     with monkeypatch.context() as patch:
         patch.setattr(subprocess.Popen, "terminate", lambda process: sent.append(process.pid))
+        hosts.tick(is_over=True, after_s=61)
         for _ in range(4):
-            hosts.tick(is_over=True, after_s=61)
+            hosts.tick(is_over=True, after_s=14)  # 60 s later they are killed
         assert sorted(sent) == sorted(hosts.hosts.pids().values())
     assert sum(note.endswith("does not end: SIGTERM") for note in hosts.notes) == 2
 

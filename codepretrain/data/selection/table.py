@@ -8,7 +8,7 @@ from codepretrain.data.selection.selected import SelectionManifest
 from codepretrain.data.uncut_table import UncutTable
 
 # The columns after "read", whose sum it is: in the order in which they are decided.
-_DROPPED = ("over_limit", "contaminated", "exact_duplicate", "near_duplicate")
+_DROPPED = ("over_limit", "contaminated", "held_out_copy", "exact_duplicate", "near_duplicate")
 COLUMNS = ("skipped", "filtered", *_DROPPED, "validation", "train")
 _TITLES = {
     "exact_duplicate": "exact dup.",

@@ -45,8 +45,8 @@ def test_read_is_the_sum_of_all_other_columns(tmp_path) -> None:
 
 
 def test_columns_are_in_the_order_in_which_codes_are_decided() -> None:
-    decided = ("over_limit", "contaminated", "exact_duplicate", "near_duplicate", "validation")
-    assert ("skipped", "filtered", *decided, "train") == COLUMNS
+    dropped = ("over_limit", "contaminated", "held_out_copy", "exact_duplicate", "near_duplicate")
+    assert ("skipped", "filtered", *dropped, "validation", "train") == COLUMNS
     assert {*COLUMNS[2:]} == {*CODES}
 
 
