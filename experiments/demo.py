@@ -27,6 +27,7 @@ from codepretrain.config.load import to_config_dict
 from codepretrain.config.schema import (
     CheckpointConfig,
     DataConfig,
+    DeduplicationConfig,
     EvaluatorConfig,
     ExecutionConfig,
     LoggingConfig,
@@ -155,6 +156,9 @@ def get_config() -> ConfigDict:
                 packing="best_fit",
                 validation_fraction=0.05,
                 sources=sources(),
+                deduplication=DeduplicationConfig(
+                    keep_near=("commits",) if "commits" in ADJACENT else ()
+                ),
             ),
             training=TrainingConfig(batch_size=BATCH_SIZE),
             optimizer=OptimizerConfig(weight_decay=0.1),

@@ -79,10 +79,13 @@ class DeduplicationConfig:
     that of the source that is earliest in `priority` (sources not listed follow, by name).
     `near="ignore"` does not search for similar texts. Texts are similar if the Jaccard similarity
     of their word n-grams is estimated at `min_similarity` or more (`data/deduplicate`).
+    `keep_near` names sources whose similar texts are all kept, such as commits: successive changes
+    of one file are similar.
     """
 
     exact: str = "drop_within"
     near: str = "drop_within"
+    keep_near: tuple[str, ...] = ()
     min_similarity: float = 0.7
     priority: tuple[str, ...] = ()
 

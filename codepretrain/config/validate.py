@@ -12,7 +12,7 @@ from codepretrain.config.contrasts import check_contrasts, check_pareto
 from codepretrain.config.parse import suggestion
 from codepretrain.config.phases import check_phase
 from codepretrain.config.replicates import check_replicates
-from codepretrain.config.schema import EvaluatorConfig, StudyConfig
+from codepretrain.config.schema import DataConfig, EvaluatorConfig, StudyConfig
 from codepretrain.config.values import NAME, check_reference, check_values, require
 from codepretrain.errors import UserError
 
@@ -26,9 +26,7 @@ def check(config: StudyConfig) -> None:
     _check_names(config)
     _check_model(config)
     _check_tokenizer(config)
-    for i, source in enumerate(config.data.deduplication.priority):
-        path = f"config.data.deduplication.priority[{i}]"
-        check_reference(path, source, config.data.sources, "source")
+    _check_deduplication(config.data)
     for name, evaluator in config.evals.items():
         _check_interval(config, name, evaluator)
         _check_benchmarks(config, name, evaluator)
@@ -47,6 +45,19 @@ def check(config: StudyConfig) -> None:
 def check_import_name(path: str, name: str) -> None:
     """Raises UserError for a name that an imported checkpoint cannot have."""
     require(NAME, path, name)
+
+
+def _check_deduplication(data: DataConfig) -> None:
+    settings = data.deduplication
+    for field in ("priority", "keep_near"):
+        for i, source in enumerate(getattr(settings, field)):
+            path = f"config.data.deduplication.{field}[{i}]"
+            check_reference(path, source, data.sources, "source")
+    if settings.keep_near and settings.near in ("ignore", "keep"):
+        raise UserError(
+            f"config.data.deduplication.keep_near: near={settings.near!r} keeps the similar texts "
+            "of all sources; remove keep_near, or set near to drop_within or drop_across"
+        )
 
 
 def _check_names(config: StudyConfig) -> None:

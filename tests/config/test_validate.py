@@ -232,3 +232,16 @@ def test_a_source_that_is_held_out_is_in_no_mixture() -> None:
     values["data"]["sources"]["text"] |= {"split": "validation"}
     with pytest.raises(UserError, match=r"text.split: expected one of by_group, train, held_out"):
         check(parse(StudyConfig, values))
+
+
+def test_keep_near_needs_a_source_and_a_policy_that_drops() -> None:
+    values = small_values()
+    values["data"]["deduplication"] = {"keep_near": ["code"]}
+    check(parse(StudyConfig, values))
+    values["data"]["deduplication"] = {"keep_near": ["cod"]}
+    with pytest.raises(UserError, match=r"config\.data\.deduplication\.keep_near\[0\].*'cod'"):
+        check(parse(StudyConfig, values))
+    for near in ("ignore", "keep"):
+        values["data"]["deduplication"] = {"keep_near": ["code"], "near": near}
+        with pytest.raises(UserError, match=f"near='{near}' keeps the similar texts of all"):
+            check(parse(StudyConfig, values))

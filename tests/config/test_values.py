@@ -29,6 +29,7 @@ WITHOUT_RULE = {
     "data.sources.*.options.*",
     "data.sources.*.filters.*.options.*",
     "data.deduplication.priority.*",
+    "data.deduplication.keep_near.*",
     "evals.*.options.*",
     "evals.*.benchmarks.*",
     "contrasts.*.variants.*",
@@ -44,7 +45,7 @@ def whole_study() -> StudyConfig:
     source = values["data"]["sources"]["text"]
     source |= {"options": {"max_bytes": 10, "path": "x", "ratio": 0.5}, "num_tokens": 10**9}
     source["filters"] = [{"name": "line_lengths", "options": {"max_mean": 100}}]
-    values["data"]["deduplication"] = {"priority": ["text"]}
+    values["data"]["deduplication"] = {"priority": ["text"], "keep_near": ["code"]}
     values["data"]["decontamination"] = {"benchmarks": {"quiz": "quiz.jsonl"}}
     values["data"]["tokenizer"] |= {"path": "tokenizer.json", "training_weights": {"code": 0.5}}
     trunk = values["phases"]["trunk"]

@@ -182,6 +182,7 @@ def _deduplication(config: StudyConfig, prepared: PreparedData) -> dict[str, Any
     return {
         "exact": settings.exact,
         "near": settings.near,
+        "keep_near": list(settings.keep_near),
         "min_similarity": settings.min_similarity,
         "priority": list(settings.priority),
         "num_clusters": prepared.selection.num_clusters,

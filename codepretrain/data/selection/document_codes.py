@@ -92,7 +92,11 @@ def decide(
         _mark(codes, exact_duplicates(within, _undecided(codes), across=across), EXACT_DUPLICATE)
     if settings.near not in ("keep", "ignore"):
         across = settings.near == "drop_across"
-        dropped = near_duplicates(within, _undecided(codes), clusters, across=across)
+        is_open = [source not in settings.keep_near for source in sources]
+        candidates = [
+            found & dropping for found, dropping in zip(_undecided(codes), is_open, strict=True)
+        ]
+        dropped = near_duplicates(within, candidates, clusters, across=across)
         _mark(codes, dropped, NEAR_DUPLICATE)
     joins = np.concatenate([joins_of(labels, groups), joins])
     split = _split(groups, labels, codes, joins, fraction, chosen_splits)

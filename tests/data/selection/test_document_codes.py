@@ -64,6 +64,20 @@ def test_every_code_by_hand() -> None:
         assert set(found["a"].tolist()) == {TRAIN}
 
 
+@pytest.mark.parametrize("near", ["drop_within", "drop_across"])
+def test_all_similar_documents_of_a_source_are_kept(near: str) -> None:
+    """They neither are dropped nor cause another one to be; equal ones are dropped as elsewhere."""
+    sources = {
+        "a": keys((1, 10), (2, 20)),
+        "commits": keys((3, 10), (4, 20), (5, 30), (6, 30)),
+    }
+    clusters = np.array([[20, 10], [30, 10]], np.uint64)
+    found = codes_of(sources, clusters=clusters, near=near, keep_near=("commits",))
+    assert sorted(found.codes["a"].tolist()) == [TRAIN, NEAR_DUPLICATE]
+    assert sorted(found.codes["commits"].tolist()) == [TRAIN] * 3 + [EXACT_DUPLICATE]
+    assert found.num_components == 1
+
+
 def test_a_contaminated_copy_is_not_kept() -> None:
     sources = {"a": keys((1, 10), (2, 20)), "b": keys((3, 20))}
     clusters = np.array([[20, 10]], np.uint64)
