@@ -21,7 +21,9 @@ _NOT_CORPORA = ("/proc", "/sys")
 
 @dataclass(frozen=True, kw_only=True)
 class Folder(Reader):
-    """Files below `path` whose relative path matches `pattern` (`*` also matches `/`).
+    """Files below `path` whose relative path matches `pattern`.
+
+    `*` also matches `/`, and `**/` nothing as well: `*.py` and `**/*.py` are files at any depth.
 
     Links to folders are not followed, links to files are. Hidden files and folders are left out.
     `languages` as in the reader `the_stack`: the name of a file tells its language, unless
@@ -99,7 +101,8 @@ class Folder(Reader):
 
     def _is_listed(self, name: str) -> bool:
         is_hidden = any(part.startswith(".") for part in name.split("/"))
-        return not is_hidden and fnmatch.fnmatchcase(name, self.pattern)
+        patterns = {self.pattern, self.pattern.replace("**/", "")}  # `**/` is any depth, none too
+        return not is_hidden and any(fnmatch.fnmatchcase(name, one) for one in patterns)
 
 
 def _is_system(folder: Path) -> bool:

@@ -136,3 +136,21 @@ def test_an_empty_file_is_a_document_without_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").touch()
     documents, skipped = read(reader("folder", path=str(tmp_path)))
     assert ([d.text for d in documents], skipped) == ([""], [])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("**/*.txt", ["a.txt", "s/b.txt", "s/t/c.txt"]),
+        ("s/**/*.txt", ["s/b.txt", "s/t/c.txt"]),
+        ("*.txt", ["a.txt", "s/b.txt", "s/t/c.txt"]),
+    ],
+)
+def test_two_stars_match_folders_at_any_depth(
+    tmp_path: Path, pattern: str, names: list[str]
+) -> None:
+    for name in ("a.txt", "s/b.txt", "s/t/c.txt", "s/t/c.rst"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    documents, _ = read(reader("folder", path=str(tmp_path), pattern=pattern))
+    assert [document.id for document in documents] == names
