@@ -256,7 +256,27 @@ def test_copies_later_than_the_records_are_not_used(
     train(local, workdir)
     told = capsys.readouterr().out
     assert "of a local checkpoint" not in told
+    assert ": a start of this run saved them that its records do not have" in told
+    assert_same_end(local, workdir, trained)
+
+
+def test_copies_later_than_the_metrics_are_not_used(
+    workdir: Path,
+    trained: Path,
+    local: StudyConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As where a file system lost the end of a file."""
+    killed_at(11, local, workdir, monkeypatch)
+    assert steps(tmp_path / "disk") == ["6", "9"]
     run = Workspace(local, workdir).run_dir("trunk")
-    ignored = f"local checkpoints are ignored: they are of steps up to 15, and the metrics of {run}"
-    assert f"trunk: {ignored} end at step " in told
+    metrics = run / "metrics.jsonl"
+    metrics.write_text("".join(metrics.read_text().splitlines(keepends=True)[:4]))
+    train(local, workdir)
+    told = capsys.readouterr().out
+    assert "of a local checkpoint" not in told
+    ignored = f"local checkpoints are ignored: they are of steps up to 9, and the metrics of {run}"
+    assert f"trunk: {ignored} end at step 4" in told
     assert_same_end(local, workdir, trained)

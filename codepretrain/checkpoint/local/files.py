@@ -1,7 +1,7 @@
 """The files of local checkpoints on one host.
 
     <local_folder>/<run>-<hash of its address>/<lineage>/<step>/process-<i>/
-        record.json       sealed: step, layout, ledger, identity
+        record.json       sealed: step, start (lineage.py), layout, ledger, identity
         part-<j>.bin      the distinct shards of a part, leaf by leaf
         files.json        sealed: size and SHA-256 of both, written last (files/directory.py)
 
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from etils import epath
 
+from codepretrain.checkpoint.local.lineage import Lineage
 from codepretrain.errors import DamageError, UserError
 from codepretrain.files import storage
 from codepretrain.files.differences import differences
@@ -31,7 +32,7 @@ from codepretrain.files.new_file import NewFile
 from codepretrain.files.sealed import read_sealed, write_sealed
 from codepretrain.files.storage import read_bytes
 
-_FORMAT = 1
+_FORMAT = 2
 _RECORD = "record.json"
 _REMEDY = "nothing is to be done: it is not used"
 
@@ -61,7 +62,7 @@ class Found:
 
     copies: Sequence[Copy]
     damaged: Sequence[str]
-    others: Sequence[str]  # of another mesh, number of processes, or phase
+    others: Sequence[str]  # of another mesh, number of processes, phase, or history
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,7 @@ class Record:
     """What is stored beside the parts. layout, described: of `Layout`."""
 
     step: int
+    start: str
     layout: str
     described: str
     ledger: Any
@@ -76,8 +78,14 @@ class Record:
 
     @property
     def digest(self) -> str:
-        known = {"layout": self.layout, "ledger": self.ledger, "identity": self.identity}
-        return sha256_json(known)
+        return sha256_json(
+            {
+                "start": self.start,
+                "layout": self.layout,
+                "ledger": self.ledger,
+                "identity": self.identity,
+            }
+        )
 
 
 def run_folder(local_folder: epath.Path, run_dir: epath.Path) -> epath.Path:
@@ -104,6 +112,7 @@ def write(
         contents = {
             "format": _FORMAT,
             "step": record.step,
+            "start": record.start,
             "layout": record.layout,
             "described": record.described,
             "ledger": record.ledger,
@@ -119,12 +128,13 @@ def write(
     return {part: listed[_name(part)] for part in parts}
 
 
-def scan(folder: epath.Path, *, layout: str, identity: Any) -> Found:
+def scan(folder: epath.Path, *, layout: str, identity: Any, lineage: Lineage) -> Found:
     """Returns what is on this host's disk; checks names and sizes, and no contents yet.
 
     Args:
       folder: of the lineage.
       layout, identity: those of this job.
+      lineage: of the run; steps that a later start repeats are passed over.
     """
     copies: list[Copy] = []
     damaged: list[str] = []
@@ -143,7 +153,11 @@ def scan(folder: epath.Path, *, layout: str, identity: Any) -> Found:
             except UserError as error:
                 damaged.append(str(error))
                 continue
-            if record.layout != layout:
+            if not lineage.knows(record.start):
+                others.append("a start of this run saved them that its records do not have")
+            elif not lineage.has(record.start, record.step):
+                continue
+            elif record.layout != layout:
                 others.append(f"they were saved on {record.described}")
             elif found := differences(record.identity, identity):
                 others.append(f"{path} belongs to another phase: {'; '.join(found)}")

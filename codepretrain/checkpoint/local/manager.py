@@ -20,7 +20,7 @@ from etils import epath
 from codepretrain.checkpoint.local import files
 from codepretrain.checkpoint.local.exchange import Shards, compile_sends, host_copies
 from codepretrain.checkpoint.local.layout import Layout
-from codepretrain.checkpoint.local.lineage import begin_lineage, end_lineage, lineage
+from codepretrain.checkpoint.local.lineage import Lineage, begin_start, end_lineage, lineage
 from codepretrain.checkpoint.local.plan import Key, restorable
 from codepretrain.checkpoint.local.restore import LocalRestore
 from codepretrain.checkpoint.refusal import is_full
@@ -74,7 +74,7 @@ class LocalCheckpoints:
         self._has_failed = False  # on this one
         self._last_save_s = time.monotonic()
         self._thread: threading.Thread | None = None
-        self._lineage = ""
+        self._lineage = Lineage()
         if self._is_on:
             parent = storage.parse(config.local_folder or "", name=_NAME, schemes=())
             self._folder = files.run_folder(parent, run_dir)
@@ -153,12 +153,11 @@ class LocalCheckpoints:
             if not self._is_off:
                 end_lineage(self._run_dir)
             return
-        if not is_local:
-            self._lineage = begin_lineage(self._run_dir)
+        self._lineage = begin_start(self._run_dir, step, of=self._lineage if is_local else None)
 
         def clean() -> str:
             try:
-                files.remove_lineages(self._folder, but=self._lineage)
+                files.remove_lineages(self._folder, but=self._lineage.name)
                 later = [s for s in files.steps(self.folder) if s > step]
                 files.remove_steps(self.folder, later)
             except UserError as error:
@@ -184,6 +183,7 @@ class LocalCheckpoints:
         process = jax.process_index()
         record = files.Record(
             step=step,
+            start=self._lineage.start,
             layout=self._layout.digest,
             described=self._layout.describe(),
             ledger=ledger,
@@ -222,13 +222,13 @@ class LocalCheckpoints:
     @property
     def folder(self) -> epath.Path:
         """The folder of the steps on this host; there must be a `local_folder`."""
-        return self._folder / self._lineage
+        return self._folder / self._lineage.name
 
     def _scan(self) -> files.Found:
-        if not self._lineage:
+        if not self._lineage.name:
             return files.Found(copies=(), damaged=(), others=())
-        layout = self._layout.digest
-        return files.scan(self.folder, layout=layout, identity=self._identity)
+        layout, identity = self._layout.digest, self._identity
+        return files.scan(self.folder, layout=layout, identity=identity, lineage=self._lineage)
 
     def _refusal(self) -> list[Any] | None:
         """Returns why this process cannot write to the folder, and whether it is only full."""
