@@ -23,6 +23,7 @@ from codepretrain.report.evaluations import (
     Identities,
     failed,
     left_out,
+    of_phase,
     own_evaluations,
     read_evaluations,
     unusable,
@@ -218,7 +219,7 @@ def collect(spec: ReportInput) -> StudyResults:
             with _noting(problems, folder):
                 if has_rows(folder):
                     manifests[source][split] = load_manifest(folder, source=source, split=split)
-    runs = {name: _read_run(name, plan, spec.evaluators) for name, plan in spec.phases.items()}
+    runs = {name: _read_run(name, plan, spec) for name, plan in spec.phases.items()}
     for name, run in runs.items():
         if run.status == "missing" and run.plan.fingerprint_is_provisional:
             problems.append(
@@ -228,8 +229,8 @@ def collect(spec: ReportInput) -> StudyResults:
     return StudyResults(spec=spec, runs=runs, manifests=manifests, problems=tuple(problems))
 
 
-def _read_run(name: str, plan: PhaseInput, identities: Identities) -> RunResults:
-    directory = epath.Path(plan.run_dir)
+def _read_run(name: str, plan: PhaseInput, spec: ReportInput) -> RunResults:
+    directory, identities = epath.Path(plan.run_dir), spec.evaluators
     problems: list[str] = []
     log: list[dict[str, Any]] = []
     sessions: list[dict[str, Any]] = []
@@ -242,7 +243,8 @@ def _read_run(name: str, plan: PhaseInput, identities: Identities) -> RunResults
     for folder in (watch_folder(directory), directory):  # of equals, the run's own is taken
         with _noting(problems, folder / EVALUATIONS):
             found += read_evaluations(folder)
-    evaluations = own_evaluations(found, identities)
+    own = own_evaluations(found, identities)
+    evaluations = of_phase(own, name, last_step=plan.steps, command=spec.command)
     problems += left_out(name, step=plan.steps, found=found, own=evaluations, identities=identities)
     problems += failed(name, found, identities)
     with _noting(problems, path := directory / "time.jsonl"):

@@ -38,9 +38,14 @@ def print_comparison(console: Console, results: StudyResults, comparison: Compar
         status = variant_status(results, variant)
         if status != "complete":
             console.print(Text(f"{variant}: {status}", style="yellow"), soft_wrap=True)
+    print_problems(console, results, comparison)
+    console.print(Text(legend(comparison), style="dim"), width=width)
+
+
+def print_problems(console: Console, results: StudyResults, comparison: Comparison) -> None:
+    """Prints a line for everything that could not be read or compared."""
     for problem in dict.fromkeys([*results.all_problems, *comparison.problems]):
         console.print(Text(f"problem: {problem}", style="yellow"), soft_wrap=True)
-    console.print(Text(legend(comparison), style="dim"), width=width)
 
 
 def print_tables(console: Console, comparison: Comparison, rows: tuple[MetricRow, ...]) -> None:

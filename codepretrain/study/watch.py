@@ -13,7 +13,7 @@ from rich.console import Console
 
 from codepretrain.checkpoint.record import is_permanent, steps_in
 from codepretrain.hosts import decide
-from codepretrain.metrics.evaluation_records import recorded_digests
+from codepretrain.metrics.evaluation_records import lost_results, results_at, watch_folder
 from codepretrain.progress_pipe import PROGRESS
 from codepretrain.stream.ledger import saved_step
 from codepretrain.study.runner import Runner
@@ -40,6 +40,21 @@ def watch(
     waiting = {workspace.fingerprint(name): name for name in reversed(names)}
     tried: set[tuple[str, int]] = set()
 
+    recorded: set[tuple[str, int]] = set()
+
+    def is_missing(name: str, step: int) -> bool:
+        """Returns whether a result is missing, or its item files and this job recorded it."""
+        if (name, step) in recorded:
+            return False
+        run_dir = workspace.run_dir(name)
+        found = results_at(run_dir, step)
+        own = {key: found[key] for key in digests.items() if key in found}
+        watched = {key: of for key, of in own.items() if of[0] == watch_folder(run_dir)}
+        if len(own) < len(digests) or lost_results(watched):
+            return True
+        recorded.add((name, step))
+        return False
+
     def look(name: str) -> tuple[list[int], bool]:
         """Returns the checkpoints to evaluate, and whether there will be no others."""
         run_dir = workspace.run_dir(name)
@@ -48,7 +63,7 @@ def watch(
             s for s, unfinished in steps_in(run_dir / "checkpoints").items() if not unfinished
         ]
         new = [step for step in committed if (name, step) not in tried]
-        missing = [s for s in new if not recorded_digests(run_dir, s) >= digests.items()]
+        missing = [s for s in new if is_missing(name, s)]
         return [
             step
             for step in missing

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from codepretrain.evals.identity import identity_digest
-from codepretrain.evals.item_scores import item_scores_path, read_item_scores, write_item_scores
+from codepretrain.evals.item_scores import read_item_scores, write_item_scores
+from codepretrain.metrics.item_files import item_file
 from codepretrain.report.arms import arm_scores, between, check_same_evaluation, find_arm
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline, metric_rows
@@ -186,7 +187,7 @@ def test_replicates_that_are_not_there_yet_are_left_out(tmp_path):
     study = replicated_study(tmp_path, LEVELS)
     results = collect(study)
     digest = results.runs["coded"].at_end(QUIZ).digest
-    item_scores_path(study.phases["coded-r1"].run_dir, QUIZ, STEP, digest).unlink()
+    item_file(study.phases["coded-r1"].run_dir, QUIZ, STEP, digest).unlink()
     (Path(study.phases["coded-r2"].run_dir) / "evals.jsonl").unlink()
     comparison = compare_to_baseline(collect(study))
     cells = {row.evaluator: cell for (row, v), cell in comparison.cells.items() if v == "coded"}

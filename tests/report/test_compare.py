@@ -9,13 +9,13 @@ from codepretrain.evals.estimate import Estimate
 from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.item_scores import (
     ItemScores,
-    item_scores_path,
     read_item_scores,
     write_item_scores,
 )
 from codepretrain.evals.multiple_choice import ACCURACY, PREDICTED
 from codepretrain.evals.validation_loss import BITS_PER_BYTE, NATS_PER_TOKEN
 from codepretrain.files import json_values
+from codepretrain.metrics.item_files import item_file
 from codepretrain.report.cells import MetricRow, metric_interval
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline, headline_rows
@@ -37,7 +37,7 @@ def kept_at_end(study, phase, evaluator):
     """Returns the file of the item scores at the end of a phase."""
     plan = study.phases[phase]
     digest = digest_at_end(study, phase, evaluator)
-    return item_scores_path(plan.run_dir, evaluator, plan.steps, digest)
+    return item_file(plan.run_dir, evaluator, plan.steps, digest)
 
 
 def test_every_variant_has_every_metric_at_the_end_of_its_last_phase(comparison):
