@@ -19,9 +19,11 @@ from codepretrain.metrics.evaluation_records import lost_results, results_at
 from codepretrain.metrics.item_files import item_file
 from codepretrain.study.evaluations import kept_identities
 from codepretrain.study.progress import progress
+from codepretrain.study.report import report_study
 from codepretrain.study.run import evaluate_phases, train_phases
 from codepretrain.study.workspace import Workspace
 from tests.conftest import TINY
+from tests.fixtures.item_records import drop_marks
 from tests.fixtures.processes import RunJob
 
 STEP = 40
@@ -52,14 +54,6 @@ def scores(workspace: Workspace, evaluator: str, suffix: str = ".npz") -> Path:
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (folder / "items").iterdir()}
-
-
-def without_marks(run: Path) -> None:
-    """Makes the records those of an older version."""
-    lines = [json.loads(line) for line in (run / "evals.jsonl").read_text().splitlines()]
-    for line in lines:
-        del line["items"]
-    (run / "evals.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def altered(path: Path) -> None:
@@ -107,7 +101,7 @@ def test_of_records_without_hashes_too(
     study: Workspace, case: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Path(study.run_dir("trunk"))
-    without_marks(run)
+    drop_marks(run)
     evaluate_phases(study, only=["trunk"])
     assert "every evaluation of step 40 is recorded already" in capsys.readouterr().out
     before = contents(run)
@@ -240,3 +234,36 @@ def test_in_an_object_store(memory: epath.Path) -> None:
     storage.remove(path)
     assert lost_results(results_at(memory, STEP)) == {("loss", DIGEST): f"{path} is missing"}
     assert item_damage(memory, {**record, "items": marks}) == f"{path} is missing"
+
+
+def test_the_report_names_what_mends_it(
+    study: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate_phases(study, only=["branch"])
+    config = dataclasses.replace(study.config, variants={"trunk": "trunk", "branch": "branch"})
+    study = Workspace(dataclasses.replace(config, baseline="trunk"), study.workdir)
+    report_study(study, command_line="codepretrain report --config 'a b.py' --workdir w")
+    assert "problem" not in capsys.readouterr().out
+    for damage, reason in (
+        (altered, "was altered: its hash is not that of the record"),
+        (Path.unlink, "is missing"),
+    ):
+        path = scores(study, "text")
+        damage(path)
+        page = report_study(
+            study, command_line="codepretrain report --config 'a b.py' --workdir w", has_items=False
+        )
+        line = (
+            f"trunk: the item scores of text at step 40 are lost and are in no comparison: {path} "
+            f"{reason}; run `codepretrain evaluate --phase trunk --config 'a b.py' --workdir w`"
+        )
+        assert f"problem: {line}" in capsys.readouterr().out.splitlines()
+        numbers = json.loads((page.parent / "results.json").read_text())
+        assert numbers["problems"] == [line]
+    evaluate_phases(study, only=["trunk"])
+    capsys.readouterr()
+    report_study(study, command_line="a test", has_items=True)
+    output = capsys.readouterr().out
+    assert "problem" not in output
+    folder = page.parent / "items"
+    assert f"item scores: {folder}/text.csv\nitem scores: {folder}/validation.csv\n" in output
