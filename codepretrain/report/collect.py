@@ -100,6 +100,7 @@ class ReportInput:
         where there are several.
       replicates: name → such a path for each replicate of the variant, the first one's included;
         a variant without an entry has one.
+      shared_seeds: a line for each seed that several replicates have.
       contrasts: registered before training; metrics are averages, or `<evaluation>/<metric>`.
       pareto: the two such metrics that are drawn against each other; () for none.
       evaluators: name → identity of the evaluation (`evals/identity.py`); its specification alone
@@ -119,6 +120,7 @@ class ReportInput:
     evaluators: Identities
     rows: Mapping[str, Mapping[str, str]]
     replicates: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    shared_seeds: tuple[str, ...] = ()
     averages: AveragesConfig = field(default_factory=AveragesConfig)
     contrasts: Mapping[str, ContrastConfig] = field(default_factory=dict)
     pareto: tuple[str, ...] = ()

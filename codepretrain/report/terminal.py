@@ -42,6 +42,8 @@ def print_comparison(console: Console, results: StudyResults, comparison: Compar
         if status != "complete":
             console.print(Text(f"{variant}: {status}", style="yellow"), soft_wrap=True)
     print_problems(console, results, comparison)
+    for line in results.spec.shared_seeds:
+        console.print(Text(line, style="yellow"), soft_wrap=True)
     console.print(Text(legend(comparison), style="dim"), width=width)
 
 

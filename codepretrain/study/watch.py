@@ -7,8 +7,9 @@ deletion while it reads it (`checkpoint/reading.py`).
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from etils import epath
 from rich.console import Console
 
 from codepretrain.checkpoint.record import is_permanent, steps_in
@@ -40,20 +41,7 @@ def watch(
     waiting = {workspace.fingerprint(name): name for name in reversed(names)}
     tried: set[tuple[str, int]] = set()
 
-    recorded: set[tuple[str, int]] = set()
-
-    def is_missing(name: str, step: int) -> bool:
-        """Returns whether a result is missing, or its item files and this job recorded it."""
-        if (name, step) in recorded:
-            return False
-        run_dir = workspace.run_dir(name)
-        found = results_at(run_dir, step)
-        own = {key: found[key] for key in digests.items() if key in found}
-        watched = {key: of for key, of in own.items() if of[0] == watch_folder(run_dir)}
-        if len(own) < len(digests) or lost_results(watched):
-            return True
-        recorded.add((name, step))
-        return False
+    recorded: set[tuple[str, int]] = set()  # looked up once
 
     def look(name: str) -> tuple[list[int], bool]:
         """Returns the checkpoints to evaluate, and whether there will be no others."""
@@ -62,8 +50,9 @@ def watch(
         committed = [
             s for s, unfinished in steps_in(run_dir / "checkpoints").items() if not unfinished
         ]
-        new = [step for step in committed if (name, step) not in tried]
-        missing = [s for s in new if is_missing(name, s)]
+        new = [step for step in committed if (name, step) not in tried | recorded]
+        missing = [step for step in new if _is_missing(run_dir, step, digests)]
+        recorded.update((name, step) for step in set(new) - set(missing))
         return [
             step
             for step in missing
@@ -91,3 +80,11 @@ def watch(
         if waiting:
             PROGRESS.set_activity("watch")
             time.sleep(poll_s)
+
+
+def _is_missing(run_dir: epath.Path, step: int, digests: Mapping[str, str]) -> bool:
+    """Returns whether a result is missing, or item files of one that this job recorded."""
+    found = results_at(run_dir, step)
+    own = {key: found[key] for key in digests.items() if key in found}
+    watched = {key: of for key, of in own.items() if of[0] == watch_folder(run_dir)}
+    return len(own) < len(digests) or bool(lost_results(watched))

@@ -163,8 +163,8 @@ def _recorded(
     records = journal.read(path, fields=dict.fromkeys(_FIELDS, str))
     if not records:
         raise UserError(
-            f"variant {checkpoint.variant!r}: {path} is missing or holds no completions: restore "
-            "it from a copy"
+            f"variant {checkpoint.variant!r}: {path} is missing or holds no completions: run "
+            f"`codepretrain evaluate --phase {checkpoint.phase}` with this --config"
         )
     return Recorded(
         variant=checkpoint.variant,
