@@ -126,7 +126,7 @@ def contrasts() -> dict[str, ContrastConfig]:
     for size in (1, 2, 3):
         for effect in _effects(size):
             found[f"effect_of_{'_by_'.join(effect)}"] = factorial(
-                levels, effect, "reasoning_9_tasks"
+                levels, effect, "reasoning_9_tasks", is_control=True
             )
     found["recommended"] = difference(
         ("recommended", "balanced_text"), "reasoning_9_tasks", "higher", family="ours"

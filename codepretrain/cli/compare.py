@@ -28,7 +28,7 @@ def _compare(flags: argparse.Namespace, argv: list[str]) -> int:
     from codepretrain.report.checkpoints import compare_checkpoints, find_checkpoint
     from codepretrain.report.findings import overview
     from codepretrain.report.results_json import comparison_json
-    from codepretrain.report.terminal import MAX_WIDTH, legend, print_tables
+    from codepretrain.report.terminal import MAX_WIDTH, legend, print_tables, rows_with_losses
 
     comparison = compare_checkpoints(
         find_checkpoint(flags.checkpoint, flags.workdir),
@@ -40,7 +40,7 @@ def _compare(flags: argparse.Namespace, argv: list[str]) -> int:
     console = Console()
     console.print(Text(overview(comparison)))
     scores = tuple(row for row in comparison.rows if row.is_score)
-    print_tables(console, comparison, scores if flags.all else comparison.headline_rows)
+    print_tables(console, comparison, scores if flags.all else rows_with_losses(comparison))
     for problem in comparison.problems:
         console.print(Text(f"problem: {problem}", style="yellow"), soft_wrap=True)
     console.print(Text(legend(comparison), style="dim"), width=min(MAX_WIDTH, console.width))

@@ -110,9 +110,9 @@ class Evaluator:
             if result is None:
                 writer.log_failure(**where, failure=failure)
                 return
-            write_item_scores(run_dir, self.name, step, self.digest, result.items)
+            items = write_item_scores(run_dir, self.name, step, self.digest, result.items)
             metrics = {name: metric.to_json() for name, metric in result.metrics.items()}
-            writer.log_evaluation(**where, metrics=metrics)
+            writer.log_evaluation(**where, metrics=metrics, items=items)
 
         decide(f"the record of evaluation {self.name!r}", write)
         forget = getattr(self.evaluation, "forget", None)
@@ -168,7 +168,8 @@ class Evaluator:
     def _say_why_again(self, writer: MetricsWriter, run_dir: epath.Path, step: int) -> None:
         """Prints a line if the step was evaluated before with another identity."""
         before = writer.last_identity(step, self.name)
-        if before is not None and self.console is not None:
+        is_other = before is not None and before != self.identity
+        if before is not None and is_other and self.console is not None:
             self.console.print(
                 f"{run_dir.name}: step {step:,} has a result of {self.name} that differs in "
                 f"{differing(self.identity, before)}: evaluating again; the earlier result is kept",

@@ -14,16 +14,27 @@ as those of another study that shares the run, are kept side by side.
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from etils import epath
 
 from codepretrain.files import json_values
-from codepretrain.files.atomic import write_bytes, write_text
+from codepretrain.files.atomic import write_bytes
+from codepretrain.files.explain import shown
 from codepretrain.files.storage import MissingFileError, StrPath, read_bytes
+from codepretrain.metrics.item_files import (
+    RECORDS,
+    SCORES,
+    Marks,
+    altered,
+    files_of,
+    item_file,
+    lost_files,
+    marks_of,
+)
 
-_SHORT = 12  # digits of a digest in a file's name
 _SCORE = "score/"  # before a metric's name in the .npz file
 
 
@@ -51,11 +62,6 @@ class ItemScores:
         assert set(shapes.values()) <= {(len(self.ids),)}, (len(self.ids), shapes)
 
 
-def item_scores_path(run_dir: StrPath, evaluator: str, step: int, digest: str) -> epath.Path:
-    """Returns where a run keeps the scores of one evaluation; its records end in .jsonl instead."""
-    return epath.Path(run_dir) / "items" / f"{evaluator}-{step:08d}-{digest[:_SHORT]}.npz"
-
-
 def encode_scores(items: ItemScores, digest: str) -> bytes:
     """Returns the scores as the bytes of an .npz file."""
     arrays: dict[str, Any] = {
@@ -70,31 +76,81 @@ def encode_scores(items: ItemScores, digest: str) -> bytes:
 
 def write_item_scores(
     run_dir: StrPath, evaluator: str, step: int, digest: str, items: ItemScores
-) -> None:
-    """Writes both files, each whole or not at all; files of an earlier attempt are replaced."""
-    path = item_scores_path(run_dir, evaluator, step, digest)
+) -> dict[str, dict[str, Any]]:
+    """Writes both files, each whole or not at all; files of an earlier attempt are replaced.
+
+    Returns their sizes and hashes, for the record of the evaluation.
+    """
     lines = "".join(json_values.encode(record) + "\n" for record in items.records)
-    write_text(path.with_suffix(".jsonl"), lines)
-    write_bytes(path, encode_scores(items, digest))
+    contents = {RECORDS: lines.encode(), SCORES: encode_scores(items, digest)}
+    for suffix, content in contents.items():
+        write_bytes(item_file(run_dir, evaluator, step, digest, suffix), content)
+    return marks_of(contents)
 
 
-def read_item_scores(run_dir: StrPath, evaluator: str, step: int, digest: str) -> ItemScores | None:
-    """Returns the scores of an evaluation without its records, None if they were not kept.
+def read_item_scores(
+    run_dir: StrPath, evaluator: str, step: int, digest: str, *, marks: Marks = MappingProxyType({})
+) -> ItemScores | None:
+    """Returns the scores of an evaluation without its records, None if there is no file.
+
+    Args:
+      marks: what the record of the evaluation says of the file (`metrics/item_files.py`).
 
     Raises:
       ValueError: the file is damaged, or of another evaluation.
     """
-    path = item_scores_path(run_dir, evaluator, step, digest)
+    path = item_file(run_dir, evaluator, step, digest)
     try:
         content = read_bytes(path)
     except MissingFileError:
         return None
+    return _items_in(content, path, digest, marks)
+
+
+def item_damage(run_dir: StrPath, record: Mapping[str, Any]) -> str:
+    """Returns what is wrong with the item files of a record in `evals.jsonl`, "" if nothing is.
+
+    Reads both files. Without their hashes, in records of older versions, it decodes the scores,
+    whose archive has checksums, and counts the readable lines.
+    """
+    if lost := lost_files(run_dir, record):
+        return lost
+    marks: Marks = record.get("items") or {}
+    files = files_of(run_dir, record)
+    lines = read_bytes(files[RECORDS])
+    if damage := altered(files[RECORDS], lines, marks):
+        return damage
+    try:
+        items = _items_in(read_bytes(files[SCORES]), files[SCORES], record["digest"], marks)
+    except ValueError as error:
+        return str(error)
+    return "" if marks else _damage_of_lines(files[RECORDS], lines, len(items.ids))
+
+
+def _damage_of_lines(path: epath.Path, content: bytes, num_items: int) -> str:
+    try:
+        *lines, torn = content.decode().split("\n")
+        for line in lines:
+            json_values.decode(line)
+    except ValueError as error:
+        return f"{shown(path)} is damaged: {error}"
+    if torn or len(lines) != num_items:
+        return f"{shown(path)} is damaged: expected {num_items:,} lines, found {len(lines):,}"
+    return ""
+
+
+def _items_in(content: bytes, path: epath.Path, digest: str, marks: Marks) -> ItemScores:
+    """Returns the scores in the bytes of a file. Raises ValueError as `read_item_scores`."""
+    if damage := altered(path, content, marks):
+        raise ValueError(damage)
     try:
         items, found = _decode(content)
     except Exception as error:  # zipfile, zlib, json and numpy each have their own for damage
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise ValueError(f"{shown(path)} is damaged: {error}") from error
     if found != digest:
-        raise ValueError(f"{path} is of another evaluation: expected {digest}, found {found}")
+        raise ValueError(
+            f"{shown(path)} is of another evaluation: expected {digest}, found {found}"
+        )
     return items
 
 

@@ -1,26 +1,39 @@
 """The probability of each arm of being the best."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from codepretrain.inference.crossed import independent_sets
+from codepretrain.inference.crossed import IndependentSet, independent_sets
 from codepretrain.inference.linearized import Linearized, over_clusters
 
 _DRAWS = 20_000
 
 
 def probability_of_best(
-    scores: Linearized, *, is_higher_better: bool = True, seed: int = 0
+    scores: Linearized,
+    *,
+    groups: Sequence[int] = (),
+    is_higher_better: bool = True,
+    seed: int = 0,
 ) -> np.ndarray:
     """Returns the probability of each arm of having the best true mean, [arms]; it sums to one.
 
     From draws of the true means: around each observed mean, its error over runs is Student's t with
-    S - 1 degrees of freedom, independent between arms, and its error over items is normal with the
-    arms' covariance over clusters. An ordinary bootstrap of 3 replicates would draw too narrow a
-    distribution, by √(2/3).
+    S - 1 degrees of freedom, and its error over items is normal with the arms' covariance over
+    clusters. An ordinary bootstrap of 3 replicates would draw too narrow a distribution, by √(2/3).
+
+    The errors over runs of the arms of a group are drawn together: a multivariate t with their
+    covariance over replicates, so that the difference of two of them has the error of replicates
+    that are paired. Those of other arms are independent.
+
+    Args:
+      groups: of each arm, those whose replicates k descend from one run; empty for independent
+        arms.
 
     Raises:
-      ValueError: an arm has fewer than 2 replicates, a stratum has a single cluster, or a score is
-        not finite.
+      ValueError: an arm has fewer than 2 replicates, those of a group have unequal numbers, a
+        stratum has a single cluster, or a score is not finite.
     """
     if min(scores.num_replicates) < 2:
         raise ValueError(
@@ -36,15 +49,37 @@ def probability_of_best(
             "expected finite scores and at least 2 clusters of items in every stratum: the spread "
             "is unknown otherwise"
         )
-    draws = means + rng.normal(size=(_DRAWS, len(means))) @ _root(np.stack(errors))
-    for arm, of in enumerate(sets):
-        run, rest = of.parts(scores)
-        spread = np.sqrt(max(run - rest, 0.0))  # what run × item adds is in the items' part
-        draws[:, arm] += spread * rng.standard_t(len(of.values) - 1, _DRAWS)
+    items = np.stack(errors)
+    draws = means + rng.normal(size=(_DRAWS, len(means))) @ _root(items @ items.T)
+    labels = list(groups) or list(range(len(means)))
+    for group in dict.fromkeys(labels):
+        members = [arm for arm, label in enumerate(labels) if label == group]
+        freedom = len(sets[members[0]].values) - 1
+        root = _root(_run_covariance(scores, [sets[arm] for arm in members]))
+        scale = np.sqrt(freedom / rng.chisquare(freedom, _DRAWS))
+        draws[:, members] += rng.normal(size=(_DRAWS, len(members))) @ root * scale[:, None]
     return np.bincount((sign * draws).argmax(axis=1), minlength=len(means)) / _DRAWS
 
 
-def _root(errors: np.ndarray) -> np.ndarray:
-    """Returns the symmetric root of the covariance of arms over clusters: [A, C] → [A, A]."""
-    values, vectors = np.linalg.eigh(errors @ errors.T)
+def _run_covariance(scores: Linearized, sets: Sequence[IndependentSet]) -> np.ndarray:
+    """Returns the covariance of the arms' means over runs, [A, A], without run × item.
+
+    What run × item adds is in the items' part.
+    """
+    counts = [len(of.values) for of in sets]
+    if len(set(counts)) > 1:
+        raise ValueError(
+            f"groups: expected the same number of replicates in every arm, found {tuple(counts)}"
+        )
+    values = np.stack([of.values for of in sets])
+    errors = np.stack([over_clusters(scores.strata, of.errors) for of in sets])
+    values = values - values.mean(axis=1, keepdims=True)
+    errors = errors - errors.mean(axis=1, keepdims=True)
+    rest = np.einsum("asc,bsc->ab", errors, errors)
+    return np.asarray((values @ values.T - rest) / counts[0] / (counts[0] - 1))
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """Returns the symmetric root of a covariance [A, A]; its negative parts count as 0."""
+    values, vectors = np.linalg.eigh(covariance)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T)

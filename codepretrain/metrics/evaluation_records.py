@@ -4,7 +4,8 @@
     <run>/watch/evals.jsonl  <run>/watch/items/   by `evaluate --watch`, which runs beside it
 
 Two jobs never write one file, so the watching one needs no hold of the run. A step that both
-evaluated has a record in each; readers take the one of the job that held the run.
+evaluated has a record in each; readers take the one of the job that held the run. An evaluation
+whose item scores were lost is made again: then the newest record is taken.
 """
 
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from etils import epath
 
 from codepretrain.files import journal
 from codepretrain.files.storage import StrPath
+from codepretrain.metrics.item_files import lost_files, sizes_in
 
 # What every record has. One with a "failure" as well has no metrics.
 EVALUATION_FIELDS: journal.Fields = {
@@ -61,10 +63,30 @@ def read_results(run_dir: StrPath) -> list[tuple[epath.Path, dict[str, Any]]]:
     ]
 
 
-def recorded_digests(run_dir: StrPath, step: int) -> set[tuple[str, str]]:
-    """Returns the (evaluator, digest) of every result at a step, whoever recorded it."""
+def results_at(
+    run_dir: StrPath, step: int
+) -> dict[tuple[str, str], tuple[epath.Path, dict[str, Any]]]:
+    """Returns the result that readers take of each (evaluator, digest) at a step, with its folder.
+
+    Raises:
+      UserError: a line is damaged, or lacks a field.
+    """
     return {
-        (record["evaluator"], record["digest"])
-        for _, record in read_results(run_dir)
+        (record["evaluator"], record["digest"]): (folder, record)
+        for folder, record in read_results(run_dir)
         if record["step"] == step
     }
+
+
+def lost_results(
+    results: Mapping[tuple[str, str], tuple[epath.Path, Mapping[str, Any]]],
+) -> dict[tuple[str, str], str]:
+    """Returns which of these results lost a file of item scores, and which file, by its size.
+
+    Lists the item files of each folder once and reads none.
+    """
+    sizes = {folder: sizes_in(folder) for folder in {folder for folder, _ in results.values()}}
+    found = {
+        key: lost_files(folder, record, sizes[folder]) for key, (folder, record) in results.items()
+    }
+    return {key: lost for key, lost in found.items() if lost}

@@ -5,7 +5,7 @@ campaigns read them. TensorBoard and Weights & Biases get copies, to watch a run
 The same folder has `time.jsonl` (`time_ledger.py`) and `starts.jsonl` (`starts.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from numbers import Real
 from typing import Any, Self
@@ -24,9 +24,11 @@ from codepretrain.metrics.evaluation_records import (
     read_records,
     watch_folder,
 )
+from codepretrain.metrics.item_files import Marks, lost_files
 
 _METRICS = "metrics.jsonl"
 _METRICS_FIELDS = {"step": int}
+NOT_RECORDED = "it is not recorded"
 
 
 def recorded_step(run_dir: StrPath) -> int:
@@ -44,8 +46,8 @@ class MetricsWriter:
     the record of step s are of the same parameters.
 
     Args:
-      beside: the folder where another job records evaluations of this run; by default that of
-        `evaluate --watch`. Its results count as recorded.
+      beside: the run's folder, for the records of `evaluate --watch` in a folder of their own; by
+        default this is the run's. What is recorded in the other of the two counts as recorded.
       is_primary: whether this process writes. On the others every method does nothing.
 
     Raises:
@@ -64,12 +66,13 @@ class MetricsWriter:
     ) -> None:
         self._is_primary = is_primary
         self._copies: list[Copy] = []
-        self._evaluated: dict[tuple[int, str], dict[str, Mapping[str, str]]] = {}
+        self._evaluated: dict[tuple[int, str], dict[str, Mapping[str, Any]]] = {}
         if not self._is_primary:
             return
         check_installed(logging)
-        folder = epath.Path(run_dir)
-        self._beside = watch_folder(folder) if beside is None else beside
+        self._folder = folder = epath.Path(run_dir)
+        self._watches = beside is not None
+        self._beside = watch_folder(folder) if beside is None else epath.Path(beside)
         make_folder(folder)
         with ExitStack() as opened:
 
@@ -111,17 +114,17 @@ class MetricsWriter:
         metrics: Mapping[str, Mapping[str, Any]],
         identity: Mapping[str, str],
         digest: str,
+        items: Marks,
     ) -> None:
-        """Writes one evaluation.
+        """Writes one evaluation, unless the same record is there: it was made again, and is equal.
 
         Args:
           metrics: name → value, standard_error, count, unit.
           identity: named digests of what decides the result; `digest` is the digest of them all.
+          items: sizes and hashes of its item files (`item_files.py`).
         """
         if not self._is_primary:
             return
-        # The job beside this one may have recorded it meanwhile.
-        assert digest not in self._evaluated.get((step, evaluator), ()), (step, evaluator, digest)
         record = {
             "step": step,
             "tokens": tokens,
@@ -129,7 +132,11 @@ class MetricsWriter:
             "digest": digest,
             "identity": identity,
             "metrics": metrics,
+            "items": items,
         }
+        before = self._evaluated.get((step, evaluator), {}).get(digest)
+        if before is not None and plain(before) == plain(record):
+            return
         self._evals.append(record)
         self._note_evaluation(record)
         values = {name: metric["value"] for name, metric in metrics.items()}
@@ -150,27 +157,46 @@ class MetricsWriter:
             record = {"step": step, "tokens": tokens, "evaluator": evaluator, "digest": digest}
             self._evals.append({**record, "identity": identity, "metrics": {}, "failure": failure})
 
-    def has_evaluation(self, step: int, evaluator: str, digest: str) -> bool:
-        """Returns whether this very evaluation is recorded, here or beside this run.
+    def why_evaluate(
+        self,
+        step: int,
+        evaluator: str,
+        digest: str,
+        *,
+        damage: Callable[[epath.Path, Mapping[str, Any]], str] = lost_files,
+    ) -> str:
+        """Returns why this very evaluation is to be made; "" if it is recorded, here or beside.
 
-        Only the primary process knows.
+        It is to be made again if readers would take a result without its item files. A result of
+        the job that holds the run is not made again beside it. Only the primary process may ask.
+
+        Args:
+          damage: returns what is wrong with the item files of a record in a folder, "" if nothing
+            is; by default it looks at their sizes.
         """
-        if not self._is_primary or digest in self._evaluated.get((step, evaluator), ()):
-            return self._is_primary
-        return any(
-            (record["step"], record["evaluator"], record["digest"]) == (step, evaluator, digest)
+        assert self._is_primary
+        own = self._evaluated.get((step, evaluator), {}).get(digest)
+        why = NOT_RECORDED if own is None else damage(self._folder, own)
+        if not why or (own is not None and not self._watches):
+            return why
+        key = step, evaluator, digest
+        found = [
+            record
             for record in read_records(self._beside)
-            if is_result(record)
-        )
+            if (record["step"], record["evaluator"], record["digest"]) == key and is_result(record)
+        ]
+        if not found:
+            return why
+        return "" if self._watches else damage(self._beside, found[-1])
 
     def last_identity(self, step: int, evaluator: str) -> Mapping[str, str] | None:
         """Returns the identity of the newest record of an evaluator at a step, None without one."""
-        identities = self._evaluated.get((step, evaluator), {})
-        return list(identities.values())[-1] if identities else None
+        found = self._evaluated.get((step, evaluator), {})
+        return list(found.values())[-1]["identity"] if found else None
 
     def _note_evaluation(self, record: Mapping[str, Any]) -> None:
         key = record["step"], record["evaluator"]
-        self._evaluated.setdefault(key, {})[record["digest"]] = record["identity"]
+        self._evaluated.setdefault(key, {})[record["digest"]] = record
 
     def flush(self) -> None:
         """Syncs every record. Called before a checkpoint, so its steps are never missing."""

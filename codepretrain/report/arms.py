@@ -194,6 +194,15 @@ def replicates_of(arms: Sequence[Arm]) -> list[list[str]]:
     return independent_replicates([arm.ancestors for arm in arms])
 
 
+def mean_over_replicates(arm: Arm) -> float:
+    """Returns the mean score over independent replicates, each of which may have several runs."""
+    of_replicate: dict[str, list[float]] = {}
+    for label, value in zip(replicates_of([arm])[0], arm.values, strict=True):
+        of_replicate.setdefault(label, []).append(value)
+    means = [sum(values) / len(values) for values in of_replicate.values()]
+    return sum(means) / len(means)
+
+
 def check_same_evaluation(arms: Sequence[Arm]) -> None:
     """Checks that all runs were measured by the evaluation of the last arm's first run.
 

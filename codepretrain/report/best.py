@@ -1,7 +1,7 @@
 """Which variants could be the best one on a metric: the probability of each, over runs and items.
 
-Only variants with replicates take part. The runs of different variants are taken as independent;
-cooldowns of one trunk are not, and compare more surely than these probabilities say.
+Only variants with replicates take part. Variants whose replicates share runs, such as cooldowns of
+one trunk, are drawn together over the replicates that all of them have; others are independent.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import Any
 from codepretrain.inference.best import probability_of_best
 from codepretrain.inference.linearized import linearize
 from codepretrain.inference.scores import aligned
+from codepretrain.inference.shared_runs import groups_of
 from codepretrain.report.arms import (
     Arm,
     ScoresReader,
@@ -18,11 +19,12 @@ from codepretrain.report.arms import (
     find_arm,
     replicates_of,
     share_a_run,
+    with_common_replicates,
 )
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.collect import StudyResults
-from codepretrain.report.compare import Comparison
+from codepretrain.report.compare import Comparison, decided_rows
 from codepretrain.report.differences import Reader, scores_of
 
 
@@ -51,7 +53,7 @@ class Best:
 def best_variants(
     results: StudyResults, comparison: Comparison, averages: Averaged | None, reader: Reader
 ) -> list[Best]:
-    """Returns the candidates of the study's averages, or of its primary metrics without any.
+    """Returns the candidates of the study's averages, or without any of `compare.decided_rows`.
 
     Metrics of which fewer than two variants have replicates are left out.
     """
@@ -59,7 +61,8 @@ def best_variants(
         rows = averages.comparison.headline_rows
         found = [_best(averages.results, row, averages.averages.read) for row in rows]
     else:
-        found = [_best(results, row, reader.of) for row in comparison.headline_rows]
+        rows = decided_rows(results, comparison)
+        found = [_best(results, row, reader.of) for row in rows]
     return [one for one in found if one is not None]
 
 
@@ -76,12 +79,15 @@ def _best(results: StudyResults, row: MetricRow, read: ScoresReader) -> Best | N
     if len(arms) < 2:
         return None
     try:
+        groups = groups_of([arm.ancestors for arm in arms])
+        arms = with_common_replicates(arms, groups)
         check_same_evaluation(arms)
         scores = scores_of(arms, read)
         if scores is None:
             return Best(row=row, probabilities={}, missing="the item scores of a run are missing")
         found = probability_of_best(
             linearize(aligned(scores, [arm.variant for arm in arms])),
+            groups=groups,
             is_higher_better=row.direction == "higher",
         )
     except ValueError as error:

@@ -4,6 +4,7 @@ A checkpoint is a run's folder and a step. Nothing here is about recipes (`betwe
 """
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,7 +16,7 @@ from codepretrain.files import storage
 from codepretrain.metrics.evaluation_records import EVALUATIONS, watch_folder
 from codepretrain.report.collect import PhaseInput, ReportInput, RunResults, StudyResults
 from codepretrain.report.compare import Comparison, compare_to_baseline
-from codepretrain.report.evaluations import Evaluation, read_evaluations
+from codepretrain.report.evaluations import Evaluation, of_phase, read_evaluations
 
 _FINGERPRINT = re.compile(r"-[0-9a-f]{12}")
 _MAX_NAMED = 12
@@ -56,11 +57,14 @@ def find_checkpoint(text: str, workdir: epath.Path) -> Checkpoint:
     if step not in steps:
         known = ", ".join(map(str, steps[-_MAX_NAMED:]))
         raise UserError(f"{quoted(text)}: no evaluation at step {step:,}; expected one of {known}")
+    phase = _FINGERPRINT.sub("", folder.name)
+    command = shlex.join(["--config", "FILE", "--workdir", str(folder.parent.parent)])
+    of_step = [e for e in found if e.step == step and not e.failure]
     return Checkpoint(
-        name=f"{_FINGERPRINT.sub('', folder.name)}@{step}",
+        name=f"{phase}@{step}",
         folder=folder,
         step=step,
-        evaluations=tuple(e for e in found if e.step == step and not e.failure),
+        evaluations=tuple(of_phase(of_step, phase, last_step=0, command=command)),
     )
 
 

@@ -23,6 +23,7 @@ from codepretrain.report.evaluations import (
     Identities,
     failed,
     left_out,
+    of_phase,
     own_evaluations,
     read_evaluations,
     unusable,
@@ -99,6 +100,7 @@ class ReportInput:
         where there are several.
       replicates: name → such a path for each replicate of the variant, the first one's included;
         a variant without an entry has one.
+      shared_seeds: a line for each seed that several replicates have.
       contrasts: registered before training; metrics are averages, or `<evaluation>/<metric>`.
       pareto: the two such metrics that are drawn against each other; () for none.
       evaluators: name → identity of the evaluation (`evals/identity.py`); its specification alone
@@ -118,6 +120,7 @@ class ReportInput:
     evaluators: Identities
     rows: Mapping[str, Mapping[str, str]]
     replicates: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
+    shared_seeds: tuple[str, ...] = ()
     averages: AveragesConfig = field(default_factory=AveragesConfig)
     contrasts: Mapping[str, ContrastConfig] = field(default_factory=dict)
     pareto: tuple[str, ...] = ()
@@ -218,7 +221,7 @@ def collect(spec: ReportInput) -> StudyResults:
             with _noting(problems, folder):
                 if has_rows(folder):
                     manifests[source][split] = load_manifest(folder, source=source, split=split)
-    runs = {name: _read_run(name, plan, spec.evaluators) for name, plan in spec.phases.items()}
+    runs = {name: _read_run(name, plan, spec) for name, plan in spec.phases.items()}
     for name, run in runs.items():
         if run.status == "missing" and run.plan.fingerprint_is_provisional:
             problems.append(
@@ -228,8 +231,8 @@ def collect(spec: ReportInput) -> StudyResults:
     return StudyResults(spec=spec, runs=runs, manifests=manifests, problems=tuple(problems))
 
 
-def _read_run(name: str, plan: PhaseInput, identities: Identities) -> RunResults:
-    directory = epath.Path(plan.run_dir)
+def _read_run(name: str, plan: PhaseInput, spec: ReportInput) -> RunResults:
+    directory, identities = epath.Path(plan.run_dir), spec.evaluators
     problems: list[str] = []
     log: list[dict[str, Any]] = []
     sessions: list[dict[str, Any]] = []
@@ -242,7 +245,8 @@ def _read_run(name: str, plan: PhaseInput, identities: Identities) -> RunResults
     for folder in (watch_folder(directory), directory):  # of equals, the run's own is taken
         with _noting(problems, folder / EVALUATIONS):
             found += read_evaluations(folder)
-    evaluations = own_evaluations(found, identities)
+    own = own_evaluations(found, identities)
+    evaluations = of_phase(own, name, last_step=plan.steps, command=spec.command)
     problems += left_out(name, step=plan.steps, found=found, own=evaluations, identities=identities)
     problems += failed(name, found, identities)
     with _noting(problems, path := directory / "time.jsonl"):

@@ -120,6 +120,17 @@ def headline_rows(rows: Sequence[MetricRow]) -> tuple[MetricRow, ...]:
     return tuple(row for row in rows if row.is_primary)
 
 
+def decided_rows(results: StudyResults, comparison: Comparison) -> tuple[MetricRow, ...]:
+    """Returns the primary metrics and those of the registered contrasts and of the Pareto plot."""
+    spec = results.spec
+    chosen = {*spec.pareto, *(contrast.metric for contrast in spec.contrasts.values())}
+    return tuple(
+        row
+        for row in comparison.rows
+        if row.is_primary or (row.is_score and f"{row.evaluator}/{row.name}" in chosen)
+    )
+
+
 def _adjusted(
     cells: Mapping[tuple[MetricRow, str], Cell], rows: Sequence[MetricRow]
 ) -> dict[tuple[MetricRow, str], Cell]:

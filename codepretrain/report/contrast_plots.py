@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+from codepretrain.report.arms import mean_over_replicates
 from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.contrast_rows import unit_text
 from codepretrain.report.figure_style import (
@@ -141,7 +142,7 @@ def _draw_trend(axes: Axes, one: ContrastResult) -> None:
     weights = list(one.config.weights.values())
     means = []
     for weight, arm, interval in zip(weights, one.arms, one.arm_intervals, strict=True):
-        means.append(scale * float(np.mean(arm.values)))
+        means.append(scale * mean_over_replicates(arm))
         axes.plot(
             [weight] * len(arm.values),
             [scale * value for value in arm.values],

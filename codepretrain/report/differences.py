@@ -18,6 +18,7 @@ from codepretrain.report.arms import (
     arm_scores,
     between,
     check_same_evaluation,
+    mean_over_replicates,
     replicates_of,
 )
 from codepretrain.report.cells import (
@@ -64,6 +65,8 @@ class Reader:
 def arm_cell(arm: Arm, reader: Reader) -> Cell:
     """Returns the mean over the replicates of an arm; the metric of a single run is as recorded.
 
+    Runs that have a trunk in common are one replicate, whose score is their mean.
+
     Its interval includes the spread between runs where there are replicates. It is unknown where
     the item scores of one were not kept.
     """
@@ -79,7 +82,7 @@ def arm_cell(arm: Arm, reader: Reader) -> Cell:
             values=arm.values,
             interval=metric_interval(row, first),
         )
-    mean = sum(arm.values) / len(arm.values)
+    mean = mean_over_replicates(arm)
     metric = dataclasses.replace(first, value=mean, standard_error=math.nan)
     interval = UNBOUNDED
     try:

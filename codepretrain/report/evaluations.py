@@ -7,16 +7,19 @@ older grader. Everything else is left out.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from etils import epath
 
+from codepretrain.command_line import same_study
 from codepretrain.evals.identity import SPEC, differing, identity_digest
 from codepretrain.evals.item_scores import read_item_scores
 from codepretrain.evals.metric import Metric
+from codepretrain.files.explain import shown
 from codepretrain.metrics.evaluation_records import read_records
+from codepretrain.metrics.item_files import Marks, item_file
 from codepretrain.report.paired import PairedScores
 
 Identities = Mapping[str, Mapping[str, str]]  # evaluator → its identity
@@ -27,7 +30,8 @@ class Evaluation:
     """A record of evals.jsonl; `identity` and `digest`: see `evals/identity.py`.
 
     folder: where its record and its item scores are. failure: why there are no metrics; "" for a
-    result.
+    result. items: what the record says of the item files (`metrics/item_files.py`). phase, mend:
+    whose it is, and the command that evaluates it again, for messages.
     """
 
     step: int
@@ -37,6 +41,9 @@ class Evaluation:
     metrics: Mapping[str, Metric]
     folder: str = field(default="", compare=False)
     failure: str = ""
+    items: Marks = field(default_factory=dict, compare=False)
+    phase: str = field(default="", compare=False)
+    mend: str = field(default="codepretrain evaluate", compare=False)
 
 
 def read_evaluations(folder: epath.Path) -> list[Evaluation]:
@@ -59,6 +66,24 @@ def own_evaluations(found: Iterable[Evaluation], identities: Identities) -> list
         if rank > 0 and (key not in own or rank >= own[key][0]):
             own[key] = rank, evaluation
     return [evaluation for _, evaluation in own.values()]
+
+
+def of_phase(
+    own: Iterable[Evaluation], phase: str, *, last_step: int, command: str
+) -> list[Evaluation]:
+    """Returns evaluations with their phase and the command that makes each again.
+
+    Args:
+      last_step: of the phase, which the command evaluates by default.
+      command: the command line of the report, whose study and working directory it has.
+    """
+    end = same_study(f"evaluate --phase {phase}", command)
+    found = []
+    for one in own:
+        is_end = one.step == last_step
+        mend = end if is_end else same_study(f"evaluate --phase {phase} --step {one.step}", command)
+        found.append(replace(one, phase=phase, mend=mend))
+    return found
 
 
 def _rank(evaluation: Evaluation, ours: Mapping[str, str]) -> int:
@@ -147,19 +172,18 @@ def unusable(
 def read_scores(
     evaluation: Evaluation, names: Collection[str] | None = None
 ) -> dict[str, PairedScores]:
-    """Returns the scores per item of metrics of an evaluation, {} if they were not kept.
+    """Returns the scores per item of metrics of an evaluation.
 
     Args:
       names: the metrics; None for all.
 
     Raises:
-      ValueError: the file is damaged.
+      ValueError: the file is missing or damaged.
     """
-    found = read_item_scores(
-        evaluation.folder, evaluation.evaluator, evaluation.step, evaluation.digest
-    )
+    key = evaluation.evaluator, evaluation.step, evaluation.digest
+    found = read_item_scores(evaluation.folder, *key, marks=evaluation.items)
     if found is None:
-        return {}
+        raise ValueError(f"{shown(item_file(evaluation.folder, *key))} is missing")
     scored = {}
     for name, values in found.scores.items():
         if name.endswith(("/weight", "/stratum")) or (names is not None and name not in names):
@@ -183,4 +207,5 @@ def _evaluation(line: Mapping[str, Any], folder: epath.Path) -> Evaluation:
         metrics=metrics,
         folder=str(folder),
         failure=line.get("failure", ""),
+        items=line.get("items") or {},
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from codepretrain.evals.metric import Direction
 from codepretrain.inference.families import adjusted
 from codepretrain.inference.interval import CONFIDENCE
 from codepretrain.report.arms import Arm, find_arm, share_a_run
@@ -145,11 +146,11 @@ def _points(
     readers: tuple[Reader, Reader],
 ) -> list[ParetoPoint]:
     signs = [1 if source.row and source.row.direction == "higher" else -1 for source in sources]
-    values = np.array(signs) * [[np.mean(arm.values) for arm in of] for of in arms]
+    cells_of = [(arm_cell(x, readers[0]), arm_cell(y, readers[1])) for x, y in arms]
+    values = np.array(signs) * [[cell.metric.value for cell in cells] for cells in cells_of]
     is_front = front(values)
     points = []
-    for place, of in enumerate(arms):
-        cells = arm_cell(of[0], readers[0]), arm_cell(of[1], readers[1])
+    for place, (of, cells) in enumerate(zip(arms, cells_of, strict=True)):
         ahead = [i for i in np.flatnonzero(is_front) if (values[i] > values[place]).all()]
         leads = [_lead(arms[int(i)], of, readers) for i in ahead]
         points.append(
@@ -174,9 +175,21 @@ def _lead(
         if cell.difference is None:
             return None
         found.append(cell.difference)
-    # The lead is in the metrics' direction, so half of the two-sided p-value is the one-sided one.
-    p_value = max(difference.p_value / 2 for difference in found)
+    p_value = max(
+        one_sided(difference, one.row.direction)
+        for difference, one in zip(found, ours, strict=True)
+    )
     return Lead(variant=ours[0].variant, p_value=p_value, between=found[0].between)
+
+
+def one_sided(difference: Difference, direction: Direction | None) -> float:
+    """Returns the p-value against no lead in a metric's direction.
+
+    The means of both arms may be over other replicates than in their difference, where trunks have
+    unequal numbers of runs and are shared by some arms: then its sign may be the other one.
+    """
+    leads = (difference.value > 0) == (direction == "higher")
+    return difference.p_value / 2 if leads else 1 - difference.p_value / 2
 
 
 def corrected(points: Sequence[ParetoPoint]) -> list[ParetoPoint]:

@@ -21,12 +21,19 @@ class ScoreReader:
         self._num_scores = 0
 
     def of(self, evaluation: Evaluation) -> Mapping[str, PairedScores]:
-        """Returns the scores by metric, {} if they were not kept.
+        """Returns the scores by metric.
 
         Raises:
-          ValueError: the file is damaged.
+          ValueError: the file is missing or damaged; says of which phase, and how to mend it.
         """
-        return self.kept(key_of(evaluation), lambda: read_scores(evaluation))
+        try:
+            return self.kept(key_of(evaluation), lambda: read_scores(evaluation))
+        except ValueError as error:
+            whose = f"{evaluation.phase}: " if evaluation.phase else ""
+            raise ValueError(
+                f"{whose}the item scores of {evaluation.evaluator} at step {evaluation.step:,} are "
+                f"lost and are in no comparison: {error}; run `{evaluation.mend}`"
+            ) from error
 
     def kept(
         self, key: Hashable, make: Callable[[], Mapping[str, PairedScores]]

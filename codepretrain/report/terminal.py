@@ -1,5 +1,8 @@
 """The comparison as a table in the terminal, at most 100 columns wide.
 
+It has the primary metrics and those that the study's contrasts are decided on; the comparison of
+any two checkpoints has no contrasts, and has the loss of each task beside its primary metric.
+
 Rows are metrics and columns are variants. Variants that do not fit continue in a table below, with
 the baseline repeated. A file or a pipe gets the same text without colors.
 """
@@ -14,7 +17,7 @@ from codepretrain.report.answers import baseline_notes
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
-from codepretrain.report.compare import Comparison
+from codepretrain.report.compare import Comparison, decided_rows
 from codepretrain.report.findings import caution, is_tentative, overview
 from codepretrain.report.tables import Block, blocks
 from codepretrain.report.wording import difference_text, half_text, label, value_text
@@ -33,14 +36,30 @@ def print_comparison(console: Console, results: StudyResults, comparison: Compar
     width = min(MAX_WIDTH, console.width)
     console.print(Text(f"\n{results.spec.study}", style="bold"))
     console.print(Text(overview(comparison)), width=width)
-    print_tables(console, comparison, comparison.headline_rows)
+    print_tables(console, comparison, decided_rows(results, comparison))
     for variant in comparison.variants:
         status = variant_status(results, variant)
         if status != "complete":
             console.print(Text(f"{variant}: {status}", style="yellow"), soft_wrap=True)
+    print_problems(console, results, comparison)
+    for line in results.spec.shared_seeds:
+        console.print(Text(line, style="yellow"), soft_wrap=True)
+    console.print(Text(legend(comparison), style="dim"), width=width)
+
+
+def rows_with_losses(comparison: Comparison) -> tuple[MetricRow, ...]:
+    """Returns the primary metrics and each evaluation's loss, such as the bits of its answers."""
+    return tuple(
+        row
+        for row in comparison.rows
+        if row.is_primary or (row.direction == "lower" and "/" not in row.name)
+    )
+
+
+def print_problems(console: Console, results: StudyResults, comparison: Comparison) -> None:
+    """Prints a line for everything that could not be read or compared."""
     for problem in dict.fromkeys([*results.all_problems, *comparison.problems]):
         console.print(Text(f"problem: {problem}", style="yellow"), soft_wrap=True)
-    console.print(Text(legend(comparison), style="dim"), width=width)
 
 
 def print_tables(console: Console, comparison: Comparison, rows: tuple[MetricRow, ...]) -> None:

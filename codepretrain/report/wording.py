@@ -16,11 +16,14 @@ def label(row: MetricRow, rows: Sequence[MetricRow]) -> str:
 
     A metric over a source (source/code/nats_per_token) is named by the source, an evaluator's only
     primary metric by the evaluator, unless it is an average over tasks. Metrics that two evaluators
-    share are prefixed by theirs.
+    share are prefixed by theirs: "code: accuracy" where another one has a source called code.
     """
     name = _label(row)
     of_others = {other.evaluator for other in rows if _label(other) == name} - {row.evaluator}
-    return f"{_spaced(row.evaluator)}: {name}" if of_others else name
+    if not of_others:
+        return name
+    evaluator = _spaced(row.evaluator)
+    return f"{evaluator}: {_spaced(row.name) if name == evaluator else name}"
 
 
 def _label(row: MetricRow) -> str:

@@ -28,6 +28,8 @@ from codepretrain.report.sections import sections_of
 from codepretrain.report.terminal import MAX_WIDTH, print_averages, print_comparison
 from codepretrain.report.unevaluated import unevaluated
 
+ITEMS = "items"  # the folder of the scores of all items
+
 
 def write_report(
     spec: ReportInput,
@@ -81,7 +83,7 @@ def write_study(
     if has_items:
         for evaluator in evaluators(content.results):
             csv = item_csv(content.results, evaluator, read=content.reader.of)
-            write_text(folder / "items" / f"{evaluator}.csv", csv)
+            write_text(folder / ITEMS / f"{evaluator}.csv", csv)
     return page
 
 

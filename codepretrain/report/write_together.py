@@ -16,7 +16,7 @@ from codepretrain.report.contrast_rows import contrast_overview, print_contrasts
 from codepretrain.report.findings import overview
 from codepretrain.report.page import study_parts
 from codepretrain.report.score_reader import ScoreReader
-from codepretrain.report.terminal import MAX_WIDTH
+from codepretrain.report.terminal import MAX_WIDTH, print_problems
 from codepretrain.report.together import Together, bring_together
 from codepretrain.report.together_page import (
     cost_lines,
@@ -103,6 +103,7 @@ def print_together(console: Console, together: Together) -> None:
         console.print(Text(f"\n{study}", style="bold"))
         console.print(Text(_overview(together, study)), width=width)
         print_contrasts(console, content.contrasts, width=width)
+        print_problems(console, content.results, content.comparison)
     console.print(Text("\ntogether", style="bold"))
     lines = [lead(together), *variant_lines(together), *same_contrast_lines(together)]
     for line in [*lines, *cost_lines(together)]:

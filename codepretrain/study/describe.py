@@ -14,7 +14,7 @@ from codepretrain.stream.repetition import check_repetition, most_reads
 from codepretrain.study.fingerprint import fingerprints
 from codepretrain.study.graph import AveragePhase, Phase, TrainingPhase
 from codepretrain.study.imports import import_identities
-from codepretrain.study.replicates import last_phases
+from codepretrain.study.replicates import last_phases, shared_seeds
 from codepretrain.study.replication import replication
 from codepretrain.study.source_sizes import SourceSize
 
@@ -59,6 +59,7 @@ def describe(
             variant: [names[prints[phase.name]] for phase in phases[last].path]
             for variant, last in config.variants.items()
         },
+        "shared_seeds": shared_seeds(config),
         "replicates": {
             variant: [
                 [names[prints[phase.name]] for phase in phases[last].path]

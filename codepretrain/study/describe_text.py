@@ -49,7 +49,7 @@ def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
         spelled = _spell_path(path, plan["phases"])
         console.print(f"variant {variant}: {spelled}", soft_wrap=True, highlight=False)
     _print_replicates(console, plan)
-    for line in replication_lines(plan["contrasts"]):
+    for line in [*plan["shared_seeds"], *replication_lines(plan["contrasts"])]:
         console.print(line, soft_wrap=True, highlight=False)
 
 

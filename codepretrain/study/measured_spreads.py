@@ -60,7 +60,7 @@ def spread_of(result: ContrastResult) -> Spread | None:
     error = (result.interval.high - result.interval.low) / 2 / _NORMAL
     error /= math.sqrt(of.item_factor / 2)
     return Spread(
-        run=None if variance is None else Known(math.sqrt(variance), source, False),
+        run=None if variance is None else Known(math.sqrt(variance), f"{source}, pooled", False),
         item=Known(error, source, False) if 0 < error < math.inf else None,
         item_freedom=max(result.num_items - 1.0, 1.0),
         rest_sd=0.0,
@@ -96,7 +96,7 @@ def spread_of_recipes(
             correlation = Known(min(max(found, 0.0), 1.0), source, False)
     item = max(parts.item - parts.residual, 0.0)
     return Spread(
-        run=Known(math.sqrt(run), source, False),
+        run=Known(math.sqrt(run), f"{source}, pooled, without run × item", False),
         item=Known(math.sqrt(item / of.item_factor * 2), source, False),
         item_freedom=float(estimate.num_clusters - 1),
         rest_sd=math.sqrt(rest),

@@ -1,9 +1,8 @@
 """Explains to the user of `evaluate` why a phase has no checkpoint of a step."""
 
-import shlex
-
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.checkpoint.restored import Restored
+from codepretrain.command_line import same_study
 from codepretrain.errors import DamageError, UserError
 from codepretrain.hosts import decide
 from codepretrain.stream.ledger import saved_step
@@ -25,7 +24,7 @@ def missing_checkpoint(
     ledger = workspace.run_dir(name) / "ledger.json"
     recorded_step = decide("the ledger's step", lambda: saved_step(ledger))
     lost = checkpoints.lost_steps(Restored(damaged={}), up_to=step, recorded_step=recorded_step)
-    train = _train_command(name, command)
+    train = same_study(f"train --phase {name}", command)
     if step in steps or step in lost:
         what = "is damaged" if step in steps else "is missing"
         return DamageError(
@@ -44,15 +43,3 @@ def missing_checkpoint(
         f"phase {name!r} has no complete checkpoint at step {step:,}; available steps: "
         f"{found or 'none'}"
     )
-
-
-def _train_command(name: str, command: str) -> str:
-    """Returns the command that trains a phase, with the study's flags of `command`."""
-    given = shlex.split(command)
-    flags = []
-    for i, argument in enumerate(given):
-        if argument in ("--config", "--workdir"):
-            flags += given[i : i + 2]
-        elif argument.startswith(("--config=", "--workdir=", "--config.")):
-            flags.append(argument)
-    return shlex.join(["codepretrain", "train", "--phase", name, *flags])

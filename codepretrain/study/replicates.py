@@ -13,6 +13,8 @@ that of its members in the same replicate.
 from codepretrain.config.replicates import count_of_variant, seeds
 from codepretrain.config.schema import StudyConfig
 
+_SEEDS = {"initialization_seed": "initialization seed", "data_order_seed": "data order seed"}
+
 
 def counts_of_phases(config: StudyConfig) -> dict[str, int]:
     """Returns how many replicates of each phase are trained, by the phase's name."""
@@ -48,3 +50,30 @@ def last_phases(config: StudyConfig, variant: str) -> list[str]:
     """Returns the name of the last phase of every replicate of a variant."""
     count = count_of_variant(config, variant)
     return [replicate_name(config.variants[variant], replicate) for replicate in range(count)]
+
+
+def shared_seeds(config: StudyConfig) -> list[str]:
+    """Returns a line for each seed that several replicates have.
+
+    They are counted as independent: how much of the spread a seed of one kind decides is not known
+    without a crossed design, such as that of `experiments/ladder_30m.py`.
+    """
+    count = max((count_of_variant(config, variant) for variant in config.variants), default=1)
+    starts_random = any(
+        not phase.origins and phase.initial_checkpoint is None for phase in config.phases.values()
+    )
+    lines = []
+    for kind, spelled in _SEEDS.items():
+        if kind == "initialization_seed" and not starts_random:
+            continue
+        of_seed: dict[int, list[int]] = {}
+        for replicate, pair in enumerate(seeds(config)[:count]):
+            of_seed.setdefault(getattr(pair, kind), []).append(replicate)
+        lines += [
+            f"replicates {', '.join(map(str, of))} share {spelled} {seed} and are counted as "
+            "independent: what that seed decides is the same in all of them, so intervals over "
+            "runs may be too narrow for a conclusion about recipes"
+            for seed, of in of_seed.items()
+            if len(of) > 1
+        ]
+    return lines

@@ -36,6 +36,7 @@ def report_input(workspace: Workspace, *, command_line: str) -> ReportInput:
         replicates={
             name: tuple(tuple(path) for path in paths) for name, paths in plan["replicates"].items()
         },
+        shared_seeds=tuple(plan["shared_seeds"]),
         phases=phases,
         evaluators=kept_identities(workspace),
         averages=full_scores(config),

@@ -18,7 +18,7 @@ from codepretrain.rows.data_dir import is_prepared
 from codepretrain.study.evaluations import keep_identities
 from codepretrain.study.opening import check_same_start, open_workspace
 from codepretrain.study.phase_params import check_step, phase_checkpoints
-from codepretrain.study.progress import progress
+from codepretrain.study.progress import Progress, progress
 from codepretrain.study.provenance import provenance
 from codepretrain.study.report import report_study
 from codepretrain.study.runner import Runner
@@ -235,14 +235,15 @@ def _train(
     )
     asked = {workspace.fingerprint(name) for name in named}
     for name in names:
-        if left[name] != "trained":
+        if left[name] not in ("trained", "scores lost"):
             continue
         retrains = retrain_lost and workspace.fingerprint(name) in asked
         is_lost = _end_is_lost(workspace, name, verify=retrains)
         if is_lost and retrains:
             left[name] = "to train"
         else:
-            _print_trained(console, workspace, name, is_lost=is_lost)
+            _print_trained(console, workspace, name, left[name], is_lost=is_lost)
+            left[name] = "trained"
     if all(state == "trained" for state in left.values()):
         return
     runner = Runner(
@@ -270,8 +271,12 @@ def _end_is_lost(workspace: Workspace, name: str, *, verify: bool) -> bool:
     return not (checkpoints.has_whole(step) if verify else step in checkpoints.steps())
 
 
-def _print_trained(console: Console, workspace: Workspace, name: str, *, is_lost: bool) -> None:
+def _print_trained(
+    console: Console, workspace: Workspace, name: str, state: Progress, *, is_lost: bool
+) -> None:
     line = f"{name}: trained already ({workspace.run_dir(name)})"
+    if state == "scores lost":
+        line += "; item scores of its evaluations are lost"
     if is_lost:
         line += (
             f"; its checkpoint of step {workspace.phases[name].num_steps:,} is gone: restore it "

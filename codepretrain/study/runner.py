@@ -25,6 +25,7 @@ from codepretrain.study.exchange import imported_params
 from codepretrain.study.graph import AveragePhase, TrainingPhase
 from codepretrain.study.hold import held
 from codepretrain.study.missing_checkpoint import missing_checkpoint
+from codepretrain.study.missing_evaluations import missing_evaluations
 from codepretrain.study.phase_params import phase_checkpoints
 from codepretrain.study.run_record import run_record
 from codepretrain.study.workspace import Workspace
@@ -161,7 +162,7 @@ class Runner:
                     is_primary=jax.process_index() == 0,
                 )
             )
-            missing = self._missing_evaluations(writer, step)
+            missing = missing_evaluations(self.evaluators, writer, name, step, self.console)
             if not missing:
                 self.console.print(
                     f"{name}: every evaluation of step {step:,} is recorded already", soft_wrap=True
@@ -177,16 +178,6 @@ class Runner:
                 with process_stopwatch().spent("evaluate"):
                     evaluator.record(params, writer, folder, step=step, tokens=tokens)
         return True
-
-    def _missing_evaluations(self, writer: MetricsWriter, step: int) -> list[Evaluator]:
-        """Returns the evaluations that process 0 does not find recorded."""
-        names = decide(
-            "the recorded evaluations",
-            lambda: [
-                e.name for e in self.evaluators if not writer.has_evaluation(step, e.name, e.digest)
-            ],
-        )
-        return [evaluator for evaluator in self.evaluators if evaluator.name in names]
 
     def _trainer(self, phase_run: PhaseRun, watch: Stopwatch) -> Trainer:
         return Trainer(phase_run, self.program, self.evaluators, self.console, watch)

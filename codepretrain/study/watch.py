@@ -7,13 +7,14 @@ deletion while it reads it (`checkpoint/reading.py`).
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from etils import epath
 from rich.console import Console
 
 from codepretrain.checkpoint.record import is_permanent, steps_in
 from codepretrain.hosts import decide
-from codepretrain.metrics.evaluation_records import recorded_digests
+from codepretrain.metrics.evaluation_records import lost_results, results_at, watch_folder
 from codepretrain.progress_pipe import PROGRESS
 from codepretrain.stream.ledger import saved_step
 from codepretrain.study.runner import Runner
@@ -40,6 +41,8 @@ def watch(
     waiting = {workspace.fingerprint(name): name for name in reversed(names)}
     tried: set[tuple[str, int]] = set()
 
+    recorded: set[tuple[str, int]] = set()  # looked up once
+
     def look(name: str) -> tuple[list[int], bool]:
         """Returns the checkpoints to evaluate, and whether there will be no others."""
         run_dir = workspace.run_dir(name)
@@ -47,8 +50,9 @@ def watch(
         committed = [
             s for s, unfinished in steps_in(run_dir / "checkpoints").items() if not unfinished
         ]
-        new = [step for step in committed if (name, step) not in tried]
-        missing = [s for s in new if not recorded_digests(run_dir, s) >= digests.items()]
+        new = [step for step in committed if (name, step) not in tried | recorded]
+        missing = [step for step in new if _is_missing(run_dir, step, digests)]
+        recorded.update((name, step) for step in set(new) - set(missing))
         return [
             step
             for step in missing
@@ -76,3 +80,11 @@ def watch(
         if waiting:
             PROGRESS.set_activity("watch")
             time.sleep(poll_s)
+
+
+def _is_missing(run_dir: epath.Path, step: int, digests: Mapping[str, str]) -> bool:
+    """Returns whether a result is missing, or item files of one that this job recorded."""
+    found = results_at(run_dir, step)
+    own = {key: found[key] for key in digests.items() if key in found}
+    watched = {key: of for key, of in own.items() if of[0] == watch_folder(run_dir)}
+    return len(own) < len(digests) or bool(lost_results(watched))

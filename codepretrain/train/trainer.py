@@ -1,5 +1,6 @@
 """Trains one phase: resumes, steps, logs, evaluates, saves, and stops cleanly."""
 
+import functools
 from collections.abc import Sequence
 from contextlib import ExitStack
 
@@ -11,7 +12,7 @@ from codepretrain.checkpoint.local.manager import LocalCheckpoints
 from codepretrain.checkpoint.manager import Checkpoints
 from codepretrain.errors import Interrupted
 from codepretrain.files import atomic
-from codepretrain.hosts import from_primary, gather, values_of_processes
+from codepretrain.hosts import decide, gather, values_of_processes
 from codepretrain.metrics.progress import StepProgress
 from codepretrain.metrics.starts import Purpose, record_start
 from codepretrain.metrics.stopwatch import Stopwatch
@@ -239,8 +240,10 @@ class Trainer:
         for evaluator in self.evaluators:
             if not evaluator.is_due(step, at_end=step == phase_run.num_steps):
                 continue
-            key = step, evaluator.name, evaluator.digest
-            if from_primary(not self.writer.has_evaluation(*key)):
+            why = functools.partial(
+                self.writer.why_evaluate, step, evaluator.name, evaluator.digest
+            )
+            if decide("whether an evaluation is recorded", why):
                 with self.watch.spent("evaluate"):
                     evaluator.record(state.params, self.writer, run_dir, step=step, tokens=tokens)
 

@@ -15,15 +15,15 @@ import numpy as np
 import pytest
 from scipy import special
 
-from codepretrain.inference.aggregate import aggregate
 from codepretrain.inference.crossed import contrast, difference, linear_contrast
 from codepretrain.inference.equivalence import equivalence
 from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.families import adjusted
 from codepretrain.inference.linearized import linearize
-from codepretrain.inference.multibootstrap import multibootstrap
 from codepretrain.inference.power import Design, design_of, equivalence_power, power
 from codepretrain.inference.trend import dose_weights, factorial_weights
+from tests.inference.aggregate import aggregate
+from tests.inference.multibootstrap import multibootstrap
 from tests.inference.simulated import Scenario
 from tests.inference.test_trend import CELLS
 

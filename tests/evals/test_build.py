@@ -167,10 +167,10 @@ def test_a_failure_is_recorded_if_the_study_wants_to_go_on_and_is_tried_again(
         with MetricsWriter(
             tmp_path, LoggingConfig(write_tensorboard=False), "run", resumed_step=7
         ) as writer:
-            assert not writer.has_evaluation(7, "x", evaluator.digest)
+            assert writer.why_evaluate(7, "x", evaluator.digest)
             evaluator.record({}, writer, tmp_path, step=7, tokens=700)
-            last = writer.has_evaluation(7, "x", evaluator.digest)
-    assert last
+            last = writer.why_evaluate(7, "x", evaluator.digest)
+    assert last == ""
     failed, made_good = map(json.loads, (tmp_path / "evals.jsonl").read_text().splitlines())
     assert (failed["failure"], failed["metrics"]) == ("disk full", {})
     assert "failure" not in made_good
@@ -257,7 +257,11 @@ def record(run_dir: Path) -> None:
 def test_the_record_states_what_the_metric_is(tmp_path: Path) -> None:
     record(tmp_path)
     (line,) = (tmp_path / "evals.jsonl").read_text().splitlines()
-    assert json.loads(line) == {
+    found = json.loads(line)
+    assert {suffix: of["bytes"] for suffix, of in found.pop("items").items()} == {
+        path.suffix: path.stat().st_size for path in (tmp_path / "items").iterdir()
+    }
+    assert found == {
         "step": 7,
         "tokens": 700,
         "evaluator": "prose",

@@ -5,11 +5,11 @@ import pytest
 
 from codepretrain.evals.item_scores import (
     ItemScores,
-    item_scores_path,
     read_item_scores,
     write_item_scores,
 )
 from codepretrain.files import journal
+from codepretrain.metrics.item_files import item_file
 
 ITEMS = ItemScores(
     ["a", "b\0 é"],
@@ -22,7 +22,7 @@ DIGEST, OTHER = "0123456789ab" + "c" * 52, "fedcba987654" + "c" * 52
 
 def test_scores_and_records_come_back(tmp_path: Path) -> None:
     write_item_scores(tmp_path, "prose", 7, DIGEST, ITEMS)
-    path = item_scores_path(tmp_path, "prose", 7, DIGEST)
+    path = item_file(tmp_path, "prose", 7, DIGEST)
     assert path.name == "prose-00000007-0123456789ab.npz"
     found = read_item_scores(tmp_path, "prose", 7, DIGEST)
     assert found is not None
@@ -60,7 +60,7 @@ def test_scores_that_were_not_kept_are_none(tmp_path: Path) -> None:
 
 def test_damaged_scores_are_named(tmp_path: Path) -> None:
     write_item_scores(tmp_path, "prose", 7, DIGEST, ITEMS)
-    path = item_scores_path(tmp_path, "prose", 7, DIGEST)
+    path = item_file(tmp_path, "prose", 7, DIGEST)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match=r"prose-00000007-0123456789ab\.npz is damaged"):
         read_item_scores(tmp_path, "prose", 7, DIGEST)

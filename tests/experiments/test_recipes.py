@@ -70,3 +70,12 @@ def test_the_recommended_recipe_is_balanced_text_with_synthetic_code_in_the_init
 def test_table_2_has_a_variant_for_each_of_its_rows() -> None:
     table = set(experiment("initialization").phases)
     assert table <= set(experiment(NAME).variants.values())
+
+
+def test_what_the_paper_lacks_and_could_explain_its_effects_is_a_control() -> None:
+    """As docs/experiments.md says: the stages and their interactions, and the one cosine."""
+    contrasts = experiment(NAME).contrasts
+    controls = {name for name, of in contrasts.items() if of.is_control}
+    assert controls == {
+        name for name in contrasts if name.startswith(("effect_of_", "restart_of_"))
+    }

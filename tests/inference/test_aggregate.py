@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from codepretrain.inference.aggregate import aggregate
 from codepretrain.inference.crossed import difference, linear_contrast
 from codepretrain.inference.linearized import linearize
+from tests.inference.aggregate import aggregate
 from tests.inference.simulated import Scenario
 
 SMALL = Scenario(num_clusters=30, are_unequal=True)

@@ -48,3 +48,32 @@ def test_a_single_cluster_has_no_known_spread() -> None:
     arms = [ArmScores(ids=ids, clusters=["one"] * 6, values=of) for of in draws]
     with pytest.raises(ValueError, match="at least 2 clusters of items in every stratum"):
         probability_of_best(linearize(arms))
+
+
+def test_arms_of_one_trunk_are_compared_trunk_by_trunk() -> None:
+    """The trunks differ by 2, and on each the second cooldown is better by 0.1 ± 0.01."""
+    trunks = np.array([1.0, 3.0, 2.0])
+    gaps = np.array([0.1, 0.11, 0.09])
+    arms = [arm(trunks), arm(trunks + gaps), arm([0.0, 0.1, 0.05])]
+    together = probability_of_best(linearize(arms), groups=[0, 0, 2])
+    assert together[1] > 0.95
+    # The smaller one's probability is that of the paired difference, a tail of t.
+    tail = stats.t.sf(gaps.mean() / (gaps.std(ddof=1) / np.sqrt(3)), 2)
+    two = probability_of_best(linearize(arms[:2]), groups=[0, 0])
+    assert two[0] == pytest.approx(tail, abs=0.003)
+    apart = probability_of_best(linearize(arms))
+    assert apart[0] > 0.3
+    with pytest.raises(ValueError, match=r"same number of replicates in every arm, found \(3, 2\)"):
+        probability_of_best(linearize([arms[0], arm([1.0, 2.0])]), groups=[0, 0])
+
+
+def test_equal_arms_of_one_trunk_are_about_equally_likely() -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(200):
+        trunks = rng.normal(size=3)
+        arms = [arm(trunks + 0.1 * rng.normal(size=3)) for _ in range(2)]
+        found.append(probability_of_best(linearize(arms), groups=[0, 0])[0])
+    assert np.mean(found) == pytest.approx(0.5, abs=0.07)
+    # As the tail of a paired t-test, it is uniform where the arms are equal.
+    assert np.mean(np.array(found) < 0.05) == pytest.approx(0.05, abs=0.05)

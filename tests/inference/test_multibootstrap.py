@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from codepretrain.inference.crossed import difference
-from codepretrain.inference.multibootstrap import multibootstrap
 from codepretrain.inference.scores import ArmScores
+from tests.inference.multibootstrap import multibootstrap
 from tests.inference.simulated import Scenario
 
 

@@ -9,13 +9,13 @@ from codepretrain.inference.crossed import difference
 from codepretrain.inference.power import (
     Design,
     design_of,
-    difference_design,
     equivalence_power,
     guard_power,
     item_error,
     minimum_detectable_effect,
     power,
 )
+from tests.inference.designs import difference_design
 from tests.inference.simulated import Scenario
 
 DESIGN = difference_design(num_replicates=5, run_sd=0.4, item_error=0.2, item_freedom=200)

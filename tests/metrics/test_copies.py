@@ -18,7 +18,12 @@ from codepretrain.metrics.writer import MetricsWriter
 
 PLAIN = LoggingConfig(write_tensorboard=False)
 LOSS = {"loss": {"value": 3.5, "standard_error": 0.1, "count": 7, "unit": "nats/token"}}
-RECORD: dict[str, Any] = {"digest": "d" * 64, "identity": {"items": "i"}, "metrics": LOSS}
+RECORD: dict[str, Any] = {
+    "digest": "d" * 64,
+    "identity": {"items": "i"},
+    "metrics": LOSS,
+    "items": {},
+}
 
 
 def read_events(directory):

@@ -3,6 +3,8 @@ import subprocess
 import sys
 import textwrap
 import tracemalloc
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +21,14 @@ LOSS = {"loss": {"value": 3.5, "standard_error": 0.1, "count": 7, "unit": "nats/
 A: dict[str, Any]
 B: dict[str, Any]
 A, B = (
-    {"digest": digest * 64, "identity": {"spec": "s", "items": "i"}, "metrics": LOSS}
+    {"digest": digest * 64, "identity": {"spec": "s", "items": "i"}, "metrics": LOSS, "items": {}}
     for digest in "ab"
 )
+
+
+def whole(folder: Path, record: Mapping[str, Any]) -> str:
+    """Takes every item file for whole."""
+    return ""
 
 
 def steps_in(path):
@@ -35,8 +42,8 @@ def test_on_resume_each_step_stands_once(tmp_path):
         writer.log_evaluation(step=2, tokens=20, evaluator="loss", **A)
         writer.log_evaluation(step=4, tokens=40, evaluator="loss", **A)
     with MetricsWriter(tmp_path, PLAIN, "run", resumed_step=3) as writer:
-        assert writer.has_evaluation(2, "loss", A["digest"])
-        assert not writer.has_evaluation(4, "loss", A["digest"])
+        assert not writer.why_evaluate(2, "loss", A["digest"], damage=whole)
+        assert writer.why_evaluate(4, "loss", A["digest"])
         writer.log_step({"step": 4, "loss": 0.25})
         writer.log_evaluation(step=4, tokens=40, evaluator="loss", **A)
     assert steps_in(tmp_path / "metrics.jsonl") == [1, 2, 3, 4]
@@ -53,11 +60,11 @@ def test_an_evaluation_of_another_identity_is_another_evaluation(tmp_path):
     with MetricsWriter(tmp_path, PLAIN, "run") as writer:
         writer.log_evaluation(step=2, tokens=20, evaluator="loss", **A)
     with MetricsWriter(tmp_path, PLAIN, "run", resumed_step=2) as writer:
-        assert not writer.has_evaluation(2, "loss", B["digest"])
+        assert writer.why_evaluate(2, "loss", B["digest"])
         writer.log_evaluation(step=2, tokens=20, evaluator="loss", **B)
     with MetricsWriter(tmp_path, PLAIN, "run", resumed_step=2) as writer:
-        assert writer.has_evaluation(2, "loss", A["digest"])
-        assert writer.has_evaluation(2, "loss", B["digest"])
+        assert not writer.why_evaluate(2, "loss", A["digest"], damage=whole)
+        assert not writer.why_evaluate(2, "loss", B["digest"], damage=whole)
     records = journal.read(tmp_path / "evals.jsonl")
     assert [record["digest"][0] for record in records] == ["a", "b"]
 
@@ -70,8 +77,8 @@ def test_two_jobs_that_evaluate_a_step_at_the_same_time_both_record_it(tmp_path)
         MetricsWriter(beside, PLAIN, "run (watch)", beside=tmp_path) as watching,
     ):
         key = 2, "loss", A["digest"]
-        assert not training.has_evaluation(*key)
-        assert not watching.has_evaluation(*key)
+        assert training.why_evaluate(*key)
+        assert watching.why_evaluate(*key)
         watching.log_evaluation(step=2, tokens=20, evaluator="loss", **A)
         training.log_evaluation(step=2, tokens=20, evaluator="loss", **A)
         training.log_evaluation(step=4, tokens=40, evaluator="loss", **A)
@@ -167,9 +174,9 @@ def test_a_failure_is_no_result(tmp_path):
     with MetricsWriter(tmp_path, PLAIN, "run") as writer:
         failed = {name: A[name] for name in ("digest", "identity")}
         writer.log_failure(step=2, tokens=20, evaluator="loss", **failed, failure="no disk")
-        assert not writer.has_evaluation(2, "loss", A["digest"])
+        assert writer.why_evaluate(2, "loss", A["digest"])
     with MetricsWriter(tmp_path, PLAIN, "run", resumed_step=2) as writer:
-        assert not writer.has_evaluation(2, "loss", A["digest"])
+        assert writer.why_evaluate(2, "loss", A["digest"])
         assert writer.last_identity(2, "loss") is None
         writer.log_evaluation(step=2, tokens=20, evaluator="loss", **A)
         assert writer.last_identity(2, "loss") == A["identity"]

@@ -276,7 +276,7 @@ def evaluate(writer, run_dir, learner, step, *, annealed, noise):
     for name, (metrics, items) in results.items():
         identity = IDENTITIES[name]
         digest = identity_digest(identity)
-        write_item_scores(run_dir, name, step, digest, items)
+        marks = write_item_scores(run_dir, name, step, digest, items)
         writer.log_evaluation(
             step=step,
             tokens=step * STEP_TOKENS,
@@ -284,6 +284,7 @@ def evaluate(writer, run_dir, learner, step, *, annealed, noise):
             metrics={key: value.to_json() for key, value in metrics.items()},
             identity=identity,
             digest=digest,
+            items=marks,
         )
 
 

@@ -100,7 +100,8 @@ def write_run(
                 found = NATS_PER_TOKEN.metric(estimate.ratio_of_sums(values, weights))
             identity = IDENTITIES[evaluator]
             digest = identity_digest(identity)
-            write_item_scores(folder, evaluator, STEP, digest, ItemScores(ids, scores, [], ids))
+            items = ItemScores(ids, scores, [], ids)
+            marks = write_item_scores(folder, evaluator, STEP, digest, items)
             writer.log_evaluation(
                 step=STEP,
                 tokens=STEP,
@@ -108,6 +109,7 @@ def write_run(
                 metrics={metric: found.to_json()},
                 identity=identity,
                 digest=digest,
+                items=marks,
             )
     (folder / "ledger.json").write_text(json_values.encode(ledger.to_json()))
 

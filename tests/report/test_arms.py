@@ -5,13 +5,15 @@ import numpy as np
 import pytest
 
 from codepretrain.evals.identity import identity_digest
-from codepretrain.evals.item_scores import item_scores_path, read_item_scores, write_item_scores
+from codepretrain.evals.item_scores import read_item_scores, write_item_scores
+from codepretrain.metrics.item_files import item_file
 from codepretrain.report.arms import arm_scores, between, check_same_evaluation, find_arm
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline, metric_rows
 from codepretrain.report.evaluations import read_scores
 from codepretrain.report.findings import caution, findings, overview
 from codepretrain.report.wording import verdict_text
+from tests.fixtures.item_records import drop_marks
 from tests.report.replicated import LOSS, LOSS_METRIC, QUIZ, STEP, phase, replicated_study
 
 LEVELS = {"plain": (3.0, 3.02, 2.97), "coded": (2.5, 2.55, 2.52)}
@@ -54,6 +56,7 @@ def test_the_scores_of_an_arm_are_those_of_its_replicates_in_order(tmp_path):
 def test_items_of_replicates_are_paired_by_id_in_whatever_order(tmp_path):
     study = replicated_study(tmp_path, LEVELS)
     run = study.phases["plain-r1"].run_dir
+    drop_marks(run)
     results = collect(study)
     before = arm_scores(arm_of(results, "plain"), read_scores)
     digest, items = items_of(study, "plain-r1", LOSS)
@@ -82,6 +85,7 @@ def test_replicates_of_other_evaluations_are_refused(tmp_path):
 
 def test_item_scores_that_are_not_those_of_the_metric_are_refused(tmp_path):
     study = replicated_study(tmp_path, LEVELS)
+    drop_marks(study.phases["coded-r2"].run_dir)
     results = collect(study)
     row = loss_row(results)
     digest, items = items_of(study, "coded-r2", LOSS)
@@ -172,6 +176,18 @@ def test_runs_of_one_trunk_are_one_replicate_unless_all_share_it(tmp_path, plain
     assert between(arms) == difference.between
 
 
+def test_a_value_is_a_mean_over_trunks_as_its_interval_is(tmp_path):
+    """Three runs of one trunk, and one of another."""
+    levels = {"plain": (2.0, 2.02, 2.04, 3.6), "coded": (2.5, 2.55, 2.52, 2.49)}
+    study = branches(replicated_study(tmp_path, levels), {"plain": "aaab", "coded": "cdef"})
+    results = collect(study)
+    cell = compare_to_baseline(results).cells[loss_row(results), "plain"]
+    values = cell.values
+    expected = (np.mean(values[:3]) + values[3]) / 2
+    assert cell.metric.value == pytest.approx(expected)
+    assert (cell.interval.low + cell.interval.high) / 2 == pytest.approx(expected)
+
+
 def test_an_imported_model_is_a_start_too(tmp_path):
     study = replicated_study(tmp_path, LEVELS)
     phases = {
@@ -186,7 +202,7 @@ def test_replicates_that_are_not_there_yet_are_left_out(tmp_path):
     study = replicated_study(tmp_path, LEVELS)
     results = collect(study)
     digest = results.runs["coded"].at_end(QUIZ).digest
-    item_scores_path(study.phases["coded-r1"].run_dir, QUIZ, STEP, digest).unlink()
+    item_file(study.phases["coded-r1"].run_dir, QUIZ, STEP, digest).unlink()
     (Path(study.phases["coded-r2"].run_dir) / "evals.jsonl").unlink()
     comparison = compare_to_baseline(collect(study))
     cells = {row.evaluator: cell for (row, v), cell in comparison.cells.items() if v == "coded"}

@@ -15,8 +15,9 @@ from codepretrain.config.averages import all_shares
 from codepretrain.config.schema import AveragesConfig, LoggingConfig
 from codepretrain.evals.estimate import clustered_mean
 from codepretrain.evals.identity import identity_digest
-from codepretrain.evals.item_scores import ItemScores, item_scores_path, write_item_scores
+from codepretrain.evals.item_scores import ItemScores, write_item_scores
 from codepretrain.evals.metric import MetricSpec
+from codepretrain.metrics.item_files import item_file
 from codepretrain.metrics.writer import MetricsWriter
 from codepretrain.report.averages import METRIC, average
 from codepretrain.report.collect import PhaseInput, ReportInput, collect
@@ -109,7 +110,7 @@ def record(
             which = {**IDENTITIES[evaluator], **identity}
             digest = identity_digest(which)
             items = ItemScores(ids, scores, [], [name for of in names for name in of])
-            write_item_scores(root / run, evaluator, step, digest, items)
+            marks = write_item_scores(root / run, evaluator, step, digest, items)
             writer.log_evaluation(
                 step=step,
                 tokens=step,
@@ -117,6 +118,7 @@ def record(
                 metrics=found,
                 identity=which,
                 digest=digest,
+                items=marks,
             )
 
 
@@ -213,7 +215,7 @@ def test_without_item_scores_the_tasks_are_taken_as_independent(tmp_path: Path) 
         clusters=shared,
     )
     digest = identity_digest(IDENTITIES["suite"])
-    path = item_scores_path(tmp_path / "first", "suite", 20, digest)
+    path = item_file(tmp_path / "first", "suite", 20, digest)
     path.unlink()
     found = values(study(tmp_path))["reasoning"]
     assert found.standard_error == pytest.approx(0.5**1.5)

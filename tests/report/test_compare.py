@@ -9,22 +9,24 @@ from codepretrain.evals.estimate import Estimate
 from codepretrain.evals.identity import identity_digest
 from codepretrain.evals.item_scores import (
     ItemScores,
-    item_scores_path,
     read_item_scores,
     write_item_scores,
 )
 from codepretrain.evals.multiple_choice import ACCURACY, PREDICTED
 from codepretrain.evals.validation_loss import BITS_PER_BYTE, NATS_PER_TOKEN
 from codepretrain.files import json_values
+from codepretrain.metrics.item_files import item_file
 from codepretrain.report.cells import MetricRow, metric_interval
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline, headline_rows
 from codepretrain.report.statistics import holm, wilson_interval
+from tests.fixtures.item_records import drop_marks
 
 ANY = Estimate(0.5, 0.1, 9)
 CODE_LOSS = MetricRow.of(
     "validation_loss", "source/code/nats_per_token", NATS_PER_TOKEN.metric(ANY)
 )
+
 CODE_BITS = MetricRow.of("validation_loss", "source/code/bits_per_byte", BITS_PER_BYTE.metric(ANY))
 PROSE = MetricRow.of("prose_continuation", "accuracy", ACCURACY.metric(ANY))
 
@@ -37,7 +39,7 @@ def kept_at_end(study, phase, evaluator):
     """Returns the file of the item scores at the end of a phase."""
     plan = study.phases[phase]
     digest = digest_at_end(study, phase, evaluator)
-    return item_scores_path(plan.run_dir, evaluator, plan.steps, digest)
+    return item_file(plan.run_dir, evaluator, plan.steps, digest)
 
 
 def test_every_variant_has_every_metric_at_the_end_of_its_last_phase(comparison):
@@ -139,6 +141,7 @@ def test_a_diverged_variant_is_compared_with_an_unknown_interval(copied_study):
     items = read_item_scores(run, "validation_loss", 200, digest)
     assert items is not None
     items.scores[name][247] = np.nan
+    drop_marks(run)
     write_item_scores(run, "validation_loss", 200, digest, items)
     lines = [json_values.decode(line) for line in (run / "evals.jsonl").read_text().splitlines()]
     for line in lines:
@@ -160,6 +163,7 @@ def test_items_of_another_evaluation_are_refused_by_name(copied_study, count):
     ids = [f"text_docstrings/{number}" for number in range(count)]
     digest = digest_at_end(copied_study, "code_continue", "prose_continuation")
     items = ItemScores(ids, scores, [], ids)
+    drop_marks(run)
     write_item_scores(run, "prose_continuation", 200, digest, items)
     comparison = compare_to_baseline(collect(copied_study))
     cell = comparison.cells[PROSE, "code_to_text"]

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from codepretrain.evals.identity import identity_digest
-from codepretrain.evals.item_scores import item_scores_path
 from codepretrain.files import json_values
+from codepretrain.metrics.item_files import item_file
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline
 from codepretrain.report.evaluations import (
@@ -177,16 +177,20 @@ def test_items_come_with_their_denominators_and_strata(study):
     np.testing.assert_array_equal(np.unique(everything.strata), [0, 1, 2])
     prose = at_end(run, "prose_continuation")
     assert read_scores(prose)["accuracy"].weights is None
-    assert read_scores(replace(prose, step=399)) == {}
-    assert read_scores(replace(prose, digest="0" * 64)) == {}
+    for other in (replace(prose, step=399), replace(prose, digest="0" * 64)):
+        with pytest.raises(ValueError, match=r"prose_continuation-.* is missing"):
+            read_scores(other)
 
 
 def test_damaged_items_are_named(copied_study):
     run = collect(copied_study).runs["text_pretrain"]
     digest = at_end(run, "validation_loss").digest
-    path = item_scores_path(run.plan.run_dir, "validation_loss", 400, digest)
+    path = item_file(run.plan.run_dir, "validation_loss", 400, digest)
     path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(ValueError, match=r"validation_loss-00000400-\w+\.npz is damaged"):
+    with pytest.raises(
+        ValueError,
+        match=r"validation_loss-00000400-\w+\.npz is damaged: expected [\d,]+ bytes, found 300",
+    ):
         read_scores(at_end(run, "validation_loss"))
 
 

@@ -18,8 +18,9 @@ from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_to_baseline
 from codepretrain.report.differences import Reader
 from codepretrain.report.evaluations import read_scores
-from codepretrain.report.pareto import Lead, ParetoPoint, corrected, front, pareto
+from codepretrain.report.pareto import Lead, ParetoPoint, corrected, front, one_sided, pareto
 from codepretrain.report.pareto_view import pareto_figure, pareto_rows
+from codepretrain.report.statistics import Difference
 from tests.inference.simulated import Scenario
 from tests.report.replicated import LOSS, LOSS_METRIC, replicated_study
 
@@ -42,6 +43,13 @@ def found_in(study, metrics=METRICS):
 def test_the_front_by_hand() -> None:
     points = [[1.0, 3.0], [2.0, 2.0], [1.5, 1.9], [1.0, 2.0], [3.0, 0.0], [2.0, 2.0]]
     assert front(np.array(points)).tolist() == [True, True, False, False, True, True]
+
+
+def test_a_lead_of_the_other_sign_is_none() -> None:
+    """Where runs per trunk are unequal, the mean of an arm may lead and the difference not."""
+    ahead = Difference(0.5, Interval(0.1, 0.9), 0.02, 9, True, "")
+    assert one_sided(ahead, "higher") == pytest.approx(0.01)
+    assert one_sided(ahead, "lower") == pytest.approx(0.99)
 
 
 def test_a_variant_is_behind_if_both_leads_are_found(tmp_path):

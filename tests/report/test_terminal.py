@@ -1,12 +1,14 @@
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from codepretrain.config.schema import ContrastConfig
 from codepretrain.report.collect import collect
-from codepretrain.report.compare import compare_to_baseline
-from codepretrain.report.terminal import print_comparison
+from codepretrain.report.compare import compare_to_baseline, decided_rows
+from codepretrain.report.terminal import print_comparison, rows_with_losses
 
 
 def printed(results, comparison, *, width, **options):
@@ -58,3 +60,30 @@ def test_damaged_files_are_named(copied_study):
     text = " ".join(printed(results, compare_to_baseline(results), width=100).split())
     assert "problem: " in text
     assert "evals.jsonl" in text
+
+
+PER_BYTE = "prose_continuation/accuracy_per_byte"
+
+
+def test_the_table_has_the_metrics_that_contrasts_are_decided_on(results, comparison):
+    names = [f"{row.evaluator}/{row.name}" for row in decided_rows(results, comparison)]
+    assert PER_BYTE not in names
+    assert "prose_continuation/accuracy" in names
+    contrast = ContrastConfig(metric=PER_BYTE, direction="higher", variants=("x", "text_only"))
+    spec = replace(results.spec, contrasts={"bits": contrast})
+    registered = replace(results, spec=spec)
+    names = [f"{row.evaluator}/{row.name}" for row in decided_rows(registered, comparison)]
+    assert names.count(PER_BYTE) == 1
+    assert "code_continuation/accuracy_per_byte" not in names
+    assert "prose continuation: accuracy per" in " ".join(
+        printed(registered, comparison, width=100).split()
+    )
+
+
+def test_of_any_two_checkpoints_the_loss_of_each_task_is_beside_its_accuracy(comparison):
+    [accuracy] = [row for row in comparison.headline_rows if row.evaluator == "prose_continuation"]
+    bits = replace(
+        accuracy, name="bits_per_answer", unit="bits", direction="lower", is_primary=False
+    )
+    shown = rows_with_losses(replace(comparison, rows=(*comparison.rows, bits)))
+    assert shown == (*comparison.headline_rows, bits)

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -103,6 +104,9 @@ def test_labels_that_two_evaluators_share_tell_the_evaluator():
     other = row("far_validation", LOSS.name, "nats/token", "lower", is_primary=True)
     assert label(LOSS, [LOSS, other]) == "validation: code"
     assert label(other, [LOSS, other]) == "far validation: code"
+    task = replace(LOSS, evaluator="code", name="accuracy", unit="fraction", direction="higher")
+    assert label(task, [LOSS, task]) == "code: accuracy"
+    assert label(LOSS, [LOSS, task]) == "validation: code"
     bits = row("validation", "source/code/bits_per_byte", "bits/byte", "lower")
     assert label(LOSS, [LOSS, bits]) == "code"
 

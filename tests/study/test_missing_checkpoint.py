@@ -12,7 +12,7 @@ from codepretrain.study.run import evaluate_phases
 from codepretrain.study.workspace import Workspace
 
 COMMAND = "codepretrain evaluate --config 'my tiny.py' --workdir=w --phase x --config.model.d_ff=9"
-KEPT = "--config 'my tiny.py' --workdir=w --config.model.d_ff=9"
+KEPT = "--config 'my tiny.py' --workdir w --config.model.d_ff=9"
 
 
 def complaint(config: StudyConfig, workdir: Path, phase: str, step: int | None = None) -> str:

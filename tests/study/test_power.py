@@ -18,7 +18,6 @@ from codepretrain.config.schema import (
 )
 from codepretrain.hardware.chips import CHIPS
 from codepretrain.inference.power import (
-    difference_design,
     equivalence_power,
     floor,
     guard_power,
@@ -32,11 +31,13 @@ from codepretrain.study.power import Assumptions, power_plan
 from codepretrain.study.power_text import print_power
 from codepretrain.study.spreads import Known, Spread
 from tests.configs import CONSTANT, STEP_TOKENS, small_study
+from tests.inference.designs import difference_design
 
 TRUNK = PhaseConfig(tokens=10 * STEP_TOKENS, mixture={"text": 1.0}, schedule=CONSTANT)
 CHILD = PhaseConfig(
     parent="trunk", tokens=4 * STEP_TOKENS, mixture={"code": 1.0}, schedule=CONSTANT
 )
+
 EVALS = {
     "suite": EvaluatorConfig(kind="harness", options={"tasks": "boolq,piqa"}),
     "loss": EvaluatorConfig(kind="validation_loss"),

@@ -42,7 +42,9 @@ def test_every_replicate_is_trained_once_by_one_run(
     assert main(["plan", *where, "--power", "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)["power"]
     measured = planned["contrasts"]["code"]
-    assert measured["run_sd"]["source"] == "code 2, plain 2 finished runs"
+    assert measured["run_sd"]["source"] == (
+        "code 2, plain 2 finished runs, pooled, without run × item"
+    )
     assert not measured["run_sd"]["is_assumed"]
     assert planned["problems"] == []
     [scores] = (workdir / "runs").glob("trunk-r1-*/items/*-00000008-*.npz")

@@ -21,7 +21,7 @@ from codepretrain.study.describe import describe
 from codepretrain.study.describe_text import print_plan
 from codepretrain.study.fingerprint import fingerprints
 from codepretrain.study.graph import branch_steps, resolve, row_order
-from codepretrain.study.replicates import all_phases, last_phases
+from codepretrain.study.replicates import all_phases, last_phases, shared_seeds
 from codepretrain.study.source_sizes import SourceSize
 from tests.study.test_graph import CONSTANT, STEP, small_study
 
@@ -179,3 +179,18 @@ def test_data_use_counts_one_replicate() -> None:
 def test_mistakes(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         check(dataclasses.replace(study(), **changes))
+
+
+def test_replicates_that_share_a_seed_are_named() -> None:
+    pairs = ((0, 0), (0, 1), (1, 1))
+    config = study(
+        tuple(ReplicateConfig(initialization_seed=i, data_order_seed=o) for i, o in pairs)
+    )
+    first, second = shared_seeds(config)
+    assert first.startswith("replicates 0, 1 share initialization seed 0 and are counted as ind")
+    assert second.startswith("replicates 1, 2 share data order seed 1 and are counted as indepe")
+    assert shared_seeds(dataclasses.replace(config, replicates=SEEDS)) == []
+    plan = describe(config, resolve(config), source_sizes=SIZES, imports={})
+    console = io.StringIO()
+    print_plan(Console(file=console, width=400), plan)
+    assert f"{first}\n{second}\n" in console.getvalue()

@@ -12,10 +12,10 @@ from etils import epath
 
 from codepretrain.errors import UserError
 from codepretrain.evals.identity import differing
-from codepretrain.evals.item_scores import item_scores_path
 from codepretrain.evals.judge.match import Match
 from codepretrain.files import journal, storage
 from codepretrain.metrics.evaluation_records import read_results
+from codepretrain.metrics.item_files import item_file
 
 _FIELDS = ("id", "prompt", "completion")
 
@@ -158,13 +158,13 @@ def _required(
 def _recorded(
     checkpoint: Checkpoint, evaluator: str, digest: str, evaluation: _Evaluation
 ) -> Recorded:
-    path = item_scores_path(evaluation.folder, evaluator, checkpoint.step, digest)
+    path = item_file(evaluation.folder, evaluator, checkpoint.step, digest)
     path = path.with_suffix(".jsonl")
     records = journal.read(path, fields=dict.fromkeys(_FIELDS, str))
     if not records:
         raise UserError(
-            f"variant {checkpoint.variant!r}: {path} is missing or holds no completions: restore "
-            "it from a copy"
+            f"variant {checkpoint.variant!r}: {path} is missing or holds no completions: run "
+            f"`codepretrain evaluate --phase {checkpoint.phase}` with this --config"
         )
     return Recorded(
         variant=checkpoint.variant,

@@ -56,17 +56,6 @@ class MixtureLaw:
         return heights[:, None] * self.rates
 
 
-@dataclass(frozen=True)
-class LinearLaw:
-    """L_i(r) = Σ_j coefficients[i, j] r_j: the loss of training on each source alone, averaged."""
-
-    coefficients: np.ndarray  # [O, J]
-
-    def losses(self, mixtures: np.ndarray) -> np.ndarray:
-        """Returns the losses [R, O] of mixtures [R, J]."""
-        return checked_mixtures(mixtures) @ self.coefficients.T
-
-
 def fit_mixture_law(
     mixtures: np.ndarray,
     losses: np.ndarray,
@@ -87,7 +76,7 @@ def fit_mixture_law(
       ValueError: fewer distinct mixtures than J + 1, rows that are no mixtures, or losses that are
         not positive.
     """
-    mixtures, losses = _checked(mixtures, losses, num_constants=1)
+    mixtures, losses = _checked(mixtures, losses)
     constants, logs = [], []
     for index, domain in enumerate(losses.T):
         spread = float(domain.std()) or 1.0
@@ -102,17 +91,6 @@ def fit_mixture_law(
     return MixtureLaw(np.array(constants), np.exp(log_scales), np.array(logs) - log_scales[:, None])
 
 
-def fit_linear_law(mixtures: np.ndarray, losses: np.ndarray) -> LinearLaw:
-    """Returns the least-squares line of every domain; no intercept, since shares sum to 1.
-
-    Raises:
-      ValueError: fewer distinct mixtures than J, rows that are no mixtures, or losses that are not
-        positive.
-    """
-    mixtures, losses = _checked(mixtures, losses, num_constants=0)
-    return LinearLaw(np.linalg.lstsq(mixtures, losses, rcond=None)[0].T)
-
-
 def leave_one_out_domains(
     fit: Callable[[np.ndarray, np.ndarray], Law],
     mixtures: np.ndarray,
@@ -123,7 +101,7 @@ def leave_one_out_domains(
     """Returns [R, O]: the losses of each run as predicted by a fit to the runs of other groups.
 
     Args:
-      fit: such as `fit_mixture_law` or `fit_linear_law`.
+      fit: such as `fit_mixture_law`.
       groups: [R], such as the mixture's name where replicates share one mixture.
     """
     mixtures, losses = np.asarray(mixtures, float), np.asarray(losses, float)
@@ -169,9 +147,7 @@ def checked_mixtures(mixtures: np.ndarray) -> np.ndarray:
     return mixtures / totals
 
 
-def _checked(
-    mixtures: np.ndarray, losses: np.ndarray, *, num_constants: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _checked(mixtures: np.ndarray, losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mixtures, losses = checked_mixtures(mixtures), np.asarray(losses, float)
     if losses.ndim != 2 or len(losses) != len(mixtures):
         raise ValueError(
@@ -179,7 +155,7 @@ def _checked(
         )
     if not (np.isfinite(losses) & (losses > 0)).all():
         raise ValueError("expected positive finite losses")
-    needed, distinct = mixtures.shape[1] + num_constants, len(np.unique(mixtures, axis=0))
+    needed, distinct = mixtures.shape[1] + 1, len(np.unique(mixtures, axis=0))
     if distinct < needed:
         raise ValueError(
             f"cannot fit a law of {mixtures.shape[1]} sources: expected at least {needed} distinct "

@@ -9,9 +9,10 @@ import pytest
 
 from codepretrain.errors import UserError
 from codepretrain.evals.identity import identity_digest
-from codepretrain.evals.item_scores import ItemScores, item_scores_path, write_item_scores
+from codepretrain.evals.item_scores import ItemScores, write_item_scores
 from codepretrain.evals.judge.match import Match
 from codepretrain.evals.judge.recorded import Checkpoint, read_pair
+from codepretrain.metrics.item_files import item_file
 
 IDENTITY = {"items": "two prompts", "settings": "greedy"}
 
@@ -164,7 +165,7 @@ def test_a_checkpoint_that_was_not_evaluated(tmp_path: Path, evaluator: str) -> 
 def test_records_that_are_missing_or_damaged(tmp_path: Path, content: Any, message: str) -> None:
     ours = record(tmp_path / "ours", {"a": "one"})
     theirs = record(tmp_path / "theirs", {"a": "un"})
-    path = item_scores_path(tmp_path / "theirs", "dolly", 7, identity_digest(IDENTITY))
+    path = item_file(tmp_path / "theirs", "dolly", 7, identity_digest(IDENTITY))
     path = Path(path.with_suffix(".jsonl"))
     path.unlink() if content is None else path.write_text(content)
     with pytest.raises(UserError, match=message):

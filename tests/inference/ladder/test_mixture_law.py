@@ -3,11 +3,11 @@ import pytest
 
 from codepretrain.inference.ladder.mixture_law import (
     MixtureLaw,
-    fit_linear_law,
     fit_mixture_law,
     leave_one_out_domains,
     rank_correlations,
 )
+from tests.inference.ladder.linear_law import fit_linear_law
 
 # Text, code, markup; losses of text and of code.
 PLANTED = MixtureLaw(

@@ -16,11 +16,11 @@ import pytest
 
 from codepretrain.inference.ladder.mixture_law import (
     Law,
-    fit_linear_law,
     fit_mixture_law,
     leave_one_out_domains,
     rank_correlations,
 )
+from tests.inference.ladder.linear_law import fit_linear_law
 
 FOLDER = os.environ.get("REGMIX_DATA", "")
 DOMAINS = {"Pile-CC": 8, "GitHub": 5}  # columns of the losses
