@@ -256,6 +256,12 @@ def get_config(
             replicates=tuple(
                 ReplicateConfig(initialization_seed=0, data_order_seed=seed) for seed in range(3)
             ),
-            contrasts=contrasts(own_doses, public=list(mixtures)[-1], worth=worth, cost=cost),
+            contrasts=contrasts(
+                own_doses,
+                public=list(mixtures)[-1],
+                worth=worth,
+                cost=cost,
+                num_held_out=code.num_held_out,
+            ),
         )
     )

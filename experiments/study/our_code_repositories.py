@@ -24,7 +24,8 @@ _TRAINED, _HELD_OUT = "repositories", "held_out"
 class Code:
     """The user's repositories: absolute paths or globs, and the tokens of those to train on.
 
-    packages: installed ones that are the user's code, or may be by their names.
+    packages: installed ones that are the user's code, or may be by their names. num_held_out:
+    repositories with code.
     """
 
     trained: tuple[str, ...]
@@ -32,6 +33,7 @@ class Code:
     packages: tuple[str, ...]
     languages: str
     num_tokens: int
+    num_held_out: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,7 @@ def find_code(
             sorted({name for one in every for name in _names(one)} | {*contained, *given_packages})
         ),
         languages=languages,
+        num_held_out=sum(bool(one.sizes) for one in held.values()),
         num_tokens=num_tokens
         or sum(size for blob, size in sizes.items() if blob not in known) // BYTES_PER_TOKEN,
     )

@@ -105,6 +105,21 @@ def test_doses_placebo_and_control_are_one_anneal_of_one_trunk(code: Path) -> No
         assert phases[name].learning_rate(phases[name].num_steps - 1) == 0
 
 
+def test_questions_are_about_what_the_intervals_are_over(code: Path, tmp_path: Path) -> None:
+    """Over files of a few repositories, or over repositories from ten on (held_out_loss.md)."""
+    for number in range(10):
+        made = Repository(tmp_path / f"h{number}")
+        made.commit("Begin", {f"a{number}.py": f"x = {number}\n"})
+    for held, words in {
+        f"{code}/judge": "Is this held-out repository predicted better with 5% of our code th",
+        f"{tmp_path}/h[0-8]": "Are these 9 held-out repositories predicted better with 5%",
+        f"{tmp_path}/h*": "Are repositories like the 10 held-out ones predicted better with 5%",
+    }.items():
+        question = study(code, held_out=held).contrasts["benefit_of_own_05"].question
+        assert question is not None
+        assert question.startswith(words)
+
+
 def test_an_anneal_is_a_tenth_of_the_trunk_or_four_epochs_of_the_code(code: Path) -> None:
     """480 steps of 64 tokens have a tenth of 3,072; 1,000 tokens at 30%, four times, 13,333."""
     assert resolve(study(code))["control"].tokens == 3_072
@@ -268,8 +283,8 @@ def test_a_miniature_answers_its_questions(code: Path, command: Command, tmp_pat
     results = json.loads((tmp_path / "w" / "reports" / "our_code" / "results.json").read_text())
     contrasts = {one["contrast"]: one for one in results["contrasts"]}
     assert set(contrasts) == {
-        *("benefit_of_own_10", "benefit_of_own_30", "dose_own_30_over_own_10", "dose_soup"),
-        *("own_or_any_code",),
+        *("benefit_of_own_10", "benefit_of_own_30", "benefit_of_own_soup", "benefit_of_public_30"),
+        *("dose_own_30_over_own_10", "dose_soup", "own_or_any_code"),
         *(f"cost_of_own_{d}_on_{w}" for d in (10, 30, "soup") for w in ("text", "public_code")),
     }
     benefit = contrasts["benefit_of_own_30"]
@@ -278,7 +293,9 @@ def test_a_miniature_answers_its_questions(code: Path, command: Command, tmp_pat
     assert (soup["missing"], len(soup["arms"][0]["runs"])) == ("", 2)
     assert benefit["between"] == "recipes from one checkpoint, 2 replicates"
     page = (tmp_path / "w" / "reports" / "our_code" / "index.html").read_text()
-    assert "repositories predicted better with 30% of our code than with none?" in page
+    assert "Is this held-out repository predicted better with 30% of our code than w" in page
+    assert "own_30 against control: gain shown; " in result.stdout
+    assert result.stdout.count(" against control: ") == 4, "the doses, the soup and public code"
     described = json.loads(command("data", "describe", *where, "--json").stdout)
     assert described["split"]["holds"]
     assert described["sources"]["own_held_out"]["rows"]["train"]["num_documents"] == 0
