@@ -8,6 +8,7 @@ from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.interop.json_fields import JsonFields
 from codepretrain.interop.settings import from_cohere
+from codepretrain.interop.tokenizer_files import check_is_exported
 
 _ARGUMENT = "config.arguments.checkpoint"
 _OLD, _NEW = "special_tokens_map.json", "tokenizer_config.json"  # before and since transformers 5
@@ -19,15 +20,16 @@ def checkpoint_settings(folder: str) -> tuple[ModelConfig, TokenizerConfig]:
     Raises:
       UserError: the folder is none of such a model, or lacks its tokenizer.
     """
-    for name, what in (("config.json", "model"), ("tokenizer.json", "tokenizer")):
+    for name in ("config.json", "tokenizer.json"):
         if not storage.exists(f"{folder}/{name}"):
             why = f"holds no {name}" if storage.exists(folder) else "does not exist"
             raise UserError(
                 f"{_ARGUMENT}: {folder} {why}: expected the folder of a `transformers` Cohere "
-                f"model with its {what}, such as `codepretrain export` writes"
+                "model and its tokenizer, as `codepretrain export` writes it"
             )
     try:
         model = ModelConfig(**from_cohere(folder), compute_dtype="float32")
+        check_is_exported(folder)
         bos, eos = (_special_token(folder, name) for name in ("bos_token", "eos_token"))
     except UserError as error:
         raise UserError(f"{_ARGUMENT}: {error}") from error
