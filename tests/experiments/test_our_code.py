@@ -136,6 +136,17 @@ def test_an_anneal_is_a_tenth_of_the_trunk_or_four_epochs_of_the_code(code: Path
         check_caps(more, resolve(more), source_sizes=sizes)
 
 
+def test_a_plan_gives_each_note_once(code: Path, command: Command, tmp_path: Path) -> None:
+    size = {"batch_size": 1, "max_seq_len": 64}
+    planned = command("plan", "--config", FILE, "--workdir", tmp_path, *flags(code, **size))
+    assert planned.returncode == 0, planned.stderr
+    lines = planned.stdout.splitlines()
+    assert sum("start from one checkpoint" in line for line in lines) == 1
+    assert sum("share trunk" in line for line in lines) == 1
+    assert "sources held out as a whole: own_held_out" in lines
+    assert "that no mixture reads" not in planned.stdout
+
+
 def test_the_size_is_that_of_what_is_trained_on(code: Path) -> None:
     both = study(code, repositories=f"{code}/[jo]*,{code}/two", trunk_tokens=10**9)
     assert both.data.sources["own_code"].num_tokens == (
