@@ -22,7 +22,6 @@ Expected: code like that of the held-out repositories lowers their bits per byte
 Not from the paper: all values are `# ours`.
 """
 
-import os
 from collections.abc import Mapping
 
 from ml_collections import ConfigDict
@@ -46,18 +45,15 @@ from codepretrain.config.schema import (
     TrainingConfig,
 )
 from codepretrain.errors import UserError
-from codepretrain.files import storage
-from codepretrain.interop.json_fields import JsonFields
-from codepretrain.interop.settings import from_cohere
+from experiments.study.our_code_checkpoint import checkpoint_settings
 from experiments.study.our_code_contrasts import SOUP, contrasts
+from experiments.study.our_code_repositories import Code, absolute, find_code
 from experiments.study.our_code_size import (
     MAX_EPOCHS,
-    Code,
     anneal_tokens,
-    find_code,
+    check_numbers,
     own_shares,
     parse_doses,
-    positive_product,
 )
 
 BASE = {"text": 0.7, "public_code": 0.3}
@@ -72,6 +68,9 @@ LAPTOP = ModelConfig(
     head_dim=32,
     d_ff=352,
     compute_dtype="float32",  # CPUs have no bfloat16 units
+)
+LAPTOP_TOKENIZER = TokenizerConfig(
+    vocab_size=LAPTOP.vocab_size, training_bytes_per_source=4_000_000
 )
 
 
@@ -97,7 +96,9 @@ def mixed(dose: float, added: Mapping[str, float]) -> dict[str, float]:
     return mixture
 
 
-def sources(code: Code, issues: str, excluded: str) -> dict[str, SourceConfig]:
+def sources(code: Code, issues: str) -> dict[str, SourceConfig]:
+    excluded = ",".join(code.packages)
+
     def of_git(paths: tuple[str, ...], split: str) -> SourceConfig:
         return SourceConfig(
             reader="git",
@@ -130,31 +131,6 @@ def sources(code: Code, issues: str, excluded: str) -> dict[str, SourceConfig]:
     return found
 
 
-def tokenizer_of(checkpoint: str, vocab_size: int) -> TokenizerConfig:
-    """Returns the checkpoint's own tokenizer; without a checkpoint, one to be trained.
-
-    Raises:
-      UserError: the folder holds none.
-    """
-    if not checkpoint:
-        return TokenizerConfig(vocab_size=vocab_size, training_bytes_per_source=4_000_000)
-    if not storage.exists(f"{checkpoint}/tokenizer.json"):
-        raise UserError(
-            f"config.arguments.checkpoint: {checkpoint} holds no tokenizer.json: expected the "
-            "tokenizer that the model was trained with"
-        )
-    tokens = JsonFields.read(f"{checkpoint}/special_tokens_map.json")
-    bos, eos = (
-        found
-        if isinstance(found := tokens.values.get(name), str)
-        else tokens.object(name).text("content")
-        for name in ("bos_token", "eos_token")
-    )
-    return TokenizerConfig(
-        path=f"{checkpoint}/tokenizer.json", vocab_size=vocab_size, bos_token=bos, eos_token=eos
-    )
-
-
 def get_config(
     repositories: str,
     held_out: str,
@@ -184,17 +160,37 @@ def get_config(
         `learning_rate` where it stopped and, if known, its `trunk_tokens`. Without it, the study
         trains a small trunk.
       code_tokens: of your code; without it, a quarter of its bytes.
-      excluded_packages: installed packages that are no base; your repositories' names are none.
+      excluded_packages: installed packages that are no part of the base, beside those that are in
+        your repositories or have their names.
       worth: smallest effect of interest on the held-out repositories, bits per byte.
       cost: largest tolerated rise of general loss, bits per byte.
     """
-    checkpoint = os.path.expanduser(checkpoint)
-    code = find_code(repositories, held_out, languages, code_tokens)
+    checkpoint = absolute(checkpoint)
     shares = parse_doses(doses)
-    step_tokens = positive_product(max_seq_len=max_seq_len, batch_size=batch_size)
+    own = own_shares(issues, issues_share)
+    check_numbers(
+        positive={
+            "max_seq_len": max_seq_len,
+            "batch_size": batch_size,
+            "worth": worth,
+            "cost": cost,
+        },
+        from_zero={
+            "learning_rate": learning_rate,
+            "trunk_tokens": trunk_tokens,
+            "code_tokens": code_tokens,
+        },
+    )
+    code = find_code(
+        repositories,
+        held_out,
+        languages=languages,
+        num_tokens=code_tokens,
+        packages=excluded_packages,
+    )
+    step_tokens = max_seq_len * batch_size
     trunk = trunk_tokens if checkpoint else trunk_tokens or LAPTOP_STEPS * step_tokens
     tokens = anneal_tokens(code, shares, step_tokens, trunk)
-    own = own_shares(issues, issues_share)
     names = {dose: f"{100 * dose:04.1f}".removesuffix(".0").replace(".", "_") for dose in shares}
     mixtures = {
         "control": dict(BASE),
@@ -226,18 +222,18 @@ def get_config(
         soup = AverageConfig(members=tuple(own_doses))
         phases[SOUP] = PhaseConfig(kind="average", average=soup)
         variants[SOUP] = SOUP
-    model = LAPTOP
+    model, tokenizer = LAPTOP, LAPTOP_TOKENIZER
     if checkpoint:
-        model = ModelConfig(**from_cohere(checkpoint), compute_dtype="float32")
+        model, tokenizer = checkpoint_settings(checkpoint)
     return to_config_dict(
         StudyConfig(
             name="our_code",
             model=model,
             data=DataConfig(
                 max_seq_len=max_seq_len,
-                tokenizer=tokenizer_of(checkpoint, model.vocab_size),
+                tokenizer=tokenizer,
                 validation_fraction=0.05,
-                sources=sources(code, issues, excluded_packages or ",".join(code.names)),
+                sources=sources(code, absolute(issues)),
             ),
             training=TrainingConfig(batch_size=batch_size),
             optimizer=OptimizerConfig(weight_decay=0.1),
@@ -260,6 +256,12 @@ def get_config(
             replicates=tuple(
                 ReplicateConfig(initialization_seed=0, data_order_seed=seed) for seed in range(3)
             ),
-            contrasts=contrasts(own_doses, public=list(mixtures)[-1], worth=worth, cost=cost),
+            contrasts=contrasts(
+                own_doses,
+                public=list(mixtures)[-1],
+                worth=worth,
+                cost=cost,
+                num_held_out=code.num_held_out,
+            ),
         )
     )

@@ -1,6 +1,7 @@
 """The `codepretrain` command: its grammar and dispatch. `process.py` has the exit codes."""
 
 import argparse
+import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
@@ -49,6 +50,7 @@ _DESCRIPTION = "Pre-training studies of text and code: prepare data, train, eval
 _DATA = "show what prepared data holds"
 _JOB = "the name that `launch submit` printed; left out: names the jobs in the workdir"
 _LAUNCH = "run a study on machines, and keep it running"
+_OVERRIDE = re.compile(r"--(config|machine)\.[^=\s]*=")
 _WRITING = ("run", "prepare", "train", "evaluate", "judge", "report", "import")
 
 
@@ -113,7 +115,10 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
             raise UserError(f"argument {quoted(argument)}: expected UTF-8 text") from error
     parser = _parser()
     command = _command(parser, argv)
-    flags, rest = parser.parse_known_args(argv)
+    # argparse takes a word with a space in it for a value, such as another file of `--config F F2`.
+    spelled = [argument for argument in argv if _OVERRIDE.match(argument)]
+    flags, rest = parser.parse_known_args([a for a in argv if a not in spelled])
+    rest += spelled
     known = [name for action in command._actions for name in action.option_strings]
     # `launch submit` takes overrides of the machine too; commands about a job take none.
     roots = [name for name in ("config", "machine") if hasattr(flags, name)]

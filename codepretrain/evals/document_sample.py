@@ -91,12 +91,14 @@ class DocumentSample:
             lines.append(
                 f"its {len(self):,} sampled documents are of {len(sizes):,} groups, {effective}; "
                 f"with fewer than {_FEW_CLUSTERS}, intervals are wide and approximate: raise "
-                "num_examples, or config.data.validation_fraction if these are all"
+                "num_examples, or hold out more (config.data.validation_fraction, or more groups of "
+                "a source that is held out as a whole) if these are all"
             )
         if largest > max(_LARGE_SHARE, 2 / len(sizes)):
             lines.append(
                 f"one group has {largest:.0%} of the counted tokens, so its {len(sizes):,} groups "
-                f"are {effective}; lower options.max_tokens_per_document or raise num_examples"
+                f"are {effective}; lower options.max_tokens_per_document, raise num_examples, or "
+                "hold out groups of more equal size"
             )
         return lines
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from codepretrain.errors import UserError, quoted
+from codepretrain.files import storage
 from codepretrain.files.atomic import write_json
-from codepretrain.files.hashing import sha256_json
+from codepretrain.files.directory import FILES
+from codepretrain.files.hashing import sha256_file, sha256_json
 from codepretrain.files.storage import StrPath
 from codepretrain.interop.json_fields import JsonFields
 from codepretrain.interop.settings import SpecialTokens
@@ -67,6 +69,27 @@ def write_tokenizer(
     write_json(folder / "tokenizer.json", value, indent=None)
     write_json(folder / "tokenizer_config.json", settings, indent=2)
     write_json(folder / "special_tokens_map.json", names, indent=2)
+
+
+def check_is_exported(folder: StrPath) -> None:
+    """Checks that the tokenizer is the one that `codepretrain export` wrote beside the model.
+
+    Of a model that it did not write nothing is known.
+
+    Raises:
+      UserError: the file was replaced, is missing or damaged.
+    """
+    where, path = f"{folder}/{FILES}", f"{folder}/tokenizer.json"
+    if not storage.exists(where) or not storage.exists(path):
+        return
+    listed = JsonFields.read(where).object("files", default={})
+    if "tokenizer.json" not in listed.values:
+        return
+    if listed.object("tokenizer.json").text("sha256") != sha256_file(path):
+        raise UserError(
+            f"{path} is not the tokenizer that was exported with the model, so the same ids may be "
+            "other texts: export the model again"
+        )
 
 
 def ids_digest(tokenizer: StrPath) -> str:

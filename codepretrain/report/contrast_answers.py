@@ -5,6 +5,7 @@ last: they are the price of what stands above them.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,15 @@ from rich.console import Console
 from rich.text import Text
 
 from codepretrain.report.contrast_result import ContrastResult
-from codepretrain.report.contrast_rows import ends, outcome, percent, points, unit_text, unsigned
+from codepretrain.report.contrast_rows import (
+    contrast_overview,
+    ends,
+    outcome,
+    percent,
+    points,
+    unit_text,
+    unsigned,
+)
 
 _UNKNOWN = ("not decided", "inconclusive")
 
@@ -44,13 +53,33 @@ def answers(results: Sequence[ContrastResult]) -> list[Answer]:
         Answer(
             name=one.name.replace("_", " "),
             question=one.config.question or "",
-            answer=_answer(one),
+            answer=answer_of(one),
             numbers=_numbers(one),
             note=_note(one),
-            outcome="not-distinguishable" if _is_no_difference(one) else outcome(one),
+            outcome=answer_outcome(one),
         )
         for one in asked
     ]
+
+
+def answer_outcome(one: ContrastResult) -> str:
+    """Returns the class of an answer on the page: a difference that does not matter is no find."""
+    return "not-distinguishable" if _is_no_difference(one) else outcome(one)
+
+
+def lead(results: Sequence[ContrastResult]) -> str:
+    """Returns how the questions of a study are answered, or its contrasts decided."""
+    if not all(one.config.question for one in results):
+        return contrast_overview(results)
+    counts = Counter(answer_of(one).partition(",")[0] for one in results)
+    words = {
+        "Yes": "answered yes",
+        "No": "answered no",
+        "Not known yet": "not known yet",
+        "Not decided by these runs": "not decided by these runs",
+    }
+    spelled = ", ".join(f"{counts[key]} {text}" for key, text in words.items() if counts[key])
+    return f"Of {len(results)} registered questions: {spelled}."
 
 
 def print_answers(console: Console, results: Sequence[ContrastResult], *, width: int) -> None:
@@ -69,7 +98,8 @@ def _is_no_difference(one: ContrastResult) -> bool:
     return one.decision == "equivalent" != one.config.direction
 
 
-def _answer(one: ContrastResult) -> str:
+def answer_of(one: ContrastResult) -> str:
+    """Returns "Yes", "No" with its kind, or that it is not decided."""
     if one.missing:
         return "Not known yet"
     if one.decision == "confirmed" or one.config.direction == one.decision == "equivalent":

@@ -17,14 +17,15 @@ from codepretrain.report import (
     published_rows,
     tables,
 )
+from codepretrain.report.answer_table import table_of
 from codepretrain.report.answers import histograms, is_baseline_or_answer
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import MAX_PAIRS, Comparison
 from codepretrain.report.content import Content
-from codepretrain.report.contrast_answers import answers
+from codepretrain.report.contrast_answers import answers, lead
 from codepretrain.report.contrast_result import ContrastResult
-from codepretrain.report.contrast_rows import contrast_overview, contrast_rows, origin_rows
+from codepretrain.report.contrast_rows import contrast_rows, origin_rows
 from codepretrain.report.judged import Judged
 from codepretrain.report.noise_rows import LAST, noise_rows
 from codepretrain.report.published import Published
@@ -59,6 +60,7 @@ def study_parts(content: Content) -> StudyParts:
         "rate_text": rate_text,
         **_summary(results, comparison, content.judged),
         **_contrasts(content.contrasts),
+        "answer_table": table_of(content),
         **_published(content.published),
         "noise_rows": noise_rows(results, comparison),
         "num_last": LAST,
@@ -105,7 +107,7 @@ def _contrasts(contrasts: Sequence[ContrastResult]) -> dict[str, Any]:
         "control_rows": [row for row in rows if row.is_control],
         "contrast_origins": origin_rows(contrasts),
         "answers": answers(contrasts),
-        "contrast_overview": contrast_overview(contrasts) if contrasts else "",
+        "contrast_overview": lead(contrasts) if contrasts else "",
         "power_rows": [row for row in rows if row.run_sd != NOT_THERE],
         "forest_svg": contrast_plots.forest_figure(
             [one for one in contrasts if not one.config.is_control]

@@ -9,6 +9,7 @@ from rich.console import Console
 from codepretrain.errors import UserError
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_json, write_text
+from codepretrain.report.answer_table import print_answer_table, table_of
 from codepretrain.report.averaged import compare_averages
 from codepretrain.report.best_rows import print_best
 from codepretrain.report.collect import ReportInput, StudyResults, collect
@@ -60,6 +61,7 @@ def write_report(
         print_comparison(console, content.results, content.comparison)
         print_averages(console, content.averages)
         width = min(MAX_WIDTH, console.width)
+        print_answer_table(console, table_of(content), width=width)
         print_answers(console, content.contrasts, width=width)
         print_contrasts(console, content.contrasts, width=width)
         print_best(console, content.sections.best, width=width)

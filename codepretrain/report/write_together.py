@@ -12,7 +12,8 @@ from codepretrain.files import storage
 from codepretrain.files.atomic import write_json, write_text
 from codepretrain.files.json_values import plain
 from codepretrain.report.collect import ReportInput, StudyResults, collect
-from codepretrain.report.contrast_rows import contrast_overview, print_contrasts
+from codepretrain.report.contrast_answers import lead as contrast_lead
+from codepretrain.report.contrast_rows import print_contrasts
 from codepretrain.report.findings import overview
 from codepretrain.report.page import study_parts
 from codepretrain.report.score_reader import ScoreReader
@@ -113,7 +114,7 @@ def print_together(console: Console, together: Together) -> None:
 def _overview(together: Together, study: str) -> str:
     content = together.contents[study]
     contrasts = content.contrasts
-    return contrast_overview(contrasts) if contrasts else overview(content.comparison)
+    return contrast_lead(contrasts) if contrasts else overview(content.comparison)
 
 
 def _untrained(results: StudyResults) -> str:

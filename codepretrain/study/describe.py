@@ -55,6 +55,7 @@ def describe(
             if names[prints[name]] == name
         ],
         "unread_sources": _unread_sources(config, phases),
+        "held_out_sources": [s for s, of in config.data.sources.items() if of.split == "held_out"],
         "variants": {
             variant: [names[prints[phase.name]] for phase in phases[last].path]
             for variant, last in config.variants.items()

@@ -36,10 +36,13 @@ def print_plan(console: Console, plan: Mapping[str, Any]) -> None:
     )
     for line in _rounded([phase for phase in plan["phases"] if not phase["replicate"]]):
         console.print(line, soft_wrap=True)
-    if plan["unread_sources"]:
-        console.print(
-            f"sources that no mixture reads: {', '.join(plan['unread_sources'])}", soft_wrap=True
-        )
+    unread = [name for name in plan["unread_sources"] if name not in plan["held_out_sources"]]
+    for what, names in (
+        ("that no mixture reads", unread),
+        ("held out as a whole", plan["held_out_sources"]),
+    ):
+        if names:
+            console.print(f"sources {what}: {', '.join(names)}", soft_wrap=True)
     if any(p["fingerprint_is_provisional"] for p in plan["phases"]):
         console.print(
             "? provisional fingerprint: it changes when rows are prepared or models imported",
@@ -70,15 +73,18 @@ def _print_replicates(console: Console, plan: Mapping[str, Any]) -> None:
         return
     spelled = ", ".join(f"{variant} {count}" for variant, count in counts.items())
     console.print(f"replicates: {spelled}", soft_wrap=True, highlight=False)
+    sharing: dict[str, list[str]] = {}
     for variant, paths in plan["replicates"].items():
         shared = [name for name in paths[0] if sum(name in path for path in paths) > 1]
         if shared:
-            console.print(
-                f"  the replicates of {variant} share {', '.join(shared)}: they are not "
-                "independent of one another",
-                soft_wrap=True,
-                highlight=False,
-            )
+            sharing.setdefault(", ".join(shared), []).append(variant)
+    for shared_phases, variants in sharing.items():
+        console.print(
+            f"  the replicates of {', '.join(variants)} share {shared_phases}: they are not "
+            "independent of one another",
+            soft_wrap=True,
+            highlight=False,
+        )
     once, tokens = plan["tokens_of_one_replicate"], sum(p["tokens"] for p in plan["phases"])
     console.print(
         f"  {spell_tokens(tokens)} tokens in all, {spell_tokens(once)} in the first replicate "

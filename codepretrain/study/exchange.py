@@ -21,7 +21,7 @@ from codepretrain.interop.export import (
 )
 from codepretrain.interop.import_record import import_folder
 from codepretrain.interop.load import import_model, restore_params
-from codepretrain.interop.tokenizer_files import ids_digest
+from codepretrain.interop.tokenizer_files import check_is_exported, ids_digest
 from codepretrain.model.transformer import Params
 from codepretrain.report.card_facts import CardFacts
 from codepretrain.report.model_card import model_card
@@ -106,6 +106,7 @@ def import_checkpoint(workspace: Workspace, *, source: epath.Path, name: str) ->
     if not storage.is_dir(source):
         raise UserError(f"--model {shown(source)}: there is no such folder")
     tokenizer = source / "tokenizer.json"
+    check_is_exported(source)
     check_tokenizer(
         config,
         workspace.data_dir,

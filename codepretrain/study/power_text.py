@@ -1,11 +1,12 @@
 """`plan --power` in the terminal: a paragraph for each contrast."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 
 _MANY = 5  # replicates from which the correction held its rate in simulations (LOG.md)
+_NAMED = 4  # of contrasts, in a line
 
 
 def print_power(console: Console, plan: Mapping[str, Any]) -> None:
@@ -31,22 +32,36 @@ def print_power(console: Console, plan: Mapping[str, Any]) -> None:
 
 
 def replication_lines(contrasts: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Returns a line for each contrast that cannot be about recipes, with the reason."""
-    lines = []
+    """Returns the reasons for which contrasts cannot be about recipes, a line for each reason."""
+    found: dict[str, list[str]] = {}
     for name, contrast in contrasts.items():
         few = [variant for variant, count in contrast["replicates"].items() if count < 2]
         if few:
-            lines.append(
-                f"contrast {name}: {' and '.join(few)} will have one independent replicate, so it "
-                "compares these checkpoints and says nothing about the recipes; give "
-                "config.replicates 3 or more, with a trunk each"
+            reason = (
+                f"{' and '.join(few)} will have one independent replicate, so checkpoints are "
+                "compared and nothing is said about recipes; give config.replicates 3 or more, "
+                "with a trunk each"
             )
         elif contrast["is_from_one_checkpoint"]:
-            lines.append(
-                f"contrast {name}: all runs start from one checkpoint, so it is about what follows "
-                "this checkpoint, not about recipes with another start"
+            reason = (
+                "all runs start from one checkpoint, so the answer is about what follows this "
+                "checkpoint, not about recipes with another start"
             )
-    return lines
+        else:
+            continue
+        found.setdefault(reason, []).append(name)
+    return [
+        f"{_spelled_contrasts(names, of=len(contrasts))}: {reason}"
+        for reason, names in found.items()
+    ]
+
+
+def _spelled_contrasts(names: Sequence[str], *, of: int) -> str:
+    if len(names) == 1:
+        return f"contrast {names[0]}"
+    if len(names) == of:
+        return f"all {of:,} contrasts"
+    return f"{len(names):,} contrasts ({', '.join(names[:_NAMED])}{', …' * (len(names) > _NAMED)})"
 
 
 def _contrast_lines(name: str, contrast: Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ from codepretrain.config.schema import ContrastConfig
 from codepretrain.inference.trend import dose_weights
 
 NAMES = {"text": "general text", "public_code": "public code"}
-PREDICTED = "Are our held-out repositories predicted better"
+ENOUGH_REPOSITORIES = 10  # held out, to conclude to others (docs/held_out_loss.md)
 SOUP = "own_soup"
 OWN = "validation/source/own_held_out/bits_per_byte"
 GENERAL = {
@@ -21,7 +21,7 @@ GENERAL = {
 
 
 def contrasts(
-    doses: Mapping[str, float], *, public: str, worth: float, cost: float
+    doses: Mapping[str, float], *, public: str, worth: float, cost: float, num_held_out: int
 ) -> dict[str, ContrastConfig]:
     """Returns the contrasts of all doses with `control`, with public code, and with each other.
 
@@ -31,20 +31,37 @@ def contrasts(
       doses: share of own code by variant, the smallest first.
       public: the variant with as much public code as the largest dose.
       worth: smallest effect of interest. cost: largest tolerated rise. Both in bits per byte.
+      num_held_out: repositories; of few of them, the intervals are over their files.
     """
-    largest = list(doses)[-1]
+    largest, predicted = list(doses)[-1], _predicted(num_held_out)
     found = {
         f"benefit_of_{name}": _lower(
             (name, "control"),
             worth,
             "benefit",
-            f"{PREDICTED} with {dose:.0%} of our code than with none?",
+            f"{predicted} with {dose:.0%} of our code than with none?",
         )
         for name, dose in doses.items()
     }
+    if len(doses) > 1:
+        found[f"benefit_of_{SOUP}"] = _lower(
+            (SOUP, "control"),
+            worth,
+            "benefit",
+            f"{predicted} by the mean of all doses' models than with none of our code?",
+        )
+    found[f"benefit_of_{public}"] = dataclasses.replace(
+        _lower(
+            (public, "control"),
+            worth,
+            "any_code",
+            f"{predicted} with {doses[largest]:.0%} more public code, and none of ours?",
+        ),
+        is_control=True,
+    )
     for (less, low), (more, high) in zip(doses.items(), list(doses.items())[1:], strict=False):
         found[f"dose_{more}_over_{less}"] = _lower(
-            (more, less), worth, "dose", f"{PREDICTED} with {high:.0%} than with {low:.0%}?"
+            (more, less), worth, "dose", f"{predicted} with {high:.0%} than with {low:.0%}?"
         )
     shares = list(doses.values())
     if len(shares) > 2:
@@ -68,14 +85,14 @@ def contrasts(
             margin=worth,
             family="dose",
             is_paired=True,  # replicate k is the mean of anneals of which one is its pair
-            question=f"{PREDICTED} by the mean of all doses' models than with {doses[middle]:.0%}?",
+            question=f"{predicted} by the mean of all doses' models than with {doses[middle]:.0%}?",
         )
     found["own_or_any_code"] = dataclasses.replace(
         _lower(
             (largest, public),
             worth,
             "own_or_any_code",
-            f"{PREDICTED} with {doses[largest]:.0%} of our code than with as much public code?",
+            f"{predicted} with {doses[largest]:.0%} of our code than with as much public code?",
         ),
         is_control=True,  # is it our code, or code?
     )
@@ -93,6 +110,15 @@ def contrasts(
                 question=f"Is {NAMES[what]} predicted no worse {text}?",
             )
     return found
+
+
+def _predicted(num_held_out: int) -> str:
+    """Returns what an interval over files, or over repositories, is about."""
+    if num_held_out >= ENOUGH_REPOSITORIES:
+        return f"Are repositories like the {num_held_out} held-out ones predicted better"
+    if num_held_out > 1:
+        return f"Are these {num_held_out} held-out repositories predicted better"
+    return "Is this held-out repository predicted better"
 
 
 def _lower(variants: tuple[str, str], margin: float, family: str, question: str) -> ContrastConfig:

@@ -1,72 +1,13 @@
-"""How much code the user has, and how long an anneal it allows. No study of its own; all ours."""
+"""How long an anneal the user's code allows, and its doses. No study of its own; all ours."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
-from codepretrain.data.readers.git_size import num_bytes, repositories
 from codepretrain.errors import UserError
+from experiments.study.our_code_repositories import Code
 
 MAX_EPOCHS = 4  # of the user's code, in the largest dose
-BYTES_PER_TOKEN = 4  # more than most tokenizers have, so that an estimate is not too large
 LEAST_STEPS = 20  # of an anneal: fewer are a jump, not a schedule
-
-
-@dataclass(frozen=True, kw_only=True)
-class Code:
-    """The user's repositories: paths or globs, names, and the tokens of those to train on."""
-
-    trained: tuple[str, ...]
-    held_out: tuple[str, ...]
-    names: tuple[str, ...]
-    languages: str
-    num_tokens: int
-
-
-def find_code(trained: str, held_out: str, languages: str, num_tokens: int) -> Code:
-    """Returns the user's code, its size estimated from the repositories unless it is given.
-
-    Raises:
-      UserError: a path matches no repository, or there is no code in them.
-    """
-    paths = {"repositories": _listed(trained), "held_out": _listed(held_out)}
-    found = {}
-    for name, given in paths.items():
-        path = f"config.arguments.{name}"
-        if not given:
-            raise UserError(f"{path}: expected paths of git repositories, separated by commas")
-        try:
-            found[name] = repositories(given)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from error
-    ours = {place: found["repositories"][place] for place in _without(found)}
-    for name, chosen in (("repositories", ours), ("held_out", found["held_out"])):
-        sizes = {place: num_bytes(git, languages=languages) for place, git in chosen.items()}
-        if not chosen:
-            raise UserError(
-                f"config.arguments.{name}: each is in config.arguments.held_out too: expected one "
-                "or more to train on"
-            )
-        if all(size is None for size in sizes.values()):
-            raise UserError(f"config.arguments.{name}: no commits in {', '.join(sizes)}")
-        total = sum(size or 0 for size in sizes.values())
-        if not total:
-            raise UserError(
-                f"config.arguments.{name}: no file of config.arguments.languages={languages} in "
-                f"{', '.join(sizes)}"
-            )
-        if name == "repositories" and not num_tokens:
-            num_tokens = total // BYTES_PER_TOKEN
-    return Code(
-        trained=paths["repositories"],
-        held_out=paths["held_out"],
-        names=tuple(
-            sorted({Path(place).name.removesuffix(".git") for of in found.values() for place in of})
-        ),
-        languages=languages,
-        num_tokens=num_tokens,
-    )
 
 
 def anneal_tokens(code: Code, doses: tuple[float, ...], step_tokens: int, trunk: int) -> int:
@@ -100,12 +41,14 @@ def anneal_tokens(code: Code, doses: tuple[float, ...], step_tokens: int, trunk:
     return steps * step_tokens
 
 
-def positive_product(**sizes: int) -> int:
-    """Returns the product of arguments of get_config(). Raises UserError if one is not positive."""
-    for name, size in sizes.items():
-        if size < 1:
-            raise UserError(f"config.arguments.{name}: expected a positive number, got {size}")
-    return math.prod(sizes.values())
+def check_numbers(*, positive: Mapping[str, float], from_zero: Mapping[str, float]) -> None:
+    """Raises UserError if an argument of get_config() is too small, or not a number."""
+    for name, value in positive.items():
+        if not 0 < value < math.inf:
+            raise UserError(f"config.arguments.{name}: expected a positive number, got {value}")
+    for name, value in from_zero.items():
+        if not 0 <= value < math.inf:
+            raise UserError(f"config.arguments.{name}: expected a number from 0, got {value}")
 
 
 def own_shares(issues: str, share: float) -> dict[str, float]:
@@ -119,14 +62,6 @@ def own_shares(issues: str, share: float) -> dict[str, float]:
             f"config.arguments.issues_share: expected a share between 0 and 1, got {share}"
         )
     return {"own_code": 1 - share, "own_issues": share} if issues else {"own_code": 1}
-
-
-def _listed(paths: str) -> tuple[str, ...]:
-    return tuple(path.strip() for path in paths.split(",") if path.strip())
-
-
-def _without(found: Mapping[str, Mapping[str, str]]) -> list[str]:
-    return [place for place in found["repositories"] if place not in found["held_out"]]
 
 
 def parse_doses(text: str) -> tuple[float, ...]:

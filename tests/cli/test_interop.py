@@ -31,6 +31,10 @@ def test_a_model_with_another_tokenizer_or_name(
     assert "was trained with another tokenizer than the study's data" in line
     line = fails(capsys, *command, "--workdir", tmp_path / "new")
     assert f"use it: --config.data.tokenizer.path={model / 'tokenizer.json'}" in line
+    listed = {"tokenizer.json": {"size": 1, "sha256": "of another file"}}
+    (model / "files.json").write_text(json.dumps({"files": listed}))
+    line = fails(capsys, *command, "--workdir", prepared)
+    assert "tokenizer.json is not the tokenizer that was exported with the model" in line
     line = fails(capsys, "import", "--model", tmp_path / "no", "--name", "base", *where)
     assert "there is no such folder" in line
     line = fails(capsys, "import", "--model", model, "--name", "../base", *where)

@@ -125,3 +125,17 @@ def test_a_pod_receives_the_tokens_of_each_phase_once(capsys, monkeypatch):
     assert "--search" not in received["command"]
     tokens = {phase["name"]: phase["tokens"] for phase in plan["phases"]}
     assert received["tokens"] == tokens
+
+
+def test_an_override_with_a_space_in_its_value_is_no_second_study(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """argparse takes such a word for a value, here of `--config F [F …]`."""
+    named = "--config.name=two words"
+    for argv in (["--config", str(TINY), named], [named, "--config", str(TINY)]):
+        assert main(["plan", *argv]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("codepretrain: config.name: "), error
+    mixture = "--config.phases.trunk.mixture={'text': 0.5, 'code': 0.5}"
+    assert main(["plan", "--config", str(TINY), mixture, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["study"]

@@ -32,7 +32,7 @@ def test_the_power_of_a_contrast(capsys: pytest.CaptureFixture[str], tmp_path: P
 def test_a_plan_says_what_cannot_be_concluded(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "--config", STUDY, "--config.num_replicates.plain=1"]) == 0
     out = capsys.readouterr().out
-    assert "contrast code: plain will have one independent replicate, so it compares these" in out
+    assert "contrast code: plain will have one independent replicate, so checkpoints are c" in out
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def test_few_groups_are_named(resources: Resources) -> None:
     [few] = build(resources, sources="markup").warnings
     assert few.startswith("'markup': its 4 sampled documents are of 2 groups, as good as ")
     assert "with fewer than 30, intervals are wide" in few
-    assert few.endswith("raise num_examples, or config.data.validation_fraction if these are all")
+    assert few.endswith("or more groups of a source that is held out as a whole) if these are all")
 
 
 def test_the_same_parameters_give_the_same_numbers(

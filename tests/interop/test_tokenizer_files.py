@@ -1,12 +1,18 @@
 """The exported tokenizer, and the hash that tells whether two tokenizers give the same ids."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 
 from codepretrain.errors import UserError
-from codepretrain.interop.tokenizer_files import ids_digest, special_tokens, write_tokenizer
+from codepretrain.interop.tokenizer_files import (
+    check_is_exported,
+    ids_digest,
+    special_tokens,
+    write_tokenizer,
+)
 
 
 def test_a_post_processor_is_kept(tmp_path: Path, tokenizer: Path) -> None:
@@ -35,3 +41,18 @@ def test_what_decides_the_ids_of_a_text(tmp_path: Path, tokenizer: Path) -> None
         path.write_text(json.dumps(content))
     assert ids_digest(paths[0]) == ids_digest(tokenizer)
     assert ids_digest(paths[1]) != ids_digest(tokenizer)
+
+
+def test_a_tokenizer_that_replaced_the_exported_one_is_refused(
+    tmp_path: Path, tokenizer: Path
+) -> None:
+    check_is_exported(tmp_path)  # nothing is there
+    given = tokenizer.read_bytes()
+    (tmp_path / "tokenizer.json").write_bytes(given)
+    check_is_exported(tmp_path)  # of another program's model nothing is known
+    listed = {"tokenizer.json": {"size": len(given), "sha256": hashlib.sha256(given).hexdigest()}}
+    (tmp_path / "files.json").write_text(json.dumps({"files": listed}))
+    check_is_exported(tmp_path)
+    (tmp_path / "tokenizer.json").write_bytes(given + b"\n")
+    with pytest.raises(UserError, match="is not the tokenizer that was exported with the model"):
+        check_is_exported(tmp_path)

@@ -39,7 +39,6 @@ from codepretrain.data.readers.reader import (
     decoded,
 )
 from codepretrain.errors import UserError
-from codepretrain.files.storage import is_local
 
 CONTENTS = ("files", "notebooks", "commits")
 _COMMITS_PER_SHARD = 256
@@ -106,11 +105,6 @@ class Git(Reader):
             raise UserError(f"reader 'git': revision: expected a name, found {self.revision!r}")
         if not self._paths():
             raise UserError("reader 'git': path: expected one folder or glob at least")
-        for path in self._paths():
-            if not is_local(path):
-                raise UserError(
-                    f"reader 'git': path: expected a local folder, found {path!r}: clone it first"
-                )
         chosen_languages(self.languages, reader="git")
 
     def _paths(self) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from codepretrain.data.readers.git_objects import git_directory, git_output
 from codepretrain.data.readers.groups import repository_group
 from codepretrain.data.readers.raw_files import file_name, fixed_folder
 from codepretrain.data.readers.reader import MissingCorpusError
+from codepretrain.errors import UserError
+from codepretrain.files.storage import is_local
 
 
 @dataclass(frozen=True)
@@ -22,19 +24,42 @@ class Repository:
 def matching(given: str) -> list[tuple[str, str, str]]:
     """Returns path, git directory and name of the repositories that a glob matches, by path.
 
+    A path to a repository is that repository, whatever brackets its name contains.
+
     Raises:
+      UserError: it is no local path.
       MissingCorpusError: there is none.
     """
+    if not is_local(given):
+        raise UserError(
+            f"reader 'git': path: expected a local folder, found {given!r}: clone it first"
+        )
     pattern = os.path.expanduser(given).rstrip("/")
-    folder = fixed_folder(os.path.abspath(pattern))
+    whole = os.path.abspath(pattern)
+    is_path = git_directory(pattern) is not None
+    folder = os.path.dirname(whole) if is_path else fixed_folder(whole)
     found = [
         (path, directory, file_name(os.path.relpath(os.path.abspath(path), folder)))
-        for path in sorted(glob.glob(pattern))
+        for path in ([pattern] if is_path else sorted(glob.glob(pattern)))
         if (directory := git_directory(path)) is not None
     ]
     if not found:
-        raise MissingCorpusError(f"reader 'git': no git repository matches path {given!r}")
+        why = _why_none(whole)
+        raise MissingCorpusError(f"reader 'git': no git repository matches path {given!r}{why}")
     return found
+
+
+def _why_none(pattern: str) -> str:
+    """Returns what a path is instead of a repository; nothing for a glob."""
+    if not os.path.exists(pattern):
+        return "" if glob.has_magic(pattern) else ": it does not exist"
+    if not os.path.isdir(pattern):
+        return ": it is a file"
+    above = pattern
+    while (above := os.path.dirname(above)) != os.path.dirname(above):
+        if git_directory(above) is not None:
+            return f": it is a folder of the repository {above}"
+    return ": it is a folder without .git"
 
 
 def copy_groups(path: str, directory: str, revision: str) -> tuple[str, ...]:

@@ -1,35 +1,28 @@
 """How much code git repositories hold, from their trees alone: no file is read."""
 
-import glob
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from codepretrain.data.readers.git_objects import git_bytes, git_directory
+from codepretrain.data.readers.git_objects import git_bytes
 from codepretrain.data.readers.languages import chosen_languages, language_of_file
-from codepretrain.errors import UserError
 
 
-def repositories(paths: Sequence[str]) -> dict[str, str]:
-    """Returns real path → git directory of every repository that the paths or globs match.
+@dataclass(frozen=True)
+class Listing:
+    """The files of a revision.
 
-    Raises:
-      UserError: a path matches none.
+    paths: of all files. sizes: bytes by object of those in the chosen languages, each content
+    once. num_missing: files in these languages whose contents the repository lacks, as a partial
+    clone does.
     """
-    found: dict[str, str] = {}
-    for given in paths:
-        matched = {
-            os.path.realpath(path): directory
-            for path in sorted(glob.glob(os.path.expanduser(given).rstrip("/")))
-            if (directory := git_directory(path)) is not None
-        }
-        if not matched:
-            raise UserError(f"no git repository matches {given!r}")
-        found |= matched
-    return found
+
+    paths: tuple[str, ...]
+    sizes: Mapping[str, int]
+    num_missing: int
 
 
-def num_bytes(directory: str, *, languages: str, revision: str = "HEAD") -> int | None:
-    """Returns the size of the files of some languages in a revision; None if there is none.
+def listing(directory: str, *, languages: str, revision: str = "HEAD") -> Listing | None:
+    """Returns the files of a revision; None if there is none, or git cannot read it.
 
     Without notebooks, as the reader `git` with contents="files".
 
@@ -41,14 +34,21 @@ def num_bytes(directory: str, *, languages: str, revision: str = "HEAD") -> int 
     if listed is None:
         return None
     chosen = chosen_languages(languages, reader="git")
-    total = 0
+    paths: list[str] = []
+    sizes: dict[str, int] = {}
+    num_missing = 0
     for entry in listed.split(b"\0"):
         about, _, name = entry.partition(b"\t")
         fields = about.split()
-        is_file = len(fields) == 4 and fields[1] == b"blob" and fields[3].isdigit()
-        if not is_file or name.endswith(b".ipynb"):
+        if len(fields) != 4 or fields[1] != b"blob":
             continue
-        language = language_of_file(name.decode(errors="replace"))
-        if language is not None and (chosen is None or language in chosen):
-            total += int(fields[3])
-    return total
+        path = name.decode(errors="replace")
+        paths.append(path)
+        language = None if path.endswith(".ipynb") else language_of_file(path)
+        if language is None or (chosen is not None and language not in chosen):
+            continue
+        if fields[3].isdigit():
+            sizes[fields[2].decode()] = int(fields[3])
+        else:
+            num_missing += 1
+    return Listing(tuple(paths), sizes, num_missing)

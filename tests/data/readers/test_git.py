@@ -8,7 +8,8 @@ import pytest
 from codepretrain.data.readers import git_objects
 from codepretrain.data.readers.commits import NO_CHANGE
 from codepretrain.data.readers.git_objects import BROKEN
-from codepretrain.data.readers.git_size import num_bytes, repositories
+from codepretrain.data.readers.git_repositories import matching
+from codepretrain.data.readers.git_size import listing
 from codepretrain.data.readers.reader import TOO_LARGE
 from codepretrain.errors import UserError
 from tests.data.readers.reading import read, reader
@@ -305,13 +306,44 @@ def test_each_of_several_paths_must_match_and_names_are_unique(
 
 
 def test_the_size_of_the_code_is_that_of_its_files(repository: Repository, tmp_path: Path) -> None:
-    found = repositories([str(tmp_path / "*"), str(repository.path)])
-    assert list(found) == [str(repository.path.resolve())]
-    (directory,) = found.values()
+    [(_, directory, _)] = matching(str(tmp_path / "*"))
     sizes = {"": 6 + 4 + 11 + 4, "python": 6 + 4, "web_code": 6 + 4 + 11, "java": 0}
     for languages, expected in sizes.items():
-        assert num_bytes(directory, languages=languages) == expected, languages
+        found = listing(directory, languages=languages)
+        assert found is not None
+        assert (sum(found.sizes.values()), found.num_missing) == (expected, 0), languages
     empty = Repository(tmp_path / "empty")
-    assert num_bytes(str(empty.path / ".git"), languages="") is None
-    with pytest.raises(UserError, match="no git repository matches"):
-        repositories([str(tmp_path / "none")])
+    assert listing(str(empty.path / ".git"), languages="") is None
+
+
+def test_equal_files_count_once_and_missing_ones_are_counted(tmp_path: Path) -> None:
+    made = Repository(tmp_path / "code")
+    made.commit("Begin", {"a.py": "x = 1\n", "b/a.py": "x = 1\n", "c.py": "y\n", "d": "text\n"})
+    made.object_file("HEAD:c.py").unlink()
+    found = listing(str(made.path / ".git"), languages="python")
+    assert found is not None
+    assert found.paths == ("a.py", "b/a.py", "c.py", "d")
+    assert (list(found.sizes.values()), found.num_missing) == ([6], 1)
+
+
+def test_a_path_that_is_no_repository_says_what_it_is(
+    repository: Repository, tmp_path: Path
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    repository.commit("More", {"below/b.py": "b\n"})
+    for name, why in {
+        "none": "it does not exist",
+        "file": "it is a file",
+        "folder": "it is a folder without .git",
+        "code/below": f"it is a folder of the repository {repository.path}",
+    }.items():
+        with pytest.raises(UserError, match=f"no git repository matches path '.*{name}': {why}$"):
+            matching(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["two words", "Größe-日本", "a[1]", "[b]*"])
+def test_a_repository_with_an_unusual_name_is_found_by_its_path(tmp_path: Path, name: str) -> None:
+    made = Repository(tmp_path / name)
+    made.commit("Begin", {"a.py": "x = 1\n"})
+    assert matching(str(made.path)) == [(str(made.path), str(made.path / ".git"), name)]

@@ -1,0 +1,161 @@
+"""What each variant gains and what it costs, of registered contrasts with one reference."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.text import Text
+
+from codepretrain.report.content import Content
+from codepretrain.report.contrast_answers import answer_of, answer_outcome
+from codepretrain.report.contrast_result import ContrastResult
+from codepretrain.report.contrast_rows import ends, points, unit_text, unsigned
+from codepretrain.report.wording import label
+
+Key = tuple[str, str | None]  # a metric, and the side of a guard
+_GAINS = {
+    "confirmed": "gain shown",
+    "equivalent": "no gain that matters",
+    "opposite": "loss shown",
+}
+_COSTS = {
+    "confirmed": "cost within tolerance",
+    "opposite": "cost above tolerance",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A metric as a gain or a cost. note: its unit, and what is better, or the tolerance."""
+
+    key: Key
+    label: str
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A difference from the reference. outcome: its class on the page."""
+
+    value: str
+    interval: str
+    answer: str
+    outcome: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A variant. entries: by column. conclusion: what all of them decide."""
+
+    variant: str
+    entries: Mapping[Key, Entry]
+    conclusion: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerTable:
+    """Variants against `reference`, in the study's order; gains are columns before costs."""
+
+    reference: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+
+
+def table_of(content: Content) -> AnswerTable | None:
+    """Returns the table of a study's contrasts with its baseline."""
+    spec = content.results.spec
+    return answer_table(
+        content.contrasts, variants=list(spec.variants), reference=content.comparison.baseline
+    )
+
+
+def answer_table(
+    results: Sequence[ContrastResult], *, variants: Sequence[str], reference: str | None
+) -> AnswerTable | None:
+    """Returns the table of the contrasts that ask about a variant against the reference.
+
+    Returns None unless there are a gain, a cost and two variants.
+    """
+    asked = [
+        one
+        for one in results
+        if one.config.question and one.config.variants[1:] == (reference,) and one.row is not None
+    ]
+    asked.sort(key=lambda one: one.config.guarded is not None)
+    lines = [
+        _line(variant, of)
+        for variant in variants
+        if (of := [one for one in asked if one.config.variants[0] == variant])
+    ]
+    kinds = {one.config.guarded is None for one in asked}
+    if reference is None or len(lines) < 2 or len(kinds) < 2:
+        return None
+    columns = {_key(one): one for one in reversed(asked)}
+    rows = [one.row for one in asked if one.row]
+    return AnswerTable(
+        reference=reference,
+        columns=tuple(
+            Column(key=key, label=label(one.row, rows), note=_note(one))
+            for key, one in reversed(columns.items())
+            if one.row
+        ),
+        lines=tuple(lines),
+    )
+
+
+def print_answer_table(console: Console, table: AnswerTable | None, *, width: int) -> None:
+    """Prints what is decided of each variant."""
+    for line in table.lines if table else ():
+        text = f"{line.variant} against {table.reference}: {line.conclusion}." if table else ""
+        console.print(Text(text), width=width)
+
+
+def _key(one: ContrastResult) -> Key:
+    return one.config.metric, one.config.guarded
+
+
+def _line(variant: str, results: Sequence[ContrastResult]) -> Line:
+    return Line(
+        variant=variant,
+        entries={
+            _key(one): Entry(
+                value=points(one.row, one.value) if not one.missing else one.missing,
+                interval=ends(one.row, one.interval) if not one.missing else "",
+                answer=answer_of(one),
+                outcome=answer_outcome(one),
+            )
+            for one in results
+        },
+        conclusion="; ".join(
+            [
+                *_concluded([one for one in results if not one.config.guarded], _GAINS, "gain"),
+                *_concluded([one for one in results if one.config.guarded], _COSTS, "cost"),
+            ]
+        ),
+    )
+
+
+def _concluded(results: Sequence[ContrastResult], words: Mapping[str, str], what: str) -> list[str]:
+    """Returns what is decided; where that differs, with the metrics that it is decided of."""
+    found: dict[str, list[str]] = {}
+    rows = [one.row for one in results if one.row]
+    for one in results:
+        assert one.row is not None, "answer_table leaves out what nothing measured"
+        found.setdefault(words.get(one.decision, f"{what} not decided"), []).append(
+            label(one.row, rows)
+        )
+    if len(found) == 1:
+        return list(found)
+    return [f"{text} ({', '.join(metrics)})" for text, metrics in found.items()]
+
+
+def _note(one: ContrastResult) -> str:
+    unit = unit_text(one.row)
+    margin = one.config.margin
+    if one.config.guarded and margin is not None:
+        sign = "+" if one.config.guarded == "higher" else "−"
+        return f"{unit}; tolerance {sign}{unsigned(one.row, margin)}"
+    is_better = {"lower": "lower is better", "higher": "higher is better"}
+    return (
+        f"{unit}; {is_better[one.config.direction]}" if one.config.direction in is_better else unit
+    )

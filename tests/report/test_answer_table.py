@@ -1,0 +1,96 @@
+"""What variants gain and cost against one reference, in one table."""
+
+import io
+from dataclasses import replace
+
+from rich.console import Console
+
+from codepretrain.config.schema import ContrastConfig
+from codepretrain.report.answer_table import AnswerTable, answer_table, print_answer_table
+from codepretrain.report.contrast_answers import lead
+from tests.report.replicated import replicated_study
+from tests.report.test_contrasts import LEVELS, LOSS_NAME, decided
+
+GAIN = ContrastConfig(
+    metric=LOSS_NAME, direction="lower", variants=("coded", "plain"), margin=0.1, question="Better?"
+)
+COST = replace(GAIN, direction="not_higher", family="cost")
+OF_ALL = {
+    "gain_of_coded": GAIN,
+    "gain_of_scrambled": replace(GAIN, variants=("scrambled", "plain"), family="other"),
+    "cost_of_coded": COST,
+}
+
+
+def table(found, *, variants=("plain", "scrambled", "coded"), reference="plain"):
+    return answer_table(list(found.values()), variants=variants, reference=reference)
+
+
+def test_a_line_for_each_variant_gains_before_costs(tmp_path):
+    found = decided(
+        replicated_study(tmp_path, LEVELS),
+        **OF_ALL,
+        unasked=replace(GAIN, question=None, family="a"),
+        others=replace(GAIN, variants=("coded", "scrambled"), family="b"),
+        exceeded=replace(COST, variants=("scrambled", "coded"), family="c"),
+    )
+    made = table(found)
+    assert isinstance(made, AnswerTable)
+    assert [(c.key[1], c.note) for c in made.columns] == [
+        (None, "nats/token; lower is better"),
+        ("higher", "nats/token; tolerance +0.100"),
+    ]
+    assert {line.variant: line.conclusion for line in made.lines} == {
+        "scrambled": "no gain that matters",
+        "coded": "gain shown; cost within tolerance",
+    }
+    assert [line.variant for line in made.lines] == ["scrambled", "coded"], "the study's order"
+    scrambled, coded = (list(line.entries.values()) for line in made.lines)
+    assert [(entry.value, entry.outcome) for entry in coded] == [("−0.488", "favorable")] * 2
+    assert scrambled[0].outcome == "not-distinguishable"
+    console = io.StringIO()
+    print_answer_table(Console(file=console), made, width=80)
+    assert console.getvalue().splitlines() == [
+        "scrambled against plain: no gain that matters.",
+        "coded against plain: gain shown; cost within tolerance.",
+    ]
+    of_coded = table(found, reference="coded")
+    assert of_coded is None, "one variant alone"
+
+
+def test_without_gains_costs_and_two_variants_there_is_no_table(tmp_path):
+    found = decided(replicated_study(tmp_path, LEVELS), **OF_ALL)
+    assert table({"gain_of_coded": found["gain_of_coded"]}) is None
+    assert table({name: one for name, one in found.items() if "gain" in name}) is None
+    assert table(found, reference=None) is None
+    console = io.StringIO()
+    print_answer_table(Console(file=console), None, width=80)
+    assert console.getvalue() == ""
+
+
+def test_decisions_that_differ_name_their_metrics(tmp_path):
+    found = decided(
+        replicated_study(tmp_path, LEVELS),
+        **OF_ALL,
+        harm_of_coded=replace(GAIN, direction="higher", family="c"),
+        cost_of_scrambled=replace(COST, variants=("scrambled", "plain"), margin=0.001, family="d"),
+    )
+    made = table(found)
+    assert made is not None
+    lines = {line.variant: line.conclusion for line in made.lines}
+    assert lines["scrambled"] == "no gain that matters; cost not decided"
+    assert lines["coded"].startswith("gain shown (")
+    assert "; loss shown (" in lines["coded"]
+
+
+def test_the_lead_counts_answers_where_every_contrast_has_a_question(tmp_path):
+    found = decided(
+        replicated_study(tmp_path, LEVELS),
+        **OF_ALL,
+        absent=replace(GAIN, metric="exam/accuracy", family="e"),
+    )
+    assert lead(list(found.values())) == (
+        "Of 4 registered questions: 2 answered yes, 1 answered no, 1 not known yet."
+    )
+    unasked = replace(found["absent"], config=replace(GAIN, question=None))
+    assert lead([unasked]) == "Of 1 registered contrasts: 1 not decided."
