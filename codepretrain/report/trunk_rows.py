@@ -65,7 +65,10 @@ def slope_tables(found: Trunks) -> list[dict[str, Any]]:
 def _cell(row: MetricRow, point: Point | None) -> dict[str, str] | None:
     if point is None:
         return None
-    view = {"value": value_text(row, point.cell.metric.value), "slope": "", "against": ""}
+    empty = dict.fromkeys(
+        ("slope", "interval", "between", "sign", "against", "against_interval"), ""
+    )
+    view = {**empty, "value": value_text(row, point.cell.metric.value)}
     if point.slope is not None:
         view |= {
             "slope": _text(point.slope),

@@ -3,7 +3,8 @@ from dataclasses import replace
 
 from codepretrain.config.schema import AveragesConfig, ContrastConfig
 from codepretrain.report.collect import collect
-from codepretrain.report.latex import escaped, latex_tables
+from codepretrain.report.latex import latex_tables
+from codepretrain.report.latex_text import escaped
 from codepretrain.report.write import content_of
 from tests.report.replicated import LOSS, LOSS_METRIC, replicated_study
 
