@@ -105,7 +105,8 @@ def _mixture(plan: PhaseInput) -> str:
         shares = plan.shares_at(stage["start_tokens"])
         ordered = sorted(shares.items(), key=lambda item: -item[1])
         stages.append(", ".join(f"{name} {_percent(share)}" for name, share in ordered if share))
-    return ", then ".join(stages) or NOT_THERE
+    again = "; each source from its beginning" if plan.data_order == "restart" else ""
+    return (", then ".join(stages) or NOT_THERE) + again
 
 
 def _percent(share: float) -> str:
