@@ -52,7 +52,7 @@ def add_plan_command(add: Callable[..., argparse.ArgumentParser]) -> None:
 def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     configs = [config, *flags.others]
     if len(configs) > 1:
-        for name, is_given in (("--topology", flags.topology), ("--run-sd", flags.run_sd)):
+        for name, is_given in (("--search", flags.search), ("--run-sd", flags.run_sd)):
             if is_given:
                 raise UserError(f"{name}: expected one --config file, got {len(configs)}")
     topology = _topology(flags)
@@ -61,8 +61,7 @@ def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> in
     plans = [_plan_study(one, flags, chip) for one in configs]
     printed: dict[str, Any] = plans[0]
     if topology is not None:
-        phase_tokens = {phase["name"]: phase["tokens"] for phase in plans[0]["phases"]}
-        plans[0]["pod"] = _plan_pod(config, flags, argv, topology, phase_tokens)
+        _plan_pods(configs, plans, flags, argv, topology)
     if len(configs) > 1:
         printed = {"plans": plans, "together": _plan_together(configs, plans, flags, chip)}
     if flags.json:
@@ -149,24 +148,35 @@ def _topology(flags: argparse.Namespace) -> "Topology | None":
     return topology
 
 
-def _plan_pod(
-    config: StudyConfig,
+def _plan_pods(
+    configs: "list[StudyConfig]",
+    plans: list[dict[str, Any]],
     flags: argparse.Namespace,
     argv: list[str],
     topology: "Topology",
-    phase_tokens: dict[str, int],
-) -> dict[str, Any]:
+) -> None:
+    """Adds `pod` to the plan of every study. A step that several studies have is compiled once."""
     os.environ.update(topology.environment)  # libtpu reads it when it is loaded
     # Does not use a TPU or GPU of this machine.
     import_jax().config.update("jax_platforms", "cpu")
-    from codepretrain.podplan.plan_pod import plan_pod
+    from codepretrain.podplan.plan_pod import CompiledSteps, plan_pod
 
-    return plan_pod(
-        config,
-        topology,
-        phase_tokens,
-        command=[*(arg for arg in argv if arg not in ("--search", "--json")), "--json"],
-        max_compiles=flags.max_compiles,
-        searches=flags.search,
-        prints=not flags.json,
-    )
+    steps = CompiledSteps()
+    for config, plan, file in zip(configs, plans, flags.config, strict=True):
+        plan["pod"] = plan_pod(
+            config,
+            topology,
+            {phase["name"]: phase["tokens"] for phase in plan["phases"]},
+            command=_command_of(file, argv, flags.config),
+            max_compiles=flags.max_compiles,
+            searches=flags.search,
+            prints=not flags.json,
+            steps=steps,
+        )
+
+
+def _command_of(file: str, argv: list[str], files: list[str]) -> list[str]:
+    """Returns the arguments that plan the study of one file as JSON, without a search."""
+    left_out = {"--search", "--json", "--config", *files, *(f"--config={one}" for one in files)}
+    rest = [argument for argument in argv[1:] if argument not in left_out]
+    return ["plan", "--config", file, *rest, "--json"]

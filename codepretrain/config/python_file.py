@@ -18,8 +18,19 @@ from codepretrain.files.explain import shown
 
 
 def to_config_dict(config: Any) -> ConfigDict:
-    """Returns a dataclass as a locked `ConfigDict`: what the function of such a file returns."""
-    return ConfigDict(to_dict(config)).lock()
+    """Returns a dataclass as a locked `ConfigDict`: what the function of such a file returns.
+
+    Keys keep their order: phases and variants are shown in the order of the file.
+    """
+    return _in_order(to_dict(config)).lock()
+
+
+def _in_order(values: Mapping[str, Any]) -> ConfigDict:
+    nested = {
+        key: _in_order(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+    }
+    return ConfigDict(nested, sort_keys=False)
 
 
 def values_of(

@@ -29,6 +29,34 @@ from codepretrain.podplan.topology import Topology, topology_devices
 _MAX_ALTERNATIVES = 3  # compilations to find settings that fit, where the configured ones do not
 
 
+class CompiledSteps:
+    """The steps of studies on one pod. All phases of a study have one step, and so have studies
+    that differ in their phases alone: each distinct one is compiled once.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[str, dict[str, Any]]] = {}  # settings → (study, plan)
+
+    def study_of(self, config: StudyConfig) -> str | None:
+        """Returns the study for which this step was compiled, None if it was not."""
+        found = self._found.get(_step_settings(config))
+        return found[0] if found else None
+
+    def plan(self, config: StudyConfig, topology: Topology, console: Console) -> dict[str, Any]:
+        """Returns `compiled_step.plan_step` of a study."""
+        settings = _step_settings(config)
+        if settings not in self._found:
+            with console.status(f"compiling the step for {topology.name} …"):
+                self._found[settings] = config.name, plan_step(config, topology)
+        return self._found[settings][1]
+
+
+def _step_settings(config: StudyConfig) -> str:
+    """Returns everything that a step depends on, and a few fields more."""
+    parts = (config.model, config.training, config.optimizer, config.execution)
+    return repr((*parts, config.data.max_seq_len))
+
+
 def plan_pod(
     config: StudyConfig,
     topology: Topology,
@@ -38,12 +66,14 @@ def plan_pod(
     max_compiles: int,
     searches: bool,
     prints: bool,
+    steps: "CompiledSteps",
 ) -> dict[str, Any]:
     """Returns the plan of a study on a pod, and prints each part as soon as it is done.
 
     phase_tokens: tokens of each phase to train. command: the arguments with which another process
     makes this plan as JSON. max_compiles: of a search. searches: whether to search for settings.
-    prints: whether to print.
+    prints: whether to print. steps: those of the studies planned before, to which this one's is
+    added.
 
     Raises:
       UserError: the compiler is not installed, it does not know the pod, or the batch or a
@@ -66,9 +96,13 @@ def plan_pod(
             )
         result["search"] = _search(wanted, command, console, max_compiles=max_compiles)
     else:
-        result["step"] = step = plan_step(config, topology)
-        print_step(console, step)
-        if not step["fits"] and max_compiles:
+        study = steps.study_of(config)
+        result["step"] = step = steps.plan(config, topology, console)
+        if study is not None:
+            console.print(f"\n{config.name}: the step of {study}, compiled once", highlight=False)
+        else:
+            print_step(console, step)
+        if not step["fits"] and max_compiles and study is None:
             wanted = _leaner(config, topology, step)
             result["would_fit"] = _first_that_fits(wanted, command, console)
     print_cost(console, result["cost"])

@@ -59,11 +59,15 @@ def print_cost(console: Console, cost: Mapping[str, Any]) -> None:
     """Prints what `cost.study_cost` returned."""
     priced = cost["price_per_chip_hour"] is not None
     table = Table(title=f"cost at an assumed MFU of {100 * cost['mfu']:.3g}%", title_justify="left")
-    for name in ("phase", "tokens", "chip-hours", "hours on this pod", *(["price"] * priced)):
+    for name in (
+        *("phase", "runs", "tokens", "chip-hours", "hours on this pod"),
+        *(["price"] * priced),
+    ):
         table.add_column(name, justify="left" if name == "phase" else "right")
-    for name, row in [*cost["phases"].items(), ("all", cost["total"])]:
-        cells = [name, f"{three_digits(row['tokens'] / 1e9)}B", three_digits(row["chip_hours"])]
-        cells.append(three_digits(row["pod_hours"]))
+    rows = _by_phase(cost["phases"])
+    for name, num_runs, row in [*rows, ("all", len(cost["phases"]), cost["total"])]:
+        cells = [name, f"{num_runs}", f"{three_digits(row['tokens'] / 1e9)}B"]
+        cells += [three_digits(row[key]) for key in ("chip_hours", "pod_hours")]
         table.add_row(*cells, *([three_digits(row["price"])] if priced else []))
     console.print(table)
     for entry in cost["calibration"]:
@@ -74,6 +78,27 @@ def print_cost(console: Console, cost: Mapping[str, Any]) -> None:
             f"chip-hours, an MFU of {entry['implied_mfu']:.1%}"
             + (f"; this study at that MFU: {three_digits(then)} chip-hours" if then else ""),
         )
+
+
+def _by_phase(
+    runs: Mapping[str, Mapping[str, Any]],
+) -> list[tuple[str, int, Mapping[str, Any]]]:
+    """Returns a phase, its number of replicates, and the sums over them, in order."""
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for name, row in runs.items():
+        # No phase's name has a hyphen: what follows it is the replicate's number.
+        found.setdefault(name.partition("-")[0], []).append(row)
+    return [
+        (
+            name,
+            len(rows),
+            {
+                key: None if value is None else sum(row[key] for row in rows)
+                for key, value in rows[0].items()
+            },
+        )
+        for name, rows in found.items()
+    ]
 
 
 def print_search(console: Console, found: Sequence[Mapping[str, Any]]) -> None:

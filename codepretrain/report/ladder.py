@@ -4,11 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from codepretrain.evals.progress import Progress, no_progress
 from codepretrain.inference.ladder.ranking import DecisionAccuracy
 from codepretrain.report.content import Content
 from codepretrain.report.ladder_arms import Ladder, Point, find_ladder
 from codepretrain.report.ladder_mixtures import PointChoice, choices
-from codepretrain.report.ladder_predictions import LadderPrediction, predictions
+from codepretrain.report.ladder_predictions import (
+    LadderPrediction,
+    num_predictions,
+    predictions,
+)
 from codepretrain.report.ladder_ranking import Ranking, rankings
 
 
@@ -54,18 +59,25 @@ class LadderResults:
         }
 
 
-def climb(contents: Sequence[Content]) -> LadderResults | None:
-    """Returns the predictions of the ladder that several studies are, None if they are none."""
+def climb(contents: Sequence[Content], progress: Progress = no_progress) -> LadderResults | None:
+    """Returns the predictions of the ladder that several studies are, None if they are none.
+
+    Args:
+      progress: is told of each prediction and choice, of which one takes up to seconds.
+    """
     ladder = find_ladder(contents)
     if ladder is None:
         return None
     problems: list[str] = []
-    found = tuple(predictions(ladder))
+    found: list[LadderPrediction] = []
+    for one in predictions(ladder):
+        found.append(one)
+        progress(len(found), num_predictions(ladder), "predictions")
     return LadderResults(
         ladder=ladder,
-        predictions=found,
+        predictions=tuple(found),
         rankings=tuple(rankings(ladder, found, problems)),
-        choices=tuple(choices(ladder)),
+        choices=tuple(choices(ladder, progress)),
         problems=tuple(dict.fromkeys(problems)),
     )
 

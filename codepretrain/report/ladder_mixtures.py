@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from codepretrain.evals.progress import Progress, no_progress
 from codepretrain.inference.ladder.mixture_choice import (
     MixtureChoice,
     choose_mixture,
@@ -70,10 +71,11 @@ class PointChoice:
     missing: str = ""
 
 
-def choices(ladder: Ladder) -> Iterator[PointChoice]:
+def choices(ladder: Ladder, progress: Progress = no_progress) -> Iterator[PointChoice]:
     """Yields the choice of every point whose mixtures determine a law."""
-    for point in ladder.points:
+    for place, point in enumerate(ladder.points, start=1):
         found = _choice(ladder, point)
+        progress(place, len(ladder.points), "choices of a mixture")
         if found is not None:
             yield found
 

@@ -66,6 +66,11 @@ def predictions(ladder: Ladder) -> Iterator[LadderPrediction]:
                 yield _prediction(ladder, row, mixture, target)
 
 
+def num_predictions(ladder: Ladder) -> int:
+    targets = ladder.at(ladder.target).values()
+    return sum(bool(target.values(row)) for row in ladder.rows for target in targets)
+
+
 def loss_for(ladder: Ladder, row: MetricRow) -> MetricRow | None:
     """Returns the loss over which an accuracy is predicted.
 

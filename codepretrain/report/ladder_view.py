@@ -1,12 +1,14 @@
 """The ladder as HTML: a figure of predicted against actual, and its tables."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import matplotlib
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from codepretrain.inference.ladder.ranking import DecisionAccuracy
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.figure_style import (
     FAINT,
@@ -17,21 +19,20 @@ from codepretrain.report.figure_style import (
     variant_style,
 )
 from codepretrain.report.ladder import LadderResults
-from codepretrain.report.ladder_arms import Point
-from codepretrain.report.ladder_mixtures import PointChoice
 from codepretrain.report.ladder_predictions import LadderPrediction
-from codepretrain.report.mixtures import mixture_text
-from codepretrain.report.templates import environment
-from codepretrain.report.wording import (
-    NOT_THERE,
-    interval_text,
-    label,
-    number,
-    scale_of,
-    signed,
-    tokens_text,
-    value_text,
+from codepretrain.report.ladder_rows import (
+    choice_rows,
+    metric_text,
+    point_text,
+    prediction_tables,
+    ranking_metrics,
+    ranking_rows,
 )
+from codepretrain.report.templates import environment
+from codepretrain.report.wording import scale_of
+
+_MAX_METRICS = 5  # side by side
+_MARGIN = 0.08  # of a panel, around its points
 
 
 def ladder_html(found: LadderResults) -> Markup:
@@ -50,19 +51,25 @@ def ladder_html(found: LadderResults) -> Markup:
             for point in points
         ],
         "figure_svg": prediction_figure(found),
-        "prediction_rows": [_prediction(found, one) for one in found.predictions],
-        "ranking_rows": _rankings(found),
-        "choice_rows": [_choice(one) for one in found.choices],
+        "prediction_tables": prediction_tables(found),
+        "ranking_blocks": _ranking_blocks(found),
+        "choice_rows": choice_rows(found),
         "notes": [*ladder.notes, *found.problems],
     }
     return Markup(environment().get_template("page_ladder.html").render(values))
 
 
-def point_text(point: Point | None) -> str:
-    """Returns "205M, 20B tokens"; of the laws, "predicted from all"."""
-    if point is None:
-        return "predicted from all"
-    return f"{tokens_text(point[0])} parameters, {tokens_text(point[1])} tokens"
+def _ranking_blocks(found: LadderResults) -> list[tuple[list[str], list[tuple[str, Any]]]]:
+    """Returns (metrics, (point, its cells)), as many metrics side by side as a page is wide."""
+    metrics = [metric_text(found, row) for row in ranking_metrics(found)]
+    rows = ranking_rows(found)
+    return [
+        (
+            metrics[start : start + _MAX_METRICS],
+            [(row.point, row.cells[start : start + _MAX_METRICS]) for row in rows],
+        )
+        for start in range(0, len(metrics), _MAX_METRICS)
+    ]
 
 
 def prediction_figure(found: LadderResults) -> str:
@@ -83,8 +90,8 @@ def prediction_figure(found: LadderResults) -> str:
         for axes, (row, of) in zip(panels, by_row.items(), strict=False):
             for one in of:
                 _draw(axes, one, variant_style(mixtures.index(one.mixture)))
-            _draw_diagonal(axes)
-            axes.set_title(label(row, found.ladder.rows))
+            _draw_diagonal(axes, of)
+            axes.set_title(metric_text(found, row))
             axes.set_xlabel(f"actual, {'%' if row.is_percentage else row.unit}")
             axes.set_ylabel("predicted")
         for axes in list(figure.axes)[len(by_row) :]:
@@ -115,84 +122,13 @@ def _draw(axes: Axes, one: LadderPrediction, style: dict[str, object]) -> None:
     )
 
 
-def _draw_diagonal(axes: Axes) -> None:
-    low = min(axes.get_xlim()[0], axes.get_ylim()[0])
-    high = max(axes.get_xlim()[1], axes.get_ylim()[1])
+def _draw_diagonal(axes: Axes, of: Sequence[LadderPrediction]) -> None:
+    """Draws the line of agreement over the range of the points; wider intervals are cut."""
+    scale, _ = scale_of(of[0].row)
+    pairs = [(one.actual, one.predicted) for one in of] + [p for one in of for p in one.left_out]
+    values = scale * np.array(pairs)
+    values = values[np.isfinite(values)]
+    span = float(np.ptp(values)) or 1.0
+    low, high = values.min() - _MARGIN * span, values.max() + _MARGIN * span
     axes.plot([low, high], [low, high], color=FAINT, linewidth=1, zorder=0)
-
-
-def _prediction(found: LadderResults, one: LadderPrediction) -> dict[str, str]:
-    row = one.row
-    scale, digits = scale_of(row)
-    view = {
-        "metric": label(row, found.ladder.rows),
-        "unit": "%" if row.is_percentage else row.unit,
-        "loss": f"over {label(one.loss, found.ladder.rows)}" if one.loss else "",
-        "mixture": mixture_text(one.mixture),
-        "variant": one.variant,
-        "num_runs": str(one.num_runs),
-        "actual": value_text(row, one.actual),
-        "actual_interval": interval_text(row, one.actual_interval),
-        "missing": one.missing,
-    }
-    if not one.missing:
-        view |= {
-            "predicted": value_text(row, one.predicted),
-            "interval": interval_text(row, one.interval),
-            "error": signed(scale * one.error, digits=digits),
-            "left_out_error": number(scale * one.left_out_error, digits=digits),
-        }
-    return view
-
-
-def _rankings(found: LadderResults) -> list[dict[str, object]]:
-    return [
-        {
-            "metric": label(one.row, found.ladder.rows),
-            "point": point_text(one.point),
-            "num_mixtures": one.num_mixtures,
-            "of_all": _share(one.of_all),
-            "of_distinguishable": _share(one.of_distinguishable),
-        }
-        for one in found.rankings
-    ]
-
-
-def _share(one: DecisionAccuracy) -> tuple[str, str, str]:
-    """Returns a share, its interval and its number of pairs."""
-    if not one.num_pairs:
-        return NOT_THERE, "", "0 pairs"
-    low, high = (number(100 * end, digits=0) for end in (one.interval.low, one.interval.high))
-    pairs = f"{one.num_pairs} pair{'s' if one.num_pairs > 1 else ''}"
-    return f"{number(100 * one.share, digits=0)}%", f"{low} – {high}", pairs
-
-
-def _choice(one: PointChoice) -> dict[str, object]:
-    choice, rank, gain = one.choice, one.at_target, one.gain
-    view: dict[str, object] = {
-        "point": point_text(one.point),
-        "num_mixtures": one.num_mixtures,
-        "correlations": [
-            (label(row, one.rows), NOT_THERE if np.isnan(c) else number(c, digits=2))
-            for row, c in zip(one.rows, one.correlations, strict=False)
-        ],
-        "missing": one.missing,
-        "at_target": "",
-    }
-    if rank is not None:
-        view["at_target"] = (
-            f"{mixture_text(rank.mixture)} is {rank.rank} of {rank.num_mixtures}, "
-            f"{signed(rank.regret)} from the best"
-        )
-    if choice is not None and gain is not None:
-        mixture = tuple(zip(one.sources, choice.mixture.tolist(), strict=True))
-        view |= {
-            "mixture": mixture_text(tuple(pair for pair in mixture if pair[1] >= 0.0005)),
-            "predicted": number(choice.target),
-            "natural": number(choice.natural_target),
-            "uniform": number(choice.uniform_target),
-            "gain": f"{signed(gain.value)} ({signed(gain.interval.low)} to "
-            f"{signed(gain.interval.high)})",
-            "is_within": one.is_within,
-        }
-    return view
+    axes.set(xlim=(low, high), ylim=(low, high))

@@ -4,12 +4,13 @@ Each is a `tabular` with a comment that says where its numbers are from. Whether
 recipes or about checkpoints is in the column "Between".
 """
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from codepretrain.report.compare import Comparison
 from codepretrain.report.content import Content
 from codepretrain.report.contrast_rows import contrast_rows
+from codepretrain.report.latex_sections import pareto_table, trunk_tables
+from codepretrain.report.latex_text import document, tabular
 from codepretrain.report.published import Published
 from codepretrain.report.published_rows import CellText, columns, table_rows
 from codepretrain.report.wording import (
@@ -23,29 +24,10 @@ from codepretrain.report.wording import (
     value_text,
 )
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "−": "$-$",
-    "±": r"$\pm$",
-    "–": "--",
-    "×": r"$\times$",
-    "→": r"$\to$",
-    "∞": r"$\infty$",
-    "·": r"$\cdot$",
-    "σ": r"$\sigma$",
-    "Δ": r"$\Delta$",
-    "<": "$<$",
-    ">": "$>$",
-}
-
 
 def latex_tables(content: Content) -> str:
     """Returns all tables of a report, one after the other."""
-    head = f"study {content.results.spec.study}, {content.results.spec.code_version}"
-    parts = [f"% {head}, written {content.written_at}. \\usepackage{{booktabs}}"]
+    parts = []
     if content.contrasts:
         parts.append(_contrasts(content))
     if content.published is not None:
@@ -54,34 +36,13 @@ def latex_tables(content: Content) -> str:
         parts.append(_comparison(content.comparison))
     if content.averages is not None and content.averages.comparison.headline_rows:
         parts.append(_comparison(content.averages.comparison))
-    return "\n\n".join(parts) + "\n"
-
-
-def escaped(text: str) -> str:
-    """Returns a text with the characters replaced that LaTeX reads as commands.
-
-    >>> escaped("code_25 − text_only, 5%")
-    'code\\\\_25 $-$ text\\\\_only, 5\\\\%'
-    """
-    return re.sub("|".join(map(re.escape, _SPECIAL)), lambda found: _SPECIAL[found[0]], text)
-
-
-def tabular(columns: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Returns a table; every field is escaped."""
-    lines = [
-        rf"\begin{{tabular}}{{{columns}}}",
-        r"\toprule",
-        _line(header),
-        r"\midrule",
-        *map(_line, rows),
-        r"\bottomrule",
-        r"\end{tabular}",
-    ]
-    return "\n".join(lines)
-
-
-def _line(fields: Sequence[str]) -> str:
-    return " & ".join(map(escaped, fields)) + r" \\"
+    if content.sections.trunks is not None:
+        parts += trunk_tables(content.sections.trunks)
+    if content.sections.pareto is not None:
+        parts.append(pareto_table(content.sections.pareto))
+    spec = content.results.spec
+    title = f"study {spec.study}, {spec.code_version}, written {content.written_at}"
+    return document(title, parts)
 
 
 def _contrasts(content: Content) -> str:

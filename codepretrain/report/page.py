@@ -195,6 +195,7 @@ def _figures(results: StudyResults, comparison: Comparison) -> dict[str, Any]:
         "loss_svg": plots.loss_figure(results),
         "hides_early_losses": plots.hides_early_losses(results),
         "path_svgs": plots.path_figures(results),
+        "shown_sources": plots.shown_sources(results),
         "marker_paths": figure_style.MARKER_PATHS,
         "variant_look": figure_style.variant_look,
     }

@@ -1,6 +1,7 @@
 """The Pareto plot and its table."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -18,7 +19,7 @@ from codepretrain.report.wording import (
 )
 
 
-def pareto_rows(found: Pareto) -> list[dict[str, object]]:
+def pareto_rows(found: Pareto) -> list[dict[str, Any]]:
     """Returns a row per variant: both values with their intervals, and its place."""
     return [
         {

@@ -118,7 +118,7 @@ def path_figures(results: StudyResults) -> dict[str, str]:
     curves = {variant: loss_curves(results, variant) for variant in results.spec.variants}
     end = _longest_path(results)
     limits = _loss_limits([c for of in curves.values() for c in of.values()], end=end)
-    sources = list(results.spec.rows)
+    sources = shown_sources(results)
     figures = {}
     for variant in results.spec.variants:
         with matplotlib.rc_context(RC_PARAMS):
@@ -134,6 +134,18 @@ def path_figures(results: StudyResults) -> dict[str, str]:
             _set_token_axis(rate)
             figures[variant] = svg_element(figure, name=f"path-{variant}")
     return figures
+
+
+def shown_sources(results: StudyResults) -> list[str]:
+    """Returns the sources that a mixture reads, or of which a loss was measured.
+
+    A study may have many more sources, for others that share its data; there are few colors.
+    """
+    shown = set(loss_metrics(results))
+    for run in results.runs.values():
+        for stage in run.plan.mixture:
+            shown |= {source for source, weight in stage["weights"].items() if weight}
+    return [source for source in results.spec.rows if source in shown]
 
 
 def _compared(comparison: Comparison, row: MetricRow, variant: str) -> bool:

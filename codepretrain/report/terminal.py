@@ -99,7 +99,7 @@ def _table(comparison: Comparison, block: Block, missing: str = "not measured") 
     table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
     table.add_column("", width=_LABEL_WIDTH)
     for variant in block.variants:
-        header = Text(_breakable(variant))
+        header = Text(broken(variant))
         if variant == comparison.baseline:
             header.append("\nbaseline", style="dim")
         table.add_column(header, width=_CELL_WIDTH, overflow="fold")
@@ -158,11 +158,11 @@ def _pairing(comparison: Comparison) -> str:
     return "paired by item where the item scores of both runs can be read (see the page)"
 
 
-def _breakable(name: str) -> str:
+def broken(name: str, width: int = _CELL_WIDTH) -> str:
     """Returns the name, broken after underscores into lines that fit a column."""
     lines, line = [], ""
     for part in name.replace("_", "_\n").split("\n"):
-        if line and len(line) + len(part) > _CELL_WIDTH:
+        if line and len(line) + len(part) > width:
             lines.append(line)
             line = ""
         line += part

@@ -16,6 +16,7 @@ _RELATIONS: Mapping[Relation, str] = {
     "some of the same runs": "variants that share some of their runs",
     "other runs": "variants that are other runs in each study, by the same name",
 }
+_MAX_NAMES = 6  # of variants in one line of the terminal; more are folded on the page
 
 
 def render_together(
@@ -50,6 +51,7 @@ def render_together(
             }
             for one in together.same_names
         ],
+        "has_many_names": len(together.same_names) > _MAX_NAMES,
         "same_variants": [_spelled(names) for names in together.same_variants],
         "shared_rows": _shared_rows(together),
         "sections": sections,
@@ -82,8 +84,15 @@ def variant_lines(together: Together) -> list[str]:
     names: dict[Relation, list[str]] = {}
     for one in together.same_names:
         names.setdefault(one.relation, []).append(one.variant)
-    lines = [f"{_RELATIONS[relation]}: {listed(found)}" for relation, found in names.items()]
+    lines = [f"{_RELATIONS[relation]}: {_some(found)}" for relation, found in names.items()]
     return [*lines, *(f"{_spelled(names)} are the same runs" for names in together.same_variants)]
+
+
+def _some(names: Sequence[str]) -> str:
+    """Returns the names; of many, the first ones and how many others there are."""
+    if len(names) <= _MAX_NAMES:
+        return listed(names)
+    return f"{', '.join(names[: _MAX_NAMES - 1])} and {len(names) - _MAX_NAMES + 1} others"
 
 
 def cost_lines(together: Together) -> list[str]:

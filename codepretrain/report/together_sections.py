@@ -10,30 +10,51 @@ from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
+from rich.console import Console
 
+from codepretrain.evals.progress import Progress, no_progress
 from codepretrain.report.ladder import climb
+from codepretrain.report.ladder_exports import ladder_latex, print_ladder
 from codepretrain.report.ladder_view import ladder_html
 from codepretrain.report.together import Together
 
 
 @dataclass(frozen=True)
 class Section:
-    """HTML, and its numbers as values that JSON has; both are of several studies."""
+    """One section in every form of the report.
+
+    Attributes:
+      numbers: values that JSON has.
+      latex: tables.
+      show: prints it; the second argument is the width.
+    """
 
     html: Markup
     numbers: Any
+    latex: str
+    show: Callable[[Console, int], None]
 
 
-def _ladder(together: Together) -> Section | None:
+NO_SECTIONS: Mapping[str, Section] = {}
+
+
+def _ladder(together: Together, progress: Progress) -> Section | None:
     """Returns what the small models of the studies predict of the largest."""
-    found = climb(list(together.contents.values()))
-    return Section(ladder_html(found), found.to_json()) if found is not None else None
+    found = climb(list(together.contents.values()), progress)
+    if found is None:
+        return None
+    return Section(
+        html=ladder_html(found),
+        numbers=found.to_json(),
+        latex=ladder_latex(found),
+        show=lambda console, width: print_ladder(console, found, width=width),
+    )
 
 
-SECTIONS: Mapping[str, Callable[[Together], Section | None]] = {"ladder": _ladder}
+SECTIONS: Mapping[str, Callable[[Together, Progress], Section | None]] = {"ladder": _ladder}
 
 
-def sections_of(together: Together) -> dict[str, Section]:
+def sections_of(together: Together, progress: Progress = no_progress) -> dict[str, Section]:
     """Returns the sections that have something to show, by their names in `results.json`."""
-    found = {name: make(together) for name, make in SECTIONS.items()}
+    found = {name: make(together, progress) for name, make in SECTIONS.items()}
     return {name: section for name, section in found.items() if section is not None}

@@ -65,7 +65,10 @@ def slope_tables(found: Trunks) -> list[dict[str, Any]]:
 def _cell(row: MetricRow, point: Point | None) -> dict[str, str] | None:
     if point is None:
         return None
-    view = {"value": value_text(row, point.cell.metric.value), "slope": "", "against": ""}
+    empty = dict.fromkeys(
+        ("slope", "interval", "between", "sign", "against", "against_interval"), ""
+    )
+    view = {**empty, "value": value_text(row, point.cell.metric.value)}
     if point.slope is not None:
         view |= {
             "slope": _text(point.slope),
@@ -102,7 +105,8 @@ def _mixture(plan: PhaseInput) -> str:
         shares = plan.shares_at(stage["start_tokens"])
         ordered = sorted(shares.items(), key=lambda item: -item[1])
         stages.append(", ".join(f"{name} {_percent(share)}" for name, share in ordered if share))
-    return ", then ".join(stages) or NOT_THERE
+    again = "; each source from its beginning" if plan.data_order == "restart" else ""
+    return (", then ".join(stages) or NOT_THERE) + again
 
 
 def _percent(share: float) -> str:

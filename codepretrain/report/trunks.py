@@ -1,9 +1,9 @@
 """Trunks × what follows them: the same continuations of several trunks, side by side.
 
 A trunk is a phase from which the last phase of a variant starts. Continuations are equal if their
-mixture, their tokens and the course of their learning rate are, whatever they are called. Names of
-phases and variants decide nothing. The score at the trunk's own end is "before", if its last phase
-starts there, whether or not that is a variant.
+mixture, their tokens, the course of their learning rate and where they start in each source are,
+whatever they are called: names of phases and variants decide nothing. The score at the trunk's own
+end is "before", if its last phase starts there, whether or not that is a variant.
 
 Replicate k of everything that follows a trunk descends from replicate k of the trunk, so a slope is
 one observation per replicate.
@@ -24,7 +24,7 @@ from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.differences import Reader, arm_cell
 from codepretrain.report.phases import by_phase
 
-# Of the mixture by share, tokens, and the rates over their peak.
+# Of the mixture by share, tokens, the rates over their peak, and the order of the data.
 Signature = tuple[Any, ...]
 
 
@@ -85,6 +85,7 @@ class Trunks:
                     "mixture": one.plan.mixture if one.plan else None,
                     "tokens": one.plan.tokens if one.plan else 0,
                     "learning_rate": one.plan.learning_rate if one.plan else None,
+                    "data_order": one.plan.data_order if one.plan else None,
                 }
                 for one in self.columns
             ],
@@ -218,7 +219,7 @@ def _signature(plan: PhaseInput) -> Signature:
     )
     peak = plan.learning_rate["peak"] or 1.0
     rates = tuple(round(plan.learning_rate[name] / peak, 3) for name in ("start", "end"))
-    return stages, plan.tokens, rates
+    return stages, plan.tokens, rates, plan.data_order
 
 
 def _is_another(results: StudyResults, phase: str | None, plan: PhaseInput) -> bool:

@@ -9,6 +9,7 @@ from codepretrain.report.statistics import Difference, Interval
 NOT_THERE = "–"
 UNKNOWN = "unknown"
 AVERAGE = "average"  # the metric of an evaluation of several tasks
+_AVERAGES = (AVERAGE, f"unfiltered_{AVERAGE}")
 
 
 def label(row: MetricRow, rows: Sequence[MetricRow]) -> str:
@@ -16,8 +17,14 @@ def label(row: MetricRow, rows: Sequence[MetricRow]) -> str:
 
     A metric over a source (source/code/nats_per_token) is named by the source, an evaluator's only
     primary metric by the evaluator, unless it is an average over tasks. Metrics that two evaluators
+<<<<<<< HEAD
     share are prefixed by theirs: "code: accuracy" where another one has a source called code.
+=======
+    share are prefixed by theirs. Among averages alone, each is named by what it is the average of.
+>>>>>>> exps
     """
+    if row.name == AVERAGE and all(other.name in _AVERAGES for other in rows):
+        return _spaced(row.evaluator)
     name = _label(row)
     of_others = {other.evaluator for other in rows if _label(other) == name} - {row.evaluator}
     if not of_others:

@@ -25,6 +25,7 @@ from codepretrain.report.page import StudyParts, render, study_parts
 from codepretrain.report.published import beside_published
 from codepretrain.report.results_json import results_json
 from codepretrain.report.score_reader import ScoreReader
+from codepretrain.report.section_terminal import print_pareto, print_trunks
 from codepretrain.report.sections import sections_of
 from codepretrain.report.terminal import MAX_WIDTH, print_averages, print_comparison
 from codepretrain.report.unevaluated import unevaluated
@@ -65,6 +66,8 @@ def write_report(
         print_answers(console, content.contrasts, width=width)
         print_contrasts(console, content.contrasts, width=width)
         print_best(console, content.sections.best, width=width)
+        print_trunks(console, content.sections.trunks, width=width)
+        print_pareto(console, content.sections.pareto, width=width)
     return page
 
 

@@ -1,13 +1,14 @@
 """Writes a report of several studies: one page and an index, beside the files of each study."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from etils import epath
 from rich.console import Console
 from rich.text import Text
 
 from codepretrain.errors import UserError
+from codepretrain.evals.progress import EvaluationProgress
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_json, write_text
 from codepretrain.files.json_values import plain
@@ -15,6 +16,7 @@ from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.contrast_answers import lead as contrast_lead
 from codepretrain.report.contrast_rows import print_contrasts
 from codepretrain.report.findings import overview
+from codepretrain.report.latex_text import document
 from codepretrain.report.page import study_parts
 from codepretrain.report.score_reader import ScoreReader
 from codepretrain.report.terminal import MAX_WIDTH, print_problems
@@ -26,7 +28,7 @@ from codepretrain.report.together_page import (
     same_contrast_lines,
     variant_lines,
 )
-from codepretrain.report.together_sections import Section, sections_of
+from codepretrain.report.together_sections import NO_SECTIONS, Section, sections_of
 from codepretrain.report.write import check_trained, content_of, write_study
 
 FORMAT = 1  # of the index; increase it when a field is renamed, removed, or changes its meaning
@@ -73,14 +75,19 @@ def write_together(
         if study not in untrained:
             write_study(content, parts[study], folder / study, has_items=has_items)
     say("all studies together")
-    sections = sections_of(together)
+    with EvaluationProgress(console, "ladder") as progress:
+        sections = sections_of(together, progress)
     joined = folder / folder_name(list(contents))
+    if tables := [section.latex for section in sections.values() if section.latex]:
+        write_text(
+            joined / "tables.tex", document(f"studies {folder_name(list(contents))}", tables)
+        )
     write_json(joined / "results.json", _index(together, sections, untrained=list(untrained)))
     page = joined / "index.html"
     html = [section.html for section in sections.values()]
     write_text(page, render_together(together, parts, html))
     if console is not None:
-        print_together(console, together)
+        print_together(console, together, sections)
     return page
 
 
@@ -97,14 +104,21 @@ def folder_name(studies: Sequence[str]) -> str:
     return f"{studies[0]}+{len(studies) - 1}-others-{digest}"
 
 
-def print_together(console: Console, together: Together) -> None:
-    """Prints what each study found, what they share, and what they cost."""
+def print_together(
+    console: Console, together: Together, sections: Mapping[str, Section] = NO_SECTIONS
+) -> None:
+    """Prints what each study found, what they say together, what they share, and their costs."""
     width = min(MAX_WIDTH, console.width)
     for study, content in together.contents.items():
         console.print(Text(f"\n{study}", style="bold"))
         console.print(Text(_overview(together, study)), width=width)
         print_contrasts(console, content.contrasts, width=width)
+<<<<<<< HEAD
         print_problems(console, content.results, content.comparison)
+=======
+    for section in sections.values():
+        section.show(console, width)
+>>>>>>> exps
     console.print(Text("\ntogether", style="bold"))
     lines = [lead(together), *variant_lines(together), *same_contrast_lines(together)]
     for line in [*lines, *cost_lines(together)]:

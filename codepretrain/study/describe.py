@@ -36,7 +36,8 @@ def describe(
     row (`stream/repetition.py`). All three are None for a source that is neither prepared nor
     declares its `num_tokens`.
     `parents` has every phase that a phase needs. A phase of kind "average" has `members`, each with
-    its step and weight, and no `parent`; it reads no tokens.
+    its step and weight, and no `parent`; it reads no tokens. `data_order` "restart": the phase
+    reads each source from its beginning, "continue": from where the parent stopped.
     """
     rows = {source: size.identity for source, size in source_sizes.items()}
     prints = fingerprints(config, phases, rows=rows, imports=import_identities(imports))
@@ -141,6 +142,7 @@ def _describe_origins(phase: Phase, names: Mapping[str, str]) -> dict[str, Any]:
         "parent_tokens": _parent_tokens(phase),
         "requested_parent_tokens": phase.config.parent_tokens,
         "parent_is_at_its_end": parent is None or parent.step == parent.phase.num_steps,
+        "data_order": phase.config.data_order,
         "initial_checkpoint": phase.config.initial_checkpoint,
     }
 

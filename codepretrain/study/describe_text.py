@@ -119,8 +119,10 @@ def _rounded(phases: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _spell_training(phase: Mapping[str, Any]) -> list[str]:
     rate = phase["learning_rate"]
+    is_again = phase["data_order"] == "restart" and phase["parent"] is not None
+    again = ", each source from its beginning" if is_again else ""
     return [
-        f"  {_spell_parent(phase)}, {phase['steps']:,} steps, "
+        f"  {_spell_parent(phase)}{again}, {phase['steps']:,} steps, "
         f"{spell_tokens(phase['tokens'])} tokens, learning rate "
         f"{rate['start']:.3g} → {rate['peak']:.3g} → {rate['end']:.3g}"
         + (f" after {rate['warmup_steps']:,} warm-up steps" if rate["warmup_steps"] else ""),

@@ -54,8 +54,10 @@ def overrides(config: StudyConfig) -> list[str]:
         "logging.write_tensorboard": False,
         **_evaluations(),
     }
+    if interval := _permanent_interval(config):
+        values["checkpoint.permanent_interval_steps"] = interval
     for name, phase in config.phases.items():
-        if phase.kind == "average":
+        if phase.kind == "average":  # its members are averaged, however long they are
             continue
         values |= {f"phases.{name}.{field}": value for field, value in _phase(phase).items()}
     return [f"--config.{name}={value}" for name, value in values.items()]
@@ -120,6 +122,19 @@ def _phase(phase: PhaseConfig) -> dict[str, object]:
             for change in phase.mixture_changes
         ]
     return values
+
+
+def _permanent_interval(config: StudyConfig) -> int | None:
+    """Returns steps between permanent checkpoints, as many of them along a phase as in the study.
+
+    None if no phase averages them: nothing else needs so many.
+    """
+    averages = [phase.average for phase in config.phases.values() if phase.average is not None]
+    steps = config.checkpoint.permanent_interval_steps
+    if steps is None or not any(one.last_k or one.ema_decay for one in averages):
+        return None
+    tokens = steps * config.training.batch_size * config.data.max_seq_len
+    return max(1, int(tokens / TOKENS_PER_STEP))
 
 
 def _tokens(tokens: int) -> int:

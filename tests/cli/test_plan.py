@@ -139,3 +139,32 @@ def test_an_override_with_a_space_in_its_value_is_no_second_study(
     mixture = "--config.phases.trunk.mixture={'text': 0.5, 'code': 0.5}"
     assert main(["plan", "--config", str(TINY), mixture, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["study"]
+
+
+def test_several_studies_are_planned_on_a_pod_each_by_its_own_command(capsys, monkeypatch):
+    received: dict[str, Any] = {}
+
+    def plan_pod(config, topology, phase_tokens, **options):
+        received[config.name] = options | {"phases": phase_tokens}
+        return {"step": {}}
+
+    monkeypatch.setattr("codepretrain.podplan.topology.check_compiler", lambda: None)
+    monkeypatch.setattr("codepretrain.podplan.plan_pod.plan_pod", plan_pod)
+    monkeypatch.setattr(os, "environ", os.environ.copy())
+    files = [str(ROOT / "experiments" / f"{name}.py") for name in ("proportion", "initialization")]
+    rest = ["--topology=v5e:4x4", "--config.replicates=1"]
+    assert main(["plan", "--config", *files, *rest, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [one["pod"] for one in printed["plans"]] == [{"step": {}}] * 2
+    assert list(received) == ["proportion", "initialization"]
+    assert "text_stable" in received["proportion"]["phases"]
+    for file, of in zip(files, received.values(), strict=True):
+        assert of["command"] == ["plan", "--config", file, *rest, "--json"]
+    assert received["proportion"]["steps"] is received["initialization"]["steps"]
+
+
+def test_a_search_is_of_one_study(capsys, monkeypatch):
+    monkeypatch.setattr("codepretrain.podplan.topology.check_compiler", lambda: None)
+    files = [str(STUDY), str(ROOT / "experiments" / "proportion.py")]
+    assert main(["plan", "--config", *files, "--topology=v5e:4x4", "--search"]) == 2
+    assert "--search: expected one --config file, got 2" in capsys.readouterr().err

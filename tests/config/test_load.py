@@ -72,6 +72,15 @@ def test_parse_and_to_dict_are_inverse() -> None:
     assert parse(StudyConfig, to_config_dict(config).to_dict()) == config
 
 
+def test_phases_and_variants_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    """A `ConfigDict` sorts its keys by default: code_100 stood before code_25 in every table."""
+    names = ["code_0", "code_25", "code_100", "again"]
+    phase = SMALL["phases"]["trunk"]
+    values = {**SMALL, "phases": dict.fromkeys(names, phase), "variants": {n: n for n in names}}
+    config = to_config_dict(parse(StudyConfig, values))
+    assert list(config.to_dict()["phases"]) == list(config.variants) == names
+
+
 def test_overrides_reach_nested_fields(tmp_path: Path) -> None:
     config = load_study(
         study_file(tmp_path, SMALL),

@@ -94,7 +94,7 @@ def test_an_override_adds_an_option_but_no_phase() -> None:
     apply_override(StudyConfig, values, ["data", "sources", "text", "options", "new"], "3")
     assert values["data"]["sources"]["text"]["options"]["new"] == 3
     with pytest.raises(
-        UserError, match=r"config.phases.new: no such field; expected one of: branch, cool"
+        UserError, match=r"config.phases.new: no such field; expected one of: trunk, branch"
     ):
         apply_override(StudyConfig, values, ["phases", "new", "tokens"], "3")
 

@@ -1,16 +1,20 @@
 """What holds for every experiment of the study."""
 
 import ast
+import dataclasses
 from pathlib import Path
 
 import pytest
+from etils import epath
 
 from codepretrain.config.averages import all_shares
 from codepretrain.config.load import load_study
-from codepretrain.config.schema import StudyConfig
+from codepretrain.config.parse import to_dict
+from codepretrain.config.schema import AverageConfig, PhaseConfig, StudyConfig
 from codepretrain.evals.averaged_scores import check_averaged_scores, full_scores
 from codepretrain.evals.contrast_scores import check_contrast_scores, contrast_units
 from codepretrain.evals.registry import check_evaluators
+from codepretrain.files.atomic import write_json
 from codepretrain.study.describe import check_caps
 from codepretrain.study.source_sizes import SourceSize
 from experiments.study.miniature import overrides, write
@@ -94,6 +98,28 @@ def test_a_miniature_has_the_same_graph(name: str) -> None:
     assert small.contrasts == experiment(name).contrasts
     assert sum(phase.num_steps for phase in resolved.values()) < 5000
     check_contrast_scores(small)
+
+
+def test_a_miniature_averages_as_many_checkpoints(tmp_path: Path) -> None:
+    """An interval of 5,000 steps leaves one checkpoint of a phase of 80: `plan` refused it."""
+    from codepretrain.study.graph import resolve
+
+    averages = {
+        "newest": AverageConfig(members=("text_pretrain",), last_k=5),
+        "moving": AverageConfig(members=("text_pretrain",), ema_decay=0.8),
+        "soup": AverageConfig(members=("text_cooldown", "balanced_cooldown")),
+    }
+    study = experiment("initialization")
+    phases = {n: PhaseConfig(kind="average", average=of) for n, of in averages.items()}
+    study = dataclasses.replace(study, phases={**study.phases, **phases})
+    write_json(epath.Path(tmp_path / "study.json"), to_dict(study))
+    small = load_study(tmp_path / "study.json", overrides(study))
+    large, resolved = resolve(study), resolve(small)
+    for name in averages:
+        assert len(resolved[name].origins) == len(large[name].origins) > 1
+    assert small.checkpoint.permanent_interval_steps == 4  # 21B tokens at 5B a step
+    alone = load_study(ROOT / "experiments" / "initialization.py", overrides(experiment("scale")))
+    assert alone.checkpoint.permanent_interval_steps == 5000
 
 
 def test_all_experiments_have_the_same_data_and_evaluations() -> None:

@@ -62,6 +62,7 @@ def step(*, fits: bool, num_microbatches: int = 1, remat_policy: str = "none") -
 def plan(config: StudyConfig = CONFIG, **options) -> dict:
     phase_tokens = {name: phase.tokens for name, phase in resolve(config).items()}
     settings = {"command": ["plan"], "max_compiles": 3, "searches": False, "prints": True}
+    settings["steps"] = plan_pod.CompiledSteps()
     return plan_pod.plan_pod(config, POD, phase_tokens, **{**settings, **options})
 
 
@@ -98,6 +99,31 @@ def test_a_plan_that_fits(capsys, monkeypatch):
     assert "MFU at most 50.0%" in told
     assert "a bound, not a forecast" in told
     assert "470M, 200B tokens in 4,736 v5e chip-hours, an MFU of 21.5%" in told
+
+
+def test_the_step_that_several_studies_have_is_compiled_once(capsys, monkeypatch):
+    compiled = []
+
+    def plan_step(config, topology):
+        compiled.append(config.name)
+        return step(fits=False)
+
+    monkeypatch.setattr(plan_pod, "plan_step", plan_step)
+    monkeypatch.setattr(plan_pod, "_first_that_fits", lambda *_: tried.append(1))
+    tried: list[int] = []
+    steps = plan_pod.CompiledSteps()
+    smaller = dataclasses.replace(CONFIG.model, num_layers=2)
+    configs = [
+        CONFIG,
+        dataclasses.replace(CONFIG, name="other", contrasts={}),
+        dataclasses.replace(CONFIG, name="small", model=smaller),
+    ]
+    plans = [plan(config, steps=steps) for config in configs]
+    assert compiled == ["initialization", "small"]
+    assert plans[1]["step"] == plans[0]["step"]
+    told = capsys.readouterr().out
+    assert "other: the step of initialization, compiled once" in told
+    assert told.count("does not fit") == len(tried) == 2  # said and searched for once a step
 
 
 def test_a_plan_that_does_not_fit_says_what_would(capsys, monkeypatch):

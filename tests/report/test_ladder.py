@@ -1,16 +1,19 @@
 """A ladder whose laws are known: losses of planted parameters at three sizes and lengths."""
 
+import io
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from codepretrain.files.json_values import plain
 from codepretrain.report import ladder_mixtures, ladder_predictions
 from codepretrain.report.collect import collect
 from codepretrain.report.ladder import climb
 from codepretrain.report.ladder_arms import find_ladder
+from codepretrain.report.ladder_exports import ladder_latex, print_ladder
 from codepretrain.report.ladder_mixtures import choices
 from codepretrain.report.ladder_view import ladder_html
 from codepretrain.report.together import bring_together
@@ -18,6 +21,7 @@ from codepretrain.report.together_sections import SECTIONS, sections_of
 from codepretrain.report.token_rows import token_rows
 from codepretrain.report.write import content_of
 from tests.report.replicated import LOSS, replicated_study
+from tests.report.test_latex import whole
 
 SIZES = (1_000_000, 4_000_000, 16_000_000)
 LENGTHS = (20_000_000, 40_000_000, 80_000_000)
@@ -153,6 +157,30 @@ def test_the_numbers_are_json_and_the_section_is_of_several_studies(contents, fo
     json.dumps(plain(found.to_json()), allow_nan=False)
     assert "ladder" in SECTIONS
     assert "ladder" not in sections_of(bring_together(contents[:1]))
+
+
+def test_the_ladder_is_in_latex_and_in_the_terminal(found):
+    latex = ladder_latex(found)
+    bodies = whole(latex)
+    assert len(bodies) == 3  # predictions, decision accuracy, choices
+    assert bodies[0].count(r"\\") == 1 + len(found.predictions)
+    assert "expected positive numbers of unique tokens" in bodies[2]
+    file = io.StringIO()
+    print_ladder(Console(file=file, width=100), found, width=100)
+    text = file.getvalue()
+    assert max(map(len, text.splitlines())) <= 100
+    (line,) = [line for line in text.splitlines() if line.startswith("code, nats/token")]
+    assert line.split()[2] == str(len(CODE))
+    assert line.split()[-1] == "100%"
+
+
+def test_progress_counts_every_prediction_and_choice(contents, found):
+    told: list[tuple[int, int, str]] = []
+    climb(contents, lambda *one: told.append(one))
+    of = {what: [done for done, _, name in told if name == what] for _, _, what in told}
+    assert of["predictions"] == list(range(1, len(found.predictions) + 1))
+    assert of["choices of a mixture"] == list(range(1, len(found.ladder.points) + 1))
+    assert all(total >= done for done, total, _ in told)
 
 
 def test_another_evaluation_than_the_targets_is_left_out(contents):

@@ -37,6 +37,13 @@ def test_held_out_loss_has_a_panel_per_source(results, study):
     assert [word for word in found if word in study.rows] == list(study.rows)
 
 
+def test_only_sources_that_are_read_or_measured_have_a_color(results):
+    """The study's fourteen sources had ten colors: code and markup were the same one."""
+    rows = {"archive": {}, **results.spec.rows, "unread": {}}
+    more = replace(results, spec=replace(results.spec, rows=rows))
+    assert plots.shown_sources(more) == list(results.spec.rows)
+
+
 def test_without_a_held_out_loss_there_is_no_figure(results):
     runs = {name: replace(run, evaluations=()) for name, run in results.runs.items()}
     assert plots.loss_figure(replace(results, runs=runs)) == ""

@@ -1,6 +1,7 @@
 """Several studies in one report: shared runs are there once, names alone mean nothing."""
 
 import dataclasses
+import io
 import json
 import shutil
 from pathlib import Path
@@ -11,10 +12,11 @@ from rich.console import Console
 
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.errors import UserError
+from codepretrain.evals.progress import Progress
 from codepretrain.report import write_together as writer
 from codepretrain.report.collect import ReportInput, collect
 from codepretrain.report.together import Together, bring_together
-from codepretrain.report.together_page import problems, variant_lines
+from codepretrain.report.together_page import _some, problems, variant_lines
 from codepretrain.report.together_sections import Section
 from codepretrain.report.write import content_of, write_report
 from codepretrain.report.write_together import folder_name, write_together
@@ -204,14 +206,22 @@ def test_a_section_over_several_studies_is_on_the_page_and_in_the_index(
     specs: tuple[ReportInput, ReportInput], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def section(together: Together) -> Section:
-        html = Markup("<section><h2>Of all</h2></section>")
-        return Section(html, list(together.contents))
+        return Section(
+            html=Markup("<section><h2>Of all</h2></section>"),
+            numbers=list(together.contents),
+            latex="% of all",
+            show=lambda console, width: console.print(f"of all at {width}"),
+        )
 
-    def sections_of(together: Together) -> dict[str, Section]:
+    def sections_of(together: Together, progress: Progress) -> dict[str, Section]:
+        progress(1, 1, "sections")
         return {"of_all": section(together)}
 
     monkeypatch.setattr(writer, "sections_of", sections_of)
-    page = write_together(specs, tmp_path)
+    file = io.StringIO()
+    page = write_together(specs, tmp_path, console=Console(file=file, width=90))
+    assert "of all at 90" in file.getvalue()
+    assert (page.parent / "tables.tex").read_text().endswith("% of all\n")
     assert page.read_text().count("<h2>Of all</h2>") == 1
     index = json.loads((page.parent / "results.json").read_text())
     assert index["sections"] == {"of_all": ["first", "second"]}
@@ -227,3 +237,8 @@ def test_folders_of_many_studies_have_names_that_a_file_system_takes() -> None:
     assert folder_name(names[:2]) == "+".join(names[:2])
     assert len(folder_name(names)) < 100
     assert folder_name(names) != folder_name(names[::-1])
+
+
+def test_of_many_names_the_first_are_listed() -> None:
+    assert _some(list("abc")) == "a, b and c"
+    assert _some(list("abcdefghij")) == "a, b, c, d, e and 5 others"

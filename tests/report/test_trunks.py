@@ -175,6 +175,20 @@ def test_other_rates_tokens_or_starts_are_other_continuations(tmp_path):
     assert "before" not in trunks[1].phases
 
 
+def test_a_phase_that_reads_its_sources_again_is_another_continuation(tmp_path):
+    """Repeated and fresh text from one trunk stood in two columns of one description."""
+    study = study_of_trunks(tmp_path)
+    again = replace(study.phases["p"], mixture=study.phases["q"].mixture, data_order="restart")
+    found = found_in(replace(study, phases={**study.phases, "p": again}))
+    assert [t.phases for t in found.trunks] == [
+        {"before": "x", "A": "q", "B": "p"},
+        {"before": "y", "A": "v", "C": "u"},
+    ]
+    rows = {row["letter"]: row["mixture"] for row in continuation_rows(found)}
+    assert rows["A"] == "text 100%"
+    assert rows["B"] == "text 100%; each source from its beginning"
+
+
 def test_checkpoints_of_a_study_are_told_as_such(study):
     problems: list[str] = []
     results = collect(study)

@@ -123,6 +123,15 @@ def test_print_plan_says_what_is_rounded_and_what_is_not_read() -> None:
     assert "sources that no mixture reads: code" in lines
 
 
+def test_print_plan_says_which_phase_reads_its_sources_again() -> None:
+    config = study(3, **RESTARTED)
+    plan = describe(config, resolve(config), source_sizes=SIZES, imports={})
+    assert [entry["data_order"] for entry in plan["phases"]] == ["continue", "restart", "restart"]
+    printed = io.StringIO()
+    print_plan(Console(file=printed, width=200), plan)
+    assert "from first at its end, each source from its beginning, 10 steps" in printed.getvalue()
+
+
 def test_print_plan() -> None:
     """The numbers of a path: a restart, an alias, a provisional fingerprint."""
     config = study(3.0, **RESTARTED, same=phase(10))

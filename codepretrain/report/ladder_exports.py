@@ -1,0 +1,104 @@
+"""The ladder in LaTeX and in the terminal."""
+
+import math
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from codepretrain.report.cells import MetricRow
+from codepretrain.report.ladder import LadderResults
+from codepretrain.report.ladder_rows import (
+    choice_rows,
+    metric_text,
+    point_text,
+    prediction_tables,
+    ranking_metrics,
+    ranking_rows,
+)
+from codepretrain.report.latex_text import tabular
+from codepretrain.report.wording import NOT_THERE, number, scale_of
+
+
+def ladder_latex(found: LadderResults) -> str:
+    """Returns the tables of predictions, of decision accuracy, and of the mixtures chosen."""
+    tables = []
+    predictions = [
+        (
+            *(f"{table.metric} ({table.unit})", row.variant, row.mixture, row.num_runs),
+            *(row.predicted or row.missing, row.interval, row.actual, row.actual_interval),
+            *(row.error, row.left_out),
+        )
+        for table in prediction_tables(found)
+        for row in table.rows
+    ]
+    if predictions:
+        header = ("Metric", "Variant", "Mixture", "Runs", "Predicted", "95% interval", "Actual")
+        rest = ("95% interval", "Error", "Left out")
+        comment = f"% the ladder: predicted at {point_text(found.ladder.target)}\n"
+        tables.append(comment + tabular("lllrrrrrrr", (*header, *rest), predictions))
+    metrics = [metric_text(found, row) for row in ranking_metrics(found)]
+    rankings = [
+        (metric, row.point, *(text for of in cell for text in (of.share, of.interval, of.pairs)))
+        for place, metric in enumerate(metrics)
+        for row in ranking_rows(found)
+        if (cell := row.cells[place]) is not None
+    ]
+    if rankings:
+        header = ("Metric", "Point", "All pairs", "95% interval", "Pairs", "Distinguishable pairs")
+        columns = (*header, "95% interval", "Pairs")
+        tables.append("% decision accuracy\n" + tabular("llrrrrrr", columns, rankings))
+    choices = [
+        (
+            *(row.point, row.num_mixtures, ", ".join(f"{n} {v}" for n, v in row.correlations)),
+            *(row.mixture or row.missing, row.predicted, row.natural, row.uniform, row.gain),
+            row.at_target,
+        )
+        for row in choice_rows(found)
+    ]
+    if choices:
+        header = ("Point", "Mixtures", "Rank correlation", "Choice", "Predicted", "Natural")
+        columns = (*header, "Uniform", "Gain over natural", "At the target")
+        tables.append("% mixture chosen\n" + tabular("lrllrrrll", columns, choices))
+    return "\n\n".join(tables)
+
+
+def print_ladder(console: Console, found: LadderResults, *, width: int) -> None:
+    """Prints a line per metric and one per choice of a mixture; the page has each prediction."""
+    target = point_text(found.ladder.target)
+    console.print(Text(f"\nthe ladder: predicted at {target}, and measured there", style="bold"))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for name in ("", "mixtures", "mean error", "mean |error|", "left out", "pairs ordered"):
+        table.add_column(name, justify="right" if name else "left")
+    for row in dict.fromkeys(one.row for one in found.predictions):
+        table.add_row(*_summary(found, row))
+    console.print(table, width=width)
+    text = (
+        "Mean error: predicted minus measured, over mixtures; left out: that of smaller runs, each "
+        "predicted without its size and length. Pairs ordered: share of the pairs of mixtures that "
+        "the predictions order as the target does."
+    )
+    console.print(Text(text, style="dim"), width=width)
+    for choice in choice_rows(found):
+        what = f"choice {choice.mixture}" if choice.mixture else choice.missing
+        line = "; ".join(filter(None, [what, choice.at_target]))
+        console.print(Text(f"{choice.point}: {line}"), width=width)
+    for note in [*found.ladder.notes, *found.problems]:
+        console.print(Text(note, style="yellow"), soft_wrap=True)
+
+
+def _summary(found: LadderResults, row: MetricRow) -> list[str]:
+    scale, digits = scale_of(row)
+    known = [one for one in found.predictions if one.row == row and not one.missing]
+    errors = [one.error for one in known]
+    left_out = [one.left_out_error for one in known if not math.isnan(one.left_out_error)]
+    of_laws = [one.of_all for one in found.rankings if one.row == row and one.point is None]
+    means = (np.mean(of) if len(of) else None for of in (errors, np.abs(errors), left_out))
+    return [
+        f"{metric_text(found, row)}, {'points' if row.is_percentage else row.unit}",
+        str(len(known)),
+        *(NOT_THERE if m is None else number(scale * float(m), digits=digits) for m in means),
+        *(f"{100 * one.share:.0f}%" for one in of_laws if one.num_pairs),
+    ]
