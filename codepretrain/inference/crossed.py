@@ -20,7 +20,7 @@ from codepretrain.inference.linearized import (
     over_clusters,
 )
 from codepretrain.inference.scores import ArmScores, aligned
-from codepretrain.inference.variance import combined
+from codepretrain.inference.variance import combined, of_items
 
 Between = Literal["recipes", "checkpoints"]
 
@@ -85,7 +85,7 @@ def linear_contrast(
     value = float(sum(of.values.mean() for of in sets))
     if between == "checkpoints":
         components = Components(seed=np.nan, item=item, residual=np.nan)
-        variance, freedom = item, item_freedom
+        variances = of_items(item, item_freedom)
         method = "these checkpoints: Student’s t over clusters of items"
     else:
         _check_replicates(scores)
@@ -93,23 +93,21 @@ def linear_contrast(
         run = np.array([part[0] for part in parts])
         rest = sum(part[1] for part in parts)
         replicates = np.array([len(of.values) for of in sets], np.float64)
-        of_all, of_freedom = combined(
+        variances = combined(
             run,
             np.asarray(item),
             np.asarray(rest),
             run_freedoms=replicates - 1,
             design=np.array([of.design for of in sets]) / replicates,
             item_freedom=item_freedom,
-        )
-        variance, freedom = float(of_all), float(of_freedom)
+        ).as_floats()
         components = Components(seed=float(run.sum()), item=item, residual=float(rest))
         method = f"{'paired ' if is_paired else ''}runs × items, Student’s t"
         if not is_paired and len(set(groups)) < len(groups):
             method += ", replicates of shared runs together"
     return student_estimate(
         value,
-        variance,
-        freedom,
+        variances,
         components=components,
         method=method,
         num_replicates=scores.num_replicates,

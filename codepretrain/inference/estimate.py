@@ -3,7 +3,8 @@
 import math
 from dataclasses import dataclass
 
-from codepretrain.inference.interval import CONFIDENCE, Interval, student_interval, upper_tail
+from codepretrain.inference.interval import CONFIDENCE, UNBOUNDED, Interval
+from codepretrain.inference.variance import Parts
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,15 @@ class Estimate:
 
     Attributes:
       value: in the unit of the metric.
-      freedom: degrees of freedom of the standard error.
+      freedom: Satterthwaite's degrees of freedom of the standard error. Intervals and p-values are
+        by parts, as `variance.py` says.
       interval: 95%.
       p_value: two-sided, for a true value of 0, by the method of the interval.
       components: NaN where they are unknown.
       method: its name, for the reader of the report.
       num_replicates: of each arm, in their order.
       is_paired: whether replicate k of all arms is one pair, so that pairs are independent.
+      variances: the parts of the variance with their degrees of freedom.
     """
 
     value: float
@@ -46,13 +49,11 @@ class Estimate:
     num_items: int
     num_clusters: int
     is_paired: bool = False
+    variances: Parts
 
     def interval_at(self, confidence: float) -> Interval:
         """Returns Student's interval with another confidence, such as 0.9."""
-        interval, _ = student_interval(
-            self.value, self.standard_error, self.freedom, confidence=confidence
-        )
-        return interval
+        return _interval(self.value, self.variances, confidence)
 
     def one_sided_p(self, direction: str, bound: float = 0.0) -> float:
         """Returns the p-value of the hypothesis that the true value is not beyond `bound`.
@@ -62,14 +63,16 @@ class Estimate:
         """
         if direction not in ("higher", "lower"):
             raise ValueError(f"direction: expected 'higher' or 'lower', found {direction!r}")
-        sign = 1.0 if direction == "higher" else -1.0
-        return upper_tail(sign * (self.value - bound), self.standard_error, self.freedom)
+        beyond = (1.0 if direction == "higher" else -1.0) * (self.value - bound)
+        if not _is_known(self.value, self.variances):
+            return 1.0
+        tail = self.variances.tail(abs(beyond))
+        return tail if beyond > 0 else 1 - tail
 
 
 def student_estimate(
     value: float,
-    variance: float,
-    freedom: float,
+    variances: Parts,
     *,
     components: Components,
     method: str,
@@ -83,18 +86,30 @@ def student_estimate(
     A variance of 0 is not evidence of an exact value: no replicate and no item differed, so that
     the spread is unknown.
     """
-    error = math.sqrt(variance) if variance > 0 else math.nan
-    interval, p = student_interval(value, error, freedom, confidence=CONFIDENCE)
+    is_known = _is_known(value, variances)
     return Estimate(
         value=value,
-        standard_error=error,
-        freedom=freedom,
-        interval=interval,
-        p_value=p,
+        standard_error=math.sqrt(variances.variance) if variances.variance > 0 else math.nan,
+        freedom=float(variances.freedom),
+        interval=_interval(value, variances, CONFIDENCE),
+        p_value=2 * variances.tail(abs(value)) if is_known else 1.0,
         components=components,
         method=method,
         num_replicates=num_replicates,
         num_items=num_items,
         num_clusters=num_clusters,
         is_paired=is_paired,
+        variances=variances,
     )
+
+
+def _interval(value: float, variances: Parts, confidence: float) -> Interval:
+    if not _is_known(value, variances):
+        return UNBOUNDED
+    half = float(variances.margin((1 - confidence) / 2))
+    return Interval(value - half, value + half)
+
+
+def _is_known(value: float, variances: Parts) -> bool:
+    is_spread = variances.variance > 0
+    return math.isfinite(value) and is_spread and math.isfinite(variances.margin(0.25))

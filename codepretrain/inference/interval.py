@@ -14,6 +14,9 @@ class Interval:
     high: float
 
 
+UNBOUNDED = Interval(-math.inf, math.inf)
+
+
 def student_interval(
     value: float, standard_error: float, freedom: float, *, confidence: float = CONFIDENCE
 ) -> tuple[Interval, float]:
@@ -31,12 +34,3 @@ def student_interval(
     if value == 0 or not standard_error:
         return interval, (1.0 if value == 0 else 0.0)
     return interval, 2 * float(special.stdtr(freedom, -abs(value) / standard_error))
-
-
-def upper_tail(value: float, standard_error: float, freedom: float) -> float:
-    """Returns the one-sided p-value of "the true value is at most 0" against "it is above 0"."""
-    if not math.isfinite(value) or not math.isfinite(standard_error) or not freedom > 0:
-        return 1.0
-    if not standard_error:
-        return 0.0 if value > 0 else 1.0
-    return float(special.stdtr(freedom, -value / standard_error))

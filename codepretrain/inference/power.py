@@ -2,12 +2,13 @@
 
 The minimum detectable effect of a two-sided test at level α with power 1 - β is about
 
-    MDE = (t_{1-α/2, ν} + t_{1-β, ν}) · √(2σ²(1 - ρ)/S + Σ ω_t²/(n_t·T²))
+    MDE = √(t²_{1-α/2, ν}·2σ²(1 - ρ)/S + z²_{1-α/2}·Σ ω_t²/(n_t·T²)) + t_{1-β, ν} · error
+    error = √(2σ²(1 - ρ)/S + Σ ω_t²/(n_t·T²))
 
 for S replicates with a standard deviation σ between runs and a correlation ρ between paired ones,
 and T tasks of n_t items whose differences have a standard deviation ω_t. No number of seeds gets
 below the items' part. `minimum_detectable_effect` inverts the power of the test as it is made
-(`variance.py`), whose variance and degrees of freedom are themselves estimated.
+(`variance.py`), whose variances and degrees of freedom are themselves estimated.
 """
 
 import functools
@@ -19,7 +20,7 @@ import numpy as np
 from scipy import special
 
 from codepretrain.inference.estimate import Estimate
-from codepretrain.inference.variance import combined
+from codepretrain.inference.variance import Parts, combined
 
 _DRAWS = 20_000
 
@@ -127,8 +128,7 @@ def equivalence_power(
     design: Design, margin: float, *, effect: float = 0.0, alpha: float = 0.05
 ) -> float:
     """Returns the probability that two one-sided tests find |effect| < margin."""
-    estimates, freedoms = _draws(design)
-    room = margin / design.standard_error - special.stdtrit(freedoms, 1 - alpha) * estimates
+    room = margin / design.standard_error - _criticals(design, 2 * alpha)
     shift = effect / design.standard_error
     inside = special.ndtr(room - shift) - special.ndtr(-room - shift)
     return float(np.where(room > 0, inside, 0.0).mean())
@@ -136,8 +136,7 @@ def equivalence_power(
 
 def guard_power(design: Design, margin: float, *, alpha: float = 0.05) -> float:
     """Returns the probability that a one-sided test finds a true effect of 0 below the margin."""
-    estimates, freedoms = _draws(design)
-    room = margin / design.standard_error - special.stdtrit(freedoms, 1 - alpha) * estimates
+    room = margin / design.standard_error - _criticals(design, 2 * alpha)
     return float(special.ndtr(room).mean())
 
 
@@ -168,18 +167,15 @@ def floor(item_error: float, *, alpha: float = 0.05, power: float = 0.8) -> floa
     return float(special.ndtri(1 - alpha / 2) + special.ndtri(power)) * item_error
 
 
-Draws = tuple[np.ndarray, np.ndarray]
-
-
 @functools.lru_cache(maxsize=256)
-def _draws(design: Design) -> Draws:
-    """Returns draws of the estimated standard error, in true ones, and of its freedom."""
+def _draws(design: Design) -> Parts:
+    """Returns draws of the parts of the estimated variance."""
     run, item, rest = design.variances
     freedoms = np.array(design.num_replicates) - 1.0
     rng = np.random.default_rng(0)
     of_runs = rng.chisquare(freedoms[:, None], (len(run), _DRAWS)) / freedoms[:, None]
     of_items = rng.chisquare(design.item_freedom, _DRAWS) / design.item_freedom
-    variance, freedom = combined(
+    return combined(
         run[:, None] * of_runs,
         item * of_items,
         np.full(_DRAWS, rest),
@@ -187,14 +183,16 @@ def _draws(design: Design) -> Draws:
         design=design.squared_weights / np.array(design.num_replicates),
         item_freedom=design.item_freedom,
     )
-    return np.sqrt(variance) / design.standard_error, freedom
 
 
 @functools.lru_cache(maxsize=256)  # 160 kB each; contrasts of a study have few designs
 def _criticals(design: Design, alpha: float) -> np.ndarray:
-    """Returns the critical value of the estimate in true standard errors, of each draw."""
-    errors, freedoms = _draws(design)
-    return np.asarray(special.stdtrit(freedoms, 1 - alpha / 2) * errors)
+    """Returns the critical value of the estimate in true standard errors, of each draw.
+
+    Args:
+      alpha: of a two-sided test; twice that of a one-sided one.
+    """
+    return np.asarray(_draws(design).margin(alpha / 2) / design.standard_error)
 
 
 def _beyond(critical: np.ndarray, effect: float) -> float:

@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from codepretrain.inference.interval import Interval, student_interval
+from codepretrain.inference.interval import UNBOUNDED, Interval, student_interval
 from codepretrain.report.between import TWO_CHECKPOINTS, Between
 
-UNBOUNDED = Interval(-math.inf, math.inf)
 _Z = 1.959963984540054  # standard normal quantile at 0.975, for 95% intervals
 
 Verdict = Literal["higher", "lower", "not distinguishable"]

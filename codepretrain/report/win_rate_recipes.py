@@ -6,24 +6,26 @@ replicate of the comparison, scored on every prompt:
     value[k, p] = mean over both orders of +1 for a win, -1 for a loss, else 0
 
 Between equal recipes a pair of runs favors either side alike, so its expectation is 0. Runs and
-prompts are crossed (`inference/crossed.py`), as in other contrasts of paired replicates. With two
-pairs that interval is too narrow (10% of equal recipes told apart), so it is never narrower here
-than Student's over the means of the pairs: 4 to 5% with 2 to 4 pairs, 7% where runs differ so much
-that verdicts are nearly unanimous (LOG.md). Pairs that share what they start from are not
-independent: they are averaged. Without two independent pairs it is a comparison of checkpoints,
-over prompts alone.
+prompts are crossed (`inference/crossed.py`), as in other contrasts of paired replicates. Where runs
+differ so much that verdicts are nearly unanimous, the means of pairs lie close to -1 and 1, and
+look alike by chance: 3 such pairs favor one side in a quarter of all comparisons of equal recipes.
+So the interval is never narrower than Student's over the probits of the pairs' means, which are
+normal if qualities are, and p is the larger of both (LOG.md). Pairs that share what they start from
+are not independent: they are averaged. Without two independent pairs it is a comparison of
+checkpoints, over prompts alone.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from scipy import special
 
 from codepretrain.evals.judge.match import Judgment
 from codepretrain.evals.judge.result import JudgeResult
 from codepretrain.inference.crossed import contrast
+from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.scores import ArmScores, averaged_over_trunks
 from codepretrain.report.between import TWO_CHECKPOINTS, Between
 from codepretrain.report.statistics import Interval, student_interval
@@ -121,8 +123,10 @@ def replicated_win_rate(
     scores = {name: values(name) for name in OUTCOMES}
     differences = values(None)
     if are_recipes and len(ids) > 1:
-        shares = {name: _crossed(ids, of, groups, lowest=0.0)[0] for name, of in scores.items()}
-        difference, p_value = _crossed(ids, differences, groups, lowest=-1.0)
+        shares = {
+            name: _rate(_crossed(ids, of, groups, lowest=0.0), 0.0) for name, of in scores.items()
+        }
+        difference, p_value = _difference(_crossed(ids, differences, groups, lowest=-1.0))
     else:
         shares = {name: share(of.mean(axis=0)) for name, of in scores.items()}
         difference, p_value = mean_of_signs(list(differences.mean(axis=0)))
@@ -145,17 +149,44 @@ def _value(judgment: Judgment, outcome: str | None) -> float:
 
 def _crossed(
     ids: Sequence[str], values: np.ndarray, groups: Sequence[str], *, lowest: float
-) -> tuple[Rate, float]:
-    """Returns the mean of values in [lowest, 1] over runs and prompts, and the p-value of zero.
-
-    By the wider of two intervals; see the top of this file.
-    """
+) -> tuple[Estimate, np.ndarray]:
+    """Returns the mean of values in [lowest, 1] over runs and prompts, and the mean of each pair."""
     arm = ArmScores(ids=ids, clusters=ids, values=values, item_range=1.0 - lowest)
     if len(set(groups)) < len(groups):
         arm = averaged_over_trunks(arm, groups)
-    found = contrast([arm], [1.0])
-    error = float(arm.metrics.std(ddof=1)) / math.sqrt(arm.num_replicates)
-    of_means, p_value = student_interval(found.value, error, arm.num_replicates - 1)
-    low = max(min(found.interval.low, of_means.low), lowest)
-    high = min(max(found.interval.high, of_means.high), 1.0)
+    return contrast([arm], [1.0]), arm.metrics
+
+
+def _rate(crossed: tuple[Estimate, np.ndarray], lowest: float) -> Rate:
+    found, _ = crossed
+    low, high = max(found.interval.low, lowest), min(found.interval.high, 1.0)
+    return Rate(found.value, Interval(low, high))
+
+
+def _difference(crossed: tuple[Estimate, np.ndarray]) -> tuple[Rate, float]:
+    """Returns win minus loss with the wider of two intervals; see the top of this file."""
+    found, means = crossed
+    rate = _rate(crossed, -1.0)
+    of_probits, p_value = _over_probits(means, found.num_items)
+    low, high = (
+        min(rate.interval.low, of_probits.low),
+        max(rate.interval.high, of_probits.high),
+    )
     return Rate(found.value, Interval(low, high)), max(found.p_value, p_value)
+
+
+def _over_probits(means: np.ndarray, num_prompts: int) -> tuple[Interval, float]:
+    """Returns Student's interval of means in [-1, 1] on a probit scale, and the p-value of 0.
+
+    Means are taken no nearer to an end than half a verdict. Of several that reach one end, it is
+    unknown how much they differ, so that everything is.
+    """
+    least = 0.25 / num_prompts  # a prompt has two verdicts
+    shares = np.clip((1 + means) / 2, least, 1 - least)
+    if max(np.sum(shares <= least), np.sum(shares >= 1 - least)) > 1:
+        return Interval(-1.0, 1.0), 1.0
+    probits = special.ndtri(shares)
+    error = float(probits.std(ddof=1)) / len(means) ** 0.5
+    interval, p_value = student_interval(float(probits.mean()), error, len(means) - 1)
+    low, high = (float(2 * special.ndtr(end) - 1) for end in (interval.low, interval.high))
+    return Interval(low, high), p_value

@@ -43,12 +43,10 @@ USUAL = {
     "5 and 5 runs": replace(BASE, num_replicates=(5, 5)),
     "8 and 8 runs": replace(BASE, num_replicates=(8, 8)),
     "3 and 5 runs": replace(BASE, num_replicates=(3, 5)),
-    "2 and 2 runs": replace(BASE, num_replicates=(2, 2)),
     "2 and 8 runs": replace(BASE, num_replicates=(2, 8)),
     "5 and 5, spreads 1:25": replace(BASE, run_sd=(0.02, 0.5), num_replicates=(5, 5)),
     "runs dominate": replace(BASE, run_sd=(0.5,)),
     "items dominate": replace(BASE, run_sd=(0.01,), arm_sd=1.0),
-    "items dominate, 2 and 2": replace(BASE, run_sd=(0.01,), arm_sd=1.0, num_replicates=(2, 2)),
     "heavy-tailed runs": replace(BASE, run_sd=(0.3,), run_freedom=3.0),
     "heavy-tailed runs, 5 and 5": replace(
         BASE, run_sd=(0.3,), run_freedom=3.0, num_replicates=(5, 5)
@@ -68,8 +66,11 @@ USUAL = {
         BASE, kind="weighted", num_replicates=(5, 5), run_sd=(0.2,)
     ),
 }
-# What run × item adds is as much as what runs and items add: too wide is accepted, not too narrow.
+# What run × item adds is as much as what runs and items add, or two runs are all there are: too
+# wide is accepted, not too narrow.
 CAUTIOUS = {
+    "2 and 2 runs": replace(BASE, num_replicates=(2, 2)),
+    "items dominate, 2 and 2": replace(BASE, run_sd=(0.01,), arm_sd=1.0, num_replicates=(2, 2)),
     "8 items": replace(BASE, num_clusters=8),
     "20 items": replace(BASE, num_clusters=20),
     "15 unequal clusters": replace(BASE, are_unequal=True, num_clusters=15),
@@ -81,10 +82,6 @@ CAUTIOUS = {
     "binary, 2 and 2": replace(BINARY, num_replicates=(2, 2)),
     "binary, rare successes": replace(BINARY, effects=(-3.0, -3.3)),
     "weighted, 30 documents": replace(BASE, kind="weighted", num_clusters=30),
-}
-# Nearly all of the variance is that of two or three runs, which is often far too small by chance,
-# and then the items' part hides that: no rule tried was right here (LOG.md).
-KNOWN_NARROW = {
     "3 and 3, spreads 1:25": replace(BASE, run_sd=(0.02, 0.5)),
     "2 paired, correlation 0.7": replace(
         BASE, run_sd=(0.3,), run_correlation=0.7, num_replicates=(2, 2)
@@ -135,18 +132,16 @@ def true_difference(scenario: Scenario) -> float:
     return float(means[0] - means[1])
 
 
-@pytest.mark.parametrize("name", [*USUAL, *CAUTIOUS, *KNOWN_NARROW])
+@pytest.mark.parametrize("name", [*USUAL, *CAUTIOUS])
 def test_coverage(name: str) -> None:
-    scenario = {**USUAL, **CAUTIOUS, **KNOWN_NARROW}[name]
+    scenario = {**USUAL, **CAUTIOUS}[name]
     found = coverage(estimates(name, scenario), true_difference(scenario))
     items = coverage_over_items(estimates(name, scenario), true_difference(scenario))
     print(f"\n| {name} | {found:.1%} | {items:.1%} |", flush=True)
     if name in USUAL:
         assert 0.93 - STANDARD_ERROR <= found <= 0.97 + STANDARD_ERROR
-    elif name in CAUTIOUS:
-        assert found >= 0.93 - STANDARD_ERROR
     else:
-        assert 0.87 <= found <= 0.94
+        assert found >= 0.93 - STANDARD_ERROR
 
 
 # An A/A comparison: two arms of one recipe, so that items have no effect of the arm.
@@ -199,10 +194,7 @@ def few_objects() -> Iterator[None]:
 @pytest.mark.parametrize("num_replicates", [3, 5])
 @pytest.mark.parametrize("num_true", [0, 1])
 def test_family_wise_error(num_true: int, num_replicates: int) -> None:
-    """Holm over 3 variants × 3 categories against one baseline, some variants truly better.
-
-    With 3 replicates p-values of 0.5% are too small: 5.7% false findings in 4,000 families.
-    """
+    """Holm over 3 variants × 3 categories against one baseline, some variants truly better."""
     scenario = Scenario(
         num_replicates=(num_replicates,) * 4,
         effects=(0.0, *[3.0] * num_true, *[0.0] * (3 - num_true)),
@@ -220,7 +212,7 @@ def test_family_wise_error(num_true: int, num_replicates: int) -> None:
         wrong += any(p < 0.05 for (variant, _), p in found.items() if variant > num_true)
     name = f"family of 9, {num_replicates} runs, {num_true} of 3 variants better"
     print(f"\n| {name} | {wrong / DRAWS:.1%} |")
-    assert wrong / DRAWS <= (NOMINAL_ERROR if num_replicates >= 5 else 0.075)
+    assert wrong / DRAWS <= NOMINAL_ERROR
 
 
 DESIGNS = {

@@ -105,13 +105,13 @@ def _statistics(
         squares = np.square(errors_drawn - means[:, None]).sum(axis=1)
         rest += (drawn * squares).sum(axis=1) / num_replicates / (num_replicates - 1)
     centered = of_items - (drawn * of_items).sum(axis=1, keepdims=True) / num_clusters
-    variance, _ = combined(
+    variance = combined(
         np.stack(runs),
         (drawn * np.square(centered)).sum(axis=1),
         rest,
         run_freedoms=np.array([len(of.values) - 1.0 for of in sets]),
         design=np.array([of.design / len(of.values) for of in sets]),
         item_freedom=num_clusters - 1.0,
-    )
+    ).variance
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(variance > 0, np.abs(shift) / np.sqrt(variance), np.inf)

@@ -5,13 +5,13 @@ from scipy import stats
 
 from codepretrain.inference.equivalence import equivalence, guard_p_values
 from codepretrain.inference.estimate import Components, Estimate, student_estimate
+from codepretrain.inference.variance import of_items
 
 
 def estimate(value: float, error: float, freedom: float = 10.0) -> Estimate:
     return student_estimate(
         value,
-        error**2,
-        freedom,
+        of_items(error**2, freedom),
         components=Components(seed=math.nan, item=math.nan, residual=math.nan),
         method="",
         num_replicates=(3, 3),

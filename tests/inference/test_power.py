@@ -37,10 +37,10 @@ def approximate_mde(design: Design, *, alpha: float = 0.05, power: float = 0.8) 
     """Returns the minimum detectable effect by the formula at the top of `power.py`."""
     run, item, _ = design.variances
     freedoms = np.array(design.num_replicates) - 1.0
-    parts = float(np.sum(run**2 / freedoms)) + item**2 / design.item_freedom
-    freedom = (float(run.sum()) + item) ** 2 / parts
-    quantiles = stats.t.ppf([1 - alpha / 2, power], freedom)
-    return float(quantiles.sum()) * design.standard_error
+    of_runs = float(run.sum()) ** 2 / float(np.sum(run**2 / freedoms))
+    squares = stats.t.ppf(1 - alpha / 2, [of_runs, design.item_freedom]) ** 2
+    margin = math.sqrt(float(squares @ [run.sum(), item]))
+    return margin + float(stats.t.ppf(power, of_runs)) * design.standard_error
 
 
 def test_the_minimum_detectable_effect_inverts_the_power() -> None:

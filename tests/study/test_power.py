@@ -379,7 +379,7 @@ def test_what_is_printed() -> None:
     assert lines[7].split() == ["replicates", "of", "every", "arm", "2", "3", "5", "8", "∞"]
     assert lines[8].split()[:2] == ["detectable,", "points"]
     assert lines[8].split()[-1] == "7.83"
-    assert lines[10].startswith("  here    code 3, plain 3: detects 7.9")
+    assert lines[10].startswith("  here    code 3, plain 3: detects 8.0")
     assert lines[11].startswith(
         "  margin  1.00 points: below the floor if the items vary as assumed"
     )
