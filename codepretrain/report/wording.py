@@ -17,11 +17,8 @@ def label(row: MetricRow, rows: Sequence[MetricRow]) -> str:
 
     A metric over a source (source/code/nats_per_token) is named by the source, an evaluator's only
     primary metric by the evaluator, unless it is an average over tasks. Metrics that two evaluators
-<<<<<<< HEAD
-    share are prefixed by theirs: "code: accuracy" where another one has a source called code.
-=======
-    share are prefixed by theirs. Among averages alone, each is named by what it is the average of.
->>>>>>> exps
+    share are prefixed by theirs: "code: accuracy" where another one has a source called code. Among
+    averages alone, each is named by what it is the average of.
     """
     if row.name == AVERAGE and all(other.name in _AVERAGES for other in rows):
         return _spaced(row.evaluator)

@@ -113,12 +113,9 @@ def print_together(
         console.print(Text(f"\n{study}", style="bold"))
         console.print(Text(_overview(together, study)), width=width)
         print_contrasts(console, content.contrasts, width=width)
-<<<<<<< HEAD
         print_problems(console, content.results, content.comparison)
-=======
     for section in sections.values():
         section.show(console, width)
->>>>>>> exps
     console.print(Text("\ntogether", style="bold"))
     lines = [lead(together), *variant_lines(together), *same_contrast_lines(together)]
     for line in [*lines, *cost_lines(together)]:
