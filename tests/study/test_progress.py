@@ -9,6 +9,7 @@ from etils import epath
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
 from codepretrain.evals.identity import identity_digest
+from codepretrain.evals.item_scores import ItemScores, write_item_scores
 from codepretrain.files import atomic, journal
 from codepretrain.study.evaluations import kept_identities
 from codepretrain.study.progress import progress
@@ -24,6 +25,7 @@ def workdir(request: pytest.FixtureRequest, tmp_path: Path) -> epath.Path:
 
 
 LOSS = {"loss": "a"}  # the evaluator's digest
+NO_ITEMS = ItemScores([], {}, (), [])
 
 
 def write(workspace: Workspace, *, step: int, evaluated: list[tuple[str, str, int]]) -> None:
@@ -32,7 +34,8 @@ def write(workspace: Workspace, *, step: int, evaluated: list[tuple[str, str, in
     with journal.Journal(run_dir / "evals.jsonl") as records:
         for evaluator, digest, at in evaluated:
             record = {"evaluator": evaluator, "digest": digest, "step": at}
-            records.append({**record, "identity": {}, "metrics": {}})
+            items = write_item_scores(run_dir, evaluator, at, digest, NO_ITEMS)
+            records.append({**record, "identity": {}, "metrics": {}, "items": items})
 
 
 def test_a_phase_is_trained_at_its_end_with_every_evaluation(workdir: epath.Path) -> None:
