@@ -91,8 +91,8 @@ class DocumentSample:
             lines.append(
                 f"its {len(self):,} sampled documents are of {len(sizes):,} groups, {effective}; "
                 f"with fewer than {_FEW_CLUSTERS}, intervals are wide and approximate: raise "
-                "num_examples, or hold out more (config.data.validation_fraction, or more groups of "
-                "a source that is held out as a whole) if these are all"
+                "num_examples, or hold out more (config.data.validation_fraction, or more groups "
+                "of a source that is held out as a whole) if these are all"
             )
         if largest > max(_LARGE_SHARE, 2 / len(sizes)):
             lines.append(

@@ -305,6 +305,7 @@ def test_a_miniature_answers_its_questions(code: Path, command: Command, tmp_pat
     assert benefit["between"] == "recipes from one checkpoint, 2 replicates"
     page = (tmp_path / "w" / "reports" / "our_code" / "index.html").read_text()
     assert "Is this held-out repository predicted better with 30% of our code than w" in page
+    assert page.index("<th>Against control</th>") < page.index("<th>Question</th>")
     assert "own_30 against control: gain shown; " in result.stdout
     assert result.stdout.count(" against control: ") == 4, "the doses, the soup and public code"
     described = json.loads(command("data", "describe", *where, "--json").stdout)
