@@ -19,7 +19,7 @@ from codepretrain.report.ladder_rows import (
     ranking_rows,
 )
 from codepretrain.report.latex_text import tabular
-from codepretrain.report.wording import NOT_THERE, number, scale_of
+from codepretrain.report.wording import NOT_THERE, number, scale_of, signed
 
 
 def ladder_latex(found: LadderResults) -> str:
@@ -95,10 +95,14 @@ def _summary(found: LadderResults, row: MetricRow) -> list[str]:
     errors = [one.error for one in known]
     left_out = [one.left_out_error for one in known if not math.isnan(one.left_out_error)]
     of_laws = [one.of_all for one in found.rankings if one.row == row and one.point is None]
-    means = (np.mean(of) if len(of) else None for of in (errors, np.abs(errors), left_out))
+    signed_error = signed(scale * float(np.mean(errors)), digits=digits) if errors else NOT_THERE
     return [
         f"{metric_text(found, row)}, {'points' if row.is_percentage else row.unit}",
         str(len(known)),
-        *(NOT_THERE if m is None else number(scale * float(m), digits=digits) for m in means),
+        signed_error,
+        *(
+            number(scale * float(np.mean(np.abs(of))), digits=digits) if of else NOT_THERE
+            for of in (errors, left_out)
+        ),
         *(f"{100 * one.share:.0f}%" for one in of_laws if one.num_pairs),
     ]
