@@ -96,10 +96,11 @@ def plan_pod(
             )
         result["search"] = _search(wanted, command, console, max_compiles=max_compiles)
     else:
+        console.print(f"\n[bold]{config.name}[/bold]", highlight=False)
         study = steps.study_of(config)
         result["step"] = step = steps.plan(config, topology, console)
         if study is not None:
-            console.print(f"\n{config.name}: the step of {study}, compiled once", highlight=False)
+            console.print(f"the step of {study}, compiled once", highlight=False)
         else:
             print_step(console, step)
         if not step["fits"] and max_compiles and study is None:

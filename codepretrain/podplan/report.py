@@ -42,7 +42,9 @@ def print_step(console: Console, plan: Mapping[str, Any]) -> None:
     ]
     for line in lines:
         _line(console, "  " + line)
-    console.print(_traffic(plan["collectives"]))
+    table = _traffic(plan["collectives"])
+    if table.row_count:
+        console.print(table)
     bound = plan["bound_s"]
     names = ("compute", "hbm", "ici", "dcn")
     parts = ", ".join(f"{name} {three_digits(bound[name])} s" for name in names)
@@ -66,7 +68,7 @@ def print_cost(console: Console, cost: Mapping[str, Any]) -> None:
         table.add_column(name, justify="left" if name == "phase" else "right")
     rows = _by_phase(cost["phases"])
     for name, num_runs, row in [*rows, ("all", len(cost["phases"]), cost["total"])]:
-        cells = [name, f"{num_runs}", f"{three_digits(row['tokens'] / 1e9)}B"]
+        cells = [name, f"{num_runs}", _tokens(row["tokens"])]
         cells += [three_digits(row[key]) for key in ("chip_hours", "pod_hours")]
         table.add_row(*cells, *([three_digits(row["price"])] if priced else []))
     console.print(table)
@@ -150,6 +152,14 @@ def three_digits(value: float) -> str:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(float(f"{abs(value):.2e}"))))
     return f"{value:,.{digits}f}"
+
+
+def _tokens(number: float) -> str:
+    """Returns 40_000_000_000 as "40.0B"."""
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{three_digits(number / size)}{unit}"
+    return f"{number:,}"
 
 
 def gib(number: float) -> str:

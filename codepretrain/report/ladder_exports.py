@@ -19,13 +19,16 @@ from codepretrain.report.ladder_rows import (
     ranking_rows,
 )
 from codepretrain.report.latex_text import tabular
-from codepretrain.report.wording import NOT_THERE, number, scale_of
+from codepretrain.report.wording import NOT_THERE, number, scale_of, signed
 
 
 def ladder_latex(found: LadderResults) -> str:
     """Returns the tables of predictions, of decision accuracy, and of the mixtures chosen."""
-    tables = []
-    predictions = [
+    return "\n\n".join(filter(None, [_predictions(found), _rankings(found), _choices(found)]))
+
+
+def _predictions(found: LadderResults) -> str:
+    rows = [
         (
             *(f"{table.metric} ({table.unit})", row.variant, row.mixture, row.num_runs),
             *(row.predicted or row.missing, row.interval, row.actual, row.actual_interval),
@@ -34,23 +37,31 @@ def ladder_latex(found: LadderResults) -> str:
         for table in prediction_tables(found)
         for row in table.rows
     ]
-    if predictions:
-        header = ("Metric", "Variant", "Mixture", "Runs", "Predicted", "95% interval", "Actual")
-        rest = ("95% interval", "Error", "Left out")
-        comment = f"% the ladder: predicted at {point_text(found.ladder.target)}\n"
-        tables.append(comment + tabular("lllrrrrrrr", (*header, *rest), predictions))
+    header = (
+        *("Metric", "Variant", "Mixture", "Runs", "Predicted", "95% interval", "Actual"),
+        *("95% interval", "Error", "Left out"),
+    )
+    comment = f"% the ladder: predicted at {point_text(found.ladder.target)}\n"
+    return comment + tabular("lllrrrrrrr", header, rows) if rows else ""
+
+
+def _rankings(found: LadderResults) -> str:
     metrics = [metric_text(found, row) for row in ranking_metrics(found)]
-    rankings = [
+    rows = [
         (metric, row.point, *(text for of in cell for text in (of.share, of.interval, of.pairs)))
         for place, metric in enumerate(metrics)
         for row in ranking_rows(found)
         if (cell := row.cells[place]) is not None
     ]
-    if rankings:
-        header = ("Metric", "Point", "All pairs", "95% interval", "Pairs", "Distinguishable pairs")
-        columns = (*header, "95% interval", "Pairs")
-        tables.append("% decision accuracy\n" + tabular("llrrrrrr", columns, rankings))
-    choices = [
+    header = (
+        *("Metric", "Point", "All pairs", "95% interval", "Pairs"),
+        *("Distinguishable pairs", "95% interval", "Pairs"),
+    )
+    return "% decision accuracy\n" + tabular("llrrrrrr", header, rows) if rows else ""
+
+
+def _choices(found: LadderResults) -> str:
+    rows = [
         (
             *(row.point, row.num_mixtures, ", ".join(f"{n} {v}" for n, v in row.correlations)),
             *(row.mixture or row.missing, row.predicted, row.natural, row.uniform, row.gain),
@@ -58,11 +69,11 @@ def ladder_latex(found: LadderResults) -> str:
         )
         for row in choice_rows(found)
     ]
-    if choices:
-        header = ("Point", "Mixtures", "Rank correlation", "Choice", "Predicted", "Natural")
-        columns = (*header, "Uniform", "Gain over natural", "At the target")
-        tables.append("% mixture chosen\n" + tabular("lrllrrrll", columns, choices))
-    return "\n\n".join(tables)
+    header = (
+        *("Point", "Mixtures", "Rank correlation", "Choice", "Predicted", "Natural"),
+        *("Uniform", "Gain over natural", "At the target"),
+    )
+    return "% mixture chosen\n" + tabular("lrllrrrll", header, rows) if rows else ""
 
 
 def print_ladder(console: Console, found: LadderResults, *, width: int) -> None:
@@ -95,10 +106,14 @@ def _summary(found: LadderResults, row: MetricRow) -> list[str]:
     errors = [one.error for one in known]
     left_out = [one.left_out_error for one in known if not math.isnan(one.left_out_error)]
     of_laws = [one.of_all for one in found.rankings if one.row == row and one.point is None]
-    means = (np.mean(of) if len(of) else None for of in (errors, np.abs(errors), left_out))
+    signed_error = signed(scale * float(np.mean(errors)), digits=digits) if errors else NOT_THERE
     return [
         f"{metric_text(found, row)}, {'points' if row.is_percentage else row.unit}",
         str(len(known)),
-        *(NOT_THERE if m is None else number(scale * float(m), digits=digits) for m in means),
+        signed_error,
+        *(
+            number(scale * float(np.mean(np.abs(of))), digits=digits) if of else NOT_THERE
+            for of in (errors, left_out)
+        ),
         *(f"{100 * one.share:.0f}%" for one in of_laws if one.num_pairs),
     ]

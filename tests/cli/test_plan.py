@@ -66,7 +66,7 @@ def test_a_plan_names_raw_files_that_are_missing(
         (folder / f"example_{number}.jsonl.zst").write_bytes(b"")
     assert main(["plan", "--config", str(STUDY)]) == 0
     out = capsys.readouterr().out
-    assert "raw files: stackexchange 3, text 3, text_quality 3\n" in out
+    assert "raw files: text 3, stackexchange 3, text_quality 3\n" in out
     assert "config.data.sources.web_code: reader 'the_stack': no file matches path" in out
     assert "config.data.decontamination.benchmarks.mbpp: no file matches 'corpora/bench" in out
     assert main(["plan", "--config", str(STUDY), "--json"]) == 0

@@ -122,7 +122,7 @@ def test_the_step_that_several_studies_have_is_compiled_once(capsys, monkeypatch
     assert compiled == ["initialization", "small"]
     assert plans[1]["step"] == plans[0]["step"]
     told = capsys.readouterr().out
-    assert "other: the step of initialization, compiled once" in told
+    assert "other\nthe step of initialization, compiled once" in told
     assert told.count("does not fit") == len(tried) == 2  # said and searched for once a step
 
 

@@ -97,7 +97,7 @@ def test_the_numbers_of_a_small_study_are_not_rounded_to_zero():
         "calibration": [],
     }
     text = printed(print_cost, cost).replace(" │", "").replace("│ ", "")
-    assert "trunk 1 0.00528B 0.0000341 0" in text
+    assert "trunk 1 5.28M 0.0000341 0" in text
     assert "an assumed MFU of 0.5%" in text
 
 
