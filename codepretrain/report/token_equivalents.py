@@ -2,9 +2,10 @@
 
 There where the study has the baseline's mixture at several lengths. The curve is that of these
 variants, a variant's place on it is by its difference from the longest of them, and the curve is
-not extrapolated (`inference/effects.py`). Where that difference is between recipes, lengths that were
-trained once are no part of the curve: the error of the curve is not in the interval, and that of a
-single run is √S times that of S (a ratio of 0.5 was covered in 91% with 3 runs and lengths of one).
+not extrapolated (`inference/effects.py`). Where that difference is between recipes, lengths that
+were trained once are no part of the curve: the error of the curve is not in the interval, and that
+of a single run is √S times that of S (a ratio of 0.5 was covered in 91% with 3 runs and lengths of
+one).
 """
 
 from collections.abc import Sequence

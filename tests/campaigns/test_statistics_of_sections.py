@@ -56,7 +56,9 @@ def test_sections_about_one_recipe(name: str) -> None:
             if one is not None and one.between.are_recipes:
                 slopes.append(one.interval.low > 0 or one.interval.high < 0)
     share = float(np.mean(slopes)) if slopes else 0.0
-    print(f"\n| {name} | marks {marks / DRAWS:.1%} | behind {behind / DRAWS:.1%} | slopes {share:.1%} |")
+    print(
+        f"\n| {name} | marks {marks / DRAWS:.1%} | behind {behind / DRAWS:.1%} | slopes {share:.1%} |"
+    )
     assert marks / DRAWS <= HIGHEST
     assert behind / DRAWS <= HIGHEST
     assert share <= HIGHEST
@@ -66,6 +68,7 @@ def test_single_runs_are_of_checkpoints() -> None:
     """Nothing is said of recipes; of checkpoints there is much that is true."""
     results, reader = SameRecipe(paths=apart(named((1, 1, 1, 1)))).draw(np.random.default_rng(0))
     found = heatmap(results, compare_to_baseline(results, read=reader.of), reader)
-    assert found is not None and found.is_of_checkpoints
+    assert found is not None
+    assert found.is_of_checkpoints
     cells = [cell for of in found.rows for cell in of.cells.values()]
     assert {cell.difference.between.text for cell in cells} == {"two checkpoints"}

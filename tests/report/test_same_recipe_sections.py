@@ -22,7 +22,9 @@ def test_single_runs_beside_runs_from_one_checkpoint_are_not_tested() -> None:
     assert found is not None
     assert (found.unit, found.is_of_checkpoints, found.num_tested) == ("item", False, 3)
     for of in found.rows:
-        assert of.cells["coded"].difference.between.text == "recipes from one checkpoint, 3 replicates"
+        assert (
+            of.cells["coded"].difference.between.text == "recipes from one checkpoint, 3 replicates"
+        )
         assert of.cells["coded"].adjusted_p is not None
         assert of.cells["single"].adjusted_p is None
 
@@ -46,9 +48,7 @@ def equivalents(counts: dict[str, int]) -> TokenEquivalents | None:
         effects={"short": 2.0, "middle": 1.0, "other": 1.5},
     )
     results, reader = study.draw(np.random.default_rng(0))
-    return token_equivalents(
-        results, compare_to_baseline(results, read=reader.of), None, reader
-    )
+    return token_equivalents(results, compare_to_baseline(results, read=reader.of), None, reader)
 
 
 def test_the_curve_of_recipes_has_only_lengths_with_replicates() -> None:
