@@ -52,7 +52,10 @@ def test_sections_about_one_recipe(name: str) -> None:
         assert points is not None
         behind += any(point.is_behind for point in points.points)
         trunks = find_trunks(results, comparison, None, reader)
-        for one in (point.slope for of in (trunks.slopes if trunks else ()) for point in of.points):
+        points_of_trunks = [
+            point for of in (trunks.slopes if trunks else ()) for point in of.points
+        ]
+        for one in (point.slope for point in points_of_trunks):
             if one is not None and one.between.are_recipes:
                 slopes.append(one.interval.low > 0 or one.interval.high < 0)
     share = float(np.mean(slopes)) if slopes else 0.0
