@@ -52,16 +52,13 @@ def test_sections_about_one_recipe(name: str) -> None:
         assert points is not None
         behind += any(point.is_behind for point in points.points)
         trunks = find_trunks(results, comparison, None, reader)
-        points_of_trunks = [
-            point for of in (trunks.slopes if trunks else ()) for point in of.points
-        ]
-        for one in (point.slope for point in points_of_trunks):
+        of_rows = trunks.slopes if trunks else ()
+        for one in (point.slope for of in of_rows for point in of.points):
             if one is not None and one.between.are_recipes:
                 slopes.append(one.interval.low > 0 or one.interval.high < 0)
     share = float(np.mean(slopes)) if slopes else 0.0
-    print(
-        f"\n| {name} | marks {marks / DRAWS:.1%} | behind {behind / DRAWS:.1%} | slopes {share:.1%} |"
-    )
+    rates = f"marks {marks / DRAWS:.1%} | behind {behind / DRAWS:.1%} | slopes {share:.1%}"
+    print(f"\n| {name} | {rates} |", flush=True)
     assert marks / DRAWS <= HIGHEST
     assert behind / DRAWS <= HIGHEST
     assert share <= HIGHEST
