@@ -9,6 +9,7 @@ difference between them is true, but what it says of checkpoints.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ class SameRecipe:
     tasks: Mapping[str, int] = field(default_factory=lambda: {"a": 30, "b": 50, "c": 80})
     run_sd: float = 0.3
     noise_sd: float = 0.5
-    plans: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    plans: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     effects: Mapping[str, float] = field(default_factory=dict)
 
     def draw(self, rng: np.random.Generator) -> tuple[StudyResults, Reader]:
