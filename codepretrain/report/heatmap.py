@@ -1,9 +1,10 @@
 """Tasks × variants: differences from the baseline in units of the noise of each task.
 
 With replicates the unit is σ_run, the standard deviation between runs of one recipe, so that
-tasks of unlike scales and items compare. Without any it is the standard error over items, and the
-differences are between checkpoints. A cell is marked if its difference is found after Benjamini and
-Hochberg's correction over all cells: the interval with the coverage 1 − 5%·found/cells excludes 0.
+tasks of unlike scales and items compare. Without independent ones it is the standard error over
+items, and the differences are between checkpoints, or recipes that start from one. A cell is marked
+if its difference is found after Benjamini and Hochberg's correction over all cells: the interval
+with the coverage 1 − 5%·found/cells excludes 0.
 """
 
 import math
@@ -67,13 +68,17 @@ class HeatRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Heatmap:
-    """Differences of variants from the baseline; `num_tested` are corrected together."""
+    """Differences of variants from the baseline; `num_tested` are corrected together.
+
+    is_of_checkpoints: whether no difference is between recipes. Where one is, only such are tested.
+    """
 
     baseline: str
     unit: Unit
     variants: tuple[str, ...]
     rows: tuple[HeatRow, ...]
     num_tested: int
+    is_of_checkpoints: bool
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -173,11 +178,13 @@ def _item_error(
 
 def _corrected(comparison: Comparison, unit: Unit, rows: Sequence[HeatRow]) -> Heatmap:
     assert comparison.baseline is not None
+    cells = [cell for of in rows for cell in of.cells.values()]
+    is_of_checkpoints = not any(cell.difference.between.are_recipes for cell in cells)
     tested = {
         (of.row, variant): cell.difference.p_value
         for of in rows
         for variant, cell in of.cells.items()
-        if unit == "item" or cell.difference.between.are_recipes
+        if is_of_checkpoints or cell.difference.between.are_recipes
     }
     p_values = adjusted(tested, method="benjamini-hochberg")
     with_p = [_with_p_values(of, p_values) for of in rows]
@@ -188,6 +195,7 @@ def _corrected(comparison: Comparison, unit: Unit, rows: Sequence[HeatRow]) -> H
         variants=tuple(variant for variant in comparison.variants if variant in shown),
         rows=tuple(with_p),
         num_tested=len(tested),
+        is_of_checkpoints=is_of_checkpoints,
     )
 
 

@@ -111,7 +111,7 @@ def _size(row: MetricRow, value: float) -> str:
 
 def _cell(row: MetricRow, cell: HeatCell, found: Heatmap) -> HeatCellText:
     text = signed(cell.scaled, digits=1 if abs(cell.scaled) < 99.95 else 0)
-    is_aside = found.unit == "run" and not cell.difference.between.are_recipes
+    is_aside = not (found.is_of_checkpoints or cell.difference.between.are_recipes)
     size = f"{difference_text(row, cell.difference)} {difference_unit(row)}"
     p = NOT_THERE if cell.adjusted_p is None else f"{cell.adjusted_p:.2g}"
     return HeatCellText(

@@ -21,9 +21,9 @@ def token_rows(found: TokenEquivalents) -> list[dict[str, str]]:
             "metric": label(one.row, rows).removesuffix(": average"),
             "variant": one.variant,
             "tokens": tokens_text(one.tokens),
-            "equivalent": _tokens(one, one.equivalent.ratio, found),
+            "equivalent": _tokens(one, one.equivalent.ratio),
             "interval": " – ".join(
-                _tokens(one, end, found)
+                _tokens(one, end)
                 for end in (one.equivalent.interval.low, one.equivalent.interval.high)
             ),
             "ratio": _ratio(one),
@@ -33,11 +33,11 @@ def token_rows(found: TokenEquivalents) -> list[dict[str, str]]:
     ]
 
 
-def _tokens(one: EquivalentTokens, ratio: float, found: TokenEquivalents) -> str:
+def _tokens(one: EquivalentTokens, ratio: float) -> str:
     """Returns tokens, or that they lie beyond an end of the curve."""
     if math.isinf(ratio):
         return f"> {tokens_text(one.longest)}"
-    return tokens_text(ratio * one.longest) if ratio else f"< {tokens_text(found.curve[0][0])}"
+    return tokens_text(ratio * one.longest) if ratio else f"< {tokens_text(one.shortest)}"
 
 
 def _ratio(one: EquivalentTokens) -> str:

@@ -150,7 +150,7 @@ def _value(judgment: Judgment, outcome: str | None) -> float:
 def _crossed(
     ids: Sequence[str], values: np.ndarray, groups: Sequence[str], *, lowest: float
 ) -> tuple[Estimate, np.ndarray]:
-    """Returns the mean of values in [lowest, 1] over runs and prompts, and the mean of each pair."""
+    """Returns the mean of values in [lowest, 1] over runs and prompts, and that of each pair."""
     arm = ArmScores(ids=ids, clusters=ids, values=values, item_range=1.0 - lowest)
     if len(set(groups)) < len(groups):
         arm = averaged_over_trunks(arm, groups)
@@ -168,10 +168,8 @@ def _difference(crossed: tuple[Estimate, np.ndarray]) -> tuple[Rate, float]:
     found, means = crossed
     rate = _rate(crossed, -1.0)
     of_probits, p_value = _over_probits(means, found.num_items)
-    low, high = (
-        min(rate.interval.low, of_probits.low),
-        max(rate.interval.high, of_probits.high),
-    )
+    low = min(rate.interval.low, of_probits.low)
+    high = max(rate.interval.high, of_probits.high)
     return Rate(found.value, Interval(low, high)), max(found.p_value, p_value)
 
 

@@ -138,9 +138,12 @@ def _studies(
     ]
 
 
-@pytest.mark.parametrize(("num_runs", "run_sd"), [(2, 0.5), (3, 0.5), (5, 0.5), (3, 0.0)])
+@pytest.mark.parametrize(("num_runs", "run_sd"), [(2, 0.5), (3, 0.5), (5, 0.5), (3, 0.0), (3, 3.0)])
 def test_equal_recipes_are_told_apart_in_at_most_a_twentieth(num_runs: int, run_sd: float) -> None:
-    """400 studies of two equal recipes: 5% and two standard errors, 2.2%, is 7.2%."""
+    """400 studies of two equal recipes: 5% and two standard errors, 2.2%, is 7.2%.
+
+    With a spread of 3 verdicts are nearly unanimous: a difference was found in 14% of them.
+    """
     rng = np.random.default_rng(1)
     num_studies, num_found, num_of_first = 400, 0, 0
     groups = tuple(map(str, range(num_runs)))
