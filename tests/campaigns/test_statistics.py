@@ -308,7 +308,8 @@ def test_coverage_of_a_mean_over_tasks() -> None:
         scores = {name: task.draw(rng, runs) for name, task in tasks.items()}
         return linear_contrast(aggregate(scores), [1, -1])
 
-    covered(make, true, "mean of 3 tasks")
+    # Runs and items have equal parts, where the margin is widest: 98.0% (LOG.md).
+    covered(make, true, "mean of 3 tasks", highest=0.98)
 
 
 def test_coverage_of_a_dose_trend() -> None:
