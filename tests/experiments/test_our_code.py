@@ -86,7 +86,7 @@ def test_doses_placebo_and_control_are_one_anneal_of_one_trunk(code: Path) -> No
     check_contrast_scores(config)
     phases = resolve(config)
     doses = ["own_05", "own_15", "own_30"]
-    assert list(config.variants) == ["control", *doses, "own_soup", "public_30"]
+    assert list(config.variants) == ["control", *doses, "public_30", "own_soup"]
     assert len(phases) == 1 + 6 * 3
     assert [origin.phase.name for origin in phases["own_soup-r1"].origins] == [
         f"{d}-r1" for d in doses
@@ -287,7 +287,8 @@ def test_a_miniature_answers_its_questions(code: Path, command: Command, tmp_pat
         "trunk_tokens": 25_600,
     }
     every = f"{code}/[eojt]*"  # `empty` and `judge` too
-    given = flags(code, *TINY, repositories=every, **size)
+    # With two replicates and families of four, an effect of 30 standard errors is not decided.
+    given = flags(code, *TINY, "replicates=3", repositories=every, **size)
     where = ["--config", FILE, "--workdir", tmp_path / "w", *given]
     result = command("run", *where)
     assert result.returncode == 0, result.stderr
@@ -301,8 +302,8 @@ def test_a_miniature_answers_its_questions(code: Path, command: Command, tmp_pat
     benefit = contrasts["benefit_of_own_30"]
     assert benefit["decision"] == "confirmed", benefit
     soup = contrasts["dose_soup"]
-    assert (soup["missing"], len(soup["arms"][0]["runs"])) == ("", 2)
-    assert benefit["between"] == "recipes from one checkpoint, 2 replicates"
+    assert (soup["missing"], len(soup["arms"][0]["runs"])) == ("", 3)
+    assert benefit["between"] == "recipes from one checkpoint, 3 replicates"
     page = (tmp_path / "w" / "reports" / "our_code" / "index.html").read_text()
     assert "Is this held-out repository predicted better with 30% of our code than w" in page
     assert page.index("<th>Against control</th>") < page.index("<th>Question</th>")
