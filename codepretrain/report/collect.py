@@ -46,8 +46,7 @@ class PhaseInput:
         `learning_rate` is empty.
       tokens_before: tokens on the path from random parameters to the start of this phase.
       epochs_per_source: None for a source whose size is unknown.
-      data_order: "restart" if sources are read from their beginning, not from where the parent
-        stopped.
+      data_order: "restart" if sources are read from their beginning.
       fingerprint_is_provisional: the phase's data or initial checkpoint is missing, so its run
         cannot be found.
     """

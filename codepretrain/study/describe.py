@@ -69,16 +69,23 @@ def describe(
             ]
             for variant in config.variants
         },
-        "contrasts": {
-            name: {
-                "replicates": (of := replication(config, phases, prints, list(arms.arms))).counts,
-                "is_from_one_checkpoint": of.is_from_one_checkpoint,
-            }
-            for name, arms in config.contrasts.items()
-        },
+        "contrasts": _describe_contrasts(config, phases, prints),
         "tokens_of_one_replicate": sum(
             phases[name].tokens for name in set(names.values()) if not phases[name].replicate
         ),
+    }
+
+
+def _describe_contrasts(
+    config: StudyConfig, phases: Mapping[str, Phase], prints: Mapping[str, str]
+) -> dict[str, Any]:
+    found = {
+        name: replication(config, phases, prints, list(contrast.arms))
+        for name, contrast in config.contrasts.items()
+    }
+    return {
+        name: {"replicates": of.counts, "is_from_one_checkpoint": of.is_from_one_checkpoint}
+        for name, of in found.items()
     }
 
 

@@ -288,7 +288,7 @@ def test_a_miniature_answers_its_questions(code: Path, command: Command, tmp_pat
     }
     every = f"{code}/[eojt]*"  # `empty` and `judge` too
     # With two replicates and families of four, an effect of 30 standard errors is not decided.
-    given = flags(code, *TINY, "replicates=3", repositories=every, **size)
+    given = flags(code, *TINY[:-1], "replicates=3", repositories=every, **size)
     where = ["--config", FILE, "--workdir", tmp_path / "w", *given]
     result = command("run", *where)
     assert result.returncode == 0, result.stderr

@@ -111,6 +111,7 @@ def test_a_phase_is_taken_from_the_plan_command(tmp_path):
         "parent": None,
         "initial_checkpoint": None,
         "parent_step": None,
+        "data_order": "continue",
         "members": [],
         "fingerprint": "f",
         "fingerprint_is_provisional": True,

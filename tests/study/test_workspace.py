@@ -12,6 +12,7 @@ from etils import epath
 
 from codepretrain.config.schema import EvaluatorConfig, PhaseConfig, StudyConfig
 from codepretrain.errors import UserError
+from codepretrain.evals.item_scores import ItemScores, write_item_scores
 from codepretrain.files import atomic, journal
 from codepretrain.study.graph import resolve
 from codepretrain.study.progress import progress
@@ -40,7 +41,8 @@ def finish(workspace: Workspace, name: str, *, step: int, evaluated: list[tuple[
     with journal.Journal(run_dir / "evals.jsonl") as records:
         for evaluator, at in evaluated:
             record = {"evaluator": evaluator, "digest": "a", "step": at}
-            records.append({**record, "identity": {}, "metrics": {}})
+            items = write_item_scores(run_dir, evaluator, at, "a", ItemScores([], {}, (), []))
+            records.append({**record, "identity": {}, "metrics": {}, "items": items})
 
 
 @pytest.fixture(params=["local", "memory"])
