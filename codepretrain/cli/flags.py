@@ -107,7 +107,8 @@ def split_overrides(
         if not argument.startswith(tuple(f"--{root}." for root in roots)):
             raise UserError(f"unknown argument {quoted(argument)}{_near(name, known, roots)}")
         if "=" not in argument:
-            value = rest[position + 1] if position + 1 < len(rest) else "VALUE"
+            [following] = rest[position + 1 : position + 2] or ["--"]
+            value = "VALUE" if following.startswith("--") else following
             raise UserError(f"{quoted(name)} has no value: write {quoted(f'{name}={value}')[1:-1]}")
         overrides.append(argument)
     return overrides

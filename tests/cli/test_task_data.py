@@ -107,9 +107,9 @@ def test_download_fetches_programming_problems_too(
     assert main(plan) == 0
     missing = json.loads(capsys.readouterr().out)["missing_task_data"]
     assert [line.partition(":")[0] for line in missing] == [
+        "config.evals.suite",
         "config.evals.human_eval.options.data",
         "config.evals.mbpp.options.data",
-        "config.evals.suite",
     ]
     named = [
         f"--config.evals.{name}.options.data={folder}" for name in ("suite", "human_eval", "mbpp")
