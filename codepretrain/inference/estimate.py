@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from codepretrain.inference.interval import CONFIDENCE, UNBOUNDED, Interval
 from codepretrain.inference.variance import Parts
 
-_ROUNDING = 1e-12  # a standard error of less, over the value, is that of rounding
-
 @dataclass(frozen=True)
 class Components:
     """The mean squares of a crossed design, each as its part of the variance of the estimate.
@@ -84,13 +82,13 @@ def student_estimate(
 ) -> Estimate:
     """Returns the estimate with Student's interval; unbounded where the variance is 0 or unknown.
 
-    A variance of 0, or of rounding errors, is not evidence of an exact value: no replicate and no
-    item differed, so that the spread is unknown.
+    A variance of 0 is not evidence of an exact value: no replicate and no item differed, so that
+    the spread is unknown.
     """
     is_known = _is_known(value, variances)
     return Estimate(
         value=value,
-        standard_error=math.sqrt(variances.variance) if _is_spread(value, variances) else math.nan,
+        standard_error=math.sqrt(variances.variance) if variances.variance > 0 else math.nan,
         freedom=float(variances.freedom),
         interval=_interval(value, variances, CONFIDENCE),
         p_value=2 * variances.tail(abs(value)) if is_known else 1.0,
@@ -112,9 +110,5 @@ def _interval(value: float, variances: Parts, confidence: float) -> Interval:
 
 
 def _is_known(value: float, variances: Parts) -> bool:
-    is_spread = _is_spread(value, variances)
+    is_spread = variances.variance > 0
     return math.isfinite(value) and is_spread and math.isfinite(variances.margin(0.25))
-
-
-def _is_spread(value: float, variances: Parts) -> bool:
-    return bool(variances.variance > (_ROUNDING * value) ** 2)

@@ -181,3 +181,15 @@ def test_spreads_of_rounding_errors_are_unknown() -> None:
     assert found.value == pytest.approx(0.2)
     assert (found.p_value, found.interval.high) == (1.0, math.inf)
     assert math.isnan(found.standard_error)
+
+
+def test_the_same_scores_of_unequally_many_runs_do_not_differ() -> None:
+    """Means over 2 and 3 runs of one score differ by rounding, which is no finding."""
+    scores = 2 + np.sin(np.arange(30))
+    weights = np.random.default_rng(4).integers(50, 150, 30).astype(float)
+    two, three = (
+        arm(np.tile(scores * weights, (count, 1)), weights=np.tile(weights, (count, 1)))
+        for count in (2, 3)
+    )
+    found = difference(two, three)
+    assert (found.value, found.p_value) == (0.0, 1.0)
