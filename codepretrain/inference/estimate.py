@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from codepretrain.inference.interval import CONFIDENCE, UNBOUNDED, Interval
 from codepretrain.inference.variance import Parts
 
+
 @dataclass(frozen=True)
 class Components:
     """The mean squares of a crossed design, each as its part of the variance of the estimate.

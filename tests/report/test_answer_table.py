@@ -3,8 +3,8 @@
 import io
 from dataclasses import replace
 
-from rich.console import Console
 import pytest
+from rich.console import Console
 
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.report.answer_table import AnswerTable, answer_table, print_answer_table
@@ -98,7 +98,8 @@ def test_gains_and_losses_are_by_the_direction_of_the_metric(tmp_path, direction
     }
     found = decided(study, gain=gain, harm=harm, **costs, **others)
     against_plain, against_coded = (table(found, reference=name) for name in ("plain", "coded"))
-    assert against_plain is not None and against_coded is not None
+    assert against_plain is not None
+    assert against_coded is not None
     assert against_plain.lines[1].conclusion == "gain shown; cost within tolerance"
     assert against_coded.lines[0].conclusion == "loss shown; cost above tolerance"
     assert against_plain.columns[0].note == "nats/token; lower is better"

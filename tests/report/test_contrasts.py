@@ -368,7 +368,8 @@ def test_the_verdict_of_an_equivalence_is_that_of_its_corrected_p_value(tmp_path
     num_changed = 0
     for margin, one in alone.items():
         found = decided(study, same=one.config, **{f"m{i}": missing for i in range(9)})["same"]
-        assert found.equivalence is not None and one.equivalence is not None
+        assert found.equivalence is not None
+        assert one.equivalence is not None
         assert found.equivalence.p_value == pytest.approx(min(10 * one.equivalence.p_value, 1))
         assert found.equivalence.verdict == found.decision, margin
         num_changed += one.equivalence.verdict != found.equivalence.verdict
