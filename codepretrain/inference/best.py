@@ -8,6 +8,7 @@ from codepretrain.inference.crossed import IndependentSet, independent_sets
 from codepretrain.inference.linearized import Linearized, over_clusters
 
 _DRAWS = 20_000
+_EQUAL = 1e-7  # draws that differ by less of their size differ by the rounding of a root
 
 
 def probability_of_best(
@@ -22,6 +23,8 @@ def probability_of_best(
     From draws of the true means: around each observed mean, its error over runs is Student's t with
     S - 1 degrees of freedom, and its error over items is normal with the arms' covariance over
     clusters. An ordinary bootstrap of 3 replicates would draw too narrow a distribution, by √(2/3).
+    The difference of two arms of a bounded score has at least the variance of `item_floor`, so that
+    equal answers to a few items are no certainty. Arms that are equal in a draw share it.
 
     The errors over runs of the arms of a group are drawn together: a multivariate t with their
     covariance over replicates, so that the difference of two of them has the error of replicates
@@ -50,7 +53,8 @@ def probability_of_best(
             "is unknown otherwise"
         )
     items = np.stack(errors)
-    draws = means + rng.normal(size=(_DRAWS, len(means))) @ _root(items @ items.T)
+    covariance = items @ items.T + scores.item_floor / 2 * np.eye(len(means))
+    draws = means + rng.normal(size=(_DRAWS, len(means))) @ _root(covariance)
     labels = list(groups) or list(range(len(means)))
     for group in dict.fromkeys(labels):
         members = [arm for arm, label in enumerate(labels) if label == group]
@@ -58,7 +62,9 @@ def probability_of_best(
         root = _root(_run_covariance(scores, [sets[arm] for arm in members]))
         scale = np.sqrt(freedom / rng.chisquare(freedom, _DRAWS))
         draws[:, members] += rng.normal(size=(_DRAWS, len(members))) @ root * scale[:, None]
-    return np.bincount((sign * draws).argmax(axis=1), minlength=len(means)) / _DRAWS
+    largest = (sign * draws).max(axis=1, keepdims=True)
+    is_best = sign * draws >= largest - _EQUAL * np.abs(draws).max()
+    return np.asarray((is_best / is_best.sum(axis=1, keepdims=True)).mean(axis=0))
 
 
 def _run_covariance(scores: Linearized, sets: Sequence[IndependentSet]) -> np.ndarray:

@@ -23,6 +23,7 @@ from codepretrain.inference.scores import ArmScores, aligned
 from codepretrain.inference.variance import combined, of_items
 
 Between = Literal["recipes", "checkpoints"]
+_ROUNDING = 1e-12  # of scores: what is smaller is a rounding error
 
 
 def difference(
@@ -83,6 +84,8 @@ def linear_contrast(
     item, item_freedom = _of_items(scores, sets)
     item = max(item, scores.item_floor * float(np.square(weights).max()))
     value = float(sum(of.values.mean() for of in sets))
+    rounding = _ROUNDING * max(float(np.abs(of.values).max()) for of in sets)
+    value = 0.0 if abs(value) <= rounding else value
     if between == "checkpoints":
         components = Components(seed=np.nan, item=item, residual=np.nan)
         variances = of_items(item, item_freedom)
@@ -105,6 +108,8 @@ def linear_contrast(
         method = f"{'paired ' if is_paired else ''}runs × items, Student’s t"
         if not is_paired and len(set(groups)) < len(groups):
             method += ", replicates of shared runs together"
+    if variances.variance <= rounding**2:  # all runs, or all items, are equal: nothing is known
+        variances = of_items(0.0, item_freedom)
     return student_estimate(
         value,
         variances,

@@ -1,7 +1,7 @@
 """Equivalence by two one-sided tests, and guards (non-inferiority) by one."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from codepretrain.inference.estimate import Estimate
@@ -26,6 +26,10 @@ class Equivalence:
     p_value: float
     verdict: EquivalenceVerdict
 
+    def with_p_value(self, p_value: float, *, alpha: float = 0.05) -> "Equivalence":
+        """Returns it with the p-value after a correction for others, and the verdict by that."""
+        return replace(self, p_value=p_value, verdict=_verdict(p_value, alpha))
+
 
 def equivalence(estimate: Estimate, margin: float, *, alpha: float = 0.05) -> Equivalence:
     """Returns the two one-sided tests of |true value| ≥ margin.
@@ -42,8 +46,7 @@ def equivalence(estimate: Estimate, margin: float, *, alpha: float = 0.05) -> Eq
         estimate.one_sided_p("higher", -margin),
         estimate.one_sided_p("lower", margin),
     )
-    verdict: EquivalenceVerdict = "equivalent" if p < alpha else "inconclusive"
-    return Equivalence(margin, estimate.interval_at(1 - 2 * alpha), p, verdict)
+    return Equivalence(margin, estimate.interval_at(1 - 2 * alpha), p, _verdict(p, alpha))
 
 
 def guard_p_values(estimate: Estimate, margin: float, *, side: str) -> tuple[float, float]:
@@ -55,3 +58,7 @@ def guard_p_values(estimate: Estimate, margin: float, *, side: str) -> tuple[flo
     """
     bound, other = (margin, "lower") if side == "higher" else (-margin, "higher")
     return estimate.one_sided_p(other, bound), estimate.one_sided_p(side, bound)
+
+
+def _verdict(p_value: float, alpha: float) -> EquivalenceVerdict:
+    return "equivalent" if p_value < alpha else "inconclusive"

@@ -28,11 +28,13 @@ class Stratum:
       clusters: [C] names.
       errors: √d·e, an array [S, C] for each arm.
       freedom: degrees of freedom of a variance over these clusters.
+      share: of the weights, the mean over all replicates of all arms.
     """
 
     clusters: np.ndarray
     errors: tuple[np.ndarray, ...]
     freedom: float
+    share: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +66,10 @@ def linearize(arms: Sequence[ArmScores]) -> Linearized:
 
     Items that are empty (value and weight 0) in every arm are left out. The floor of the variance
     of a bounded score is that of C equal answers and two more pairs, of which half an item each was
-    won and lost: item_range² / (C + 2)².
-    Source of the latter: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2".
+    won and lost, item_range² / (C + 2)², in each stratum by itself: Σ share² · item_range² /
+    (C + 2)². With the clusters of all strata together, a task of 10 items would hide behind one of
+    1,000 that has the same share.
+    Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2".
     """
     columns = [(arm.values, arm.filled_weights) for arm in arms]
     is_filled = np.any([y.any(axis=0) | x.any(axis=0) for y, x in columns], axis=0)
@@ -83,14 +87,13 @@ def linearize(arms: Sequence[ArmScores]) -> Linearized:
                 for y, x in columns
             ]
             strata.append(_stratum(clusters, sums, totals))
-        num_clusters = len(set(names[is_filled]))
     ranges = [arm.item_range for arm in arms]
-    floor = max((one or 0.0 for one in ranges), default=0.0) if all(ranges) else 0.0
+    widest = max((one or 0.0 for one in ranges), default=0.0) if all(ranges) else 0.0
     return Linearized(
         values=values,
         strata=tuple(strata),
         num_items=int(is_filled.sum()),
-        item_floor=(floor / (num_clusters + 2)) ** 2,
+        item_floor=sum((of.share * widest / (len(of.clusters) + 2)) ** 2 for of in strata),
     )
 
 
@@ -154,4 +157,8 @@ def _stratum(
         np.sqrt(factors) * (y - y.sum(axis=1, keepdims=True) * of) / total
         for (y, _), of, total in zip(sums, shares, totals, strict=True)
     ]
-    return Stratum(clusters, tuple(errors), freedom)
+    of_all = [
+        (x.sum(axis=1, keepdims=True) / total).mean()
+        for (_, x), total in zip(sums, totals, strict=True)
+    ]
+    return Stratum(clusters, tuple(errors), freedom, float(np.mean(of_all)))

@@ -1,6 +1,6 @@
 """What each variant gains and what it costs, of registered contrasts with one reference."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -13,11 +13,6 @@ from codepretrain.report.contrast_rows import ends, points, unit_text, unsigned
 from codepretrain.report.wording import label
 
 Key = tuple[str, str | None]  # a metric, and the side of a guard
-_GAINS = {
-    "confirmed": "gain shown",
-    "equivalent": "no gain that matters",
-    "opposite": "loss shown",
-}
 _COSTS = {
     "confirmed": "cost within tolerance",
     "opposite": "cost above tolerance",
@@ -128,22 +123,41 @@ def _line(variant: str, results: Sequence[ContrastResult]) -> Line:
         },
         conclusion="; ".join(
             [
-                *_concluded([one for one in results if not one.config.guarded], _GAINS, "gain"),
-                *_concluded([one for one in results if one.config.guarded], _COSTS, "cost"),
+                *_concluded([one for one in results if not one.config.guarded], _gain),
+                *_concluded([one for one in results if one.config.guarded], _cost),
             ]
         ),
     )
 
 
-def _concluded(results: Sequence[ContrastResult], words: Mapping[str, str], what: str) -> list[str]:
+def _gain(one: ContrastResult) -> str:
+    """Returns what is decided of a metric whose own direction is what is better.
+
+    The registered direction is what was expected, which may be harm, or "different".
+    """
+    if one.decision == "equivalent":
+        return "no gain that matters"
+    if one.decision not in ("confirmed", "opposite"):
+        return "gain not decided"
+    better = one.row.direction if one.row else None
+    if better is None:
+        return "difference shown"
+    return "gain shown" if (one.value > 0) == (better == "higher") else "loss shown"
+
+
+def _cost(one: ContrastResult) -> str:
+    return _COSTS.get(one.decision, "cost not decided")
+
+
+def _concluded(
+    results: Sequence[ContrastResult], words: Callable[[ContrastResult], str]
+) -> list[str]:
     """Returns what is decided; where that differs, with the metrics that it is decided of."""
     found: dict[str, list[str]] = {}
     rows = [one.row for one in results if one.row]
     for one in results:
         assert one.row is not None, "answer_table leaves out what nothing measured"
-        found.setdefault(words.get(one.decision, f"{what} not decided"), []).append(
-            label(one.row, rows)
-        )
+        found.setdefault(words(one), []).append(label(one.row, rows))
     if len(found) == 1:
         return list(found)
     return [f"{text} ({', '.join(metrics)})" for text, metrics in found.items()]
@@ -155,7 +169,5 @@ def _note(one: ContrastResult) -> str:
     if one.config.guarded and margin is not None:
         sign = "+" if one.config.guarded == "higher" else "−"
         return f"{unit}; tolerance {sign}{unsigned(one.row, margin)}"
-    is_better = {"lower": "lower is better", "higher": "higher is better"}
-    return (
-        f"{unit}; {is_better[one.config.direction]}" if one.config.direction in is_better else unit
-    )
+    better = one.row.direction if one.row else None
+    return f"{unit}; {better} is better" if better is not None else unit

@@ -108,7 +108,7 @@ def _corrected(family: Sequence[ContrastResult]) -> list[ContrastResult]:
             one,
             adjusted_p=(different if is_difference[one.name] else within)[one.name],
             exceeded_p=within[one.name] if one.config.guarded else None,
-            equivalence=replace(one.equivalence, p_value=_or_one(within[one.name]))
+            equivalence=one.equivalence.with_p_value(_or_one(within[one.name]))
             if one.equivalence
             else None,
         )

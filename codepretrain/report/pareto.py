@@ -102,7 +102,10 @@ class Pareto:
 
 
 def pareto(results: StudyResults, averages: Averaged | None, reader: Reader) -> Pareto | None:
-    """Returns the plot of the study's two metrics, None if fewer than two variants have both."""
+    """Returns the plot of the study's two metrics, None if fewer than two variants have both.
+
+    A variant with a score that is NaN has none: nothing can be said to be better or worse.
+    """
     metrics = results.spec.pareto
     if len(metrics) != 2:
         return None
@@ -115,6 +118,8 @@ def pareto(results: StudyResults, averages: Averaged | None, reader: Reader) -> 
     for variant in results.spec.variants:
         found = find_arm(x.results, variant, x.row), find_arm(y.results, variant, y.row)
         if found[0] is None or found[1] is None:
+            continue
+        if np.isnan([*found[0].values, *found[1].values]).any():  # of a run that diverged
             continue
         same = next((of for of in arms if share_a_run(of[0], found[0])), None)
         if same is not None:

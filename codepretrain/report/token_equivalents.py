@@ -15,7 +15,13 @@ from typing import Any
 import numpy as np
 
 from codepretrain.inference.effects import TokenEquivalent, token_equivalent
-from codepretrain.report.arms import Arm, between, find_arm, share_a_run
+from codepretrain.report.arms import (
+    Arm,
+    between,
+    find_arm,
+    mean_over_replicates,
+    share_a_run,
+)
 from codepretrain.report.averaged import Averaged
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.collect import StudyResults
@@ -144,7 +150,7 @@ def _of_row(
                 difference=difference,
                 equivalent=token_equivalent(
                     [tokens for tokens, _ in curve],
-                    [float(np.mean(of.values)) for _, of in curve],
+                    [mean_over_replicates(of) for _, of in curve],
                     difference.value,
                     difference.interval,
                     is_higher_better=row.direction == "higher",

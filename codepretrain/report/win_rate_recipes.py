@@ -39,6 +39,8 @@ from codepretrain.report.win_rate import (
     win_rate,
 )
 
+_ROUNDING = 1e-9  # a share that differs by less, relatively, is the same
+
 
 @dataclass(frozen=True)
 class JudgedComparison:
@@ -176,14 +178,15 @@ def _difference(crossed: tuple[Estimate, np.ndarray]) -> tuple[Rate, float]:
 def _over_probits(means: np.ndarray, num_prompts: int) -> tuple[Interval, float]:
     """Returns Student's interval of means in [-1, 1] on a probit scale, and the p-value of 0.
 
-    Means are taken no nearer to an end than half a verdict. Of several that reach one end, it is
-    unknown how much they differ, so that everything is.
+    Means are taken no nearer to an end than half a verdict, as one tie is. Of several that reach
+    one end, it is unknown how much they differ, so that everything is.
     """
     least = 0.25 / num_prompts  # a prompt has two verdicts
-    shares = np.clip((1 + means) / 2, least, 1 - least)
-    if max(np.sum(shares <= least), np.sum(shares >= 1 - least)) > 1:
+    shares = np.maximum((1 - np.abs(means)) / 2, least)  # of the side that is not favored
+    is_at_end = shares <= least * (1 + _ROUNDING)
+    if max(np.sum(is_at_end & (means < 0)), np.sum(is_at_end & (means > 0))) > 1:
         return Interval(-1.0, 1.0), 1.0
-    probits = special.ndtri(shares)
+    probits = -np.sign(means) * special.ndtri(shares)
     error = float(probits.std(ddof=1)) / len(means) ** 0.5
     interval, p_value = student_interval(float(probits.mean()), error, len(means) - 1)
     low, high = (float(2 * special.ndtr(end) - 1) for end in (interval.low, interval.high))

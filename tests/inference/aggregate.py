@@ -61,6 +61,7 @@ def _scaled(scores: Linearized, task: str, share: float) -> Linearized:
             np.array([f"{task}/{name}" for name in of.clusters], object),
             tuple(share * errors for errors in of.errors),
             of.freedom,
+            share * of.share,
         )
         for of in scores.strata
     ]

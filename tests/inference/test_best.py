@@ -77,3 +77,22 @@ def test_equal_arms_of_one_trunk_are_about_equally_likely() -> None:
     assert np.mean(found) == pytest.approx(0.5, abs=0.07)
     # As the tail of a paired t-test, it is uniform where the arms are equal.
     assert np.mean(np.array(found) < 0.05) == pytest.approx(0.05, abs=0.05)
+
+
+def test_equal_answers_to_a_few_items_are_no_certainty() -> None:
+    nothing = ArmScores(ids=list("abcdefgh"), clusters=list("abcdefgh"), values=np.zeros((3, 8)))
+    found = probability_of_best(linearize([nothing] * 4))
+    assert found == pytest.approx([0.25] * 4, abs=0.02)
+
+
+@pytest.mark.parametrize("is_higher_better", [True, False])
+def test_arms_with_the_same_scores_share_the_probability(is_higher_better: bool) -> None:
+    losses = np.random.default_rng(0).normal(5, 1, (3, 30))
+    ids = [f"{place}" for place in range(30)]
+    arms = [ArmScores(ids=ids, clusters=ids, values=losses) for _ in range(3)]
+    for groups in ([0, 1, 1], [0, 0, 0]):
+        found = probability_of_best(
+            linearize(arms), groups=groups, is_higher_better=is_higher_better
+        )
+        assert found[1] == pytest.approx(found[2])
+        assert groups != [0, 0, 0] or found == pytest.approx([1 / 3] * 3)

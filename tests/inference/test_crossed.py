@@ -160,3 +160,36 @@ def test_intervals_cover_the_true_difference(scenario: Scenario) -> None:
     found = [difference(*scenario.draw(rng)) for _ in range(draws)]
     covered = np.mean([one.interval.low <= true <= one.interval.high for one in found])
     assert 0.925 <= covered <= 0.99
+
+
+def test_equal_answers_to_a_small_task_of_an_average_leave_its_difference_unknown() -> None:
+    """Tasks of 1,000 and 10 items with equal shares: the interval is no narrower than the 10's."""
+    sizes = np.array([1000, 10])
+    weights = np.tile(np.repeat(0.5 / sizes, sizes), (3, 1))
+    average = arm(
+        np.zeros((3, 1010)), weights=weights, strata=np.repeat([0, 1], sizes), item_range=1.0
+    )
+    small = arm(np.zeros((3, 10)))
+    found = difference(average, average)
+    assert found.standard_error == pytest.approx(np.hypot(0.5 / 1002, 0.5 / 12))
+    assert found.standard_error >= difference(small, small).standard_error / 2
+
+
+def test_spreads_of_rounding_errors_are_unknown() -> None:
+    weights = np.tile(np.random.default_rng(0).lognormal(size=30), (3, 1))
+    found = difference(arm(0.3 * weights, weights=weights), arm(0.1 * weights, weights=weights))
+    assert found.value == pytest.approx(0.2)
+    assert (found.p_value, found.interval.high) == (1.0, math.inf)
+    assert math.isnan(found.standard_error)
+
+
+def test_the_same_scores_of_unequally_many_runs_do_not_differ() -> None:
+    """Means over 2 and 3 runs of one score differ by rounding, which is no finding."""
+    scores = 2 + np.sin(np.arange(30))
+    weights = np.random.default_rng(4).integers(50, 150, 30).astype(float)
+    two, three = (
+        arm(np.tile(scores * weights, (count, 1)), weights=np.tile(weights, (count, 1)))
+        for count in (2, 3)
+    )
+    found = difference(two, three)
+    assert (found.value, found.p_value) == (0.0, 1.0)

@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 
 from codepretrain.config.schema import ContrastConfig
@@ -72,7 +73,7 @@ def test_decisions_that_differ_name_their_metrics(tmp_path):
     found = decided(
         replicated_study(tmp_path, LEVELS),
         **OF_ALL,
-        harm_of_coded=replace(GAIN, direction="higher", family="c"),
+        harm_of_coded=replace(GAIN, metric="quiz/accuracy", direction="equivalent", family="c"),
         cost_of_scrambled=replace(COST, variants=("scrambled", "plain"), margin=0.001, family="d"),
     )
     made = table(found)
@@ -80,7 +81,28 @@ def test_decisions_that_differ_name_their_metrics(tmp_path):
     lines = {line.variant: line.conclusion for line in made.lines}
     assert lines["scrambled"] == "no gain that matters; cost not decided"
     assert lines["coded"].startswith("gain shown (")
-    assert "; loss shown (" in lines["coded"]
+    assert "; gain not decided (" in lines["coded"]
+
+
+@pytest.mark.parametrize("direction", ["lower", "higher", "different"])
+def test_gains_and_losses_are_by_the_direction_of_the_metric(tmp_path, direction) -> None:
+    """What was expected, harm or any difference, is not what is better."""
+    study = replicated_study(tmp_path, LEVELS)
+    gain = replace(GAIN, direction=direction)
+    harm = replace(gain, variants=("plain", "coded"), family="b")
+    of = ("coded", "plain"), ("plain", "coded")
+    costs = {f"c{i}": replace(COST, variants=one) for i, one in enumerate(of)}
+    others = {
+        f"o{i}": replace(one, variants=("scrambled", one.variants[1]), family=f"{i}")
+        for i, one in enumerate((gain, harm))
+    }
+    found = decided(study, gain=gain, harm=harm, **costs, **others)
+    against_plain, against_coded = (table(found, reference=name) for name in ("plain", "coded"))
+    assert against_plain is not None
+    assert against_coded is not None
+    assert against_plain.lines[1].conclusion == "gain shown; cost within tolerance"
+    assert against_coded.lines[0].conclusion == "loss shown; cost above tolerance"
+    assert against_plain.columns[0].note == "nats/token; lower is better"
 
 
 def test_the_lead_counts_answers_where_every_contrast_has_a_question(tmp_path):

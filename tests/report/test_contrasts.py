@@ -356,3 +356,21 @@ def test_questions_are_answered_guards_last(tmp_path):
     assert given["Is the rest as it was?"].note == "tolerated: 0.100 nats/token"
     assert given["Does it help?"].numbers.startswith("−0.488 nats/token (−0.")
     assert given["And exams?"].numbers == "exam/accuracy was not measured"
+
+
+def test_the_verdict_of_an_equivalence_is_that_of_its_corrected_p_value(tmp_path):
+    """In `results.json` the two stand beside each other."""
+    study = replicated_study(tmp_path, LEVELS)
+    margins = np.linspace(0.03, 0.08, 11)
+    of_one = [decided(study, same=replace(SAME, margin=m))["same"] for m in margins]
+    alone = {one.config.margin: one for one in of_one}
+    missing = replace(SAME, metric="exam/accuracy")
+    num_changed = 0
+    for margin, one in alone.items():
+        found = decided(study, same=one.config, **{f"m{i}": missing for i in range(9)})["same"]
+        assert found.equivalence is not None
+        assert one.equivalence is not None
+        assert found.equivalence.p_value == pytest.approx(min(10 * one.equivalence.p_value, 1))
+        assert found.equivalence.verdict == found.decision, margin
+        num_changed += one.equivalence.verdict != found.equivalence.verdict
+    assert num_changed

@@ -93,6 +93,12 @@ def test_runs_of_several_variants_are_one_point(tmp_path):
     assert "twin" not in points
 
 
+def test_a_variant_with_a_run_that_diverged_is_not_on_the_front(tmp_path):
+    levels = LEVELS | {"diverged": (2.5, np.nan, 2.4), "gone": (np.nan, np.nan)}
+    found = found_in(replicated_study(tmp_path, levels))
+    assert [point.variant for point in found.points] == ["plain", "coded", "close"]
+
+
 def test_checkpoints_are_called_so(tmp_path):
     levels = {name: of[:1] for name, of in LEVELS.items()}
     found = found_in(replicated_study(tmp_path, levels))

@@ -165,3 +165,18 @@ def test_a_better_recipe_is_found() -> None:
         rate = replicated_win_rate(of_runs, groups, are_recipes=True)
         found += rate.p_value < 0.05 and rate.difference.value > 0
     assert found >= 45
+
+
+@pytest.mark.parametrize("num_prompts", [3, 10, 20, 60])
+def test_the_claim_does_not_depend_on_which_side_is_the_variant(num_prompts: int) -> None:
+    """Two of three pairs with a single tie, which is as far as a mean is told from 1."""
+
+    def rate(ours: Outcome, theirs: Outcome):
+        nearly = [Judgment("tie", "", (ours, T)), *judged(*[ours] * (num_prompts - 1))]
+        other = [Judgment("tie", "", (theirs, T)), *judged(*[ours] * (num_prompts - 1))]
+        return replicated_win_rate([nearly, nearly, other], ["0", "1", "2"], are_recipes=True)
+
+    won, lost = rate(W, L), rate(L, W)
+    assert won.p_value == lost.p_value == 1
+    assert (won.difference.interval.low, won.difference.interval.high) == (-1.0, 1.0)
+    assert won.difference.interval == lost.difference.interval
