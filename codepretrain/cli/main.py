@@ -117,17 +117,19 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     command = _command(parser, argv)
     known = [name for action in command._actions for name in action.option_strings]
     names = [name for name in known if name.startswith("--")]
-    # `launch submit` takes overrides of the machine too; commands about a job take none.
-    dests = {action.dest for action in command._actions}
-    roots = [name for name in ("config", "machine") if name in dests]
     # argparse takes a word with a space in it for a value, such as another file of `--config F F2`.
     spelled = [argument for argument in argv if _OVERRIDE.match(argument)]
-    # It also reports a required flag as missing before an unknown one, its misspelling.
-    given = [a for a in argv if re.match(r"--(?!(config|machine)\.)\w", a)]
-    unknown = [a for a in given if a.partition("=")[0] not in names]
-    split_overrides(unknown, names, roots=roots)
-    flags, rest = parser.parse_known_args([a for a in argv if a not in spelled])
-    overrides = split_overrides([*rest, *spelled], names, roots=roots)
+    try:
+        flags, rest = parser.parse_known_args([a for a in argv if a not in spelled])
+    except UserError as error:
+        if "are required: -" in str(error):  # of which one may be misspelled
+            given = [a for a in argv if re.match(r"--(?!(config|machine)\.)\w", a)]
+            split_overrides([a for a in given if a.partition("=")[0] not in names], names)
+        raise
+    rest += spelled
+    # `launch submit` takes overrides of the machine too; commands about a job take none.
+    roots = [name for name in ("config", "machine") if hasattr(flags, name)]
+    overrides = split_overrides(rest, names, roots=roots)
     flags.machine_overrides = [o for o in overrides if o.startswith("--machine.")]
     if hasattr(flags, "coordinator"):
         check_machine_flags(flags)
