@@ -107,8 +107,8 @@ def split_overrides(
         if not argument.startswith(tuple(f"--{root}." for root in roots)):
             raise UserError(f"unknown argument {quoted(argument)}{_near(name, known, roots)}")
         if "=" not in argument:
-            [following] = rest[position + 1 : position + 2] or ["--"]
-            value = "VALUE" if following.startswith("--") else following
+            after = [*rest[position + 1 :], "--"][0]
+            value = "VALUE" if after.startswith("--") else after
             raise UserError(f"{quoted(name)} has no value: write {quoted(f'{name}={value}')[1:-1]}")
         overrides.append(argument)
     return overrides

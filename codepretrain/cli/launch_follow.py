@@ -25,7 +25,10 @@ from codepretrain.printable import printable
 
 _PERIOD_S, _STORE_PERIOD_S = 1.0, 5.0
 _MIN_WIDTH = 80
-_HIDDEN = ("event", "time", "writer", "number", "record", "boots", "before", "seen", "chip_seconds")
+_HIDDEN = (
+    *("event", "time", "writer", "number", "record", "boots", "before", "seen", "chip_seconds"),
+    "facts",
+)
 _UNTOLD = ("term", "chip_hours")
 _VERBS = ("status", "stop")
 
@@ -126,10 +129,18 @@ def _print_new(looker: Looker, printed: set[tuple[str, int]]) -> None:
 
 
 def told(event: Mapping[str, Any]) -> str:
-    """Returns an event as a line.
+    """Returns an event as a line, without what is unknown.
 
     >>> told({"event": "saved", "time": "2026-11-27T02:00:00.000+00:00", "step": 20})
     '02:00:00 saved step=20'
+    >>> time = "2026-11-27T02:00:00.000+00:00"
+    >>> told({"event": "end", "time": time, "host": None, "facts": {"loss": 2.46433, "mfu": None}})
+    '02:00:00 end loss=2.464'
     """
-    words = [f"{name}={value}" for name, value in event.items() if name not in _HIDDEN]
+    named = {**event, **(event.get("facts") or {})}
+    words = [
+        f"{name}={round(value, 3) if isinstance(value, float) else value}"
+        for name, value in named.items()
+        if name not in _HIDDEN and value is not None and value != ""
+    ]
     return " ".join([event["time"][11:19], event["event"], *words])

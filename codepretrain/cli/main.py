@@ -115,14 +115,20 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
             raise UserError(f"argument {quoted(argument)}: expected UTF-8 text") from error
     parser = _parser()
     command = _command(parser, argv)
+    known = [name for action in command._actions for name in action.option_strings]
+    names = [name for name in known if name.startswith("--")]
     # argparse takes a word with a space in it for a value, such as another file of `--config F F2`.
     spelled = [argument for argument in argv if _OVERRIDE.match(argument)]
-    flags, rest = parser.parse_known_args([a for a in argv if a not in spelled])
+    try:
+        flags, rest = parser.parse_known_args([a for a in argv if a not in spelled])
+    except UserError as error:
+        if "are required: -" in str(error):  # of which one may be misspelled
+            given = [a for a in argv if re.match(r"--(?!(config|machine)\.)\w", a)]
+            split_overrides([a for a in given if a.partition("=")[0] not in names], names)
+        raise
     rest += spelled
-    known = [name for action in command._actions for name in action.option_strings]
     # `launch submit` takes overrides of the machine too; commands about a job take none.
     roots = [name for name in ("config", "machine") if hasattr(flags, name)]
-    names = [name for name in known if name.startswith("--")]
     overrides = split_overrides(rest, names, roots=roots)
     flags.machine_overrides = [o for o in overrides if o.startswith("--machine.")]
     if hasattr(flags, "coordinator"):

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from codepretrain.report.best import Best
+from codepretrain.report.contrast_rows import unit_text
 from codepretrain.report.wording import label
 
 _LEAST = 0.05  # a variant is named from this probability on
@@ -14,13 +15,14 @@ _LEAST = 0.05  # a variant is named from this probability on
 def best_rows(found: Sequence[Best]) -> list[dict[str, str]]:
     """Returns a row per metric: its candidates, and how many variants are none."""
     rows = [one.row for one in found]
+    labels = [label(row, rows).removesuffix(": average") for row in rows]
     return [
         {
-            "label": label(one.row, rows).removesuffix(": average"),
+            "label": f"{name}, {unit_text(one.row)}" if labels.count(name) > 1 else name,
             "candidates": one.missing or _candidates(one),
             "others": _others(one),
         }
-        for one in found
+        for name, one in zip(labels, found, strict=True)
     ]
 
 

@@ -135,7 +135,7 @@ def _count(cells: list[Cell], what: str, num_corrected: int) -> str:
     text = f"{found} of {len(cells)} {what} are distinguishable from zero at 95%"
     if tentative:
         kept = found - tentative
-        return f"{text}, {kept} of them also after Holm’s correction for {num_corrected}."
+        return f"{text}, {kept or 'none'} of them also after Holm’s correction for {num_corrected}."
     return f"{text}, also after Holm’s correction." if found else f"{text}."
 
 

@@ -87,6 +87,9 @@ def selection_settings(config: StudyConfig) -> dict[str, Any]:
     Of evaluation sets these are the names and paths. The selection records their contents.
     """
     decontamination = to_dict(config.data.decontamination)
+    deduplication = to_dict(config.data.deduplication)
+    if not deduplication["keep_near"]:
+        del deduplication["keep_near"]  # data prepared before it existed stay valid
     splits = {
         name: source.split
         for name, source in sorted(config.data.sources.items())
@@ -95,7 +98,7 @@ def selection_settings(config: StudyConfig) -> dict[str, Any]:
     return {
         **({"splits": splits} if splits else {}),
         "validation_fraction": config.data.validation_fraction,
-        "deduplication": to_dict(config.data.deduplication),
+        "deduplication": deduplication,
         "decontamination": {
             **decontamination,
             "benchmarks": dict(sorted(decontamination["benchmarks"].items())),

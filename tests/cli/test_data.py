@@ -260,6 +260,12 @@ def test_mistakes(
         (["data", "x"], "there is no command 'data x'; expected one of: describe, show, find"),
         (["data", "--config", "x"], "expected a command before '--config': describe, show, find"),
         (["data", "find"], "the following arguments are required: --config, TEXT"),
+        (
+            ["data", "find", "x", "--confg=F"],
+            "unknown argument '--confg=F'; did you mean --config?",
+        ),
+        (["plan", "--confg", "F"], "unknown argument '--confg'; did you mean --config?"),
+        (["plan", "--config.seed", "1"], "the following arguments are required: --config"),
         (["find"], "there is no command 'find'"),
     ],
 )

@@ -46,6 +46,7 @@ def test_overrides_are_told_from_mistakes() -> None:
     ]
     for rest, message in {
         ("--config.a", "4"): "'--config.a' has no value: write --config.a=4",
+        ("--config.a", "--config.b=4"): "'--config.a' has no value: write --config.a=VALUE",
         ("--confg.a.b=4",): "unknown argument '--confg.a.b=4'; did you mean --config.a.b?",
         ("--jsonn",): "; did you mean --json?",
         ("--phase",): "; expected one of: --config, --workdir, --json",  # not --help

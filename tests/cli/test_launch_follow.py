@@ -63,11 +63,11 @@ def test_an_event_between_two_that_were_printed_is_printed_once(
     assert launch_follow.follow(folder) == 0
     conductor.close()
     assert [line.split(maxsplit=1)[1] for line in capsys.readouterr().out.splitlines()] == [
-        "state state=QUEUED why=",
-        "state state=PROVISIONING why=",
+        "state state=QUEUED",
+        "state state=PROVISIONING",
         "keeper message=requests a slice",
-        "state state=STARTING why=",
-        "state state=DONE why=",
+        "state state=STARTING",
+        "state state=DONE",
     ]
 
 

@@ -221,7 +221,7 @@ EXPERIMENTS = [
 ]
 PHASES = [
     ("train {c} --phase trnk", "--phase: there is no phase 'trnk'; did you mean trunk?"),
-    ("train {c} --phase ''", "--phase: there is no phase ''; expected one of: trunk, branch, cooldown"),
+    ("train {c} --phase ''", "--phase: there is no phase ''; expected one of: trunk, branch"),
     ("train {c} --phase trunk --phase brunch", "there is no phase 'brunch'; did you mean branch"),
     ("evaluate {c} --phase annealed", "--phase: there is no phase 'annealed'"),
     ("show-batch {c} --phase Trunk --step 1", "there is no phase 'Trunk'; did you mean trunk?"),

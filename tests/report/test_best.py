@@ -81,6 +81,18 @@ def test_text_names_candidates_and_counts_the_others(tmp_path):
     assert "which variant could be best" in text.getvalue()
 
 
+def test_two_metrics_of_one_source_are_told_apart_by_their_units(tmp_path):
+    best = found(replicated_study(tmp_path, LEVELS))
+    loss = next(one for one in best if one.row.evaluator == LOSS)
+    bits = replace(loss, row=replace(loss.row, name="source/text/bits_per_byte", unit="bits/byte"))
+    nats = replace(loss, row=replace(loss.row, name="source/text/nats_per_token"))
+    assert [row["label"] for row in best_rows([bits, nats])] == [
+        "text, bits/byte",
+        "text, nats/token",
+    ]
+    assert [row["label"] for row in best_rows([bits])] == ["text"]
+
+
 def test_missing_items_are_told(tmp_path):
     study = replicated_study(tmp_path, LEVELS)
     for path in (tmp_path / "runs" / "coded" / "items").rglob("*"):

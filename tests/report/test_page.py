@@ -100,6 +100,8 @@ def test_controls_have_a_section_of_their_own_and_the_same_corrected_p(tmp_path)
     assert '<th scope="row">one\n' in before
     assert '<th scope="row">two\n' not in before
     assert '<th scope="row">two\n' in after
+    assert "Controls, in a section of their\nown: two: inconclusive.</p>" in before
+    assert "Controls, in a section" not in render(plain)
     numbers = results_json(content)
     assert numbers["controls"] == ["two"]
     assert [one["is_control"] for one in numbers["contrasts"]] == [False, True]

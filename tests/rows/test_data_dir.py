@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from codepretrain.config.schema import FilterConfig, SourceConfig, StudyConfig
+from codepretrain.config.schema import (
+    DeduplicationConfig,
+    FilterConfig,
+    SourceConfig,
+    StudyConfig,
+)
 from codepretrain.data.items.eval_items import write_items
 from codepretrain.errors import UserError
 from codepretrain.files.directory import whole_directory
@@ -19,6 +24,7 @@ from codepretrain.rows.data_dir import (
     is_prepared,
     reading_settings,
     require_prepared,
+    selection_settings,
     settings_hash,
 )
 from codepretrain.rows.eval_items import load_items_manifest, read_items
@@ -59,6 +65,15 @@ def test_hash_sees_what_changes_rows_and_nothing_else(make_study) -> None:
     assert settings_hash(same, "text") == settings_hash(config, "text")
     assert data_dir(Path("w"), same) == data_dir(Path("w"), config)
     assert data_dir(Path("w"), config).parent == Path("w/data")
+
+
+def test_an_option_that_is_not_used_leaves_prepared_data_valid(make_study) -> None:
+    def settings(**chosen: Any) -> dict[str, Any]:
+        deduplication = DeduplicationConfig(**chosen)
+        return selection_settings(make_study(deduplication=deduplication))["deduplication"]
+
+    assert "keep_near" not in settings()
+    assert settings(keep_near=("code",)) == {**settings(), "keep_near": ["code"]}
 
 
 def test_filters_determine_the_documents_and_the_limit_only_how_many_there_are(make_study) -> None:
