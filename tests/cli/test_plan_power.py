@@ -83,7 +83,9 @@ def test_several_studies_share_phases(capsys: pytest.CaptureFixture[str], tmp_pa
     assert "two studies are called tiny" in capsys.readouterr().err
     wrong = "--config.phases.trunk.tokens=1"
     assert main(["plan", "--config", *files, wrong]) == 2
-    assert f"{TINY}: config.phases.trunk.tokens = 1 is less than one step" in capsys.readouterr().err
+    assert (
+        f"{TINY}: config.phases.trunk.tokens = 1 is less than one step" in capsys.readouterr().err
+    )
 
 
 def test_other_commands_take_one_study(capsys: pytest.CaptureFixture[str]) -> None:
