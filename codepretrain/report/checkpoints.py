@@ -45,7 +45,12 @@ def find_checkpoint(text: str, workdir: epath.Path) -> Checkpoint:
     name, at, last = text.rpartition("@")
     if not at or not last.isdecimal():
         name, last = text, ""
-    folder = _folder(name, workdir)
+    try:
+        folder = _folder(name, workdir)
+    except UserError as error:
+        if at and not last:
+            raise UserError(f"{error}; a step is a whole number: PHASE@STEP") from error
+        raise
     try:
         found = [e for of in (watch_folder(folder), folder) for e in read_evaluations(of)]
     except ValueError as error:
@@ -114,7 +119,8 @@ def _folder(name: str, workdir: epath.Path) -> epath.Path:
         EVALUATIONS in storage.names(of) for of in (folder, watch_folder(folder))
     ):
         return folder
-    known = f"; there are {', '.join(names[:_MAX_NAMED])}" if names else "; there are none"
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    known = f"; there are {', '.join(names[:_MAX_NAMED])}{more}" if names else "; there are none"
     raise UserError(f"there is no run {quoted(name)} in {runs}{known}")
 
 

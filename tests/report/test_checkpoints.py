@@ -44,11 +44,19 @@ def test_a_run_is_named_by_its_phase_its_folder_or_its_path(tmp_path):
     assert compare_checkpoints(found("plain", tmp_path), other).headline_differences
 
 
+def test_many_runs_are_not_all_named(tmp_path):
+    for number in range(20):
+        (tmp_path / "runs" / f"run{number:02}-0123456789ab").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"; there are run00-0123456789ab, .* and \d+ more$"):
+        found("plain", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("plane", "there is no run 'plane' in .*; there are coded, coded-r1, plain, plain-r1"),
         ("plain@7", "no evaluation at step 7; expected one of 20"),
+        ("plain@x", "there is no run 'plain@x' in .*; a step is a whole number: PHASE@STEP"),
         ("/nowhere/at/all", "there is no run '/nowhere/at/all'"),
     ],
 )
