@@ -10,12 +10,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from codepretrain.inference.families import holm
 from codepretrain.report.arms import ScoresReader, find_arm, share_a_run
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.differences import Reader, arm_cell, with_difference
 from codepretrain.report.score_reader import ScoreReader
-from codepretrain.report.statistics import holm
 
 MAX_PAIRS = 15
 

@@ -11,7 +11,6 @@ equal models far more often than in 5% of comparisons.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -121,20 +120,6 @@ def unpaired_proportions(ours: tuple[float, int], baseline: tuple[float, int]) -
         False,
         "unpaired, Agresti–Caffo",
     )
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Returns p-values adjusted to control the family-wise error rate.
-
-    Source: Holm 1979, Scandinavian Journal of Statistics 6, 65–70.
-    """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
 
 
 def p_value(value: float, standard_error: float) -> float:

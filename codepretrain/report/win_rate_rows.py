@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from codepretrain.evals.judge.result import JudgeResult
+from codepretrain.inference.families import holm
 from codepretrain.inference.interval import CONFIDENCE
-from codepretrain.report.statistics import holm
 from codepretrain.report.win_rate import OUTCOMES, Rate, WinRate, order_effect
 from codepretrain.report.win_rate_recipes import JudgedComparison, comparisons
 

@@ -3,9 +3,9 @@ import math
 import numpy as np
 import pytest
 from scipy import special
+from statsmodels.stats.multitest import multipletests
 
-from codepretrain.inference.families import adjusted, adjusted_with_equivalence
-from codepretrain.report.statistics import holm
+from codepretrain.inference.families import adjusted, adjusted_with_equivalence, holm
 
 DRAWS = 2000
 P_VALUES = {"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}
@@ -14,6 +14,19 @@ P_VALUES = {"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}
 def test_holm() -> None:
     found = adjusted(P_VALUES, method="holm")
     assert found == pytest.approx({"a": 0.03, "b": 0.06, "c": 0.06, "d": 0.02})
+
+
+def test_holm_by_hand() -> None:
+    # sorted: .01 ×4 = .04, .02 ×3 = .06, .03 ×2 = .06 (never below the one before), .9 ×1
+    assert holm([0.02, 0.9, 0.01, 0.03]) == pytest.approx([0.06, 0.9, 0.04, 0.06])
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize("size", [1, 2, 9, 200])
+def test_holm_is_that_of_statsmodels(size: int) -> None:
+    p_values = np.random.default_rng(size).beta(0.3, 1, size).round(3)  # some are equal
+    _, expected, _, _ = multipletests(p_values, method="holm")
+    assert holm(list(p_values)) == pytest.approx(list(expected))
 
 
 def test_benjamini_hochberg() -> None:

@@ -15,11 +15,12 @@ from codepretrain.evals.item_scores import (
 from codepretrain.evals.multiple_choice import ACCURACY, PREDICTED
 from codepretrain.evals.validation_loss import BITS_PER_BYTE, NATS_PER_TOKEN
 from codepretrain.files import json_values
+from codepretrain.inference.families import holm
 from codepretrain.metrics.item_files import item_file
 from codepretrain.report.cells import MetricRow, metric_interval
 from codepretrain.report.collect import collect
 from codepretrain.report.compare import compare_pairs, compare_to_baseline, headline_rows
-from codepretrain.report.statistics import holm, wilson_interval
+from codepretrain.report.statistics import wilson_interval
 from tests.fixtures.item_records import drop_marks
 
 ANY = Estimate(0.5, 0.1, 9)

@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from codepretrain.report.statistics import (
-    holm,
     normal_interval,
     unpaired_difference,
     unpaired_proportions,
@@ -27,12 +26,6 @@ def test_an_unknown_standard_error_leaves_the_interval_open():
     assert normal_interval(3.0, math.nan).low == -math.inf
     difference = unpaired_difference((3.0, math.nan), (1.0, 0.1), freedom=0, num_items=1)
     assert difference.verdict == "not distinguishable"
-
-
-def test_holm_by_hand():
-    # sorted: .01 ×4 = .04, .02 ×3 = .06, .03 ×2 = .06 (never below the one before), .9 ×1
-    assert holm([0.02, 0.9, 0.01, 0.03]) == pytest.approx([0.06, 0.9, 0.04, 0.06])
-    assert holm([]) == []
 
 
 def test_unpaired_proportions_by_hand():
