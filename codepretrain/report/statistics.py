@@ -17,7 +17,7 @@ from typing import Literal
 from codepretrain.inference.interval import UNBOUNDED, Interval, student_interval
 from codepretrain.report.between import TWO_CHECKPOINTS, Between
 
-_Z = 1.959963984540054  # standard normal quantile at 0.975, for 95% intervals
+Z = 1.959963984540054  # standard normal quantile at 0.975, for 95% intervals
 
 Verdict = Literal["higher", "lower", "not distinguishable"]
 
@@ -50,20 +50,20 @@ def normal_interval(value: float, standard_error: float) -> Interval:
     """Returns value ± 1.96 standard errors; unbounded if the standard error is unknown."""
     if not math.isfinite(standard_error):
         return UNBOUNDED
-    return Interval(value - _Z * standard_error, value + _Z * standard_error)
+    return Interval(value - Z * standard_error, value + Z * standard_error)
 
 
-def wilson_interval(proportion: float, count: int) -> Interval:
+def wilson_interval(proportion: float, count: float) -> Interval:
     """Returns the score interval of a proportion of `count` items; also valid near 0 and 1.
 
     Source: Wilson 1927, Journal of the American Statistical Association 22, 209–212.
     """
     if count == 0:
         return Interval(0.0, 1.0)
-    z2 = _Z * _Z
+    z2 = Z * Z
     center = (proportion + z2 / (2 * count)) / (1 + z2 / count)
     variance = proportion * (1 - proportion) / count + z2 / (4 * count * count)
-    half = _Z / (1 + z2 / count) * math.sqrt(variance)
+    half = Z / (1 + z2 / count) * math.sqrt(variance)
     # At 0 and 1 the bound is exact, and the sum above may differ by a rounding error.
     low = 0.0 if proportion == 0 else max(0.0, center - half)
     high = 1.0 if proportion == 1 else min(1.0, center + half)
@@ -76,8 +76,8 @@ def adjusted_variance(proportion: float, count: int) -> float:
     For a proportion of 0 or 1, whose plain variance is 0.
     Source: Agresti & Coull 1998, The American Statistician 52, 119–126.
     """
-    total = count + _Z * _Z
-    share = (proportion * count + _Z * _Z / 2) / total
+    total = count + Z * Z
+    share = (proportion * count + Z * Z / 2) / total
     return share * (1 - share) / total
 
 
