@@ -59,11 +59,11 @@ def distributions(excluded: str = "") -> list[Distribution]:
     found: dict[str, Distribution] = {}
     for distribution in importlib.metadata.distributions():
         found.setdefault(distribution.metadata["Name"] or "", distribution)
-    without = {"", _THIS_PACKAGE, *map(_normalized, excluded.split(","))}
-    return [found[name] for name in sorted(found) if _normalized(name) not in without]
+    without = {"", _THIS_PACKAGE, *map(normalized_name, excluded.split(","))}
+    return [found[name] for name in sorted(found) if normalized_name(name) not in without]
 
 
-def _normalized(name: str) -> str:
+def normalized_name(name: str) -> str:
     """Returns a distribution's name as package registries compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
