@@ -50,7 +50,7 @@ _DESCRIPTION = "Pre-training studies of text and code: prepare data, train, eval
 _DATA = "show what prepared data holds"
 _JOB = "the name that `launch submit` printed; left out: names the jobs in the workdir"
 _LAUNCH = "run a study on machines, and keep it running"
-_OVERRIDE = re.compile(r"--(config|machine)\.[^=\s]*=")
+_OVERRIDE = re.compile(r"--(config|machine)\.")
 _WRITING = ("run", "prepare", "train", "evaluate", "judge", "report", "import")
 
 
@@ -118,15 +118,16 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     known = [name for action in command._actions for name in action.option_strings]
     names = [name for name in known if name.startswith("--")]
     # argparse takes a word with a space in it for a value, such as another file of `--config F F2`.
-    spelled = [argument for argument in argv if _OVERRIDE.match(argument)]
+    # No argument of a process contains NUL.
+    words = [a.replace(" ", "\0") if _OVERRIDE.match(a) else a for a in argv]
     try:
-        flags, rest = parser.parse_known_args([a for a in argv if a not in spelled])
+        flags, rest = parser.parse_known_args(words)
     except UserError as error:
         if "are required: -" in str(error):  # of which one may be misspelled
-            given = [a for a in argv if re.match(r"--(?!(config|machine)\.)\w", a)]
+            given = [a for a in argv if re.match(r"--\w", a) and not _OVERRIDE.match(a)]
             split_overrides([a for a in given if a.partition("=")[0] not in names], names)
         raise
-    rest += spelled
+    rest = [word.replace("\0", " ") for word in rest]
     # `launch submit` takes overrides of the machine too; commands about a job take none.
     roots = [name for name in ("config", "machine") if hasattr(flags, name)]
     overrides = split_overrides(rest, names, roots=roots)

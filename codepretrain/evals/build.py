@@ -168,8 +168,7 @@ class Evaluator:
     def _say_why_again(self, writer: MetricsWriter, run_dir: epath.Path, step: int) -> None:
         """Prints a line if the step was evaluated before with another identity."""
         before = writer.last_identity(step, self.name)
-        is_other = before is not None and before != self.identity
-        if before is not None and is_other and self.console is not None:
+        if self.console is not None and before is not None and before != self.identity:
             self.console.print(
                 f"{run_dir.name}: step {step:,} has a result of {self.name} that differs in "
                 f"{differing(self.identity, before)}: evaluating again; the earlier result is kept",

@@ -30,8 +30,9 @@ _MAX_ALTERNATIVES = 3  # compilations to find settings that fit, where the confi
 
 
 class CompiledSteps:
-    """The steps of studies on one pod. All phases of a study have one step, and so have studies
-    that differ in their phases alone: each distinct one is compiled once.
+    """Compiles each distinct step of several studies on one pod once.
+
+    All phases of a study share a step, and so do studies that differ only in their phases.
     """
 
     def __init__(self) -> None:
@@ -66,7 +67,7 @@ def plan_pod(
     max_compiles: int,
     searches: bool,
     prints: bool,
-    steps: "CompiledSteps",
+    steps: CompiledSteps,
 ) -> dict[str, Any]:
     """Returns the plan of a study on a pod, and prints each part as soon as it is done.
 

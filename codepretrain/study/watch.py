@@ -50,7 +50,8 @@ def watch(
         committed = [
             s for s, unfinished in steps_in(run_dir / "checkpoints").items() if not unfinished
         ]
-        new = [step for step in committed if (name, step) not in tried | recorded]
+        done = tried | recorded
+        new = [step for step in committed if (name, step) not in done]
         missing = [step for step in new if _is_missing(run_dir, step, digests)]
         recorded.update((name, step) for step in set(new) - set(missing))
         return [

@@ -8,9 +8,9 @@ are of another history: resuming from one would leave a hole in the records. So 
 begins a new lineage. A run whose folder was removed has none, nor has one that went on without a
 local folder.
 
-A resume from a local checkpoint continues the lineage that it is of, and repeats the steps after
-it, too: what an earlier start saved of them is on hosts that were away at most, and is not used. On
-hardware that repeats no bits, a state must not be put together from both.
+A resume from a local checkpoint continues its lineage, and repeats the steps after it, too. Copies
+of these steps by an earlier start may be left on hosts that were away; they are not used. Where
+arithmetic is not bitwise reproducible, a state must not be assembled from both.
 """
 
 import secrets

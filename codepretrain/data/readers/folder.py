@@ -1,6 +1,7 @@
 """Text files below a folder, local or in an object store."""
 
 import fnmatch
+import functools
 import os
 import posixpath
 from collections.abc import Iterator, Sequence
@@ -101,8 +102,18 @@ class Folder(Reader):
 
     def _is_listed(self, name: str) -> bool:
         is_hidden = any(part.startswith(".") for part in name.split("/"))
-        patterns = {self.pattern, self.pattern.replace("**/", "")}  # `**/` is any depth, none too
-        return not is_hidden and any(fnmatch.fnmatchcase(name, one) for one in patterns)
+        if is_hidden:
+            return False
+        return any(fnmatch.fnmatchcase(name, one) for one in _alternatives(self.pattern))
+
+
+@functools.cache
+def _alternatives(pattern: str) -> frozenset[str]:
+    """Returns a pattern with and without each of its `**/`, which match nothing as well."""
+    head, stars, tail = pattern.partition("**/")
+    if not stars:
+        return frozenset({pattern})
+    return frozenset(head + some + rest for rest in _alternatives(tail) for some in ("", stars))
 
 
 def _is_system(folder: Path) -> bool:

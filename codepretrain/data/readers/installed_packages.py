@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from codepretrain.config.parse import suggestion
-from codepretrain.data.readers.python_files import distributions, python_files
+from codepretrain.data.readers.python_files import distributions, normalized_name, python_files
 from codepretrain.errors import UserError
 
 
@@ -15,6 +15,8 @@ def packages_in(paths: Iterable[str]) -> list[str]:
     one that has a copy of it. Contents are not compared: versions differ.
     """
     below = {path[start:] for path in paths if path.endswith(".py") for start in _starts(path)}
+    if not below:
+        return []
     total: Counter[str] = Counter()
     found: Counter[str] = Counter()
     for file in python_files():
@@ -32,9 +34,13 @@ def check_packages(names: Iterable[str], *, path: str) -> None:
     Raises:
       UserError: one is not; `path` is what named it.
     """
-    known = [distribution.metadata["Name"] for distribution in distributions()]
-    for name in names:
-        if len(distributions(name)) == len(known):  # nothing is left out
+    wanted = list(names)
+    if not wanted:
+        return  # listing takes 0.1 s for 190 packages
+    known = [found.metadata["Name"] for found in distributions()]
+    normalized = set(map(normalized_name, known))
+    for name in wanted:
+        if normalized_name(name) not in normalized:
             near = suggestion(name, known)
             raise UserError(f"{path}: no package {name!r} is installed{near}")
 

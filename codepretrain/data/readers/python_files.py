@@ -59,11 +59,11 @@ def distributions(excluded: str = "") -> list[Distribution]:
     found: dict[str, Distribution] = {}
     for distribution in importlib.metadata.distributions():
         found.setdefault(distribution.metadata["Name"] or "", distribution)
-    without = {"", _THIS_PACKAGE, *map(_normalized, excluded.split(","))}
-    return [found[name] for name in sorted(found) if _normalized(name) not in without]
+    without = {"", _THIS_PACKAGE, *map(normalized_name, excluded.split(","))}
+    return [found[name] for name in sorted(found) if normalized_name(name) not in without]
 
 
-def _normalized(name: str) -> str:
+def normalized_name(name: str) -> str:
     """Returns a distribution's name as package registries compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
@@ -101,7 +101,8 @@ def _packages(excluded: str) -> Iterator[PythonFile]:
     for distribution in distributions(excluded):
         terms = license(distribution)
         root = str(distribution.locate_file(""))
-        owner = f"{distribution.metadata['Name']}=={distribution.version}"
+        metadata = distribution.metadata  # each access parses the file
+        owner = f"{metadata['Name']}=={metadata['Version']}"
         # `distribution.files` builds a path for every file: 12 s against 0.2 s for 120 wheels.
         record = (distribution.read_text("RECORD") or "").splitlines()
         for name, *_ in csv.reader(line for line in record if ".py," in line):

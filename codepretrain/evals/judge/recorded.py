@@ -15,7 +15,7 @@ from codepretrain.evals.identity import differing
 from codepretrain.evals.judge.match import Match
 from codepretrain.files import journal, storage
 from codepretrain.metrics.evaluation_records import read_results
-from codepretrain.metrics.item_files import item_file
+from codepretrain.metrics.item_files import RECORDS, item_file
 
 _FIELDS = ("id", "prompt", "completion")
 
@@ -158,8 +158,7 @@ def _required(
 def _recorded(
     checkpoint: Checkpoint, evaluator: str, digest: str, evaluation: _Evaluation
 ) -> Recorded:
-    path = item_file(evaluation.folder, evaluator, checkpoint.step, digest)
-    path = path.with_suffix(".jsonl")
+    path = item_file(evaluation.folder, evaluator, checkpoint.step, digest, RECORDS)
     records = journal.read(path, fields=dict.fromkeys(_FIELDS, str))
     if not records:
         raise UserError(

@@ -143,6 +143,7 @@ def test_an_empty_file_is_a_document_without_text(tmp_path: Path) -> None:
     [
         ("**/*.txt", ["a.txt", "s/b.txt", "s/t/c.txt"]),
         ("s/**/*.txt", ["s/b.txt", "s/t/c.txt"]),
+        ("**/t/**/*.txt", ["s/t/c.txt"]),
         ("*.txt", ["a.txt", "s/b.txt", "s/t/c.txt"]),
     ],
 )
