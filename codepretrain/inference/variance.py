@@ -103,6 +103,7 @@ class Parts:
         run, excess, item = map(float, (self.run, self.excess, self.item))
         freedoms = float(self.run_freedom), float(self.item_freedom)
 
+        # As `margin`, with plain floats: 0.2 ms for the bisection, a third of what arrays take.
         def is_within(logarithm: float) -> bool:
             of_run, of_item = (special.stdtrit(of, math.exp(logarithm)) ** 2 for of in freedoms)
             apart = (of_run * run if run else 0.0) + (of_item * excess if excess else 0.0)

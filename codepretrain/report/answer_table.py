@@ -99,9 +99,11 @@ def answer_table(
 
 
 def print_answer_table(console: Console, table: AnswerTable | None, *, width: int) -> None:
-    """Prints what is decided of each variant."""
-    for line in table.lines if table else ():
-        text = f"{line.variant} against {table.reference}: {line.conclusion}." if table else ""
+    """Prints a line of what is decided of each variant; nothing without a table."""
+    if table is None:
+        return
+    for line in table.lines:
+        text = f"{line.variant} against {table.reference}: {line.conclusion}."
         console.print(Text(text), width=width)
 
 

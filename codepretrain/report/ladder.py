@@ -70,9 +70,10 @@ def climb(contents: Sequence[Content], progress: Progress = no_progress) -> Ladd
         return None
     problems: list[str] = []
     found: list[LadderPrediction] = []
+    num_expected = num_predictions(ladder)
     for one in predictions(ladder):
         found.append(one)
-        progress(len(found), num_predictions(ladder), "predictions")
+        progress(len(found), num_expected, "predictions")
     return LadderResults(
         ladder=ladder,
         predictions=tuple(found),

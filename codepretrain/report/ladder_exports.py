@@ -47,10 +47,11 @@ def _predictions(found: LadderResults) -> str:
 
 def _rankings(found: LadderResults) -> str:
     metrics = [metric_text(found, row) for row in ranking_metrics(found)]
+    of_points = ranking_rows(found)
     rows = [
         (metric, row.point, *(text for of in cell for text in (of.share, of.interval, of.pairs)))
         for place, metric in enumerate(metrics)
-        for row in ranking_rows(found)
+        for row in of_points
         if (cell := row.cells[place]) is not None
     ]
     header = (

@@ -67,6 +67,7 @@ def predictions(ladder: Ladder) -> Iterator[LadderPrediction]:
 
 
 def num_predictions(ladder: Ladder) -> int:
+    """Returns how many predictions `predictions` yields."""
     targets = ladder.at(ladder.target).values()
     return sum(bool(target.values(row)) for row in ladder.rows for target in targets)
 

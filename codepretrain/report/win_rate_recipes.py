@@ -126,9 +126,10 @@ def replicated_win_rate(
     differences = values(None)
     if are_recipes and len(ids) > 1:
         shares = {
-            name: _rate(_crossed(ids, of, groups, lowest=0.0), 0.0) for name, of in scores.items()
+            name: _rate(_crossed(ids, of, groups, lowest=0.0)[0], 0.0)
+            for name, of in scores.items()
         }
-        difference, p_value = _difference(_crossed(ids, differences, groups, lowest=-1.0))
+        difference, p_value = _difference(*_crossed(ids, differences, groups, lowest=-1.0))
     else:
         shares = {name: share(of.mean(axis=0)) for name, of in scores.items()}
         difference, p_value = mean_of_signs(list(differences.mean(axis=0)))
@@ -159,16 +160,19 @@ def _crossed(
     return contrast([arm], [1.0]), arm.metrics
 
 
-def _rate(crossed: tuple[Estimate, np.ndarray], lowest: float) -> Rate:
-    found, _ = crossed
+def _rate(found: Estimate, lowest: float) -> Rate:
+    """Returns the estimate with its interval cut to [lowest, 1]."""
     low, high = max(found.interval.low, lowest), min(found.interval.high, 1.0)
     return Rate(found.value, Interval(low, high))
 
 
-def _difference(crossed: tuple[Estimate, np.ndarray]) -> tuple[Rate, float]:
-    """Returns win minus loss with the wider of two intervals; see the top of this file."""
-    found, means = crossed
-    rate = _rate(crossed, -1.0)
+def _difference(found: Estimate, means: np.ndarray) -> tuple[Rate, float]:
+    """Returns win minus loss with the wider of two intervals, and p; see the top of this file.
+
+    Args:
+      means: win minus loss of each pair of runs, [S].
+    """
+    rate = _rate(found, -1.0)
     of_probits, p_value = _over_probits(means, found.num_items)
     low = min(rate.interval.low, of_probits.low)
     high = max(rate.interval.high, of_probits.high)
