@@ -12,7 +12,7 @@ from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.contrast_rows import ends, points, unit_text, unsigned
 from codepretrain.report.wording import label
 
-Key = tuple[str, str | None]  # a metric, and the side of a guard
+Key = tuple[str, str | None, float | None]  # a metric, and side and tolerance of a guard
 _COSTS = {
     "confirmed": "cost within tolerance",
     "opposite": "cost above tolerance",
@@ -85,13 +85,15 @@ def answer_table(
     kinds = {one.config.guarded is None for one in asked}
     if reference is None or len(lines) < 2 or len(kinds) < 2:
         return None
-    columns = {_key(one): one for one in reversed(asked)}
+    columns: dict[Key, ContrastResult] = {}
+    for one in asked:
+        columns.setdefault(_key(one), one)
     rows = [one.row for one in asked if one.row]
     return AnswerTable(
         reference=reference,
         columns=tuple(
             Column(key=key, label=label(one.row, rows), note=_note(one))
-            for key, one in reversed(columns.items())
+            for key, one in columns.items()
             if one.row
         ),
         lines=tuple(lines),
@@ -108,7 +110,8 @@ def print_answer_table(console: Console, table: AnswerTable | None, *, width: in
 
 
 def _key(one: ContrastResult) -> Key:
-    return one.config.metric, one.config.guarded
+    guarded = one.config.guarded
+    return one.config.metric, guarded, one.config.margin if guarded else None
 
 
 def _line(variant: str, results: Sequence[ContrastResult]) -> Line:

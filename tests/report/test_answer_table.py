@@ -27,6 +27,18 @@ def table(found, *, variants=("plain", "scrambled", "coded"), reference="plain")
     return answer_table(list(found.values()), variants=variants, reference=reference)
 
 
+def test_guards_of_other_tolerances_have_columns_of_their_own(tmp_path):
+    looser = replace(COST, margin=0.2, family="cost of scrambled", variants=("scrambled", "plain"))
+    made = table(decided(replicated_study(tmp_path, LEVELS), **OF_ALL, cost_of_scrambled=looser))
+    assert isinstance(made, AnswerTable)
+    assert [column.note for column in made.columns[1:]] == [
+        "nats/token; tolerance +0.100",
+        "nats/token; tolerance +0.200",
+    ]
+    for line, tolerance in zip(made.lines, (0.2, 0.1), strict=True):
+        assert [key[2] for key in line.entries] == [None, tolerance]
+
+
 def test_a_line_for_each_variant_gains_before_costs(tmp_path):
     found = decided(
         replicated_study(tmp_path, LEVELS),
