@@ -29,6 +29,7 @@ nvidia-smi --query-gpu=name,memory.total,driver_version --format=csv | tee -a "$
 
 # 1. Each kernel equals the reference on this device, forward and backward; then its speed alone.
 if wanted kernels; then
+  "$python" benchmarks/loss_kernel.py 2>&1 | tee -a "$out/tables.txt"
   "$python" benchmarks/attention.py --seq-len 8192 2>&1 | tee -a "$out/tables.txt"
 fi
 # 2. 200 steps: the same bits twice, and the losses of a CPU.
@@ -49,7 +50,7 @@ fi
 # 4. Every policy and kernel at the same batches.
 if wanted policies; then
   measure --size 470m --batch 8 --remat full save_attention none offload --kernel cudnn pallas_gpu
-  measure --size 2_8b --batch 4 --remat full save_attention --kernel cudnn pallas_gpu
+  measure --size 2_8b --batch 4 --remat full save_attention offload --kernel cudnn pallas_gpu
 fi
 # 5. Where the time goes.
 if wanted profile; then
