@@ -23,6 +23,7 @@ from codepretrain.files.object_lease import ObjectLease
 from codepretrain.files.storage import StrPath
 
 _DELETING = "deleting"
+_READER = "reader-"  # other names are the mark, and what a killed write of it left
 _PATIENCE_S = 10.0
 
 
@@ -35,7 +36,7 @@ def reading(checkpoints: StrPath, step: int, *, ttl_s: float = TTL_S) -> Iterato
     Args:
       ttl_s: a holder that does not renew its lease for so long has lost it.
     """
-    folder = os.path.join(_folder(checkpoints, step), f"reader-{secrets.token_hex(8)}")
+    folder = os.path.join(_folder(checkpoints, step), f"{_READER}{secrets.token_hex(8)}")
     lease = ObjectLease(folder, ttl_s=ttl_s)
     try:
         yield _is_left_alone(checkpoints, step)
@@ -54,8 +55,11 @@ class Readers:
 
     def begin(self) -> None:
         """Removes what a deletion left that was killed."""
-        for name in storage.names(_parent(self._checkpoints)):
-            storage.remove(os.path.join(_parent(self._checkpoints), name, _DELETING))
+        for step in storage.names(_parent(self._checkpoints)):
+            folder = os.path.join(_parent(self._checkpoints), step)
+            for name in storage.names(folder):
+                if not name.startswith(_READER):
+                    storage.remove(os.path.join(folder, name))
 
     def lock_out(self, step: int) -> bool:
         """Returns whether nobody reads a checkpoint; then nobody begins to until `forget`."""
@@ -76,7 +80,7 @@ class Readers:
 
     def _has_reader(self, step: int) -> bool:
         folder = _folder(self._checkpoints, step)
-        readers = [os.path.join(folder, n) for n in storage.names(folder) if n != _DELETING]
+        readers = [os.path.join(folder, n) for n in storage.names(folder) if n.startswith(_READER)]
         held = [self._watch.is_held(reader) for reader in readers]  # looks at each of them
         return any(held)
 

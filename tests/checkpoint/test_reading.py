@@ -98,6 +98,17 @@ def test_one_of_several_readers_is_enough(folder: epath.Path) -> None:
     assert readers.lock_out(1)
 
 
+def test_what_a_killed_write_of_the_mark_left_is_no_reader(tmp_path: Path) -> None:
+    """As found: `kill -9` between the temporary file and its rename; the run could not go on."""
+    left = tmp_path / "run" / "reading" / "1" / ".deleting.d026363cd3bc0893.tmp"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"-")
+    readers = Readers(tmp_path / "run" / "checkpoints")
+    assert readers.lock_out(1)
+    readers.begin()
+    assert not list(left.parent.iterdir())
+
+
 def test_nobody_begins_to_read_what_is_being_deleted(
     folder: epath.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
