@@ -55,8 +55,8 @@ class Readers:
 
     def begin(self) -> None:
         """Removes what a deletion left that was killed."""
-        for step in storage.names(_parent(self._checkpoints)):
-            folder = os.path.join(_parent(self._checkpoints), step)
+        steps = [n for n in storage.names(_parent(self._checkpoints)) if n.isdecimal()]
+        for folder in (_folder(self._checkpoints, int(step)) for step in steps):
             for name in storage.names(folder):
                 if not name.startswith(_READER):
                     storage.remove(os.path.join(folder, name))
