@@ -1,13 +1,11 @@
 """The mixture law on the published runs of RegMix (Liu et al. 2407.01492).
 
-    REGMIX_DATA=FOLDER pytest -m campaign tests/inference/ladder/test_regmix.py -s
-
-FOLDER is `data` of the repository sail-sg/regmix (MIT license, commit b004d3a), which is not part
-of this one: 512 proxies of 1M parameters and 64 models of 1B, 17 sources, 13 domains. Laws are fit
-to the losses of proxies, and rank the mixtures by the losses of the 1B models.
+512 proxies of 1M parameters and 64 models of 1B, 17 sources, 13 domains: the folder `regmix` holds
+the tables of the repository sail-sg/regmix (commit b004d3a, `data/train_*_1m.csv` and
+`data/test_*_1B.csv`; MIT, see its LICENSE), rounded to four decimals. Laws are fit to the losses of
+proxies, and rank the mixtures by the losses of the 1B models.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,24 +20,18 @@ from codepretrain.inference.ladder.mixture_law import (
 )
 from tests.inference.ladder.linear_law import fit_linear_law
 
-FOLDER = os.environ.get("REGMIX_DATA", "")
 DOMAINS = {"Pile-CC": 8, "GitHub": 5}  # columns of the losses
-
-pytestmark = [
-    pytest.mark.campaign,
-    pytest.mark.skipif(not FOLDER, reason="REGMIX_DATA names no folder"),
-]
 
 
 def table(name: str) -> np.ndarray:
-    """Returns the columns of a file after its index."""
-    return np.genfromtxt(Path(FOLDER) / f"{name}.csv", delimiter=",", skip_header=1)[:, 1:]
+    path = Path(__file__).with_name("regmix") / f"{name}.csv"
+    return np.genfromtxt(path, delimiter=",", skip_header=1)
 
 
 def correlations(fit: Callable[[np.ndarray, np.ndarray], Law], num_proxies: int) -> np.ndarray:
     """Returns [O]: correlations at 1B, averaged over 25 random choices of the proxies."""
-    mixtures, losses = table("train_mixture_1m"), table("train_pile_loss_1m")
-    targets, actual = table("test_mixture_1B"), table("test_pile_loss_1B")
+    mixtures, losses = table("proxy_mixtures"), table("proxy_losses")
+    targets, actual = table("target_mixtures"), table("target_losses")
     rng = np.random.default_rng(0)
     draws = []
     for _ in range(25 if num_proxies < len(losses) else 1):
@@ -71,7 +63,7 @@ def test_rank_correlations_at_1b(
 
 
 def test_left_out_proxies_are_ranked() -> None:
-    mixtures, losses = table("train_mixture_1m")[:64], table("train_pile_loss_1m")[:64]
+    mixtures, losses = table("proxy_mixtures")[:64], table("proxy_losses")[:64]
     law, line = (
         rank_correlations(leave_one_out_domains(fit, mixtures, losses), losses).mean()
         for fit in (fit_mixture_law, fit_linear_law)
