@@ -83,7 +83,7 @@ def write_items(contents: Sequence[tuple[Content, epath.Path]], console: Console
     """
     lost: dict[str, None] = {}
     for content, folder in contents:
-        for evaluator in evaluators(content.results):
+        for evaluator in sorted(evaluators(content.results)):
             path = folder / ITEMS / f"{evaluator}.csv"
             try:
                 write_text(path, item_csv(content.results, evaluator, read=content.reader.of))
