@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from codepretrain.data.readers.git_listing import Listing, listing
 from codepretrain.data.readers.git_objects import git_directory
 from codepretrain.data.readers.git_repositories import copy_groups, matching
-from codepretrain.data.readers.git_size import Listing, listing
 from codepretrain.data.readers.installed_packages import check_packages, packages_in
 from codepretrain.data.readers.languages import chosen_languages
 from codepretrain.errors import UserError

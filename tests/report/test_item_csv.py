@@ -2,6 +2,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,12 +73,10 @@ def test_a_damaged_file_is_told_after_everything_else_is_written_and_printed(tmp
     (path,) = damage(study, "coded-r1")
     console = Console(file=io.StringIO(), width=500)
     out = tmp_path / "report"
+    specs = [study, replace(study, study="again")]
+    write = partial(write_together, specs) if several else partial(write_report, study)
     with pytest.raises(UserError) as error:
-        if several:
-            specs = [study, replace(study, study="again")]
-            write_together(specs, out, console=console, has_items=True)
-        else:
-            write_report(study, out, console=console, has_items=True)
+        write(out, console=console, has_items=True)
     folder = out / "replicated" if several else out
     written = f"{folder}/items/{QUIZ}.csv is not written: coded-r1: the item scores of quiz"
     assert str(error.value).startswith(f"--items: {written}")
