@@ -53,6 +53,16 @@ GRAMMAR = [
         "--watch evaluates all steps: expected no --step with",
     ),
     ("evaluate {c} --watch --poll-s 0", "--poll-s: expected"),
+    ("evaluate {c} --poll-s 5", "--poll-s: expected --watch with it"),
+    ("report {c} --poll-s 5", "--poll-s: expected --watch with it"),
+    ("plan {c} --max-compiles 5", "--max-compiles: expected a --topology with it"),
+    *(
+        (
+            f"evaluate {{c}} --download {{new}} {flag}",
+            "--download evaluates nothing: expected no --",
+        )
+        for flag in ("--data {folder}", "--phase trunk", "--step 3", "--watch")
+    ),
     ("export {c} --phase trunk --output a --output b", "--output is given twice: 'a' and 'b'"),
     ("show-batch {c} --step 1", "the following arguments are required: --phase"),
     ("show-batch {c} --phase trunk", "the following arguments are required: --step"),
