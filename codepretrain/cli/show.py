@@ -9,6 +9,7 @@ from codepretrain.cli.flags import is_given, whole_number
 from codepretrain.cli.output import print_json
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
+from codepretrain.files.writable import check_writable
 from codepretrain.progress_pipe import PROGRESS
 
 
@@ -49,6 +50,7 @@ def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> 
         raise UserError(f"--watch: expected one --config file, got {1 + len(flags.others)}")
     if is_given(flags, "poll_s") and not flags.watch:
         raise UserError("--poll-s: expected --watch with it")
+    check_writable(flags.workdir / "reports", name="the folder of reports")
     from codepretrain.study.report import report_studies, report_study
     from codepretrain.study.report_watch import watch_report
     from codepretrain.study.workspace import Workspace
