@@ -31,7 +31,7 @@ def label(row: MetricRow, rows: Sequence[MetricRow]) -> str:
 
 
 def short_label(row: MetricRow, rows: Sequence[MetricRow]) -> str:
-    """Returns `label`, of an average over tasks without the word."""
+    """Returns `label`; that of an average over tasks is its evaluator alone."""
     return label(row, rows).removesuffix(": average")
 
 
