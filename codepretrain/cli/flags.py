@@ -53,6 +53,11 @@ class Once(argparse.Action):
         return value
 
 
+def is_given(flags: argparse.Namespace, dest: str) -> bool:
+    """Returns whether the command line has a flag that is stored by `Once`."""
+    return dest in getattr(flags, "given", {})
+
+
 class PathOnce(Once):
     """Stores a local path, or an address in an object store, as `epath.Path`."""
 

@@ -122,10 +122,12 @@ def _parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     words = [a.replace(" ", "\0") if _OVERRIDE.match(a) else a for a in argv]
     try:
         flags, rest = parser.parse_known_args(words)
-    except UserError as error:
-        if "are required: -" in str(error):  # of which one may be misspelled
-            given = [a for a in argv if re.match(r"--\w", a) and not _OVERRIDE.match(a)]
-            split_overrides([a for a in given if a.partition("=")[0] not in names], names)
+    except UserError:
+        given = {a.partition("=")[0]: a for a in argv if re.match(r"--\w", a)}
+        required = [a.option_strings for a in command._actions if a.required and a.option_strings]
+        if not all(given.keys() & flag for flag in required):  # one may be misspelled
+            unknown = [a for name, a in given.items() if name not in names]
+            split_overrides([a for a in unknown if not _OVERRIDE.match(a)], names)
         raise
     rest = [word.replace("\0", " ") for word in rest]
     # `launch submit` takes overrides of the machine too; commands about a job take none.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from codepretrain.cli.environment import import_jax
-from codepretrain.cli.flags import whole_number
+from codepretrain.cli.flags import is_given, whole_number
 from codepretrain.cli.output import print_json
 from codepretrain.cli.plan_power import add_power_flags, check_power_flags, chip_of, plan_power
 from codepretrain.config.schema import StudyConfig
@@ -142,6 +142,8 @@ def _topology(flags: argparse.Namespace) -> "Topology | None":
     if flags.topology is None:
         if flags.search or flags.slices != 1:
             raise UserError("--search and --slices need a --topology, such as v5e:16x16")
+        if is_given(flags, "max_compiles"):
+            raise UserError("--max-compiles: expected a --topology with it")
         return None
     topology = parse_topology(flags.topology, num_slices=flags.slices)
     check_compiler()

@@ -81,8 +81,12 @@ def check_power_flags(config: StudyConfig, flags: argparse.Namespace) -> None:
 def _run_sds(config: StudyConfig, given: list[str]) -> Mapping[str, float]:
     """Returns contrast → standard deviation; one without a name is of all contrasts."""
     found: dict[str, float] = {}
+    seen: dict[str, str] = {}
     for text in given:
         name, equals, number = text.rpartition("=")
+        if seen.setdefault(name, number) != number:
+            of = f" of {name}" if name else ""
+            raise UserError(f"--run-sd{of} is given twice: {quoted(seen[name])}, {quoted(number)}")
         if equals and name not in config.contrasts:
             near = suggestion(name, list(config.contrasts))
             raise UserError(f"--run-sd: there is no contrast {quoted(name)}{near}")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from codepretrain.cli import task_data, worker
-from codepretrain.cli.flags import MAX_WORKERS, whole_number
+from codepretrain.cli.flags import MAX_WORKERS, is_given, whole_number
 from codepretrain.cli.interop import Add
 from codepretrain.cli.parent import end_with_parent
 from codepretrain.cli.prepare_command import prepare_command
@@ -199,11 +199,10 @@ def _train(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> i
 
 
 def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
+    _check_evaluation_flags(flags)
     if flags.download is not None:
         return task_data.fetch(config, flags.download)
     config = task_data.with_data(config, flags.data)
-    if flags.watch and flags.step is not None:
-        raise UserError("--watch evaluates all steps: expected no --step with it")
     start_machine(flags)
     from codepretrain.study.run import evaluate_phases
     from codepretrain.study.workspace import Workspace
@@ -219,3 +218,15 @@ def _evaluate(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -
         environment=relevant_environment(),
     )
     return 0
+
+
+def _check_evaluation_flags(flags: argparse.Namespace) -> None:
+    """Raises UserError for flags that mean nothing beside each other."""
+    if flags.download is not None:
+        for name in ("data", "phase", "step", "watch"):
+            if getattr(flags, name) is not None:
+                raise UserError(f"--download evaluates nothing: expected no --{name} with it")
+    if flags.watch and flags.step is not None:
+        raise UserError("--watch evaluates all steps: expected no --step with it")
+    if is_given(flags, "poll_s") and not flags.watch:
+        raise UserError("--poll-s: expected --watch with it")

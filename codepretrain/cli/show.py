@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 from rich.console import Console
 
-from codepretrain.cli.flags import whole_number
+from codepretrain.cli.flags import is_given, whole_number
 from codepretrain.cli.output import print_json
 from codepretrain.config.schema import StudyConfig
 from codepretrain.errors import UserError
+from codepretrain.files.writable import check_writable
 from codepretrain.progress_pipe import PROGRESS
 
 
@@ -47,6 +48,9 @@ def _report(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> 
     PROGRESS.set_activity("report")
     if flags.watch and flags.others:
         raise UserError(f"--watch: expected one --config file, got {1 + len(flags.others)}")
+    if is_given(flags, "poll_s") and not flags.watch:
+        raise UserError("--poll-s: expected --watch with it")
+    check_writable(flags.workdir / "reports", name="the folder of reports")
     from codepretrain.study.report import report_studies, report_study
     from codepretrain.study.report_watch import watch_report
     from codepretrain.study.workspace import Workspace

@@ -21,7 +21,7 @@ __all__ = ["load_study", "overridden", "to_config_dict"]
 
 T = TypeVar("T")
 _ARGUMENTS = "arguments."
-_REPLICATES = re.compile(r"--config\.replicates=\d{1,9}")
+_REPLICATES = re.compile(r"--config\.replicates=-?\d{1,9}")
 
 
 def load_study(path: str | Path, overrides: Sequence[str] = ()) -> StudyConfig:

@@ -53,3 +53,15 @@ class Skipped:
 
     origin: str
     reason: str
+
+
+def counted_reasons(counts: Mapping[str, int], first_origins: Mapping[str, str]) -> list[str]:
+    """Returns how much was skipped for each reason, and where the first piece is.
+
+    >>> counted_reasons({"commit removes the file": 14}, {"commit removes the file": "a.py"})
+    ['14 (commit removes the file; the first: a.py)']
+    """
+    return [
+        f"{count:,} ({reason}; the first: {first_origins.get(reason, 'unknown')})"
+        for reason, count in counts.items()
+    ]

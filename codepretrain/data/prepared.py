@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.text import Text
 
 from codepretrain.config.schema import StudyConfig
+from codepretrain.data.document import counted_reasons
 from codepretrain.data.reading.documents import (
     SourceDocuments,
     find_documents,
@@ -207,11 +208,8 @@ def summary(prepared: PreparedData) -> Group:
         )
     for source, documents in prepared.documents.items():
         if documents.skipped:
-            reasons = ", ".join(
-                f"{count:,} {reason} (the first: {documents.skipped_examples[reason]})"
-                for reason, count in documents.skipped.items()
-            )
-            lines.append(f"{source}: skipped {reasons}")
+            reasons = counted_reasons(documents.skipped, documents.skipped_examples)
+            lines.append(f"{source}: skipped {', '.join(reasons)}")
         if documents.was_capped:
             lines.append(
                 f"{source}: reading stopped at config.data.sources.{source}.options.max_bytes; "

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from codepretrain.hardware.mesh_axes import AXES
+from codepretrain.large_numbers import spell_tokens
 
 _GIB = 2**30
 
@@ -68,7 +69,7 @@ def print_cost(console: Console, cost: Mapping[str, Any]) -> None:
         table.add_column(name, justify="left" if name == "phase" else "right")
     rows = _by_phase(cost["phases"])
     for name, num_runs, row in [*rows, ("all", len(cost["phases"]), cost["total"])]:
-        cells = [name, f"{num_runs}", _tokens(row["tokens"])]
+        cells = [name, f"{num_runs}", spell_tokens(row["tokens"])]
         cells += [three_digits(row[key]) for key in ("chip_hours", "pod_hours")]
         table.add_row(*cells, *([three_digits(row["price"])] if priced else []))
     console.print(table)
@@ -152,14 +153,6 @@ def three_digits(value: float) -> str:
         return "0"
     digits = max(0, 2 - math.floor(math.log10(float(f"{abs(value):.2e}"))))
     return f"{value:,.{digits}f}"
-
-
-def _tokens(number: float) -> str:
-    """Returns 40_000_000_000 as "40.0B"."""
-    for size, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{three_digits(number / size)}{unit}"
-    return f"{number:,}"
 
 
 def gib(number: float) -> str:

@@ -30,8 +30,9 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A difference from the reference. outcome: its class on the page."""
+    """A difference from the reference. name: its contrast's. outcome: its class on the page."""
 
+    name: str
     value: str
     interval: str
     answer: str
@@ -40,10 +41,12 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A variant. entries: by column. conclusion: what all of them decide."""
+    """A variant. entries: by column, where several contrasts may ask about one metric.
+    conclusion: what all of them decide.
+    """
 
     variant: str
-    entries: Mapping[Key, Entry]
+    entries: Mapping[Key, tuple[Entry, ...]]
     conclusion: str
 
 
@@ -115,17 +118,12 @@ def _key(one: ContrastResult) -> Key:
 
 
 def _line(variant: str, results: Sequence[ContrastResult]) -> Line:
+    entries: dict[Key, tuple[Entry, ...]] = {}
+    for one in results:
+        entries[_key(one)] = (*entries.get(_key(one), ()), _entry(one))
     return Line(
         variant=variant,
-        entries={
-            _key(one): Entry(
-                value=points(one.row, one.value) if not one.missing else one.missing,
-                interval=ends(one.row, one.interval) if not one.missing else "",
-                answer=answer_of(one),
-                outcome=answer_outcome(one),
-            )
-            for one in results
-        },
+        entries=entries,
         conclusion="; ".join(
             [
                 *_concluded([one for one in results if not one.config.guarded], _gain),
@@ -133,6 +131,20 @@ def _line(variant: str, results: Sequence[ContrastResult]) -> Line:
             ]
         ),
     )
+
+
+def _entry(one: ContrastResult) -> Entry:
+    return Entry(
+        name=_name(one),
+        value=points(one.row, one.value) if not one.missing else one.missing,
+        interval=ends(one.row, one.interval) if not one.missing else "",
+        answer=answer_of(one),
+        outcome=answer_outcome(one),
+    )
+
+
+def _name(one: ContrastResult) -> str:
+    return one.name.replace("_", " ")
 
 
 def _gain(one: ContrastResult) -> str:
@@ -157,12 +169,17 @@ def _cost(one: ContrastResult) -> str:
 def _concluded(
     results: Sequence[ContrastResult], words: Callable[[ContrastResult], str]
 ) -> list[str]:
-    """Returns what is decided; where that differs, with the metrics that it is decided of."""
-    found: dict[str, list[str]] = {}
+    """Returns what is decided; where that differs, with the metrics that it is decided of.
+
+    Contrasts about one metric are told apart by their names.
+    """
     rows = [one.row for one in results if one.row]
-    for one in results:
-        assert one.row is not None, "answer_table leaves out what nothing measured"
-        found.setdefault(words(one), []).append(label(one.row, rows))
+    assert len(rows) == len(results), "answer_table leaves out what nothing measured"
+    labels = [label(row, rows) for row in rows]
+    found: dict[str, list[str]] = {}
+    for one, metric in zip(results, labels, strict=True):
+        name = f": {_name(one)}" if labels.count(metric) > 1 else ""
+        found.setdefault(words(one), []).append(metric + name)
     if len(found) == 1:
         return list(found)
     return [f"{text} ({', '.join(metrics)})" for text, metrics in found.items()]

@@ -238,9 +238,9 @@ def arm_scores(
       ValueError: the replicates have different items, or scores that are not those of their
         metrics.
     """
+    every = [read(of).get(arm.row.name) for of in arm.evaluations]  # `read` names each lost one
     found: list[PairedScores] = []
-    for run, evaluation, metric in zip(arm.runs, arm.evaluations, arm.metrics, strict=True):
-        scores = read(evaluation).get(arm.row.name)
+    for run, scores, metric in zip(arm.runs, every, arm.metrics, strict=True):
         if scores is None:
             return None
         if is_checked:

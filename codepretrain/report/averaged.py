@@ -35,6 +35,10 @@ class Averaged:
         """The study with its averages in place of evaluations (`averages.py`)."""
         return self.averages.results
 
+    def without_problems(self, told: Sequence[str]) -> "Averaged":
+        """Returns these without the problems that the report tells elsewhere."""
+        return dataclasses.replace(self, problems=[p for p in self.problems if p not in told])
+
     @property
     def notes(self) -> list[str]:
         """Returns a line per phase and reason for which averages are missing at its end."""

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from codepretrain.report.best import Best
 from codepretrain.report.contrast_rows import unit_text
-from codepretrain.report.wording import label
+from codepretrain.report.wording import short_label
 
 _LEAST = 0.05  # a variant is named from this probability on
 
@@ -15,7 +15,7 @@ _LEAST = 0.05  # a variant is named from this probability on
 def best_rows(found: Sequence[Best]) -> list[dict[str, str]]:
     """Returns a row per metric: its candidates, and how many variants are none."""
     rows = [one.row for one in found]
-    labels = [label(row, rows).removesuffix(": average") for row in rows]
+    labels = [short_label(row, rows) for row in rows]
     return [
         {
             "label": f"{name}, {unit_text(one.row)}" if labels.count(name) > 1 else name,

@@ -114,11 +114,11 @@ def _folder(name: str, workdir: epath.Path) -> epath.Path:
         return runs / matches[0]
     if matches:
         raise UserError(f"{quoted(name)}: {runs} has {', '.join(matches)}: name one of them")
-    folder = epath.Path(name)
-    if "/" in name and any(
-        EVALUATIONS in storage.names(of) for of in (folder, watch_folder(folder))
-    ):
-        return folder
+    if "/" in name:
+        folder = storage.parse(name, name="checkpoint")
+        places = [of for of in (folder, watch_folder(folder)) if storage.is_dir(of)]
+        if any(EVALUATIONS in storage.names(of) for of in places):
+            return folder
     more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
     known = f"; there are {', '.join(names[:_MAX_NAMED])}{more}" if names else "; there are none"
     raise UserError(f"there is no run {quoted(name)} in {runs}{known}")

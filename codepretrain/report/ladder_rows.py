@@ -17,6 +17,7 @@ from codepretrain.report.wording import (
     label,
     number,
     scale_of,
+    short_label,
     signed,
     tokens_text,
     value_text,
@@ -92,7 +93,7 @@ def point_text(point: Point | None) -> str:
 
 def metric_text(found: LadderResults, row: MetricRow) -> str:
     """Returns a metric's name among those of the ladder."""
-    return label(row, found.ladder.rows).removesuffix(": average")
+    return short_label(row, found.ladder.rows)
 
 
 def prediction_tables(found: LadderResults) -> list[PredictionTable]:

@@ -13,8 +13,8 @@ from codepretrain.report.pareto import Pareto, ParetoPoint
 from codepretrain.report.wording import (
     direction_text,
     interval_text,
-    label,
     scale_of,
+    short_label,
     value_text,
 )
 
@@ -52,7 +52,7 @@ def place_text(point: ParetoPoint) -> str:
 
 def axis_labels(found: Pareto) -> list[str]:
     """Returns the names of the two metrics."""
-    return [label(row, found.rows).removesuffix(": average") for row in found.rows]
+    return [short_label(row, found.rows) for row in found.rows]
 
 
 def pareto_figure(found: Pareto, variants: Sequence[str]) -> str:

@@ -44,7 +44,9 @@ def results_json(content: Content) -> dict[str, Any]:
                 for source, splits in results.manifests.items()
             },
             "curves": {variant: _curves(results, variant) for variant in results.spec.variants},
-            "problems": [*results.problems, *comparison.problems, *judged.problems],
+            "problems": list(
+                dict.fromkeys([*results.problems, *comparison.problems, *judged.problems])
+            ),
         }
     )
 

@@ -4,7 +4,7 @@ import math
 
 from codepretrain.report.mixtures import mixture_text
 from codepretrain.report.token_equivalents import EquivalentTokens, TokenEquivalents
-from codepretrain.report.wording import label, number, tokens_text
+from codepretrain.report.wording import number, short_label, tokens_text
 
 
 def token_title(found: TokenEquivalents) -> tuple[str, str]:
@@ -18,7 +18,7 @@ def token_rows(found: TokenEquivalents) -> list[dict[str, str]]:
     rows = [one.row for one in found.found]
     return [
         {
-            "metric": label(one.row, rows).removesuffix(": average"),
+            "metric": short_label(one.row, rows),
             "variant": one.variant,
             "tokens": tokens_text(one.tokens),
             "equivalent": _tokens(one, one.equivalent.ratio),

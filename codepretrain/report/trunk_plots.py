@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.figure_style import PIXEL, RC_PARAMS, svg_element, variant_style
 from codepretrain.report.trunks import Slopes, Trunks
-from codepretrain.report.wording import direction_text, label, scale_of
+from codepretrain.report.wording import direction_text, scale_of, short_label
 
 _SPREAD = 0.34  # of a column, over which the trunks are placed side by side
 
@@ -24,7 +24,7 @@ def slope_figure(found: Trunks) -> str:
         panels = figure.subplots(num_rows, num_columns, squeeze=False).flat
         for axes, of in zip(panels, found.slopes, strict=False):
             _draw(axes, found, of)
-            axes.set_title(label(of.row, rows).removesuffix(": average"))
+            axes.set_title(short_label(of.row, rows))
         for axes in list(figure.axes)[len(found.slopes) :]:
             axes.set_visible(False)
         return svg_element(figure, name="trunks")

@@ -10,9 +10,9 @@ from codepretrain.report.trunks import Point, Trunks
 from codepretrain.report.wording import (
     NOT_THERE,
     difference_unit,
-    label,
     number,
     rate_text,
+    short_label,
     tokens_text,
     value_text,
 )
@@ -44,7 +44,7 @@ def slope_tables(found: Trunks) -> list[dict[str, Any]]:
         cells = {(point.trunk, point.letter): point for point in of.points}
         tables.append(
             {
-                "label": label(of.row, rows).removesuffix(": average"),
+                "label": short_label(of.row, rows),
                 "unit": difference_unit(of.row),
                 "rows": [
                     {

@@ -30,6 +30,11 @@ def label(row: MetricRow, rows: Sequence[MetricRow]) -> str:
     return f"{evaluator}: {_spaced(row.name) if name == evaluator else name}"
 
 
+def short_label(row: MetricRow, rows: Sequence[MetricRow]) -> str:
+    """Returns `label`; that of an average over tasks is its evaluator alone."""
+    return label(row, rows).removesuffix(": average")
+
+
 def _label(row: MetricRow) -> str:
     scope, *rest = row.name.split("/")
     if row.is_score and scope in ("source", "kind", "all") and rest:

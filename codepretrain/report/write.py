@@ -1,4 +1,4 @@
-"""Writes a study's report: `index.html`, `results.json`, `tables.tex` and `items/*.csv`."""
+"""Writes a study's report: `index.html`, `results.json`, `tables.tex`, and `items/*.csv`."""
 
 import dataclasses
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from codepretrain.report.content import Content
 from codepretrain.report.contrast_answers import print_answers
 from codepretrain.report.contrast_rows import print_contrasts
 from codepretrain.report.contrasts import decide_contrasts
-from codepretrain.report.item_csv import evaluators, item_csv
+from codepretrain.report.item_csv import write_items
 from codepretrain.report.judged import read_judged
 from codepretrain.report.latex import latex_tables
 from codepretrain.report.page import StudyParts, render, study_parts
@@ -30,8 +30,6 @@ from codepretrain.report.sections import sections_of
 from codepretrain.report.terminal import MAX_WIDTH, print_averages, print_comparison
 from codepretrain.report.unevaluated import unevaluated
 
-ITEMS = "items"  # the folder of the scores of all items
-
 
 def write_report(
     spec: ReportInput,
@@ -41,23 +39,23 @@ def write_report(
     has_items: bool = False,
     reload_s: int | None = None,
 ) -> epath.Path:
-    """Writes the page and returns its path; also prints the table, if `console` is given.
+    """Writes the page and returns its path.
 
     Phases that are missing or unfinished are shown as such. Every file is replaced atomically.
 
     Args:
+      console: gets the table and where the files are; None prints nothing.
       has_items: whether the scores of all items are written too, which may be large.
       reload_s: seconds after which the page reloads itself, for a study that is running.
 
     Raises:
-      UserError: no phase of the study was trained; nothing is written.
+      UserError: no phase of the study was trained; nothing is written. Or item scores that
+        `has_items` asks for are lost; everything else is written and printed.
     """
     results = collect(spec)
     check_trained(results)
     content = content_of(results)
-    page = write_study(
-        content, study_parts(content), out_dir, has_items=has_items, reload_s=reload_s
-    )
+    page = write_study(content, study_parts(content), out_dir, reload_s=reload_s)
     if console is not None:
         print_comparison(console, content.results, content.comparison)
         print_averages(console, content.averages)
@@ -68,6 +66,9 @@ def write_report(
         print_best(console, content.sections.best, width=width)
         print_trunks(console, content.sections.trunks, width=width)
         print_pareto(console, content.sections.pareto, width=width)
+        print_page(console, page)
+    if has_items:
+        write_items([(content, page.parent)], console)
     return page
 
 
@@ -76,20 +77,19 @@ def write_study(
     parts: StudyParts,
     out_dir: storage.StrPath,
     *,
-    has_items: bool,
     reload_s: int | None = None,
 ) -> epath.Path:
-    """Writes the files of a study's report, and returns the page's path."""
+    """Writes the files of a study's report but the item scores, and returns the page's path."""
     folder = epath.Path(out_dir)
     write_json(folder / "results.json", results_json(content))
     page = folder / "index.html"
     write_text(page, render(content, parts=parts, reload_s=reload_s))
     write_text(folder / "tables.tex", latex_tables(content))
-    if has_items:
-        for evaluator in evaluators(content.results):
-            csv = item_csv(content.results, evaluator, read=content.reader.of)
-            write_text(folder / ITEMS / f"{evaluator}.csv", csv)
     return page
+
+
+def print_page(console: Console, page: epath.Path) -> None:
+    console.print(f"report: {page}", soft_wrap=True, markup=False)
 
 
 def content_of(results: StudyResults, reader: ScoreReader | None = None) -> Content:
@@ -104,10 +104,11 @@ def content_of(results: StudyResults, reader: ScoreReader | None = None) -> Cont
     contrasts = decide_contrasts(results, averages, problems, read=reader.of)
     comparison = compare_to_baseline(results, read=reader.of)
     sections = sections_of(results, comparison, averages, problems, read=reader.of)
+    problems = [*results.problems, *unevaluated(results), *problems]
+    if averages is not None:
+        averages = averages.without_problems([*problems, *comparison.problems])
     return Content(
-        results=dataclasses.replace(
-            results, problems=(*results.problems, *unevaluated(results), *problems)
-        ),
+        results=dataclasses.replace(results, problems=tuple(problems)),
         comparison=comparison,
         pairs=compare_pairs(results, read=reader.of),
         written_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),

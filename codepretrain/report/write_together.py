@@ -16,6 +16,7 @@ from codepretrain.report.collect import ReportInput, StudyResults, collect
 from codepretrain.report.contrast_answers import lead as contrast_lead
 from codepretrain.report.contrast_rows import print_contrasts
 from codepretrain.report.findings import overview
+from codepretrain.report.item_csv import write_items
 from codepretrain.report.latex_text import document
 from codepretrain.report.page import study_parts
 from codepretrain.report.score_reader import ScoreReader
@@ -29,7 +30,7 @@ from codepretrain.report.together_page import (
     variant_lines,
 )
 from codepretrain.report.together_sections import NO_SECTIONS, Section, sections_of
-from codepretrain.report.write import check_trained, content_of, write_study
+from codepretrain.report.write import check_trained, content_of, print_page, write_study
 
 FORMAT = 1  # of the index; increase it when a field is renamed, removed, or changes its meaning
 _MAX_FOLDER = 200  # characters of a folder's name
@@ -49,7 +50,8 @@ def write_together(
     all names.
 
     Raises:
-      UserError: no phase of any study was trained; nothing is written.
+      UserError: no phase of any study was trained; nothing is written. Or item scores that
+        `has_items` asks for are lost; everything else is written and printed.
     """
 
     def say(text: str) -> None:  # a report of many runs takes minutes
@@ -73,7 +75,7 @@ def write_together(
         parts[study].values["problems"].insert(0, why)
     for study, content in contents.items():
         if study not in untrained:
-            write_study(content, parts[study], folder / study, has_items=has_items)
+            write_study(content, parts[study], folder / study)
     say("all studies together")
     with EvaluationProgress(console, "ladder") as progress:
         sections = sections_of(together, progress)
@@ -88,6 +90,10 @@ def write_together(
     write_text(page, render_together(together, parts, html))
     if console is not None:
         print_together(console, together, sections)
+        print_page(console, page)
+    if has_items:
+        trained = {study: one for study, one in contents.items() if study not in untrained}
+        write_items([(one, folder / study) for study, one in trained.items()], console)
     return page
 
 

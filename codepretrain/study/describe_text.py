@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from codepretrain.large_numbers import spell_tokens
 from codepretrain.study.power_text import replication_lines
 from codepretrain.study.replicates import replicate_name
 
@@ -92,14 +93,6 @@ def _print_replicates(console: Console, plan: Mapping[str, Any]) -> None:
         soft_wrap=True,
         highlight=False,
     )
-
-
-def spell_tokens(tokens: float) -> str:
-    """Returns 400_000_000_000 as "400B"; four significant digits."""
-    for size, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(tokens) >= 0.99995 * size:  # rounds to 1 of this unit, not to 1000 of the next
-            return f"{tokens / size:.4g}{unit}"
-    return f"{tokens:.4g}"
 
 
 def _rounded(phases: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from etils import epath
 from rich.console import Console
 
-from codepretrain.files import storage
-from codepretrain.report.write import ITEMS, write_report
+from codepretrain.report.write import write_report
 from codepretrain.report.write_together import write_together
 from codepretrain.study.report_input import report_input
 from codepretrain.study.workspace import Workspace
@@ -21,14 +20,9 @@ def report_study(workspace: Workspace, *, command_line: str, has_items: bool = F
     Args:
       has_items: whether the scores of all items are written too.
     """
-    console = Console()
     spec = report_input(workspace, command_line=command_line)
     folder = workspace.workdir / "reports" / workspace.config.name
-    page = write_report(spec, folder, console=console, has_items=has_items)
-    if has_items:
-        _print_items(console, folder)
-    console.print(f"report: {page}", soft_wrap=True)
-    return page
+    return write_report(spec, folder, console=Console(), has_items=has_items)
 
 
 def report_studies(
@@ -39,19 +33,6 @@ def report_studies(
     Args:
       workspaces: of one working directory; the names of the studies differ.
     """
-    console = Console()
     specs = [report_input(workspace, command_line=command_line) for workspace in workspaces]
     reports = workspaces[0].workdir / "reports"
-    page = write_together(specs, reports, console=console, has_items=has_items)
-    if has_items:
-        for spec in specs:
-            _print_items(console, reports / spec.study)
-    console.print(f"report: {page}", soft_wrap=True)
-    return page
-
-
-def _print_items(console: Console, folder: epath.Path) -> None:
-    """Prints where the files with the scores of a study's items are."""
-    for name in storage.names(folder / ITEMS):
-        if name.endswith(".csv"):
-            console.print(f"item scores: {folder / ITEMS / name}", soft_wrap=True)
+    return write_together(specs, reports, console=Console(), has_items=has_items)

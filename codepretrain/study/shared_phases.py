@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
-from codepretrain.study.describe_text import spell_tokens
+from codepretrain.large_numbers import spell_tokens
 
 
 def describe_shared(

@@ -6,11 +6,17 @@ No study of its own. Only lists of files are read.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from codepretrain.data.readers.git_listing import Listing, listing
 from codepretrain.data.readers.git_objects import git_directory
-from codepretrain.data.readers.git_repositories import copy_groups, matching
-from codepretrain.data.readers.git_size import Listing, listing
+from codepretrain.data.readers.git_repositories import (
+    address_group,
+    first_commit,
+    has_commit,
+    matching,
+)
 from codepretrain.data.readers.installed_packages import check_packages, packages_in
 from codepretrain.data.readers.languages import chosen_languages
 from codepretrain.errors import UserError
@@ -38,16 +44,24 @@ class Code:
 
 @dataclass(frozen=True, kw_only=True)
 class _Repository:
-    """files: None if it has no commit. is_named: it is given by its path, not by a glob."""
+    """directory: of git. address: where it was cloned from, None if that is not known. files: None
+    if it has no commit. is_named: it is given by its path, not by a glob.
+    """
 
     path: str
-    groups: tuple[str, ...]
+    directory: str
+    address: str | None
     files: Listing | None
     is_named: bool
 
     @property
     def sizes(self) -> Mapping[str, int]:
         return self.files.sizes if self.files else {}
+
+    @cached_property
+    def first_commit(self) -> str | None:
+        """Reading a long history takes seconds, and every command loads the study."""
+        return first_commit(self.directory) if self.files else None
 
 
 def find_code(
@@ -66,6 +80,8 @@ def find_code(
         chosen_languages(languages, reader="git")
     except UserError as error:
         raise UserError(_without_reader(error, "config.arguments.")) from error
+    given_packages = _listed(packages)
+    check_packages(given_packages, path="config.arguments.excluded_packages")
     paths = {_TRAINED: _listed(trained), _HELD_OUT: _listed(held_out)}
     found = {name: _repositories(name, given, languages) for name, given in paths.items()}
     held = found[_HELD_OUT]
@@ -78,8 +94,6 @@ def find_code(
             "one or more to train on"
         )
     _check_differ(_TRAINED, ours)
-    given_packages = _listed(packages)
-    check_packages(given_packages, path="config.arguments.excluded_packages")
     every = [*found[_TRAINED].values(), *held.values()]
     contained = packages_in(path for one in every if one.files for path in one.files.paths)
     sizes = {blob: size for one in ours for blob, size in one.sizes.items()}
@@ -128,7 +142,8 @@ def _repositories(name: str, paths: Sequence[str], languages: str) -> dict[str, 
             if place not in found or is_named:
                 found[place] = _Repository(
                     path=path,
-                    groups=copy_groups(path, directory, "HEAD"),
+                    directory=directory,
+                    address=address_group(directory),
                     files=listing(directory, languages=languages),
                     is_named=is_named,
                 )
@@ -161,14 +176,27 @@ def _is_copy(one: _Repository, held: Sequence[_Repository]) -> bool:
       UserError: it is, and the user named it.
     """
     copies = [
-        other for other in held if {*one.groups} & {*other.groups} or _is_within(one, [other])
-    ]
+        other
+        for other in held
+        if (one.address and one.address == other.address) or _is_within(one, [other])
+    ] or _with_its_beginning(one, held)
     if copies and one.is_named:
         raise UserError(
             f"config.arguments.{_TRAINED}: {one.path} is a copy of {copies[0].path}, which is held "
             "out: expected a repository with other code"
         )
     return bool(copies)
+
+
+def _with_its_beginning(one: _Repository, others: Sequence[_Repository]) -> list[_Repository]:
+    """Returns the repositories whose first commit is that of `one`.
+
+    Its own is looked up only where it has one of theirs.
+    """
+    theirs = [other.first_commit for other in others if other.first_commit]
+    if not theirs or not has_commit(one.directory, theirs):
+        return []
+    return [other for other in others if other.first_commit == one.first_commit]
 
 
 def _check_differ(name: str, repositories: Sequence[_Repository]) -> None:
@@ -190,8 +218,10 @@ def _names(one: _Repository) -> set[str]:
     """Returns what a repository is called: its folder's name, and that of its address."""
     path = Path(os.path.abspath(one.path))
     folder = (path.parent if path.name == ".git" else path).name
-    addresses = [group for group in one.groups if "/" in group]
-    return {folder.removesuffix(".git"), *(group.rpartition("/")[2] for group in addresses)}
+    names = {folder.removesuffix(".git")}
+    if one.address and "/" in one.address:
+        names.add(one.address.rpartition("/")[2])
+    return names
 
 
 def _listed(paths: str) -> tuple[str, ...]:

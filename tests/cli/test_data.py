@@ -1,5 +1,6 @@
 """`data describe`, `data show` and `data find` as a user runs them, on real prepared data."""
 
+import argparse
 import json
 import os
 import shutil
@@ -274,6 +275,16 @@ def test_mistakes_in_the_grammar(capsys: Capture, arguments: list[str], message:
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_a_misspelled_flag_is_found_whatever_argparse_says(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(argparse, "_", lambda text: text.replace("are required", "are needed"))
+    assert main(["plan"]) == 2
+    assert "are needed: --config" in capsys.readouterr().err
+    assert main(["plan", "--confg", "F"]) == 2
+    assert "unknown argument '--confg'; did you mean --config?" in capsys.readouterr().err
 
 
 def test_help_of_the_group(capsys: Capture) -> None:

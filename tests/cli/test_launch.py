@@ -132,6 +132,19 @@ def test_a_dry_run_creates_nothing(
     assert not started
 
 
+def test_a_dry_run_lists_phases_in_the_order_of_the_file(
+    no_wheel: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = ["--config", str(ROOT / "experiments" / "controlled.py"), "--config.replicates=2"]
+    where = ["--machine", LOCAL, "--workdir", str(tmp_path / "w")]
+    assert main(["launch", "submit", *study, *where, "--dry-run"]) == 0
+    cooldowns = ["cooldown_with_code", "cooldown_without_code"]
+    phases = ["text", "code_trunk", *cooldowns, "scrambled_code"]
+    trained = [f"train.{phase}{replicate}" for replicate in ("", "-r1") for phase in phases]
+    listed = ", ".join(["prepare", *trained, "report"])
+    assert capsys.readouterr().out.startswith(f"study controlled: {listed}\n")
+
+
 def test_a_dry_run_checks_the_working_directory(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

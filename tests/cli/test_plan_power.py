@@ -42,6 +42,8 @@ def test_a_plan_says_what_cannot_be_concluded(capsys: pytest.CaptureFixture[str]
         (["--power", "--run-sd", "cod=0.1"], "there is no contrast 'cod'; did you mean code?"),
         (["--power", "--run-sd", "0"], "--run-sd: expected a positive number, got '0'"),
         (["--power", "--run-sd", "code=x"], "--run-sd: expected a positive number, got 'x'"),
+        (["--power", "--run-sd=1", "--run-sd=2"], "--run-sd is given twice: '1', '2'"),
+        (["--power", "--run-sd=code=1", "--run-sd=code=2"], "--run-sd of code is given twice"),
         (["--config.contrasts.code.metric=loss"], "config.contrasts.code.metric: there is no"),
         (["--config.contrasts.code.direction=up"], "config.contrasts.code.direction: expected one"),
     ],

@@ -104,6 +104,17 @@ def test_a_workdir_without_the_data(
     assert not (tmp_path / "wrong").exists()
 
 
+def test_a_report_that_cannot_be_written_is_refused_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "reports").write_text("a file")
+    monkeypatch.setattr("codepretrain.study.workspace.Workspace", None)
+    assert main(["report", "--config", str(TINY), "--workdir", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"cannot write to the folder of reports {tmp_path}/reports: Not a dir" in error
+
+
 def test_a_report_of_several_studies(
     trained_copy: Path,
     tiny_overrides: list[str],

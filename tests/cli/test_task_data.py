@@ -64,6 +64,13 @@ def test_missing_data_is_one_line_before_anything_is_opened(
     found = error(capsys, *arguments, "--data", tmp_path / "empty")
     assert "config.evals.suite: 2 tasks cannot be evaluated: boolq: no data of" in found
     assert "the option `data` is not set" in error(capsys, *arguments)
+    found = error(capsys, *arguments, "--data", tmp_path / "none")
+    assert found == (
+        "codepretrain: config.evals.suite: no task can be evaluated: there is no folder "
+        f"{tmp_path}/none with the data of tasks. Fetch missing or damaged data with `codepretrain "
+        f"evaluate --download {tmp_path}/none` on a machine with network, and name the folder with "
+        "--data or config.evals.suite.options.data"
+    )
 
 
 def test_plan_names_missing_data(

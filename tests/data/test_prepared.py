@@ -94,8 +94,8 @@ def test_the_summary_says_what_was_skipped_and_where(prepared_data) -> None:
     documents = dict(prepared_data.data.documents)
     documents["text"] = dataclasses.replace(
         documents["text"],
-        skipped={"not JSON": 1234},
-        skipped_examples={"not JSON": "a.jsonl:7"},
+        skipped={"not JSON": 1234, "commit removes the file": 1},
+        skipped_examples={"not JSON": "a.jsonl:7", "commit removes the file": "b"},
         was_capped=True,
     )
     prepared = dataclasses.replace(prepared_data.data, documents=documents)
@@ -103,7 +103,8 @@ def test_the_summary_says_what_was_skipped_and_where(prepared_data) -> None:
     console.print(summary(prepared))
     console.file.close()
     text = console.export_text()
-    assert "text: skipped 1,234 not JSON (the first: a.jsonl:7)" in text
+    skipped = "1,234 (not JSON; the first: a.jsonl:7), 1 (commit removes the file; the first: b)"
+    assert f"text: skipped {skipped}\n" in text
     assert "text: reading stopped at config.data.sources.text.options.max_bytes; there is" in text
     assert "code: reading stopped" not in text
     assert f"{prepared.num_items['code_continuation']} code_continuation" in text
@@ -123,7 +124,7 @@ def test_the_summary_holds_file_names_as_they_are(prepared_data) -> None:
     prepared = dataclasses.replace(prepared_data.data, documents=documents)
     printed = io.StringIO()
     Console(width=60, file=printed).print(summary(prepared), crop=False)
-    assert f"text: skipped 1 not UTF-8 (the first: {name}\\x1b[2J)\n" in printed.getvalue()
+    assert f"text: skipped 1 (not UTF-8; the first: {name}\\x1b[2J)\n" in printed.getvalue()
 
 
 def test_documents_read_anew_do_not_match_the_rows(

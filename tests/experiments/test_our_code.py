@@ -8,6 +8,8 @@ import pytest
 
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import StudyConfig
+from codepretrain.data.readers import git_repositories
+from codepretrain.data.readers.git_objects import git_output
 from codepretrain.data.readers.python_files import python_files
 from codepretrain.errors import UserError
 from codepretrain.evals.contrast_scores import check_contrast_scores
@@ -220,6 +222,46 @@ def test_a_copy_of_what_is_held_out_is_no_code_to_train_on(code: Path) -> None:
     assert sizes[0] == sizes[1]
     with pytest.raises(UserError, match=r"repositories: each is in config\.arguments\.held_out"):
         study(code, repositories=f"{code}/copies/*")
+
+
+def test_what_begins_with_the_first_commit_of_what_is_held_out_is_a_copy(
+    code: Path, tmp_path: Path
+) -> None:
+    """Whatever became of its files. An older one that took in the other's history is none."""
+    for name in ("fork", "older"):
+        made = Repository(tmp_path / name)
+        if name == "older":
+            made.num_commits = -9
+            made.commit("Begin", {"own.py": "x = 1\n"})
+        made.git("fetch", "--quiet", str(code / "judge"), "main")
+        made.git("merge", "--quiet", "--allow-unrelated-histories", "FETCH_HEAD")
+        others = {path.name: None for path in made.path.glob("judge*")}
+        made.commit("Replace", {**others, "other.py": f"y = {name!r}\n"})
+    with pytest.raises(UserError, match=r"fork is a copy of .*/judge, which is held out"):
+        study(code, repositories=f"{tmp_path}/fork,{code}/one")
+    assert study(code, repositories=f"{tmp_path}/older,{code}/one")
+
+
+def test_only_the_history_of_what_is_held_out_is_read(
+    code: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def recorded(directory: str, arguments: list[str]) -> str | None:
+        if "--max-parents=0" in arguments:
+            read.append(directory)
+        return git_output(directory, arguments)
+
+    monkeypatch.setattr(git_repositories, "git_output", recorded)
+    study(code)
+    assert read == [f"{code}/judge/.git"]
+
+
+def test_a_package_that_is_not_installed_is_told_before_repositories_are_looked_at(
+    code: Path,
+) -> None:
+    with pytest.raises(UserError, match="excluded_packages: no package 'nunpy' is installed"):
+        study(code, repositories=f"{code}/none", excluded_packages="nunpy")
 
 
 def test_the_base_lacks_the_packages_that_the_repositories_are(code: Path, tmp_path: Path) -> None:

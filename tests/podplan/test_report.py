@@ -60,7 +60,7 @@ def test_a_price_has_a_column_only_where_it_is_known():
         "calibration": [],
     }
     text = printed(print_cost, cost)
-    assert "trunk 1 2.00B 1,234 4.80" in text.replace(" │", "").replace("│ ", "")
+    assert "trunk 1 2B 1,234 4.80" in text.replace(" │", "").replace("│ ", "")
     assert "price" not in text
     priced = {**row, "price": 1480.8}
     cost |= {"price_per_chip_hour": 1.2, "phases": {"trunk": priced}, "total": priced}
@@ -81,9 +81,9 @@ def test_replicates_of_a_phase_are_one_line():
         "calibration": [],
     }
     text = printed(print_cost, cost).replace(" │", "").replace("│ ", "")
-    for line in ("trunk 3 6.00B 300 12.0", "cooldown 2 4.00B 200 8.00", "alone 1 2.00B 100 4.00"):
+    for line in ("trunk 3 6B 300 12.0", "cooldown 2 4B 200 8.00", "alone 1 2B 100 4.00"):
         assert line in text
-    assert "all 6 12.0B 600 24.0" in text
+    assert "all 6 12B 600 24.0" in text
     assert "-r1" not in text
 
 
@@ -97,7 +97,7 @@ def test_the_numbers_of_a_small_study_are_not_rounded_to_zero():
         "calibration": [],
     }
     text = printed(print_cost, cost).replace(" │", "").replace("│ ", "")
-    assert "trunk 1 5.28M 0.0000341 0" in text
+    assert "trunk 1 5.284M 0.0000341 0" in text
     assert "an assumed MFU of 0.5%" in text
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.report.answer_table import AnswerTable, answer_table, print_answer_table
 from codepretrain.report.contrast_answers import lead
+from codepretrain.report.write import write_report
 from tests.report.replicated import replicated_study
 from tests.report.test_contrasts import LEVELS, LOSS_NAME, decided
 
@@ -58,7 +59,7 @@ def test_a_line_for_each_variant_gains_before_costs(tmp_path):
         "coded": "gain shown; cost within tolerance",
     }
     assert [line.variant for line in made.lines] == ["scrambled", "coded"], "the study's order"
-    scrambled, coded = (list(line.entries.values()) for line in made.lines)
+    scrambled, coded = ([one for (one,) in line.entries.values()] for line in made.lines)
     assert [(entry.value, entry.outcome) for entry in coded] == [("−0.488", "favorable")] * 2
     assert scrambled[0].outcome == "not-distinguishable"
     console = io.StringIO()
@@ -94,6 +95,28 @@ def test_decisions_that_differ_name_their_metrics(tmp_path):
     assert lines["scrambled"] == "no gain that matters; cost not decided"
     assert lines["coded"].startswith("gain shown (")
     assert "; gain not decided (" in lines["coded"]
+
+
+def test_two_gains_of_a_variant_on_one_metric_are_both_seen(tmp_path):
+    same = replace(GAIN, direction="equivalent", family="c", question="The same?")
+    both = {**OF_ALL, "sameness_of_coded": same}
+    study = replicated_study(tmp_path, LEVELS)
+    made = table(decided(study, **both))
+    assert made is not None
+    (coded,) = (line for line in made.lines if line.variant == "coded")
+    gain = coded.entries[LOSS_NAME, None, None]
+    assert [(one.name, one.answer) for one in gain] == [
+        ("gain of coded", "Yes"),
+        ("sameness of coded", "Not decided by these runs"),
+    ]
+    assert coded.conclusion == (
+        "gain shown (code: gain of coded); gain not decided (code: sameness of coded); "
+        "cost within tolerance"
+    )
+    page = write_report(replace(study, contrasts=both), tmp_path / "report").read_text()
+    for one in gain:
+        assert f"<small>{one.name}: {one.answer}</small>" in page
+    assert "<small>gain of scrambled:" not in page
 
 
 @pytest.mark.parametrize("direction", ["lower", "higher", "different"])

@@ -7,6 +7,7 @@ is empty, binary or a duplicate.
 
 from collections.abc import Mapping
 
+from codepretrain.data.document import counted_reasons
 from codepretrain.errors import UserError
 
 _DAMAGE = frozenset(
@@ -60,10 +61,8 @@ def check_damage(
     total = sum(damaged.values())
     if total <= max_share * num_records:
         return
-    reasons = [
-        f"{count:,} {reason} (the first: {examples.get(reason, 'unknown')})"
-        for reason, count in sorted(damaged.items(), key=lambda item: (-item[1], item[0]))
-    ]
+    largest_first = sorted(damaged.items(), key=lambda item: (-item[1], item[0]))
+    reasons = counted_reasons(dict(largest_first), examples)
     raise UserError(
         f"config.data.sources.{source}: {total:,} of {num_records:,} raw records are damaged, "
         f"expected at most {max_share:.3g} of them: {'; '.join(reasons)}; mend the files, correct "

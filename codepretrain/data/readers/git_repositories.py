@@ -2,6 +2,7 @@
 
 import glob
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from codepretrain.data.readers.git_objects import git_directory, git_output
@@ -64,13 +65,25 @@ def _why_none(pattern: str) -> str:
 
 def copy_groups(path: str, directory: str, revision: str) -> tuple[str, ...]:
     """Returns the names that copies of a repository share: its address, its first commit."""
-    names = []
+    root = first_commit(directory, revision)
+    groups = [address_group(directory), repository_group(f"root://{root}") if root else None]
+    folder = f"folder://{os.path.basename(os.path.abspath(path))}"
+    return tuple(filter(None, groups)) or (repository_group(folder),)
+
+
+def address_group(directory: str) -> str | None:
+    """Returns the group of the address that a repository was cloned from, None if it has none."""
     remote = git_output(directory, ["config", "--get", "remote.origin.url"]) or ""
     is_local_path = remote.startswith(("/", ".", "~", "file:"))
-    if ":" in remote and not is_local_path:
-        names.append(remote)
-    roots = ["rev-list", "--max-parents=0", "--reverse", revision, "--"]
-    if root := git_output(directory, roots):
-        names.append(f"root://{root}")
-    folder = f"folder://{os.path.basename(os.path.abspath(path))}"
-    return tuple(repository_group(name) for name in names or [folder])
+    return repository_group(remote) if ":" in remote and not is_local_path else None
+
+
+def first_commit(directory: str, revision: str = "HEAD") -> str | None:
+    """Returns the first commit of a revision; reads its whole history."""
+    return git_output(directory, ["rev-list", "--max-parents=0", "--reverse", revision, "--"])
+
+
+def has_commit(directory: str, commits: Iterable[str]) -> bool:
+    """Returns whether a repository has one of some commits, given by their ids."""
+    look_up = ["rev-list", "--no-walk", "--ignore-missing", *commits, "--"]
+    return git_output(directory, look_up) is not None

@@ -8,6 +8,7 @@ from typing import Any
 
 from etils import epath
 
+from codepretrain.data.document import counted_reasons
 from codepretrain.data.engines.engine import Engine
 from codepretrain.data.filters.drop_report import DropReport
 from codepretrain.data.filters.filter import Filter, Redactor
@@ -172,10 +173,7 @@ class _Counts:
 
 
 def _nothing_read(manifest: DocumentsManifest) -> str:
-    reasons = [
-        f"{count:,} {reason} (the first: {manifest.skipped_examples[reason]})"
-        for reason, count in manifest.skipped.items()
-    ]
+    reasons = counted_reasons(manifest.skipped, manifest.skipped_examples)
     report = DropReport.from_json(manifest.drop_report)
     dropped: Counter[str] = Counter()
     for key, tally in report.dropped.items():

@@ -7,6 +7,8 @@
 A dataset may also be placed by hand, without an entry in the manifest: files `<split>.parquet`,
 `<split>-00000-of-00001.parquet` or `<split>.jsonl` with the fields of the dataset on the hub, or
 the files of `original_formats.py`.
+
+Errors say what is wrong; how to fetch it is for the caller to say, once.
 """
 
 import io
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-_REMEDY = "fetch it again with `codepretrain evaluate --download`"
+_REMEDY = "remove it and fetch the data again"  # while it is there, nothing can be added to it
 
 
 class DataFolder:
@@ -60,7 +62,7 @@ class DataFolder:
                 state = "is missing" if size is None else f"has {size:,} bytes"
                 raise UserError(
                     f"{shown(path)} {state}, expected {file['bytes']:,} bytes ({split} of "
-                    f"{reference}): {_REMEDY}"
+                    f"{reference})"
                 )
         return {split: self.folder / file["file"] for split, file in entry["splits"].items()}
 
@@ -74,7 +76,7 @@ class DataFolder:
         content = read_bytes(path)
         entry = self.manifest.get(reference.key)
         if entry is not None and sha256_bytes(content) != entry["splits"][split]["sha256"]:
-            raise UserError(f"{shown(path)} is damaged: it is not the file fetched; {_REMEDY}")
+            raise UserError(f"{shown(path)} is damaged: it is not the file fetched")
         return content
 
     def read(self, reference: DatasetReference, split: str, *, limit: int | None) -> "Dataset":
@@ -107,10 +109,7 @@ def read_manifest(folder: StrPath) -> dict[str, Any]:
     """
     path = epath.Path(folder) / MANIFEST
     if not storage.is_dir(folder):
-        raise UserError(
-            f"there is no folder {shown(folder)} with the data of tasks: fetch it with "
-            "`codepretrain evaluate --download` on a machine with network"
-        )
+        raise UserError(f"there is no folder {shown(folder)} with the data of tasks")
     if not storage.is_file(path):
         return {}
     value, _ = read_sealed(path, remedy=_REMEDY)

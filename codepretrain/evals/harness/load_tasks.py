@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
 
 _FEWSHOT_SEED = 1234  # the harness's own
+_ALL = "all tasks"  # in place of a task's name
 _UNUSED_ROWS = 8  # of splits that a 0-shot task reads and does not use
 
 
@@ -41,9 +42,12 @@ def load_tasks(options: HarnessOptions, *, path: str) -> list[LoadedTask]:
       UserError: there is no such task; or data is missing or damaged: names all of it at once.
     """
     manager = manager_of(names(options.tasks), options.include_path, path=f"{path}.options")
-    data = DataFolder(options.data) if options.data else None
     loaded: dict[str, LoadedTask] = {}
     with _all_problems(options, path) as problems:
+        with problems.of(_ALL):
+            data = DataFolder(options.data) if options.data else None
+        if problems.found:
+            return []
         for category, name in members(manager, options):
             with problems.of(name):
                 for task_name, task in make_tasks(manager, name, options, data).items():
@@ -57,7 +61,7 @@ def check_data(options: HarnessOptions, *, path: str) -> None:
     wanted = names(options.tasks)
     are_of_suite = all(name in CATEGORIES or name in TASKS for name in wanted)
     with _all_problems(options, path) as problems:
-        with problems.of("all tasks"):
+        with problems.of(_ALL):
             data = DataFolder(options.data) if options.data else None
         if problems.found and are_of_suite and not options.include_path:
             return  # without the harness, which takes a second to import
@@ -190,10 +194,15 @@ def _from_folder(
 def _missing(problems: dict[str, list[str]], options: HarnessOptions, path: str) -> str:
     listed = "; ".join(f"{', '.join(tasks)}: {text}" for text, tasks in problems.items())
     folder = options.data or "DIR"
+    named = [task for tasks in problems.values() for task in tasks]
+    if named == [_ALL]:
+        what = f"no task can be evaluated: {next(iter(problems))}"
+    else:
+        what = f"{len(named)} task{'s' * (len(named) > 1)} cannot be evaluated: {listed}"
     return (
-        f"{path}: {sum(map(len, problems.values()))} tasks cannot be evaluated: {listed}. Fetch "
-        f"missing data with `codepretrain evaluate --download {folder}` on a machine with network, "
-        f"and name the folder with --data or {path}.options.data"
+        f"{path}: {what}. Fetch missing or damaged data with `codepretrain evaluate --download "
+        f"{folder}` on a machine with network, and name the folder with --data or "
+        f"{path}.options.data"
     )
 
 

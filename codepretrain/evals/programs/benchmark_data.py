@@ -60,7 +60,7 @@ def read_benchmark(task: str, address: str, *, path: str) -> list[dict[str, Any]
             if reference.key in data.manifest:
                 return _fetched(data, reference, path)
         except UserError as error:
-            raise UserError(f"{path}: {error}") from error
+            raise UserError(f"{path}: {error}; {remedy}") from error
         if not is_dir(place):
             raise UserError(
                 f"{path}: {shown(folder)} has no data of {task} ({reference}): {remedy}, or place "

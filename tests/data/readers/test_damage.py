@@ -19,8 +19,8 @@ def test_a_source_is_refused_above_the_share_and_not_at_it() -> None:
         check(0.0499)
     assert str(caught.value) == (
         "config.data.sources.code: 50 of 1,000 raw records are damaged, expected at most 0.0499 of "
-        "them: 30 not JSON (the first: a.jsonl:3); 20 no field 'text' (the first: b.jsonl:1); mend "
-        "the files, correct the reader's options, or set "
+        "them: 30 (not JSON; the first: a.jsonl:3); 20 (no field 'text'; the first: b.jsonl:1); "
+        "mend the files, correct the reader's options, or set "
         "config.data.sources.code.options.max_damaged_share"
     )
 

@@ -7,9 +7,9 @@ import pytest
 
 from codepretrain.data.readers import git_objects
 from codepretrain.data.readers.commits import NO_CHANGE
+from codepretrain.data.readers.git_listing import listing
 from codepretrain.data.readers.git_objects import BROKEN
 from codepretrain.data.readers.git_repositories import matching
-from codepretrain.data.readers.git_size import listing
 from codepretrain.data.readers.reader import TOO_LARGE
 from codepretrain.errors import UserError
 from tests.data.readers.reading import read, reader

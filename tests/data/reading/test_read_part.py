@@ -92,7 +92,7 @@ def test_keys_and_bytes_are_those_of_the_redacted_text(tmp_path) -> None:
 
 def test_no_documents_is_an_error_that_counts_what_was_left_out(tmp_path) -> None:
     message = (
-        r"sources.s has no documents; skipped: 1 odd \(the first: 0\); dropped by filters: "
+        r"sources.s has no documents; skipped: 1 \(odd; the first: 0\); dropped by filters: "
         r"2 by text_length; check the reader's options and the filters"
     )
     with pytest.raises(UserError, match=message):

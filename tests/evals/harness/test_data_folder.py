@@ -99,5 +99,5 @@ def test_no_folder_and_no_dataset(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) == {}
     with pytest.raises(UserError, match=r"no data of org/set \(part\) in its folder org--set"):
         DataFolder(tmp_path).splits(REFERENCE)
-    with pytest.raises(UserError, match="--download"):
+    with pytest.raises(UserError, match=r"there is no folder .*none with the data of tasks"):
         DataFolder(tmp_path / "none")

@@ -283,6 +283,6 @@ def test_two_processes_give_what_one_gives_and_fail_together(
         assert metrics == pytest.approx(expected, rel=1e-4, nan_ok=True)
         assert [record["id"] for record in records] == list(alone.items.ids)
         assert clusters == list(alone.items.clusters)
-        assert missing == "config.evals.suite: 1 tasks cannot be evaluated: piqa: no da"
+        assert missing == "config.evals.suite: 1 task cannot be evaluated: piqa: no dat"
         assert failure.endswith("a bug in a task")
     assert found[0][:3] == found[1][:3]

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from codepretrain.errors import UserError
+from codepretrain.evals.harness.data_folder import write_manifest
+from codepretrain.evals.harness.dataset_reference import DatasetReference
 from codepretrain.evals.harness.load_tasks import check_data, load_tasks, members
 from codepretrain.evals.harness.options import HarnessOptions
 from codepretrain.evals.harness.render import items_digest, prompts_digest, render
@@ -113,6 +115,23 @@ def test_random_numbers_of_the_process_are_left_alone(task_data: Path) -> None:
     random.seed(7)
     render(loaded, num_examples=6)
     assert random.random() == expected
+
+
+def test_how_to_fetch_the_data_is_told_once(task_data: Path, tmp_path: Path) -> None:
+    place = task_data / "aps--super_glue--boolq"
+    manifest = {"path": "aps/super_glue", "name": "boolq", "options": {}}
+    file = {"file": f"{place.name}/train.parquet", "bytes": 7, "sha256": ""}
+    key = DatasetReference("aps/super_glue", "boolq").key
+    write_manifest(task_data, {key: {**manifest, "splits": {"train": file}}})
+    for folder, expected in (
+        (tmp_path / "none", f"no task can be evaluated: there is no folder {tmp_path}/none with"),
+        (task_data, f"1 task cannot be evaluated: boolq: {place}/train.parquet is missing, exp"),
+    ):
+        for check in (check_data, load_tasks):
+            with pytest.raises(UserError) as raised:
+                check(options(folder, "boolq"), path="config.evals.suite")
+            assert str(raised.value).startswith(f"config.evals.suite: {expected}")
+            assert str(raised.value).lower().count("fetch ") == 1
 
 
 def test_all_missing_data_is_named_at_once(task_data: Path) -> None:

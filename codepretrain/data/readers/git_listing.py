@@ -1,4 +1,4 @@
-"""How much code git repositories hold, from their trees alone: no file is read."""
+"""The files of git repositories and their sizes, from their trees alone: no file is read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
