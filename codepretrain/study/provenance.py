@@ -4,7 +4,7 @@ import dataclasses
 import platform
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +65,7 @@ def provenance(
 
 def code_version() -> str:
     """Returns the package's version and, in a git checkout, the commit, marked if edited since."""
-    version = metadata.version("codepretrain")
+    version = package_versions(("codepretrain",)).get("codepretrain", "uninstalled")
     folder = _package()
     try:
         # Fails where a repository merely contains the installation, as in a virtual environment.
@@ -89,10 +89,10 @@ def _package() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
-def package_versions() -> dict[str, str]:
-    """Returns the versions of the packages that are installed."""
+def package_versions(packages: Sequence[str] = _PACKAGES) -> dict[str, str]:
+    """Returns the versions of those packages that are installed."""
     versions = {}
-    for package in _PACKAGES:
+    for package in packages:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -1,6 +1,7 @@
 import json
 import shutil
 import subprocess
+from importlib import metadata
 
 import pytest
 
@@ -40,6 +41,16 @@ def test_an_edit_anywhere_in_the_package_marks_the_version(monkeypatch) -> None:
     monkeypatch.setattr(provenance, "_git", answers)
     assert code_version().endswith("+0123456789ab.edited")
     assert asked[1][0] == str(ROOT / "codepretrain")
+
+
+def test_a_checkout_that_is_not_installed_has_a_version(monkeypatch) -> None:
+    """It runs by PYTHONPATH alone; the commit says what it is."""
+
+    def version(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    assert code_version().startswith("uninstalled")
 
 
 def test_the_commit_of_a_repository_that_holds_an_installation_is_not_ours(
