@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from codepretrain.evals.metric import Metric
 from codepretrain.inference.crossed import contrast
+from codepretrain.inference.interval import UNBOUNDED
 from codepretrain.inference.scores import ArmScores
 from codepretrain.report.arms import (
     Arm,
@@ -32,12 +33,7 @@ from codepretrain.report.cells import (
 )
 from codepretrain.report.evaluations import Evaluation
 from codepretrain.report.paired import PairedScores, paired_difference
-from codepretrain.report.statistics import (
-    UNBOUNDED,
-    Difference,
-    unpaired_difference,
-    unpaired_proportions,
-)
+from codepretrain.report.statistics import Difference, unpaired_difference, unpaired_proportions
 
 
 class Reader:
