@@ -141,15 +141,7 @@ def _difference(ours: Arm, baseline: Arm, reader: Reader) -> Difference | None:
         return None
     of = between([ours, baseline])
     estimate = contrast(scores, [1.0, -1.0], between="recipes" if of.are_recipes else "checkpoints")
-    return Difference(
-        estimate.value,
-        estimate.interval,
-        estimate.p_value,
-        estimate.num_items,
-        True,
-        estimate.method,
-        between=of,
-    )
+    return Difference.of(estimate, of)
 
 
 def scores_of(arms: Sequence[Arm], read: ScoresReader) -> list[ArmScores] | None:

@@ -76,15 +76,7 @@ def paired_difference(
       ValueError: the two have other items, or place an item in other clusters or strata.
     """
     pair = [stacked([one], is_fraction=is_fraction) for one in (ours, aligned(ours, baseline))]
-    estimate = difference(*pair, between="checkpoints")
-    return Difference(
-        estimate.value,
-        estimate.interval,
-        estimate.p_value,
-        estimate.num_items,
-        True,
-        estimate.method,
-    )
+    return Difference.of(difference(*pair, between="checkpoints"))
 
 
 def aligned(ours: PairedScores, baseline: PairedScores) -> PairedScores:

@@ -1,7 +1,7 @@
 """One difference of two single runs: the same numbers in every section that shows it."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,12 @@ from codepretrain.config.schema import AveragesConfig, ContrastConfig
 from codepretrain.evals import estimate
 from codepretrain.evals.metric import Metric, MetricSpec
 from codepretrain.inference.crossed import contrast
+from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.interval import Interval
-from codepretrain.report.arms import arm_scores, find_arm
+from codepretrain.report.arms import ScoresReader, arm_scores, find_arm
 from codepretrain.report.averaged import Averaged, compare_averages
 from codepretrain.report.averages import METRIC
+from codepretrain.report.cells import MetricRow
 from codepretrain.report.checkpoints import Checkpoint, compare_checkpoints
 from codepretrain.report.collect import ReportInput, RunResults, StudyResults
 from codepretrain.report.compare import Comparison, compare_pairs, compare_to_baseline
@@ -35,8 +37,8 @@ ACCURACY = MetricSpec(
 )
 LOSS = replace(ACCURACY, unit="nats/token", direction="lower")
 CHANCE = {"items": 0.5, "documents": 0.25, "rare": 0.0, "equal": 0.25, "strata": 0.25, "loss": None}
-RUNS = {"plain": "trunk", "coded": "trunk", "other": "trunk", "trunk": None}
 VARIANTS = ("plain", "coded", "other")
+RUNS = (*VARIANTS, "trunk")
 
 
 def of(
@@ -54,7 +56,7 @@ def of(
 
 
 def scores_of_run(name: str) -> dict[str, PairedScores]:
-    rng = np.random.default_rng(list(RUNS).index(name))
+    rng = np.random.default_rng(RUNS.index(name))
     rare = np.zeros(148)
     rare[0 if name == "coded" else 80] = float(name != "plain")
     return {
@@ -75,8 +77,11 @@ SPEC = ReportInput(
     baseline="plain",
     variants={name: ("trunk", name) for name in VARIANTS},
     phases={
-        name: replace(phase(Path("/nowhere"), name), parent=parent, parent_step=parent and STEP)
-        for name, parent in RUNS.items()
+        "trunk": phase(Path("/nowhere"), "trunk"),
+        **{
+            name: replace(phase(Path("/nowhere"), name), parent="trunk", parent_step=STEP)
+            for name in VARIANTS
+        },
     },
     evaluators={name: {"spec": name} for name in CHANCE},
     rows={},
@@ -171,6 +176,15 @@ def _expected(
     return found
 
 
+def between_checkpoints(
+    results: StudyResults, row: MetricRow, names: Sequence[str], reader: ScoresReader
+) -> Estimate:
+    """Returns the contrast of the arms of two variants."""
+    arms = [find_arm(results, name, row) for name in names]
+    scores = [arm_scores(arm, reader, is_checked=False) for arm in arms if arm is not None]
+    return contrast([of for of in scores if of is not None], [1, -1], between="checkpoints")
+
+
 def same(found: tuple[float, Interval], expected: tuple[float, Interval]) -> None:
     assert found[0] == pytest.approx(expected[0], abs=1e-12)
     for end in ("low", "high"):
@@ -228,10 +242,8 @@ def test_the_unit_of_the_heat_map_is_the_error_of_the_difference(
     assert found is not None
     seen = 0
     for row in found.rows:
-        arms = {name: find_arm(results, name, row.row) for name in VARIANTS}
         for variant, cell in row.cells.items():
-            pair = [arm_scores(arms[name], read) for name in (variant, "plain")]
-            one = contrast(pair, [1, -1], between="checkpoints")
+            one = between_checkpoints(results, row.row, (variant, "plain"), read)
             assert cell.standard_error == pytest.approx(one.standard_error)
             same((one.value, one.interval), expected[row.row.evaluator, variant])
             seen += 1
@@ -252,30 +264,22 @@ def test_the_command_compare(results: StudyResults, expected) -> None:
         same(difference, expected[task, "coded"])
 
 
-def test_centered_averages(results: StudyResults, averages: Averaged) -> None:
+def test_centered_averages(averages: Averaged) -> None:
     """Each task above its chance: through the pair, and through the arms of a contrast."""
     (row,) = averages.comparison.rows
     read_centered = partial(averages.averages.read, is_centered=True)
     arms = [find_arm(averages.results, name, row) for name in ("coded", "plain")]
     pair = [read_centered(arm.evaluations[0])[METRIC] for arm in arms if arm is not None]
     difference = paired_difference(*pair, is_fraction=True)
-    stacked = [arm_scores(arm, read_centered, is_checked=False) for arm in arms]
-    one = contrast(stacked, [1, -1], between="checkpoints")
+    one = between_checkpoints(averages.results, row, ("coded", "plain"), read_centered)
     same((difference.value, difference.interval), (one.value, one.interval))
 
 
 def test_the_range_of_a_centered_average_by_hand(averages: Averaged) -> None:
     """Equal answers: the two pairs of each task have 1/(1 - c) of its share, 1/5, over n + 2."""
     (row,) = averages.comparison.rows
-    arm = find_arm(averages.results, "plain", row)
-    assert arm is not None
-    scores = averages.averages.read(arm.evaluations[0], is_centered=True)[METRIC]
-    assert set(scores.item_range) == {2.0, 4 / 3, 1.0}
-    found = contrast(
-        [arm_scores(arm, partial(averages.averages.read, is_centered=True), is_checked=False)] * 2,
-        [1, -1],
-        between="checkpoints",
-    )
+    read_centered = partial(averages.averages.read, is_centered=True)
+    found = between_checkpoints(averages.results, row, ("plain", "plain"), read_centered)
     # Effective numbers of equal documents: 40 items, 12, 148² / Σ size², 8; 10 and 5 in strata.
     of_rare = 148**2 / (21 * 7**2 + 1)
     terms = [
