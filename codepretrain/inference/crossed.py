@@ -198,7 +198,7 @@ def _joined(sets: Sequence[IndependentSet]) -> IndependentSet:
     if len(set(counts)) > 1:
         raise ValueError(
             f"is_paired: expected the same number of replicates in every arm, found {tuple(counts)}"
-            ": measure the missing ones, or leave out is_paired"
+            ": measure the missing ones, or compare the arms as independent"
         )
     return IndependentSet(
         np.sum([of.values for of in sets], axis=0),

@@ -11,11 +11,11 @@ is one item. Items of a cluster may be right together, so n is the effective num
 over the design effect, the variance over clusters over that of as many independent items. Of a few
 items that differ, a design effect is hardly known, and where none differ nothing is. So it is the
 mean of the estimate, which counts as many times as clusters vary, and of its largest possible
-value, where all items of a cluster are alike, which counts three times.
+value, where all items of a cluster are alike, which counts six times.
 
-In simulations (LOG.md) the variance alone covered the true difference in as few as 3%, where items
-are one cluster each and rarely differ; clusters as pairs in 95% or more but with intervals that are
-up to twice as wide as these; items as pairs in as few as 84%; these in 95%.
+In simulations of rare answers (LOG.md) the variance alone covered the true difference in as few as
+2%, items as pairs in 83%, and the estimated design effect alone in 84%. Whole clusters as pairs
+covered it mostly, with intervals that are up to twice as wide as these.
 
 Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2", which is normal; Korn &
 Graubard 1998, Survey Methodology 24, 193–201 (the effective number, where the estimated design
@@ -29,7 +29,7 @@ import numpy as np
 
 from codepretrain.inference.linearized import BoundedItems, Stratum, item_variance
 
-_LIKE_CLUSTERS = 3.0  # how many clusters the largest design effect counts for
+_LIKE_CLUSTERS = 6.0  # how many clusters the largest design effect counts for
 _EQUAL = 1e-12  # of the range: differences that differ by less are the same
 
 

@@ -39,7 +39,7 @@ def test_single_items_have_the_interval_of_agresti_and_min() -> None:
 
 
 def test_one_item_that_differs_says_little_of_its_document() -> None:
-    """22 documents of 7: an estimated design effect of 1 by one document, and 7 by three."""
+    """22 documents of 7: an estimated design effect of 1 by one document, and 7 by six."""
     clusters = documents(22, 7)
     nothing, once = np.zeros(154), np.zeros(154)
     once[0] = 1
@@ -48,7 +48,7 @@ def test_one_item_that_differs_says_little_of_its_document() -> None:
     # 153/154 and the error of the item that differs, 1/154 and those of the others, by document.
     of_first = (1 - share) ** 2 + 6 * share**2
     counted = (1 - share) ** 2 / (of_first**2 + 21 * (7 * share**2) ** 2)
-    n = 154 / ((counted * 1 + 3 * 7) / (counted + 3))
+    n = 154 / ((counted * 1 + 6 * 7) / (counted + 6))
     of_documents = (1 - 1 / 22) / 154**2  # Σ(sum of a document - 7/154)², over 154²
     variance = (n**2 * of_documents + 1 + 2 * share**2 * n / (n + 2)) / (n + 2) ** 2
     assert found.standard_error == pytest.approx(math.sqrt(variance), rel=1e-3)

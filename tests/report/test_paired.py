@@ -302,7 +302,7 @@ def test_a_difference_over_clusters_by_hand():
     variance = (residuals**2 / np.array([38, 38, 54]) * 64).sum() / 64
     as_items = 184 / 64 / 7 / 8
     counted = 184**2 / (99**2 + 83**2 + 2**2)
-    effect = (counted * variance / as_items + 3 * 22 / 8) / (counted + 3)
+    effect = (counted * variance / as_items + 6 * 22 / 8) / (counted + 6)
     n = 8 / effect
     adjusted = n**2 * variance * (1 - 22 / 64) + 1 + 2 / 8**2 * n / (n + 2)
     assert difference.value == pytest.approx(1 / 8)
