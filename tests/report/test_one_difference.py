@@ -280,8 +280,8 @@ def test_the_range_of_a_centered_average_by_hand(averages: Averaged) -> None:
     (row,) = averages.comparison.rows
     read_centered = partial(averages.averages.read, is_centered=True)
     found = between_checkpoints(averages.results, row, ("plain", "plain"), read_centered)
-    # Effective numbers of equal documents: 40 items, 12, 148² / Σ size², 8; 10 and 5 in strata.
-    of_rare = 148**2 / (21 * 7**2 + 1)
+    # Documents: 40 items, 12, √(22 · 148² / Σ size²), 8; 10 and 5 in strata.
+    of_rare = math.sqrt(22 * 148**2 / (21 * 7**2 + 1))
     terms = [
         2 / (40 + 2),
         4 / 3 / (12 + 2),

@@ -292,8 +292,9 @@ def test_a_difference_over_clusters_by_hand():
 
     Sums of differences 2, -1, 0 of 3, 3, 2 items: D = 1/8, residuals 2 - 3/8, -1 - 3/8, -2/8;
     w = 3/8, 3/8, 2/8 and Σw² = 22/64: 1 / d = 38/64, 38/64, 54/64. As many as 8 items and 64/22
-    documents of equal weight, so a design effect of at most 22/8. The squared errors of the items
-    are 99/64, 83/64 and 2/64 by document, and 184²/(99² + 83² + 2²) documents count.
+    documents of equal weight: a design effect of 8/√(3 · 64/22) if their items are alike. The
+    squared errors of the items are 99/64, 83/64 and 2/64 by document, so that
+    184²/(99² + 83² + 2²) documents count.
     """
     ours = scores(np.array([1.0, 1, 0, 0, 1, 1, 0, 1]), clusters=list("aaabbbcc"))
     baseline = scores(np.array([0.0, 0, 0, 1, 1, 1, 0, 1]), clusters=list("aaabbbcc"))
@@ -302,7 +303,7 @@ def test_a_difference_over_clusters_by_hand():
     variance = (residuals**2 / np.array([38, 38, 54]) * 64).sum() / 64
     as_items = 184 / 64 / 7 / 8
     counted = 184**2 / (99**2 + 83**2 + 2**2)
-    effect = (counted * variance / as_items + 6 * 22 / 8) / (counted + 6)
+    effect = (counted * variance / as_items + 6 * 8 / math.sqrt(3 * 64 / 22)) / (counted + 6)
     n = 8 / effect
     adjusted = n**2 * variance * (1 - 22 / 64) + 1 + 2 / 8**2 * n / (n + 2)
     assert difference.value == pytest.approx(1 / 8)
