@@ -84,7 +84,7 @@ test-slices: .venv/.installed
 
 # Coverage, error rates and power over 1,000 draws of scores whose effects are known.
 test-statistics: .venv/.installed
-	$(BIN)/python -m pytest -m campaign tests/campaigns/test_statistics.py tests/campaigns/test_statistics_of_trees.py tests/campaigns/test_statistics_of_sections.py -s
+	$(BIN)/python -m pytest -m campaign tests/campaigns/test_statistics.py tests/campaigns/test_statistics_of_trees.py tests/campaigns/test_statistics_of_sections.py tests/campaigns/test_statistics_of_rare_answers.py -s
 
 # Eight trained runs of one recipe, split at random into two arms: at most 2 of 20 splits may differ.
 test-same-recipe: .venv/.installed

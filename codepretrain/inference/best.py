@@ -1,11 +1,13 @@
 """The probability of each arm of being the best."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
 from codepretrain.inference.crossed import IndependentSet, independent_sets
 from codepretrain.inference.linearized import Linearized, over_clusters
+from codepretrain.inference.matched_pairs import items_part
 
 _DRAWS = 20_000
 _EQUAL = 1e-7  # draws that differ by less of their size differ by the rounding of a root
@@ -23,8 +25,9 @@ def probability_of_best(
     From draws of the true means: around each observed mean, its error over runs is Student's t with
     S - 1 degrees of freedom, and its error over items is normal with the arms' covariance over
     clusters. An ordinary bootstrap of 3 replicates would draw too narrow a distribution, by √(2/3).
-    The difference of two arms of a bounded score has at least the variance of `item_floor`, so that
-    equal answers to a few items are no certainty. Arms that are equal in a draw share it.
+    The difference of two arms of a bounded score has at least the variance of its contrast
+    (`matched_pairs.py`), so that equal answers to a few items are no certainty. Arms that are equal
+    in a draw share it.
 
     The errors over runs of the arms of a group are drawn together: a multivariate t with their
     covariance over replicates, so that the difference of two of them has the error of replicates
@@ -53,7 +56,7 @@ def probability_of_best(
             "is unknown otherwise"
         )
     items = np.stack(errors)
-    covariance = items @ items.T + scores.item_floor / 2 * np.eye(len(means))
+    covariance = items @ items.T + np.diag(_added_pairs(scores))
     draws = means + rng.normal(size=(_DRAWS, len(means))) @ _root(covariance)
     labels = list(groups) or list(range(len(means)))
     for group in dict.fromkeys(labels):
@@ -67,6 +70,20 @@ def probability_of_best(
     return np.asarray((is_best / is_best.sum(axis=1, keepdims=True)).mean(axis=0))
 
 
+def _added_pairs(scores: Linearized) -> np.ndarray:
+    """Returns what to add to the variance over items of each arm, [A].
+
+    Half of the most that a difference of the arm from another one has more than that over clusters.
+    """
+    added = np.zeros(len(scores.values))
+    for pair in itertools.combinations(range(len(added)), 2):
+        weights = np.zeros(len(added))
+        weights[list(pair)] = 1.0, -1.0
+        more = items_part(scores.strata, weights, is_shifted=False).added
+        added[list(pair)] = np.maximum(added[list(pair)], more / 2)
+    return added
+
+
 def _run_covariance(scores: Linearized, sets: Sequence[IndependentSet]) -> np.ndarray:
     """Returns the covariance of the arms' means over runs, [A, A], without run × item.
 
@@ -76,6 +93,7 @@ def _run_covariance(scores: Linearized, sets: Sequence[IndependentSet]) -> np.nd
     if len(set(counts)) > 1:
         raise ValueError(
             f"groups: expected the same number of replicates in every arm, found {tuple(counts)}"
+            ": measure the missing ones, or give each arm a group of its own"
         )
     values = np.stack([of.values for of in sets])
     errors = np.stack([over_clusters(scores.strata, of.errors) for of in sets])

@@ -6,6 +6,7 @@ alone covered the true difference of recipes in 77% of simulated cases, and in 2
 dominate (LOG.md; tests/campaigns/test_statistics.py).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -13,14 +14,10 @@ from typing import Literal
 import numpy as np
 
 from codepretrain.inference.estimate import Components, Estimate, student_estimate
-from codepretrain.inference.linearized import (
-    Linearized,
-    item_variance,
-    linearize,
-    over_clusters,
-)
+from codepretrain.inference.linearized import Linearized, linearize, over_clusters
+from codepretrain.inference.matched_pairs import ItemsPart, items_part
 from codepretrain.inference.scores import ArmScores, aligned
-from codepretrain.inference.variance import combined, of_items
+from codepretrain.inference.variance import Parts, combined, of_items
 
 Between = Literal["recipes", "checkpoints"]
 _ROUNDING = 1e-12  # of scores: what is smaller is a rounding error
@@ -55,7 +52,7 @@ def contrast(
         from one run, such as cooldowns of one trunk: their weighted sum is one observation.
       between: "recipes" for runs with other seeds and other items. "checkpoints" for the models at
         hand, with other items: it says nothing about the recipes, and is all that one replicate
-        allows. For two checkpoints and binary scores `report/paired.py` has better intervals.
+        allows.
 
     Raises:
       ValueError: arms with different items, or with too few replicates.
@@ -77,48 +74,76 @@ def linear_contrast(
         raise ValueError(
             f"weights: expected one for each of {len(scores.values)} arms, found {len(weights)}"
         )
+    weights = np.asarray(weights, np.float64)
     groups = [0] * len(weights) if is_paired else groups
-    sets = _joined_sets(scores, np.asarray(weights, np.float64), groups)
+    sets = _joined_sets(scores, weights, groups)
     if not sets:
         raise ValueError("weights: expected at least one that is not 0, found none")
-    item, item_freedom = _of_items(scores, sets)
-    item = max(item, scores.item_floor * float(np.square(weights).max()))
+    items = items_part(scores.strata, weights, is_shifted=between == "checkpoints")
     value = float(sum(of.values.mean() for of in sets))
     rounding = _ROUNDING * max(float(np.abs(of.values).max()) for of in sets)
-    value = 0.0 if abs(value) <= rounding else value
+    center = value - items.shift
+    if math.isfinite(rounding):
+        value, center = (0.0 if abs(of) <= rounding else of for of in (value, center))
     if between == "checkpoints":
-        components = Components(seed=np.nan, item=item, residual=np.nan)
-        variances = of_items(item, item_freedom)
-        method = "these checkpoints: Student’s t over clusters of items"
+        components = Components(seed=np.nan, item=items.variance, residual=np.nan)
+        variances = of_items(items.variance, items.freedom)
+        method = _method_of_checkpoints(scores)
     else:
         _check_replicates(scores)
-        parts = [of.parts(scores) for of in sets]
-        run = np.array([part[0] for part in parts])
-        rest = sum(part[1] for part in parts)
-        replicates = np.array([len(of.values) for of in sets], np.float64)
-        variances = combined(
-            run,
-            np.asarray(item),
-            np.asarray(rest),
-            run_freedoms=replicates - 1,
-            design=np.array([of.design for of in sets]) / replicates,
-            item_freedom=item_freedom,
-        ).as_floats()
-        components = Components(seed=float(run.sum()), item=item, residual=float(rest))
+        components, variances = _of_recipes(scores, sets, items)
         method = f"{'paired ' if is_paired else ''}runs × items, Student’s t"
         if not is_paired and len(set(groups)) < len(groups):
             method += ", replicates of shared runs together"
-    if variances.variance <= rounding**2:  # all runs, or all items, are equal: nothing is known
-        variances = of_items(0.0, item_freedom)
+    are_equal = bool(variances.variance <= rounding**2)
+    if are_equal:  # all runs, or all items, are equal: nothing is known
+        variances = of_items(0.0, items.freedom)
     return student_estimate(
         value,
         variances,
+        center=center,
+        is_exact=are_equal and between == "checkpoints" and _are_equal(scores, weights, rounding),
         components=components,
         method=method,
         num_replicates=scores.num_replicates,
         num_items=scores.num_items,
         num_clusters=scores.num_clusters,
         is_paired=is_paired,
+    )
+
+
+def _of_recipes(
+    scores: Linearized, sets: Sequence["IndependentSet"], items: ItemsPart
+) -> tuple[Components, Parts]:
+    parts = [of.parts(scores) for of in sets]
+    run = np.array([part[0] for part in parts])
+    rest = sum(part[1] for part in parts)
+    replicates = np.array([len(of.values) for of in sets], np.float64)
+    variances = combined(
+        run,
+        np.asarray(items.variance),
+        np.asarray(rest),
+        run_freedoms=replicates - 1,
+        design=np.array([of.design for of in sets]) / replicates,
+        item_freedom=items.freedom,
+    ).as_floats()
+    components = Components(seed=float(run.sum()), item=items.variance, residual=float(rest))
+    return components, variances
+
+
+def _method_of_checkpoints(scores: Linearized) -> str:
+    are_bounded = any(stratum.items is not None for stratum in scores.strata)
+    method = "adjusted matched pairs (Agresti–Min)" if are_bounded else "paired Student’s t"
+    unit = "items" if scores.num_clusters == scores.num_items else "clusters of items"
+    return f"these checkpoints: {method} over {unit}"
+
+
+def _are_equal(scores: Linearized, weights: np.ndarray, rounding: float) -> bool:
+    """Returns whether a contrast is 0 in each stratum, but for rounding."""
+    return all(
+        abs(sum(w * of.mean() for w, of in zip(weights, stratum.ratios, strict=True) if w))
+        <= rounding
+        for stratum in scores.strata
     )
 
 
@@ -173,20 +198,13 @@ def _joined(sets: Sequence[IndependentSet]) -> IndependentSet:
     if len(set(counts)) > 1:
         raise ValueError(
             f"is_paired: expected the same number of replicates in every arm, found {tuple(counts)}"
+            ": measure the missing ones, or compare the arms as independent"
         )
     return IndependentSet(
         np.sum([of.values for of in sets], axis=0),
         tuple(np.sum(of, axis=0) for of in zip(*(one.errors for one in sets), strict=True)),
         sum(of.design for of in sets),
     )
-
-
-def _of_items(scores: Linearized, sets: Sequence[IndependentSet]) -> tuple[float, float]:
-    errors = [
-        np.sum([of.errors[place].mean(axis=0) for of in sets], axis=0)
-        for place in range(len(scores.strata))
-    ]
-    return item_variance(scores.strata, errors)
 
 
 def _check_replicates(scores: Linearized) -> None:

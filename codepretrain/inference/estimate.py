@@ -27,6 +27,8 @@ class Estimate:
 
     Attributes:
       value: in the unit of the metric.
+      center: of intervals and tests; the value, or nearer to 0 for a difference of checkpoints in
+        a bounded score (`matched_pairs.py`).
       freedom: Satterthwaite's degrees of freedom of the standard error. Intervals and p-values are
         by parts, as `variance.py` says.
       interval: 95%.
@@ -39,6 +41,7 @@ class Estimate:
     """
 
     value: float
+    center: float
     standard_error: float
     freedom: float
     interval: Interval
@@ -53,7 +56,7 @@ class Estimate:
 
     def interval_at(self, confidence: float) -> Interval:
         """Returns Student's interval with another confidence, such as 0.9."""
-        return _interval(self.value, self.variances, confidence)
+        return _interval(self.center, self.variances, confidence)
 
     def one_sided_p(self, direction: str, bound: float = 0.0) -> float:
         """Returns the p-value of the hypothesis that the true value is not beyond `bound`.
@@ -63,8 +66,8 @@ class Estimate:
         """
         if direction not in ("higher", "lower"):
             raise ValueError(f"direction: expected 'higher' or 'lower', found {direction!r}")
-        beyond = (1.0 if direction == "higher" else -1.0) * (self.value - bound)
-        if not _is_known(self.value, self.variances):
+        beyond = (1.0 if direction == "higher" else -1.0) * (self.center - bound)
+        if not _is_known(self.center, self.variances):
             return 1.0
         tail = self.variances.tail(abs(beyond))
         return tail if beyond > 0 else 1 - tail
@@ -74,6 +77,8 @@ def student_estimate(
     value: float,
     variances: Parts,
     *,
+    center: float | None = None,
+    is_exact: bool = False,
     components: Components,
     method: str,
     num_replicates: tuple[int, ...],
@@ -85,14 +90,22 @@ def student_estimate(
 
     A variance of 0 is not evidence of an exact value: no replicate and no item differed, so that
     the spread is unknown.
+
+    Args:
+      center: of the interval; the value by default.
+      is_exact: whether a variance of 0 is known, as between checkpoints with the same scores.
     """
-    is_known = _is_known(value, variances)
+    center = value if center is None else center
+    interval = _interval(center, variances, CONFIDENCE)
+    if is_exact and variances.is_finite:
+        interval = Interval(center, center)
     return Estimate(
         value=value,
+        center=center,
         standard_error=math.sqrt(variances.variance) if variances.variance > 0 else math.nan,
         freedom=float(variances.freedom),
-        interval=_interval(value, variances, CONFIDENCE),
-        p_value=2 * variances.tail(abs(value)) if is_known else 1.0,
+        interval=interval,
+        p_value=2 * variances.tail(abs(center)) if _is_known(center, variances) else 1.0,
         components=components,
         method=method,
         num_replicates=num_replicates,
@@ -103,13 +116,12 @@ def student_estimate(
     )
 
 
-def _interval(value: float, variances: Parts, confidence: float) -> Interval:
-    if not _is_known(value, variances):
+def _interval(center: float, variances: Parts, confidence: float) -> Interval:
+    if not _is_known(center, variances):
         return UNBOUNDED
     half = float(variances.margin((1 - confidence) / 2))
-    return Interval(value - half, value + half)
+    return Interval(center - half, center + half)
 
 
-def _is_known(value: float, variances: Parts) -> bool:
-    is_spread = variances.variance > 0
-    return math.isfinite(value) and is_spread and math.isfinite(variances.margin(0.25))
+def _is_known(center: float, variances: Parts) -> bool:
+    return math.isfinite(center) and bool(variances.variance > 0) and variances.is_finite

@@ -6,12 +6,12 @@ shares of strata are known. Everything after that is linear: an arm's error is t
 replicates, and that of a contrast is the weighted sum over arms. Errors are scaled by √d of
 `evals/unequal_clusters.py`, so that Σ (√d·e)² is an unbiased variance.
 
-S replicates, C clusters.
+S replicates, C clusters, I items.
 Source: Cochran, Sampling Techniques (3rd ed.), sections 5.4 and 6.10.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,20 +21,43 @@ from codepretrain.inference.scores import ArmScores
 
 
 @dataclass(frozen=True)
+class BoundedItems:
+    """The items of a stratum of bounded scores, each as if it were a cluster.
+
+    Attributes:
+      item_range: the largest possible difference between two models' values of an item.
+      cluster_of: [I] places in the stratum's clusters.
+      errors: √d·e of each item, the mean over replicates, an array [I] for each arm.
+      effective_items: of how many items of equal weight the mean would vary as much.
+      effective_clusters: the same of clusters.
+    """
+
+    item_range: float
+    cluster_of: np.ndarray
+    errors: tuple[np.ndarray, ...]
+    effective_items: float
+    effective_clusters: float
+
+
+@dataclass(frozen=True)
 class Stratum:
     """The clusters of one stratum.
 
     Attributes:
       clusters: [C] names.
       errors: √d·e, an array [S, C] for each arm.
+      ratios: the metric of the stratum, an array [S] for each arm.
       freedom: degrees of freedom of a variance over these clusters.
       share: of the weights, the mean over all replicates of all arms.
+      items: None where scores have no bounds.
     """
 
     clusters: np.ndarray
     errors: tuple[np.ndarray, ...]
+    ratios: tuple[np.ndarray, ...]
     freedom: float
     share: float
+    items: BoundedItems | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +67,11 @@ class Linearized:
     Attributes:
       values: the metric of each replicate, an array [S] for each arm.
       strata: of all arms.
-      item_floor: the smallest variance over items that is believed; 0 if there is no such bound.
     """
 
     values: tuple[np.ndarray, ...]
     strata: tuple[Stratum, ...]
     num_items: int
-    item_floor: float = 0.0
 
     @property
     def num_replicates(self) -> tuple[int, ...]:
@@ -64,17 +85,13 @@ class Linearized:
 def linearize(arms: Sequence[ArmScores]) -> Linearized:
     """Returns the metrics and errors of aligned arms (`scores.aligned`).
 
-    Items that are empty (value and weight 0) in every arm are left out. The floor of the variance
-    of a bounded score is that of C equal answers and two more pairs, of which half an item each was
-    won and lost, item_range² / (C + 2)², in each stratum by itself: Σ share² · item_range² /
-    (C + 2)². With the clusters of all strata together, a task of 10 items would hide behind one of
-    1,000 that has the same share.
-    Source: Agresti & Min 2005, Statistics in Medicine 24, 729–740, "Wald+2".
+    Items that are empty (value and weight 0) in every arm are left out.
     """
     columns = [(arm.values, arm.filled_weights) for arm in arms]
     is_filled = np.any([y.any(axis=0) | x.any(axis=0) for y, x in columns], axis=0)
     names = np.asarray(arms[0].clusters, object)
     kind = arms[0].filled_strata
+    ranges = _ranges(arms)
     strata = []
     with np.errstate(invalid="ignore", divide="ignore"):
         values = tuple(y.sum(axis=1) / x.sum(axis=1) for y, x in columns)
@@ -82,22 +99,22 @@ def linearize(arms: Sequence[ArmScores]) -> Linearized:
         for one in np.unique(kind[is_filled]):
             is_in = is_filled & (kind == one)
             clusters, cluster_of = np.unique(names[is_in], return_inverse=True)
-            sums = [
-                (_cluster_sums(y[:, is_in], cluster_of), _cluster_sums(x[:, is_in], cluster_of))
-                for y, x in columns
+            of_items = [(y[:, is_in], x[:, is_in]) for y, x in columns]
+            of_clusters = [
+                (_cluster_sums(y, cluster_of), _cluster_sums(x, cluster_of)) for y, x in of_items
             ]
-            strata.append(_stratum(clusters, sums, totals))
-    ranges = [arm.item_range for arm in arms]
-    widest = max((one or 0.0 for one in ranges), default=0.0) if all(ranges) else 0.0
-    return Linearized(
-        values=values,
-        strata=tuple(strata),
-        num_items=int(is_filled.sum()),
-        item_floor=sum((of.share * widest / (len(of.clusters) + 2)) ** 2 for of in strata),
-    )
+            stratum, shares = _stratum(clusters, of_clusters, totals)
+            if ranges is not None:
+                bound = float(ranges[is_in].max())
+                items = _bounded_items(bound, cluster_of, of_items, totals, shares)
+                stratum = replace(stratum, items=items)
+            strata.append(stratum)
+    return Linearized(values=values, strata=tuple(strata), num_items=int(is_filled.sum()))
 
 
-def item_variance(strata: Sequence[Stratum], errors: Sequence[np.ndarray]) -> tuple[float, float]:
+def item_variance(
+    strata: Sequence[Stratum], errors: Sequence[np.ndarray], added: Sequence[float] = ()
+) -> tuple[float, float]:
     """Returns the variance over clusters of an error that adds over them, and its freedom.
 
     √d·e of a cluster that is in several strata are added first. The degrees of freedom are
@@ -105,15 +122,21 @@ def item_variance(strata: Sequence[Stratum], errors: Sequence[np.ndarray]) -> tu
 
     Args:
       errors: [C] for each stratum.
+      added: to the variance of each stratum; empty for nothing.
     """
     if not strata:
         return np.nan, 0.0
     freedoms = [stratum.freedom for stratum in strata]
-    freedom = satterthwaite([float(np.sum(e**2)) for e in errors], freedoms)
+    added = list(added) or [0.0] * len(strata)
     of_clusters = over_clusters(strata, [e[np.newaxis] for e in errors])
-    if of_clusters.shape[1] < sum(map(len, errors)):
+    are_shared = of_clusters.shape[1] < sum(map(len, errors))
+    if are_shared:  # what cancels between strata leaves nothing to take off
+        added = [max(one, 0.0) for one in added]
+    variances = [float(np.sum(e**2)) + one for e, one in zip(errors, added, strict=True)]
+    freedom = satterthwaite(variances, freedoms)
+    if are_shared:
         freedom = min(freedom, max(freedoms))
-    return float(np.sum(of_clusters**2)), freedom
+    return float(np.sum(of_clusters**2)) + sum(added), freedom
 
 
 def over_clusters(strata: Sequence[Stratum], errors: Sequence[np.ndarray]) -> np.ndarray:
@@ -138,17 +161,55 @@ def _cluster_sums(columns: np.ndarray, cluster_of: np.ndarray) -> np.ndarray:
     return np.stack([np.bincount(cluster_of, row, num_clusters) for row in columns])
 
 
+def _ranges(arms: Sequence[ArmScores]) -> np.ndarray | None:
+    """Returns the range of each item, [I], None if the scores of an arm have no bounds."""
+    ranges = [arm.item_range for arm in arms]
+    known = [np.broadcast_to(one, len(arms[0].ids)) for one in ranges if one is not None]
+    return np.max(known, axis=0) if len(known) == len(ranges) else None
+
+
 def _stratum(
     clusters: np.ndarray,
     sums: Sequence[tuple[np.ndarray, np.ndarray]],
     totals: Sequence[np.ndarray],
-) -> Stratum:
-    """Returns one stratum.
+) -> tuple[Stratum, np.ndarray]:
+    """Returns one stratum, and the shares of its clusters, [C].
 
     Args:
       sums: the sums of values and of weights over the items of each cluster, [S, C], of each arm.
       totals: the sum of weights over all strata, [S, 1], of each arm.
     """
+    errors, share, freedom = _errors(sums, totals)
+    of_all = [
+        (x.sum(axis=1, keepdims=True) / total).mean()
+        for (_, x), total in zip(sums, totals, strict=True)
+    ]
+    ratios = tuple(y.sum(axis=1) / x.sum(axis=1) for y, x in sums)
+    return Stratum(clusters, errors, ratios, freedom, float(np.mean(of_all))), share
+
+
+def _bounded_items(
+    item_range: float,
+    cluster_of: np.ndarray,
+    columns: Sequence[tuple[np.ndarray, np.ndarray]],
+    totals: Sequence[np.ndarray],
+    cluster_shares: np.ndarray,
+) -> BoundedItems:
+    """Returns the items of one stratum; see `_stratum` for the columns, here [S, I]."""
+    errors, shares, _ = _errors(columns, totals)
+    return BoundedItems(
+        item_range,
+        cluster_of,
+        tuple(of.mean(axis=0) for of in errors),
+        1 / float(np.sum(shares**2)),
+        1 / float(np.sum(cluster_shares**2)),
+    )
+
+
+def _errors(
+    sums: Sequence[tuple[np.ndarray, np.ndarray]], totals: Sequence[np.ndarray]
+) -> tuple[tuple[np.ndarray, ...], np.ndarray, float]:
+    """Returns √d·e of each arm, the shares of the weights, and the degrees of freedom."""
     shares = [x / x.sum(axis=1, keepdims=True) for _, x in sums]
     # All models have the same weights in most metrics.
     share = np.mean([of.mean(axis=0) for of in shares], axis=0)
@@ -157,8 +218,4 @@ def _stratum(
         np.sqrt(factors) * (y - y.sum(axis=1, keepdims=True) * of) / total
         for (y, _), of, total in zip(sums, shares, totals, strict=True)
     ]
-    of_all = [
-        (x.sum(axis=1, keepdims=True) / total).mean()
-        for (_, x), total in zip(sums, totals, strict=True)
-    ]
-    return Stratum(clusters, tuple(errors), freedom, float(np.mean(of_all)))
+    return tuple(errors), share, freedom

@@ -29,9 +29,9 @@ class ArmScores:
       values: [S, I] float64, in the unit of the metric.
       weights: [S, I] float64, None where every item has weight one.
       item_range: the largest possible difference between two models' values of an item of weight
-        one: 1 for an accuracy. None where there is no bound; where None is given, values within 0
-        and 1 without weights are taken as fractions. Needed only where all models agree on all
-        items, whose spread is then unknown otherwise.
+        one: 1 for an accuracy. An array [I] where items differ in it. None where there is no bound;
+        where None is given, values within 0 and 1 without weights are taken as fractions. Needed
+        where models agree on nearly all items (`matched_pairs.py`).
     """
 
     ids: Sequence[str]
@@ -39,7 +39,7 @@ class ArmScores:
     values: np.ndarray
     weights: np.ndarray | None = None
     strata: np.ndarray | None = None
-    item_range: float | None = None
+    item_range: float | np.ndarray | None = None
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, np.float64)
@@ -47,8 +47,9 @@ class ArmScores:
             raise ValueError(
                 f"values: expected [replicates, {len(self.ids)} items], found {values.shape}"
             )
-        for name in ("clusters", "strata"):
-            column = getattr(self, name)
+        ranges = self.item_range if isinstance(self.item_range, np.ndarray) else None
+        columns = {"clusters": self.clusters, "strata": self.strata, "item_range": ranges}
+        for name, column in columns.items():
             if column is not None and len(column) != len(self.ids):
                 raise ValueError(f"{name}: expected {len(self.ids)} entries, found {len(column)}")
         if len(set(self.ids)) < len(self.ids):
@@ -92,7 +93,13 @@ class ArmScores:
             values=self.values[:, places],
             weights=None if self.weights is None else self.weights[:, places],
             strata=None if self.strata is None else np.asarray(self.strata)[places],
+            item_range=taken(self.item_range, places),
         )
+
+
+def taken(item_range: float | np.ndarray | None, places: np.ndarray) -> float | np.ndarray | None:
+    """Returns the ranges of the items at some places."""
+    return item_range[places] if isinstance(item_range, np.ndarray) else item_range
 
 
 def aligned(arms: Sequence[ArmScores], names: Sequence[str] | None = None) -> list[ArmScores]:

@@ -38,10 +38,12 @@ simulation (LOG.md; tests/campaigns/test_statistics.py).
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 from scipy import special
+
+Draws = float | np.ndarray  # of one draw, or of many
 
 _LEAST = -230.0  # logarithm; smaller p-values are 0
 
@@ -56,10 +58,10 @@ class Parts:
       item: V_item.
     """
 
-    run: Any
-    excess: Any
-    item: Any
-    run_freedom: Any
+    run: Draws
+    excess: Draws
+    item: Draws
+    run_freedom: Draws
     item_freedom: float
 
     def as_floats(self) -> "Parts":
@@ -68,12 +70,12 @@ class Parts:
         return Parts(*map(float, values))
 
     @property
-    def variance(self) -> Any:
+    def variance(self) -> Draws:
         """Returns V."""
         return np.maximum(self.run + self.excess, self.item)
 
     @property
-    def freedom(self) -> Any:
+    def freedom(self) -> Draws:
         """Returns Satterthwaite's degrees of freedom of V: a description, not used in tests."""
         total = np.float64(self.run + self.excess)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -82,7 +84,7 @@ class Parts:
             found = np.where(self.item > total, self.item_freedom, total**2 / uncertain)
         return np.where(self.variance > 0, found, 0.0)
 
-    def margin(self, tail: float) -> Any:
+    def margin(self, tail: float) -> Draws:
         """Returns half of the interval that leaves out a probability of `tail` on either side.
 
         NaN where a part is unknown.
@@ -93,12 +95,17 @@ class Parts:
             apart = _product(of_run, self.run) + _product(of_item, self.excess)
             return np.sqrt(np.maximum(apart, _product(of_item, self.item)))
 
+    @cached_property
+    def is_finite(self) -> bool:
+        """Returns whether no part of one draw is unknown."""
+        return math.isfinite(self.margin(0.25))
+
     def tail(self, distance: float) -> float:
         """Returns the probability on one side that has the distance, positive, as its margin.
 
         Of one draw. 1/2 for a distance of 0, and where a part is unknown.
         """
-        if not distance > 0 or not math.isfinite(self.margin(0.25)):
+        if not distance > 0 or not self.is_finite:
             return 0.5
         run, excess, item = map(float, (self.run, self.excess, self.item))
         freedoms = float(self.run_freedom), float(self.item_freedom)
@@ -153,11 +160,11 @@ def of_items(variance: float, freedom: float) -> Parts:
     return Parts(0.0, variance, variance, freedom, freedom)
 
 
-def _product(square: Any, part: Any) -> Any:
+def _product(square: Draws, part: Draws) -> Draws:
     """Returns the product, 0 for a part of 0 whose degrees of freedom are unknown."""
     return np.where(part == 0, 0.0, square * part)
 
 
-def _quotient(part: Any, freedom: Any) -> Any:
+def _quotient(part: Draws, freedom: Draws) -> Draws:
     """Returns part² / freedom, 0 for a part of 0."""
     return np.where(part == 0, 0.0, np.float64(part) ** 2 / freedom)

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.evals.identity import differing
 from codepretrain.evals.metric import Metric
@@ -18,7 +16,7 @@ from codepretrain.report.between import Between
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.collect import RunResults, StudyResults
 from codepretrain.report.evaluations import Evaluation
-from codepretrain.report.paired import PairedScores, aligned
+from codepretrain.report.paired import PairedScores, aligned, stacked
 
 ScoresReader = Callable[[Evaluation], Mapping[str, PairedScores]]
 
@@ -246,20 +244,11 @@ def arm_scores(
         if is_checked:
             _check_value(run, arm.row, scores, metric)
         found.append(scores if not found else aligned(found[0], scores))
-    first = found[0]
-    is_weighted = any(scores.weights is not None for scores in found)
-    stacked = ArmScores(
-        ids=first.ids,
-        clusters=first.clusters,
-        values=np.stack([scores.values for scores in found]),
-        weights=np.stack([scores.filled_weights for scores in found]) if is_weighted else None,
-        strata=first.strata,
-        item_range=1.0 if arm.row.is_percentage else None,
-    )
+    scored = stacked(found, is_fraction=arm.row.is_percentage)
     labels = arm.starts if replicates is None else replicates
     if len(set(labels)) < len(labels):
-        return averaged_over_trunks(stacked, labels)
-    return stacked
+        return averaged_over_trunks(scored, labels)
+    return scored
 
 
 def _check_value(run: RunResults, row: MetricRow, scores: PairedScores, metric: Metric) -> None:

@@ -51,12 +51,19 @@ def combined(
         names, stratum = np.unique(strata, return_inverse=True)
         scale = part.share / weights.sum()
         values = scores.values
-        if is_centered:
-            chance = part.metric.null_value or 0.0
-            values = (values - chance * weights) / (1 - chance)
-        columns.append(np.stack([scale * values, scale * weights, num_strata + stratum]))
+        chance = (part.metric.null_value or 0.0) if is_centered else 0.0
+        values = (values - chance * weights) / (1 - chance)
+        ranges = np.full_like(values, 1 / (1 - chance))
+        columns.append(np.stack([scale * values, scale * weights, num_strata + stratum, ranges]))
         ids += [f"{part.evaluation.evaluator}/{part.name}/{name}" for name in scores.ids]
         clusters += scores.clusters
         num_strata += len(names)
-    values, weights, strata = np.concatenate(columns, axis=1)
-    return PairedScores(ids=ids, clusters=clusters, values=values, weights=weights, strata=strata)
+    values, weights, strata, ranges = np.concatenate(columns, axis=1)
+    return PairedScores(
+        ids=ids,
+        clusters=clusters,
+        values=values,
+        weights=weights,
+        strata=strata,
+        item_range=ranges if is_centered else None,
+    )

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from codepretrain.inference.families import holm
+from codepretrain.inference.families import adjusted
 from codepretrain.report.arms import ScoresReader, find_arm, share_a_run
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
@@ -140,8 +140,8 @@ def _adjusted(
         for key, cell in cells.items()
         if cell.difference is not None and key[0] in rows
     }
-    adjusted = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    corrected = adjusted(p_values, method="holm")
     return {
-        key: dataclasses.replace(cell, adjusted_p=adjusted.get(key, cell.adjusted_p))
+        key: dataclasses.replace(cell, adjusted_p=corrected.get(key, cell.adjusted_p))
         for key, cell in cells.items()
     }

@@ -1,12 +1,13 @@
 """The value of a contrast, before the correction for others of its family."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.inference.crossed import contrast
 from codepretrain.inference.equivalence import equivalence, guard_p_values
 from codepretrain.inference.estimate import Estimate
+from codepretrain.inference.interval import Interval
 from codepretrain.inference.scores import ArmScores
 from codepretrain.report.arms import (
     Arm,
@@ -20,8 +21,7 @@ from codepretrain.report.arms import (
 from codepretrain.report.cells import MetricRow, within_bounds
 from codepretrain.report.contrast_effects import effects_of
 from codepretrain.report.contrast_result import ContrastResult
-from codepretrain.report.differences import scores_of, two_checkpoints
-from codepretrain.report.statistics import Difference, Interval
+from codepretrain.report.differences import scores_of
 
 
 def estimate_contrast(
@@ -62,7 +62,7 @@ def estimate_contrast(
         between=between(arms),
     )
     if not result.between.are_recipes:
-        return _of_checkpoints(result, read, scores, weights)
+        return _with_value(result, contrast(scores, weights, between="checkpoints"))
     estimate = contrast(scores, weights, is_paired=config.is_paired, groups=groups)
     margin, kept, exceeded = None, None, None
     if config.guarded and config.margin is not None:
@@ -86,21 +86,7 @@ def _mean_interval(arm: ArmScores) -> Interval:
     return contrast([arm], [1.0], between="recipes" if has_replicates else "checkpoints").interval
 
 
-def _of_checkpoints(
-    result: ContrastResult,
-    read: ScoresReader,
-    scores: Sequence[ArmScores],
-    weights: Sequence[float],
-) -> ContrastResult:
-    """Returns the difference of the checkpoints, which decides nothing about recipes."""
-    if result.config.variants and all(len(arm.runs) == 1 for arm in result.arms):
-        difference = two_checkpoints(result.arms[0], result.arms[1], read)
-        assert difference is not None, "the scores were read"
-        return _with_value(result, difference)
-    return _with_value(result, contrast(scores, weights, between="checkpoints"))
-
-
-def _with_value(result: ContrastResult, found: Estimate | Difference) -> ContrastResult:
+def _with_value(result: ContrastResult, found: Estimate) -> ContrastResult:
     return replace(
         result,
         value=found.value,

@@ -7,12 +7,11 @@ from typing import Any, Literal
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.inference.equivalence import Equivalence
 from codepretrain.inference.estimate import Estimate
-from codepretrain.inference.interval import CONFIDENCE
+from codepretrain.inference.interval import CONFIDENCE, UNBOUNDED, Interval
 from codepretrain.report.arms import Arm
 from codepretrain.report.between import TWO_CHECKPOINTS, Between
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.contrast_effects import NO_EFFECTS, Effects
-from codepretrain.report.statistics import UNBOUNDED, Interval
 
 ALPHA = 1 - CONFIDENCE
 

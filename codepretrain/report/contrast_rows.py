@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.text import Text
 
 from codepretrain.inference.effects import Effect
+from codepretrain.inference.interval import Interval
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.contrast_result import ContrastResult
-from codepretrain.report.statistics import Interval
 from codepretrain.report.wording import (
     NOT_THERE,
     UNKNOWN,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from codepretrain.evals.metric import Metric
 from codepretrain.inference.crossed import contrast
+from codepretrain.inference.interval import UNBOUNDED
 from codepretrain.inference.scores import ArmScores
 from codepretrain.report.arms import (
     Arm,
@@ -32,12 +33,7 @@ from codepretrain.report.cells import (
 )
 from codepretrain.report.evaluations import Evaluation
 from codepretrain.report.paired import PairedScores, paired_difference
-from codepretrain.report.statistics import (
-    UNBOUNDED,
-    Difference,
-    unpaired_difference,
-    unpaired_proportions,
-)
+from codepretrain.report.statistics import Difference, unpaired_difference, unpaired_proportions
 
 
 class Reader:
@@ -145,15 +141,7 @@ def _difference(ours: Arm, baseline: Arm, reader: Reader) -> Difference | None:
         return None
     of = between([ours, baseline])
     estimate = contrast(scores, [1.0, -1.0], between="recipes" if of.are_recipes else "checkpoints")
-    return Difference(
-        estimate.value,
-        estimate.interval,
-        estimate.p_value,
-        estimate.num_items,
-        True,
-        estimate.method,
-        between=of,
-    )
+    return Difference.of(estimate, of)
 
 
 def scores_of(arms: Sequence[Arm], read: ScoresReader) -> list[ArmScores] | None:

@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from codepretrain.inference.estimate import Estimate
 from codepretrain.inference.interval import UNBOUNDED, Interval, student_interval
 from codepretrain.report.between import TWO_CHECKPOINTS, Between
 
@@ -38,6 +39,19 @@ class Difference:
     is_paired: bool
     method: str
     between: Between = TWO_CHECKPOINTS
+
+    @classmethod
+    def of(cls, estimate: Estimate, between: Between = TWO_CHECKPOINTS) -> "Difference":
+        """Returns the difference of arms that are paired by item."""
+        return cls(
+            estimate.value,
+            estimate.interval,
+            estimate.p_value,
+            estimate.num_items,
+            True,
+            estimate.method,
+            between,
+        )
 
     @property
     def verdict(self) -> Verdict:

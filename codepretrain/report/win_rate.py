@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from codepretrain.evals.judge.match import Judgment
-from codepretrain.report.statistics import Interval, student_interval, wilson_interval
+from codepretrain.inference.interval import Interval, student_interval
+from codepretrain.report.statistics import wilson_interval
 
 OUTCOMES = ("win", "tie", "loss", "unreadable")
 _SIGN = {"win": 1.0, "loss": -1.0}

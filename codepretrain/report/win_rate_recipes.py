@@ -26,9 +26,9 @@ from codepretrain.evals.judge.match import Judgment
 from codepretrain.evals.judge.result import JudgeResult
 from codepretrain.inference.crossed import contrast
 from codepretrain.inference.estimate import Estimate
+from codepretrain.inference.interval import Interval, student_interval
 from codepretrain.inference.scores import ArmScores, averaged_over_trunks
 from codepretrain.report.between import TWO_CHECKPOINTS, Between
-from codepretrain.report.statistics import Interval, student_interval
 from codepretrain.report.win_rate import (
     OUTCOMES,
     Rate,

@@ -126,7 +126,7 @@ def _notes(compared: JudgedComparison, rate: WinRate) -> Iterator[str]:
 def rate_text(rate: Rate) -> str:
     """Returns a share in percent with its interval.
 
-    >>> from codepretrain.report.statistics import Interval
+    >>> from codepretrain.inference.interval import Interval
     >>> rate_text(Rate(0.523, Interval(0.46, 0.585)))
     '52.3% [46.0, 58.5]'
     """
@@ -139,7 +139,7 @@ def rate_text(rate: Rate) -> str:
 def difference_text(rate: Rate) -> str:
     """Returns a difference of shares in points with its interval.
 
-    >>> from codepretrain.report.statistics import Interval
+    >>> from codepretrain.inference.interval import Interval
     >>> difference_text(Rate(0.066, Interval(-0.0512, 0.1832)))
     '+6.6 points [-5.1, +18.3]'
     """

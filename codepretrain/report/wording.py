@@ -3,8 +3,9 @@
 import math
 from collections.abc import Sequence
 
+from codepretrain.inference.interval import Interval
 from codepretrain.report.cells import MetricRow
-from codepretrain.report.statistics import Difference, Interval
+from codepretrain.report.statistics import Difference
 
 NOT_THERE = "–"
 UNKNOWN = "unknown"

@@ -7,10 +7,11 @@ add.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from codepretrain.inference.linearized import Linearized, Stratum, linearize
+from codepretrain.inference.linearized import Linearized, linearize
 from codepretrain.inference.scores import ArmScores, aligned
 
 
@@ -50,18 +51,19 @@ def aggregate(
         ),
         strata=tuple(stratum for one in each for stratum in one.strata),
         num_items=sum(one.num_items for one in each),
-        item_floor=sum(one.item_floor for one in each),
     )
 
 
 def _scaled(scores: Linearized, task: str, share: float) -> Linearized:
     """Returns scores times a share, with clusters that are named by task."""
     strata = [
-        Stratum(
-            np.array([f"{task}/{name}" for name in of.clusters], object),
-            tuple(share * errors for errors in of.errors),
-            of.freedom,
-            share * of.share,
+        replace(
+            of,
+            clusters=np.array([f"{task}/{name}" for name in of.clusters], object),
+            errors=tuple(share * errors for errors in of.errors),
+            share=share * of.share,
+            items=of.items
+            and replace(of.items, errors=tuple(share * errors for errors in of.items.errors)),
         )
         for of in scores.strata
     ]
@@ -69,7 +71,6 @@ def _scaled(scores: Linearized, task: str, share: float) -> Linearized:
         values=tuple(share * values for values in scores.values),
         strata=tuple(strata),
         num_items=scores.num_items,
-        item_floor=share**2 * scores.item_floor,
     )
 
 

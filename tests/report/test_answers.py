@@ -3,10 +3,10 @@ from dataclasses import replace
 from codepretrain.evals.estimate import Estimate
 from codepretrain.evals.multiple_choice import ACCURACY, ACCURACY_PER_BYTE, MAJORITY, PREDICTED
 from codepretrain.evals.programs.metrics import REASON
+from codepretrain.inference.interval import Interval
 from codepretrain.report.answers import baseline_notes, histograms, is_baseline_or_answer
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.compare import Comparison
-from codepretrain.report.statistics import Interval
 
 
 def comparison_of(evaluator, **metrics):

@@ -225,7 +225,10 @@ def test_without_item_scores_the_tasks_are_taken_as_independent(tmp_path: Path) 
 
 
 def test_differences_are_paired_over_the_same_tasks_of_all_variants(tmp_path: Path) -> None:
-    """BoolQ +1 of 4 items: 1/8 of the category, with a standard error of 1/8 and t(3) = 3.182."""
+    """BoolQ +1 of 4 items, and all tasks of 2, 4 and 4 others equal: two more pairs in each.
+
+    BoolQ: 1/4 · 4/6 and (1 + 1 - 1/6)/6²; the others 0 and 1/4², 1/6², 1/6².
+    """
     record(tmp_path, "first", ALL)
     changed = {"boolq/accuracy": (1, 1, 1, 1), "piqa/accuracy": (1, 0)}
     record(tmp_path, "second", {**ALL, "suite": changed})
@@ -240,10 +243,17 @@ def test_differences_are_paired_over_the_same_tasks_of_all_variants(tmp_path: Pa
     assert reasoning is not None
     assert reasoning.is_paired
     assert reasoning.value == pytest.approx(1 / 8)
-    assert reasoning.interval.high == pytest.approx(1 / 8 + 3.18245 / 8, rel=1e-5)
     assert total is not None
     assert total.value == pytest.approx(1 / 16)
-    assert total.interval.high == pytest.approx(1 / 16 + 3.18245 / 16, rel=1e-5)
+    boolq, piqa, code = (11 / 216, 3), (1 / 16, 1), (1 / 36, 3)
+    for difference, share, tasks in (
+        (reasoning, 2, (boolq, piqa)),
+        (total, 4, (boolq, piqa, code, code)),
+    ):
+        variance = sum(v for v, _ in tasks)
+        half = stats.t.ppf(0.975, variance**2 / sum(v**2 / f for v, f in tasks)) * variance**0.5
+        assert difference.interval.high == pytest.approx((1 / 6 + half) / share)
+        assert difference.interval.low == pytest.approx((1 / 6 - half) / share)
 
 
 def test_variants_of_other_identities_are_not_compared(tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ def kept_at_end(study, phase, evaluator):
     return item_file(plan.run_dir, evaluator, plan.steps, digest)
 
 
+PAIRS = "these checkpoints: adjusted matched pairs (Agresti–Min) over items"
+
+
 def test_every_variant_has_every_metric_at_the_end_of_its_last_phase(comparison):
     assert len(comparison.cells) == len(comparison.rows) * 5
     cell = comparison.cells[CODE_LOSS, "cooldown_with_code"]
@@ -53,11 +56,11 @@ def test_every_variant_has_every_metric_at_the_end_of_its_last_phase(comparison)
 def test_differences_are_paired_and_have_a_direction(comparison):
     better = comparison.cells[CODE_LOSS, "code_to_text"]
     assert better.difference.is_paired
-    assert better.difference.method == "paired, Student’s t"
+    assert better.difference.method == "these checkpoints: paired Student’s t over items"
     assert better.difference.value < 0
     assert better.outcome == "favorable"
     prose = comparison.cells[PROSE, "code_to_text"]
-    assert prose.difference.method == "matched pairs, Agresti–Min"
+    assert prose.difference.method == PAIRS
     assert prose.difference.value < 0
     assert prose.outcome == "unfavorable"
     assert comparison.cells[PROSE, "cooldown_text"].outcome == "not distinguishable"

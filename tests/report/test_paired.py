@@ -256,7 +256,7 @@ def test_equal_answers_to_all_tasks_of_an_average_have_an_interval():
     assert (same.value, same.p_value, same.num_items) == (0, 1, 17)
     assert same.interval.low == pytest.approx(-half)
     assert same.interval.high == pytest.approx(half)
-    assert same.method == "matched pairs, Agresti–Min, over clusters"
+    assert same.method == "these checkpoints: adjusted matched pairs (Agresti–Min) over items"
 
 
 def test_an_average_of_tasks_won_whole_and_lost_whole_is_bounded():
@@ -291,18 +291,30 @@ def test_a_difference_over_clusters_by_hand():
     """Documents a and b: won 2 of 3, lost 1 of 3; c: tied in 2.
 
     Sums of differences 2, -1, 0 of 3, 3, 2 items: D = 1/8, residuals 2 - 3/8, -1 - 3/8, -2/8;
-    w = 3/8, 3/8, 2/8 and Σw² = 22/64: 1 / d = 38/64, 38/64, 54/64.
+    w = 3/8, 3/8, 2/8 and Σw² = 22/64: 1 / d = 38/64, 38/64, 54/64. As many as 8 items and 64/22
+    documents of equal weight: a design effect of 8/√(3 · 64/22) if their items are alike. The
+    squared errors of the items are 99/64, 83/64 and 2/64 by document, so that
+    184²/(99² + 83² + 2²) documents count.
     """
     ours = scores(np.array([1.0, 1, 0, 0, 1, 1, 0, 1]), clusters=list("aaabbbcc"))
     baseline = scores(np.array([0.0, 0, 0, 1, 1, 1, 0, 1]), clusters=list("aaabbbcc"))
     difference = paired_difference(ours, baseline)
     residuals = np.array([13 / 8, -11 / 8, -2 / 8])
-    error = math.sqrt((residuals**2 / np.array([38, 38, 54]) * 64).sum()) / 8
+    variance = (residuals**2 / np.array([38, 38, 54]) * 64).sum() / 64
+    as_items = 184 / 64 / 7 / 8
+    counted = 184**2 / (99**2 + 83**2 + 2**2)
+    effect = (counted * variance / as_items + 6 * 8 / math.sqrt(3 * 64 / 22)) / (counted + 6)
+    n = 8 / effect
+    adjusted = n**2 * variance * (1 - 22 / 64) + 1 + 2 / 8**2 * n / (n + 2)
     assert difference.value == pytest.approx(1 / 8)
     _, freedom = corrections(np.array([3, 3, 2]) / 8)
-    half = stats.t.ppf(0.975, freedom) * error
-    assert difference.interval.high == pytest.approx(1 / 8 + half)
-    assert (difference.num_items, difference.method) == (8, "paired, Student’s t over clusters")
+    half = stats.t.ppf(0.975, freedom) * math.sqrt(adjusted) / (n + 2)
+    assert difference.interval.high == pytest.approx(1 / 8 * n / (n + 2) + half)
+    assert difference.interval.low == pytest.approx(1 / 8 * n / (n + 2) - half)
+    assert difference.num_items == 8
+    assert difference.method == (
+        "these checkpoints: adjusted matched pairs (Agresti–Min) over clusters of items"
+    )
 
 
 def test_equal_models_are_rarely_told_apart_by_items_of_few_documents():

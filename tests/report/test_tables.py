@@ -89,7 +89,7 @@ def test_numbers_tell_their_run_and_method(comparison):
     rows = {(r["metric"], r["variant"]): r for r in tables.number_rows(comparison)}
     row = rows["validation_loss: source/code/nats_per_token", "code_to_text"]
     assert (row["run"], row["step"], row["count"]) == ("code_continue", "200", "120")
-    assert row["method"] == "paired, Student’s t"
+    assert row["method"] == "these checkpoints: paired Student’s t over items"
     assert rows["prose_continuation: predicted/0", "code_to_text"]["difference"] == "–"
 
 

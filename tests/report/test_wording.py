@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import pytest
 
+from codepretrain.inference.interval import Interval
 from codepretrain.report.between import TWO_CHECKPOINTS, Between
 from codepretrain.report.cells import MetricRow
-from codepretrain.report.statistics import Difference, Interval
+from codepretrain.report.statistics import Difference
 from codepretrain.report.wording import (
     bytes_text,
     difference_interval_text,
