@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -162,9 +163,9 @@ def test_the_numbers_are_json_and_the_section_is_of_several_studies(contents, fo
 def test_the_ladder_is_in_latex_and_in_the_terminal(found):
     latex = ladder_latex(found)
     bodies = whole(latex)
-    assert len(bodies) == 3  # predictions, decision accuracy, choices
-    assert bodies[0].count(r"\\") == 1 + len(found.predictions)
-    assert "expected positive numbers of unique tokens" in bodies[2]
+    assert len(bodies) == 4  # mixtures, predictions, decision accuracy, choices
+    assert len(re.findall(r" & .* \\\\$", bodies[1], re.M)) == 1 + len(found.predictions)
+    assert "expected positive numbers of unique tokens" in bodies[3]
     file = io.StringIO()
     print_ladder(Console(file=file, width=100), found, width=100)
     text = file.getvalue()
