@@ -30,9 +30,10 @@ def ladder_latex(found: LadderResults) -> str:
 
 
 def _mixtures(found: LadderResults) -> str:
-    of = {row.variant: row.mixture for table in prediction_tables(found) for row in table.rows}
+    named = [(row.variant, row.mixture) for of in prediction_tables(found) for row in of.rows]
+    rows = list(dict.fromkeys(named))
     header = ("Variant", "Mixture")
-    return latex_table("Mixtures of the ladder", "ll", header, [*of.items()]) if of else ""
+    return latex_table("Mixtures of the ladder", "ll", header, rows) if rows else ""
 
 
 def _predictions(found: LadderResults) -> str:

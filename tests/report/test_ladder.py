@@ -17,6 +17,7 @@ from codepretrain.report.ladder_arms import find_ladder
 from codepretrain.report.ladder_exports import ladder_latex, print_ladder
 from codepretrain.report.ladder_mixtures import choices
 from codepretrain.report.ladder_view import ladder_html
+from codepretrain.report.mixtures import mixture_text
 from codepretrain.report.together import bring_together
 from codepretrain.report.together_sections import SECTIONS, sections_of
 from codepretrain.report.token_rows import token_rows
@@ -152,6 +153,16 @@ def test_without_prepared_data_no_mixture_is_chosen_and_the_page_says_why(found)
     html = ladder_html(found)
     assert "expected positive numbers of unique tokens" in html
     assert "16M parameters, 80M tokens" in html
+
+
+def test_the_legend_has_the_color_of_every_mixture_in_the_figure(found):
+    html = ladder_html(found)
+    legend = html.partition('<p class="legend">')[2].partition("</p>")[0]
+    mixtures = [mixture_text(one) for one in dict.fromkeys(o.mixture for o in found.predictions)]
+    looks = re.findall(r'fill="var\(--variant-(\d+)\)"/></svg>([^<]+)</span>', legend)
+    assert looks == [(str(place), name) for place, name in enumerate(mixtures)]
+    figure = html.partition('aria-label="Predicted')[2].partition("</figure>")[0]
+    assert {place for place, _ in looks} <= set(re.findall(r"--variant-(\d+)", figure))
 
 
 def test_the_numbers_are_json_and_the_section_is_of_several_studies(contents, found):
