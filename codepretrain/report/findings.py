@@ -3,11 +3,15 @@
 No sentence calls a recipe better or worse unless both arms have replicates.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from codepretrain.report.accounts import variant_status
 from codepretrain.report.between import Between
 from codepretrain.report.cells import Cell, MetricRow
+from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison
+from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.wording import (
     difference_interval_text,
     difference_text,
@@ -74,6 +78,19 @@ def caution(comparison: Comparison) -> str:
     if all(are_recipes):
         return ""
     return _SOME_CHECKPOINTS if any(are_recipes) else _ALL_CHECKPOINTS
+
+
+def interim(results: StudyResults, contrasts: Sequence[ContrastResult]) -> str:
+    """Returns that what is decided of an unfinished study is not final; "" if nothing is."""
+    statuses = [variant_status(results, variant) for variant in results.spec.variants]
+    num_complete = statuses.count("complete")
+    if num_complete == len(statuses) or all(one.decision == "not decided" for one in contrasts):
+        return ""
+    return (
+        f"The study is not finished: {num_complete} of {len(statuses)} variants are complete. "
+        "Decisions are interim: a study that ends at the first look that confirms something is "
+        "wrong more often than its p-values say."
+    )
 
 
 def findings(comparison: Comparison) -> tuple[Finding, ...]:

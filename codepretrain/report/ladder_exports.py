@@ -18,63 +18,77 @@ from codepretrain.report.ladder_rows import (
     ranking_metrics,
     ranking_rows,
 )
-from codepretrain.report.latex_text import tabular
+from codepretrain.report.latex_text import Row
+from codepretrain.report.latex_text import table as latex_table
 from codepretrain.report.wording import NOT_THERE, number, scale_of, signed
 
 
 def ladder_latex(found: LadderResults) -> str:
-    """Returns the tables of predictions, of decision accuracy, and of the mixtures chosen."""
-    return "\n\n".join(filter(None, [_predictions(found), _rankings(found), _choices(found)]))
+    """Returns tables of mixtures, predictions, decision accuracy, and of the mixtures chosen."""
+    tables = [_mixtures(found), _predictions(found), _rankings(found), _choices(found)]
+    return "\n\n".join(filter(None, tables))
+
+
+def _mixtures(found: LadderResults) -> str:
+    named = [(row.variant, row.mixture) for of in prediction_tables(found) for row in of.rows]
+    rows = list(dict.fromkeys(named))
+    header = ("Variant", "Mixture")
+    return latex_table("Mixtures of the ladder", "ll", header, rows) if rows else ""
 
 
 def _predictions(found: LadderResults) -> str:
-    rows = [
-        (
-            *(f"{table.metric} ({table.unit})", row.variant, row.mixture, row.num_runs),
-            *(row.predicted or row.missing, row.interval, row.actual, row.actual_interval),
-            *(row.error, row.left_out),
-        )
-        for table in prediction_tables(found)
-        for row in table.rows
-    ]
+    rows: list[Row] = []
+    for table in prediction_tables(found):
+        rows.append(f"{table.metric} ({table.unit})")
+        rows += [
+            (
+                *(row.variant, row.num_runs, row.predicted or row.missing, row.interval),
+                *(row.actual, row.actual_interval, row.error, row.left_out),
+            )
+            for row in table.rows
+        ]
     header = (
-        *("Metric", "Variant", "Mixture", "Runs", "Predicted", "95% interval", "Actual"),
-        *("95% interval", "Error", "Left out"),
+        *("Variant", "Runs", "Predicted", "95% interval", "Actual", "95% interval"),
+        *("Error", "Left out"),
     )
-    comment = f"% the ladder: predicted at {point_text(found.ladder.target)}\n"
-    return comment + tabular("lllrrrrrrr", header, rows) if rows else ""
+    caption = f"The ladder: predicted at {point_text(found.ladder.target)}, and measured there"
+    return latex_table(caption, "lrrrrrrr", header, rows) if rows else ""
 
 
 def _rankings(found: LadderResults) -> str:
-    metrics = [metric_text(found, row) for row in ranking_metrics(found)]
     of_points = ranking_rows(found)
-    rows = [
-        (metric, row.point, *(text for of in cell for text in (of.share, of.interval, of.pairs)))
-        for place, metric in enumerate(metrics)
-        for row in of_points
-        if (cell := row.cells[place]) is not None
-    ]
+    rows: list[Row] = []
+    for place, metric in enumerate(ranking_metrics(found)):
+        rows.append(metric_text(found, metric))
+        rows += [
+            (row.point, *(text for of in cell for text in (of.share, of.interval, of.pairs)))
+            for row in of_points
+            if (cell := row.cells[place]) is not None
+        ]
     header = (
-        *("Metric", "Point", "All pairs", "95% interval", "Pairs"),
+        *("Point", "All pairs", "95% interval", "Pairs"),
         *("Distinguishable pairs", "95% interval", "Pairs"),
     )
-    return "% decision accuracy\n" + tabular("llrrrrrr", header, rows) if rows else ""
+    caption = "Decision accuracy: pairs of mixtures ordered as at the target"
+    return latex_table(caption, "lrrrrrr", header, rows) if rows else ""
 
 
 def _choices(found: LadderResults) -> str:
-    rows = [
-        (
-            *(row.point, row.num_mixtures, ", ".join(f"{n} {v}" for n, v in row.correlations)),
-            *(row.mixture or row.missing, row.predicted, row.natural, row.uniform, row.gain),
-            row.at_target,
-        )
-        for row in choice_rows(found)
-    ]
-    header = (
-        *("Point", "Mixtures", "Rank correlation", "Choice", "Predicted", "Natural"),
-        *("Uniform", "Gain over natural", "At the target"),
-    )
-    return "% mixture chosen\n" + tabular("lrllrrrll", header, rows) if rows else ""
+    rows: list[Row] = []
+    for row in choice_rows(found):
+        correlations = ", ".join(f"{name} {value}" for name, value in row.correlations)
+        known = [
+            f"{row.point}: {row.mixture or row.missing}",
+            row.at_target and f"at the target, {row.at_target}",
+            correlations and f"rank correlation of mixtures left out: {correlations}",
+        ]
+        values = (row.predicted, row.natural, row.uniform, row.gain)
+        rows += [
+            "; ".join(filter(None, known)),
+            (row.num_mixtures, *(value or NOT_THERE for value in values)),
+        ]
+    header = ("Mixtures", "Predicted", "Natural", "Uniform", "Gain over natural")
+    return latex_table("Mixtures chosen", "rrrrr", header, rows) if rows else ""
 
 
 def print_ladder(console: Console, found: LadderResults, *, width: int) -> None:

@@ -13,9 +13,11 @@ from codepretrain.report.cells import MetricRow
 from codepretrain.report.figure_style import (
     FAINT,
     INK,
+    MARKER_PATHS,
     PIXEL,
     RC_PARAMS,
     svg_element,
+    variant_look,
     variant_style,
 )
 from codepretrain.report.ladder import LadderResults
@@ -28,6 +30,7 @@ from codepretrain.report.ladder_rows import (
     ranking_metrics,
     ranking_rows,
 )
+from codepretrain.report.mixtures import Mixture, mixture_text
 from codepretrain.report.templates import environment
 from codepretrain.report.wording import scale_of
 
@@ -51,6 +54,9 @@ def ladder_html(found: LadderResults) -> Markup:
             for point in points
         ],
         "figure_svg": prediction_figure(found),
+        "variants": list(map(mixture_text, _mixtures(found))),
+        "variant_look": variant_look,
+        "marker_paths": MARKER_PATHS,
         "prediction_tables": prediction_tables(found),
         "ranking_blocks": _ranking_blocks(found),
         "choice_rows": choice_rows(found),
@@ -72,6 +78,11 @@ def _ranking_blocks(found: LadderResults) -> list[tuple[list[str], list[tuple[st
     ]
 
 
+def _mixtures(found: LadderResults) -> list[Mixture]:
+    """Returns the mixtures that are predicted, in the order of their colors."""
+    return list(dict.fromkeys(one.mixture for one in found.predictions))
+
+
 def prediction_figure(found: LadderResults) -> str:
     """Draws predicted against actual values: a panel per metric. "" without predictions."""
     by_row: dict[MetricRow, list[LadderPrediction]] = {}
@@ -82,7 +93,7 @@ def prediction_figure(found: LadderResults) -> str:
         return ""
     columns = min(3, len(by_row))
     lines = -(-len(by_row) // columns)
-    mixtures = list(dict.fromkeys(one.mixture for one in found.predictions))
+    mixtures = _mixtures(found)
     with matplotlib.rc_context({**RC_PARAMS, "axes.grid.axis": "both"}):
         size = (1000 * PIXEL, (30 + 300 * lines) * PIXEL)
         figure = Figure(figsize=size, layout="constrained")

@@ -1,6 +1,8 @@
 """LaTeX tables of the sections about all variants: trunks and what follows them, the front."""
 
-from codepretrain.report.latex_text import tabular
+from typing import Any
+
+from codepretrain.report.latex_text import Row, table
 from codepretrain.report.pareto import Pareto
 from codepretrain.report.pareto_view import axis_labels, pareto_rows
 from codepretrain.report.trunk_rows import continuation_rows, slope_tables
@@ -15,22 +17,32 @@ def trunk_tables(found: Trunks) -> list[str]:
         for row in continuation_rows(found)
     ]
     header = ("Continuation", "Mixture", "Tokens", "Learning rate", "Variants")
-    slopes = [
+    slopes: list[Row] = []
+    for of in slope_tables(found):
+        slopes += [f"{of['label']} ({of['unit']})", *_slopes(found, of)]
+    names = ("Trunk", "Continuation", "Value", "Slope", "95% interval", "Between")
+    return [
+        table("What follows the trunks", "llrll", header, continuations),
+        table(
+            "Slopes from the first continuation of each trunk; they were not registered",
+            "llrrrlrr",
+            (*names, "Minus first trunk's", "95% interval"),
+            slopes,
+            common="Between",
+        ),
+    ]
+
+
+def _slopes(found: Trunks, of: dict[str, Any]) -> list[tuple[str, ...]]:
+    return [
         (
-            *(f"{table['label']} ({table['unit']})", row["trunk"], column.letter, cell["value"]),
+            *(row["trunk"], column.letter, cell["value"]),
             *(cell[key] or NOT_THERE for key in ("slope", "interval", "between")),
             *(cell[key] or NOT_THERE for key in ("against", "against_interval")),
         )
-        for table in slope_tables(found)
-        for row in table["rows"]
+        for row in of["rows"]
         for column, cell in zip(found.columns, row["cells"], strict=True)
         if cell is not None
-    ]
-    names = ("Metric", "Trunk", "Continuation", "Value", "Slope", "95% interval", "Between")
-    return [
-        "% what follows the trunks\n" + tabular("llrll", header, continuations),
-        "% slopes from the first column of each trunk; they were not registered\n"
-        + tabular("lllrrllrr", (*names, "Minus first trunk's", "95% interval"), slopes),
     ]
 
 
@@ -45,4 +57,4 @@ def pareto_table(found: Pareto) -> str:
         for row in pareto_rows(found)
     ]
     header = [text for name in axis_labels(found) for text in (name, "95% interval")]
-    return "% Pareto front\n" + tabular("lrrrrl", ("Variant", *header, "Place"), rows)
+    return table("Pareto front", "lrrrrl", ("Variant", *header, "Place"), rows)

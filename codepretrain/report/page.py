@@ -59,6 +59,7 @@ def study_parts(content: Content) -> StudyParts:
         "judged": content.judged,
         "rate_text": rate_text,
         **_summary(results, comparison, content.judged),
+        "interim": findings.interim(results, content.contrasts),
         **_contrasts(content.contrasts),
         "answer_table": table_of(content),
         **_published(content.published),

@@ -7,6 +7,8 @@ Rows are metrics and columns are variants. Variants that do not fit continue in 
 the baseline repeated. A file or a pipe gets the same text without colors.
 """
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +20,8 @@ from codepretrain.report.averaged import Averaged
 from codepretrain.report.cells import Cell, MetricRow
 from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison, decided_rows
-from codepretrain.report.findings import caution, is_tentative, overview
+from codepretrain.report.contrast_result import ContrastResult
+from codepretrain.report.findings import caution, interim, is_tentative, overview
 from codepretrain.report.tables import Block, blocks
 from codepretrain.report.wording import difference_text, half_text, label, value_text
 
@@ -45,6 +48,18 @@ def print_comparison(console: Console, results: StudyResults, comparison: Compar
     for line in results.spec.shared_seeds:
         console.print(Text(line, style="yellow"), soft_wrap=True)
     console.print(Text(legend(comparison), style="dim"), width=width)
+
+
+def print_interim(
+    console: Console,
+    results: StudyResults,
+    contrasts: Sequence[ContrastResult],
+    *,
+    width: int,
+) -> None:
+    """Prints that decisions of an unfinished study are not final."""
+    if warning := interim(results, contrasts):
+        console.print(Text(f"\n{warning}", style="yellow"), width=width)
 
 
 def rows_with_losses(comparison: Comparison) -> tuple[MetricRow, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from codepretrain.progress_pipe import PROGRESS
-from codepretrain.report.collect import ReportInput, StudyResults, collect
+from codepretrain.report.collect import ReportInput, RunResults, StudyResults, collect
 from codepretrain.report.write import write_report
 from codepretrain.study.report_input import report_input
 from codepretrain.study.workspace import Workspace
@@ -33,6 +33,7 @@ def watch_report(
         spec = report_input(workspace, command_line=command_line)
         results = collect(spec)
         if _is_done(spec, results):
+            console.print(f"the study is complete: {_progress(spec, results)}", soft_wrap=True)
             return
         state = _state(results)
         if all(run.status == "missing" for run in results.runs.values()):
@@ -42,9 +43,7 @@ def watch_report(
         elif state != written:
             folder = workspace.workdir / "reports" / workspace.config.name
             page = write_report(spec, folder, reload_s=poll_s)
-            steps = sum(run.last_step for run in results.runs.values())
-            total = sum(run.plan.steps for run in results.runs.values())
-            console.print(f"report: {page}, {steps:,} of {total:,} steps", soft_wrap=True)
+            console.print(f"report: {page}, {_progress(spec, results)}", soft_wrap=True)
             written = state
         PROGRESS.set_activity("watch")
         time.sleep(poll_s)
@@ -58,11 +57,26 @@ def _state(results: StudyResults) -> Any:
     )
 
 
+def _progress(spec: ReportInput, results: StudyResults) -> str:
+    """Returns "480 of 3,280 steps, 4 of 40 evaluations at the end of a phase"."""
+    runs = results.runs.values()
+    steps = sum(run.last_step for run in runs)
+    of_steps = sum(run.plan.steps for run in runs)
+    ended = sum(_has_ended(run, name) for run in runs for name in spec.evaluators)
+    of_ended = len(runs) * len(spec.evaluators)
+    return (
+        f"{steps:,} of {of_steps:,} steps, {ended:,} of {of_ended:,} evaluations at the end of a "
+        "phase"
+    )
+
+
 def _is_done(spec: ReportInput, results: StudyResults) -> bool:
     """Returns whether every run is complete and every evaluation has succeeded or failed there."""
     runs = results.runs.values()
     return all(run.status == "complete" for run in runs) and all(
-        run.at_end(name) or (name, run.plan.steps) in run.unusable
-        for run in runs
-        for name in spec.evaluators
+        _has_ended(run, name) for run in runs for name in spec.evaluators
     )
+
+
+def _has_ended(run: RunResults, evaluator: str) -> bool:
+    return run.at_end(evaluator) is not None or (evaluator, run.plan.steps) in run.unusable

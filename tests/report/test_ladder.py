@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from codepretrain.report.ladder_arms import find_ladder
 from codepretrain.report.ladder_exports import ladder_latex, print_ladder
 from codepretrain.report.ladder_mixtures import choices
 from codepretrain.report.ladder_view import ladder_html
+from codepretrain.report.mixtures import mixture_text
 from codepretrain.report.together import bring_together
 from codepretrain.report.together_sections import SECTIONS, sections_of
 from codepretrain.report.token_rows import token_rows
@@ -153,6 +155,16 @@ def test_without_prepared_data_no_mixture_is_chosen_and_the_page_says_why(found)
     assert "16M parameters, 80M tokens" in html
 
 
+def test_the_legend_has_the_color_of_every_mixture_in_the_figure(found):
+    html = ladder_html(found)
+    legend = html.partition('<p class="legend">')[2].partition("</p>")[0]
+    mixtures = [mixture_text(one) for one in dict.fromkeys(o.mixture for o in found.predictions)]
+    looks = re.findall(r'fill="var\(--variant-(\d+)\)"/></svg>([^<]+)</span>', legend)
+    assert looks == [(str(place), name) for place, name in enumerate(mixtures)]
+    figure = html.partition('aria-label="Predicted')[2].partition("</figure>")[0]
+    assert {place for place, _ in looks} <= set(re.findall(r"--variant-(\d+)", figure))
+
+
 def test_the_numbers_are_json_and_the_section_is_of_several_studies(contents, found):
     json.dumps(plain(found.to_json()), allow_nan=False)
     assert "ladder" in SECTIONS
@@ -162,9 +174,9 @@ def test_the_numbers_are_json_and_the_section_is_of_several_studies(contents, fo
 def test_the_ladder_is_in_latex_and_in_the_terminal(found):
     latex = ladder_latex(found)
     bodies = whole(latex)
-    assert len(bodies) == 3  # predictions, decision accuracy, choices
-    assert bodies[0].count(r"\\") == 1 + len(found.predictions)
-    assert "expected positive numbers of unique tokens" in bodies[2]
+    assert len(bodies) == 4  # mixtures, predictions, decision accuracy, choices
+    assert len(re.findall(r" & .* \\\\$", bodies[1], re.M)) == 1 + len(found.predictions)
+    assert "expected positive numbers of unique tokens" in bodies[3]
     file = io.StringIO()
     print_ladder(Console(file=file, width=100), found, width=100)
     text = file.getvalue()

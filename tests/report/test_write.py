@@ -77,6 +77,13 @@ def test_the_page_is_whole_and_reaches_for_nothing_outside_itself(page):
     assert "http" not in re.sub(r'xmlns(:xlink)?="[^"]+"', "", text)
 
 
+def test_rules_for_narrow_screens_do_not_hold_on_paper(page):
+    """A sheet is as narrow as a phone is wide: they cut the last columns of wide tables."""
+    rules = re.findall(r"@media[^{]*width[^{]*", page.read_text())
+    assert rules
+    assert all("screen" in rule for rule in rules)
+
+
 def test_the_page_answers_and_tells_where_each_number_is_from(page, study):
     text = " ".join("".join(check(page).text).split())
     assert "code_to_text against text_only (two checkpoints): ahead on" in text

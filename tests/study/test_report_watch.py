@@ -1,5 +1,6 @@
 """The report of a study that is running: written when there is more, until it is complete."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -42,13 +43,20 @@ def test_it_is_written_again_only_when_there_is_more(
             lambda: Workspace(config, epath.Path(trained_copy)), command_line="a test", poll_s=7
         )
     assert looks == [7, 7, 7]
-    assert capsys.readouterr().out.count("report: ") == 2
+    told = capsys.readouterr().out
+    assert told.count("report: ") == 2
+    assert re.search(r"\d+ of \d+ steps, \d+ of \d+ evaluations at the end of a phase", told)
+    assert "complete" not in told
     page = (trained_copy / "reports" / "tiny" / "index.html").read_text()
     assert '<meta http-equiv="refresh" content="7">' in page
 
 
 def test_it_ends_with_the_study_and_the_last_page_does_not_reload(
-    trained_copy: Path, tiny_overrides: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained_copy: Path,
+    tiny_overrides: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     study = replicated_study(tmp_path, {"plain": (3.0, 3.1), "coded": (2.5, 2.6)})
     monkeypatch.setattr(report_watch, "report_input", lambda *_, **__: study)
@@ -56,4 +64,5 @@ def test_it_ends_with_the_study_and_the_last_page_does_not_reload(
     report_watch.watch_report(
         lambda: Workspace(config, epath.Path(trained_copy)), command_line="a test", poll_s=7
     )
+    assert capsys.readouterr().out.startswith("the study is complete: ")
     assert "http-equiv" not in write_report(study, tmp_path / "report").read_text()
