@@ -30,8 +30,8 @@ class ArmScores:
       weights: [S, I] float64, None where every item has weight one.
       item_range: the largest possible difference between two models' values of an item of weight
         one: 1 for an accuracy. An array [I] where items differ in it. None where there is no bound;
-        where None is given, values that are all 0 or 1 and have no weights have a range of 1. Needed
-        where models agree on nearly all items (`matched_pairs.py`).
+        where None is given, values that are all 0 or 1 and have no weights have a range of 1.
+        Needed where models agree on nearly all items (`matched_pairs.py`).
     """
 
     ids: Sequence[str]
