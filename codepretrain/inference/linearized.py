@@ -59,6 +59,10 @@ class Stratum:
     share: float
     items: BoundedItems | None = None
 
+    def spread(self, error: float) -> np.ndarray:
+        """Returns an error of the stratum as equal errors of its clusters, whose squares add up."""
+        return np.full(len(self.clusters), error / len(self.clusters) ** 0.5)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Linearized:
@@ -130,13 +134,18 @@ def item_variance(
     added = list(added) or [0.0] * len(strata)
     of_clusters = over_clusters(strata, [e[np.newaxis] for e in errors])
     are_shared = of_clusters.shape[1] < sum(map(len, errors))
-    if are_shared:  # what cancels between strata leaves nothing to take off
+    total = sum(added)
+    if are_shared:
+        # What cancels between strata leaves nothing to take off, and what is added to strata with
+        # the same clusters is no more independent than these are.
         added = [max(one, 0.0) for one in added]
+        roots = [of.spread(one**0.5)[np.newaxis] for of, one in zip(strata, added, strict=True)]
+        total = float(np.sum(over_clusters(strata, roots) ** 2))
     variances = [float(np.sum(e**2)) + one for e, one in zip(errors, added, strict=True)]
     freedom = satterthwaite(variances, freedoms)
     if are_shared:
         freedom = min(freedom, max(freedoms))
-    return float(np.sum(of_clusters**2)) + sum(added), freedom
+    return float(np.sum(of_clusters**2)) + total, freedom
 
 
 def over_clusters(strata: Sequence[Stratum], errors: Sequence[np.ndarray]) -> np.ndarray:

@@ -13,6 +13,10 @@ items that differ, a design effect is hardly known, and where none differ nothin
 mean of the estimate, which counts as many times as clusters vary, and of its largest possible
 value, where all items of a cluster are alike, which counts six times.
 
+All shifts D - D' together would move a difference in many small tasks by more than its standard
+error. So of several strata, only a part f of them is applied, which makes their sum at most the
+root of the sum of their squares, and n² in V' is (n + 2·(1 - f))².
+
 In simulations of rare answers (LOG.md) the variance alone covered the true difference in as few as
 2%, and pairs with the estimated design effect alone in 76%. Whole clusters as pairs covered it
 mostly; where items are nearly independent, their intervals are up to twice as wide as these.
@@ -22,12 +26,13 @@ Graubard 1998, Survey Methodology 24, 193–201 (the effective number, where the
 effect counts alone).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from codepretrain.inference.linearized import BoundedItems, Stratum, item_variance
+from codepretrain.inference.linearized import BoundedItems, Stratum, item_variance, over_clusters
 
 _LIKE_CLUSTERS = 6.0  # how many clusters count whose items are alike
 _EQUAL = 1e-12  # of the range: differences that differ by less are the same
@@ -50,6 +55,37 @@ class ItemsPart:
     added: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class _TwoPairs:
+    """A stratum's two pairs, as parts of the contrast over all strata.
+
+    Attributes:
+      count: n, infinite where no pairs are added.
+      biased: V.
+      bound: r.
+      gap: D.
+    """
+
+    count: float
+    biased: float
+    bound: float
+    gap: float
+
+    @property
+    def shift(self) -> float:
+        """Returns D - D'."""
+        return 2 * self.gap / (self.count + 2)
+
+    def variance(self, part: float) -> float:
+        """Returns the variance where a part of the shift is applied: V' with all of it."""
+        if math.isinf(self.count):
+            return self.biased
+        total = self.count + 2
+        kept = self.count + 2 * (1 - part)
+        added = self.bound**2 + 2 * self.gap**2 * self.count / total
+        return (kept**2 * self.biased + added) / total**2
+
+
 def items_part(strata: Sequence[Stratum], weights: np.ndarray, *, is_shifted: bool) -> ItemsPart:
     """Returns the items' part, with two more pairs in each stratum of bounded scores.
 
@@ -61,21 +97,35 @@ def items_part(strata: Sequence[Stratum], weights: np.ndarray, *, is_shifted: bo
       is_shifted: whether the interval is around the shifted value. Otherwise the square of the
         shift is part of the variance, which is then at least that without more pairs.
     """
-    shifts, errors, added = [], [], []
-    for stratum in strata:
-        of_clusters = _weighted(weights, [of.mean(axis=0) for of in stratum.errors])
-        own = float(np.sum(of_clusters**2))
-        shift, variance = 0.0, own
-        if stratum.items is not None:
-            shift, variance = _with_two_pairs(stratum, stratum.items, weights, own)
-        if not (is_shifted and _is_difference(weights)):
-            shift, variance = 0.0, float(np.maximum(own, variance + shift**2))
-        shifts.append(shift)
-        errors.append(of_clusters)
-        added.append(variance - own)
+    errors = [_weighted(weights, [of.mean(axis=0) for of in one.errors]) for one in strata]
+    own = [float(np.sum(of**2)) for of in errors]
+    pairs = [_with_two_pairs(*of, weights) for of in zip(strata, own, strict=True)]
+    shifts = [one.shift for one in pairs]
+    if is_shifted and _is_difference(weights):
+        part = _part_of_shifts(strata, shifts)
+        variances = [one.variance(part) for one in pairs]
+    else:
+        part = 0.0
+        largest = [one.variance(1.0) + one.shift**2 for one in pairs]
+        variances = [float(np.maximum(*of)) for of in zip(own, largest, strict=True)]
+    added = [with_pairs - of for with_pairs, of in zip(variances, own, strict=True)]
     variance, freedom = item_variance(strata, errors, added)
     without, _ = item_variance(strata, errors)
-    return ItemsPart(float(sum(shifts)), variance, freedom, variance - without)
+    return ItemsPart(part * sum(shifts), variance, freedom, variance - without)
+
+
+def _part_of_shifts(strata: Sequence[Stratum], shifts: Sequence[float]) -> float:
+    """Returns how much of the shifts to apply, at most 1.
+
+    Shifts of many strata in one direction add up, and their errors do not, so that their sum is
+    limited to the root of the sum of squares.
+    """
+    total = abs(sum(shifts))
+    over = over_clusters(
+        strata, [one.spread(of)[np.newaxis] for one, of in zip(strata, shifts, strict=True)]
+    )
+    limit = float(np.sum(over**2)) ** 0.5
+    return limit / total if total > limit else 1.0
 
 
 def _weighted(weights: np.ndarray, of_arms: Sequence[np.ndarray]) -> np.ndarray:
@@ -88,14 +138,15 @@ def _is_difference(weights: np.ndarray) -> bool:
     return bool(abs(weights.sum()) <= _EQUAL * np.abs(weights).max())
 
 
-def _with_two_pairs(
-    stratum: Stratum, items: BoundedItems, weights: np.ndarray, variance: float
-) -> tuple[float, float]:
-    """Returns D - D' and V', as parts of the contrast over all strata.
+def _with_two_pairs(stratum: Stratum, own: float, weights: np.ndarray) -> _TwoPairs:
+    """Returns the two pairs of a stratum; none where scores have no bounds.
 
     Args:
-      variance: V, over clusters.
+      own: V, over clusters.
     """
+    items = stratum.items
+    if items is None:
+        return _TwoPairs(count=math.inf, biased=own, bound=0.0, gap=0.0)
     squares = np.square(weights)
     # Two arms differ by their range, and of others each by as much with half of the variance.
     bound = items.item_range * max(float(squares.max()), float(squares.sum()) / 2) ** 0.5
@@ -104,11 +155,9 @@ def _with_two_pairs(
     if _is_difference(weights):
         ratios = [of.mean(axis=0) for of in stratum.ratios]
         gap = stratum.share * float(_weighted(weights, ratios))
-    count = _effective_number(items, weights, variance, least=_EQUAL * bound)
-    total = count + 2
-    biased = variance * (1 - 1 / items.effective_clusters)  # as the source: over n, not n - 1
-    adjusted = (count**2 * biased + bound**2 + 2 * gap**2 * count / total) / total**2
-    return 2 * gap / total, adjusted
+    count = _effective_number(items, weights, own, least=_EQUAL * bound)
+    biased = own * (1 - 1 / items.effective_clusters)  # as the source: over n, not n - 1
+    return _TwoPairs(count=count, biased=biased, bound=bound, gap=gap)
 
 
 def _effective_number(

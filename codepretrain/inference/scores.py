@@ -30,8 +30,8 @@ class ArmScores:
       weights: [S, I] float64, None where every item has weight one.
       item_range: the largest possible difference between two models' values of an item of weight
         one: 1 for an accuracy. An array [I] where items differ in it. None where there is no bound;
-        where None is given, values within 0 and 1 without weights are taken as fractions. Needed
-        where models agree on nearly all items (`matched_pairs.py`).
+        where None is given, values that are all 0 or 1 and have no weights have a range of 1.
+        Needed where models agree on nearly all items (`matched_pairs.py`).
     """
 
     ids: Sequence[str]
@@ -62,7 +62,7 @@ class ArmScores:
             if (weights < 0).any():
                 raise ValueError("weights: expected no negative value")
             object.__setattr__(self, "weights", weights)
-        elif self.item_range is None and ((values >= 0) & (values <= 1)).all():
+        elif self.item_range is None and np.isin(values, (0, 1)).all():
             object.__setattr__(self, "item_range", 1.0)
 
     @property

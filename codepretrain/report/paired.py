@@ -70,7 +70,7 @@ def paired_difference(
 
     Args:
       is_fraction: whether each value is a share of its weight. Values without weights that are all
-        within 0 and 1 are taken as fractions in any case.
+        0 or 1 are taken as fractions in any case.
 
     Raises:
       ValueError: the two have other items, or place an item in other clusters or strata.

@@ -26,8 +26,9 @@ def test_runs_of_one_trunk_are_one_replicate() -> None:
     np.testing.assert_allclose(plain.values, [[2, 3, 4], [4, 5, 6]])
 
 
-def test_values_within_0_and_1_are_fractions() -> None:
-    assert arm([[0, 1, 0.5]]).item_range == 1
+def test_values_that_are_0_or_1_are_fractions() -> None:
+    assert arm([[0, 1, 1]]).item_range == 1
+    assert arm([[0, 1, 0.5]]).item_range is None  # may be bits
     assert arm([[0, 1, 2]]).item_range is None
     assert arm([[0, 1, 0.5]], weights=np.ones((1, 3))).item_range is None
 

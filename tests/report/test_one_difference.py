@@ -283,11 +283,14 @@ def test_the_range_of_a_centered_average_by_hand(averages: Averaged) -> None:
     # Documents: 40 items, 12, √(22 · 148² / Σ size²), 8; 10 and 5 in strata.
     of_rare = math.sqrt(22 * 148**2 / (21 * 7**2 + 1))
     terms = [
-        2 / (40 + 2),
-        4 / 3 / (12 + 2),
-        1 / (of_rare + 2),
-        4 / 3 / (8 + 2),
-        2 / 3 * 4 / 3 / (10 + 2),
-        1 / 3 * 4 / 3 / (5 + 2),
+        (0, 40, 2 / (40 + 2)),
+        (0, 12, 4 / 3 / (12 + 2)),
+        (0, 22, 1 / (of_rare + 2)),
+        (0, 8, 4 / 3 / (8 + 2)),
+        (0, 10, 2 / 3 * 4 / 3 / (10 + 2)),
+        (10, 15, 1 / 3 * 4 / 3 / (5 + 2)),
     ]
-    assert found.standard_error == pytest.approx(math.hypot(*terms) / 5)
+    of_documents = np.zeros(40)  # the tasks have documents in common
+    for first, end, term in terms:
+        of_documents[first:end] += term / math.sqrt(end - first)
+    assert found.standard_error == pytest.approx(np.linalg.norm(of_documents) / 5)

@@ -221,7 +221,9 @@ def test_documents_that_differ_by_the_same_share_are_few_pairs(num_documents, va
     """One of two items is won in every document: no spread between the documents, and no proof."""
     documents = [f"{i // 2}" for i in range(2 * num_documents)]
     ours = scores(np.tile([value, 0.0], num_documents), clusters=documents)
-    difference = paired_difference(ours, scores(np.zeros(len(documents)), clusters=documents))
+    difference = paired_difference(
+        ours, scores(np.zeros(len(documents)), clusters=documents), is_fraction=True
+    )
     assert difference.value == value / 2
     assert difference.interval.low < 0 < difference.interval.high
     assert 0.1 < difference.p_value < 1
@@ -377,3 +379,18 @@ def test_a_cluster_in_two_strata_errs_in_both_at_once():
     assert difference.value == pytest.approx(once.value)
     assert difference.interval.low == pytest.approx(once.interval.low)
     assert difference.interval.high == pytest.approx(once.interval.high)
+
+
+@pytest.mark.parametrize("scale", [1.0, 10.0])
+def test_bits_below_one_are_no_fractions(scale: float) -> None:
+    """Bits per answer of good models: their interval does not depend on the unit."""
+    rng = np.random.default_rng(0)
+    bits = rng.gamma(2.0, 0.04, size=30)
+    noise = rng.normal(0.01, 0.01, size=30)
+    documents = [f"d{place // 3}" for place in range(30)]
+    ours, baseline = (scores(scale * of, clusters=documents) for of in (bits + noise, bits))
+    found = paired_difference(ours, baseline)
+    of_documents = scale * noise.reshape(10, 3).mean(axis=1)
+    half = stats.t.ppf(0.975, 9) * stats.sem(of_documents)
+    assert found.interval.high - found.value == pytest.approx(half)
+    assert found.method.startswith("these checkpoints: paired")
