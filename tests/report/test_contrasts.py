@@ -115,7 +115,7 @@ def test_a_margin_makes_a_difference_that_is_not_found_equivalent_or_inconclusiv
     assert found["differs"].decision == "equivalent"
     (row,) = contrast_rows(list(found.values()))
     assert row.decision == "equivalent within the margin"
-    assert row.hypothesis == "differs, margin ±0.100"
+    assert row.hypothesis == "differs; smallest effect of interest 0.100 nats/token"
 
 
 def test_a_p_value_of_equivalence_may_be_0(tmp_path):
@@ -307,7 +307,7 @@ def test_a_guard_is_kept_exceeded_or_undecided(tmp_path):
         "other_side": "opposite",
     }
     rows = {row.name: row for row in contrast_rows(list(found.values()))}
-    assert rows["kept"].hypothesis == "is not higher by 0.100 or more"
+    assert rows["kept"].hypothesis == "is not higher by 0.100 nats/token or more"
     assert rows["exceeded"].decision == "the margin is exceeded"
     # The p-value beside a decision is of what was decided; in the table, of what was registered.
     assert "the margin is exceeded, +0.488 nats/token" in rows["exceeded"].sentence
