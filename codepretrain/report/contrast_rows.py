@@ -135,9 +135,9 @@ def _row(one: ContrastResult, family: int) -> ContrastRow:
         outcome=outcome(one),
         sentence=_sentence(one, family),
         run_sd=_spread(row, effects.run_sd),
-        item_error=unsigned(row, effects.item_error),
+        item_error=_of_items(row, effects.item_error),
         detectable=unsigned(row, effects.detectable),
-        floor=unsigned(row, effects.floor),
+        floor=_of_items(row, effects.floor),
         published=NOT_THERE if published is None else points(row, published),
         reach=_reach(one),
         method=one.method,
@@ -253,6 +253,11 @@ def _effect(row: MetricRow | None, effect: Effect | None) -> tuple[str, str]:
     if effect is None:
         return NOT_THERE, ""
     return points(row, effect.value), ends(row, effect.interval)
+
+
+def _of_items(row: MetricRow | None, value: float | None) -> str:
+    """Returns a number that is 0 where the noise of single runs hides what items add."""
+    return "not seen" if value == 0 else unsigned(row, value)
 
 
 def _spread(row: MetricRow | None, effect: Effect | None) -> str:
