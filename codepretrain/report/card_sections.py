@@ -183,7 +183,7 @@ def evaluation_parts(facts: CardFacts) -> Iterator[str]:
             row.name,
             value_text(row, metric.value),
             interval_text(row, interval),
-            row.unit,
+            "%" if row.is_percentage else row.unit,
             f"{metric.num_items:,}",
             NOT_THERE if metric.null_value is None else value_text(row, metric.null_value),
             f"`{evaluation.digest[:12]}`",

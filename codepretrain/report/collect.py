@@ -103,13 +103,12 @@ class ReportInput:
       replicates: name → such a path for each replicate of the variant, the first one's included;
         a variant without an entry has one.
       shared_seeds: a line for each seed that several replicates have.
-      contrasts: registered before training; metrics are averages, or `<evaluation>/<metric>`.
+      contrasts: their metrics are averages, or `<evaluation>/<metric>`.
+      registrations: contrast → registered "before" the results, "after" them, or "unknown".
       pareto: the two such metrics that are drawn against each other; () for none.
-      evaluators: name → identity of the evaluation (`evals/identity.py`); its specification alone
-        where it was never built on the study's data.
+      evaluators: name → identity (`evals/identity.py`), its specification alone if never built.
       rows: source → split → directory of the rows.
       averages: over the evaluations, with every score as `<evaluation>/<metric>`.
-      num_parameters, num_parameters_non_embedding: of the model.
       details: more about the study for the head of the page, such as {"parameters": "468M"}.
     """
 
@@ -125,6 +124,7 @@ class ReportInput:
     shared_seeds: tuple[str, ...] = ()
     averages: AveragesConfig = field(default_factory=AveragesConfig)
     contrasts: Mapping[str, ContrastConfig] = field(default_factory=dict)
+    registrations: Mapping[str, str] = field(default_factory=dict)
     pareto: tuple[str, ...] = ()
     num_parameters: int | None = None
     num_parameters_non_embedding: int | None = None

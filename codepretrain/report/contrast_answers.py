@@ -22,6 +22,7 @@ from codepretrain.report.contrast_rows import (
     unit_text,
     unsigned,
 )
+from codepretrain.report.registered import counted
 
 _UNKNOWN = ("not decided", "inconclusive")
 
@@ -79,7 +80,7 @@ def lead(results: Sequence[ContrastResult]) -> str:
         "Not decided by these runs": "not decided by these runs",
     }
     spelled = ", ".join(f"{counts[key]} {text}" for key, text in words.items() if counts[key])
-    return f"Of {len(results)} registered questions: {spelled}."
+    return f"Of {counted(results, 'questions')}: {spelled}."
 
 
 def print_answers(console: Console, results: Sequence[ContrastResult], *, width: int) -> None:

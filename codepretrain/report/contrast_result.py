@@ -32,6 +32,7 @@ class ContrastResult:
       adjusted_p: after the correction over the family.
       exceeded_p: that a guard's margin is exceeded: one-sided, after the same correction.
       equivalence: within ±margin, where there is one; its p-value is after the same correction.
+      registered: "before" the results of its arms, "after" them, or "unknown".
       missing: why there is no value.
     """
 
@@ -51,6 +52,7 @@ class ContrastResult:
     exceeded_p: float | None = None
     equivalence: Equivalence | None = None
     effects: Effects = NO_EFFECTS
+    registered: str = "before"
     missing: str = ""
 
     @property
@@ -105,6 +107,7 @@ class ContrastResult:
             "exceeded_p": self.exceeded_p,
             "question": self.config.question,
             "is_control": self.config.is_control,
+            "registered": self.registered,
             "equivalence": self.equivalence,
             "estimate": self.estimate,
             "method": self.method,

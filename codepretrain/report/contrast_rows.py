@@ -10,6 +10,7 @@ from codepretrain.inference.effects import Effect
 from codepretrain.inference.interval import Interval
 from codepretrain.report.cells import MetricRow
 from codepretrain.report.contrast_result import ContrastResult
+from codepretrain.report.registered import counted, suffix
 from codepretrain.report.wording import (
     NOT_THERE,
     UNKNOWN,
@@ -99,7 +100,7 @@ def contrast_overview(results: Sequence[ContrastResult]) -> str:
     for one in results:
         counts[one.decision] = counts.get(one.decision, 0) + 1
     spelled = ", ".join(f"{count} {decision}" for decision, count in counts.items())
-    return f"Of {len(results)} registered contrasts: {spelled}."
+    return f"Of {counted(results, 'contrasts')}: {spelled}."
 
 
 def print_contrasts(console: Console, results: Sequence[ContrastResult], *, width: int) -> None:
@@ -122,7 +123,7 @@ def _row(one: ContrastResult, family: int) -> ContrastRow:
         arms=arms_text(one),
         metric=one.config.metric,
         unit=unit_text(row),
-        hypothesis=_hypothesis(one),
+        hypothesis=_hypothesis(one) + suffix(one),
         between=one.between_text if one.arms else NOT_THERE,
         value=NOT_THERE if one.missing else points(row, one.value),
         interval=NOT_THERE if one.missing else ends(row, one.interval),
@@ -134,9 +135,9 @@ def _row(one: ContrastResult, family: int) -> ContrastRow:
         outcome=outcome(one),
         sentence=_sentence(one, family),
         run_sd=_spread(row, effects.run_sd),
-        item_error=unsigned(row, effects.item_error),
+        item_error=_of_items(row, effects.item_error),
         detectable=unsigned(row, effects.detectable),
-        floor=unsigned(row, effects.floor),
+        floor=_of_items(row, effects.floor),
         published=NOT_THERE if published is None else points(row, published),
         reach=_reach(one),
         method=one.method,
@@ -177,11 +178,12 @@ def _hypothesis(one: ContrastResult) -> str:
     text = _DIRECTIONS[one.config.direction]
     if one.config.margin is None:
         return text
-    margin = unsigned(one.row, one.config.margin)
+    margin = f"{unsigned(one.row, one.config.margin)} {unit_text(one.row)}".strip()
     if one.config.guarded:
         return f"{text} by {margin} or more"
-    within = f"within ±{margin}" if one.config.direction == "equivalent" else f"margin ±{margin}"
-    return f"{text}, {within}" if one.config.direction != "equivalent" else f"{text} {within}"
+    if one.config.direction == "equivalent":
+        return f"{text} within ±{margin}"
+    return f"{text}; smallest effect of interest {margin}"
 
 
 def _decision(one: ContrastResult) -> str:
@@ -215,6 +217,8 @@ def _sentence(one: ContrastResult, family: int) -> str:
         )
     p = _p_text(one.decided_p)
     p = f"p {p}" if p.startswith("<") else f"p = {p}"
+    if one.config.direction == "equivalent":
+        p = f"{p} of equivalence"
     after = f"{p} corrected for {family}" if family > 1 else p
     return f"{what}: {_decision(one)}, {size}, {after} ({one.between_text})."
 
@@ -249,6 +253,11 @@ def _effect(row: MetricRow | None, effect: Effect | None) -> tuple[str, str]:
     if effect is None:
         return NOT_THERE, ""
     return points(row, effect.value), ends(row, effect.interval)
+
+
+def _of_items(row: MetricRow | None, value: float | None) -> str:
+    """Returns a number that is 0 where the noise of single runs hides what items add."""
+    return "not seen" if value == 0 else unsigned(row, value)
 
 
 def _spread(row: MetricRow | None, effect: Effect | None) -> str:

@@ -59,7 +59,11 @@ def decide_contrasts(
     for one in found:
         families.setdefault(one.config.family, []).append(one)
     corrected = {one.name: one for of in families.values() for one in _corrected(of)}
-    return tuple(corrected[name] for name in results.spec.contrasts)
+    registered = results.spec.registrations
+    return tuple(
+        replace(corrected[name], registered=registered.get(name, "before"))
+        for name in results.spec.contrasts
+    )
 
 
 def source_of(

@@ -9,6 +9,7 @@ from codepretrain.report.cells import MetricRow
 from codepretrain.report.compare import Comparison
 from codepretrain.report.content import Content
 from codepretrain.report.contrast_rows import contrast_rows
+from codepretrain.report.findings import is_tentative
 from codepretrain.report.latex_sections import pareto_table, trunk_tables
 from codepretrain.report.latex_text import Row, document, table
 from codepretrain.report.published import Published
@@ -80,6 +81,8 @@ def _comparison(comparison: Comparison, caption: str) -> str:
     for row in comparison.headline_rows:
         unit = "%; differences in points" if row.is_percentage else row.unit
         rows += [f"{label(row, comparison.rows)} ({unit})", *_cells(comparison, row)]
+    if any(is_tentative(cell) for cell in comparison.headline_differences):
+        caption += ". †: not distinguishable after Holm’s correction"
     return table(caption, "lrrrrll", (*header, "Between"), rows, common="Between")
 
 
@@ -97,6 +100,6 @@ def _cells(comparison: Comparison, row: MetricRow) -> Iterator[tuple[str, ...]]:
             *own,
             difference_text(row, cell.difference),
             difference_interval_text(row, cell.difference),
-            sign_text(row, cell.difference),
+            sign_text(row, cell.difference) + ("†" if is_tentative(cell) else ""),
             cell.difference.between.text,
         )

@@ -29,6 +29,7 @@ from codepretrain.report.contrast_rows import contrast_rows, origin_rows
 from codepretrain.report.judged import Judged
 from codepretrain.report.noise_rows import LAST, noise_rows
 from codepretrain.report.published import Published
+from codepretrain.report.registered import not_registered
 from codepretrain.report.section_views import section_views
 from codepretrain.report.starts import start_rows
 from codepretrain.report.templates import environment
@@ -60,6 +61,7 @@ def study_parts(content: Content) -> StudyParts:
         "rate_text": rate_text,
         **_summary(results, comparison, content.judged),
         "interim": findings.interim(results, content.contrasts),
+        "not_registered": not_registered(content.contrasts),
         **_contrasts(content.contrasts),
         "answer_table": table_of(content),
         **_published(content.published),

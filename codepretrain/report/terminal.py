@@ -22,6 +22,7 @@ from codepretrain.report.collect import StudyResults
 from codepretrain.report.compare import Comparison, decided_rows
 from codepretrain.report.contrast_result import ContrastResult
 from codepretrain.report.findings import caution, interim, is_tentative, overview
+from codepretrain.report.registered import not_registered
 from codepretrain.report.tables import Block, blocks
 from codepretrain.report.wording import difference_text, half_text, label, value_text
 
@@ -57,8 +58,8 @@ def print_interim(
     *,
     width: int,
 ) -> None:
-    """Prints that decisions of an unfinished study are not final."""
-    if warning := interim(results, contrasts):
+    """Prints that decisions of an unfinished study are not final, and which are not registered."""
+    for warning in filter(None, (interim(results, contrasts), not_registered(contrasts))):
         console.print(Text(f"\n{warning}", style="yellow"), width=width)
 
 

@@ -56,11 +56,13 @@ def shared_seeds(config: StudyConfig) -> list[str]:
     """Returns a line for each seed that several replicates have.
 
     They are counted as independent: how much of the spread a seed of one kind decides is not known
-    without a crossed design, such as that of `experiments/ladder_30m.py`.
+    without a crossed design, such as that of `experiments/ladder_30m.py`. If no phase with random
+    parameters is replicated, all replicates start from one checkpoint, whatever the seed.
     """
     count = max((count_of_variant(config, variant) for variant in config.variants), default=1)
     starts_random = any(
-        not phase.origins and phase.initial_checkpoint is None for phase in config.phases.values()
+        phase.is_replicated and not phase.origins and phase.initial_checkpoint is None
+        for phase in config.phases.values()
     )
     lines = []
     for kind, spelled in _SEEDS.items():

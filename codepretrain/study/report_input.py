@@ -8,6 +8,7 @@ from codepretrain.rows.manifest import rows_directories
 from codepretrain.study.describe import describe
 from codepretrain.study.evaluations import kept_identities
 from codepretrain.study.provenance import code_version
+from codepretrain.study.registration import registrations
 from codepretrain.study.workspace import Workspace, normalized_mixture
 
 
@@ -41,6 +42,7 @@ def report_input(workspace: Workspace, *, command_line: str) -> ReportInput:
         evaluators=kept_identities(workspace),
         averages=full_scores(config),
         contrasts=full_contrasts(config),
+        registrations=registrations(workspace),
         pareto=full_pareto(config),
         rows={
             source: {split: str(directories[source, split]) for split in SPLITS}

@@ -20,6 +20,7 @@ from codepretrain.study.opening import check_same_start, open_workspace
 from codepretrain.study.phase_params import check_step, phase_checkpoints
 from codepretrain.study.progress import Progress, progress
 from codepretrain.study.provenance import provenance
+from codepretrain.study.registration import keep_contrasts
 from codepretrain.study.report import report_study
 from codepretrain.study.runner import Runner
 from codepretrain.study.selection import named_phases, phases_to_train
@@ -173,6 +174,7 @@ def evaluate_phases(
     if watch_poll_s is None:
         for name in names:
             check_step(workspace, name, steps[name], command=command_line)
+    _keep_contrasts(workspace)
     start = provenance(program, command_line=command_line, environment=environment or {})
     console = Console(quiet=jax.process_index() > 0)
     runner = Runner(workspace, program, _evaluators(workspace, program, console), console, start)
@@ -195,6 +197,10 @@ def _program(config: StudyConfig) -> Program:
     built: list[Program] = []
     gather("its program", lambda: built.append(Program(config)))
     return built[0]
+
+
+def _keep_contrasts(workspace: Workspace) -> None:
+    decide("the registered contrasts", lambda: keep_contrasts(workspace))
 
 
 def _evaluators(workspace: Workspace, program: Program, console: Console) -> list[Evaluator]:
@@ -228,6 +234,7 @@ def _train(
     """
     gather("its rows", lambda: bool(workspace.stores))
     console = Console(quiet=jax.process_index() > 0)
+    _keep_contrasts(workspace)
     evaluators = _evaluators(workspace, program, console) if evaluates else []
     digests = {evaluator.name: evaluator.digest for evaluator in evaluators}
     left = decide(

@@ -5,6 +5,7 @@ workdir/data/<hash of the data settings>/    tokenizer, rows, evaluation items
 workdir/runs/<phase>-<fingerprint>/          run.json  metrics.jsonl  evals.jsonl  time.jsonl
                                              ledger.json  checkpoints/  items/  tensorboard/
 workdir/imported/<name>/                     import.json  checkpoints/
+workdir/contrasts/                           contrasts as registered, before or after their results
 workdir/evaluation_cache/                    completions and grades of evaluations, as they come
 workdir/reports/<study>/                     index.html  results.json  tables.tex  items/
 """

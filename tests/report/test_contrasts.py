@@ -115,7 +115,7 @@ def test_a_margin_makes_a_difference_that_is_not_found_equivalent_or_inconclusiv
     assert found["differs"].decision == "equivalent"
     (row,) = contrast_rows(list(found.values()))
     assert row.decision == "equivalent within the margin"
-    assert row.hypothesis == "differs, margin ±0.100"
+    assert row.hypothesis == "differs; smallest effect of interest 0.100 nats/token"
 
 
 def test_a_p_value_of_equivalence_may_be_0(tmp_path):
@@ -307,7 +307,7 @@ def test_a_guard_is_kept_exceeded_or_undecided(tmp_path):
         "other_side": "opposite",
     }
     rows = {row.name: row for row in contrast_rows(list(found.values()))}
-    assert rows["kept"].hypothesis == "is not higher by 0.100 or more"
+    assert rows["kept"].hypothesis == "is not higher by 0.100 nats/token or more"
     assert rows["exceeded"].decision == "the margin is exceeded"
     # The p-value beside a decision is of what was decided; in the table, of what was registered.
     assert "the margin is exceeded, +0.488 nats/token" in rows["exceeded"].sentence
@@ -374,3 +374,22 @@ def test_the_verdict_of_an_equivalence_is_that_of_its_corrected_p_value(tmp_path
         assert found.equivalence.verdict == found.decision, margin
         num_changed += one.equivalence.verdict != found.equivalence.verdict
     assert num_changed
+
+
+def test_an_error_over_items_that_is_not_seen_is_no_floor_of_0(tmp_path):
+    study = replicated_study(tmp_path, LEVELS)
+    (one,) = decided(study, helps=HELPS).values()
+    assert one.effects.item_error == one.effects.floor == 0  # items only shift all runs alike
+    (row,) = contrast_rows([one])
+    assert (row.item_error, row.floor) == ("not seen", "not seen")
+    seen = replace(one, effects=replace(one.effects, item_error=0.01, floor=0.028))
+    (row,) = contrast_rows([seen])
+    assert (row.item_error, row.floor) == ("0.010", "0.028")
+
+
+def test_a_p_value_of_equivalence_is_called_that(tmp_path):
+    found = decided(replicated_study(tmp_path, LEVELS), same=SAME, helps=HELPS)
+    same, helps = contrast_rows(list(found.values()))
+    assert " of equivalence corrected for 2 (" in same.sentence
+    assert "of equivalence" not in helps.sentence
+    assert same.hypothesis == "is equivalent within ±0.100 nats/token"

@@ -116,6 +116,21 @@ def test_columns_that_say_nothing_are_left_out_and_one_that_repeats_itself_is_in
     assert "Variant & Value & Between" in kept
 
 
+def test_a_difference_that_the_correction_does_not_leave_has_a_dagger(tmp_path):
+    content = content_of(collect(replicated_study(tmp_path, LEVELS)))
+    certain = latex_tables(content)
+    assert r"better \\" in certain
+    assert r"\dag" not in certain
+    cells = {
+        key: replace(cell, adjusted_p=0.06) if cell.difference else cell
+        for key, cell in content.comparison.cells.items()
+    }
+    text = latex_tables(replace(content, comparison=replace(content.comparison, cells=cells)))
+    assert r"better\dag{} \\" in text
+    assert r"\dag{}: not distinguishable after Holm" in text
+    whole(text)
+
+
 def test_only_recipes_are_called_better(tmp_path):
     text = tables_of(tmp_path / "many", LEVELS)
     assert r"\caption{Registered contrasts. Between: recipes, 3 replicates}" in text

@@ -141,6 +141,7 @@ def test_values_are_there_and_missing_ones_are_absent(facts: CardFacts) -> None:
         "| text | absent: the corpus states none | 1 | 1 | 3 of 9 |",
         "| code | absent: rows are missing |",
         "| quiz | accuracy | 75.0% | ",
+        " | % | 200 | 25.0% | ",
         "- Not evaluated: loss, no result at this step.",
         "- No evaluation set was sought in the training data (no decontamination).",
         "- The items of quiz are from trivia, not sought in the training data.",

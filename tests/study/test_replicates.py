@@ -194,3 +194,13 @@ def test_replicates_that_share_a_seed_are_named() -> None:
     console = io.StringIO()
     print_plan(Console(file=console, width=400), plan)
     assert f"{first}\n{second}\n" in console.getvalue()
+
+
+def test_an_initialization_seed_that_decides_nothing_is_not_named() -> None:
+    """All replicates continue from one trunk, which alone starts from random parameters."""
+    pairs = tuple(ReplicateConfig(initialization_seed=0, data_order_seed=i) for i in range(3))
+    config = study(pairs)
+    assert len(shared_seeds(config)) == 1
+    trunk = dataclasses.replace(config.phases["trunk"], is_replicated=False)
+    from_one = dataclasses.replace(config, phases={**config.phases, "trunk": trunk})
+    assert shared_seeds(from_one) == []
