@@ -11,7 +11,7 @@ _AFTER = "added or changed after the results"
 def not_registered(results: Sequence[ContrastResult]) -> str:
     """Returns a warning that names the contrasts whose results were known; "" without any."""
     after, unknown = (
-        [one.name.replace("_", " ") for one in results if one.registered == kind]
+        [f"“{one.name.replace('_', ' ')}”" for one in results if one.registered == kind]
         for kind in ("after", "unknown")
     )
     return " ".join(filter(None, (_after(after), _unknown(unknown))))

@@ -85,7 +85,7 @@ def test_the_report_of_a_trained_study_names_contrasts_that_were_added_later(
     page = report_study(
         opened(trained_copy, tiny_overrides, more_code=CODE), command_line="codepretrain report"
     )
-    line = "Not registered: more code was added or changed after the results of its variants"
+    line = "Not registered: “more code” was added or changed after the results of its variants"
     assert line in page.read_text()
     assert line in " ".join(capsys.readouterr().out.split())
     (one,) = json.loads((page.parent / "results.json").read_text())["contrasts"]
