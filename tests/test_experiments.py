@@ -18,10 +18,18 @@ from tests.data.readers.repositories import Repository
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
 
+STUDIES = sorted((Path(__file__).parent / "studies").glob("*.py"))
+
 PRESETS = (
     *("STUDY", "STARCODER", "STARCODER_2", "REDACTIONS", "WEB_CODE", "MARKUP", "TEXT"),
     *("SCRAMBLED_CODE", "SCRAMBLED_MARKUP", "CODE_SAMPLE"),
 )
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda path: path.stem)
+def test_studies_of_campaigns_load(study: Path):
+    """Most run in campaigns alone, where a change of the demo shows too late."""
+    load_study(str(study))
 
 
 @pytest.mark.parametrize("name", PRESETS)

@@ -16,6 +16,7 @@ def get_config() -> ConfigDict:
         config.variants = {"recipe": PHASE}
         config.baseline = None
         config.data.sources = {name: config.data.sources[name] for name in ("text", "code")}
+        config.data.deduplication.keep_near = ()  # of a source that is left out
         config.evals = {
             name: config.evals[name]
             for name in ("validation", "prose_continuation", "code_continuation")
