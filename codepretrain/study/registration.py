@@ -22,6 +22,7 @@ from etils import epath
 
 from codepretrain.config.averages import all_shares
 from codepretrain.config.schema import ContrastConfig
+from codepretrain.errors import UserError
 from codepretrain.evals.averaged_scores import full_scores
 from codepretrain.evals.contrast_scores import full_contrasts
 from codepretrain.files import storage
@@ -31,6 +32,7 @@ from codepretrain.metrics.evaluation_records import read_results
 from codepretrain.study.replicates import last_phases
 from codepretrain.study.workspace import Workspace
 
+_STATUSES = ("before", "after", "unknown")
 _SHORT = 12  # digits in a file's name
 _FOLDER, _KEPT = "contrasts", "kept.json"
 
@@ -55,11 +57,19 @@ def registrations(workspace: Workspace) -> dict[str, str]:
       UserError: a file is damaged.
     """
     return {
-        name: storage.read_json(path)["registered"]
-        if storage.is_file(path)
-        else _status(workspace, contrast)
+        name: _kept(path) if storage.is_file(path) else _status(workspace, contrast)
         for name, contrast, _, path in _definitions(workspace)
     }
+
+
+def _kept(path: epath.Path) -> str:
+    found = storage.read_json(path).get("registered")
+    if found not in _STATUSES:
+        raise UserError(
+            f"{path} is damaged: 'registered': expected one of {', '.join(_STATUSES)}, found "
+            f"{found!r}; restore or delete the file"
+        )
+    return str(found)
 
 
 def _definitions(

@@ -9,6 +9,7 @@ from etils import epath
 
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import ContrastConfig
+from codepretrain.errors import UserError
 from codepretrain.study.registration import keep_contrasts, registrations
 from codepretrain.study.report import report_study
 from codepretrain.study.workspace import Workspace
@@ -77,6 +78,18 @@ def test_of_runs_from_before_contrasts_were_kept_nothing_is_known(
     keep_contrasts(study)
     assert registrations(study) == {"code": "unknown"}
     assert registrations(opened(workdir, tiny_overrides, code=LOOSER)) == {"code": "after"}
+
+
+@pytest.mark.parametrize("content", ["{}", '{"registered": 3}', "{", "[]", ""])
+def test_a_damaged_record_is_one_clear_error(
+    workdir: Path, tiny_overrides: list[str], content: str
+) -> None:
+    study = opened(workdir, tiny_overrides, code=CODE)
+    keep_contrasts(study)
+    (path,) = (p for p in (workdir / "contrasts").iterdir() if p.name != "kept.json")
+    path.write_text(content)
+    with pytest.raises(UserError, match=f"{path.name} is damaged: .*; restore or delete the file"):
+        registrations(study)
 
 
 def test_the_report_of_a_trained_study_names_contrasts_that_were_added_later(
