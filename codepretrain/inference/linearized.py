@@ -165,6 +165,17 @@ def over_clusters(strata: Sequence[Stratum], errors: Sequence[np.ndarray]) -> np
     return _cluster_sums(joined, places)
 
 
+def weighted_mean(weights: np.ndarray, of_arms: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the sum of weights times means over replicates, of arms that have a weight.
+
+    Args:
+      of_arms: [S, ...] for each arm; the result is [...].
+    """
+    # Means of the weighted arms alone: `best.py` has a contrast for every pair of many.
+    pairs = zip(weights, of_arms, strict=True)
+    return np.asarray(sum(weight * of.mean(axis=0) for weight, of in pairs if weight))
+
+
 def _cluster_sums(columns: np.ndarray, cluster_of: np.ndarray) -> np.ndarray:
     """Returns the sums over the items of each cluster: [S, I] → [S, C]."""
     num_clusters = int(cluster_of.max()) + 1
