@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from codepretrain.inference.estimate import Components, Estimate, student_estimate
-from codepretrain.inference.linearized import Linearized, linearize, over_clusters
+from codepretrain.inference.linearized import Linearized, linearize, over_clusters, weighted_mean
 from codepretrain.inference.matched_pairs import ItemsPart, items_part
 from codepretrain.inference.scores import ArmScores, aligned
 from codepretrain.inference.variance import Parts, combined, of_items
@@ -95,14 +95,16 @@ def linear_contrast(
         method = f"{'paired ' if is_paired else ''}runs × items, Student’s t"
         if not is_paired and len(set(groups)) < len(groups):
             method += ", replicates of shared runs together"
-    are_equal = bool(variances.variance <= rounding**2)
-    if are_equal:  # all runs, or all items, are equal: nothing is known
+    is_without_spread = bool(variances.variance <= rounding**2)
+    if is_without_spread:  # all runs, or all items, are equal: nothing is known
         variances = of_items(0.0, items.freedom)
     return student_estimate(
         value,
         variances,
         center=center,
-        is_exact=are_equal and between == "checkpoints" and _are_equal(scores, weights, rounding),
+        is_exact=(
+            between == "checkpoints" and is_without_spread and _is_zero(scores, weights, rounding)
+        ),
         components=components,
         method=method,
         num_replicates=scores.num_replicates,
@@ -138,13 +140,10 @@ def _method_of_checkpoints(scores: Linearized) -> str:
     return f"these checkpoints: {method} over {unit}"
 
 
-def _are_equal(scores: Linearized, weights: np.ndarray, rounding: float) -> bool:
+def _is_zero(scores: Linearized, weights: np.ndarray, rounding: float) -> bool:
     """Returns whether a contrast is 0 in each stratum, but for rounding."""
-    return all(
-        abs(sum(w * of.mean() for w, of in zip(weights, stratum.ratios, strict=True) if w))
-        <= rounding
-        for stratum in scores.strata
-    )
+    of_strata = [weighted_mean(weights, stratum.ratios) for stratum in scores.strata]
+    return bool(np.all(np.abs(of_strata) <= rounding))
 
 
 @dataclass(frozen=True)

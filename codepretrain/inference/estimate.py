@@ -93,11 +93,11 @@ def student_estimate(
 
     Args:
       center: of the interval; the value by default.
-      is_exact: whether a variance of 0 is known, as between checkpoints with the same scores.
+      is_exact: whether the variance is known to be 0, as between checkpoints with the same scores.
     """
     center = value if center is None else center
     interval = _interval(center, variances, CONFIDENCE)
-    if is_exact and variances.is_finite:
+    if is_exact:
         interval = Interval(center, center)
     return Estimate(
         value=value,

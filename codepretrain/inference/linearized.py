@@ -44,7 +44,7 @@ class Stratum:
     """The clusters of one stratum.
 
     Attributes:
-      clusters: [C] names.
+      clusters: [C] numbers of the names; a cluster has the same number in all strata.
       errors: √d·e, an array [S, C] for each arm.
       ratios: the metric of the stratum, an array [S] for each arm.
       freedom: degrees of freedom of a variance over these clusters.
@@ -83,7 +83,7 @@ class Linearized:
 
     @property
     def num_clusters(self) -> int:
-        return len({name for stratum in self.strata for name in stratum.clusters})
+        return len({number for stratum in self.strata for number in stratum.clusters.tolist()})
 
 
 def linearize(arms: Sequence[ArmScores]) -> Linearized:
@@ -93,7 +93,8 @@ def linearize(arms: Sequence[ArmScores]) -> Linearized:
     """
     columns = [(arm.values, arm.filled_weights) for arm in arms]
     is_filled = np.any([y.any(axis=0) | x.any(axis=0) for y, x in columns], axis=0)
-    names = np.asarray(arms[0].clusters, object)
+    # Numbered once: every contrast joins the clusters of strata, and names take long to sort.
+    _, numbers = np.unique(np.asarray(arms[0].clusters, object), return_inverse=True)
     kind = arms[0].filled_strata
     ranges = _ranges(arms)
     strata = []
@@ -102,7 +103,7 @@ def linearize(arms: Sequence[ArmScores]) -> Linearized:
         totals = [x.sum(axis=1, keepdims=True) for _, x in columns]
         for one in np.unique(kind[is_filled]):
             is_in = is_filled & (kind == one)
-            clusters, cluster_of = np.unique(names[is_in], return_inverse=True)
+            clusters, cluster_of = np.unique(numbers[is_in], return_inverse=True)
             of_items = [(y[:, is_in], x[:, is_in]) for y, x in columns]
             of_clusters = [
                 (_cluster_sums(y, cluster_of), _cluster_sums(x, cluster_of)) for y, x in of_items
@@ -156,12 +157,23 @@ def over_clusters(strata: Sequence[Stratum], errors: Sequence[np.ndarray]) -> np
     """
     if len(strata) == 1:
         return errors[0]
-    names = np.concatenate([stratum.clusters for stratum in strata])
-    clusters, places = np.unique(names, return_inverse=True)
+    of_strata = np.concatenate([stratum.clusters for stratum in strata])
+    clusters, places = np.unique(of_strata, return_inverse=True)
     joined = np.concatenate(errors, axis=1)
     if len(clusters) == len(places):
         return joined
     return _cluster_sums(joined, places)
+
+
+def weighted_mean(weights: np.ndarray, of_arms: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the sum of weights times means over replicates, of arms that have a weight.
+
+    Args:
+      of_arms: [S, ...] for each arm; the result is [...].
+    """
+    # Means of the weighted arms alone: `best.py` has a contrast for every pair of many.
+    pairs = zip(weights, of_arms, strict=True)
+    return np.asarray(sum(weight * of.mean(axis=0) for weight, of in pairs if weight))
 
 
 def _cluster_sums(columns: np.ndarray, cluster_of: np.ndarray) -> np.ndarray:

@@ -32,7 +32,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codepretrain.inference.linearized import BoundedItems, Stratum, item_variance, over_clusters
+from codepretrain.inference.linearized import (
+    BoundedItems,
+    Stratum,
+    item_variance,
+    over_clusters,
+    weighted_mean,
+)
 
 _LIKE_CLUSTERS = 6.0  # how many clusters count whose items are alike
 _EQUAL = 1e-12  # of the range: differences that differ by less are the same
@@ -97,7 +103,7 @@ def items_part(strata: Sequence[Stratum], weights: np.ndarray, *, is_shifted: bo
       is_shifted: whether the interval is around the shifted value. Otherwise the square of the
         shift is part of the variance, which is then at least that without more pairs.
     """
-    errors = [_weighted(weights, [of.mean(axis=0) for of in one.errors]) for one in strata]
+    errors = [weighted_mean(weights, one.errors) for one in strata]
     own = [float(np.sum(of**2)) for of in errors]
     pairs = [_with_two_pairs(*of, weights) for of in zip(strata, own, strict=True)]
     shifts = [one.shift for one in pairs]
@@ -153,8 +159,7 @@ def _with_two_pairs(stratum: Stratum, own: float, weights: np.ndarray) -> _TwoPa
     bound *= stratum.share
     gap = 0.0
     if _is_difference(weights):
-        ratios = [of.mean(axis=0) for of in stratum.ratios]
-        gap = stratum.share * float(_weighted(weights, ratios))
+        gap = stratum.share * float(weighted_mean(weights, stratum.ratios))
     count = _effective_number(items, weights, own, least=_EQUAL * bound)
     biased = own * (1 - 1 / items.effective_clusters)  # as the source: over n, not n - 1
     return _TwoPairs(count=count, biased=biased, bound=bound, gap=gap)

@@ -93,11 +93,11 @@ class ArmScores:
             values=self.values[:, places],
             weights=None if self.weights is None else self.weights[:, places],
             strata=None if self.strata is None else np.asarray(self.strata)[places],
-            item_range=taken(self.item_range, places),
+            item_range=_taken(self.item_range, places),
         )
 
 
-def taken(item_range: float | np.ndarray | None, places: np.ndarray) -> float | np.ndarray | None:
+def _taken(item_range: float | np.ndarray | None, places: np.ndarray) -> float | np.ndarray | None:
     """Returns the ranges of the items at some places."""
     return item_range[places] if isinstance(item_range, np.ndarray) else item_range
 

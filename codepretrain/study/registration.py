@@ -7,15 +7,17 @@ they start, with what the working directory knew of its variants then:
     workdir/contrasts/kept.json          since when contrasts are kept here
     workdir/contrasts/<12 hex>.json      a contrast as it was decided first: "before", "after"
 
-The digits are of what a decision depends on: the phases that are compared, by fingerprint, the
-scores, the direction and the margin. So a name, a question or another study changes nothing, and a
-phase that is trained longer is another one, of which nothing is known yet. The family is no part of
-it. "After": every arm had an evaluation at the end of its last phase, in some replicate. Where
-runs are older than `kept.json`, that is "unknown". Importing this module needs no JAX.
+The digits are of what a decision depends on: the phases that are compared, by fingerprint, with
+their weights, the scores, the direction, the margin and the pairing. So a name, a question or
+another study changes nothing, and a phase that is trained longer is another one, of which nothing
+is known yet. The family is no part of it. "After": every arm had an evaluation at the end of its
+last phase, in some replicate. Where runs are older than `kept.json`, that is "unknown". Importing
+this module needs no JAX.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any
 
 from etils import epath
@@ -41,9 +43,10 @@ def keep_contrasts(workspace: Workspace) -> None:
     """Keeps the contrasts that are not kept yet. One process does that, before it trains."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     folder = workspace.workdir / _FOLDER
+    is_evaluated = cache(partial(_is_evaluated, workspace))
     for name, contrast, definition, path in _definitions(workspace):
         if not storage.is_file(path):
-            record = {"registered": _status(workspace, contrast), "at": now}
+            record = {"registered": _status(workspace, contrast, is_evaluated), "at": now}
             study = {"study": workspace.config.name, "contrast": name}
             write_json(path, {**record, **study, "definition": definition})
     if not storage.is_file(folder / _KEPT):
@@ -56,8 +59,11 @@ def registrations(workspace: Workspace) -> dict[str, str]:
     Raises:
       UserError: a file is damaged.
     """
+    is_evaluated = cache(partial(_is_evaluated, workspace))
     return {
-        name: _kept(path) if storage.is_file(path) else _status(workspace, contrast)
+        name: _kept(path)
+        if storage.is_file(path)
+        else _status(workspace, contrast, is_evaluated)
         for name, contrast, _, path in _definitions(workspace)
     }
 
@@ -96,9 +102,15 @@ def _definitions(
     return found
 
 
-def _status(workspace: Workspace, contrast: ContrastConfig) -> str:
-    """Returns what a contrast is that nobody kept until now."""
-    if not all(_is_evaluated(workspace, variant) for variant in contrast.arms):
+def _status(
+    workspace: Workspace, contrast: ContrastConfig, is_evaluated: Callable[[str], bool]
+) -> str:
+    """Returns what a contrast is that was not kept until now.
+
+    Args:
+      is_evaluated: of a variant; it keeps its answers, as a baseline is in most contrasts.
+    """
+    if not all(map(is_evaluated, contrast.arms)):
         return "before"
     return "after" if storage.is_file(workspace.workdir / _FOLDER / _KEPT) else "unknown"
 
