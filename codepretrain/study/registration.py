@@ -61,9 +61,7 @@ def registrations(workspace: Workspace) -> dict[str, str]:
     """
     is_evaluated = cache(partial(_is_evaluated, workspace))
     return {
-        name: _kept(path)
-        if storage.is_file(path)
-        else _status(workspace, contrast, is_evaluated)
+        name: _kept(path) if storage.is_file(path) else _status(workspace, contrast, is_evaluated)
         for name, contrast, _, path in _definitions(workspace)
     }
 
