@@ -14,18 +14,21 @@ it. "After": every arm had an evaluation at the end of its last phase, in some r
 runs are older than `kept.json`, that is "unknown". Importing this module needs no JAX.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any
 
 from etils import epath
 
 from codepretrain.config.averages import all_shares
 from codepretrain.config.schema import ContrastConfig
+from codepretrain.errors import DamageError
 from codepretrain.evals.averaged_scores import full_scores
 from codepretrain.evals.contrast_scores import full_contrasts
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_json
+from codepretrain.files.explain import shown
 from codepretrain.files.hashing import sha256_json
 from codepretrain.metrics.evaluation_records import read_results
 from codepretrain.study.replicates import last_phases
@@ -33,18 +36,23 @@ from codepretrain.study.workspace import Workspace
 
 _SHORT = 12  # digits in a file's name
 _FOLDER, _KEPT = "contrasts", "kept.json"
+_KINDS = ("before", "after", "unknown")
 
 
 def keep_contrasts(workspace: Workspace) -> None:
     """Keeps the contrasts that are not kept yet. One process does that, before it trains."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     folder = workspace.workdir / _FOLDER
-    for name, contrast, definition, path in _definitions(workspace):
-        if not storage.is_file(path):
-            record = {"registered": _status(workspace, contrast), "at": now}
+    kept = set(storage.names(folder))
+    status = _status(workspace, has_begun=_KEPT in kept)
+    for name, contrast, definition in _definitions(workspace):
+        file = _file_name(definition)
+        if file not in kept:
+            kept.add(file)
+            record = {"registered": status(contrast), "at": now}
             study = {"study": workspace.config.name, "contrast": name}
-            write_json(path, {**record, **study, "definition": definition})
-    if not storage.is_file(folder / _KEPT):
+            write_json(folder / file, {**record, **study, "definition": definition})
+    if _KEPT not in kept:
         write_json(folder / _KEPT, {"since": now})
 
 
@@ -54,43 +62,69 @@ def registrations(workspace: Workspace) -> dict[str, str]:
     Raises:
       UserError: a file is damaged.
     """
-    return {
-        name: storage.read_json(path)["registered"]
-        if storage.is_file(path)
-        else _status(workspace, contrast)
-        for name, contrast, _, path in _definitions(workspace)
-    }
-
-
-def _definitions(
-    workspace: Workspace,
-) -> list[tuple[str, ContrastConfig, Mapping[str, Any], epath.Path]]:
-    """Returns each contrast with its name, what its decision depends on, and its file."""
-    config = workspace.config
-    shares = all_shares(full_scores(config))
-    found: list[tuple[str, ContrastConfig, Mapping[str, Any], epath.Path]] = []
-    for name, contrast in full_contrasts(config).items():
-        arms = [
-            [workspace.fingerprint(config.variants[variant]), weight]
-            for variant, weight in sorted(contrast.arms.items())
-        ]
-        definition = {
-            "arms": sorted(arms),
-            "scores": shares.get(contrast.metric, {contrast.metric: 1.0}),
-            "direction": contrast.direction,
-            "margin": contrast.margin,
-            "is_paired": contrast.is_paired,
-        }
-        path = workspace.workdir / _FOLDER / f"{sha256_json(definition)[:_SHORT]}.json"
-        found.append((name, contrast, definition, path))
+    folder = workspace.workdir / _FOLDER
+    kept = storage.names(folder)
+    status = _status(workspace, has_begun=_KEPT in kept)
+    found: dict[str, str] = {}
+    for name, contrast, definition in _definitions(workspace):
+        file = _file_name(definition)
+        is_kept = file in kept
+        found[name] = _read(folder / file) if is_kept else status(contrast)
     return found
 
 
-def _status(workspace: Workspace, contrast: ContrastConfig) -> str:
-    """Returns what a contrast is that nobody kept until now."""
-    if not all(_is_evaluated(workspace, variant) for variant in contrast.arms):
-        return "before"
-    return "after" if storage.is_file(workspace.workdir / _FOLDER / _KEPT) else "unknown"
+def _read(path: epath.Path) -> str:
+    found = storage.read_json(path).get("registered")
+    if found not in _KINDS:
+        raise DamageError(
+            f"{shown(path)} is damaged: expected registered as one of {', '.join(_KINDS)}, found "
+            f"{found!r}; restore or delete the file"
+        )
+    return str(found)
+
+
+def _definitions(workspace: Workspace) -> Iterator[tuple[str, ContrastConfig, Mapping[str, Any]]]:
+    """Yields each contrast with its name and what its decision depends on."""
+    config = workspace.config
+    shares = all_shares(full_scores(config))
+    for name, contrast in full_contrasts(config).items():
+        arms = [
+            [workspace.fingerprint(config.variants[variant]), weight]
+            for variant, weight in contrast.arms.items()
+        ]
+        yield (
+            name,
+            contrast,
+            {
+                "arms": sorted(arms),
+                "scores": shares.get(contrast.metric, {contrast.metric: 1.0}),
+                "direction": contrast.direction,
+                "margin": contrast.margin,
+                "is_paired": contrast.is_paired,
+            },
+        )
+
+
+def _file_name(definition: Mapping[str, Any]) -> str:
+    return f"{sha256_json(definition)[:_SHORT]}.json"
+
+
+def _status(workspace: Workspace, *, has_begun: bool) -> Callable[[ContrastConfig], str]:
+    """Returns what tells of a contrast that nobody kept until now: "before", "after", "unknown".
+
+    It reads the results of each variant once.
+
+    Args:
+      has_begun: whether contrasts were kept in the working directory before.
+    """
+    is_evaluated = cache(partial(_is_evaluated, workspace))
+
+    def status(contrast: ContrastConfig) -> str:
+        if not all(map(is_evaluated, contrast.arms)):
+            return "before"
+        return "after" if has_begun else "unknown"
+
+    return status
 
 
 def _is_evaluated(workspace: Workspace, variant: str) -> bool:

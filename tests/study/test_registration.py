@@ -9,6 +9,8 @@ from etils import epath
 
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import ContrastConfig
+from codepretrain.errors import DamageError
+from codepretrain.study import registration
 from codepretrain.study.registration import keep_contrasts, registrations
 from codepretrain.study.report import report_study
 from codepretrain.study.workspace import Workspace
@@ -91,3 +93,24 @@ def test_the_report_of_a_trained_study_names_contrasts_that_were_added_later(
     (one,) = json.loads((page.parent / "results.json").read_text())["contrasts"]
     assert one["registered"] == "after"
     assert "added or changed after the results" in (page.parent / "tables.tex").read_text()
+
+
+@pytest.mark.parametrize("damaged", ["{}", '{"registered": "never"}', "["])
+def test_a_damaged_record_is_named(workdir: Path, tiny_overrides: list[str], damaged: str) -> None:
+    study = opened(workdir, tiny_overrides, code=CODE)
+    keep_contrasts(study)
+    (file,) = (path for path in (workdir / "contrasts").iterdir() if path.name != "kept.json")
+    file.write_text(damaged)
+    with pytest.raises(DamageError, match=rf"{file.name} is damaged: .*; restore or delete the"):
+        registrations(study)
+
+
+def test_the_results_of_a_variant_of_several_contrasts_are_read_once(
+    workdir: Path, tiny_overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(registration, "read_results", lambda run: read.append(run.name) or [])
+    opposite = replace(CODE, direction="higher")
+    study = opened(workdir, tiny_overrides, code=CODE, looser=LOOSER, opposite=opposite)
+    assert set(registrations(study).values()) == {"before"}
+    assert len(read) == 1  # the first arm has no result, so the second need not be read
