@@ -109,7 +109,12 @@ def test_the_results_of_a_variant_of_several_contrasts_are_read_once(
     workdir: Path, tiny_overrides: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
-    monkeypatch.setattr(registration, "read_results", lambda run: read.append(run.name) or [])
+
+    def read_none(run: epath.Path) -> list[object]:
+        read.append(run.name)
+        return []
+
+    monkeypatch.setattr(registration, "read_results", read_none)
     opposite = replace(CODE, direction="higher")
     study = opened(workdir, tiny_overrides, code=CODE, looser=LOOSER, opposite=opposite)
     assert set(registrations(study).values()) == {"before"}
