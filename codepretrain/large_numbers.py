@@ -1,4 +1,4 @@
-"""Large counts, such as tokens, in words."""
+"""Large counts, such as tokens, as short text."""
 
 
 def spell_tokens(tokens: float) -> str:

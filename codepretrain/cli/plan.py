@@ -52,8 +52,8 @@ def add_plan_command(add: Callable[..., argparse.ArgumentParser]) -> None:
 def _plan(config: StudyConfig, flags: argparse.Namespace, argv: list[str]) -> int:
     configs = [config, *flags.others]
     if len(configs) > 1:
-        for name, is_given in (("--search", flags.search), ("--run-sd", flags.run_sd)):
-            if is_given:
+        for name, value in (("--search", flags.search), ("--run-sd", flags.run_sd)):
+            if value:
                 raise UserError(f"{name}: expected one --config file, got {len(configs)}")
     topology = _topology(flags)
     chip = chip_of(topology.chip.name if topology else None)

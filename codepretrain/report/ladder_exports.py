@@ -32,8 +32,7 @@ def ladder_latex(found: LadderResults) -> str:
 def _mixtures(found: LadderResults) -> str:
     named = [(row.variant, row.mixture) for of in prediction_tables(found) for row in of.rows]
     rows = list(dict.fromkeys(named))
-    header = ("Variant", "Mixture")
-    return latex_table("Mixtures of the ladder", "ll", header, rows) if rows else ""
+    return latex_table("Mixtures of the ladder", "ll", ("Variant", "Mixture"), rows)
 
 
 def _predictions(found: LadderResults) -> str:
@@ -52,7 +51,7 @@ def _predictions(found: LadderResults) -> str:
         *("Error", "Left out"),
     )
     caption = f"The ladder: predicted at {point_text(found.ladder.target)}, and measured there"
-    return latex_table(caption, "lrrrrrrr", header, rows) if rows else ""
+    return latex_table(caption, "lrrrrrrr", header, rows)
 
 
 def _rankings(found: LadderResults) -> str:
@@ -70,7 +69,7 @@ def _rankings(found: LadderResults) -> str:
         *("Distinguishable pairs", "95% interval", "Pairs"),
     )
     caption = "Decision accuracy: pairs of mixtures ordered as at the target"
-    return latex_table(caption, "lrrrrrr", header, rows) if rows else ""
+    return latex_table(caption, "lrrrrrr", header, rows)
 
 
 def _choices(found: LadderResults) -> str:
@@ -88,7 +87,7 @@ def _choices(found: LadderResults) -> str:
             (row.num_mixtures, *(value or NOT_THERE for value in values)),
         ]
     header = ("Mixtures", "Predicted", "Natural", "Uniform", "Gain over natural")
-    return latex_table("Mixtures chosen", "rrrrr", header, rows) if rows else ""
+    return latex_table("Mixtures chosen", "rrrrr", header, rows)
 
 
 def print_ladder(console: Console, found: LadderResults, *, width: int) -> None:

@@ -58,7 +58,7 @@ def _contrasts(content: Content, caption: str, *, is_control: bool) -> str:
                 (value, row.interval, row.p, decision, row.between),
             ]
     header = ("Value", "95% interval", "p (corrected)", "Decision", "Between")
-    return table(caption, "rrrll", header, rows, common="Between") if rows else ""
+    return table(caption, "rrrll", header, rows, common="Between")
 
 
 def _published(published: Published) -> str:

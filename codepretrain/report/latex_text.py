@@ -12,6 +12,7 @@ import numpy as np
 
 from codepretrain.report.wording import NOT_THERE
 
+_PACKAGES = r"\usepackage{array,booktabs,longtable}"
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -94,7 +95,9 @@ def table(
     *,
     common: str = "",
 ) -> str:
-    """Returns a table; every field is escaped. Columns that say nothing are left out.
+    """Returns a table; every field is escaped. Columns without a value are left out.
+
+    Returns "" if all rows are headings, or there are none.
 
     Args:
       columns: "l" or "r" for each.
@@ -102,6 +105,8 @@ def table(
       common: the name of a column that the caption replaces if all rows say the same.
     """
     fields = [row for row in rows if not isinstance(row, str)]
+    if not fields:
+        return ""
     said = [{row[place] for row in fields} - {NOT_THERE, ""} for place in range(len(header))]
     lifted = header.index(common) if common and len(said[header.index(common)]) == 1 else None
     if lifted is not None:
@@ -188,7 +193,4 @@ def _heading(text: str, columns: str) -> str:
 
 def document(title: str, tables: Sequence[str]) -> str:
     """Returns tables one after the other, below a comment that says what they are of and need."""
-    return "\n\n".join([f"% {title}", f"% Preamble: {PACKAGES}", *tables]) + "\n"
-
-
-PACKAGES = r"\usepackage{array,booktabs,longtable}"
+    return "\n\n".join([f"% {title}", f"% Preamble: {_PACKAGES}", *tables]) + "\n"

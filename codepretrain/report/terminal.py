@@ -51,14 +51,14 @@ def print_comparison(console: Console, results: StudyResults, comparison: Compar
     console.print(Text(legend(comparison), style="dim"), width=width)
 
 
-def print_interim(
+def print_cautions(
     console: Console,
     results: StudyResults,
     contrasts: Sequence[ContrastResult],
     *,
     width: int,
 ) -> None:
-    """Prints that decisions of an unfinished study are not final, and which are not registered."""
+    """Prints whether decisions are interim, and which contrasts were not registered before."""
     for warning in filter(None, (interim(results, contrasts), not_registered(contrasts))):
         console.print(Text(f"\n{warning}", style="yellow"), width=width)
 

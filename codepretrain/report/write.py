@@ -27,7 +27,7 @@ from codepretrain.report.results_json import results_json
 from codepretrain.report.score_reader import ScoreReader
 from codepretrain.report.section_terminal import print_pareto, print_trunks
 from codepretrain.report.sections import sections_of
-from codepretrain.report.terminal import MAX_WIDTH, print_averages, print_comparison, print_interim
+from codepretrain.report.terminal import MAX_WIDTH, print_averages, print_cautions, print_comparison
 from codepretrain.report.unevaluated import unevaluated
 
 
@@ -60,7 +60,7 @@ def write_report(
         print_comparison(console, content.results, content.comparison)
         print_averages(console, content.averages)
         width = min(MAX_WIDTH, console.width)
-        print_interim(console, content.results, content.contrasts, width=width)
+        print_cautions(console, content.results, content.contrasts, width=width)
         print_answer_table(console, table_of(content), width=width)
         print_answers(console, content.contrasts, width=width)
         print_contrasts(console, content.contrasts, width=width)

@@ -20,7 +20,7 @@ from codepretrain.report.item_csv import write_items
 from codepretrain.report.latex_text import document
 from codepretrain.report.page import study_parts
 from codepretrain.report.score_reader import ScoreReader
-from codepretrain.report.terminal import MAX_WIDTH, print_interim, print_problems
+from codepretrain.report.terminal import MAX_WIDTH, print_cautions, print_problems
 from codepretrain.report.together import Together, bring_together
 from codepretrain.report.together_page import (
     cost_lines,
@@ -118,7 +118,7 @@ def print_together(
     for study, content in together.contents.items():
         console.print(Text(f"\n{study}", style="bold"))
         console.print(Text(_overview(together, study)), width=width)
-        print_interim(console, content.results, content.contrasts, width=width)
+        print_cautions(console, content.results, content.contrasts, width=width)
         print_contrasts(console, content.contrasts, width=width)
         print_problems(console, content.results, content.comparison)
     for section in sections.values():

@@ -24,11 +24,12 @@ from etils import epath
 
 from codepretrain.config.averages import all_shares
 from codepretrain.config.schema import ContrastConfig
-from codepretrain.errors import UserError
+from codepretrain.errors import DamageError
 from codepretrain.evals.averaged_scores import full_scores
 from codepretrain.evals.contrast_scores import full_contrasts
 from codepretrain.files import storage
 from codepretrain.files.atomic import write_json
+from codepretrain.files.explain import shown
 from codepretrain.files.hashing import sha256_json
 from codepretrain.metrics.evaluation_records import read_results
 from codepretrain.study.replicates import last_phases
@@ -69,8 +70,8 @@ def registrations(workspace: Workspace) -> dict[str, str]:
 def _kept(path: epath.Path) -> str:
     found = storage.read_json(path).get("registered")
     if found not in _STATUSES:
-        raise UserError(
-            f"{path} is damaged: 'registered': expected one of {', '.join(_STATUSES)}, found "
+        raise DamageError(
+            f"{shown(path)} is damaged: expected registered as one of {', '.join(_STATUSES)}, found "
             f"{found!r}; restore or delete the file"
         )
     return str(found)

@@ -60,7 +60,10 @@ class _Repository:
 
     @cached_property
     def first_commit(self) -> str | None:
-        """Reading a long history takes seconds, and every command loads the study."""
+        """The id of its first commit, None if it has none.
+
+        Read where it is needed: a long history takes seconds, and every command loads the study.
+        """
         return first_commit(self.directory) if self.files else None
 
 
@@ -191,7 +194,7 @@ def _is_copy(one: _Repository, held: Sequence[_Repository]) -> bool:
 def _with_its_beginning(one: _Repository, others: Sequence[_Repository]) -> list[_Repository]:
     """Returns the repositories whose first commit is that of `one`.
 
-    Its own is looked up only where it has one of theirs.
+    Its own history is read only if it has one of their first commits.
     """
     theirs = [other.first_commit for other in others if other.first_commit]
     if not theirs or not has_commit(one.directory, theirs):

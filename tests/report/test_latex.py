@@ -116,6 +116,11 @@ def test_columns_that_say_nothing_are_left_out_and_one_that_repeats_itself_is_in
     assert "Variant & Value & Between" in kept
 
 
+def test_there_is_no_table_of_headings_alone():
+    assert latex_text.table("Slopes", "lr", ("Trunk", "Slope"), []) == ""
+    assert latex_text.table("Slopes", "lr", ("Trunk", "Slope"), ["code"]) == ""
+
+
 def test_a_difference_that_the_correction_does_not_leave_has_a_dagger(tmp_path):
     content = content_of(collect(replicated_study(tmp_path, LEVELS)))
     certain = latex_tables(content)

@@ -45,7 +45,7 @@ def git_directory(repository: str) -> str | None:
 
 
 def git_output(directory: str, arguments: Sequence[str]) -> str | None:
-    """Returns the first line that a git command prints, None if it fails."""
+    """Returns the first line that a git command prints, None if it prints none or fails."""
     output = git_bytes(directory, arguments)
     lines = (output or b"").decode(errors="replace").splitlines()
     return lines[0] if lines else None

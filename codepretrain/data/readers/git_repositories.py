@@ -79,7 +79,7 @@ def address_group(directory: str) -> str | None:
 
 
 def first_commit(directory: str, revision: str = "HEAD") -> str | None:
-    """Returns the first commit of a revision; reads its whole history."""
+    """Returns the id of the first commit before a revision; reads the whole history."""
     return git_output(directory, ["rev-list", "--max-parents=0", "--reverse", revision, "--"])
 
 
