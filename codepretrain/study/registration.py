@@ -71,8 +71,8 @@ def _kept(path: epath.Path) -> str:
     found = storage.read_json(path).get("registered")
     if found not in _STATUSES:
         raise DamageError(
-            f"{shown(path)} is damaged: expected registered as one of {', '.join(_STATUSES)}, found "
-            f"{found!r}; restore or delete the file"
+            f"{shown(path)} is damaged: expected registered as one of {', '.join(_STATUSES)}, "
+            f"found {found!r}; restore or delete the file"
         )
     return str(found)
 

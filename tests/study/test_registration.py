@@ -10,6 +10,7 @@ from etils import epath
 from codepretrain.config.load import load_study
 from codepretrain.config.schema import ContrastConfig
 from codepretrain.errors import UserError
+from codepretrain.study import registration
 from codepretrain.study.registration import keep_contrasts, registrations
 from codepretrain.study.report import report_study
 from codepretrain.study.workspace import Workspace
@@ -90,6 +91,22 @@ def test_a_damaged_record_is_one_clear_error(
     path.write_text(content)
     with pytest.raises(UserError, match=f"{path.name} is damaged: .*; restore or delete the file"):
         registrations(study)
+
+
+def test_the_results_of_a_variant_of_several_contrasts_are_read_once(
+    workdir: Path, tiny_overrides: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def read_none(run: epath.Path) -> list[object]:
+        read.append(run.name)
+        return []
+
+    monkeypatch.setattr(registration, "read_results", read_none)
+    opposite = replace(CODE, direction="higher")
+    study = opened(workdir, tiny_overrides, code=CODE, looser=LOOSER, opposite=opposite)
+    assert set(registrations(study).values()) == {"before"}
+    assert len(read) == 1  # the first arm has no result, so the second need not be read
 
 
 def test_the_report_of_a_trained_study_names_contrasts_that_were_added_later(
